@@ -1,0 +1,7 @@
+//! Shards a `users` table over Postgres databases by consistent hashing.
+//!
+//! Data flows one way: words → command → operation on topology, ring and shards → report →
+//! renderer → stdout. `ARCHITECTURE.md` says which part may use which.
+
+pub mod error;
+pub mod local;

@@ -1,0 +1,2 @@
+//! The `ringshard` program.
+fn main() {}
