@@ -1,0 +1,108 @@
+//! Arcs: inclusive ranges of positions that never wrap.
+
+use std::fmt;
+
+use super::position::Position;
+
+/// The positions `first ..= last`, `first <= last`. What goes over the top of the ring is two arcs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arc {
+    first: Position,
+    last: Position,
+}
+
+impl Arc {
+    /// The arc from `first` to `last`, both included.
+    pub fn new(first: Position, last: Position) -> Self {
+        assert!(first <= last, "an arc never wraps: {first} > {last}");
+        Self { first, last }
+    }
+
+    /// Its first position.
+    pub const fn first(self) -> Position {
+        self.first
+    }
+
+    /// Its last position.
+    pub const fn last(self) -> Position {
+        self.last
+    }
+
+    /// Whether a position lies on it.
+    pub fn contains(self, position: Position) -> bool {
+        self.first <= position && position <= self.last
+    }
+
+    /// The part of the ring that it covers, 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+    pub fn share(self) -> f64 {
+        ((self.last.number() - self.first.number()) as f64 + 1.0) / 2_f64.powi(128)
+    }
+}
+
+impl fmt::Display for Arc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}..={:032x}", self.first.number(), self.last.number())
+    }
+}
+
+/// Where a set of arcs fails to cover each position exactly once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TilingFault {
+    /// Nobody has this arc.
+    Gap(Arc),
+    /// This arc is had more than once.
+    Overlap(Arc),
+}
+
+/// Checks that arcs, in any order, cover the ring without gap or overlap; the first fault if they do not.
+pub fn check_tiling(arcs: impl IntoIterator<Item = Arc>) -> Result<(), TilingFault> {
+    let mut arcs: Vec<Arc> = arcs.into_iter().collect();
+    arcs.sort_unstable();
+    // The first position that is not covered yet; `None` past the end of the ring.
+    let mut open = Some(Position::FIRST);
+    for arc in arcs {
+        match open {
+            Some(open) if arc.first > open => {
+                let before = Position::new(arc.first.number() - 1);
+                return Err(TilingFault::Gap(Arc::new(open, before)));
+            }
+            Some(open) if arc.first == open => {}
+            Some(open) => {
+                let last = arc.last.min(Position::new(open.number() - 1));
+                return Err(TilingFault::Overlap(Arc::new(arc.first, last)));
+            }
+            None => return Err(TilingFault::Overlap(arc)),
+        }
+        open = arc.last.next();
+    }
+    open.map_or(Ok(()), |open| Err(TilingFault::Gap(Arc::new(open, Position::LAST))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arc(first: u128, last: u128) -> Arc {
+        Arc::new(Position::new(first), Position::new(last))
+    }
+
+    #[test]
+    fn tiling_finds_gaps_and_overlaps() {
+        let all = u128::MAX;
+        assert_eq!(check_tiling([arc(0, all)]), Ok(()));
+        assert_eq!(check_tiling([arc(11, all), arc(0, 10)]), Ok(()));
+        assert_eq!(check_tiling([]), Err(TilingFault::Gap(arc(0, all))));
+        assert_eq!(check_tiling([arc(12, all), arc(0, 10)]), Err(TilingFault::Gap(arc(11, 11))));
+        assert_eq!(check_tiling([arc(0, all - 1)]), Err(TilingFault::Gap(arc(all, all))));
+        assert_eq!(check_tiling([arc(0, 10), arc(10, all)]), Err(TilingFault::Overlap(arc(10, 10))));
+        assert_eq!(check_tiling([arc(0, all), arc(5, 9)]), Err(TilingFault::Overlap(arc(5, 9))));
+        assert_eq!(check_tiling([arc(0, 10), arc(3, 5), arc(11, all)]), Err(TilingFault::Overlap(arc(3, 5))));
+    }
+
+    #[test]
+    fn shares_add_up() {
+        assert!((arc(0, u128::MAX).share() - 1.0).abs() < f64::EPSILON);
+        assert!((arc(0, u128::MAX / 2).share() - 0.5).abs() < f64::EPSILON);
+    }
+}

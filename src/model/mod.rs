@@ -1,0 +1,16 @@
+//! The model: ring, arcs, topology, users, reports. Pure.
+//!
+//! Nothing here does I/O, asks a clock, draws a random number or names `postgres`: each function can
+//! be understood alone and is tested by laws.
+
+pub mod arc;
+pub mod change;
+pub mod names;
+pub mod position;
+pub mod python;
+pub mod report;
+pub mod ring;
+pub mod secret;
+pub mod text;
+pub mod topology;
+pub mod user;

@@ -1,0 +1,131 @@
+//! Names that were checked once: shards and clusters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest shard name, in bytes: a Postgres identifier's limit, since a database is named like it.
+pub const SHARD_NAME_BYTES_MAX: usize = 63;
+
+/// A shard's name: letters, digits, `_`, `-` and `.`, beginning with a letter, a digit or `_`.
+///
+/// So `NAME=URL`, `NAME:WEIGHT` and the virtual node `NAME#INDEX` can be told apart, and the name needs
+/// no quoting in a shell.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ShardName(String);
+
+impl ShardName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ShardName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if text.is_empty() {
+            return Err("a shard's name is empty".into());
+        }
+        if text.len() > SHARD_NAME_BYTES_MAX {
+            return Err(format!("a shard's name has at most {SHARD_NAME_BYTES_MAX} characters"));
+        }
+        if !text.starts_with(plain) || !text.chars().all(|c| plain(c) || c == '-' || c == '.') {
+            return Err("a shard's name is made of letters, digits, `_`, `-` and `.`".into());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for ShardName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ShardName> for String {
+    fn from(name: ShardName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ShardName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A cluster's id: a UUID in its usual form, given once by the first shard that was initialised.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClusterId(String);
+
+impl ClusterId {
+    /// The id as text, 36 characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClusterId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shaped = text.len() == 36
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                8 | 13 | 18 | 23 => byte == b'-',
+                _ => byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase(),
+            });
+        if shaped { Ok(Self(text.into())) } else { Err("a cluster's id is a UUID in small letters".into()) }
+    }
+}
+
+impl TryFrom<String> for ClusterId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ClusterId> for String {
+    fn from(id: ClusterId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shard_names_need_no_quoting() {
+        for good in ["shard_1", "eu-west.1", "7", "_x"] {
+            assert!(good.parse::<ShardName>().is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a#1", "a=b", "a:2", "-x", ".x", "é", "a\n", "a\"b", "a'b", "a/b"] {
+            assert!(bad.parse::<ShardName>().is_err(), "{bad}");
+        }
+        assert!("x".repeat(64).parse::<ShardName>().is_err());
+    }
+
+    #[test]
+    fn cluster_ids_are_uuids() {
+        assert!("0d6fcd9b-6cbf-4f5e-9c8b-0123456789ab".parse::<ClusterId>().is_ok());
+        for bad in ["", "x", "0d6fcd9b-6cbf-4f5e-9c8b-0123456789aB", "0d6fcd9b6cbf-4f5e-9c8b-0123456789ab-"] {
+            assert!(bad.parse::<ClusterId>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a command answers with: a value, which the renderers make text of.
+//!
+//! A report knows nothing of terminals, colours or formats, and a renderer knows nothing of commands.
+
+use super::position::Position;
+use crate::error::Error;
+
+/// One value of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Not given, or not known.
+    Null,
+    /// Text as it is; renderers escape what the format needs.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number to be shown with this many decimal places.
+    Decimal(f64, usize),
+    /// Several texts, such as the shards that hold a row.
+    List(Vec<String>),
+}
+
+impl Cell {
+    /// A share of 0 to 1 as per cent, with two decimal places.
+    pub fn percent(share: f64) -> Self {
+        Self::Decimal(share * 100.0, 2)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<u32> for Cell {
+    fn from(number: u32) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(truth: bool) -> Self {
+        Self::Text(if truth { "yes" } else { "no" }.into())
+    }
+}
+
+/// As text: 128 bits are more than a JSON reader can be trusted with.
+impl From<Position> for Cell {
+    fn from(position: Position) -> Self {
+        Self::Text(position.to_string())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// How a column likes to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Flush left.
+    Text,
+    /// Flush right.
+    Number,
+    /// A number, with a bar of that length beside it where there is room for pictures.
+    Bar,
+}
+
+/// A column: its name is also the JSON key, and a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// The name.
+    pub name: &'static str,
+    /// How it likes to be shown.
+    pub look: Look,
+}
+
+impl Column {
+    /// A column of texts.
+    pub const fn text(name: &'static str) -> Self {
+        Self { name, look: Look::Text }
+    }
+
+    /// A column of numbers.
+    pub const fn number(name: &'static str) -> Self {
+        Self { name, look: Look::Number }
+    }
+
+    /// A column of numbers worth a picture.
+    pub const fn bar(name: &'static str) -> Self {
+        Self { name, look: Look::Bar }
+    }
+}
+
+/// Whether a report is about one thing or a list of them: JSON has an object for the one, an array for
+/// the other, whatever the number of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Exactly one row.
+    One,
+    /// Any number of rows.
+    List,
+}
+
+/// The answer of a command.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// One or a list.
+    pub shape: Shape,
+    /// The columns; none at all for a command that has no data to show.
+    pub columns: Vec<Column>,
+    /// As many cells a row as there are columns.
+    pub rows: Vec<Vec<Cell>>,
+    /// Sentences for a person who looks at a table: what it means, what to try next. Never data.
+    pub notes: Vec<String>,
+    /// What went wrong without stopping the command, such as a shard that is down.
+    pub warnings: Vec<Error>,
+    /// Why the command fails after all, although it has something to show.
+    pub failure: Option<Error>,
+}
+
+impl Report {
+    /// A list with these columns, still empty.
+    pub fn list(columns: &[Column]) -> Self {
+        Self {
+            shape: Shape::List,
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// One thing.
+    pub fn one(columns: &[Column], row: Vec<Cell>) -> Self {
+        let mut report = Self { shape: Shape::One, ..Self::list(columns) };
+        report.push(row);
+        report
+    }
+
+    /// No data, only a sentence.
+    pub fn note(text: impl Into<String>) -> Self {
+        Self { notes: vec![text.into()], ..Self::list(&[]) }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: Vec<Cell>) {
+        assert_eq!(row.len(), self.columns.len(), "a row has a cell for each column");
+        self.rows.push(row);
+    }
+}

@@ -1,0 +1,71 @@
+//! Text that is safe to show: control characters escaped, so that data never drives a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether a character could move the cursor, change colours or reorder what stands beside it.
+fn is_unsafe(c: char) -> bool {
+    // Controls of both sets; then bidirectional controls, line separators and invisible joiners' siblings.
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The text with each unsafe character as an escape: `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    escape(text, is_unsafe)
+}
+
+/// The same, but line breaks and tabs stay: for messages of several lines.
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    escape(text, |c| is_unsafe(c) && c != '\n' && c != '\t')
+}
+
+fn escape(text: &str, hide: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&hide) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            c if !hide(c) => out.push(c),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if (c as u32) < 0x100 => write!(out, "\\x{:02x}", c as u32).expect("a string takes all"),
+            c => write!(out, "\\u{{{:x}}}", c as u32).expect("a string takes all"),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A number with a comma after each third digit from the right: `1,048,576`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_become_visible() {
+        assert_eq!(visible("plain é 漢"), "plain é 漢");
+        assert_eq!(visible("a\x1b[31m\n\u{202e}\u{9b}\x7f"), "a\\x1b[31m\\n\\u{202e}\\x9b\\x7f");
+        assert_eq!(visible_lines("a\nb\x07"), "a\nb\\x07");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_048_576, "1,048,576")] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Users: the data model of the seed, with the limits of its columns.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest name, in characters.
+pub const NAME_CHARS_MAX: usize = 100;
+/// The longest region, in characters.
+pub const REGION_CHARS_MAX: usize = 50;
+/// The longest email, in characters.
+pub const EMAIL_CHARS_MAX: usize = 100;
+
+/// A user's id, the key that decides the shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(i64);
+
+impl UserId {
+    /// The user with this number.
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The id as Postgres stores it.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for UserId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| format!("a user id is a whole number from {} to {}, in decimal", i64::MIN, i64::MAX))
+    }
+}
+
+/// A text that fits a column of at most `MAX` characters: no NUL, which Postgres cannot store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limited<const MAX: usize>(String);
+
+impl<const MAX: usize> Limited<MAX> {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> FromStr for Limited<MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let chars = text.chars().count();
+        if chars > MAX {
+            return Err(format!("{chars} characters, and the column holds {MAX}"));
+        }
+        if text.contains('\0') {
+            return Err("a NUL character, which Postgres cannot store".into());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// A user's name.
+pub type Name = Limited<NAME_CHARS_MAX>;
+/// A user's region, such as `EU`.
+pub type Region = Limited<REGION_CHARS_MAX>;
+/// A user's email address. Its form is not checked, as the seed does not.
+pub type Email = Limited<EMAIL_CHARS_MAX>;
+
+/// A user as a shard stores it. Rows of other writers may lack any field but the id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The key.
+    pub user_id: UserId,
+    /// At most 100 characters.
+    pub name: Option<String>,
+    /// At most 50 characters.
+    pub region: Option<String>,
+    /// At most 100 characters.
+    pub email: Option<String>,
+}
+
+/// What an update sets: `None` leaves a field as it is, `Some(None)` empties it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserPatch {
+    /// The new name.
+    pub name: Option<Name>,
+    /// The new region.
+    pub region: Option<Option<Region>>,
+    /// The new email.
+    pub email: Option<Option<Email>>,
+}
+
+impl UserPatch {
+    /// True when nothing would change.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a user already is as this patch would leave it.
+    pub fn holds_for(&self, user: &User) -> bool {
+        fn same<const MAX: usize>(want: Option<&Option<Limited<MAX>>>, have: Option<&str>) -> bool {
+            want.is_none_or(|want| want.as_ref().map(Limited::as_str) == have)
+        }
+        self.name.as_ref().is_none_or(|name| Some(name.as_str()) == user.name.as_deref())
+            && same(self.region.as_ref(), user.region.as_deref())
+            && same(self.email.as_ref(), user.email.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_count_characters_not_bytes() {
+        assert!("é".repeat(NAME_CHARS_MAX).parse::<Name>().is_ok());
+        assert!("é".repeat(NAME_CHARS_MAX + 1).parse::<Name>().is_err());
+        assert!("a\0b".parse::<Email>().is_err());
+        assert!("".parse::<Region>().is_ok());
+    }
+
+    #[test]
+    fn ids_cover_the_column_and_nothing_else() {
+        for good in ["0", "-7", "9223372036854775807", "-9223372036854775808"] {
+            assert_eq!(good.parse::<UserId>().unwrap().to_string(), good);
+        }
+        for bad in ["", "x", "1.0", "9223372036854775808", " 1", "0x10", "１"] {
+            assert!(bad.parse::<UserId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_patch_knows_whether_it_holds() {
+        let user = User { user_id: UserId::new(1), name: Some("A".into()), region: None, email: None };
+        let mut patch = UserPatch { name: Some("A".parse().unwrap()), ..UserPatch::default() };
+        assert!(patch.holds_for(&user));
+        patch.region = Some(None);
+        assert!(patch.holds_for(&user));
+        patch.email = Some(Some("e".parse().unwrap()));
+        assert!(!patch.holds_for(&user));
+    }
+}
