@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// The result of everything that the world can make fail.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of a failure: what a script can tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

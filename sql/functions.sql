@@ -1,0 +1,107 @@
+-- How rows are read and written: each statement proves that this shard owns the key, and says the epoch.
+-- Run at each initialisation: CREATE OR REPLACE, so that a newer ringshard brings newer ones.
+--
+-- Answers: 'owned', 'fenced', 'not_here', 'stranger' (another cluster's or shard's database) of a read;
+-- of a write 'done', 'exists', 'not_found' instead of 'owned'.
+
+CREATE OR REPLACE FUNCTION ringshard.position_of(id bigint) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT pg_catalog.md5(id::text)::uuid
+$$;
+
+-- A point read: the arc's state and the row in one snapshot. Written so that Postgres can inline it.
+CREATE OR REPLACE FUNCTION ringshard.get_user(the_cluster text, the_shard text, id bigint)
+RETURNS TABLE (answer text, epoch bigint, peer text, user_id bigint, name text, region text, email text)
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
+                ELSE coalesce(held.state, 'not_here') END,
+           meta.epoch, held.peer, users.user_id, users.name::text, users.region::text, users.email::text
+    FROM ringshard.meta
+    LEFT JOIN LATERAL (
+        SELECT arc.first, arc.state, arc.peer FROM ringshard.arc
+        WHERE arc.last >= pg_catalog.md5(id::text)::uuid ORDER BY arc.last LIMIT 1
+    ) AS held ON held.first <= pg_catalog.md5(id::text)::uuid
+    LEFT JOIN public.users ON users.user_id = id
+$$;
+
+-- The first half of every write: takes the barrier, held to commit, then looks at the arc.
+-- 'owned' means that the row may be written in this transaction.
+CREATE OR REPLACE FUNCTION ringshard.admit(
+    the_cluster text, the_shard text, id bigint, OUT answer text, OUT epoch bigint, OUT peer text)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    place CONSTANT uuid := ringshard.position_of(id);
+BEGIN
+    -- An acknowledged write is on disk, whatever the server's default; a stronger one stays.
+    IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
+    END IF;
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(7283001);
+    -- A new statement, and so a new snapshot, which sees what the barrier waited for. In the stricter
+    -- isolation levels the snapshot is older than the barrier: there the arc itself is locked, and a
+    -- change of it since then ends this transaction with a serialization failure.
+    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM 1 FROM ringshard.arc WHERE arc.first <= place AND arc.last >= place FOR SHARE;
+    END IF;
+    SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
+                ELSE coalesce(held.state, 'not_here') END, meta.epoch, held.peer
+    INTO answer, epoch, peer
+    FROM ringshard.meta
+    LEFT JOIN LATERAL (
+        SELECT arc.first, arc.state, arc.peer FROM ringshard.arc
+        WHERE arc.last >= place ORDER BY arc.last LIMIT 1
+    ) AS held ON held.first <= place;
+END $$;
+
+CREATE OR REPLACE FUNCTION ringshard.create_user(
+    the_cluster text, the_shard text, id bigint, new_name text, new_region text, new_email text,
+    OUT answer text, OUT epoch bigint, OUT peer text)
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    SELECT held.answer, held.epoch, held.peer INTO answer, epoch, peer
+    FROM ringshard.admit(the_cluster, the_shard, id) AS held;
+    IF answer = 'owned' THEN
+        INSERT INTO public.users (user_id, name, region, email)
+        VALUES (id, new_name, new_region, new_email) ON CONFLICT DO NOTHING;
+        answer := CASE WHEN FOUND THEN 'done' ELSE 'exists' END;
+    END IF;
+END $$;
+
+-- Sets the fields whose flag is true, and returns the row as it is then.
+CREATE OR REPLACE FUNCTION ringshard.update_user(
+    the_cluster text, the_shard text, id bigint, set_name boolean, new_name text,
+    set_region boolean, new_region text, set_email boolean, new_email text,
+    OUT answer text, OUT epoch bigint, OUT peer text,
+    OUT user_id bigint, OUT name text, OUT region text, OUT email text)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT held.answer, held.epoch, held.peer INTO answer, epoch, peer
+    FROM ringshard.admit(the_cluster, the_shard, id) AS held;
+    IF answer = 'owned' THEN
+        UPDATE public.users SET
+            name = CASE WHEN set_name THEN new_name ELSE users.name END,
+            region = CASE WHEN set_region THEN new_region ELSE users.region END,
+            email = CASE WHEN set_email THEN new_email ELSE users.email END
+        WHERE users.user_id = id
+        RETURNING users.user_id, users.name, users.region, users.email INTO user_id, name, region, email;
+        answer := CASE WHEN FOUND THEN 'done' ELSE 'not_found' END;
+    END IF;
+END $$;
+
+-- Deletes the row, and returns it as it was.
+CREATE OR REPLACE FUNCTION ringshard.delete_user(
+    the_cluster text, the_shard text, id bigint,
+    OUT answer text, OUT epoch bigint, OUT peer text,
+    OUT user_id bigint, OUT name text, OUT region text, OUT email text)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT held.answer, held.epoch, held.peer INTO answer, epoch, peer
+    FROM ringshard.admit(the_cluster, the_shard, id) AS held;
+    IF answer = 'owned' THEN
+        DELETE FROM public.users WHERE users.user_id = id
+        RETURNING users.user_id, users.name, users.region, users.email INTO user_id, name, region, email;
+        answer := CASE WHEN FOUND THEN 'done' ELSE 'not_found' END;
+    END IF;
+END $$;

@@ -1,0 +1,88 @@
+//! The catalog of a shard: reading what it says of its cluster.
+
+use std::collections::BTreeMap;
+
+use postgres::types::Json;
+
+use super::conninfo::Address;
+use super::failure;
+use super::session::{Session, only};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::topology::{Epoch, Membership, Topology};
+
+/// The version of the catalog that this program makes and understands.
+pub const CATALOG_VERSION: i32 = 1;
+
+/// A shard's own word about itself.
+#[derive(Debug, Clone)]
+pub struct SelfDescription {
+    /// The shard that this database says it is.
+    pub shard: ShardName,
+    /// Its cluster and topology.
+    pub membership: Membership,
+    /// How to reach the shards of the cluster, without passwords.
+    pub addresses: BTreeMap<ShardName, String>,
+}
+
+/// Asks a database which shard it is.
+pub(super) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfDescription> {
+    let rows = session
+        .query(include_str!("../../sql/membership.sql"), &[])
+        .map_err(|cause| failure::doing("read the catalog", shard, &cause))?;
+    let row = only(rows, "read the catalog", shard)?;
+    let version: i32 = row.get("catalog_version");
+    if version > CATALOG_VERSION {
+        let message = format!(
+            "the catalog of shard `{shard}` has version {version}, and this ringshard understands {CATALOG_VERSION}"
+        );
+        return Err(Error::new(Kind::Configuration, message).hint("use a newer ringshard").on_shard(shard));
+    }
+    let broken = |what: &str, why: String| {
+        Error::new(Kind::Configuration, format!("the catalog of shard `{shard}` is damaged: {what}: {why}"))
+            .hint("restore the schema `ringshard` of that database from a backup")
+            .on_shard(shard)
+    };
+    let Json(topology) = row
+        .try_get::<_, Json<Topology>>("topology")
+        .map_err(|cause| broken("`meta.topology`", failure::words_of(&cause)))?;
+    let cluster: ClusterId =
+        row.get::<_, String>("cluster").parse().map_err(|why| broken("`meta.cluster`", why))?;
+    let name: ShardName = row.get::<_, String>("shard").parse().map_err(|why| broken("`meta.shard`", why))?;
+    let addresses = row
+        .try_get::<_, Option<Json<BTreeMap<ShardName, String>>>>("addresses")
+        .map_err(|cause| broken("`address`", failure::words_of(&cause)))?;
+    Ok(SelfDescription {
+        shard: name,
+        membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology },
+        addresses: addresses.map(|Json(addresses)| addresses).unwrap_or_default(),
+    })
+}
+
+/// Refuses a database that is another shard's, or another cluster's.
+pub fn check_identity(
+    shard: &ShardName,
+    address: &Address,
+    cluster: Option<&ClusterId>,
+    said_shard: &str,
+    said_cluster: &str,
+) -> Result<()> {
+    let refuse = |message: String| {
+        Err(Error::new(Kind::Configuration, message)
+            .hint("correct the URLs: ringshard config show names where each comes from")
+            .on_shard(shard))
+    };
+    if let Some(cluster) = cluster.filter(|cluster| cluster.as_str() != said_cluster) {
+        return refuse(format!(
+            "the database of shard `{shard}` at {} belongs to another cluster: `{said_cluster}` instead of `{cluster}`",
+            address.shown()
+        ));
+    }
+    if shard.as_str() != said_shard {
+        return refuse(format!(
+            "the database of shard `{shard}` at {} is that of shard `{said_shard}`",
+            address.shown()
+        ));
+    }
+    Ok(())
+}

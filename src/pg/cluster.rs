@@ -1,0 +1,423 @@
+//! The cluster as this process sees it: the last topology it heard of, and the way of a row to its shard.
+//!
+//! The topology here is never trusted. Each answer of a shard carries the shard's epoch; a newer one means
+//! that the topology is read again, and a shard that does not own a key says so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::catalog::{self, SelfDescription};
+use super::conninfo::ConnectionString;
+use super::pool::{Loan, Shards};
+use super::rows::{self, Answer, Expected, Verdict};
+use super::{failure, narrate};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::position::Position;
+use crate::model::python;
+use crate::model::ring::{Ring, VirtualNode};
+use crate::model::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};
+use crate::model::user::{User, UserId, UserPatch};
+
+/// How long a write waits for a chunk that is being moved.
+const FENCE_PATIENCE: Duration = Duration::from_secs(10);
+/// The pause before a fenced key is tried again.
+const FENCE_PAUSE: Duration = Duration::from_millis(20);
+/// How often one command looks for a key's new owner.
+const REFRESHES_MAX: u32 = 3;
+
+/// A topology, its epoch and the ring that it makes.
+#[derive(Debug)]
+pub struct View {
+    /// The epoch; [`Epoch::GUESSED`] if no shard was asked yet.
+    pub epoch: Epoch,
+    /// The topology.
+    pub topology: Topology,
+    /// Its ring.
+    pub ring: Ring,
+}
+
+/// The shards, and what is known of who owns what.
+pub struct Cluster {
+    shards: Shards,
+    id: RwLock<Option<ClusterId>>,
+    cache_folder: Option<PathBuf>,
+    view: RwLock<Arc<View>>,
+}
+
+/// The end of a write that may not be known.
+enum Written {
+    Answer(Answer, ShardName),
+    /// The connection was lost before the answer came.
+    Unknown(Error, ShardName),
+}
+
+impl Cluster {
+    /// The cluster of these shards. Connects to none: the topology comes from the cache, or is guessed
+    /// (all shards of weight 1) until a shard says otherwise.
+    pub fn open(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>) -> Result<Self> {
+        let cached = id.as_ref().zip(cache_folder.as_deref()).and_then(|(id, folder)| read_cache(folder, id));
+        let (epoch, topology) = if let Some(membership) = cached {
+            (membership.epoch, membership.topology)
+        } else {
+            let guess = Topology::of_equals(VIRTUAL_NODES_DEFAULT, shards.names());
+            (Epoch::GUESSED, guess.map_err(|why| Error::new(Kind::Configuration, why))?)
+        };
+        let ring = topology.ring();
+        narrate::ring_built(&topology, &ring);
+        let view = RwLock::new(Arc::new(View { epoch, topology, ring }));
+        Ok(Self { shards, id: RwLock::new(id), cache_folder, view })
+    }
+
+    /// The shards' pools.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+
+    /// The cluster's id, if it is known.
+    pub fn id(&self) -> Option<ClusterId> {
+        self.id.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is known of the topology now.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks all shards for the topology and takes the newest. Fails only if none answers; the shards that
+    /// did not are returned with their errors.
+    pub fn refresh(&self) -> Result<Vec<(ShardName, Error)>> {
+        let answers = self.shards.on_each(&self.shards.names(), |name, loan| self.describe(name, loan));
+        let mut newest: Option<SelfDescription> = None;
+        let mut failed = Vec::new();
+        for (name, answer) in answers {
+            match answer {
+                // A wrong database is no shard that is down: nothing may be read from it or written to it.
+                Err(error) if error.kind() == Kind::Configuration => return Err(error),
+                Err(error) => failed.push((name, error)),
+                Ok(said) => match &newest {
+                    Some(best) if best.membership.cluster != said.membership.cluster => {
+                        let message = format!(
+                            "shards `{}` and `{name}` belong to different clusters: `{}` and `{}`",
+                            best.shard, best.membership.cluster, said.membership.cluster
+                        );
+                        return Err(Error::new(Kind::Configuration, message)
+                            .hint("correct the URLs: ringshard config show names where each comes from")
+                            .on_shard(name));
+                    }
+                    Some(best) if best.membership.epoch >= said.membership.epoch => {}
+                    _ => newest = Some(said),
+                },
+            }
+        }
+        match newest {
+            Some(said) => self.learn(said).map(|()| failed),
+            None => Err(failed.into_iter().next().map_or_else(
+                || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards"),
+                |(_, error)| error,
+            )),
+        }
+    }
+
+    fn describe(&self, name: &ShardName, loan: &mut Loan) -> Result<SelfDescription> {
+        let said = catalog::describe(loan, name)?;
+        let address = self.shards.address(name)?;
+        let cluster = said.membership.cluster.as_str();
+        catalog::check_identity(name, &address, self.id().as_ref(), said.shard.as_str(), cluster)?;
+        Ok(said)
+    }
+
+    /// Takes over what a shard said, if it is news.
+    fn learn(&self, said: SelfDescription) -> Result<()> {
+        for (name, url) in &said.addresses {
+            if said.membership.topology.shard(name).is_some() && !self.shards.names().contains(name) {
+                self.shards.add(name.clone(), &ConnectionString::new(url))?;
+            }
+        }
+        self.id
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| said.membership.cluster.clone());
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        if said.membership.epoch <= view.epoch {
+            return Ok(());
+        }
+        if said.membership.topology != view.topology {
+            let ring = said.membership.topology.ring();
+            narrate::ring_built(&said.membership.topology, &ring);
+        }
+        if let Some(folder) = &self.cache_folder {
+            write_cache(folder, &said.membership);
+        }
+        let Membership { epoch, topology, .. } = said.membership;
+        let ring = topology.ring();
+        *view = Arc::new(View { epoch, topology, ring });
+        Ok(())
+    }
+
+    /// Hashes a key and finds its owner, with the seed's log lines.
+    pub fn locate<'view>(view: &'view View, key: &str) -> (Position, VirtualNode<'view>) {
+        let position = Position::of_key(key);
+        let node = view.ring.locate(position);
+        narrate::key_routed(key, position, node);
+        (position, node)
+    }
+
+    fn owner(view: &View, id: UserId) -> ShardName {
+        if log::log_enabled!(log::Level::Info) {
+            return Self::locate(view, &id.to_string()).1.shard.clone();
+        }
+        view.ring.owner(Position::of_user(id)).clone()
+    }
+
+    /// Reads a user from its owner; one statement, one connection.
+    pub fn get_user(&self, id: UserId) -> Result<User> {
+        log::info!("Received request to get user: {id}");
+        let what = format!("get user `{id}`");
+        let (user, shard) = self.read(&what, id).inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
+        user.ok_or_else(|| {
+            log::warn!("User {id} not found in shard {shard}");
+            not_found(id, &shard)
+        })
+    }
+
+    /// The row, or that there is none, and who said so.
+    fn read(&self, what: &str, id: UserId) -> Result<(Option<User>, ShardName)> {
+        let mut shard = Self::owner(&self.view(), id);
+        let mut refreshes = 0;
+        let mut lost_once = false;
+        // What a fenced shard had, while its peer is asked: the peer's word counts if it owns the key.
+        let mut fenced: Option<(Option<User>, ShardName)> = None;
+        loop {
+            let answer = match self.ask(&shard, what, |loan, expected| rows::get(loan, expected, id)) {
+                Ok(Ok(answer)) => answer,
+                Ok(Err((_, _))) if !lost_once => {
+                    lost_once = true;
+                    continue;
+                }
+                Ok(Err((error, _))) | Err(error) => return Err(error),
+            };
+            match answer.verdict {
+                Verdict::Fenced(peer) => {
+                    let had = (answer.user, shard);
+                    let Some(peer) = peer.filter(|_| fenced.is_none()) else { return Ok(had) };
+                    shard = peer;
+                    fenced = Some(had);
+                }
+                Verdict::NotHere => {
+                    if let Some(had) = fenced {
+                        return Ok(had);
+                    }
+                    shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?;
+                }
+                _ => return Ok((answer.user, shard)),
+            }
+        }
+    }
+
+    fn owner_after_refresh(
+        &self,
+        what: &str,
+        id: UserId,
+        shard: &ShardName,
+        refreshes: &mut u32,
+    ) -> Result<ShardName> {
+        *refreshes += 1;
+        if *refreshes > REFRESHES_MAX {
+            let message = format!("cannot {what}: shard `{shard}` does not own it, though the ring says so");
+            return Err(Error::new(Kind::Failed, message).hint("ringshard verify").on_shard(shard));
+        }
+        self.refresh()?;
+        Ok(Self::owner(&self.view(), id))
+    }
+
+    /// Sends one statement to one shard. The inner error is a lost connection: the outcome is not known.
+    #[expect(clippy::type_complexity, reason = "two kinds of failure, told apart at the two callers")]
+    fn ask(
+        &self,
+        shard: &ShardName,
+        what: &str,
+        statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
+    ) -> Result<Result<Answer, (Error, ShardName)>> {
+        let mut loan = self.shards.checkout(shard)?;
+        let id = self.id();
+        let expected = Expected { cluster: id.as_ref(), shard };
+        let answer = loop {
+            match statement(&mut loan, expected) {
+                Ok(answer) => break answer,
+                Err(cause) if failure::is_worth_repeating(&cause) => {}
+                Err(cause) => {
+                    let error = failure::doing(what, shard, &cause);
+                    return if failure::is_lost(&cause) { Ok(Err((error, shard.clone()))) } else { Err(error) };
+                }
+            }
+        };
+        if answer.verdict == Verdict::Stranger {
+            let said = self.describe(shard, &mut loan)?;
+            let message = format!("shard `{shard}` changed its identity to `{}`", said.shard);
+            return Err(Error::new(Kind::Configuration, message).hint("run this again").on_shard(shard));
+        }
+        if answer.epoch > self.view().epoch {
+            let said = self.describe(shard, &mut loan)?;
+            self.learn(said)?;
+        }
+        Ok(Ok(answer))
+    }
+
+    /// A write: to the owner, again after a fence or a change of the ring.
+    fn write(
+        &self,
+        what: &str,
+        id: UserId,
+        statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
+    ) -> Result<Written> {
+        let mut shard = Self::owner(&self.view(), id);
+        let mut refreshes = 0;
+        let begun = Instant::now();
+        loop {
+            let answer = match self.ask(&shard, what, &statement)? {
+                Ok(answer) => answer,
+                Err((error, shard)) => return Ok(Written::Unknown(error, shard)),
+            };
+            match answer.verdict {
+                Verdict::Fenced(peer) if begun.elapsed() > FENCE_PATIENCE => {
+                    let peer = peer.map_or_else(|| "another shard".into(), |peer| format!("shard `{peer}`"));
+                    let message = format!("cannot {what}: it is being moved from shard `{shard}` to {peer}");
+                    return Err(Error::new(Kind::Locked, message)
+                        .hint("ringshard rebalance finishes the move")
+                        .on_shard(shard));
+                }
+                Verdict::Fenced(_) => thread::sleep(FENCE_PAUSE),
+                Verdict::NotHere => shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?,
+                _ => return Ok(Written::Answer(answer, shard)),
+            }
+        }
+    }
+
+    /// Stores a new user on its owner, durably.
+    pub fn create_user(&self, user: &User) -> Result<()> {
+        log::info!("Received request to create user: {}", python::dict(user));
+        let id = user.user_id;
+        let what = format!("create user `{id}`");
+        let written = self.write(&what, id, |loan, expected| {
+            log::debug!("Added user {id} to session for shard {}", expected.shard);
+            rows::create(loan, expected, user)
+        });
+        let done = written.and_then(|written| match written {
+            Written::Answer(Answer { verdict: Verdict::Exists, .. }, shard) => Err(exists(id, &shard)),
+            Written::Answer(_, shard) => Ok(shard),
+            Written::Unknown(lost, shard) => match self.read(&what, id) {
+                Ok((Some(stored), shard)) if stored == *user => Ok(shard),
+                Ok((Some(_), shard)) => Err(exists(id, &shard)),
+                Ok((None, _)) => Err(nothing_done(&lost, &shard)),
+                Err(_) => Err(unknown(&lost, id, &shard)),
+            },
+        });
+        match done {
+            Ok(shard) => log::info!("Committed user {id} to shard {shard}"),
+            Err(error) => return Err(failed("create", id, error)),
+        }
+        Ok(())
+    }
+
+    /// Changes fields of a user; the user as it is then.
+    pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<User> {
+        log::info!("Received request to update user: {id}");
+        let what = format!("update user `{id}`");
+        let written = self.write(&what, id, |loan, expected| {
+            log::debug!("Changed user {id} in session for shard {}", expected.shard);
+            rows::update(loan, expected, id, patch)
+        });
+        let done = written.and_then(|written| match written {
+            Written::Answer(Answer { user: Some(user), .. }, shard) => Ok((user, shard)),
+            Written::Answer(_, shard) => Err(not_found(id, &shard)),
+            Written::Unknown(lost, shard) => match self.read(&what, id) {
+                Ok((Some(user), shard)) if patch.holds_for(&user) => Ok((user, shard)),
+                Ok((Some(_), _)) => Err(nothing_done(&lost, &shard)),
+                Ok((None, shard)) => Err(not_found(id, &shard)),
+                Err(_) => Err(unknown(&lost, id, &shard)),
+            },
+        });
+        let (user, shard) = done.map_err(|error| failed("update", id, error))?;
+        log::info!("Committed user {id} to shard {shard}");
+        Ok(user)
+    }
+
+    /// Deletes a user; the user as it was, unless the connection was lost on the way.
+    pub fn delete_user(&self, id: UserId) -> Result<Option<User>> {
+        log::info!("Received request to delete user: {id}");
+        let what = format!("delete user `{id}`");
+        let written = self.write(&what, id, |loan, expected| {
+            log::debug!("Removed user {id} in session for shard {}", expected.shard);
+            rows::delete(loan, expected, id)
+        });
+        let done = written.and_then(|written| match written {
+            Written::Answer(Answer { user: Some(user), .. }, shard) => Ok((Some(user), shard)),
+            Written::Answer(_, shard) => Err(not_found(id, &shard)),
+            Written::Unknown(lost, shard) => match self.read(&what, id) {
+                Ok((None, shard)) => Ok((None, shard)),
+                Ok((Some(_), _)) => Err(nothing_done(&lost, &shard)),
+                Err(_) => Err(unknown(&lost, id, &shard)),
+            },
+        });
+        let (user, shard) = done.map_err(|error| failed("delete", id, error))?;
+        log::info!("Committed deletion of user {id} to shard {shard}");
+        Ok(user)
+    }
+}
+
+fn failed(verb: &str, id: UserId, error: Error) -> Error {
+    if error.kind() == Kind::NotFound {
+        log::warn!("User {id} not found in shard {}", error.shard().unwrap_or("unknown"));
+    } else {
+        log::error!("Failed to {verb} user {id} in shard {}: {error}", error.shard().unwrap_or("unknown"));
+    }
+    error
+}
+
+fn not_found(id: UserId, shard: &ShardName) -> Error {
+    Error::new(Kind::NotFound, format!("user `{id}` not found on shard `{shard}`, its owner"))
+        .hint(format!("ringshard ring locate {id} asks all shards"))
+        .on_shard(shard)
+}
+
+fn exists(id: UserId, shard: &ShardName) -> Error {
+    Error::new(Kind::Conflict, format!("user `{id}` exists already on shard `{shard}`"))
+        .hint(format!("ringshard get-user --id {id} shows it, ringshard update-user --id {id} changes it"))
+        .on_shard(shard)
+}
+
+fn nothing_done(lost: &Error, shard: &ShardName) -> Error {
+    Error::new(lost.kind(), format!("{lost}; nothing was changed")).hint("run this again").on_shard(shard)
+}
+
+fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {
+    Error::new(lost.kind(), format!("{lost}; whether it was done is not known"))
+        .hint(format!("once the shard answers: ringshard get-user --id {id}"))
+        .on_shard(shard)
+}
+
+fn cache_file(folder: &Path, id: &ClusterId) -> PathBuf {
+    folder.join(format!("topology-{id}.json"))
+}
+
+fn read_cache(folder: &Path, id: &ClusterId) -> Option<Membership> {
+    let text = fs::read_to_string(cache_file(folder, id)).ok()?;
+    serde_json::from_str(&text).ok().filter(|membership: &Membership| membership.cluster == *id)
+}
+
+/// Keeps the topology for the next process. A failure costs one round trip then, and is no more than logged.
+fn write_cache(folder: &Path, membership: &Membership) {
+    let file = cache_file(folder, &membership.cluster);
+    let fresh = file.with_extension(format!("{}.new", std::process::id()));
+    let written = serde_json::to_vec(membership)
+        .map_err(std::io::Error::from)
+        .and_then(|text| fs::create_dir_all(folder).and_then(|()| fs::write(&fresh, text)))
+        .and_then(|()| fs::rename(&fresh, &file));
+    if let Err(cause) = written {
+        log::debug!("Did not keep the topology in {}: {cause}", file.display());
+    }
+}

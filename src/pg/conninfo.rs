@@ -1,0 +1,325 @@
+//! Connection strings, and the addresses that they resolve to.
+//!
+//! A [`ConnectionString`] is what a person wrote and may hold a password, so it cannot be shown. An
+//! [`Address`] is what it means here and now: missing parts come from `PG*`, the password file and
+//! libpq's defaults, and its text has no password.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use postgres::Config;
+use postgres::config::{Host, SslMode};
+
+use super::environment;
+use crate::error::{Error, Kind, Result};
+use crate::local::PrivateServer;
+use crate::model::secret::Secret;
+
+/// What stands before the database's name when the private server has it.
+const LOCAL_PREFIX: &str = "local:";
+/// Where a socket lies when nothing else is said: Debian's folder, then Postgres's own.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+const PORT_DEFAULT: u16 = 5432;
+
+/// A URL (`postgresql://…`), a `key=value` string, or `local:DATABASE`: as given, and so perhaps with a
+/// password. It has no `Display`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionString(Secret);
+
+impl ConnectionString {
+    /// Takes any text; whether it means something is found out by [`ConnectionString::resolve`].
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Secret::new(text))
+    }
+
+    /// The private server's database of this name.
+    pub fn local(database: &str) -> Self {
+        Self::new(format!("{LOCAL_PREFIX}{database}"))
+    }
+
+    /// The text with its password: only for the configuration file.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The private server's database that this names, if it names one.
+    pub fn local_database(&self) -> Option<&str> {
+        self.expose().strip_prefix(LOCAL_PREFIX)
+    }
+
+    /// The same server, another database; for `init-shards --server`.
+    pub fn with_database(&self, database: &str) -> Result<Self> {
+        let text = self.expose();
+        let given = parse(text)?;
+        let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) else {
+            return Ok(Self::new(format!("{text} dbname={database}")));
+        };
+        let scheme = &text[..text.len() - rest.len()];
+        let (before, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
+        let authority = before.split_once('/').map_or(before, |(authority, _)| authority);
+        let query = query.map(|query| {
+            let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("dbname=")).collect();
+            kept.join("&")
+        });
+        let query = query.filter(|query| !query.is_empty()).map_or(String::new(), |query| format!("?{query}"));
+        let made = Self::new(format!("{scheme}{authority}/{}{query}", percent_encode(database)));
+        let again = parse(made.expose())?;
+        assert_eq!(given.get_hosts(), again.get_hosts(), "only the database changes");
+        Ok(made)
+    }
+
+    /// What the text means here: `local:` through the private server, the rest as libpq would.
+    pub fn resolve(&self, server: &PrivateServer, timeout: Duration) -> Result<Address> {
+        if let Some(database) = self.local_database() {
+            let mut config = Config::new();
+            config.host_path(server.socket_dir()).port(server.port());
+            config.user(PrivateServer::USER).dbname(database).connect_timeout(timeout);
+            config.application_name("ringshard");
+            return Ok(Address { shown: show(&config), config, local: true, password_from: None });
+        }
+        let mut config = parse(self.expose())?;
+        let password_from = complete(&mut config, self.expose(), timeout)?;
+        Ok(Address { shown: show(&config), config, local: false, password_from })
+    }
+}
+
+/// How to reach one database. Its text is a URL without the password, which psql understands.
+#[derive(Debug, Clone)]
+pub struct Address {
+    pub(super) config: Config,
+    shown: String,
+    local: bool,
+    password_from: Option<&'static str>,
+}
+
+impl Address {
+    /// The URL without the password.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether the private server has this database.
+    pub fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// Where the password comes from, if there is one.
+    pub fn password_from(&self) -> Option<&'static str> {
+        self.password_from
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        self.config.get_dbname().unwrap_or_default()
+    }
+}
+
+fn parse(text: &str) -> Result<Config> {
+    // The parser's words may quote a piece of the text, which may be a piece of a password.
+    Config::from_str(text).map_err(|cause| {
+        let why = std::error::Error::source(&cause).map_or_else(|| cause.to_string(), ToString::to_string);
+        let why = if text.contains('@') || text.contains("password") {
+            "it cannot be parsed (`@`, `:`, `/`, `?` and `#` in a password are written as `%40`, `%3A`, `%2F`, `%3F` and `%23`)".into()
+        } else {
+            why
+        };
+        Error::new(Kind::Configuration, format!("not a connection string: {why}")).hint(
+            "write it as `postgresql://USER@HOST:PORT/DATABASE`, or as `host=HOST dbname=DATABASE`",
+        )
+    })
+}
+
+/// Fills in what the text left out, in libpq's order. Returns where the password came from.
+fn complete(config: &mut Config, text: &str, timeout: Duration) -> Result<Option<&'static str>> {
+    let number = |name: &str| -> Result<Option<u16>> {
+        environment::variable(name)
+            .map(|value| {
+                value.parse().map_err(|_| {
+                    Error::new(Kind::Configuration, format!("`{name}` is `{value}`, which is no number"))
+                        .hint(format!("unset {name}, or set it to a number"))
+                })
+            })
+            .transpose()
+    };
+    if config.get_ports().is_empty() {
+        config.port(number("PGPORT")?.unwrap_or(PORT_DEFAULT));
+    }
+    let port = config.get_ports()[0];
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        match environment::variable("PGHOST") {
+            Some(hosts) => hosts.split(',').for_each(|host| drop(config.host(host))),
+            None => match SOCKET_FOLDERS.iter().find(|dir| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists())
+            {
+                Some(folder) => drop(config.host_path(folder)),
+                None => drop(config.host("localhost")),
+            },
+        }
+    }
+    if config.get_user().is_none() {
+        let name = environment::variable("PGUSER").map_or_else(operating_system_user, Ok)?;
+        config.user(&name);
+    }
+    let user = config.get_user().unwrap_or_default().to_owned();
+    if config.get_dbname().is_none() {
+        config.dbname(&environment::variable("PGDATABASE").unwrap_or_else(|| user.clone()));
+    }
+    if config.get_application_name().is_none() {
+        config.application_name(&environment::variable("PGAPPNAME").unwrap_or_else(|| "ringshard".into()));
+    }
+    if config.get_options().is_none()
+        && let Some(options) = environment::variable("PGOPTIONS")
+    {
+        config.options(&options);
+    }
+    if config.get_connect_timeout().is_none() {
+        let seconds = number("PGCONNECT_TIMEOUT")?.filter(|seconds| *seconds > 0);
+        config.connect_timeout(seconds.map_or(timeout, |seconds| Duration::from_secs(seconds.into())));
+    }
+    if !text.contains("sslmode")
+        && let Some(mode) = environment::variable("PGSSLMODE")
+    {
+        config.ssl_mode(match mode.as_str() {
+            "disable" => SslMode::Disable,
+            "allow" | "prefer" => SslMode::Prefer,
+            _ => SslMode::Require,
+        });
+    }
+    Ok(find_password(config, &user, port))
+}
+
+fn find_password(config: &mut Config, user: &str, port: u16) -> Option<&'static str> {
+    if config.get_password().is_some() {
+        return Some("the URL");
+    }
+    if let Some(password) = environment::variable("PGPASSWORD") {
+        config.password(password);
+        return Some("PGPASSWORD");
+    }
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        // The password file calls the usual socket folders `localhost`.
+        Some(Host::Unix(path)) if SOCKET_FOLDERS.iter().any(|dir| Path::new(dir) == path) => "localhost".into(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => config.get_hostaddrs().first().map(IpAddr::to_string).unwrap_or_default(),
+    };
+    let database = config.get_dbname().unwrap_or_default();
+    let password = environment::password_from_file(&host, port, database, user)?;
+    config.password(password.expose());
+    Some("the password file")
+}
+
+fn operating_system_user() -> Result<String> {
+    let id = rustix::process::geteuid().as_raw().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_passwd = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    });
+    of_passwd.or_else(|| environment::variable("USER")).ok_or_else(|| {
+        Error::new(Kind::Configuration, "no database user is named, and this process has no name of its own")
+            .hint("put the user into the URL: `postgresql://USER@HOST/DATABASE`, or set PGUSER")
+    })
+}
+
+/// A URL without the password.
+fn show(config: &Config) -> String {
+    let ports = config.get_ports();
+    let port_of = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(PORT_DEFAULT);
+    let mut out = String::from("postgresql://");
+    if let Some(user) = config.get_user() {
+        let _ = write!(out, "{}@", percent_encode(user));
+    }
+    let mut query = Vec::new();
+    let mut hosts = Vec::new();
+    for (at, host) in config.get_hosts().iter().enumerate() {
+        match host {
+            Host::Tcp(name) if name.contains(':') => hosts.push(format!("[{name}]:{}", port_of(at))),
+            Host::Tcp(name) => hosts.push(format!("{name}:{}", port_of(at))),
+            Host::Unix(folder) => {
+                query.push(format!("host={}", percent_encode(&folder.to_string_lossy())));
+                if port_of(at) != PORT_DEFAULT {
+                    query.push(format!("port={}", port_of(at)));
+                }
+            }
+        }
+    }
+    if hosts.is_empty() && query.is_empty() {
+        hosts.extend(config.get_hostaddrs().iter().enumerate().map(|(at, addr)| match addr {
+            IpAddr::V4(addr) => format!("{addr}:{}", port_of(at)),
+            IpAddr::V6(addr) => format!("[{addr}]:{}", port_of(at)),
+        }));
+    }
+    let _ = write!(out, "{}/{}", hosts.join(","), percent_encode(config.get_dbname().unwrap_or_default()));
+    if config.get_ssl_mode() == SslMode::Require {
+        query.push("sslmode=require".into());
+    } else if config.get_ssl_mode() == SslMode::Disable {
+        query.push("sslmode=disable".into());
+    }
+    if !query.is_empty() {
+        let _ = write!(out, "?{}", query.join("&"));
+    }
+    out
+}
+
+fn percent_encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let server = PrivateServer::at(Some(Path::new("/tmp/none")), None).unwrap();
+        let address = ConnectionString::new(text).resolve(&server, Duration::from_secs(1)).unwrap();
+        address.shown().to_owned()
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (text, url) in [
+            ("postgresql://u:secret@h:5433/db", "postgresql://u@h:5433/db"),
+            ("host=h port=1 user=u password=secret dbname=d", "postgresql://u@h:1/d"),
+            ("postgresql://u:s%40crt@h1:1,h2:2/db?sslmode=require", "postgresql://u@h1:1,h2:2/db?sslmode=require"),
+            ("postgresql://u@/db?host=/run/x&port=6000", "postgresql://u@/db?host=/run/x&port=6000"),
+            ("postgresql://u@[::1]:7/a%20b", "postgresql://u@[::1]:7/a%20b"),
+        ] {
+            assert_eq!(shown(text), url);
+            assert!(!shown(text).contains("crt"));
+        }
+    }
+
+    #[test]
+    fn another_database_of_the_same_server() {
+        for (text, want) in [
+            ("postgresql://u:p@h:1/a", "postgresql://u:p@h:1/shard_1"),
+            ("postgres://u@h", "postgres://u@h/shard_1"),
+            ("postgresql:///x?host=/run&dbname=y", "postgresql:///shard_1?host=/run"),
+            ("host=h user=u", "host=h user=u dbname=shard_1"),
+        ] {
+            assert_eq!(ConnectionString::new(text).with_database("shard_1").unwrap().expose(), want);
+        }
+    }
+
+    #[test]
+    fn an_error_never_quotes_a_password() {
+        for text in ["postgresql://u:hunter2?x@h/d", "password=hunter2 nonsense", "postgresql://u:hu/nter2@h:x/d"] {
+            if let Err(error) = ConnectionString::new(text).with_database("d") {
+                assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+            }
+        }
+        assert!(ConnectionString::new("nonsense").with_database("d").is_err());
+    }
+}

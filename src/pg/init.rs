@@ -1,0 +1,418 @@
+//! `init-shards`: databases, tables and catalogs, made or adopted.
+//!
+//! Everything is looked at before anything is changed. Then each shard is made in one transaction, so that
+//! an interruption leaves whole shards and untouched ones, and the next run goes on: the shards that are
+//! there say which cluster it is.
+
+use std::collections::BTreeMap;
+
+use postgres::error::SqlState;
+use postgres::fallible_iterator::FallibleIterator as _;
+use postgres::types::Json;
+
+use super::catalog::{self, CATALOG_VERSION, SelfDescription};
+use super::conninfo::ConnectionString;
+use super::failure;
+use super::pool::{Loan, Shards};
+use super::session::only;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::position::Position;
+use crate::model::ring::Ring;
+use crate::model::topology::{Epoch, Topology};
+use crate::model::user::UserId;
+
+/// The oldest Postgres that the catalog works on, as `server_version_num` has it.
+const OLDEST_VERSION: i32 = 140_000;
+/// The columns of the seed's table, sorted.
+const COLUMNS: [&str; 4] = [
+    "email character varying(100)",
+    "name character varying(100)",
+    "region character varying(50)",
+    "user_id bigint primary key",
+];
+/// How many misplaced users an error names.
+const MISPLACED_SHOWN: usize = 10;
+
+/// What was done about a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Table and catalog were made.
+    Created,
+    /// The catalog was made for a `users` table that was there, with this many rows.
+    Adopted(i64),
+    /// All was there.
+    Unchanged,
+}
+
+/// A cluster whose shards are all there.
+#[derive(Debug, Clone)]
+pub struct Initialised {
+    /// Its id.
+    pub cluster: ClusterId,
+    /// Its topology.
+    pub topology: Topology,
+    /// What was done, shard by shard, sorted.
+    pub done: Vec<(ShardName, Done)>,
+}
+
+/// What a database holds before it is touched.
+struct Found {
+    identity: String,
+    has_users: bool,
+    has_region_index: bool,
+    columns: Vec<String>,
+    said: Option<SelfDescription>,
+}
+
+/// Creates these databases on a server, unless they are there. Returns how many were made.
+pub fn create_databases(
+    server: &Shards,
+    maintenance: &ShardName,
+    databases: &[ShardName],
+) -> Result<usize> {
+    let mut loan = server.checkout(maintenance)?;
+    let mut made = 0;
+    for database in databases {
+        let what = format!("create database `{database}`");
+        let fail = |cause: &postgres::Error| {
+            let error = failure::doing(&what, database, cause);
+            let message = format!("cannot {what}: {}", failure::words_of(cause));
+            Error::new(error.kind(), message).hint("the user of that URL needs CREATEDB").on_shard(database)
+        };
+        let there = loan
+            .client()
+            .query_opt("SELECT FROM pg_catalog.pg_database WHERE datname = $1", &[&database.as_str()])
+            .map_err(|cause| fail(&cause))?;
+        if there.is_some() {
+            continue;
+        }
+        // A shard's name holds no quotes: see `ShardName`.
+        let statement = format!("CREATE DATABASE \"{database}\"");
+        let mut tries = 0;
+        loop {
+            match loan.client().batch_execute(&statement) {
+                Ok(()) => made += 1,
+                Err(cause) => match cause.code() {
+                    // Somebody else was faster.
+                    Some(&(SqlState::DUPLICATE_DATABASE | SqlState::UNIQUE_VIOLATION)) => {}
+                    // Somebody else copies the template just now.
+                    Some(&SqlState::OBJECT_IN_USE) if tries < 50 => {
+                        tries += 1;
+                        std::thread::sleep(std::time::Duration::from_millis(100));
+                        continue;
+                    }
+                    _ => return Err(fail(&cause)),
+                },
+            }
+            break;
+        }
+    }
+    Ok(made)
+}
+
+/// Makes, adopts or completes the shards. `cluster` is the id that the configuration has, if any;
+/// `virtual_nodes` is what was asked for, if anything was.
+pub fn initialise(
+    shards: &Shards,
+    cluster: Option<&ClusterId>,
+    virtual_nodes: Option<u32>,
+) -> Result<Initialised> {
+    let names = shards.names();
+    let first = names.first().ok_or_else(|| Error::new(Kind::Usage, "no shard was named"))?;
+    let mut lock = shards.checkout(first)?;
+    take_lock(&mut lock, first)?;
+    let result = initialise_locked(shards, &names, &mut lock, cluster, virtual_nodes);
+    // A failure here means that the connection is gone, and the lock with it.
+    let _ = lock.client().batch_execute("SELECT pg_catalog.pg_advisory_unlock(7283002)");
+    result
+}
+
+fn take_lock(lock: &mut Loan, shard: &ShardName) -> Result<()> {
+    lock.client()
+        .batch_execute("SET lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_lock(7283002); RESET lock_timeout")
+        .map_err(|cause| match cause.code() {
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                Error::new(Kind::Locked, format!("another init-shards is at work on shard `{shard}`"))
+                    .hint("wait for it, then run this again")
+                    .on_shard(shard)
+            }
+            _ => failure::doing("lock the catalog", shard, &cause),
+        })
+}
+
+fn initialise_locked(
+    shards: &Shards,
+    names: &[ShardName],
+    first: &mut Loan,
+    cluster: Option<&ClusterId>,
+    virtual_nodes: Option<u32>,
+) -> Result<Initialised> {
+    let mut found = BTreeMap::new();
+    for (name, result) in shards.on_each(names, |name, loan| inspect(loan, name)) {
+        found.insert(name, result?);
+    }
+    check_distinct(shards, &found)?;
+    let known = check_one_cluster(shards, cluster, &found)?;
+    let topology = topology_for(names, virtual_nodes, known)?;
+    let ring = topology.ring();
+    check_rows(shards, &found, &ring)?;
+
+    let id = match known {
+        Some(said) => said.membership.cluster.clone(),
+        None => new_cluster_id(first, &names[0])?,
+    };
+    let mut done = Vec::new();
+    for (name, found) in &found {
+        let mut loan = shards.checkout(name)?;
+        let outcome = make_shard(&mut loan, shards, &id, &topology, &ring, name, found)?;
+        done.push((name.clone(), outcome));
+    }
+    Ok(Initialised { cluster: id, topology, done })
+}
+
+fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {
+    let rows = loan
+        .query(include_str!("../../sql/inspect.sql"), &[])
+        .map_err(|cause| failure::doing("look at the database", name, &cause))?;
+    let row = only(rows, "look at the database", name)?;
+    let version: i32 = row.get("version");
+    if version < OLDEST_VERSION {
+        let message = format!("shard `{name}` runs Postgres {}, and ringshard needs 14", version / 10_000);
+        return Err(Error::new(Kind::Configuration, message).hint("use a newer server").on_shard(name));
+    }
+    let mut columns: Vec<String> =
+        row.get::<_, Option<&str>>("columns").unwrap_or_default().split(", ").map(Into::into).collect();
+    columns.sort();
+    let said = if row.get("has_catalog") { Some(catalog::describe(loan, name)?) } else { None };
+    Ok(Found {
+        identity: row.get("identity"),
+        has_users: row.get("has_users"),
+        has_region_index: row.get("has_region_index"),
+        columns,
+        said,
+    })
+}
+
+fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Found>) -> Result<()> {
+    let mut seen: BTreeMap<&str, &ShardName> = BTreeMap::new();
+    for (name, found) in found {
+        if let Some(twin) = seen.insert(&found.identity, name) {
+            let message = format!(
+                "shards `{twin}` and `{name}` lead to the same database, {} and {}",
+                shards.address(twin)?.shown(),
+                shards.address(name)?.shown()
+            );
+            return Err(Error::new(Kind::Configuration, message)
+                .hint("give each shard a database of its own")
+                .on_shard(name));
+        }
+    }
+    Ok(())
+}
+
+/// The catalogs that are there must be of one cluster, each under its own name, and of these shards.
+fn check_one_cluster<'found>(
+    shards: &Shards,
+    cluster: Option<&ClusterId>,
+    found: &'found BTreeMap<ShardName, Found>,
+) -> Result<Option<&'found SelfDescription>> {
+    let mut newest: Option<&SelfDescription> = None;
+    for (name, found) in found {
+        let Some(said) = &found.said else { continue };
+        let known = cluster.or(newest.map(|said| &said.membership.cluster));
+        let said_cluster = said.membership.cluster.as_str();
+        catalog::check_identity(name, &shards.address(name)?, known, said.shard.as_str(), said_cluster)?;
+        if newest.is_none_or(|newest| newest.membership.epoch < said.membership.epoch) {
+            newest = Some(said);
+        }
+    }
+    let without = found.iter().find(|(_, found)| found.said.is_none());
+    if let (Some(said), Some((name, _))) = (newest, without)
+        && said.membership.epoch > Epoch::FIRST
+    {
+        let message = format!(
+            "shard `{name}` has no catalog, and the cluster `{}` has changed since it was made (epoch {})",
+            said.membership.cluster, said.membership.epoch
+        );
+        return Err(Error::new(Kind::Configuration, message)
+            .hint("correct its URL, or restore that database from a backup")
+            .on_shard(name));
+    }
+    Ok(newest)
+}
+
+fn topology_for(
+    names: &[ShardName],
+    virtual_nodes: Option<u32>,
+    known: Option<&SelfDescription>,
+) -> Result<Topology> {
+    let list = |names: Vec<&ShardName>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let Some(said) = known else {
+        let wanted = virtual_nodes.unwrap_or(crate::model::topology::VIRTUAL_NODES_DEFAULT);
+        return Topology::of_equals(wanted, names.iter().cloned()).map_err(|why| Error::new(Kind::Usage, why));
+    };
+    let topology = &said.membership.topology;
+    if !topology.names().eq(names) {
+        let message = format!(
+            "shard `{}` belongs to a cluster of {}, and this is {}",
+            said.shard,
+            list(topology.names().collect()),
+            list(names.iter().collect())
+        );
+        return Err(Error::new(Kind::Configuration, message)
+            .hint("name just the shards of that cluster; ringshard add-shard and remove-shard change it")
+            .on_shard(&said.shard));
+    }
+    if virtual_nodes.is_some_and(|wanted| wanted != topology.virtual_nodes()) {
+        let message = format!(
+            "the cluster has {} virtual nodes a shard, and they cannot be changed afterwards",
+            topology.virtual_nodes()
+        );
+        return Err(Error::new(Kind::Conflict, message).hint("leave out --vnodes"));
+    }
+    Ok(topology.clone())
+}
+
+/// Tables that are to be adopted must be the seed's, with each row on its owner.
+fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ring: &Ring) -> Result<()> {
+    let adopt: Vec<ShardName> = found
+        .iter()
+        .filter(|(_, found)| found.has_users && found.said.is_none())
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in &adopt {
+        if found[name].columns != COLUMNS {
+            let message = format!(
+                "shard `{name}` has a table `users` of other columns: {}",
+                found[name].columns.join(", ")
+            );
+            return Err(Error::new(Kind::Configuration, message)
+                .hint(format!("it must have {}", COLUMNS.join(", ")))
+                .on_shard(name));
+        }
+    }
+    let mut misplaced = Vec::new();
+    let mut count = 0;
+    for (name, result) in shards.on_each(&adopt, |name, loan| find_misplaced(loan, name, ring)) {
+        let (of_shard, examples) = result?;
+        count += of_shard;
+        misplaced.extend(examples.into_iter().map(|id| (id, name.clone())));
+    }
+    if count == 0 {
+        return Ok(());
+    }
+    let shown: Vec<String> = misplaced
+        .iter()
+        .take(MISPLACED_SHOWN)
+        .map(|(id, shard)| {
+            format!("user `{id}` is on `{shard}`, its owner is `{}`", ring.owner(Position::of_user(*id)))
+        })
+        .collect();
+    let rest = if count > shown.len() { format!("\n  and {} more", count - shown.len()) } else { String::new() };
+    let message = format!(
+        "{count} user{} lie on shards that do not own them; nothing was changed:\n  {}{rest}",
+        if count == 1 { "" } else { "s" },
+        shown.join("\n  ")
+    );
+    Err(Error::new(Kind::Failed, message)
+        .hint("move these rows to their owners, or name the shards as they were named when the rows were written"))
+}
+
+/// How many users lie on a shard that the ring gives to others, and the first of them. Streams the ids.
+fn find_misplaced(loan: &mut Loan, name: &ShardName, ring: &Ring) -> Result<(usize, Vec<UserId>)> {
+    let fail = |cause: postgres::Error| failure::doing("read the ids of users", name, &cause);
+    let no_parameters: [&str; 0] = [];
+    let mut rows = loan
+        .client()
+        .query_raw("SELECT user_id FROM public.users ORDER BY user_id", no_parameters)
+        .map_err(fail)?;
+    let mut count = 0;
+    let mut examples = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        let id = UserId::new(row.get(0));
+        if ring.owner(Position::of_user(id)) != name {
+            count += 1;
+            if examples.len() < MISPLACED_SHOWN {
+                examples.push(id);
+            }
+        }
+    }
+    Ok((count, examples))
+}
+
+fn new_cluster_id(loan: &mut Loan, name: &ShardName) -> Result<ClusterId> {
+    let row = loan
+        .client()
+        .query_one("SELECT pg_catalog.gen_random_uuid()::text", &[])
+        .map_err(|cause| failure::doing("make a cluster id", name, &cause))?;
+    row.get::<_, String>(0).parse().map_err(|why: String| Error::new(Kind::Failed, why).on_shard(name))
+}
+
+/// One transaction: all of a shard, or nothing.
+fn make_shard(
+    loan: &mut Loan,
+    shards: &Shards,
+    cluster: &ClusterId,
+    topology: &Topology,
+    ring: &Ring,
+    name: &ShardName,
+    found: &Found,
+) -> Result<Done> {
+    let addresses = addresses(shards)?;
+    let mut make = || -> Result<Done, postgres::Error> {
+        let mut transaction = loan.client().transaction()?;
+        transaction.batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
+        if found.said.is_none() {
+            transaction.batch_execute(include_str!("../../sql/catalog.sql"))?;
+        }
+        transaction.batch_execute(include_str!("../../sql/functions.sql"))?;
+        transaction.batch_execute(include_str!("../../sql/users.sql"))?;
+        if !found.has_region_index {
+            transaction.batch_execute("CREATE INDEX idx_users_region ON public.users (region)")?;
+        }
+        if found.said.is_none() {
+            let arcs = ring.arcs();
+            let own = arcs.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
+            let hex = |position: Position| format!("{:032x}", position.number());
+            let (first, last): (Vec<String>, Vec<String>) =
+                own.map(|arc| (hex(arc.first()), hex(arc.last()))).unzip();
+            transaction.execute(
+                include_str!("../../sql/install.sql"),
+                &[&CATALOG_VERSION, &cluster.as_str(), &name.as_str(), &Json(topology), &first, &last],
+            )?;
+        }
+        for (shard, url) in &addresses {
+            transaction.execute(
+                "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
+                 ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE address.url <> excluded.url",
+                &[&shard.as_str(), url],
+            )?;
+        }
+        let rows: i64 = if found.has_users && found.said.is_none() {
+            transaction.query_one("SELECT count(*) FROM public.users", &[])?.get(0)
+        } else {
+            0
+        };
+        transaction.commit()?;
+        Ok(match (&found.said, found.has_users) {
+            (Some(_), _) => Done::Unchanged,
+            (None, true) => Done::Adopted(rows),
+            (None, false) => Done::Created,
+        })
+    };
+    make().map_err(|cause| failure::doing("set up the catalog", name, &cause))
+}
+
+fn addresses(shards: &Shards) -> Result<Vec<(ShardName, String)>> {
+    shards
+        .names()
+        .into_iter()
+        .map(|name| shards.address(&name).map(|address| (name, address.shown().to_owned())))
+        .collect()
+}
+
+/// The databases of `init-shards --server URL`: one for each name, on that server.
+pub fn databases_on(server: &ConnectionString, names: &[ShardName]) -> Result<Vec<(ShardName, ConnectionString)>> {
+    names.iter().map(|name| Ok((name.clone(), server.with_database(name.as_str())?))).collect()
+}

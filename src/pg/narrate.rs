@@ -1,0 +1,35 @@
+//! What the seed's prototype logs about hashing, at its levels and in its words.
+
+use crate::model::position::Position;
+use crate::model::python;
+use crate::model::ring::{Ring, VirtualNode};
+use crate::model::topology::Topology;
+
+/// A ring was built.
+pub(super) fn ring_built(topology: &Topology, ring: &Ring) {
+    log::info!(
+        "Initializing consistent hashing with nodes: {}, virtual_nodes: {}",
+        python::list(topology.names().map(|name| name.as_str())),
+        topology.virtual_nodes()
+    );
+    if log::log_enabled!(log::Level::Debug) {
+        let mut nodes: Vec<VirtualNode<'_>> = ring.virtual_nodes().collect();
+        nodes.sort_by_key(|node| (node.shard, node.index));
+        for VirtualNode { shard, index, position, .. } in nodes {
+            log::debug!("Hashed key '{shard}#{index}' to {position}");
+            log::debug!("Added virtual node {shard}#{index} for {shard} at hash {position}");
+        }
+    }
+    log::info!("Hash ring built with {} virtual nodes", ring.len());
+}
+
+/// A key was routed.
+pub(super) fn key_routed(key: &str, position: Position, node: VirtualNode<'_>) {
+    log::debug!("Hashed key {} to {position}", python::repr(key));
+    let key = python::repr(key);
+    if node.wrapped {
+        log::info!("Key {key} (hash: {position}) wrapped around to node {}", node.shard);
+    } else {
+        log::info!("Key {key} (hash: {position}) assigned to node {}", node.shard);
+    }
+}

@@ -1,0 +1,159 @@
+//! One user on one shard: the statements of `sql/functions.sql`, each one round trip.
+//!
+//! A shard answers for itself, with its epoch; what to do with an answer is the cluster's business.
+
+use postgres::Row;
+use postgres::types::Type;
+
+use super::session::Session;
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::topology::Epoch;
+use crate::model::user::{Limited, User, UserId, UserPatch};
+
+/// Whom a statement expects to talk to. A cluster that is not known yet is not compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected<'a> {
+    pub(super) cluster: Option<&'a ClusterId>,
+    pub(super) shard: &'a ShardName,
+}
+
+impl Expected<'_> {
+    fn cluster(&self) -> Option<&str> {
+        self.cluster.map(ClusterId::as_str)
+    }
+
+    fn shard(&self) -> &str {
+        self.shard.as_str()
+    }
+}
+
+/// What a shard said about a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The shard owns the key: a read counts, a write is done.
+    Done,
+    /// It owns the key, and the user was there already.
+    Exists,
+    /// It owns the key, and there is no such user.
+    NotFound,
+    /// The key is on its way to another shard.
+    Fenced(Option<ShardName>),
+    /// The shard does not own the key.
+    NotHere,
+    /// This database belongs to another shard or cluster.
+    Stranger,
+}
+
+/// A shard's answer.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) verdict: Verdict,
+    pub(super) epoch: Epoch,
+    /// The row, where the statement returns it and there is one.
+    pub(super) user: Option<User>,
+}
+
+type Answered = Result<Answer, postgres::Error>;
+
+/// Reads a user.
+pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
+    let rows = session.query(
+        "SELECT answer, epoch, peer, user_id, name, region, email FROM ringshard.get_user($1, $2, $3)",
+        &[
+            (&expected.cluster(), Type::TEXT),
+            (&expected.shard(), Type::TEXT),
+            (&id.number(), Type::INT8),
+        ],
+    )?;
+    let mut answer = answer_of(&rows);
+    answer.user = user_of(&rows);
+    Ok(answer)
+}
+
+/// Stores a new user.
+pub(super) fn create(session: &mut Session, expected: Expected<'_>, user: &User) -> Answered {
+    let rows = session.query(
+        "SELECT answer, epoch, peer FROM ringshard.create_user($1, $2, $3, $4, $5, $6)",
+        &[
+            (&expected.cluster(), Type::TEXT),
+            (&expected.shard(), Type::TEXT),
+            (&user.user_id.number(), Type::INT8),
+            (&user.name, Type::TEXT),
+            (&user.region, Type::TEXT),
+            (&user.email, Type::TEXT),
+        ],
+    )?;
+    Ok(answer_of(&rows))
+}
+
+/// Changes fields of a user.
+pub(super) fn update(
+    session: &mut Session,
+    expected: Expected<'_>,
+    id: UserId,
+    patch: &UserPatch,
+) -> Answered {
+    fn value<const MAX: usize>(field: Option<&Option<Limited<MAX>>>) -> Option<&str> {
+        field.and_then(Option::as_ref).map(Limited::as_str)
+    }
+    let rows = session.query(
+        "SELECT answer, epoch, peer, user_id, name, region, email \
+         FROM ringshard.update_user($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        &[
+            (&expected.cluster(), Type::TEXT),
+            (&expected.shard(), Type::TEXT),
+            (&id.number(), Type::INT8),
+            (&patch.name.is_some(), Type::BOOL),
+            (&patch.name.as_ref().map(Limited::as_str), Type::TEXT),
+            (&patch.region.is_some(), Type::BOOL),
+            (&value(patch.region.as_ref()), Type::TEXT),
+            (&patch.email.is_some(), Type::BOOL),
+            (&value(patch.email.as_ref()), Type::TEXT),
+        ],
+    )?;
+    let mut answer = answer_of(&rows);
+    answer.user = user_of(&rows);
+    Ok(answer)
+}
+
+/// Deletes a user.
+pub(super) fn delete(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
+    let rows = session.query(
+        "SELECT answer, epoch, peer, user_id, name, region, email FROM ringshard.delete_user($1, $2, $3)",
+        &[
+            (&expected.cluster(), Type::TEXT),
+            (&expected.shard(), Type::TEXT),
+            (&id.number(), Type::INT8),
+        ],
+    )?;
+    let mut answer = answer_of(&rows);
+    answer.user = user_of(&rows);
+    Ok(answer)
+}
+
+fn answer_of(rows: &[Row]) -> Answer {
+    // No row: `meta` is empty, so this database belongs to no shard.
+    let Some(row) = rows.first() else {
+        return Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, user: None };
+    };
+    let verdict = match row.get::<_, Option<&str>>(0) {
+        Some("owned" | "done") => Verdict::Done,
+        Some("exists") => Verdict::Exists,
+        Some("not_found") => Verdict::NotFound,
+        Some("fenced") => Verdict::Fenced(row.get::<_, Option<&str>>(2).and_then(|peer| peer.parse().ok())),
+        Some("not_here") => Verdict::NotHere,
+        _ => Verdict::Stranger,
+    };
+    let epoch = row.get::<_, Option<i64>>(1).map_or(Epoch::GUESSED, Epoch::new);
+    Answer { verdict, epoch, user: None }
+}
+
+fn user_of(rows: &[Row]) -> Option<User> {
+    let row = rows.first()?;
+    Some(User {
+        user_id: UserId::new(row.get::<_, Option<i64>>(3)?),
+        name: row.get(4),
+        region: row.get(5),
+        email: row.get(6),
+    })
+}

@@ -1,0 +1,104 @@
+//! One connection to one shard, and the statements that it has prepared.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::types::{ToSql, Type};
+use postgres::{Client, NoTls, Row, Statement};
+
+use super::conninfo::Address;
+use super::failure;
+use crate::error::{Error, Result};
+use crate::model::names::ShardName;
+
+/// A parameter and its type, so that a statement needs no round trip to ask for types.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// What is known of a statement on this connection.
+enum Use {
+    /// It was sent once, in one round trip, unnamed.
+    Once,
+    /// It came again, and was prepared.
+    Often(Statement),
+}
+
+/// A connection to a shard. A statement is prepared when it comes for the second time: a one-shot command
+/// pays one round trip, a loop pays one more only once.
+pub struct Session {
+    client: Client,
+    statements: HashMap<&'static str, Use>,
+}
+
+impl Session {
+    /// Wraps a connection that was just made.
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, statements: HashMap::new() }
+    }
+
+    /// Connects directly, in the time that the address allows, and says why if it fails. libpq's timeout
+    /// covers a whole handshake; the crate's covers only TCP, so a server that accepts and then says
+    /// nothing is waited for on a thread.
+    pub(super) fn connect(shard: &ShardName, address: &Address) -> Result<Self> {
+        let timeout = address.config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
+        let begun = Instant::now();
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let config = address.config.clone();
+        // If nobody waits any more, the connection is dropped with the failed send.
+        thread::spawn(move || drop(sender.send(config.connect(NoTls))));
+        match receiver.recv_timeout(timeout) {
+            Ok(Ok(client)) => Ok(Self::new(client)),
+            Ok(Err(cause)) => Err(failure::connecting(shard, address, &cause)),
+            Err(_) => Err(failure::connect_timed_out(shard, address, begun.elapsed().as_millis())),
+        }
+    }
+
+    /// Runs a statement in one round trip and returns all its rows.
+    pub(super) fn query(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, postgres::Error> {
+        match self.statements.get(sql) {
+            None => {
+                self.statements.insert(sql, Use::Once);
+                return self.client.query_typed(sql, parameters);
+            }
+            Some(Use::Once) => {
+                let types: Vec<Type> = parameters.iter().map(|(_, of)| of.clone()).collect();
+                let statement = self.client.prepare_typed(sql, &types)?;
+                self.statements.insert(sql, Use::Often(statement));
+            }
+            Some(Use::Often(_)) => {}
+        }
+        let Some(Use::Often(statement)) = self.statements.get(sql) else {
+            unreachable!("it was prepared just now");
+        };
+        let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
+        self.client.query(statement, &values)
+    }
+
+    /// The connection itself, for transactions, COPY and streams.
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Whether the connection is known to be gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+}
+
+/// Exactly one row, of a statement that cannot give another number.
+pub(super) fn only(rows: Vec<Row>, what: &str, shard: &ShardName) -> Result<Row> {
+    let count = rows.len();
+    rows.into_iter().next().filter(|_| count == 1).ok_or_else(|| {
+        Error::new(
+            crate::error::Kind::Configuration,
+            format!("cannot {what} on shard `{shard}`: its `ringshard.meta` has {count} rows instead of one"),
+        )
+        .hint("ringshard init-shards, after restoring that table")
+        .on_shard(shard)
+    })
+}

@@ -1,0 +1,80 @@
+//! Questions to all shards at once: how many rows, how large, who holds a row.
+
+use postgres::types::Type;
+
+use super::cluster::Cluster;
+use super::pool::Loan;
+use super::rows::Expected;
+use super::session::only;
+use super::{catalog, failure};
+use crate::error::Result;
+use crate::model::names::ShardName;
+use crate::model::user::UserId;
+
+/// How full a shard is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Rows of `users`, counted.
+    pub rows: i64,
+    /// Bytes of `users` with its indexes, as the server's file system has them.
+    pub size_bytes: i64,
+}
+
+/// Rows of one region on one shard; no region is a region too.
+pub type RegionCount = (Option<String>, i64);
+
+impl Cluster {
+    /// Each configured shard's size; a shard that fails fails alone.
+    pub fn sizes(&self) -> Vec<(ShardName, Result<Size>)> {
+        self.shards().on_each(&self.shards().names(), |name, loan| {
+            let rows = loan
+                .query(include_str!("../../sql/size.sql"), &[])
+                .map_err(|cause| failure::doing("count users", name, &cause))?;
+            let row = only(rows, "count users", name)?;
+            self.check_loan(name, row.get("shard"), row.get("cluster"))?;
+            Ok(Size { rows: row.get("rows"), size_bytes: row.get("size_bytes") })
+        })
+    }
+
+    /// Each shard's users by region, or those of one region alone.
+    pub fn count_by_region(&self, region: Option<&str>) -> Vec<(ShardName, Result<Vec<RegionCount>>)> {
+        self.shards().on_each(&self.shards().names(), |name, loan| {
+            let rows = match region {
+                None => loan.query(include_str!("../../sql/count_by_region.sql"), &[]),
+                Some(_) => {
+                    loan.query(include_str!("../../sql/count_of_region.sql"), &[(&region, Type::TEXT)])
+                }
+            }
+            .map_err(|cause| failure::doing("count users", name, &cause))?;
+            if let Some(row) = rows.first() {
+                self.check_loan(name, row.get("shard"), row.get("cluster"))?;
+            }
+            // An empty shard answers with one row of no users.
+            let counts = rows.iter().map(|row| (row.get("region"), row.get("rows")));
+            Ok(counts.filter(|(_, rows)| *rows > 0).collect())
+        })
+    }
+
+    /// Which shards hold a row of this user, owner or not.
+    pub fn holders(&self, id: UserId) -> Vec<(ShardName, Result<bool>)> {
+        self.shards().on_each(&self.shards().names(), |name, loan| {
+            let cluster = self.id();
+            let expected = Expected { cluster: cluster.as_ref(), shard: name };
+            self.holds(loan, expected, id)
+        })
+    }
+
+    fn holds(&self, loan: &mut Loan, expected: Expected<'_>, id: UserId) -> Result<bool> {
+        let rows = loan
+            .query(include_str!("../../sql/holds.sql"), &[(&id.number(), Type::INT8)])
+            .map_err(|cause| failure::doing("look for a user", expected.shard, &cause))?;
+        let row = only(rows, "look for a user", expected.shard)?;
+        self.check_loan(expected.shard, row.get("shard"), row.get("cluster"))?;
+        Ok(row.get("holds"))
+    }
+
+    fn check_loan(&self, name: &ShardName, said_shard: &str, said_cluster: &str) -> Result<()> {
+        let address = self.shards().address(name)?;
+        catalog::check_identity(name, &address, self.id().as_ref(), said_shard, said_cluster)
+    }
+}
