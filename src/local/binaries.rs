@@ -96,11 +96,18 @@ impl Binaries {
         let mut found: Vec<Self> = Vec::new();
         let mut first_closed = None;
         let mut unfit = String::new();
+        let mut programs = Vec::new();
         for folder in folders {
             let shown = folder.display();
+            // One installation is often linked to from several places; some of them may be closed.
+            let program = fs::canonicalize(folder.join("postgres")).ok();
+            if program.as_ref().is_some_and(|program| programs.contains(program)) {
+                continue;
+            }
             let note = match probe(folder, user) {
                 Ok(binaries) => {
                     found.push(binaries);
+                    programs.extend(program);
                     continue;
                 }
                 Err(Unfit::Absent) => continue,
@@ -215,7 +222,7 @@ fn parse_version(text: &str) -> Option<(u32, String)> {
     Some((version[..end].parse().ok()?, version.to_owned()))
 }
 
-/// The folders in which Postgres may be, best first, each once.
+/// The folders in which Postgres may be, best first.
 fn candidates() -> Vec<PathBuf> {
     let mut folders = Vec::new();
     let config = command("pg_config", None, Path::new("/")).arg("--bindir").output();
@@ -230,14 +237,7 @@ fn candidates() -> Vec<PathBuf> {
         found.sort();
         folders.extend(found);
     }
-    let mut seen = Vec::new();
-    folders.retain(|folder| {
-        // One installation is often linked to from several places.
-        let program = fs::canonicalize(folder.join("postgres"));
-        let known = program.as_ref().is_ok_and(|program| seen.contains(program));
-        seen.extend(program.ok().filter(|_| folder.join("initdb").exists()));
-        folder.is_absolute() && !known
-    });
+    folders.retain(|folder| folder.is_absolute());
     folders
 }
 

@@ -1,7 +1,7 @@
 //! The data folder: made by `initdb`, whole or not at all.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,32 +29,20 @@ log_timezone = 'UTC'
 
 /// The major version that made the data; none if there is no data yet.
 pub(super) fn major(places: &Places) -> Result<Option<u32>> {
-    let holds_something = fs::read_dir(&places.data).is_ok_and(|mut children| children.next().is_some());
-    if !places.data.exists() || (!holds_something && fs::metadata(places.data.join("base")).is_err()) {
-        return on_closed(places).map(|()| None);
-    }
-    let path = places.data.join("PG_VERSION");
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        read => on("read", &path, read)?,
+    let mut children = match fs::read_dir(&places.data) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        read => on("open folder", &places.data, read)?,
     };
+    // An empty folder is as good as none: the new data takes its place.
+    if children.next().is_none() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(places.data.join("PG_VERSION")).unwrap_or_default();
     text.trim().parse().map(Some).map_err(|_| {
-        let message = format!(
-            "`{}` is not a data folder of Postgres: its PG_VERSION tells no version",
-            places.data.display()
-        );
+        let message =
+            format!("`{}` is no data folder of Postgres: it has no PG_VERSION", places.data.display());
         Error::new(Kind::Configuration, message).hint("move it away, and the private server is made anew")
     })
-}
-
-/// Fails when the data cannot be looked into.
-fn on_closed(places: &Places) -> Result<()> {
-    match fs::read_dir(&places.data) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            on("open folder", &places.data, Err(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Makes the data. Only called under the lock.

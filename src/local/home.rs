@@ -23,6 +23,7 @@ pub(super) struct Places {
     /// The server's own folder; all else lies in it, apart from a socket folder in `/tmp`.
     pub(super) folder: PathBuf,
     pub(super) data: PathBuf,
+    pub(super) log: PathBuf,
     pub(super) socket_dir: PathBuf,
     /// Whom root gives the server to; none when it runs as the caller.
     pub(super) run_as: Option<RunAs>,
@@ -61,7 +62,14 @@ impl Places {
         let (folder, run_as) = if effective_uid() == 0 { place_for_root(&home, own)? } else { (own, None) };
         let uid = run_as.as_ref().map_or_else(effective_uid, |user| user.uid);
         let socket_dir = socket_dir(&folder, uid);
-        Ok(Self { data: folder.join("data"), home, folder, socket_dir, run_as })
+        Ok(Self {
+            data: folder.join("data"),
+            log: folder.join("postgres.log"),
+            home,
+            folder,
+            socket_dir,
+            run_as,
+        })
     }
 
     /// Whether the server could not be put into the home itself.
@@ -72,10 +80,6 @@ impl Places {
     /// The user whom the server's files belong to.
     pub(super) fn owner(&self) -> u32 {
         self.run_as.as_ref().map_or_else(effective_uid, |user| user.uid)
-    }
-
-    pub(super) fn log(&self) -> PathBuf {
-        self.folder.join("postgres.log")
     }
 
     pub(super) fn lock(&self) -> PathBuf {

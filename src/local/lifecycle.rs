@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 
 const POLL: Duration = Duration::from_millis(10);
 /// How long a server may take to come up or to go down: recovery after a crash, the last checkpoint.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a server that says it is ready may fail to answer on its socket.
 const DEAF: Duration = Duration::from_secs(2);
 /// The children of a killed server take a moment to notice, and let go of its shared memory only then.
@@ -60,11 +60,10 @@ pub(super) fn await_answer(places: &Places) -> Result<bool> {
 /// Starts the server on its data. False when another one has come up meanwhile: that of a run that was killed.
 pub(super) fn start(places: &Places, binaries: &Binaries) -> Result<bool> {
     remove_stale(places)?;
-    let path = places.log();
-    let mut log = files::append(&path, places.run_as.as_ref())?;
+    let mut log = files::append(&places.log, places.run_as.as_ref())?;
     let begun = Instant::now();
     loop {
-        let before = files::on("read", &path, log.seek(SeekFrom::End(0)))?;
+        let before = files::on("read", &places.log, log.seek(SeekFrom::End(0)))?;
         let mut pg_ctl = command(binaries.folder.join("pg_ctl"), places.run_as.as_ref(), &places.folder);
         // pg_ctl passes all this through a shell: paths from within the server's folder, and a plain one of the
         // socket. It also gives the server a session of its own, out of reach of this terminal's ctrl-c; and the
@@ -127,7 +126,7 @@ fn remove_stale(places: &Places) -> Result<()> {
 /// The last lines of the log from an offset on.
 fn lines_after(places: &Places, offset: u64) -> String {
     let mut raw = Vec::new();
-    let read = fs::File::open(places.log()).and_then(|mut log| {
+    let read = fs::File::open(&places.log).and_then(|mut log| {
         log.seek(SeekFrom::Start(offset))?;
         log.take(64 * 1024).read_to_end(&mut raw)
     });
@@ -144,5 +143,5 @@ fn see_log(places: &Places, message: &str) -> Error {
 }
 
 fn see_log_of(places: &Places, kind: Kind, message: String) -> Error {
-    Error::new(kind, message).hint(format!("its log is `{}`", places.log().display()))
+    Error::new(kind, message).hint(format!("its log is `{}`", places.log.display()))
 }

@@ -93,8 +93,8 @@ impl PrivateServer {
     }
 
     /// Where its log lies, or will lie.
-    pub fn log_file(&self) -> PathBuf {
-        self.places.log()
+    pub fn log_file(&self) -> &Path {
+        &self.places.log
     }
 
     /// Whether it takes connections: one `connect`, no process.
@@ -148,7 +148,7 @@ impl PrivateServer {
             version: version.or_else(|| major.map(|major| major.to_string())),
             data: places.data.clone(),
             socket_dir: places.socket_dir.clone(),
-            log: places.log(),
+            log: places.log.clone(),
             pid: Postmaster::find(places)?.map(|server| server.pid),
             binaries: binaries.map(|found| found.folder),
             run_as: places.run_as.as_ref().map(|user| user.name.clone()),
@@ -164,7 +164,7 @@ impl PrivateServer {
         }
         data::remove_unfinished(places)?;
         let mut removed = false;
-        for path in [&places.data, &places.socket_dir, &places.log()] {
+        for path in [&places.data, &places.socket_dir, &places.log] {
             removed |= files::remove(path)?;
         }
         // The lock last, then its folder; both may be in use again by one who comes after.

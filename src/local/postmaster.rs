@@ -92,11 +92,10 @@ fn is_server_of(places: &Places, pid: u32) -> Result<bool> {
 }
 
 /// Whether this is the command line that we start our server by.
-fn is_server_command(words: &[impl AsRef<[u8]>], socket_dir: &Path) -> bool {
+fn is_server_command<Word: AsRef<[u8]>>(words: &[Word], socket_dir: &Path) -> bool {
     let names_socket =
-        |pair: &[_]| pair[0].as_ref() == b"-k" && pair[1].as_ref() == socket_dir.as_os_str().as_bytes();
-    words.first().is_some_and(|first| is_postgres(first.as_ref()))
-        && words.windows(2).any(|pair| names_socket(pair))
+        |pair: &[Word]| pair[0].as_ref() == b"-k" && pair[1].as_ref() == socket_dir.as_os_str().as_bytes();
+    words.first().is_some_and(|first| is_postgres(first.as_ref())) && words.windows(2).any(names_socket)
 }
 
 /// Whether a program is `postgres`; the postmaster's children call themselves `postgres: …`.
