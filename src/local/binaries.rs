@@ -1,0 +1,300 @@
+//! Finding Postgres's programs: folders that hold `initdb`, `pg_ctl` and `postgres`.
+//!
+//! A folder counts only if the user whom the server is to run as can run what is in it, which is tried out.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::files::reason;
+use super::install::install_hint;
+use super::run_as::{RunAs, command};
+use crate::error::{Error, Kind, Result};
+
+/// The oldest major version that is supported, and the one that is preferred when several are installed.
+pub(super) const OLDEST_MAJOR: u32 = 14;
+const PREFERRED_MAJOR: u32 = 14;
+
+/// Where installers put Postgres: a parent, how the names of its children begin, and what lies between such a
+/// child and the programs.
+const USUAL_FOLDERS: [(&str, &str, &str); 13] = [
+    ("/usr/lib/postgresql", "", "bin"),                      // Debian, Ubuntu
+    ("/usr", "pgsql-", "bin"),                               // the Postgres project's own RPMs
+    ("/usr/lib", "postgresql", "bin"),                       // SUSE
+    ("/usr/lib64", "postgresql", "bin"),                     // Gentoo
+    ("/usr/libexec", "postgresql", ""),                      // Alpine
+    ("/usr/local", "pgsql", "bin"),                          // built from source
+    ("/opt/PostgreSQL", "", "bin"),                          // EDB on Linux
+    ("/opt/homebrew/opt", "postgresql", "bin"),              // Homebrew on Apple silicon
+    ("/usr/local/opt", "postgresql", "bin"),                 // Homebrew on Intel
+    ("/home/linuxbrew/.linuxbrew/opt", "postgresql", "bin"), // Homebrew on Linux
+    ("/Applications/Postgres.app/Contents/Versions", "", "bin"), // Postgres.app
+    ("/Library/PostgreSQL", "", "bin"),                      // EDB on macOS
+    ("/opt/local/lib", "postgresql", "bin"),                 // MacPorts
+];
+
+/// One installation of Postgres that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Binaries {
+    pub(super) folder: PathBuf,
+    pub(super) major: u32,
+    /// For example `14.23`.
+    pub(super) version: String,
+}
+
+/// Why a folder cannot be used.
+enum Unfit {
+    /// There is no Postgres in it.
+    Absent,
+    /// There is one, which the server's user may not run, and why.
+    Closed(String),
+    /// There is one that does not work, and why.
+    Broken(String),
+}
+
+impl Binaries {
+    /// The setting's folder, else the best of those that are found: of the major version of existing data, or
+    /// else 14 before the newest.
+    pub(super) fn find(setting: Option<&Path>, wanted: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
+        match setting {
+            Some(folder) => Self::at(folder, wanted, user),
+            None => Self::search(&candidates(), wanted, user),
+        }
+    }
+
+    fn at(folder: &Path, wanted: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
+        let shown = folder.display();
+        let found = probe(folder, user).map_err(|unfit| match unfit {
+            Unfit::Absent => Error::new(
+                Kind::Configuration,
+                format!("`{shown}` holds no `postgres`, `initdb` and `pg_ctl`"),
+            )
+            .hint("set RINGSHARD_PG_BIN to a folder that does, or unset it to have one looked for"),
+            Unfit::Closed(why) => closed(folder, &why, user),
+            Unfit::Broken(why) => {
+                Error::new(Kind::Configuration, format!("cannot use Postgres in `{shown}`: {why}"))
+            }
+        })?;
+        if found.major < OLDEST_MAJOR {
+            let message =
+                format!("`{shown}` holds Postgres {}; {OLDEST_MAJOR} or newer is needed", found.version);
+            return Err(Error::new(Kind::Configuration, message).hint(install_hint(wanted)));
+        }
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found.major) {
+            let message = format!(
+                "`{shown}` holds Postgres {}, but the private server's data was made by Postgres {wanted}",
+                found.version
+            );
+            let hint = format!("set RINGSHARD_PG_BIN to the programs of Postgres {wanted}, or unset it");
+            return Err(Error::new(Kind::Configuration, message).hint(hint));
+        }
+        Ok(found)
+    }
+
+    fn search(folders: &[PathBuf], wanted: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
+        let mut found: Vec<Self> = Vec::new();
+        let mut first_closed = None;
+        let mut unfit = String::new();
+        let mut programs = Vec::new();
+        for folder in folders {
+            let shown = folder.display();
+            // One installation is often linked to from several places; some of them may be closed.
+            let program = fs::canonicalize(folder.join("postgres")).ok();
+            if program.as_ref().is_some_and(|program| programs.contains(program)) {
+                continue;
+            }
+            let note = match probe(folder, user) {
+                Ok(binaries) => {
+                    found.push(binaries);
+                    programs.extend(program);
+                    continue;
+                }
+                Err(Unfit::Absent) => continue,
+                Err(Unfit::Broken(why)) => format!("{shown}: {why}"),
+                Err(Unfit::Closed(why)) => {
+                    let note = format!("{shown}: {why}");
+                    first_closed.get_or_insert((folder, why));
+                    note
+                }
+            };
+            log::debug!("Postgres in {note}");
+            unfit = format!("{unfit}; {note}");
+        }
+        let fits = |found: &&Self| wanted.map_or(found.major >= OLDEST_MAJOR, |wanted| found.major == wanted);
+        // Of equals the last is taken, so the order is turned round: what is found first wins.
+        let best =
+            found.iter().rev().filter(fits).max_by_key(|found| (found.major == PREFERRED_MAJOR, found.major));
+        if let Some(best) = best {
+            log::debug!("Postgres {} in {}", best.version, best.folder.display());
+            return Ok(best.clone());
+        }
+        match (found.is_empty(), first_closed) {
+            (true, Some((folder, why))) => Err(closed(folder, &why, user)),
+            _ => Err(nothing_fits(&found, &unfit, wanted)),
+        }
+    }
+}
+
+fn nothing_fits(found: &[Binaries], unfit: &str, wanted: Option<u32>) -> Error {
+    let mut message = match wanted {
+        Some(wanted) => format!("the private server's data needs Postgres {wanted}, by which it was made"),
+        None => format!("a private server needs Postgres {OLDEST_MAJOR} or newer"),
+    };
+    if found.is_empty() {
+        message.push_str(", and no Postgres is installed here");
+    } else {
+        message.push_str(", and only these are installed here:");
+        for (index, found) in found.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = write!(message, "{comma} {} in `{}`", found.version, found.folder.display());
+        }
+    }
+    if !unfit.is_empty() {
+        let _ = write!(message, " (not usable: {})", unfit.trim_start_matches("; "));
+    }
+    Error::new(Kind::Configuration, message).hint(install_hint(wanted))
+}
+
+fn closed(folder: &Path, why: &str, user: Option<&RunAs>) -> Error {
+    let shown = folder.display();
+    let Some(user) = user else {
+        return Error::new(Kind::Permission, format!("cannot run Postgres in `{shown}`: {why}"));
+    };
+    let message = format!(
+        "the user `{}`, whom the private server runs as under root, cannot run Postgres in `{shown}`: {why}",
+        user.name
+    );
+    let hint = format!(
+        "make the folder and those above it readable for `{}`, or set RINGSHARD_PG_BIN to one that is",
+        user.name
+    );
+    Error::new(Kind::Permission, message).hint(hint)
+}
+
+/// What a folder holds.
+fn probe(folder: &Path, user: Option<&RunAs>) -> std::result::Result<Binaries, Unfit> {
+    for program in ["postgres", "initdb", "pg_ctl"] {
+        match fs::metadata(folder.join(program)) {
+            Ok(found) if found.is_file() => {}
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(Unfit::Closed(reason(&error)));
+            }
+            _ => return Err(Unfit::Absent),
+        }
+    }
+    // The programs put their own path between double quotes for a shell.
+    if folder.as_os_str().as_encoded_bytes().iter().any(|byte| b"\"$`\\\n".contains(byte)) {
+        return Err(Unfit::Broken("its programs do not work below a name with \", $, ` or \\".into()));
+    }
+    // Of the three, only `postgres` says by its version that the whole installation is one.
+    let program = folder.join("postgres");
+    let output = command(&program, user, Path::new("/")).arg("--version").output().map_err(|error| {
+        let why = reason(&error);
+        // A missing interpreter or library loader is reported as a missing file.
+        if error.kind() == std::io::ErrorKind::PermissionDenied {
+            Unfit::Closed(why)
+        } else {
+            Unfit::Broken(why)
+        }
+    })?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let broken = || {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let first = complaint.lines().next().unwrap_or("it does not tell its version").to_owned();
+        Unfit::Broken(first)
+    };
+    let (major, version) = parse_version(&said).filter(|_| output.status.success()).ok_or_else(broken)?;
+    for program in ["initdb", "pg_ctl"] {
+        if let Some(user) = user
+            && fs::metadata(folder.join(program)).is_ok_and(|found| !user.can_enter(&found))
+        {
+            return Err(Unfit::Closed(format!("`{program}` may not be run")));
+        }
+    }
+    Ok(Binaries { folder: folder.to_path_buf(), major, version })
+}
+
+/// The version in `postgres (PostgreSQL) 14.23 (Debian …)`, or in `… 19devel`.
+fn parse_version(text: &str) -> Option<(u32, String)> {
+    let version = text.strip_prefix("postgres (PostgreSQL) ")?.split_whitespace().next()?;
+    let end = version.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(version.len());
+    Some((version[..end].parse().ok()?, version.to_owned()))
+}
+
+/// The folders in which Postgres may be, best first.
+fn candidates() -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    let config = command("pg_config", None, Path::new("/")).arg("--bindir").output();
+    if let Some(output) = config.ok().filter(|output| output.status.success()) {
+        folders.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()));
+    }
+    folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    for (parent, start, tail) in USUAL_FOLDERS {
+        let children = fs::read_dir(parent).into_iter().flatten().flatten();
+        let named = children.filter(|child| child.file_name().to_string_lossy().starts_with(start));
+        let mut found: Vec<PathBuf> = named.map(|child| child.path().join(tail)).collect();
+        found.sort();
+        folders.extend(found);
+    }
+    folders.retain(|folder| folder.is_absolute());
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_parsed() {
+        let parsed = |text| parse_version(text).map(|(major, version)| format!("{major} {version}"));
+        assert_eq!(parsed("postgres (PostgreSQL) 14.23 (Debian 1)\n").as_deref(), Some("14 14.23"));
+        assert_eq!(parsed("postgres (PostgreSQL) 19devel").as_deref(), Some("19 19devel"));
+        assert_eq!(parsed("postgres (PostgreSQL) 9.6.1").as_deref(), Some("9 9.6.1"));
+        assert_eq!(parsed("something else 14"), None);
+    }
+
+    #[test]
+    fn nothing_at_all_says_how_to_install() {
+        let error = Binaries::search(&[PathBuf::from("/nowhere")], None, None).unwrap_err();
+        assert_eq!(error.kind(), Kind::Configuration);
+        assert_eq!(
+            error.message(),
+            "a private server needs Postgres 14 or newer, and no Postgres is installed here"
+        );
+        assert!(error.hint_text().unwrap().contains("install"));
+    }
+
+    #[test]
+    fn closeness_to_the_wish_decides() {
+        use std::os::unix::fs::PermissionsExt;
+        let above = tempfile::tempdir_in("/tmp").unwrap();
+        fs::set_permissions(above.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = |version: &str| {
+            let folder = above.path().join(version);
+            fs::create_dir(&folder).unwrap();
+            for program in ["postgres", "initdb", "pg_ctl"] {
+                let text = format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n");
+                fs::write(folder.join(program), text).unwrap();
+                fs::set_permissions(folder.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            folder
+        };
+        let folders = ["13.9", "16.1", "14.2", "18.0"].map(folder);
+        let version = |folders: &[PathBuf], wanted| {
+            Binaries::search(folders, wanted, None)
+                .map(|found| found.version)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(version(&folders, None).unwrap(), "14.2");
+        assert_eq!(version(&folders, Some(16)).unwrap(), "16.1");
+        assert_eq!(version(&folders[..2], None).unwrap(), "16.1");
+        let error = version(&folders[..1], None).unwrap_err();
+        assert!(error.starts_with("a private server needs Postgres 14 or newer, and only these"), "{error}");
+        assert!(error.contains("13.9 in `"), "{error}");
+        let error = version(&folders[2..], Some(17)).unwrap_err();
+        assert!(error.contains("needs Postgres 17") && error.contains("14.2 in"), "{error}");
+        let old = Binaries::find(Some(&folders[0]), None, None).unwrap_err();
+        assert!(old.message().ends_with("holds Postgres 13.9; 14 or newer is needed"), "{old}");
+    }
+}

@@ -1,0 +1,96 @@
+//! One process at a time makes, starts, stops or removes the private server.
+//!
+//! Also makes the folders that the lock lies in; their modes let the server's user through.
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use super::files::{self, on};
+use super::home::{Places, may_open};
+use super::run_as::effective_uid;
+use crate::error::{Error, Kind, Result};
+
+/// Held as long as it lives. The file is closed in child processes, so the server never inherits it.
+pub(super) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
+
+impl Lock {
+    /// Takes the lock, and makes its folders first if they are missing.
+    pub(super) fn take(places: &Places) -> Result<Self> {
+        // Another process may remove the folder between two steps, though hardly many times in a row.
+        for _ in 0..100 {
+            make_server_folder(places)?;
+            if let Some(lock) = Self::take_existing(places)? {
+                return Ok(lock);
+            }
+        }
+        Err(Error::new(
+            Kind::Locked,
+            format!("the folder `{}` is removed again and again", places.folder.display()),
+        ))
+    }
+
+    /// Takes the lock unless the server has no folder.
+    pub(super) fn take_existing(places: &Places) -> Result<Option<Self>> {
+        let path = places.lock();
+        loop {
+            let file = match files::open_lock(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                opened => on("open", &path, opened)?,
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    log::info!("waiting for another process that works on the private server");
+                    on("lock", &path, file.lock())?;
+                }
+                Err(TryLockError::Error(error)) => on("lock", &path, Err(error))?,
+            }
+            // The one who held the lock before may have removed its file: then this one locks nothing.
+            let locked = on("look at", &path, file.metadata())?;
+            if fs::metadata(&path)
+                .is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
+            {
+                return Ok(Some(Self(file)));
+            }
+        }
+    }
+}
+
+fn make_server_folder(places: &Places) -> Result<()> {
+    // As root others pass through, up to the data and the socket, which are closed; nobody lists.
+    let mode = if places.run_as.is_some() { 0o711 } else { 0o700 };
+    if !places.is_elsewhere() {
+        files::make_folders(&places.home, mode)?;
+        open_home(places)?;
+    } else if let Some(above) = places.folder.parent() {
+        files::make_folders(above, mode)?;
+        log::info!(
+            "the private server of `{}` lies in `{}`, because its user cannot reach the home",
+            places.home.display(),
+            places.folder.display()
+        );
+    }
+    files::make_folder(&places.folder, mode)?;
+    let found = on("look at", &places.folder, fs::metadata(&places.folder))?;
+    if found.uid() != places.owner() && found.uid() != effective_uid() {
+        return Err(files::not_ours(&places.folder, found.uid(), effective_uid()));
+    }
+    Ok(())
+}
+
+/// Lets the server's user pass through root's home.
+fn open_home(places: &Places) -> Result<()> {
+    let Some(user) = &places.run_as else { return Ok(()) };
+    let found = on("look at", &places.home, fs::metadata(&places.home))?;
+    if user.can_enter(&found) || !may_open(&places.home, &found) {
+        return Ok(());
+    }
+    log::info!(
+        "opening `{}` for passing through, so that `{}` reaches its server",
+        places.home.display(),
+        user.name
+    );
+    let mode = Permissions::from_mode((found.mode() & 0o7777) | 0o011);
+    on("open folder", &places.home, fs::set_permissions(&places.home, mode))
+}
