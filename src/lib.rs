@@ -3,7 +3,10 @@
 //! Data flows one way: words → command → operation on topology, ring and shards → report →
 //! renderer → stdout. `ARCHITECTURE.md` says which part may use which.
 
+pub mod commands;
 pub mod error;
 pub mod local;
 pub mod model;
 pub mod pg;
+pub mod settings;
+pub mod terminal;

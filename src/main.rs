@@ -1,2 +1,7 @@
 //! The `ringshard` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ringshard::terminal::main()
+}

@@ -126,6 +126,8 @@ pub struct Report {
     pub columns: Vec<Column>,
     /// As many cells a row as there are columns.
     pub rows: Vec<Vec<Cell>>,
+    /// Text to be written as it is, whatever the format: a completion script.
+    pub document: Option<String>,
     /// Sentences for a person who looks at a table: what it means, what to try next. Never data.
     pub notes: Vec<String>,
     /// What went wrong without stopping the command, such as a shard that is down.
@@ -141,6 +143,7 @@ impl Report {
             shape: Shape::List,
             columns: columns.to_vec(),
             rows: Vec::new(),
+            document: None,
             notes: Vec::new(),
             warnings: Vec::new(),
             failure: None,
@@ -157,6 +160,11 @@ impl Report {
     /// No data, only a sentence.
     pub fn note(text: impl Into<String>) -> Self {
         Self { notes: vec![text.into()], ..Self::list(&[]) }
+    }
+
+    /// No data, only a text to be written as it is.
+    pub fn document(text: String) -> Self {
+        Self { document: Some(text), ..Self::list(&[]) }
     }
 
     /// Adds a row.

@@ -60,10 +60,13 @@ impl Cluster {
     /// (all shards of weight 1) until a shard says otherwise.
     pub fn open(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>) -> Result<Self> {
         let cached = id.as_ref().zip(cache_folder.as_deref()).and_then(|(id, folder)| read_cache(folder, id));
+        // A shard that was added elsewhere has its address in the catalog: better ask than not find it.
+        let names = shards.names();
+        let cached = cached.filter(|cached| cached.topology.names().all(|name| names.contains(name)));
         let (epoch, topology) = if let Some(membership) = cached {
             (membership.epoch, membership.topology)
         } else {
-            let guess = Topology::of_equals(VIRTUAL_NODES_DEFAULT, shards.names());
+            let guess = Topology::of_equals(VIRTUAL_NODES_DEFAULT, names);
             (Epoch::GUESSED, guess.map_err(|why| Error::new(Kind::Configuration, why))?)
         };
         let ring = topology.ring();
@@ -177,7 +180,8 @@ impl Cluster {
     pub fn get_user(&self, id: UserId) -> Result<User> {
         log::info!("Received request to get user: {id}");
         let what = format!("get user `{id}`");
-        let (user, shard) = self.read(&what, id).inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
+        let (user, shard) =
+            self.read(&what, id).inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
         user.ok_or_else(|| {
             log::warn!("User {id} not found in shard {shard}");
             not_found(id, &shard)
@@ -251,7 +255,11 @@ impl Cluster {
                 Err(cause) if failure::is_worth_repeating(&cause) => {}
                 Err(cause) => {
                     let error = failure::doing(what, shard, &cause);
-                    return if failure::is_lost(&cause) { Ok(Err((error, shard.clone()))) } else { Err(error) };
+                    return if failure::is_lost(&cause) {
+                        Ok(Err((error, shard.clone())))
+                    } else {
+                        Err(error)
+                    };
                 }
             }
         };

@@ -54,7 +54,8 @@ impl ConnectionString {
     pub fn with_database(&self, database: &str) -> Result<Self> {
         let text = self.expose();
         let given = parse(text)?;
-        let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) else {
+        let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://"))
+        else {
             return Ok(Self::new(format!("{text} dbname={database}")));
         };
         let scheme = &text[..text.len() - rest.len()];
@@ -64,11 +65,21 @@ impl ConnectionString {
             let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("dbname=")).collect();
             kept.join("&")
         });
-        let query = query.filter(|query| !query.is_empty()).map_or(String::new(), |query| format!("?{query}"));
+        let query =
+            query.filter(|query| !query.is_empty()).map_or(String::new(), |query| format!("?{query}"));
         let made = Self::new(format!("{scheme}{authority}/{}{query}", percent_encode(database)));
         let again = parse(made.expose())?;
         assert_eq!(given.get_hosts(), again.get_hosts(), "only the database changes");
         Ok(made)
+    }
+
+    /// Where databases can be created from: the database that is named, or else `postgres`.
+    pub fn for_maintenance(&self) -> Result<Self> {
+        if parse(self.expose())?.get_dbname().is_some() {
+            Ok(self.clone())
+        } else {
+            self.with_database("postgres")
+        }
     }
 
     /// What the text means here: `local:` through the private server, the rest as libpq would.
@@ -150,12 +161,16 @@ fn complete(config: &mut Config, text: &str, timeout: Duration) -> Result<Option
     let port = config.get_ports()[0];
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         match environment::variable("PGHOST") {
-            Some(hosts) => hosts.split(',').for_each(|host| drop(config.host(host))),
-            None => match SOCKET_FOLDERS.iter().find(|dir| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists())
-            {
-                Some(folder) => drop(config.host_path(folder)),
-                None => drop(config.host("localhost")),
-            },
+            Some(hosts) => {
+                for host in hosts.split(',') {
+                    config.host(host);
+                }
+            }
+            None => {
+                let socket = format!(".s.PGSQL.{port}");
+                let folder = SOCKET_FOLDERS.iter().find(|folder| Path::new(folder).join(&socket).exists());
+                config.host(folder.copied().unwrap_or("localhost"));
+            }
         }
     }
     if config.get_user().is_none() {
@@ -201,7 +216,9 @@ fn find_password(config: &mut Config, user: &str, port: u16) -> Option<&'static 
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
         // The password file calls the usual socket folders `localhost`.
-        Some(Host::Unix(path)) if SOCKET_FOLDERS.iter().any(|dir| Path::new(dir) == path) => "localhost".into(),
+        Some(Host::Unix(path)) if SOCKET_FOLDERS.iter().any(|dir| Path::new(dir) == path) => {
+            "localhost".into()
+        }
         Some(Host::Unix(path)) => path.display().to_string(),
         None => config.get_hostaddrs().first().map(IpAddr::to_string).unwrap_or_default(),
     };
@@ -292,7 +309,10 @@ mod tests {
         for (text, url) in [
             ("postgresql://u:secret@h:5433/db", "postgresql://u@h:5433/db"),
             ("host=h port=1 user=u password=secret dbname=d", "postgresql://u@h:1/d"),
-            ("postgresql://u:s%40crt@h1:1,h2:2/db?sslmode=require", "postgresql://u@h1:1,h2:2/db?sslmode=require"),
+            (
+                "postgresql://u:s%40crt@h1:1,h2:2/db?sslmode=require",
+                "postgresql://u@h1:1,h2:2/db?sslmode=require",
+            ),
             ("postgresql://u@/db?host=/run/x&port=6000", "postgresql://u@/db?host=/run/x&port=6000"),
             ("postgresql://u@[::1]:7/a%20b", "postgresql://u@[::1]:7/a%20b"),
         ] {
@@ -315,7 +335,9 @@ mod tests {
 
     #[test]
     fn an_error_never_quotes_a_password() {
-        for text in ["postgresql://u:hunter2?x@h/d", "password=hunter2 nonsense", "postgresql://u:hu/nter2@h:x/d"] {
+        for text in
+            ["postgresql://u:hunter2?x@h/d", "password=hunter2 nonsense", "postgresql://u:hu/nter2@h:x/d"]
+        {
             if let Err(error) = ConnectionString::new(text).with_database("d") {
                 assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
             }

@@ -32,16 +32,19 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (
             Kind::Permission,
             match address.password_from() {
-                Some(origin) => format!("the password came from {origin}; try it with psql '{}'", address.shown()),
+                Some(origin) => {
+                    format!("the password came from {origin}; try it with psql '{}'", address.shown())
+                }
                 None => "no password was given: put it into ~/.pgpass (mode 0600) or PGPASSWORD".into(),
             },
         ),
         SqlState::INSUFFICIENT_PRIVILEGE => {
             (Kind::Permission, format!("GRANT CONNECT ON DATABASE \"{}\" to this user", address.database()))
         }
-        SqlState::INVALID_CATALOG_NAME => {
-            (Kind::Configuration, "ringshard init-shards (creates what is missing), or correct the URL".into())
-        }
+        SqlState::INVALID_CATALOG_NAME => (
+            Kind::Configuration,
+            "ringshard init-shards (creates what is missing), or correct the URL".into(),
+        ),
         SqlState::TOO_MANY_CONNECTIONS => {
             (Kind::Unreachable, "raise max_connections on that server, or close other sessions".into())
         }
@@ -53,13 +56,17 @@ fn unreachable_hint(address: &Address) -> String {
     if address.is_local() {
         "ringshard local status".into()
     } else {
-        format!("is the server up? psql '{}'; ringshard config show names where the URL comes from", address.shown())
+        format!(
+            "is the server up? psql '{}'; ringshard config show names where the URL comes from",
+            address.shown()
+        )
     }
 }
 
 /// A connection that neither came nor failed in time.
 pub(super) fn connect_timed_out(shard: &ShardName, address: &Address, waited_ms: u128) -> Error {
-    let message = format!("cannot connect to shard `{shard}` at {}: no answer in {waited_ms} ms", address.shown());
+    let message =
+        format!("cannot connect to shard `{shard}` at {}: no answer in {waited_ms} ms", address.shown());
     Error::new(Kind::Unreachable, message).hint(unreachable_hint(address)).on_shard(shard)
 }
 
@@ -89,13 +96,16 @@ pub(super) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         &SqlState::READ_ONLY_SQL_TRANSACTION => {
             error(Kind::Unreachable).hint("the URL leads to a replica: name the primary")
         }
-        &(SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY) => error(Kind::Failed).hint("make room on that server"),
+        &(SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY) => {
+            error(Kind::Failed).hint("make room on that server")
+        }
         _ => error(Kind::Failed),
     }
 }
 
 fn is_uninitialised(code: &SqlState) -> bool {
-    [&SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_FUNCTION].contains(&code)
+    [&SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_FUNCTION]
+        .contains(&code)
 }
 
 /// Whether the connection is gone, so that the outcome of what was under way is not known.

@@ -66,11 +66,7 @@ struct Found {
 }
 
 /// Creates these databases on a server, unless they are there. Returns how many were made.
-pub fn create_databases(
-    server: &Shards,
-    maintenance: &ShardName,
-    databases: &[ShardName],
-) -> Result<usize> {
+pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[ShardName]) -> Result<usize> {
     let mut loan = server.checkout(maintenance)?;
     let mut made = 0;
     for database in databases {
@@ -130,7 +126,9 @@ pub fn initialise(
 
 fn take_lock(lock: &mut Loan, shard: &ShardName) -> Result<()> {
     lock.client()
-        .batch_execute("SET lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_lock(7283002); RESET lock_timeout")
+        .batch_execute(
+            "SET lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_lock(7283002); RESET lock_timeout",
+        )
         .map_err(|cause| match cause.code() {
             Some(&SqlState::LOCK_NOT_AVAILABLE) => {
                 Error::new(Kind::Locked, format!("another init-shards is at work on shard `{shard}`"))
@@ -247,10 +245,12 @@ fn topology_for(
     virtual_nodes: Option<u32>,
     known: Option<&SelfDescription>,
 ) -> Result<Topology> {
-    let list = |names: Vec<&ShardName>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let list =
+        |names: Vec<&ShardName>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let Some(said) = known else {
         let wanted = virtual_nodes.unwrap_or(crate::model::topology::VIRTUAL_NODES_DEFAULT);
-        return Topology::of_equals(wanted, names.iter().cloned()).map_err(|why| Error::new(Kind::Usage, why));
+        return Topology::of_equals(wanted, names.iter().cloned())
+            .map_err(|why| Error::new(Kind::Usage, why));
     };
     let topology = &said.membership.topology;
     if !topology.names().eq(names) {
@@ -309,14 +309,16 @@ fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ring: &Ring) 
             format!("user `{id}` is on `{shard}`, its owner is `{}`", ring.owner(Position::of_user(*id)))
         })
         .collect();
-    let rest = if count > shown.len() { format!("\n  and {} more", count - shown.len()) } else { String::new() };
+    let rest =
+        if count > shown.len() { format!("\n  and {} more", count - shown.len()) } else { String::new() };
     let message = format!(
         "{count} user{} lie on shards that do not own them; nothing was changed:\n  {}{rest}",
         if count == 1 { "" } else { "s" },
         shown.join("\n  ")
     );
-    Err(Error::new(Kind::Failed, message)
-        .hint("move these rows to their owners, or name the shards as they were named when the rows were written"))
+    Err(Error::new(Kind::Failed, message).hint(
+        "move these rows to their owners, or name the shards as they were named when the rows were written",
+    ))
 }
 
 /// How many users lie on a shard that the ring gives to others, and the first of them. Streams the ids.
@@ -362,7 +364,8 @@ fn make_shard(
     let addresses = addresses(shards)?;
     let mut make = || -> Result<Done, postgres::Error> {
         let mut transaction = loan.client().transaction()?;
-        transaction.batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
+        transaction
+            .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
         if found.said.is_none() {
             transaction.batch_execute(include_str!("../../sql/catalog.sql"))?;
         }
@@ -413,6 +416,9 @@ fn addresses(shards: &Shards) -> Result<Vec<(ShardName, String)>> {
 }
 
 /// The databases of `init-shards --server URL`: one for each name, on that server.
-pub fn databases_on(server: &ConnectionString, names: &[ShardName]) -> Result<Vec<(ShardName, ConnectionString)>> {
+pub fn databases_on(
+    server: &ConnectionString,
+    names: &[ShardName],
+) -> Result<Vec<(ShardName, ConnectionString)>> {
     names.iter().map(|name| Ok((name.clone(), server.with_database(name.as_str())?))).collect()
 }

@@ -99,12 +99,7 @@ impl Shards {
         server: PrivateServer,
         options: PoolOptions,
     ) -> Result<Self> {
-        let shards = Self {
-            shards: RwLock::default(),
-            server,
-            options,
-            opener: OnceLock::new(),
-        };
+        let shards = Self { shards: RwLock::default(), server, options, opener: OnceLock::new() };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
@@ -120,7 +115,8 @@ impl Shards {
                 .on_shard(&name)
         })?;
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
-        let twin = shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());
+        let twin =
+            shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());
         if let Some(twin) = twin {
             let message = format!("shards `{}` and `{name}` both lead to {}", twin.name, address.shown());
             return Err(Error::new(Kind::Configuration, message)

@@ -59,11 +59,7 @@ type Answered = Result<Answer, postgres::Error>;
 pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
     let rows = session.query(
         "SELECT answer, epoch, peer, user_id, name, region, email FROM ringshard.get_user($1, $2, $3)",
-        &[
-            (&expected.cluster(), Type::TEXT),
-            (&expected.shard(), Type::TEXT),
-            (&id.number(), Type::INT8),
-        ],
+        &[(&expected.cluster(), Type::TEXT), (&expected.shard(), Type::TEXT), (&id.number(), Type::INT8)],
     )?;
     let mut answer = answer_of(&rows);
     answer.user = user_of(&rows);
@@ -120,11 +116,7 @@ pub(super) fn update(
 pub(super) fn delete(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
     let rows = session.query(
         "SELECT answer, epoch, peer, user_id, name, region, email FROM ringshard.delete_user($1, $2, $3)",
-        &[
-            (&expected.cluster(), Type::TEXT),
-            (&expected.shard(), Type::TEXT),
-            (&id.number(), Type::INT8),
-        ],
+        &[(&expected.cluster(), Type::TEXT), (&expected.shard(), Type::TEXT), (&id.number(), Type::INT8)],
     )?;
     let mut answer = answer_of(&rows);
     answer.user = user_of(&rows);

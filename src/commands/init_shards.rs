@@ -1,0 +1,176 @@
+//! `init-shards`: from nothing, or from databases that are there, to a cluster.
+
+use clap::Args;
+
+use super::Context;
+use crate::error::{Error, Kind, Result};
+use crate::local::PrivateServer;
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report};
+use crate::model::topology::{SHARDS_MAX, VIRTUAL_NODES_MAX};
+use crate::pg::conninfo::ConnectionString;
+use crate::pg::init::{self, Done};
+use crate::pg::pool::Shards;
+use crate::settings::{Origin, Settings};
+
+const SHARDS_DEFAULT: u32 = 3;
+
+/// The arguments of `init-shards`.
+#[derive(Debug, Args)]
+pub struct InitShardsArgs {
+    /// How many shards, named shard_1 and so on [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SHARDS_MAX as i64))]
+    shards: Option<u32>,
+    /// Make the shards as databases of this server
+    // Any text passes here: an error of clap's would quote it, and it may hold a password.
+    #[arg(long, value_name = "URL", value_parser = connection_string, conflicts_with = "shard")]
+    server: Option<ConnectionString>,
+    /// Take this database as a shard; may be given more than once
+    #[arg(long, value_name = "NAME=URL", value_parser = connection_string, conflicts_with = "shards")]
+    shard: Vec<ConnectionString>,
+    /// Virtual nodes of each shard [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=VIRTUAL_NODES_MAX as i64))]
+    vnodes: Option<u32>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a result")]
+fn connection_string(text: &str) -> std::result::Result<ConnectionString, String> {
+    Ok(ConnectionString::new(text))
+}
+
+type Entries = Vec<(ShardName, ConnectionString)>;
+
+impl InitShardsArgs {
+    /// Makes what is missing, and writes down how to reach it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let settings = context.settings();
+        let server = settings.private_server()?;
+        let entries = self.entries(&settings)?;
+        check_against_config(&settings, &entries)?;
+        let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
+        self.create_databases(&settings, &server, &entries)?;
+
+        let known = settings.cluster.as_ref().map(|cluster| &cluster.value);
+        let made = init::initialise(&shards, known, self.vnodes)?;
+        let from_environment =
+            settings.shards.iter().any(|(_, url)| matches!(url.origin, Origin::Variable(_)));
+        if !from_environment {
+            settings.write_cluster(&made.cluster, &entries)?;
+        }
+        context.reload()?;
+
+        let columns =
+            [Column::text("shard"), Column::text("result"), Column::number("rows"), Column::text("url")];
+        let mut report = Report::list(&columns);
+        for (name, done) in &made.done {
+            let (result, rows) = match done {
+                Done::Created => ("created", Cell::Integer(0)),
+                Done::Adopted(rows) => ("adopted", Cell::Integer(*rows)),
+                Done::Unchanged => ("unchanged", Cell::Null),
+            };
+            report.push(vec![
+                name.as_str().into(),
+                result.into(),
+                rows,
+                shards.address(name)?.shown().into(),
+            ]);
+        }
+        if !from_environment {
+            report.notes.push(format!("wrote `{}`", settings.file.value.display()));
+        }
+        report.notes.push("next: ringshard create-user --id 1 --name Alice; ringshard ring show".into());
+        Ok(report)
+    }
+
+    /// The shards that are asked for: by flags, else by the configuration, else on the private server.
+    fn entries(&self, settings: &Settings) -> Result<Entries> {
+        if !self.shard.is_empty() {
+            return self.shard.iter().map(parse_shard).collect();
+        }
+        let count = self.shards.unwrap_or(SHARDS_DEFAULT);
+        let names: Vec<ShardName> = (1..=count)
+            .map(|number| format!("shard_{number}").parse().expect("letters, digits and an underscore"))
+            .collect();
+        if let Some(server) = &self.server {
+            return init::databases_on(server, &names);
+        }
+        if settings.shards.is_empty() {
+            return Ok(names
+                .into_iter()
+                .map(|name| (name.clone(), ConnectionString::local(name.as_str())))
+                .collect());
+        }
+        if self.shards.is_some_and(|wanted| wanted as usize != settings.shards.len()) {
+            let message = format!(
+                "`{}` describes a cluster of {} shards already",
+                settings.file.value.display(),
+                settings.shards.len()
+            );
+            return Err(Error::new(Kind::Conflict, message)
+                .hint("ringshard shards lists them; another --config makes another cluster"));
+        }
+        Ok(settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone())).collect())
+    }
+
+    fn create_databases(
+        &self,
+        settings: &Settings,
+        private: &PrivateServer,
+        entries: &Entries,
+    ) -> Result<()> {
+        let maintenance: ShardName = "postgres".parse().expect("letters");
+        let local: Vec<ShardName> = entries
+            .iter()
+            .filter_map(|(_, url)| url.local_database())
+            .map(|database| database.parse().map_err(|why: String| Error::new(Kind::Configuration, why)))
+            .collect::<Result<_>>()?;
+        let (url, databases) = match &self.server {
+            Some(server) => {
+                (server.for_maintenance()?, entries.iter().map(|(name, _)| name.clone()).collect())
+            }
+            None if local.is_empty() => return Ok(()),
+            None => {
+                private.ensure_running()?;
+                (ConnectionString::local("postgres"), local)
+            }
+        };
+        let server = Shards::new([(maintenance.clone(), url)], private.clone(), settings.pool_options())?;
+        init::create_databases(&server, &maintenance, &databases).map(|_| ())
+    }
+}
+
+/// `NAME=URL`. The errors do not quote it: it may hold a password.
+fn parse_shard(text: &ConnectionString) -> Result<(ShardName, ConnectionString)> {
+    let wrong = |why: &str| {
+        Error::new(Kind::Usage, format!("--shard: {why}"))
+            .hint("write it as --shard shard_1=postgresql://USER@HOST/DATABASE")
+    };
+    let (name, url) =
+        text.expose().split_once('=').ok_or_else(|| wrong("there is no `=` between name and URL"))?;
+    let name = name.parse().map_err(|why: String| wrong(&why))?;
+    if url.is_empty() {
+        return Err(wrong("the URL is empty"));
+    }
+    Ok((name, ConnectionString::new(url)))
+}
+
+/// One configuration, one cluster: what is there is gone on with, not replaced.
+fn check_against_config(settings: &Settings, entries: &Entries) -> Result<()> {
+    let mut names: Vec<&ShardName> = entries.iter().map(|(name, _)| name).collect();
+    names.sort();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::new(Kind::Usage, format!("the shard `{}` is named twice", twice[0])));
+    }
+    let mut configured: Vec<&ShardName> = settings.shards.iter().map(|(name, _)| name).collect();
+    configured.sort();
+    if configured.is_empty() || configured == names {
+        return Ok(());
+    }
+    let list: Vec<String> = configured.iter().map(|name| format!("`{name}`")).collect();
+    let message = format!(
+        "`{}` describes another cluster already, of {}",
+        settings.file.value.display(),
+        list.join(", ")
+    );
+    Err(Error::new(Kind::Conflict, message).hint("name another file with --config for another cluster"))
+}

@@ -1,0 +1,235 @@
+//! The commands: one file a command or a family, its arguments above its `run`.
+//!
+//! A command turns its arguments into an operation and returns a report. It never prints; what it must ask
+//! or show on the way goes through [`Console`].
+
+pub mod completions;
+pub mod config;
+pub mod count;
+pub mod init_shards;
+pub mod local;
+pub mod ring;
+pub mod shards;
+pub mod users;
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::CompletionCandidate;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::report::Report;
+use crate::pg::cluster::Cluster;
+use crate::pg::pool::Shards;
+use crate::settings::{ColorWhen, Flags, Format, Settings};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed for another reason; verify found something wrong
+  2    usage
+  3    confirmation refused, or impossible without a terminal and --yes
+  4    not found
+  5    conflict: the user or the shard exists already
+  6    stopped part-way; safe to run again
+  65   bad input data: FILE:LINE: what is wrong
+  69   a shard cannot be reached
+  75   somebody else holds the lock; try later
+  77   authentication or permission
+  78   configuration
+  130  SIGINT, 143  SIGTERM
+
+Settings: flags, then RINGSHARD_* variables, then the file (--config, RINGSHARD_CONFIG,
+./ringshard.toml, $XDG_CONFIG_HOME/ringshard/config.toml), then PG* for missing parts of a URL.
+RINGSHARD_HOME puts config, state and the private Postgres below one folder.";
+
+/// Shards a users table over Postgres databases by consistent hashing
+#[derive(Debug, Parser)]
+#[command(name = "ringshard", version, after_long_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// Run a command; may be given more than once
+    #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "script")]
+    pub commands: Vec<String>,
+    /// Run the commands of a file, a line each; `-` for standard input
+    #[arg(short = 'f', value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// With -c or -f: go on after an error
+    #[arg(long)]
+    pub keep_going: bool,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to write data
+    #[arg(short = 'o', long, global = true, value_enum)]
+    pub format: Option<Format>,
+    /// Leave out the header line
+    #[arg(long, global = true)]
+    pub no_header: bool,
+    /// One field a line
+    #[arg(short = 'x', long, global = true)]
+    pub expanded: bool,
+    /// No notices and no progress; errors still show
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log what happens to stderr; twice: each hash, virtual node and statement too
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub color: Option<ColorWhen>,
+    /// Log to this file instead of stderr
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// Ask nothing: fail where a question would be asked
+    #[arg(long, global = true)]
+    pub no_input: bool,
+}
+
+impl Globals {
+    /// What these flags say about settings.
+    pub fn settings(&self) -> Flags {
+        Flags {
+            config: self.config.clone(),
+            format: self.format,
+            color: self.color,
+            log_file: self.log_file.clone(),
+        }
+    }
+}
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create or adopt the shards: databases, tables, catalog
+    InitShards(init_shards::InitShardsArgs),
+    /// Store a new user on the shard that owns its id
+    CreateUser(users::CreateUserArgs),
+    /// Read a user from the shard that owns its id
+    GetUser(users::GetUserArgs),
+    /// Change fields of a user
+    UpdateUser(users::UpdateUserArgs),
+    /// Delete a user
+    DeleteUser(users::DeleteUserArgs),
+    /// Count users, all of them or by shard or region
+    Count(count::CountArgs),
+    /// List the shards
+    Shards(shards::ShardsArgs),
+    /// Look at the ring: who owns what, and why
+    #[command(subcommand)]
+    Ring(ring::RingCommand),
+    /// The private Postgres that ringshard runs when it is given none
+    #[command(subcommand)]
+    Local(local::LocalCommand),
+    /// The settings in force
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the completion script of a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the man pages into a folder
+    Man(completions::ManArgs),
+}
+
+impl Command {
+    /// Does what the command says.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match self {
+            Self::InitShards(args) => args.run(context),
+            Self::CreateUser(args) => args.run(context),
+            Self::GetUser(args) => args.run(context),
+            Self::UpdateUser(args) => args.run(context),
+            Self::DeleteUser(args) => args.run(context),
+            Self::Count(args) => args.run(context),
+            Self::Shards(args) => args.run(context),
+            Self::Ring(command) => command.run(context),
+            Self::Local(command) => command.run(context),
+            Self::Config(command) => command.run(context),
+            Self::Completions(args) => Ok(args.run()),
+            Self::Man(args) => args.run(),
+        }
+    }
+}
+
+/// What a command may ask of the terminal.
+pub trait Console {
+    /// Asks for a yes. An error of kind [`Kind::Declined`] if the answer is no, or if nobody can be asked.
+    fn confirm(&self, question: &str) -> Result<()>;
+}
+
+/// What lasts from one command to the next: settings, pools, the topology.
+pub struct Context<'terminal> {
+    flags: Flags,
+    settings: RefCell<Rc<Settings>>,
+    cluster: RefCell<Option<Rc<Cluster>>>,
+    console: &'terminal dyn Console,
+}
+
+impl<'terminal> Context<'terminal> {
+    /// A context of these settings. Connects to nothing.
+    pub fn new(flags: Flags, settings: Settings, console: &'terminal dyn Console) -> Self {
+        Self { flags, settings: RefCell::new(Rc::new(settings)), cluster: RefCell::default(), console }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Rc<Settings> {
+        Rc::clone(&self.settings.borrow())
+    }
+
+    /// Reads the settings again, and forgets the cluster that the old ones led to.
+    pub fn reload(&self) -> Result<()> {
+        let settings = Settings::load(&self.flags)?;
+        self.settings.replace(Rc::new(settings));
+        self.cluster.replace(None);
+        Ok(())
+    }
+
+    /// Whom to ask.
+    pub fn console(&self) -> &dyn Console {
+        self.console
+    }
+
+    /// The cluster of the configured shards. Connects to none.
+    pub fn cluster(&self) -> Result<Rc<Cluster>> {
+        if let Some(cluster) = &*self.cluster.borrow() {
+            return Ok(Rc::clone(cluster));
+        }
+        let settings = self.settings();
+        if settings.shards.is_empty() {
+            let message = format!("no shard is configured in `{}`", settings.file.value.display());
+            return Err(Error::new(Kind::Configuration, message).hint(
+                "ringshard init-shards makes three on a private Postgres; --config names another file",
+            ));
+        }
+        let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
+        let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
+        let id = settings.cluster.as_ref().map(|id| id.value.clone());
+        let cluster = Rc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
+        self.cluster.replace(Some(Rc::clone(&cluster)));
+        Ok(cluster)
+    }
+}
+
+/// Completes the name of a shard from the configuration.
+pub(crate) fn complete_shard(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Ok(settings) = Settings::load(&Flags::default()) else { return Vec::new() };
+    let typed = typed.to_string_lossy();
+    let names = settings.shards.iter().map(|(name, _)| name.as_str());
+    names.filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()
+}

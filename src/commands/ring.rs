@@ -1,0 +1,341 @@
+//! `ring`: who owns how much, why a key lies where it lies, and what a change would move.
+
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use super::{Context, complete_shard};
+use crate::error::{Error, Kind, Result};
+use crate::model::change::{Flows, modulo_flows, moved, ring_flows};
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::report::{Cell, Column, Report};
+use crate::model::ring::Ring;
+use crate::model::topology::{ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
+use crate::model::user::UserId;
+use crate::pg::cluster::{Cluster, View};
+
+/// Virtual nodes a shard, to compare with: what more points would give.
+const MANY_VIRTUAL_NODES: u32 = 1_000;
+
+/// The commands of `ring`.
+#[derive(Debug, Subcommand)]
+pub enum RingCommand {
+    /// Show each shard's part of the ring
+    Show(ShowArgs),
+    /// Show where keys lie, and why
+    Locate(LocateArgs),
+    /// Show what a change would move; changes nothing
+    Simulate(SimulateArgs),
+}
+
+impl RingCommand {
+    /// Does it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match self {
+            Self::Show(args) => args.run(context),
+            Self::Locate(args) => args.run(context),
+            Self::Simulate(args) => args.run(context),
+        }
+    }
+}
+
+/// The topology as the shards have it; if none answers, the last one that is known, with a warning.
+fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<View>> {
+    match cluster.refresh() {
+        Ok(failed) => report.warnings.extend(failed.into_iter().map(|(_, error)| error)),
+        Err(error) if error.kind() == Kind::Configuration => return Err(error),
+        Err(error) => report.warnings.push(error),
+    }
+    Ok(cluster.view())
+}
+
+/// The arguments of `ring show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A line a virtual node, clockwise
+    #[arg(long)]
+    vnodes: bool,
+}
+
+impl ShowArgs {
+    /// Shows the ring.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        if self.vnodes {
+            return virtual_nodes(&cluster);
+        }
+        let columns = [
+            Column::text("shard"),
+            Column::bar("share_pct"),
+            Column::number("ratio"),
+            Column::number("vnodes"),
+            Column::number("weight"),
+            Column::number("rows"),
+            Column::number("rows_pct"),
+        ];
+        let mut report = Report::list(&columns);
+        let view = freshest(&cluster, &mut report)?;
+        // A shard that is down was warned of just now.
+        let sizes = cluster.sizes();
+        let rows_of = |name: &ShardName| {
+            let size = sizes.iter().find(|(of, _)| of == name);
+            size.and_then(|(_, size)| size.as_ref().ok()).map(|size| size.rows)
+        };
+        let all_rows: i64 = view.ring.shards().iter().filter_map(rows_of).sum();
+        let weights: f64 = view.topology.shards().iter().map(|spec| spec.weight.number()).sum();
+        for (spec, (name, share)) in view.topology.shards().iter().zip(view.ring.shares()) {
+            let wanted = spec.weight.number() / weights;
+            let rows = rows_of(name);
+            report.push(vec![
+                name.as_str().into(),
+                Cell::percent(share),
+                Cell::Decimal(share / wanted, 3),
+                spec.weight.virtual_nodes(view.topology.virtual_nodes()).into(),
+                Cell::Decimal(spec.weight.number(), 2),
+                rows.into(),
+                rows.filter(|_| all_rows > 0).map_or(Cell::Null, |rows| Cell::percent(ratio(rows, all_rows))),
+            ]);
+        }
+        report.notes.push(balance_note(&view)?);
+        Ok(report)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+fn ratio(part: i64, whole: i64) -> f64 {
+    part as f64 / whole as f64
+}
+
+fn balance_note(view: &View) -> Result<String> {
+    let spread = |ring: &Ring| {
+        let shares: Vec<f64> = ring.shares().into_iter().map(|(_, share)| share * 100.0).collect();
+        let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = shares.iter().copied().fold(0.0, f64::max);
+        format!("{least:.1} % to {most:.1} %")
+    };
+    let now = view.topology.virtual_nodes();
+    let note = format!("{} virtual nodes: shares of {}", view.ring.len(), spread(&view.ring));
+    if now >= MANY_VIRTUAL_NODES {
+        return Ok(note);
+    }
+    let many = topology(MANY_VIRTUAL_NODES, view.topology.shards().to_vec())?.ring();
+    Ok(format!("{note}; with {MANY_VIRTUAL_NODES} a shard instead of {now} they would be {}", spread(&many)))
+}
+
+fn topology(virtual_nodes: u32, shards: Vec<ShardSpec>) -> Result<Topology> {
+    Topology::new(virtual_nodes, shards).map_err(|why| Error::new(Kind::Usage, why))
+}
+
+fn virtual_nodes(cluster: &Cluster) -> Result<Report> {
+    let columns =
+        [Column::number("position"), Column::text("point"), Column::text("shard"), Column::bar("share_pct")];
+    let mut report = Report::list(&columns);
+    let view = freshest(cluster, &mut report)?;
+    for (at, node) in view.ring.virtual_nodes().enumerate() {
+        report.push(vec![
+            node.position.into(),
+            format!("{}#{}", node.shard, node.index).into(),
+            node.shard.as_str().into(),
+            Cell::Decimal(view.ring.share_of_virtual_node(at) * 100.0, 4),
+        ]);
+    }
+    Ok(report)
+}
+
+/// The arguments of `ring locate`.
+#[derive(Debug, Args)]
+pub struct LocateArgs {
+    /// Keys: user ids, or any other text
+    #[arg(value_name = "KEY", required = true, allow_negative_numbers = true)]
+    keys: Vec<String>,
+}
+
+impl LocateArgs {
+    /// Explains the way of each key, and asks all shards who has its row.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let columns = [
+            Column::text("key"),
+            Column::number("hash"),
+            Column::text("point"),
+            Column::text("owner"),
+            Column::text("found_on"),
+            Column::text("moving_to"),
+        ];
+        let mut report = Report::list(&columns);
+        let view = freshest(&cluster, &mut report)?;
+        for key in &self.keys {
+            let (position, node) = Cluster::locate(&view, key);
+            let holders = holders(&cluster, key, &mut report);
+            report.notes.push(explain(key, position, &view, &holders));
+            report.push(vec![
+                key.as_str().into(),
+                position.into(),
+                format!("{}#{}", node.shard, node.index).into(),
+                node.shard.as_str().into(),
+                Cell::List(holders.unwrap_or_default().iter().map(ToString::to_string).collect()),
+                Cell::Null,
+            ]);
+        }
+        if let Some(missing) = report.warnings.first() {
+            let message = "not every shard could be asked who holds the rows";
+            let failure = Error::new(Kind::Partial, message).hint("ringshard shards shows which are down");
+            report.failure = Some(match missing.shard() {
+                Some(shard) => failure.on_shard(shard),
+                None => failure,
+            });
+        }
+        Ok(report)
+    }
+}
+
+/// The shards that hold the key's row; `None` if the key is no user's.
+fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<ShardName>> {
+    // `007` is a key of its own, and no user's.
+    let id = key.parse::<UserId>().ok().filter(|id| id.to_string() == key)?;
+    let mut holders = Vec::new();
+    for (name, holds) in cluster.holders(id) {
+        match holds {
+            Ok(true) => holders.push(name),
+            Ok(false) => {}
+            Err(error) if report.warnings.contains(&error) => {}
+            Err(error) => report.warnings.push(error),
+        }
+    }
+    Some(holders)
+}
+
+fn explain(key: &str, position: Position, view: &View, holders: &Option<Vec<ShardName>>) -> String {
+    let node = view.ring.locate(position);
+    let distance = node.position.number().wrapping_sub(position.number());
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+    let distance_pct = distance as f64 / 2_f64.powi(128) * 100.0;
+    let step =
+        if node.wrapped { "past the last point, so the first one" } else { "the first point clockwise" };
+    let found = match holders {
+        None => "no user has this key".into(),
+        Some(holders) if holders.is_empty() => "no shard holds such a user".into(),
+        Some(holders) => {
+            let names: Vec<String> = holders.iter().map(|name| format!("`{name}`")).collect();
+            format!("found on {}", names.join(", "))
+        }
+    };
+    format!(
+        "`{key}`: md5 is {:032x}\n  = {position}\n  {step} is {}#{} at {}, {distance_pct:.3} % of the ring further on\n  \
+         so the owner is `{}`; {found}",
+        position.number(),
+        node.shard,
+        node.index,
+        node.position,
+        node.shard
+    )
+}
+
+/// A shard to add: `NAME` or `NAME:WEIGHT`.
+#[derive(Debug, Clone)]
+struct Addition {
+    name: ShardName,
+    weight: Weight,
+}
+
+impl std::str::FromStr for Addition {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (name, weight) = text.split_once(':').map_or((text, None), |(name, weight)| (name, Some(weight)));
+        let weight = weight.map_or(Ok(Weight::ONE), str::parse)?;
+        Ok(Self { name: name.parse()?, weight })
+    }
+}
+
+/// The arguments of `ring simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Add a shard; may be given more than once
+    #[arg(long, value_name = "NAME[:WEIGHT]")]
+    add: Vec<Addition>,
+    /// Remove a shard; may be given more than once
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete_shard))]
+    remove: Vec<ShardName>,
+    /// Another number of virtual nodes a shard
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=VIRTUAL_NODES_MAX as i64))]
+    vnodes: Option<u32>,
+}
+
+impl SimulateArgs {
+    /// Compares the ring now with the ring then, and both with modulo.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if self.add.is_empty() && self.remove.is_empty() && self.vnodes.is_none() {
+            return Err(Error::new(Kind::Usage, "nothing to simulate")
+                .hint("ringshard ring simulate --add shard_4; or --remove NAME, or --vnodes N"));
+        }
+        let cluster = context.cluster()?;
+        let columns = [
+            Column::text("shard"),
+            Column::number("before_pct"),
+            Column::bar("after_pct"),
+            Column::number("moves_in_pct"),
+            Column::number("moves_out_pct"),
+            Column::number("modulo_in_pct"),
+            Column::number("modulo_out_pct"),
+        ];
+        let mut report = Report::list(&columns);
+        let view = freshest(&cluster, &mut report)?;
+        let target = self.target(&view.topology)?;
+        let after = target.ring();
+        let flows = ring_flows(&view.ring, &after);
+        // Modulo hashes onto a list of shards: the old ones in their order, the new ones behind.
+        let old: Vec<ShardName> = view.topology.names().cloned().collect();
+        let mut new: Vec<ShardName> =
+            old.iter().filter(|name| !self.remove.contains(name)).cloned().collect();
+        new.extend(self.add.iter().map(|addition| addition.name.clone()));
+        let modulo = modulo_flows(&old, &new);
+
+        let mut names: Vec<&ShardName> = old.iter().chain(&new).collect();
+        names.sort();
+        names.dedup();
+        let share = |ring: &Ring, name: &ShardName| {
+            ring.shares().into_iter().find(|(of, _)| *of == name).map_or(0.0, |(_, share)| share)
+        };
+        for name in names {
+            report.push(vec![
+                name.as_str().into(),
+                Cell::percent(share(&view.ring, name)),
+                Cell::percent(share(&after, name)),
+                Cell::percent(sum(&flows, |_, target| target == name)),
+                Cell::percent(sum(&flows, |source, _| source == name)),
+                Cell::percent(sum(&modulo, |_, target| target == name)),
+                Cell::percent(sum(&modulo, |source, _| source == name)),
+            ]);
+        }
+        report.notes.push(format!(
+            "{:.2} % of all keys would move; with `hash modulo shards` it would be {:.2} %",
+            moved(&flows) * 100.0,
+            moved(&modulo) * 100.0
+        ));
+        Ok(report)
+    }
+
+    fn target(&self, now: &Topology) -> Result<Topology> {
+        let mut shards = now.shards().to_vec();
+        for name in &self.remove {
+            if now.shard(name).is_none() {
+                return Err(Error::new(Kind::NotFound, format!("there is no shard `{name}` to remove"))
+                    .hint("ringshard shards lists them"));
+            }
+            shards.retain(|spec| spec.name != *name);
+        }
+        for Addition { name, weight } in &self.add {
+            if shards.iter().any(|spec| spec.name == *name) {
+                return Err(Error::new(Kind::Conflict, format!("there is a shard `{name}` already"))
+                    .hint("choose another name; ringshard shards lists those in use"));
+            }
+            shards.push(ShardSpec { name: name.clone(), weight: *weight });
+        }
+        topology(self.vnodes.unwrap_or(now.virtual_nodes()), shards)
+    }
+}
+
+fn sum(flows: &Flows<'_>, which: impl Fn(&ShardName, &ShardName) -> bool) -> f64 {
+    flows.iter().filter(|((source, target), _)| which(source, target)).map(|(_, share)| share).sum()
+}

@@ -1,0 +1,61 @@
+//! `shards`: one line a shard.
+
+use clap::Args;
+
+use super::Context;
+use crate::error::Result;
+use crate::model::report::{Cell, Column, Report};
+
+const COLUMNS: [Column; 8] = [
+    Column::text("shard"),
+    Column::number("rows"),
+    Column::number("share_pct"),
+    Column::number("vnodes"),
+    Column::number("weight"),
+    Column::text("state"),
+    Column::number("size_bytes"),
+    Column::text("url"),
+];
+
+/// The arguments of `shards`: none.
+#[derive(Debug, Args)]
+pub struct ShardsArgs {}
+
+impl ShardsArgs {
+    /// Lists the shards, those that are down too.
+    #[expect(clippy::unused_self, reason = "every command's `run` looks alike")]
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let mut report = Report::list(&COLUMNS);
+        // Which shards do not answer is seen below, shard by shard.
+        if let Err(error) = cluster.refresh()
+            && error.kind() == crate::error::Kind::Configuration
+        {
+            return Err(error);
+        }
+        let view = cluster.view();
+        let shares = view.ring.shares();
+        for (name, size) in cluster.sizes() {
+            let spec = view.topology.shard(&name);
+            let share = shares.iter().find(|(of, _)| **of == name).map(|(_, share)| *share);
+            let (size, state) = match size {
+                Ok(size) => (Some(size), if spec.is_some() { "active" } else { "joining" }),
+                Err(error) => {
+                    report.warnings.push(error);
+                    (None, "down")
+                }
+            };
+            report.push(vec![
+                name.as_str().into(),
+                size.map(|size| size.rows).into(),
+                share.map_or(Cell::Null, Cell::percent),
+                spec.map(|spec| spec.weight.virtual_nodes(view.topology.virtual_nodes())).into(),
+                spec.map_or(Cell::Null, |spec| Cell::Decimal(spec.weight.number(), 2)),
+                state.into(),
+                size.map(|size| size.size_bytes).into(),
+                cluster.shards().address(&name)?.shown().into(),
+            ]);
+        }
+        Ok(report)
+    }
+}

@@ -1,0 +1,132 @@
+//! `create-user`, `get-user`, `update-user`, `delete-user`.
+
+use clap::{ArgGroup, Args};
+
+use super::Context;
+use crate::error::{Error, Kind, Result};
+use crate::model::report::{Cell, Column, Report};
+use crate::model::user::{Email, Name, Region, User, UserId, UserPatch};
+
+const COLUMNS: [Column; 4] =
+    [Column::number("user_id"), Column::text("name"), Column::text("region"), Column::text("email")];
+
+fn report(user: User) -> Report {
+    let row =
+        vec![Cell::Integer(user.user_id.number()), user.name.into(), user.region.into(), user.email.into()];
+    Report::one(&COLUMNS, row)
+}
+
+/// The id of a user, as a flag or alone.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true))]
+pub struct WhichUser {
+    /// The user's id
+    #[arg(long = "id", value_name = "N", allow_negative_numbers = true, group = "which")]
+    flag: Option<UserId>,
+    /// The user's id
+    #[arg(value_name = "ID", allow_negative_numbers = true, group = "which")]
+    word: Option<UserId>,
+}
+
+impl WhichUser {
+    fn id(&self) -> Result<UserId> {
+        self.flag.or(self.word).ok_or_else(|| Error::new(Kind::Usage, "no user is named").hint("--id N"))
+    }
+}
+
+/// The arguments of `create-user`.
+#[derive(Debug, Args)]
+pub struct CreateUserArgs {
+    /// The user's id, which decides the shard
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    id: UserId,
+    /// Up to 100 characters
+    #[arg(long, value_name = "S")]
+    name: Name,
+    /// Up to 50 characters, such as EU
+    #[arg(long, value_name = "S")]
+    region: Option<Region>,
+    /// Up to 100 characters
+    #[arg(long, value_name = "S")]
+    email: Option<Email>,
+}
+
+impl CreateUserArgs {
+    /// Stores the user and shows it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let user = User {
+            user_id: self.id,
+            name: Some(self.name.as_str().into()),
+            region: self.region.as_ref().map(|region| region.as_str().into()),
+            email: self.email.as_ref().map(|email| email.as_str().into()),
+        };
+        context.cluster()?.create_user(&user)?;
+        Ok(report(user))
+    }
+}
+
+/// The arguments of `get-user`.
+#[derive(Debug, Args)]
+pub struct GetUserArgs {
+    #[command(flatten)]
+    which: WhichUser,
+}
+
+impl GetUserArgs {
+    /// Shows the user.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        context.cluster()?.get_user(self.which.id()?).map(report)
+    }
+}
+
+/// The arguments of `update-user`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true))]
+pub struct UpdateUserArgs {
+    #[command(flatten)]
+    which: WhichUser,
+    /// The new name
+    #[arg(long, value_name = "S", group = "change")]
+    name: Option<Name>,
+    /// The new region
+    #[arg(long, value_name = "S", group = "change")]
+    region: Option<Region>,
+    /// No region any more
+    #[arg(long, group = "change", conflicts_with = "region")]
+    no_region: bool,
+    /// The new email
+    #[arg(long, value_name = "S", group = "change")]
+    email: Option<Email>,
+    /// No email any more
+    #[arg(long, group = "change", conflicts_with = "email")]
+    no_email: bool,
+}
+
+impl UpdateUserArgs {
+    /// Changes the user and shows it as it is then.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let patch = UserPatch {
+            name: self.name.clone(),
+            region: if self.no_region { Some(None) } else { self.region.clone().map(Some) },
+            email: if self.no_email { Some(None) } else { self.email.clone().map(Some) },
+        };
+        context.cluster()?.update_user(self.which.id()?, &patch).map(report)
+    }
+}
+
+/// The arguments of `delete-user`.
+#[derive(Debug, Args)]
+pub struct DeleteUserArgs {
+    #[command(flatten)]
+    which: WhichUser,
+}
+
+impl DeleteUserArgs {
+    /// Deletes the user and shows it as it was.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let id = self.which.id()?;
+        // After a lost connection it is known that the user is gone, but not what it was.
+        let deleted = context.cluster()?.delete_user(id)?;
+        Ok(deleted.map_or_else(|| Report::note(format!("deleted user `{id}`")), report))
+    }
+}

@@ -1,0 +1,243 @@
+//! `ringshard.toml`: read, and edited in place with its comments kept.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::{ClusterId, ShardName};
+use crate::pg::conninfo::ConnectionString;
+
+/// What a new file begins with.
+const HEADER: &str = "\
+# How ringshard reaches its shards. `ringshard config show` tells what is in force, and why.
+# URLs may hold passwords: keep this file to yourself (mode 0600), or use ~/.pgpass instead.
+";
+
+/// The keys that stand at the top of the file, beside `[shards.NAME]`.
+const KEYS: [&str; 8] =
+    ["cluster", "shards", "format", "color", "log_file", "connect_timeout_ms", "pool_size", "pg_bin"];
+
+/// A file as it was read. A missing file is an empty one.
+#[derive(Debug, Default)]
+pub(super) struct ConfigFile {
+    document: DocumentMut,
+    path: PathBuf,
+}
+
+impl ConfigFile {
+    /// Reads a file, if it is there.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
+            Err(cause) => {
+                let kind = match cause.kind() {
+                    ErrorKind::PermissionDenied => Kind::Permission,
+                    _ => Kind::Configuration,
+                };
+                return Err(Error::new(kind, format!("cannot read `{}`: {cause}", path.display()))
+                    .hint("name another file with --config"));
+            }
+        };
+        let document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| {
+            // The parser's words quote the line, which may hold a password: only its place is told.
+            let line =
+                cause.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            Error::new(Kind::Configuration, format!("{}:{line}: {}", path.display(), cause.message()))
+                .hint("correct that line; strings stand in double quotes")
+        })?;
+        let file = Self { document, path: path.to_owned() };
+        if let Some((key, _)) = file.document.iter().find(|(key, _)| !KEYS.contains(key)) {
+            return Err(file.wrong(key, "no such setting", &format!("the settings are {}", KEYS.join(", "))));
+        }
+        Ok(file)
+    }
+
+    fn wrong(&self, key: &str, why: &str, hint: &str) -> Error {
+        Error::new(Kind::Configuration, format!("{}: `{key}`: {why}", self.path.display())).hint(hint)
+    }
+
+    /// A setting's text; numbers count as text.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>> {
+        let Some(item) = self.document.get(key) else { return Ok(None) };
+        let text = item.as_str().map(ToOwned::to_owned).or_else(|| item.as_integer().map(|n| n.to_string()));
+        text.map(Some).ok_or_else(|| {
+            self.wrong(key, "neither a text nor a whole number", "write it as `key = \"value\"`")
+        })
+    }
+
+    /// The shards of `[shards.NAME]`, as they stand.
+    pub(super) fn shards(&self) -> Result<Vec<(ShardName, ConnectionString)>> {
+        let Some(item) = self.document.get("shards") else { return Ok(Vec::new()) };
+        let example = "write it as\n  [shards.shard_1]\n  url = \"postgresql://USER@HOST/DATABASE\"";
+        let table =
+            item.as_table_like().ok_or_else(|| self.wrong("shards", "not a table of shards", example))?;
+        let mut shards = Vec::new();
+        for (name, item) in table.iter() {
+            let key = format!("shards.{name}");
+            let shard: ShardName = name.parse().map_err(|why: String| self.wrong(&key, &why, example))?;
+            let fields = item.as_table_like().ok_or_else(|| self.wrong(&key, "not a table", example))?;
+            if let Some((other, _)) = fields.iter().find(|(field, _)| *field != "url") {
+                return Err(self.wrong(&format!("{key}.{other}"), "no such setting of a shard", example));
+            }
+            let url = fields
+                .get("url")
+                .and_then(Item::as_str)
+                .ok_or_else(|| self.wrong(&key, "it has no `url`", example))?;
+            shards.push((shard, ConnectionString::new(url)));
+        }
+        Ok(shards)
+    }
+
+    /// Writes down the cluster and its shards, and leaves all else as it is.
+    pub(super) fn set_cluster(
+        &mut self,
+        cluster: &ClusterId,
+        shards: &[(ShardName, ConnectionString)],
+    ) -> Result<()> {
+        if self.document.iter().next().is_none()
+            && self.document.trailing().as_str().is_none_or(str::is_empty)
+        {
+            self.document = HEADER.parse().expect("the header is TOML");
+            // Comments of an otherwise empty file would end up behind the first key.
+            self.document.set_trailing("");
+            self.document["cluster"] = value(cluster.as_str());
+            if let Some(mut key) = self.document.key_mut("cluster") {
+                key.leaf_decor_mut().set_prefix(HEADER);
+            }
+        } else {
+            set_text(&mut self.document["cluster"], cluster.as_str());
+        }
+        let table = self.document.entry("shards").or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        for (name, url) in shards {
+            let table = table.as_table_like_mut().expect("`shards` was read as a table");
+            let entry = table.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+            let fields = entry.as_table_like_mut().expect("a shard was read as a table");
+            set_text(fields.entry("url").or_insert(Item::None), url.expose());
+        }
+        self.write()
+    }
+
+    /// Replaces the file in one step. It is the user's own: mode 0600.
+    fn write(&self) -> Result<()> {
+        let fail = |cause: std::io::Error| {
+            let kind = match cause.kind() {
+                ErrorKind::PermissionDenied => Kind::Permission,
+                _ => Kind::Configuration,
+            };
+            Error::new(kind, format!("cannot write `{}`: {cause}", self.path.display()))
+                .hint("name another file with --config")
+        };
+        // A link stays a link.
+        let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(fail)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
+        let written = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)
+            .and_then(|mut file| {
+                file.write_all(self.document.to_string().as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&fresh, &target))
+            .and_then(|()| File::open(folder)?.sync_all());
+        written.map_err(|cause| {
+            let _ = fs::remove_file(&fresh);
+            fail(cause)
+        })
+    }
+}
+
+/// Sets a text, and keeps what stands around it; an equal one is not touched at all.
+fn set_text(item: &mut Item, text: &str) {
+    if item.as_str() == Some(text) {
+        return;
+    }
+    match item.as_value_mut() {
+        Some(old) => {
+            let decor = old.decor().clone();
+            *old = text.into();
+            *old.decor_mut() = decor;
+        }
+        None => *item = value(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const CLUSTER: &str = "0d6fcd9b-6cbf-4f5e-9c8b-0123456789ab";
+
+    fn shard(name: &str, url: &str) -> (ShardName, ConnectionString) {
+        (name.parse().unwrap(), ConnectionString::new(url))
+    }
+
+    #[test]
+    fn a_new_file_has_a_header_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/ringshard.toml");
+        let mut file = ConfigFile::read(&path).unwrap();
+        file.set_cluster(&CLUSTER.parse().unwrap(), &[shard("a", "local:a"), shard("b", "local:b")]).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let body = format!(
+            "cluster = \"{CLUSTER}\"\n\n[shards.a]\nurl = \"local:a\"\n\n[shards.b]\nurl = \"local:b\"\n"
+        );
+        assert_eq!(text, format!("{HEADER}{body}"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(ConfigFile::read(&path).unwrap().shards().unwrap().len(), 2);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no scraps");
+    }
+
+    #[test]
+    fn an_edit_keeps_comments_and_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        let before = "# mine\npool_size = 7 # small\n\n[shards.b] # the second\nurl = \"x\" # old\n";
+        fs::write(&path, before).unwrap();
+        let mut file = ConfigFile::read(&path).unwrap();
+        file.set_cluster(&CLUSTER.parse().unwrap(), &[shard("b", "y"), shard("c", "z")]).unwrap();
+        let after = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            after,
+            format!(
+                "# mine\npool_size = 7 # small\ncluster = \"{CLUSTER}\"\n\n[shards.b] # the second\nurl = \"y\" # old\n\n[shards.c]\nurl = \"z\"\n"
+            )
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place_and_never_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        for (text, words) in [
+            ("pool_size = 1\n\nurl = postgresql://u:hunter2@h", ":3:"),
+            ("pool = 1", "`pool`: no such setting"),
+            ("[shards.x]\nurll = \"postgresql://u:hunter2@h\"", "`shards.x.urll`"),
+            ("[shards.\"a b\"]\nurl = \"x\"", "`shards.a b`"),
+            ("shards = 1", "not a table"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = ConfigFile::read(&path).and_then(|file| file.shards()).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+            assert_eq!(error.kind(), Kind::Configuration);
+        }
+    }
+}

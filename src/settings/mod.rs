@@ -1,0 +1,306 @@
+//! Settings: flags, then `RINGSHARD_*`, then the file, then defaults; each knows where it comes from.
+//!
+//! Missing parts of a URL (`PG*`, the password file) are the business of `pg::conninfo`.
+
+mod file;
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use self::file::ConfigFile;
+use crate::error::{Error, Kind, Result};
+use crate::local::PrivateServer;
+use crate::model::names::{ClusterId, ShardName};
+use crate::pg::conninfo::ConnectionString;
+use crate::pg::pool::PoolOptions;
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table on a terminal, TSV without a header off it.
+    Auto,
+    /// A table for people.
+    Table,
+    /// One object, or an array of them.
+    Json,
+    /// One object a line.
+    Jsonl,
+    /// Comma-separated, after RFC 4180.
+    Csv,
+    /// Tab-separated, with the escapes of Postgres's COPY.
+    Tsv,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag of the command line.
+    Flag(&'static str),
+    /// A variable of the environment.
+    Variable(&'static str),
+    /// The configuration file.
+    File(PathBuf),
+    /// Nowhere: the built-in value.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl<T> Sourced<T> {
+    fn new(value: T, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+}
+
+/// What the command line says about settings.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--format`.
+    pub format: Option<Format>,
+    /// `--color`.
+    pub color: Option<ColorWhen>,
+    /// `--log-file`.
+    pub log_file: Option<PathBuf>,
+}
+
+/// All settings in force.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The configuration file: the one that was found, or where `init-shards` would make one.
+    pub file: Sourced<PathBuf>,
+    /// The folder that `RINGSHARD_HOME` names.
+    pub home: Option<PathBuf>,
+    /// Where the cache of the topology lies.
+    pub state_folder: Option<PathBuf>,
+    /// The cluster's id.
+    pub cluster: Option<Sourced<ClusterId>>,
+    /// The shards, as written.
+    pub shards: Vec<(ShardName, Sourced<ConnectionString>)>,
+    /// How long to wait for a connection.
+    pub connect_timeout: Sourced<Duration>,
+    /// The most connections to one shard.
+    pub pool_size: Sourced<u32>,
+    /// The folder of Postgres's programs, for the private server.
+    pub pg_bin: Option<Sourced<PathBuf>>,
+    /// How reports are written.
+    pub format: Sourced<Format>,
+    /// When colours are used.
+    pub color: Sourced<ColorWhen>,
+    /// Where the log goes instead of stderr.
+    pub log_file: Option<Sourced<PathBuf>>,
+}
+
+impl Settings {
+    /// Reads everything that settings come from.
+    pub fn load(flags: &Flags) -> Result<Self> {
+        let home = path_variable("RINGSHARD_HOME").map(std::path::absolute).transpose().map_err(|cause| {
+            Error::new(Kind::Configuration, format!("`RINGSHARD_HOME` is no folder: {cause}"))
+        })?;
+        let place = find_file(flags, home.as_deref());
+        let file = ConfigFile::read(&place.value)?;
+        let lookup = Lookup { file: &file, path: &place.value };
+        let format = lookup.choice("RINGSHARD_FORMAT", "format")?;
+        let color = lookup.choice("RINGSHARD_COLOR", "color")?;
+        let log_file = lookup.path("RINGSHARD_LOG_FILE", "log_file")?;
+        Ok(Self {
+            state_folder: match &home {
+                Some(home) => Some(home.join("state")),
+                None => xdg_folder("XDG_STATE_HOME", ".local/state").map(|folder| folder.join("ringshard")),
+            },
+            home,
+            cluster: lookup.parsed("RINGSHARD_CLUSTER", "cluster")?,
+            shards: lookup.shards()?,
+            connect_timeout: lookup
+                .number("RINGSHARD_CONNECT_TIMEOUT_MS", "connect_timeout_ms", 1..=600_000)?
+                .map_or(Sourced::new(Duration::from_secs(5), Origin::Default), |ms| {
+                    Sourced::new(Duration::from_millis(ms.value.into()), ms.origin)
+                }),
+            pool_size: lookup
+                .number("RINGSHARD_POOL_SIZE", "pool_size", 1..=1_000)?
+                .unwrap_or(Sourced::new(4, Origin::Default)),
+            pg_bin: lookup.path("RINGSHARD_PG_BIN", "pg_bin")?,
+            format: flag_first(flags.format, "--format", format, Format::Auto),
+            color: flag_first(flags.color, "--color", color, ColorWhen::Auto),
+            log_file: flags
+                .log_file
+                .clone()
+                .map(|path| Sourced::new(path, Origin::Flag("--log-file")))
+                .or(log_file),
+            file: place,
+        })
+    }
+
+    /// The private Postgres of these settings.
+    pub fn private_server(&self) -> Result<PrivateServer> {
+        PrivateServer::at(self.home.as_deref(), self.pg_bin.as_ref().map(|sourced| sourced.value.as_path()))
+    }
+
+    /// How the pools behave.
+    pub fn pool_options(&self) -> PoolOptions {
+        PoolOptions { connect_timeout: self.connect_timeout.value, size: self.pool_size.value }
+    }
+
+    /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.
+    pub fn write_cluster(&self, cluster: &ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
+        ConfigFile::read(&self.file.value)?.set_cluster(cluster, shards)
+    }
+}
+
+fn flag_first<T>(flag: Option<T>, name: &'static str, other: Option<Sourced<T>>, default: T) -> Sourced<T> {
+    flag.map(|value| Sourced::new(value, Origin::Flag(name)))
+        .or(other)
+        .unwrap_or(Sourced::new(default, Origin::Default))
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn path_variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn xdg_folder(name: &str, below_home: &str) -> Option<PathBuf> {
+    path_variable(name)
+        .filter(|folder| folder.is_absolute())
+        .or_else(|| path_variable("HOME").map(|home| home.join(below_home)))
+}
+
+/// The file that counts. If none is there: where the next one goes.
+fn find_file(flags: &Flags, home: Option<&Path>) -> Sourced<PathBuf> {
+    if let Some(path) = &flags.config {
+        return Sourced::new(path.clone(), Origin::Flag("--config"));
+    }
+    if let Some(path) = path_variable("RINGSHARD_CONFIG") {
+        return Sourced::new(path, Origin::Variable("RINGSHARD_CONFIG"));
+    }
+    let here = PathBuf::from("ringshard.toml");
+    if here.is_file() {
+        return Sourced::new(here, Origin::Default);
+    }
+    if let Some(home) = home {
+        return Sourced::new(home.join("ringshard.toml"), Origin::Variable("RINGSHARD_HOME"));
+    }
+    let shared = xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("ringshard/config.toml"));
+    Sourced::new(shared.filter(|path| path.is_file()).unwrap_or(here), Origin::Default)
+}
+
+/// Variables first, then the file.
+struct Lookup<'a> {
+    file: &'a ConfigFile,
+    path: &'a Path,
+}
+
+impl Lookup<'_> {
+    fn text(&self, variable_name: &'static str, key: &str) -> Result<Option<Sourced<String>>> {
+        if let Some(value) = variable(variable_name) {
+            return Ok(Some(Sourced::new(value, Origin::Variable(variable_name))));
+        }
+        let text = self.file.text(key)?;
+        Ok(text.map(|text| Sourced::new(text, Origin::File(self.path.to_owned()))))
+    }
+
+    fn wrong(&self, name: &str, key: &str, origin: &Origin, why: &str) -> Error {
+        let (setting, place) = match origin {
+            Origin::Variable(_) => (name, "the environment".to_owned()),
+            _ => (key, self.path.display().to_string()),
+        };
+        Error::new(Kind::Configuration, format!("`{setting}` in {place} is wrong: {why}"))
+            .hint("ringshard config show tells what is in force")
+    }
+
+    fn parsed<T: FromStr<Err = String>>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
+        let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
+        let value = value.parse().map_err(|why: String| self.wrong(name, key, &origin, &why))?;
+        Ok(Some(Sourced::new(value, origin)))
+    }
+
+    fn choice<T: ValueEnum>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
+        let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
+        let value = T::from_str(&value, false).map_err(|_| {
+            let names = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+            let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
+            self.wrong(name, key, &origin, &format!("it is one of {}", names.join(", ")))
+        })?;
+        Ok(Some(Sourced::new(value, origin)))
+    }
+
+    fn number(
+        &self,
+        name: &'static str,
+        key: &str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<Sourced<u32>>> {
+        let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
+        let number = value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            let why = format!("it is a whole number from {} to {}", range.start(), range.end());
+            self.wrong(name, key, &origin, &why)
+        })?;
+        Ok(Some(Sourced::new(number, origin)))
+    }
+
+    fn path(&self, name: &'static str, key: &str) -> Result<Option<Sourced<PathBuf>>> {
+        if let Some(path) = path_variable(name) {
+            return Ok(Some(Sourced::new(path, Origin::Variable(name))));
+        }
+        let path = self.file.text(key)?;
+        Ok(path.map(|path| Sourced::new(path.into(), Origin::File(self.path.to_owned()))))
+    }
+
+    /// `RINGSHARD_SHARDS` ("NAME=URL NAME=URL …") instead of the file's shards.
+    fn shards(&self) -> Result<Vec<(ShardName, Sourced<ConnectionString>)>> {
+        const NAME: &str = "RINGSHARD_SHARDS";
+        let Some(text) = variable(NAME) else {
+            let shards = self.file.shards()?;
+            let origin = Origin::File(self.path.to_owned());
+            return Ok(shards
+                .into_iter()
+                .map(|(name, url)| (name, Sourced::new(url, origin.clone())))
+                .collect());
+        };
+        text.split_whitespace()
+            .map(|pair| {
+                let (name, url) = pair.split_once('=').unwrap_or((pair, ""));
+                let name: ShardName = name
+                    .parse()
+                    .map_err(|why: String| self.wrong(NAME, "", &Origin::Variable(NAME), &why))?;
+                Ok((name, Sourced::new(ConnectionString::new(url), Origin::Variable(NAME))))
+            })
+            .collect()
+    }
+}

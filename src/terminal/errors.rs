@@ -1,0 +1,69 @@
+//! Errors on stderr: two lines for people, one object for scripts.
+
+use super::output::{Screen, write_stderr};
+use super::render::json;
+use crate::error::{Error, Kind};
+use crate::model::text::visible_lines;
+
+/// Shows an error. `place` is `FILE:LINE` of a script.
+pub(super) fn show(error: &Error, place: Option<&str>, as_json: bool, screen: Screen) {
+    write_stderr(&if as_json {
+        to_json(error, place)
+    } else {
+        to_text("error", "1;31", error, place, screen)
+    });
+}
+
+/// Shows a problem that did not stop the command.
+pub(super) fn warn(error: &Error, screen: Screen) {
+    write_stderr(&to_text("warning", "1;33", error, None, screen));
+}
+
+fn to_text(label: &str, color: &str, error: &Error, place: Option<&str>, screen: Screen) -> String {
+    let place = place.map_or_else(String::new, |place| format!("{}: ", visible_lines(place)));
+    let label = screen.paint(color, &format!("{label}:"));
+    let mut text = format!("{place}{label} {}\n", visible_lines(error.message()));
+    if let Some(hint) = error.hint_text() {
+        text += &format!("{} {}\n", screen.paint("1;36", "hint:"), visible_lines(hint));
+    }
+    text
+}
+
+fn to_json(error: &Error, place: Option<&str>) -> String {
+    let message =
+        place.map_or_else(|| error.message().into(), |place| format!("{place}: {}", error.message()));
+    let or_null = |text: Option<&str>| text.map_or_else(|| "null".into(), json::string);
+    format!(
+        "{{\"error\": {{\"code\": {}, \"kind\": {}, \"message\": {}, \"hint\": {}, \"shard\": {}}}}}\n",
+        error.kind().exit_code(),
+        json::string(error.kind().name()),
+        json::string(&message),
+        or_null(error.hint_text()),
+        or_null(error.shard())
+    )
+}
+
+/// What clap says about words that do not fit, as an error of ours.
+pub(super) fn of_usage(cause: &clap::Error) -> Error {
+    let text = cause.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let mut blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
+    let message = blocks.next().unwrap_or("the words do not fit").to_owned();
+    let mut hints = Vec::new();
+    for block in blocks {
+        if let Some(tip) = block.strip_prefix("tip: ") {
+            hints.push(
+                tip.split("\n")
+                    .map(|line| line.trim().trim_start_matches("tip: "))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            );
+        } else if let Some(usage) = block.strip_prefix("Usage: ") {
+            hints.push(usage.lines().next().unwrap_or_default().to_owned());
+        } else if let Some(help) = block.strip_prefix("For more information, try ") {
+            hints.push(format!("{} says more", help.trim_matches(|c| c == '\'' || c == '.')));
+        }
+    }
+    let error = Error::new(Kind::Usage, message);
+    if hints.is_empty() { error.hint("ringshard --help") } else { error.hint(hints.join("; ")) }
+}

@@ -1,0 +1,108 @@
+//! The log: `2025-06-02 13:25:01,123 [INFO] message`, as the seed's prototype has it, written by simplelog.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use simplelog::{Config, ConfigBuilder, LevelPadding, WriteLogger, format_description};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::text::visible;
+
+/// Starts the log. Without `-v` nothing goes to stderr (errors are shown anyway); a file gets INFO at least.
+pub(super) fn start(verbose: u8, file: Option<&Path>) -> Result<()> {
+    let level = match (verbose, file) {
+        (0, None) => LevelFilter::Off,
+        (0 | 1, _) => LevelFilter::Info,
+        _ => LevelFilter::Debug,
+    };
+    let out: Box<dyn Write + Send> = match file {
+        None => Box::new(io::stderr()),
+        Some(path) => {
+            let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+            Box::new(opened.map_err(|cause| {
+                let kind = match cause.kind() {
+                    io::ErrorKind::PermissionDenied => Kind::Permission,
+                    _ => Kind::Configuration,
+                };
+                Error::new(kind, format!("cannot write the log to `{}`: {cause}", path.display()))
+                    .hint("name another file with --log-file")
+            })?)
+        }
+    };
+    let inner = WriteLogger::new(level, format(), Lines { line: Vec::new(), out });
+    log::set_max_level(level);
+    // A second call in one process (tests) keeps the first log.
+    let _ = log::set_boxed_logger(Box::new(Escaping { inner }));
+    Ok(())
+}
+
+fn format() -> Config {
+    let mut builder = ConfigBuilder::new();
+    builder
+        .set_time_format_custom(format_description!(
+            "[year]-[month]-[day] [hour]:[minute]:[second],[subsecond digits:3]"
+        ))
+        .set_level_padding(LevelPadding::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .add_filter_allow_str("ringshard");
+    // Local time; where that cannot be known, UTC stays.
+    let _ = builder.set_time_offset_to_local();
+    builder.build()
+}
+
+/// Makes control characters visible before simplelog sees them: data must not forge lines or drive terminals.
+struct Escaping<L> {
+    inner: L,
+}
+
+impl<L: Log> Log for Escaping<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let text = record.args().to_string();
+        let text = visible(&text);
+        self.inner.log(
+            &Record::builder()
+                .metadata(record.metadata().clone())
+                .module_path(record.module_path())
+                .args(format_args!("{text}"))
+                .build(),
+        );
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
+}
+
+/// Hands on whole lines, so that processes can share a file, with Python's name for the level `WARN`.
+struct Lines {
+    line: Vec<u8>,
+    out: Box<dyn Write + Send>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.ends_with(b"\n") {
+            let line = String::from_utf8_lossy(&self.line).replacen(" [WARN] ", " [WARNING] ", 1);
+            self.line.clear();
+            self.out.write_all(line.as_bytes())?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,70 @@
+//! The streams, and what they can show: colours, width, characters.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use crate::settings::ColorWhen;
+
+/// What one stream can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Screen {
+    /// Whether a person looks at it.
+    pub(super) terminal: bool,
+    /// Whether colours are wanted.
+    pub(super) color: bool,
+    /// Whether it shows more than ASCII.
+    pub(super) unicode: bool,
+}
+
+impl Screen {
+    /// What stdout can show.
+    pub(super) fn stdout(when: ColorWhen) -> Self {
+        Self::of(io::stdout().is_terminal(), when)
+    }
+
+    /// What stderr can show.
+    pub(super) fn stderr(when: ColorWhen) -> Self {
+        Self::of(io::stderr().is_terminal(), when)
+    }
+
+    fn of(terminal: bool, when: ColorWhen) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
+        let color = match when {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => terminal && !dumb && !set("NO_COLOR"),
+        };
+        Self { terminal, color, unicode: locale_is_utf8() }
+    }
+
+    /// The text in a colour, if colours are wanted. The codes are SGR parameters of ECMA-48.
+    pub(super) fn paint(self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Whether the locale's character set is UTF-8, by the variables that `setlocale` looks at.
+fn locale_is_utf8() -> bool {
+    let value = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    // macOS has UTF-8 terminals and sets nothing.
+    value.contains("utf-8") || value.contains("utf8") || (value.is_empty() && cfg!(target_os = "macos"))
+}
+
+/// Writes text to stdout. `Ok(false)`: nobody reads any more, which is no failure.
+pub(super) fn write_stdout(text: &str) -> io::Result<bool> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Writes text to stderr. If that fails there is nobody left to tell.
+pub(super) fn write_stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,61 @@
+//! JSON, spaced as the seed's prototype prints it: `{"user_id": 1, "name": "Alice"}`.
+
+use std::fmt::Write as _;
+
+use crate::model::report::{Cell, Report, Shape};
+use crate::model::text::visible;
+
+/// One object, or an array with an object a line.
+pub(super) fn render(report: &Report) -> String {
+    let objects: Vec<String> = report.rows.iter().map(|row| object(report, row)).collect();
+    match report.shape {
+        Shape::One => objects.into_iter().map(|object| format!("{object}\n")).collect(),
+        Shape::List if objects.is_empty() => "[]\n".into(),
+        Shape::List => format!("[\n  {}\n]\n", objects.join(",\n  ")),
+    }
+}
+
+/// One object a line.
+pub(super) fn render_lines(report: &Report) -> String {
+    report.rows.iter().map(|row| format!("{}\n", object(report, row))).collect()
+}
+
+fn object(report: &Report, row: &[Cell]) -> String {
+    let fields: Vec<String> = report
+        .columns
+        .iter()
+        .zip(row)
+        .map(|(column, cell)| format!("{}: {}", string(column.name), value(cell)))
+        .collect();
+    format!("{{{}}}", fields.join(", "))
+}
+
+fn value(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => "null".into(),
+        Cell::Text(text) => string(text),
+        Cell::Integer(number) => number.to_string(),
+        Cell::Decimal(number, places) => format!("{number:.places$}"),
+        Cell::List(items) => {
+            let items: Vec<String> = items.iter().map(|item| string(item)).collect();
+            format!("[{}]", items.join(", "))
+        }
+    }
+}
+
+/// A JSON string. What could drive a terminal is escaped although JSON would let it pass.
+pub(in crate::terminal) fn string(text: &str) -> String {
+    let quoted = serde_json::to_string(text).expect("a text is JSON");
+    if visible(&quoted) == quoted {
+        return quoted;
+    }
+    let mut out = String::with_capacity(quoted.len() + 8);
+    for c in quoted.chars() {
+        // All that is not safe to show lies in the basic plane.
+        match visible(c.encode_utf8(&mut [0; 4])) {
+            std::borrow::Cow::Borrowed(_) => out.push(c),
+            std::borrow::Cow::Owned(_) => write!(out, "\\u{:04x}", c as u32).expect("a string takes all"),
+        }
+    }
+    out
+}

@@ -1,0 +1,65 @@
+//! Reports as text: one renderer a format. A renderer never learns about a command.
+
+mod delimited;
+pub(super) mod json;
+mod table;
+
+use super::output::Screen;
+use crate::model::report::{Cell, Report};
+use crate::settings::Format;
+
+/// How to write a report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    pub(super) format: Format,
+    pub(super) no_header: bool,
+    pub(super) expanded: bool,
+    pub(super) screen: Screen,
+}
+
+impl Style {
+    /// The format that `auto` stands for here.
+    pub(super) fn effective_format(self) -> Format {
+        match self.format {
+            Format::Auto if self.screen.terminal => Format::Table,
+            Format::Auto => Format::Tsv,
+            format => format,
+        }
+    }
+
+    fn has_header(self) -> bool {
+        // Off a terminal `auto` is for `while read`.
+        !(self.no_header || self.format == Format::Auto && !self.screen.terminal)
+    }
+}
+
+/// The data of a report, as text. Empty if there is none.
+pub(super) fn render(report: &Report, style: Style) -> String {
+    if let Some(document) = &report.document {
+        return document.clone();
+    }
+    if report.columns.is_empty() {
+        return String::new();
+    }
+    match style.effective_format() {
+        Format::Auto | Format::Table => table::render(report, style),
+        Format::Json => json::render(report),
+        Format::Jsonl => json::render_lines(report),
+        Format::Csv => delimited::csv(report, style),
+        Format::Tsv => delimited::tsv(report, style),
+    }
+}
+
+/// A cell as plain text, before any escaping; `None` for [`Cell::Null`].
+fn plain(cell: &Cell) -> Option<String> {
+    Some(match cell {
+        Cell::Null => return None,
+        Cell::Text(text) => text.clone(),
+        Cell::Integer(number) => number.to_string(),
+        Cell::Decimal(number, places) => format!("{number:.places$}"),
+        Cell::List(items) => items.join(","),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Each format, of a report with everything that is hard to write.
+
+use super::{Style, render};
+use crate::model::report::{Cell, Column, Report};
+use crate::settings::Format;
+use crate::terminal::output::Screen;
+
+const FILE: Screen = Screen { terminal: false, color: false, unicode: true };
+const TERMINAL: Screen = Screen { terminal: true, color: false, unicode: true };
+
+fn hostile() -> Report {
+    let columns =
+        [Column::text("name"), Column::number("rows"), Column::bar("share_pct"), Column::text("found_on")];
+    let mut report = Report::list(&columns);
+    let list = |items: &[&str]| Cell::List(items.iter().map(ToString::to_string).collect());
+    report.push(vec!["O'Brien, \"Bob\"".into(), 1.into(), Cell::Decimal(50.0, 2), list(&["a", "b"])]);
+    report.push(vec!["tab\tline\nback\\slash".into(), Cell::Null, Cell::Decimal(12.5, 2), list(&[])]);
+    report.push(vec!["\x1b[31mred\u{202e}\u{9b}".into(), (-5).into(), Cell::Null, list(&["c"])]);
+    report.push(vec!["".into(), 0.into(), Cell::Decimal(0.0, 2), list(&["漢字"])]);
+    report
+}
+
+fn style(format: Format, screen: Screen) -> Style {
+    Style { format, no_header: false, expanded: false, screen }
+}
+
+#[test]
+fn every_format_of_hostile_data() {
+    let report = hostile();
+    for (name, style) in [
+        ("table", style(Format::Table, FILE)),
+        ("table_ascii", style(Format::Table, Screen { unicode: false, ..FILE })),
+        ("table_color", style(Format::Table, Screen { color: true, ..FILE })),
+        ("json", style(Format::Json, FILE)),
+        ("jsonl", style(Format::Jsonl, FILE)),
+        ("csv", style(Format::Csv, FILE)),
+        ("csv_terminal", style(Format::Csv, TERMINAL)),
+        ("tsv", style(Format::Tsv, FILE)),
+        ("tsv_terminal", style(Format::Tsv, TERMINAL)),
+        ("tsv_expanded", Style { expanded: true, ..style(Format::Tsv, FILE) }),
+        ("table_expanded", Style { expanded: true, ..style(Format::Table, FILE) }),
+        ("auto_off_terminal", style(Format::Auto, FILE)),
+    ] {
+        insta::assert_snapshot!(name, render(&report, style).escape_debug().to_string().replace("\\n", "\n"));
+    }
+}
+
+#[test]
+fn nothing_raw_reaches_a_terminal() {
+    let report = hostile();
+    for format in [Format::Auto, Format::Table, Format::Json, Format::Jsonl, Format::Csv, Format::Tsv] {
+        let text = render(&report, style(format, TERMINAL));
+        assert!(!text.contains(['\x1b', '\u{202e}', '\u{9b}']), "{format:?}: {text:?}");
+    }
+}
+
+#[test]
+fn one_row_is_an_object_and_no_rows_an_empty_array() {
+    let one = Report::one(&[Column::number("rows")], vec![3.into()]);
+    assert_eq!(render(&one, style(Format::Json, FILE)), "{\"rows\": 3}\n");
+    let none = Report::list(&[Column::number("rows")]);
+    assert_eq!(render(&none, style(Format::Json, FILE)), "[]\n");
+    assert_eq!(render(&Report::note("x"), style(Format::Json, FILE)), "");
+}

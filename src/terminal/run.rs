@@ -1,0 +1,234 @@
+//! From argv to an exit code.
+
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::console::Terminal;
+use super::output::{Screen, write_stderr, write_stdout};
+use super::render::{self, Style};
+use super::script::{self, Line};
+use super::{errors, logging};
+use crate::commands::{Cli, Command, Context, Globals};
+use crate::error::{Error, Kind, Result};
+use crate::model::text::visible_lines;
+use crate::settings::{ColorWhen, Format, Settings};
+
+/// Runs the program: completes a command line, or parses one and does what it says.
+pub fn main() -> ExitCode {
+    CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(cause) => return usage(&cause),
+    };
+    let settings = match Settings::load(&cli.globals.settings()) {
+        Ok(settings) => settings,
+        Err(error) => return early(&error, &cli.globals),
+    };
+    let log_file = settings.log_file.as_ref().map(|sourced| sourced.value.as_path());
+    if let Err(error) = logging::start(cli.globals.verbose, log_file) {
+        return early(&error, &cli.globals);
+    }
+    let console = Terminal { yes: cli.globals.yes, no_input: cli.globals.no_input };
+    let shell = Shell {
+        out: Style {
+            format: settings.format.value,
+            no_header: cli.globals.no_header,
+            expanded: cli.globals.expanded,
+            screen: Screen::stdout(settings.color.value),
+        },
+        err: Screen::stderr(settings.color.value),
+        quiet: cli.globals.quiet,
+        context: Context::new(cli.globals.settings(), settings, &console),
+    };
+    let end = match (&cli.command, &cli.script) {
+        (Some(_), _) if !cli.commands.is_empty() || cli.script.is_some() => {
+            let error = Error::new(Kind::Usage, "a command and -c or -f exclude each other");
+            shell.fail(&error.hint("give the one or the other"), None)
+        }
+        (Some(command), _) => shell.run(command, None, shell.out, shell.quiet),
+        (None, Some(path)) => shell.run_script(path, cli.keep_going),
+        (None, None) => shell.run_commands(&cli.commands, cli.keep_going),
+    };
+    ExitCode::from(end.code())
+}
+
+/// What the words that clap refuses, or answers itself, end with.
+fn usage(cause: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    match cause.kind() {
+        DisplayHelp | DisplayVersion => {
+            let _ = cause.print();
+            ExitCode::SUCCESS
+        }
+        DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = cause.print();
+            ExitCode::from(Kind::Usage.exit_code())
+        }
+        _ => {
+            // The words could not be parsed, so what they say about the format is looked for by eye.
+            let words: Vec<String> = std::env::args().collect();
+            let wants_json = |word: &str| word == "json" || word == "jsonl";
+            let as_json = words
+                .windows(2)
+                .any(|pair| ["-o", "--format"].contains(&pair[0].as_str()) && wants_json(&pair[1]))
+                || words.iter().any(|word| {
+                    word.strip_prefix("--format=").or(word.strip_prefix("-o")).is_some_and(wants_json)
+                });
+            errors::show(&errors::of_usage(cause), None, as_json, Screen::stderr(ColorWhen::Auto));
+            ExitCode::from(Kind::Usage.exit_code())
+        }
+    }
+}
+
+/// An error before the settings are known.
+fn early(error: &Error, globals: &Globals) -> ExitCode {
+    let as_json = matches!(globals.format, Some(Format::Json | Format::Jsonl));
+    errors::show(error, None, as_json, Screen::stderr(globals.color.unwrap_or(ColorWhen::Auto)));
+    ExitCode::from(error.kind().exit_code())
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    Failed(Kind),
+    /// Nobody reads what is written.
+    PipeClosed,
+}
+
+impl End {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done | Self::PipeClosed => 0,
+            Self::Failed(kind) => kind.exit_code(),
+        }
+    }
+}
+
+/// Runs commands and shows what they answer.
+struct Shell<'terminal> {
+    context: Context<'terminal>,
+    out: Style,
+    err: Screen,
+    quiet: bool,
+}
+
+impl Shell<'_> {
+    fn fail(&self, error: &Error, place: Option<&str>) -> End {
+        self.fail_as(error, place, self.out)
+    }
+
+    fn fail_as(&self, error: &Error, place: Option<&str>, style: Style) -> End {
+        let as_json = matches!(style.effective_format(), Format::Json | Format::Jsonl);
+        errors::show(error, place, as_json, self.err);
+        End::Failed(error.kind())
+    }
+
+    fn run(&self, command: &Command, place: Option<&str>, style: Style, quiet: bool) -> End {
+        let report = match command.run(&self.context) {
+            Ok(report) => report,
+            Err(error) => return self.fail_as(&error, place, style),
+        };
+        match write_stdout(&render::render(&report, style)) {
+            Ok(true) => {}
+            Ok(false) => return End::PipeClosed,
+            Err(cause) => {
+                let error = Error::new(Kind::Failed, format!("cannot write to standard output: {cause}"));
+                return self.fail_as(&error, place, style);
+            }
+        }
+        let as_json = matches!(style.effective_format(), Format::Json | Format::Jsonl);
+        if !quiet {
+            // With JSON, stderr is for a program too: no prose there.
+            for warning in report.warnings.iter().filter(|_| !as_json) {
+                errors::warn(warning, self.err);
+            }
+            let for_people = style.effective_format() == Format::Table || report.columns.is_empty();
+            for note in report.notes.iter().filter(|_| for_people) {
+                write_stderr(&format!("{}\n", visible_lines(note)));
+            }
+        }
+        match &report.failure {
+            Some(error) => self.fail_as(error, place, style),
+            None => End::Done,
+        }
+    }
+
+    /// Runs one line. Its flags hold for itself alone.
+    fn run_line(&self, text: &str, place: &str) -> End {
+        let cli = match script::parse(text) {
+            Ok(Some(cli)) => cli,
+            Ok(None) => return End::Done,
+            Err(error) => return self.fail(&error, Some(place)),
+        };
+        let Some(command) = &cli.command else { return End::Done };
+        let style = Style {
+            format: cli.globals.format.unwrap_or(self.out.format),
+            no_header: cli.globals.no_header || self.out.no_header,
+            expanded: cli.globals.expanded || self.out.expanded,
+            ..self.out
+        };
+        self.run(command, Some(place), style, self.quiet || cli.globals.quiet)
+    }
+
+    fn run_commands(&self, commands: &[String], keep_going: bool) -> End {
+        let mut end = End::Done;
+        for (command, number) in commands.iter().zip(1..) {
+            match self.run_line(command, &format!("-c:{number}")) {
+                End::Done => {}
+                other => end = other,
+            }
+            if end == End::PipeClosed || end != End::Done && !keep_going {
+                return end;
+            }
+        }
+        end
+    }
+
+    fn run_script(&self, path: &Path, keep_going: bool) -> End {
+        let progress = self.progress(path);
+        let end = self.run_lines(path, keep_going, &progress);
+        progress.finish_and_clear();
+        end
+    }
+
+    fn run_lines(&self, path: &Path, keep_going: bool, progress: &ProgressBar) -> End {
+        let lines = match script::lines(path) {
+            Ok(lines) => lines,
+            Err(error) => return self.fail(&error, None),
+        };
+        let mut end = End::Done;
+        for line in lines {
+            let one: Result<Line> = line;
+            let ended = match one {
+                Ok(line) => self.run_line(&line.text, &line.place),
+                Err(error) => return self.fail(&error, None),
+            };
+            progress.inc(1);
+            match ended {
+                End::Done => {}
+                End::PipeClosed => return ended,
+                End::Failed(_) if keep_going => end = ended,
+                End::Failed(_) => return ended,
+            }
+        }
+        end
+    }
+
+    /// A bar on stderr where a person looks at it, and nothing else is written there line by line.
+    fn progress(&self, path: &Path) -> ProgressBar {
+        let shown = !self.quiet && io::stderr().is_terminal() && !self.out.screen.terminal;
+        let lines = if shown { std::fs::read(path).ok() } else { None };
+        let Some(lines) = lines.map(|text| text.iter().filter(|byte| **byte == b'\n').count()) else {
+            return ProgressBar::hidden();
+        };
+        let template = "{bar:40} {human_pos}/{human_len} commands, {per_sec}, {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(lines as u64).with_style(style)
+    }
+}

@@ -1,0 +1,64 @@
+//! Commands from a file: a line each, quoted as in a shell, `#` comments, `FILE:LINE` in errors.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use clap::Parser as _;
+
+use crate::commands::Cli;
+use crate::error::{Error, Kind, Result};
+use crate::terminal::errors;
+
+/// A line of a script.
+pub(super) struct Line {
+    /// `FILE:LINE`.
+    pub(super) place: String,
+    /// Its text.
+    pub(super) text: String,
+}
+
+/// The lines of a file, read as they are needed; `-` is standard input.
+pub(super) fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
+    let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
+    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        let file = File::open(path).map_err(|cause| {
+            let kind = match cause.kind() {
+                io::ErrorKind::PermissionDenied => Kind::Permission,
+                _ => Kind::BadInput,
+            };
+            Error::new(kind, format!("cannot read `{name}`: {cause}")).hint("name a file of commands with -f")
+        })?;
+        Box::new(BufReader::new(file))
+    };
+    Ok(reader.lines().zip(1..).map(move |(text, number): (_, u64)| {
+        let place = format!("{name}:{number}");
+        match text {
+            Ok(text) => Ok(Line { place, text }),
+            Err(cause) => Err(Error::new(Kind::BadInput, format!("{place}: {cause}"))),
+        }
+    }))
+}
+
+/// The command of a line: a leading `ringshard` and a trailing `;` are dropped. `None` if it holds none.
+pub(super) fn parse(text: &str) -> Result<Option<Cli>> {
+    let text = text.trim();
+    let text = text.strip_suffix(';').unwrap_or(text);
+    let words = shlex::split(text).ok_or_else(|| {
+        Error::new(Kind::Usage, "a quote is not closed, or a backslash ends the line")
+            .hint("quote as in a shell")
+    })?;
+    let mut words = words.into_iter().peekable();
+    words.next_if(|word| word == "ringshard");
+    if words.peek().is_none() {
+        return Ok(None);
+    }
+    let cli = Cli::try_parse_from(std::iter::once("ringshard".to_owned()).chain(words))
+        .map_err(|cause| errors::of_usage(&cause))?;
+    if cli.command.is_none() {
+        return Err(Error::new(Kind::Usage, "a line of a script is one command").hint("ringshard --help"));
+    }
+    Ok(Some(cli))
+}
