@@ -202,3 +202,9 @@ pub(crate) fn server_user() -> u32 {
     };
     uid("postgres").or_else(|| uid("_postgres")).unwrap_or(NOBODY)
 }
+
+/// Whether data that is being made, or was left half-made, lies in a server's folder.
+pub(crate) fn holds_unfinished(folder: &Path) -> bool {
+    let mut children = fs::read_dir(folder).unwrap().flatten();
+    children.any(|child| child.file_name().as_bytes().starts_with(b"new-"))
+}

@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 use ringshard::error::Kind;
@@ -22,8 +23,8 @@ use ringshard::local::PrivateServer;
 use rustix::process::{Signal, geteuid, test_kill_process};
 
 use harness::{
-    Home, Sleeper, WATCHED_INITDB, connect, failure, half_way, is_root, kill, kill_hard, outcome, pid,
-    programs, server_user, until, watched_programs,
+    Home, Sleeper, WATCHED_INITDB, connect, failure, half_way, holds_unfinished, is_root, kill, kill_hard,
+    outcome, pid, programs, server_user, until, watched_programs,
 };
 /// Not a test of its own: what the child processes of the tests do.
 #[test]
@@ -88,6 +89,13 @@ fn eight_processes_start_it_at_once() {
     let version = home.query("select current_setting('server_version')");
     assert_eq!(Some(version.split(' ').next().unwrap()), status.version.as_deref());
     assert!(!home.server.ensure_running().unwrap());
+    if let Ok(raw) = fs::read(format!("/proc/{}/environ", status.pid.unwrap())) {
+        let mut settings = raw.split(|byte| *byte == 0);
+        assert!(
+            !settings.any(|setting| setting.starts_with(b"PGHOST=")),
+            "libpq's settings reach the server"
+        );
+    }
 }
 
 #[test]
@@ -114,10 +122,73 @@ fn data_outlives_kill_and_stop() {
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select word from kept"), "yes");
     // A server without its socket is of no use: /tmp is swept on many machines.
+    let begun = Instant::now();
     fs::remove_file(home.server.socket_dir().join(".s.PGSQL.5432")).unwrap();
     assert!(!home.server.accepts());
     assert!(home.server.ensure_running().unwrap());
+    assert!(begun.elapsed() < Duration::from_secs(30));
     assert_eq!(home.query("select word from kept"), "yes");
+}
+
+#[test]
+fn children_of_a_killed_server_are_waited_for() {
+    let home = Home::new();
+    assert!(home.server.ensure_running().unwrap());
+    let mut client = home.connect();
+    let child: i32 = client.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    let child = child.cast_unsigned();
+    // It cannot notice that the server is dead, and holds on to its memory.
+    kill(child, Signal::STOP);
+    kill_hard(&home);
+    let starting = home.starter().spawn().unwrap();
+    until("a refusal", || {
+        fs::read_to_string(home.server.log_file()).unwrap().contains("still in use").then_some(())
+    });
+    kill(child, Signal::CONT);
+    assert_eq!(outcome(&starting.wait_with_output().unwrap()), "started=true");
+    assert_eq!(home.query("select 'up'"), "up");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lock_that_was_removed_locks_nothing() {
+    let home = Home::new();
+    assert!(home.server.ensure_running().unwrap());
+    assert!(home.server.stop().unwrap());
+    let path = home.folder().join("lock");
+    let lock = fs::File::options().write(true).open(&path).unwrap();
+    lock.lock().unwrap();
+    let starting = home.starter().spawn().unwrap();
+    until("the lock's file to be opened", || {
+        let files = fs::read_dir(format!("/proc/{}/fd", starting.id())).ok()?.flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).find(|target| *target == path)
+    });
+    fs::remove_file(&path).unwrap();
+    drop(lock);
+    assert_eq!(outcome(&starting.wait_with_output().unwrap()), "started=true");
+    assert!(path.exists(), "it was started under a lock that nobody else sees");
+}
+
+#[test]
+fn starts_stops_and_removals_at_once_end_well() {
+    let home = Home::new();
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let server = home.server.clone();
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    match (number + turn) % 6 {
+                        0 => drop(server.destroy().unwrap()),
+                        1 | 2 => drop(server.stop().unwrap()),
+                        _ => drop(server.ensure_running().unwrap()),
+                    }
+                }
+            });
+        }
+    });
+    home.server.ensure_running().unwrap();
+    assert_eq!(home.query("select 'up'"), "up");
+    assert!(!holds_unfinished(home.folder()));
 }
 
 #[test]
@@ -145,6 +216,7 @@ fn initdb_that_outlives_its_parent_does_no_harm() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(home.server.ensure_running().unwrap());
+    assert!(!holds_unfinished(home.folder()));
     kill(initdb, Signal::CONT);
     until("the end of initdb", || {
         let gone = fs::read(format!("/proc/{initdb}/cmdline")).is_ok_and(|words| words.is_empty());
