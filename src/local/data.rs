@@ -72,14 +72,13 @@ fn fill(places: &Places, binaries: &Binaries, name: &str) -> Result<()> {
     on("write", &path, settings.write_all(SETTINGS.as_bytes()).and_then(|()| settings.sync_all()))
 }
 
-/// Removes what runs that were killed have left. Such a run's `initdb` may still be writing there; without its
-/// folder it fails, and what it yet manages to leave is removed the next time.
+/// Removes what runs that were killed have left. Such a run's `initdb` may still be writing there, and a file of
+/// its may come between: hence some more tries. Without its folder it fails.
 pub(super) fn remove_unfinished(places: &Places) -> Result<()> {
     for child in on("read folder", &places.folder, fs::read_dir(&places.folder))?.flatten() {
-        if child.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
-            && let Err(error) = files::remove(&child.path())
-        {
-            log::debug!("{error}");
+        let unfinished = child.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
+        if unfinished && !(0..5).any(|_| files::remove(&child.path()).is_ok()) {
+            log::debug!("cannot remove `{}` yet", child.path().display());
         }
     }
     Ok(())

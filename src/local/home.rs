@@ -55,7 +55,8 @@ impl Places {
         let home = files::resolve(&home.map_or_else(default_home, |home| Ok(home.to_path_buf()))?)?;
         // Postgres keeps paths in files of one line each.
         if home.as_os_str().as_encoded_bytes().contains(&b'\n') {
-            let message = format!("the home `{}` has a line break in its name", home.display());
+            let shown = home.display().to_string().escape_debug().to_string();
+            let message = format!("the home `{shown}` has a line break in its name");
             return Err(Error::new(Kind::Configuration, message).hint("set RINGSHARD_HOME to another folder"));
         }
         let own = home.join("postgres");

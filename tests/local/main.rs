@@ -3,109 +3,29 @@
 //! Run as root, the servers belong to another user, and some tests also act as `nobody`; run as anybody else, the
 //! tests that need root end at once. Every server is stopped and removed when its `Home` is dropped.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod harness;
+mod root;
+
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
-use ringshard::error::{Error, Kind};
+use ringshard::error::Kind;
 use ringshard::local::PrivateServer;
-use rustix::process::{Pid, Signal, geteuid, kill_process, test_kill_process};
-use tempfile::TempDir;
+use rustix::process::{Signal, geteuid, test_kill_process};
 
-const NOBODY: u32 = 65534;
-
-fn programs() -> Option<PathBuf> {
-    std::env::var_os("RINGSHARD_PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-fn is_root() -> bool {
-    geteuid().is_root()
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-}
-
-/// A folder in `/tmp` that all users may pass.
-fn open_folder() -> TempDir {
-    let folder = tempfile::Builder::new().prefix("rs").tempdir_in("/tmp").unwrap();
-    set_mode(folder.path(), 0o755);
-    folder
-}
-
-/// A home with a server that is removed in the end.
-struct Home {
-    server: PrivateServer,
-    path: PathBuf,
-    above: TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Self::named("home")
-    }
-
-    fn named(name: impl AsRef<OsStr>) -> Self {
-        let above = open_folder();
-        let path = above.path().join(name.as_ref());
-        let server = PrivateServer::at(Some(&path), programs().as_deref()).unwrap();
-        Self { server, path, above }
-    }
-
-    fn with_programs(&self, programs: &Path) -> PrivateServer {
-        PrivateServer::at(Some(&self.path), Some(programs)).unwrap()
-    }
-
-    fn connect(&self) -> Client {
-        connect(&self.server)
-    }
-
-    fn query(&self, sql: &str) -> String {
-        let row = self.connect().query_one(sql, &[]).unwrap();
-        row.get(0)
-    }
-
-    fn pid(&self) -> u32 {
-        self.server.status().unwrap().pid.expect("the server runs")
-    }
-
-    fn folder(&self) -> &Path {
-        self.server.data().parent().unwrap()
-    }
-
-    /// A child process that calls `ensure_running` here and tells the outcome on its stdout.
-    fn starter(&self) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["child_process", "--exact", "--nocapture"]).env("RINGSHARD_TEST_HOME", &self.path);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let destroyed = self.server.destroy();
-        if !std::thread::panicking() {
-            destroyed.unwrap();
-            assert!(!self.server.socket_dir().exists());
-        }
-    }
-}
-
-fn connect(server: &PrivateServer) -> Client {
-    let mut config = postgres::Config::new();
-    config.host_path(server.socket_dir()).port(server.port()).user(PrivateServer::USER).dbname("postgres");
-    config.connect(NoTls).unwrap()
-}
-
+use harness::{
+    Home, Sleeper, WATCHED_INITDB, connect, failure, half_way, holds_unfinished, is_root, kill, kill_hard,
+    outcome, pid, programs, server_user, until, watched_programs,
+};
 /// Not a test of its own: what the child processes of the tests do.
 #[test]
 fn child_process() {
@@ -125,101 +45,6 @@ fn child_process() {
         (Err(error), _) => format!("failed {}: {error}", error.kind().name()),
     };
     writeln!(std::io::stdout(), "\noutcome: {told}").unwrap();
-}
-
-fn outcome(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let told = text.lines().find_map(|line| line.strip_prefix("outcome: "));
-    told.unwrap_or_else(|| panic!("no outcome: {text}{}", String::from_utf8_lossy(&output.stderr))).to_owned()
-}
-
-/// Polls until the condition holds.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn pid(number: u32) -> Pid {
-    Pid::from_raw(number.cast_signed()).unwrap()
-}
-
-fn kill(number: u32, signal: Signal) {
-    kill_process(pid(number), signal).unwrap();
-}
-
-fn kill_hard(home: &Home) {
-    kill(home.pid(), Signal::KILL);
-}
-
-fn failure<T: std::fmt::Debug>(result: Result<T, Error>, kind: Kind, words: &[&str]) -> Error {
-    let error = result.unwrap_err();
-    assert_eq!(error.kind(), kind, "{error}");
-    for word in words {
-        assert!(error.message().contains(word), "`{word}` in: {error}");
-    }
-    assert!(!error.message().contains('\n') && !error.message().ends_with('.'), "{error}");
-    error
-}
-
-/// A living process of the server's user that ends with its owner.
-struct Sleeper(Child);
-
-impl Sleeper {
-    fn of_owner(path: &Path) -> Self {
-        let owner = fs::metadata(path).unwrap();
-        let mut command = Command::new("sleep");
-        command.arg("600").current_dir(path);
-        if is_root() {
-            command.uid(owner.uid()).gid(owner.gid());
-        }
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Real programs behind an `initdb` that writes its number to a file first.
-fn watched_programs(home: &Home, initdb: &str) -> (PathBuf, PathBuf) {
-    let real = home.server.status().unwrap().binaries.expect("Postgres is installed");
-    let folder = home.above.path().join("bin");
-    let notes = home.above.path().join("notes");
-    for made in [&folder, &notes] {
-        fs::create_dir(made).unwrap();
-    }
-    set_mode(&folder, 0o755);
-    set_mode(&notes, 0o777);
-    symlink(real.join("postgres"), folder.join("postgres")).unwrap();
-    symlink(real.join("pg_ctl"), folder.join("pg_ctl")).unwrap();
-    let note = notes.join("initdb.pid");
-    let script = initdb.replace("NOTE", note.to_str().unwrap()).replace("REAL", real.to_str().unwrap());
-    fs::write(folder.join("initdb"), script).unwrap();
-    set_mode(&folder.join("initdb"), 0o755);
-    (folder, note)
-}
-
-const WATCHED_INITDB: &str =
-    "#!/bin/sh\necho $$ > 'NOTE.new'; mv 'NOTE.new' 'NOTE'\nexec 'REAL/initdb' \"$@\"\n";
-
-/// Waits until initdb is half-way and tells its number.
-fn half_way(home: &Home, note: &Path) -> u32 {
-    let number = until("initdb", || fs::read_to_string(note).ok()?.trim().parse().ok());
-    until("half a cluster", || {
-        let children = fs::read_dir(home.folder()).ok()?.flatten();
-        let mut unfinished = children.filter(|child| child.file_name().as_bytes().starts_with(b"new-"));
-        unfinished.next()?.path().join("postgresql.conf").exists().then_some(())
-    });
-    number
 }
 
 #[test]
@@ -264,6 +89,13 @@ fn eight_processes_start_it_at_once() {
     let version = home.query("select current_setting('server_version')");
     assert_eq!(Some(version.split(' ').next().unwrap()), status.version.as_deref());
     assert!(!home.server.ensure_running().unwrap());
+    if let Ok(raw) = fs::read(format!("/proc/{}/environ", status.pid.unwrap())) {
+        let mut settings = raw.split(|byte| *byte == 0);
+        assert!(
+            !settings.any(|setting| setting.starts_with(b"PGHOST=")),
+            "libpq's settings reach the server"
+        );
+    }
 }
 
 #[test]
@@ -290,10 +122,73 @@ fn data_outlives_kill_and_stop() {
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select word from kept"), "yes");
     // A server without its socket is of no use: /tmp is swept on many machines.
+    let begun = Instant::now();
     fs::remove_file(home.server.socket_dir().join(".s.PGSQL.5432")).unwrap();
     assert!(!home.server.accepts());
     assert!(home.server.ensure_running().unwrap());
+    assert!(begun.elapsed() < Duration::from_secs(30));
     assert_eq!(home.query("select word from kept"), "yes");
+}
+
+#[test]
+fn children_of_a_killed_server_are_waited_for() {
+    let home = Home::new();
+    assert!(home.server.ensure_running().unwrap());
+    let mut client = home.connect();
+    let child: i32 = client.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    let child = child.cast_unsigned();
+    // It cannot notice that the server is dead, and holds on to its memory.
+    kill(child, Signal::STOP);
+    kill_hard(&home);
+    let starting = home.starter().spawn().unwrap();
+    until("a refusal", || {
+        fs::read_to_string(home.server.log_file()).unwrap().contains("still in use").then_some(())
+    });
+    kill(child, Signal::CONT);
+    assert_eq!(outcome(&starting.wait_with_output().unwrap()), "started=true");
+    assert_eq!(home.query("select 'up'"), "up");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lock_that_was_removed_locks_nothing() {
+    let home = Home::new();
+    assert!(home.server.ensure_running().unwrap());
+    assert!(home.server.stop().unwrap());
+    let path = home.folder().join("lock");
+    let lock = fs::File::options().write(true).open(&path).unwrap();
+    lock.lock().unwrap();
+    let starting = home.starter().spawn().unwrap();
+    until("the lock's file to be opened", || {
+        let files = fs::read_dir(format!("/proc/{}/fd", starting.id())).ok()?.flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).find(|target| *target == path)
+    });
+    fs::remove_file(&path).unwrap();
+    drop(lock);
+    assert_eq!(outcome(&starting.wait_with_output().unwrap()), "started=true");
+    assert!(path.exists(), "it was started under a lock that nobody else sees");
+}
+
+#[test]
+fn starts_stops_and_removals_at_once_end_well() {
+    let home = Home::new();
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let server = home.server.clone();
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    match (number + turn) % 6 {
+                        0 => drop(server.destroy().unwrap()),
+                        1 | 2 => drop(server.stop().unwrap()),
+                        _ => drop(server.ensure_running().unwrap()),
+                    }
+                }
+            });
+        }
+    });
+    home.server.ensure_running().unwrap();
+    assert_eq!(home.query("select 'up'"), "up");
+    assert!(!holds_unfinished(home.folder()));
 }
 
 #[test]
@@ -321,6 +216,7 @@ fn initdb_that_outlives_its_parent_does_no_harm() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(home.server.ensure_running().unwrap());
+    assert!(!holds_unfinished(home.folder()));
     kill(initdb, Signal::CONT);
     until("the end of initdb", || {
         let gone = fs::read(format!("/proc/{initdb}/cmdline")).is_ok_and(|words| words.is_empty());
@@ -409,14 +305,6 @@ fn long_home_has_its_socket_elsewhere() {
     assert!(!socket_dir.exists());
 }
 
-fn server_user() -> u32 {
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let uid = |name: &str| {
-        users.lines().find(|line| line.starts_with(&format!("{name}:")))?.split(':').nth(2)?.parse().ok()
-    };
-    uid("postgres").or_else(|| uid("_postgres")).unwrap_or(NOBODY)
-}
-
 #[test]
 fn home_may_have_any_name() {
     let odd = "a b'c\"d$HOME $(touch oh)`touch oh`\\e,f;g é*";
@@ -434,11 +322,7 @@ fn home_may_have_any_name() {
     assert!(home.server.stop().unwrap());
 
     let broken = PrivateServer::at(Some(&home.above.path().join("a\nb")), None);
-    failure(
-        broken.map(|_| ()).map_err(|error| Error::new(error.kind(), "line break")),
-        Kind::Configuration,
-        &[],
-    );
+    failure(broken, Kind::Configuration, &["a\\nb", "line break"]);
 }
 
 #[cfg(target_os = "linux")]
@@ -508,137 +392,4 @@ fn failing_initdb_speaks_and_leaves_nothing() {
     let left: Vec<_> =
         fs::read_dir(home.folder()).unwrap().flatten().map(|child| child.file_name()).collect();
     assert!(left.iter().all(|name| name == "lock" || name == "run"), "{left:?}");
-}
-
-/// A small file system that is unmounted in the end.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn full_disk_is_told() {
-    let home = Home::new();
-    fs::create_dir(&home.path).unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs"]).arg(&home.path).stderr(Stdio::null());
-    if !is_root() || !mount.status().is_ok_and(|status| status.success()) {
-        return;
-    }
-    let mounted = Mounted(home.path.clone());
-    failure(home.server.ensure_running(), Kind::Failed, &["No space left on device"]);
-    assert!(!home.server.exists());
-    home.server.destroy().unwrap();
-    drop(mounted);
-}
-
-#[test]
-fn root_gives_it_to_another_user() {
-    if !is_root() {
-        return;
-    }
-    let home = Home::new();
-    fs::create_dir(&home.path).unwrap();
-    set_mode(&home.path, 0o700);
-    assert!(home.server.ensure_running().unwrap());
-    assert_eq!(fs::metadata(&home.path).unwrap().mode() & 0o7777, 0o711);
-    let status = home.server.status().unwrap();
-    assert!(status.data.starts_with(&home.path));
-    let process = fs::read_to_string(format!("/proc/{}/status", status.pid.unwrap())).unwrap();
-    let field =
-        |name: &str| process.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
-    let uid = server_user().to_string();
-    assert_eq!(field("Uid:").split_whitespace().collect::<Vec<_>>(), [uid.as_str(); 4]);
-    assert!(field("Groups:").split_whitespace().all(|group| group != "0"), "{process}");
-    assert_eq!(fs::metadata(home.folder()).unwrap().uid(), 0);
-    assert!(status.run_as.is_some());
-    let told = as_nobody(&home, None);
-    assert!(
-        told.starts_with("failed permission") && told.contains(home.folder().to_str().unwrap()),
-        "{told}"
-    );
-}
-
-/// What a child of the user `nobody` tells.
-fn as_nobody(home: &Home, act: Option<&str>) -> String {
-    let program = home.above.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    set_mode(&program, 0o755);
-    let mut command = Command::new(program);
-    command.args(["child_process", "--exact", "--nocapture"]).env("RINGSHARD_TEST_HOME", &home.path);
-    command.uid(NOBODY).gid(NOBODY).current_dir("/").env_remove("HOME");
-    command.env("RINGSHARD_TEST_ACT", act.unwrap_or_default());
-    outcome(&command.output().unwrap())
-}
-
-#[test]
-fn whole_life_without_root() {
-    if !is_root() {
-        return; // all other tests are this one
-    }
-    let home = Home::new();
-    let told = as_nobody(&home, None);
-    assert!(told.starts_with("failed permission: cannot make folder"), "{told}");
-    fs::create_dir(&home.path).unwrap();
-    chown(&home.path, Some(NOBODY), Some(NOBODY)).unwrap();
-    let told = as_nobody(&home, Some("whole life"));
-    assert_eq!(told, format!("lived {NOBODY} (true, false, true) false"));
-    // A server that belongs to somebody is also root's to use, as that somebody.
-    assert_eq!(as_nobody(&home, None), "started=true");
-    let server = PrivateServer::at(Some(&home.path), programs().as_deref()).unwrap();
-    assert_eq!(server.status().unwrap().run_as.as_deref(), Some("nobody"));
-    assert!(server.accepts());
-    assert!(server.stop().unwrap() && server.ensure_running().unwrap());
-    assert_eq!(as_nobody(&home, None), "started=false");
-    assert!(server.destroy().unwrap());
-}
-
-#[test]
-fn home_out_of_reach_has_its_server_elsewhere() {
-    if !is_root() {
-        return;
-    }
-    let mut home = Home::new();
-    set_mode(home.above.path(), 0o700);
-    home.server = PrivateServer::at(Some(&home.path), programs().as_deref()).unwrap();
-    assert!(home.server.ensure_running().unwrap());
-    let status = home.server.status().unwrap();
-    assert!(status.data.starts_with("/var/lib/ringshard/homes"), "{status:?}");
-    assert_eq!(home.query("select 'up'"), "up");
-    assert!(!home.path.exists());
-    assert_eq!(fs::metadata(home.above.path()).unwrap().mode() & 0o777, 0o700);
-    // It stays there when the way is free one day.
-    set_mode(home.above.path(), 0o755);
-    let again = PrivateServer::at(Some(&home.path), None).unwrap();
-    assert!(again.accepts() && again.data() == status.data);
-    assert!(home.server.destroy().unwrap());
-    assert!(!home.folder().exists());
-}
-
-#[test]
-fn programs_out_of_reach_are_passed_over() {
-    if !is_root() {
-        return;
-    }
-    let home = Home::new();
-    let real = home.server.status().unwrap().binaries.unwrap();
-    let closed = home.above.path().join("closed");
-    fs::create_dir(&closed).unwrap();
-    for program in ["postgres", "initdb", "pg_ctl"] {
-        symlink(real.join(program), closed.join(program)).unwrap();
-    }
-    set_mode(&closed, 0o700);
-    let words = [closed.to_str().unwrap(), "permission denied", "whom the private server runs as"];
-    failure(home.with_programs(&closed).ensure_running(), Kind::Permission, &words);
-    let mut path = closed.as_os_str().to_owned();
-    path.push(":");
-    path.push(&real);
-    path.push(":/usr/bin:/bin");
-    let mut starter = home.starter();
-    starter.env("PATH", path).env_remove("RINGSHARD_PG_BIN");
-    assert_eq!(outcome(&starter.output().unwrap()), "started=true");
-    assert_eq!(home.query("select 'up'"), "up");
 }
