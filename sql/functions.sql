@@ -24,25 +24,32 @@ LANGUAGE sql STABLE AS $$
     LEFT JOIN public.users ON users.user_id = id
 $$;
 
--- The first half of every write: takes the barrier, held to commit, then looks at the arc.
--- 'owned' means that the row may be written in this transaction.
-CREATE OR REPLACE FUNCTION ringshard.admit(
-    the_cluster text, the_shard text, id bigint, OUT answer text, OUT epoch bigint, OUT peer text)
+-- A write, 'create', 'update' or 'delete', in its own transaction with the proof that this shard owns the
+-- key. An update sets the fields whose flag is true. Returns the row: as it is then, or as it was deleted.
+-- One function and no helper: a nested call costs a tenth of a write.
+CREATE OR REPLACE FUNCTION ringshard.write_user(
+    the_cluster text, the_shard text, operation text, id bigint,
+    set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,
+    OUT answer text, OUT epoch bigint, OUT peer text,
+    OUT user_id bigint, OUT name text, OUT region text, OUT email text)
 LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
 DECLARE
-    place CONSTANT uuid := ringshard.position_of(id);
+    place CONSTANT uuid := pg_catalog.md5(id::text)::uuid;
+    barrier boolean;
 BEGIN
     -- An acknowledged write is on disk, whatever the server's default; a stronger one stays.
     IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
     END IF;
-    PERFORM pg_catalog.pg_advisory_xact_lock_shared(7283001);
-    -- A new statement, and so a new snapshot, which sees what the barrier waited for. In the stricter
-    -- isolation levels the snapshot is older than the barrier: there the arc itself is locked, and a
-    -- change of it since then ends this transaction with a serialization failure.
+    -- The barrier, held to commit. (An assignment is faster than PERFORM: no query is planned for it.)
+    barrier := pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;
+    -- In the stricter isolation levels the snapshot is older than the barrier: there the arc itself is
+    -- locked, and a change of it since then ends this transaction with a serialization failure.
     IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM 1 FROM ringshard.arc WHERE arc.first <= place AND arc.last >= place FOR SHARE;
     END IF;
+    -- A new statement, and so a new snapshot, which sees what the barrier waited for.
     SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
                 ELSE coalesce(held.state, 'not_here') END, meta.epoch, held.peer
     INTO answer, epoch, peer
@@ -51,34 +58,13 @@ BEGIN
         SELECT arc.first, arc.state, arc.peer FROM ringshard.arc
         WHERE arc.last >= place ORDER BY arc.last LIMIT 1
     ) AS held ON held.first <= place;
-END $$;
-
-CREATE OR REPLACE FUNCTION ringshard.create_user(
-    the_cluster text, the_shard text, id bigint, new_name text, new_region text, new_email text,
-    OUT answer text, OUT epoch bigint, OUT peer text)
-LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    SELECT held.answer, held.epoch, held.peer INTO answer, epoch, peer
-    FROM ringshard.admit(the_cluster, the_shard, id) AS held;
-    IF answer = 'owned' THEN
+    IF answer IS DISTINCT FROM 'owned' THEN
+        RETURN;
+    ELSIF operation = 'create' THEN
         INSERT INTO public.users (user_id, name, region, email)
         VALUES (id, new_name, new_region, new_email) ON CONFLICT DO NOTHING;
         answer := CASE WHEN FOUND THEN 'done' ELSE 'exists' END;
-    END IF;
-END $$;
-
--- Sets the fields whose flag is true, and returns the row as it is then.
-CREATE OR REPLACE FUNCTION ringshard.update_user(
-    the_cluster text, the_shard text, id bigint, set_name boolean, new_name text,
-    set_region boolean, new_region text, set_email boolean, new_email text,
-    OUT answer text, OUT epoch bigint, OUT peer text,
-    OUT user_id bigint, OUT name text, OUT region text, OUT email text)
-LANGUAGE plpgsql VOLATILE AS $$
-#variable_conflict use_column
-BEGIN
-    SELECT held.answer, held.epoch, held.peer INTO answer, epoch, peer
-    FROM ringshard.admit(the_cluster, the_shard, id) AS held;
-    IF answer = 'owned' THEN
+    ELSIF operation = 'update' THEN
         UPDATE public.users SET
             name = CASE WHEN set_name THEN new_name ELSE users.name END,
             region = CASE WHEN set_region THEN new_region ELSE users.region END,
@@ -86,22 +72,11 @@ BEGIN
         WHERE users.user_id = id
         RETURNING users.user_id, users.name, users.region, users.email INTO user_id, name, region, email;
         answer := CASE WHEN FOUND THEN 'done' ELSE 'not_found' END;
-    END IF;
-END $$;
-
--- Deletes the row, and returns it as it was.
-CREATE OR REPLACE FUNCTION ringshard.delete_user(
-    the_cluster text, the_shard text, id bigint,
-    OUT answer text, OUT epoch bigint, OUT peer text,
-    OUT user_id bigint, OUT name text, OUT region text, OUT email text)
-LANGUAGE plpgsql VOLATILE AS $$
-#variable_conflict use_column
-BEGIN
-    SELECT held.answer, held.epoch, held.peer INTO answer, epoch, peer
-    FROM ringshard.admit(the_cluster, the_shard, id) AS held;
-    IF answer = 'owned' THEN
+    ELSIF operation = 'delete' THEN
         DELETE FROM public.users WHERE users.user_id = id
         RETURNING users.user_id, users.name, users.region, users.email INTO user_id, name, region, email;
         answer := CASE WHEN FOUND THEN 'done' ELSE 'not_found' END;
+    ELSE
+        RAISE EXCEPTION 'no such operation: %', operation;
     END IF;
 END $$;

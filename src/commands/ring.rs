@@ -337,5 +337,8 @@ impl SimulateArgs {
 }
 
 fn sum(flows: &Flows<'_>, which: impl Fn(&ShardName, &ShardName) -> bool) -> f64 {
-    flows.iter().filter(|((source, target), _)| which(source, target)).map(|(_, share)| share).sum()
+    flows
+        .iter()
+        .filter(|((source, target), _)| which(source, target))
+        .fold(0.0, |sum, (_, share)| sum + share)
 }

@@ -48,7 +48,7 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
 
 /// The share of all keys that moves.
 pub fn moved(flows: &Flows<'_>) -> f64 {
-    flows.values().sum()
+    flows.values().fold(0.0, |sum, share| sum + share)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::catalog::{self, SelfDescription};
 use super::conninfo::ConnectionString;
 use super::pool::{Loan, Shards};
-use super::rows::{self, Answer, Expected, Verdict};
+use super::rows::{self, Answer, Change, Expected, Verdict};
 use super::{failure, narrate};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
@@ -276,12 +276,17 @@ impl Cluster {
     }
 
     /// A write: to the owner, again after a fence or a change of the ring.
-    fn write(
-        &self,
-        what: &str,
-        id: UserId,
-        statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
-    ) -> Result<Written> {
+    fn write(&self, what: &str, change: Change<'_>) -> Result<Written> {
+        let id = change.id();
+        let statement = |loan: &mut Loan, expected: Expected<'_>| {
+            let shard = expected.shard;
+            match change {
+                Change::Create(_) => log::debug!("Added user {id} to session for shard {shard}"),
+                Change::Update(..) => log::debug!("Changed user {id} in session for shard {shard}"),
+                Change::Delete(_) => log::debug!("Deleted user {id} in session for shard {shard}"),
+            }
+            rows::write(loan, expected, change)
+        };
         let mut shard = Self::owner(&self.view(), id);
         let mut refreshes = 0;
         let begun = Instant::now();
@@ -310,10 +315,7 @@ impl Cluster {
         log::info!("Received request to create user: {}", python::dict(user));
         let id = user.user_id;
         let what = format!("create user `{id}`");
-        let written = self.write(&what, id, |loan, expected| {
-            log::debug!("Added user {id} to session for shard {}", expected.shard);
-            rows::create(loan, expected, user)
-        });
+        let written = self.write(&what, Change::Create(user));
         let done = written.and_then(|written| match written {
             Written::Answer(Answer { verdict: Verdict::Exists, .. }, shard) => Err(exists(id, &shard)),
             Written::Answer(_, shard) => Ok(shard),
@@ -335,10 +337,7 @@ impl Cluster {
     pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<User> {
         log::info!("Received request to update user: {id}");
         let what = format!("update user `{id}`");
-        let written = self.write(&what, id, |loan, expected| {
-            log::debug!("Changed user {id} in session for shard {}", expected.shard);
-            rows::update(loan, expected, id, patch)
-        });
+        let written = self.write(&what, Change::Update(id, patch));
         let done = written.and_then(|written| match written {
             Written::Answer(Answer { user: Some(user), .. }, shard) => Ok((user, shard)),
             Written::Answer(_, shard) => Err(not_found(id, &shard)),
@@ -358,10 +357,7 @@ impl Cluster {
     pub fn delete_user(&self, id: UserId) -> Result<Option<User>> {
         log::info!("Received request to delete user: {id}");
         let what = format!("delete user `{id}`");
-        let written = self.write(&what, id, |loan, expected| {
-            log::debug!("Removed user {id} in session for shard {}", expected.shard);
-            rows::delete(loan, expected, id)
-        });
+        let written = self.write(&what, Change::Delete(id));
         let done = written.and_then(|written| match written {
             Written::Answer(Answer { user: Some(user), .. }, shard) => Ok((Some(user), shard)),
             Written::Answer(_, shard) => Err(not_found(id, &shard)),

@@ -369,8 +369,8 @@ fn make_shard(
         if found.said.is_none() {
             transaction.batch_execute(include_str!("../../sql/catalog.sql"))?;
         }
-        transaction.batch_execute(include_str!("../../sql/functions.sql"))?;
         transaction.batch_execute(include_str!("../../sql/users.sql"))?;
+        transaction.batch_execute(include_str!("../../sql/functions.sql"))?;
         if !found.has_region_index {
             transaction.batch_execute("CREATE INDEX idx_users_region ON public.users (region)")?;
         }

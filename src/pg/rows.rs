@@ -66,57 +66,64 @@ pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> 
     Ok(answer)
 }
 
-/// Stores a new user.
-pub(super) fn create(session: &mut Session, expected: Expected<'_>, user: &User) -> Answered {
-    let rows = session.query(
-        "SELECT answer, epoch, peer FROM ringshard.create_user($1, $2, $3, $4, $5, $6)",
-        &[
-            (&expected.cluster(), Type::TEXT),
-            (&expected.shard(), Type::TEXT),
-            (&user.user_id.number(), Type::INT8),
-            (&user.name, Type::TEXT),
-            (&user.region, Type::TEXT),
-            (&user.email, Type::TEXT),
-        ],
-    )?;
-    Ok(answer_of(&rows))
+/// What a write does to a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change<'a> {
+    /// Stores a new user.
+    Create(&'a User),
+    /// Changes fields of a user.
+    Update(UserId, &'a UserPatch),
+    /// Deletes a user.
+    Delete(UserId),
 }
 
-/// Changes fields of a user.
-pub(super) fn update(
-    session: &mut Session,
-    expected: Expected<'_>,
-    id: UserId,
-    patch: &UserPatch,
-) -> Answered {
-    fn value<const MAX: usize>(field: Option<&Option<Limited<MAX>>>) -> Option<&str> {
-        field.and_then(Option::as_ref).map(Limited::as_str)
+impl Change<'_> {
+    /// Whose row it is.
+    pub(super) fn id(&self) -> UserId {
+        match self {
+            Self::Create(user) => user.user_id,
+            Self::Update(id, _) | Self::Delete(id) => *id,
+        }
     }
+}
+
+/// Writes a row, if the shard owns it.
+pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Change<'_>) -> Answered {
+    type Field<'a> = (bool, Option<&'a str>);
+    fn patched<const MAX: usize>(field: Option<&Option<Limited<MAX>>>) -> Field<'_> {
+        (field.is_some(), field.and_then(Option::as_ref).map(Limited::as_str))
+    }
+    let nothing: Field<'_> = (false, None);
+    let (operation, name, region, email) = match change {
+        Change::Create(user) => (
+            "create",
+            (true, user.name.as_deref()),
+            (true, user.region.as_deref()),
+            (true, user.email.as_deref()),
+        ),
+        Change::Update(_, patch) => (
+            "update",
+            (patch.name.is_some(), patch.name.as_ref().map(Limited::as_str)),
+            patched(patch.region.as_ref()),
+            patched(patch.email.as_ref()),
+        ),
+        Change::Delete(_) => ("delete", nothing, nothing, nothing),
+    };
     let rows = session.query(
         "SELECT answer, epoch, peer, user_id, name, region, email \
-         FROM ringshard.update_user($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         &[
             (&expected.cluster(), Type::TEXT),
             (&expected.shard(), Type::TEXT),
-            (&id.number(), Type::INT8),
-            (&patch.name.is_some(), Type::BOOL),
-            (&patch.name.as_ref().map(Limited::as_str), Type::TEXT),
-            (&patch.region.is_some(), Type::BOOL),
-            (&value(patch.region.as_ref()), Type::TEXT),
-            (&patch.email.is_some(), Type::BOOL),
-            (&value(patch.email.as_ref()), Type::TEXT),
+            (&operation, Type::TEXT),
+            (&change.id().number(), Type::INT8),
+            (&name.0, Type::BOOL),
+            (&name.1, Type::TEXT),
+            (&region.0, Type::BOOL),
+            (&region.1, Type::TEXT),
+            (&email.0, Type::BOOL),
+            (&email.1, Type::TEXT),
         ],
-    )?;
-    let mut answer = answer_of(&rows);
-    answer.user = user_of(&rows);
-    Ok(answer)
-}
-
-/// Deletes a user.
-pub(super) fn delete(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
-    let rows = session.query(
-        "SELECT answer, epoch, peer, user_id, name, region, email FROM ringshard.delete_user($1, $2, $3)",
-        &[(&expected.cluster(), Type::TEXT), (&expected.shard(), Type::TEXT), (&id.number(), Type::INT8)],
     )?;
     let mut answer = answer_of(&rows);
     answer.user = user_of(&rows);

@@ -13,10 +13,10 @@ fn hostile() -> Report {
         [Column::text("name"), Column::number("rows"), Column::bar("share_pct"), Column::text("found_on")];
     let mut report = Report::list(&columns);
     let list = |items: &[&str]| Cell::List(items.iter().map(ToString::to_string).collect());
-    report.push(vec!["O'Brien, \"Bob\"".into(), 1.into(), Cell::Decimal(50.0, 2), list(&["a", "b"])]);
+    report.push(vec!["O'Brien, \"Bob\"".into(), 1_i64.into(), Cell::Decimal(50.0, 2), list(&["a", "b"])]);
     report.push(vec!["tab\tline\nback\\slash".into(), Cell::Null, Cell::Decimal(12.5, 2), list(&[])]);
-    report.push(vec!["\x1b[31mred\u{202e}\u{9b}".into(), (-5).into(), Cell::Null, list(&["c"])]);
-    report.push(vec!["".into(), 0.into(), Cell::Decimal(0.0, 2), list(&["漢字"])]);
+    report.push(vec!["\x1b[31mred\u{202e}\u{9b}".into(), (-5_i64).into(), Cell::Null, list(&["c"])]);
+    report.push(vec!["".into(), 0_i64.into(), Cell::Decimal(0.0, 2), list(&["漢字"])]);
     report
 }
 
@@ -56,7 +56,7 @@ fn nothing_raw_reaches_a_terminal() {
 
 #[test]
 fn one_row_is_an_object_and_no_rows_an_empty_array() {
-    let one = Report::one(&[Column::number("rows")], vec![3.into()]);
+    let one = Report::one(&[Column::number("rows")], vec![3_i64.into()]);
     assert_eq!(render(&one, style(Format::Json, FILE)), "{\"rows\": 3}\n");
     let none = Report::list(&[Column::number("rows")]);
     assert_eq!(render(&none, style(Format::Json, FILE)), "[]\n");
