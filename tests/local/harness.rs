@@ -87,7 +87,9 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         let destroyed = self.server.destroy();
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            let _ = fs::remove_dir_all(self.server.socket_dir());
+        } else {
             destroyed.unwrap();
             assert!(!self.server.socket_dir().exists());
         }
