@@ -274,9 +274,11 @@ mod tests {
             let folder = above.path().join(version);
             fs::create_dir(&folder).unwrap();
             for program in ["postgres", "initdb", "pg_ctl"] {
-                let text = format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n");
-                fs::write(folder.join(program), text).unwrap();
-                fs::set_permissions(folder.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+                // Written by another process: what is open for writing here cannot be run.
+                let script = format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'");
+                let mut writer = std::process::Command::new("sh");
+                writer.args(["-c", r#"printf '%s\n' "$2" >"$1" && chmod 755 "$1""#, "sh"]);
+                assert!(writer.arg(folder.join(program)).arg(script).status().unwrap().success());
             }
             folder
         };

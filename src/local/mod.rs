@@ -97,7 +97,8 @@ impl PrivateServer {
         &self.places.log
     }
 
-    /// Whether it takes connections: one `connect`, no process.
+    /// Whether it takes connections: one `connect`, no process. A server that was killed a moment ago may still
+    /// seem to: its user's first query then fails, and is worth a second try after [`ensure_running`](Self::ensure_running).
     pub fn accepts(&self) -> bool {
         lifecycle::accepts(&self.places)
     }

@@ -105,20 +105,28 @@ fn is_postgres(program: &[u8]) -> bool {
 
 /// The words of a process's command line, where there is no `/proc`; none if there is no such process.
 fn command_line_from_ps(pid: u32) -> Result<Vec<Vec<u8>>> {
-    let output =
-        command("ps", None, Path::new("/")).args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output();
-    let output = output.map_err(|error| {
-        let why = reason(&error);
-        Error::new(
-            Kind::Failed,
-            format!("cannot tell whether process {pid} is the private server: no /proc, no ps: {why}"),
-        )
-    })?;
+    // It is asked about this process too: only a `ps` that sees that one would also see the other.
+    let own = std::process::id();
+    let mut ps = command("ps", None, Path::new("/"));
+    let output = ps.args(["-ww", "-o", "pid=,args=", "-p", &format!("{own},{pid}")]).output();
+    let seen = output.map(|output| output.stdout).unwrap_or_default();
+    let line_of = |pid: u32| {
+        let mut lines = seen.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        lines.find_map(|line| {
+            Some(line.strip_prefix(pid.to_string().as_bytes())?.strip_prefix(b" ")?.trim_ascii())
+        })
+    };
+    if line_of(own).is_none() {
+        let message = format!(
+            "cannot tell whether process {pid} is the private server: no `/proc`, and no `ps` that works"
+        );
+        return Err(Error::new(Kind::Failed, message));
+    }
+    let Some(line) = line_of(pid) else { return Ok(Vec::new()) };
     // The folder of the programs may have blanks in its name; what follows it here has none.
-    let text = output.stdout.trim_ascii();
-    let end = text.windows(4).position(|four| four == b" -D ").unwrap_or(text.len());
-    let rest = text[end..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    Ok(std::iter::once(&text[..end]).chain(rest).map(<[u8]>::to_vec).collect())
+    let end = line.windows(4).position(|four| four == b" -D ").unwrap_or(line.len());
+    let rest = line[end..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    Ok(std::iter::once(&line[..end]).chain(rest).map(<[u8]>::to_vec).collect())
 }
 
 #[cfg(test)]
@@ -152,7 +160,11 @@ mod tests {
 
     #[test]
     fn ps_shows_command_lines() {
-        let words = command_line_from_ps(std::process::id()).unwrap();
-        assert!(!words.is_empty() && !is_postgres(&words[0]));
+        let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let words = command_line_from_ps(other.id());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(words.unwrap()[0].starts_with(b"sleep"));
+        assert!(command_line_from_ps(other.id()).unwrap().is_empty());
     }
 }

@@ -87,7 +87,9 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         let destroyed = self.server.destroy();
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            let _ = fs::remove_dir_all(self.server.socket_dir());
+        } else {
             destroyed.unwrap();
             assert!(!self.server.socket_dir().exists());
         }
@@ -176,8 +178,9 @@ pub(crate) fn watched_programs(home: &Home, initdb: &str) -> (PathBuf, PathBuf) 
     symlink(real.join("pg_ctl"), folder.join("pg_ctl")).unwrap();
     let note = notes.join("initdb.pid");
     let script = initdb.replace("NOTE", note.to_str().unwrap()).replace("REAL", real.to_str().unwrap());
-    fs::write(folder.join("initdb"), script).unwrap();
-    set_mode(&folder.join("initdb"), 0o755);
+    let text = notes.join("initdb.sh");
+    fs::write(&text, script).unwrap();
+    copy_program(&text, &folder.join("initdb"));
     (folder, note)
 }
 
@@ -207,4 +210,34 @@ pub(crate) fn server_user() -> u32 {
 pub(crate) fn holds_unfinished(folder: &Path) -> bool {
     let mut children = fs::read_dir(folder).unwrap().flatten();
     children.any(|child| child.file_name().as_bytes().starts_with(b"new-"))
+}
+
+/// Waits until a server that was killed is gone.
+pub(crate) fn wait_for_end(home: &Home) {
+    until("the end of the server", || {
+        (home.server.status().unwrap().pid.is_none() && !home.server.accepts()).then_some(())
+    });
+}
+
+/// A process that stands still until this is dropped, also on panic: a client of it would wait for ever.
+pub(crate) struct Stopped(u32);
+
+impl Stopped {
+    pub(crate) fn new(number: u32) -> Self {
+        kill(number, Signal::STOP);
+        Self(number)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill_process(pid(self.0), Signal::CONT);
+    }
+}
+
+/// Copies a program by another process: one that was written here is busy while a child of another test, on its way
+/// to its own program, still holds it open.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args([from, to]).status().unwrap().success());
+    set_mode(to, 0o755);
 }

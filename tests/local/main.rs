@@ -23,8 +23,8 @@ use ringshard::local::PrivateServer;
 use rustix::process::{Signal, geteuid, test_kill_process};
 
 use harness::{
-    Home, Sleeper, WATCHED_INITDB, connect, failure, half_way, holds_unfinished, is_root, kill, kill_hard,
-    outcome, pid, programs, server_user, until, watched_programs,
+    Home, Sleeper, Stopped, WATCHED_INITDB, connect, failure, half_way, holds_unfinished, is_root, kill,
+    kill_hard, outcome, pid, programs, server_user, until, wait_for_end, watched_programs,
 };
 /// Not a test of its own: what the child processes of the tests do.
 #[test]
@@ -106,11 +106,13 @@ fn data_outlives_kill_and_stop() {
     for _ in 0..2 {
         kill_hard(&home);
         // For a moment the socket of the dead server may still answer.
-        until("a living server", || {
+        let word: String = until("a living server", || {
             home.server.ensure_running().unwrap();
-            Client::connect(&format!("host={} user=postgres", home.server.socket_dir().display()), NoTls).ok()
+            let socket_dir = home.server.socket_dir().display();
+            let mut client = Client::connect(&format!("host={socket_dir} user=postgres"), NoTls).ok()?;
+            Some(client.query_one("select word from kept", &[]).ok()?.get(0))
         });
-        assert_eq!(home.query("select word from kept"), "yes");
+        assert_eq!(word, "yes");
     }
     let mut client = home.connect();
     assert!(home.server.stop().unwrap());
@@ -138,13 +140,14 @@ fn children_of_a_killed_server_are_waited_for() {
     let child: i32 = client.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
     let child = child.cast_unsigned();
     // It cannot notice that the server is dead, and holds on to its memory.
-    kill(child, Signal::STOP);
+    let stopped = Stopped::new(child);
     kill_hard(&home);
+    wait_for_end(&home);
     let starting = home.starter().spawn().unwrap();
     until("a refusal", || {
         fs::read_to_string(home.server.log_file()).unwrap().contains("still in use").then_some(())
     });
-    kill(child, Signal::CONT);
+    drop(stopped);
     assert_eq!(outcome(&starting.wait_with_output().unwrap()), "started=true");
     assert_eq!(home.query("select 'up'"), "up");
 }
@@ -241,7 +244,7 @@ fn stale_number_of_another_process_is_not_believed() {
         let lock_text = fs::read_to_string(&lock).unwrap();
         let server = home.pid();
         kill(server, Signal::KILL);
-        until("the end of the server", || home.server.status().unwrap().pid.is_none().then_some(()));
+        wait_for_end(&home);
         for (path, text) in [(&pid_file, text), (&lock, lock_text)] {
             fs::write(path, text.replacen(&server.to_string(), &number.to_string(), 1)).unwrap();
         }
@@ -264,7 +267,7 @@ fn stale_number_of_another_process_is_not_believed() {
 
     // What a power cut may leave.
     kill_hard(&home);
-    until("the end of the server", || home.server.status().unwrap().pid.is_none().then_some(()));
+    wait_for_end(&home);
     fs::write(&pid_file, "").unwrap();
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select 'up'"), "up");
@@ -316,7 +319,7 @@ fn home_may_have_any_name() {
     let spelled = home.above.path().join("nothing/..").join(odd).join(".");
     assert_eq!(PrivateServer::at(Some(&spelled), None).unwrap().socket_dir(), home.server.socket_dir());
     kill_hard(&home);
-    until("the end of the server", || home.server.status().unwrap().pid.is_none().then_some(()));
+    wait_for_end(&home);
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select 'up'"), "up");
     assert!(home.server.stop().unwrap());

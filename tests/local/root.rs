@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use ringshard::error::Kind;
 use ringshard::local::PrivateServer;
 
-use crate::harness::{Home, NOBODY, failure, is_root, outcome, programs, server_user, set_mode};
+use crate::harness::{
+    Home, NOBODY, copy_program, failure, is_root, outcome, programs, server_user, set_mode,
+};
 /// A small file system that is unmounted in the end.
 struct Mounted(PathBuf);
 
@@ -65,8 +67,7 @@ fn root_gives_it_to_another_user() {
 /// What a child of the user `nobody` tells.
 fn as_nobody(home: &Home, act: Option<&str>) -> String {
     let program = home.above.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    set_mode(&program, 0o755);
+    copy_program(&std::env::current_exe().unwrap(), &program);
     let mut command = Command::new(program);
     command.args(["child_process", "--exact", "--nocapture"]).env("RINGSHARD_TEST_HOME", &home.path);
     command.uid(NOBODY).gid(NOBODY).current_dir("/").env_remove("HOME");
