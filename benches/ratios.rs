@@ -187,16 +187,23 @@ fn in_process(home: &Home) {
         i64::try_from(random % below).unwrap()
     };
     let (mut get, mut get_pgbench) = (Vec::new(), Vec::new());
-    let (mut create, mut create_pgbench) = (Vec::new(), Vec::new());
+    let (mut create, mut create_on_one, mut create_pgbench) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         get.push(microseconds(|| drop(cluster.get_user(UserId::new(next(10_000) + 1)).unwrap())));
         get_pgbench.push(pgbench(home, select));
         create
             .push(microseconds(|| cluster.create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap()));
         create_pgbench.push(pgbench(home, insert));
+        // As pgbench has it: one client, one connection, one server process that is always the same.
+        let view = cluster.view();
+        let on_one = |id: i64| view.ring.owner(Position::of_user(UserId::new(id))).as_str() == "shard_1";
+        let mut ids = std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000)).filter(|id| on_one(*id));
+        create_on_one.push(microseconds(|| cluster.create_user(&user(ids.next().unwrap())).unwrap()));
     }
     line("get in one process / pgbench -M prepared", median(get), median(get_pgbench), "us", 1.3);
-    line("create in one process / pgbench -M prepared", median(create), median(create_pgbench), "us", 1.3);
+    let pgbench_us = median(create_pgbench.clone());
+    line("create on one shard / pgbench -M prepared", median(create_on_one), pgbench_us, "us", 1.3);
+    line("create on three shards / the same pgbench", median(create), median(create_pgbench), "us", 1.3);
 }
 
 /// Microseconds a call, over one second.

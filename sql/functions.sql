@@ -1,27 +1,12 @@
--- How rows are read and written: each statement proves that this shard owns the key, and says the epoch.
+-- How rows are written: the statement proves that this shard owns the key, and says the epoch.
 -- Run at each initialisation: CREATE OR REPLACE, so that a newer ringshard brings newer ones.
 --
--- Answers: 'owned', 'fenced', 'not_here', 'stranger' (another cluster's or shard's database) of a read;
--- of a write 'done', 'exists', 'not_found' instead of 'owned'.
+-- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is on its way to another shard), 'not_here',
+-- 'stranger' (this is the database of another shard or cluster).
 
 CREATE OR REPLACE FUNCTION ringshard.position_of(id bigint) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT pg_catalog.md5(id::text)::uuid
-$$;
-
--- A point read: the arc's state and the row in one snapshot. Written so that Postgres can inline it.
-CREATE OR REPLACE FUNCTION ringshard.get_user(the_cluster text, the_shard text, id bigint)
-RETURNS TABLE (answer text, epoch bigint, peer text, user_id bigint, name text, region text, email text)
-LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
-                ELSE coalesce(held.state, 'not_here') END,
-           meta.epoch, held.peer, users.user_id, users.name::text, users.region::text, users.email::text
-    FROM ringshard.meta
-    LEFT JOIN LATERAL (
-        SELECT arc.first, arc.state, arc.peer FROM ringshard.arc
-        WHERE arc.last >= pg_catalog.md5(id::text)::uuid ORDER BY arc.last LIMIT 1
-    ) AS held ON held.first <= pg_catalog.md5(id::text)::uuid
-    LEFT JOIN public.users ON users.user_id = id
 $$;
 
 -- A write, 'create', 'update' or 'delete', in its own transaction with the proof that this shard owns the
@@ -36,28 +21,35 @@ LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     place CONSTANT uuid := pg_catalog.md5(id::text)::uuid;
-    barrier boolean;
-BEGIN
-    -- An acknowledged write is on disk, whatever the server's default; a stronger one stays.
-    IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN
-        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
-    END IF;
+    -- Whether this transaction is as this function would have it: then nothing needs to be done about it.
+    usual CONSTANT boolean := pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
+                          AND pg_catalog.current_setting('transaction_isolation') = 'read committed';
     -- The barrier, held to commit. (An assignment is faster than PERFORM: no query is planned for it.)
-    barrier := pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;
-    -- In the stricter isolation levels the snapshot is older than the barrier: there the arc itself is
-    -- locked, and a change of it since then ends this transaction with a serialization failure.
-    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
-        PERFORM 1 FROM ringshard.arc WHERE arc.first <= place AND arc.last >= place FOR SHARE;
+    barrier CONSTANT boolean := pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;
+BEGIN
+    IF NOT usual THEN
+        -- An acknowledged write is on disk, whatever the server's default; a stronger one stays.
+        IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN
+            PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
+        END IF;
+        -- In the stricter isolation levels the snapshot is older than the barrier: there the arc itself is
+        -- locked, and a change of it since then ends this transaction with a serialization failure.
+        IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+            PERFORM 1 FROM ringshard.arc WHERE arc.first <= place AND arc.last >= place FOR SHARE;
+        END IF;
     END IF;
     -- A new statement, and so a new snapshot, which sees what the barrier waited for.
     SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
-                ELSE coalesce(held.state, 'not_here') END, meta.epoch, held.peer
+                WHEN arc.first <= place THEN arc.state
+                ELSE 'not_here' END, meta.epoch, arc.peer
     INTO answer, epoch, peer
-    FROM ringshard.meta
-    LEFT JOIN LATERAL (
-        SELECT arc.first, arc.state, arc.peer FROM ringshard.arc
-        WHERE arc.last >= place ORDER BY arc.last LIMIT 1
-    ) AS held ON held.first <= place;
+    FROM ringshard.meta, ringshard.arc WHERE arc.last >= place ORDER BY arc.last LIMIT 1;
+    IF NOT FOUND THEN
+        -- The place lies behind all of this shard's arcs.
+        SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
+                    ELSE 'not_here' END, meta.epoch
+        INTO answer, epoch FROM ringshard.meta;
+    END IF;
     IF answer IS DISTINCT FROM 'owned' THEN
         RETURN;
     ELSIF operation = 'create' THEN

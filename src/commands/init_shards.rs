@@ -18,7 +18,7 @@ const SHARDS_DEFAULT: u32 = 3;
 /// The arguments of `init-shards`.
 #[derive(Debug, Args)]
 pub struct InitShardsArgs {
-    /// How many shards, named shard_1 and so on [default: 3]
+    /// How many shards; `shard_1` and so on are their names [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SHARDS_MAX as i64))]
     shards: Option<u32>,
     /// Make the shards as databases of this server
@@ -158,8 +158,8 @@ fn parse_shard(text: &ConnectionString) -> Result<(ShardName, ConnectionString)>
 fn check_against_config(settings: &Settings, entries: &Entries) -> Result<()> {
     let mut names: Vec<&ShardName> = entries.iter().map(|(name, _)| name).collect();
     names.sort();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Error::new(Kind::Usage, format!("the shard `{}` is named twice", twice[0])));
+    if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is named twice")));
     }
     let mut configured: Vec<&ShardName> = settings.shards.iter().map(|(name, _)| name).collect();
     configured.sort();

@@ -69,6 +69,7 @@ pub struct Cli {
 
 /// The flags that every command takes.
 #[derive(Debug, Clone, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what it holds")]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
     /// The configuration file

@@ -167,7 +167,7 @@ impl LocateArgs {
         for key in &self.keys {
             let (position, node) = Cluster::locate(&view, key);
             let holders = holders(&cluster, key, &mut report);
-            report.notes.push(explain(key, position, &view, &holders));
+            report.notes.push(explain(key, position, &view, holders.as_deref()));
             report.push(vec![
                 key.as_str().into(),
                 position.into(),
@@ -205,7 +205,7 @@ fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<Shar
     Some(holders)
 }
 
-fn explain(key: &str, position: Position, view: &View, holders: &Option<Vec<ShardName>>) -> String {
+fn explain(key: &str, position: Position, view: &View, holders: Option<&[ShardName]>) -> String {
     let node = view.ring.locate(position);
     let distance = node.position.number().wrapping_sub(position.number());
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
@@ -214,7 +214,7 @@ fn explain(key: &str, position: Position, view: &View, holders: &Option<Vec<Shar
         if node.wrapped { "past the last point, so the first one" } else { "the first point clockwise" };
     let found = match holders {
         None => "no user has this key".into(),
-        Some(holders) if holders.is_empty() => "no shard holds such a user".into(),
+        Some([]) => "no shard holds such a user".into(),
         Some(holders) => {
             let names: Vec<String> = holders.iter().map(|name| format!("`{name}`")).collect();
             format!("found on {}", names.join(", "))

@@ -23,7 +23,6 @@ pub struct ShardsArgs {}
 
 impl ShardsArgs {
     /// Lists the shards, those that are down too.
-    #[expect(clippy::unused_self, reason = "every command's `run` looks alike")]
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let mut report = Report::list(&COLUMNS);

@@ -239,7 +239,6 @@ impl Cluster {
     }
 
     /// Sends one statement to one shard. The inner error is a lost connection: the outcome is not known.
-    #[expect(clippy::type_complexity, reason = "two kinds of failure, told apart at the two callers")]
     fn ask(
         &self,
         shard: &ShardName,
@@ -291,7 +290,7 @@ impl Cluster {
         let mut refreshes = 0;
         let begun = Instant::now();
         loop {
-            let answer = match self.ask(&shard, what, &statement)? {
+            let answer = match self.ask(&shard, what, statement)? {
                 Ok(answer) => answer,
                 Err((error, shard)) => return Ok(Written::Unknown(error, shard)),
             };

@@ -160,17 +160,14 @@ fn complete(config: &mut Config, text: &str, timeout: Duration) -> Result<Option
     }
     let port = config.get_ports()[0];
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        match environment::variable("PGHOST") {
-            Some(hosts) => {
-                for host in hosts.split(',') {
-                    config.host(host);
-                }
+        if let Some(hosts) = environment::variable("PGHOST") {
+            for host in hosts.split(',') {
+                config.host(host);
             }
-            None => {
-                let socket = format!(".s.PGSQL.{port}");
-                let folder = SOCKET_FOLDERS.iter().find(|folder| Path::new(folder).join(&socket).exists());
-                config.host(folder.copied().unwrap_or("localhost"));
-            }
+        } else {
+            let socket = format!(".s.PGSQL.{port}");
+            let folder = SOCKET_FOLDERS.iter().find(|folder| Path::new(folder).join(&socket).exists());
+            config.host(folder.copied().unwrap_or("localhost"));
         }
     }
     if config.get_user().is_none() {

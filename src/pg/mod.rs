@@ -13,3 +13,4 @@ pub mod pool;
 pub mod rows;
 pub mod session;
 pub mod survey;
+mod uuid;

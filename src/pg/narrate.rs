@@ -1,5 +1,6 @@
 //! What the seed's prototype logs about hashing, at its levels and in its words.
 
+use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::model::python;
 use crate::model::ring::{Ring, VirtualNode};
@@ -9,7 +10,7 @@ use crate::model::topology::Topology;
 pub(super) fn ring_built(topology: &Topology, ring: &Ring) {
     log::info!(
         "Initializing consistent hashing with nodes: {}, virtual_nodes: {}",
-        python::list(topology.names().map(|name| name.as_str())),
+        python::list(topology.names().map(ShardName::as_str)),
         topology.virtual_nodes()
     );
     if log::log_enabled!(log::Level::Debug) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -26,10 +27,14 @@ pub struct PoolOptions {
     pub size: u32,
 }
 
-/// Makes sessions for a pool. The first one was made before the pool was, to learn why it failed if it did.
+/// The first session of a shard, which was made before its pool was: its failure says why, and a command
+/// that needs only one connection starts no thread.
+type First = Arc<Mutex<Option<Session>>>;
+
+/// Makes sessions for a pool, from the first one on.
 struct Manager {
     inner: PostgresConnectionManager<NoTls>,
-    first: Mutex<Option<Session>>,
+    first: First,
 }
 
 impl ManageConnection for Manager {
@@ -54,38 +59,59 @@ impl ManageConnection for Manager {
 struct Shard {
     name: ShardName,
     address: Address,
+    /// Set when the shard is needed for the second time.
     pool: OnceLock<Pool<Manager>>,
+    first: First,
+    /// Whether the first session was made.
+    begun: AtomicBool,
 }
 
-/// A connection on loan from a shard's pool; it goes back when dropped.
+/// A connection on loan from a shard; it goes back when dropped.
 pub struct Loan {
     shard: ShardName,
-    session: PooledConnection<Manager>,
+    session: Lent,
+}
+
+enum Lent {
+    /// The shard's first session, and where it goes back to.
+    First(Option<Session>, First),
+    Pooled(PooledConnection<Manager>),
 }
 
 impl Deref for Loan {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        &self.session
+        match &self.session {
+            Lent::First(session, _) => session.as_ref().expect("it is taken only when dropped"),
+            Lent::Pooled(session) => session,
+        }
     }
 }
 
 impl DerefMut for Loan {
     fn deref_mut(&mut self) -> &mut Session {
-        &mut self.session
+        match &mut self.session {
+            Lent::First(session, _) => session.as_mut().expect("it is taken only when dropped"),
+            Lent::Pooled(session) => session,
+        }
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
+        if let Lent::First(session, home) = &mut self.session
+            && let Some(session) = session.take().filter(|session| !session.is_closed())
+        {
+            home.lock().unwrap_or_else(PoisonError::into_inner).replace(session);
+        }
         log::debug!("Closed session for shard {}", self.shard);
     }
 }
 
 /// All shards that can be reached, by name.
 pub struct Shards {
-    shards: RwLock<BTreeMap<ShardName, Arc<Shard>>>,
+    by_name: RwLock<BTreeMap<ShardName, Arc<Shard>>>,
     server: PrivateServer,
     options: PoolOptions,
     /// One thread that opens connections, for all pools.
@@ -99,7 +125,7 @@ impl Shards {
         server: PrivateServer,
         options: PoolOptions,
     ) -> Result<Self> {
-        let shards = Self { shards: RwLock::default(), server, options, opener: OnceLock::new() };
+        let shards = Self { by_name: RwLock::default(), server, options, opener: OnceLock::new() };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
@@ -114,7 +140,7 @@ impl Shards {
                 .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
                 .on_shard(&name)
         })?;
-        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shards = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let twin =
             shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());
         if let Some(twin) = twin {
@@ -123,15 +149,16 @@ impl Shards {
                 .hint("give each shard a database of its own")
                 .on_shard(&name));
         }
-        shards
-            .entry(name.clone())
-            .or_insert_with(|| Arc::new(Shard { name, address, pool: OnceLock::new() }));
+        shards.entry(name.clone()).or_insert_with(|| {
+            let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
+            Arc::new(Shard { name, address, pool, first, begun })
+        });
         Ok(())
     }
 
     /// The names, sorted.
     pub fn names(&self) -> Vec<ShardName> {
-        self.shards.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// Where a shard is.
@@ -140,7 +167,7 @@ impl Shards {
     }
 
     fn shard(&self, name: &ShardName) -> Result<Arc<Shard>> {
-        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let shards = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         shards.get(name).cloned().ok_or_else(|| {
             Error::new(Kind::Configuration, format!("no address is known for shard `{name}`"))
                 .hint(format!("add it to the configuration: [shards.{name}] url = \"postgresql://…\""))
@@ -152,27 +179,28 @@ impl Shards {
     pub fn checkout(&self, name: &ShardName) -> Result<Loan> {
         log::debug!("Creating session for shard: {name}");
         let shard = self.shard(name)?;
-        if shard.pool.get().is_none() {
+        let lend = |session| Loan { shard: name.clone(), session };
+        if !shard.begun.load(Ordering::Acquire) {
             let first = self.connect(&shard)?;
-            // If another thread was faster, its pool is used and this connection is closed.
-            let _ = shard.pool.set(self.open(&shard, first));
+            shard.begun.store(true, Ordering::Release);
+            return Ok(lend(Lent::First(Some(first), Arc::clone(&shard.first))));
         }
-        let pool = shard.pool.get().expect("it was opened just now");
-        let session = match pool.get() {
-            Ok(session) => session,
-            Err(_) => {
+        let pool = shard.pool.get_or_init(|| self.open(&shard));
+        loop {
+            let Ok(mut session) = pool.get() else {
                 // The pool hides the cause. Try once more by hand: either that fails and says why, or the
                 // server is there and all connections are on loan.
                 drop(self.connect(&shard)?);
-                return Err(Error::new(
-                    Kind::Unreachable,
-                    format!("all {} connections to shard `{name}` are in use", self.options.size),
-                )
-                .hint("raise pool_size in the configuration")
-                .on_shard(name));
+                let message = format!("all {} connections to shard `{name}` are in use", self.options.size);
+                return Err(Error::new(Kind::Unreachable, message)
+                    .hint("raise pool_size in the configuration")
+                    .on_shard(name));
+            };
+            // One that died while it lay idle is dropped, and the pool makes another.
+            if session.is_alive() {
+                return Ok(lend(Lent::Pooled(session)));
             }
-        };
-        Ok(Loan { shard: name.clone(), session })
+        }
     }
 
     /// Connects without the pool. If the private server has the shard and is down, starts it.
@@ -190,7 +218,7 @@ impl Shards {
         }
     }
 
-    fn open(&self, shard: &Shard, first: Session) -> Pool<Manager> {
+    fn open(&self, shard: &Shard) -> Pool<Manager> {
         let opener = self.opener.get_or_init(|| Arc::new(ScheduledThreadPool::new(1)));
         Pool::builder()
             .max_size(self.options.size)
@@ -201,7 +229,7 @@ impl Shards {
             .thread_pool(Arc::clone(opener))
             .build_unchecked(Manager {
                 inner: PostgresConnectionManager::new(shard.address.config.clone(), NoTls),
-                first: Mutex::new(Some(first)),
+                first: Arc::clone(&shard.first),
             })
     }
 

@@ -1,4 +1,4 @@
-//! One user on one shard: the statements of `sql/functions.sql`, each one round trip.
+//! One user on one shard: `sql/get_user.sql` and `ringshard.write_user`, each one round trip.
 //!
 //! A shard answers for itself, with its epoch; what to do with an answer is the cluster's business.
 
@@ -6,7 +6,9 @@ use postgres::Row;
 use postgres::types::Type;
 
 use super::session::Session;
+use super::uuid::Uuid;
 use crate::model::names::{ClusterId, ShardName};
+use crate::model::position::Position;
 use crate::model::topology::Epoch;
 use crate::model::user::{Limited, User, UserId, UserPatch};
 
@@ -55,15 +57,30 @@ pub(super) struct Answer {
 
 type Answered = Result<Answer, postgres::Error>;
 
-/// Reads a user.
+/// Reads a user. The one place that says what the columns of `sql/get_user.sql` mean.
 pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
+    let position = Position::of_user(id);
     let rows = session.query(
-        "SELECT answer, epoch, peer, user_id, name, region, email FROM ringshard.get_user($1, $2, $3)",
-        &[(&expected.cluster(), Type::TEXT), (&expected.shard(), Type::TEXT), (&id.number(), Type::INT8)],
+        include_str!("../../sql/get_user.sql"),
+        &[(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)],
     )?;
-    let mut answer = answer_of(&rows);
-    answer.user = user_of(&rows);
-    Ok(answer)
+    // No row: `meta` is empty, so this database belongs to no shard.
+    let stranger = Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, user: None };
+    let Some(row) = rows.first() else { return Ok(stranger) };
+    let is_ours = expected.shard() == row.get::<_, &str>(0)
+        && expected.cluster().is_none_or(|cluster| cluster == row.get::<_, Uuid>(1).text());
+    if !is_ours {
+        return Ok(stranger);
+    }
+    let epoch = Epoch::new(row.get(2));
+    // The arc ends at or behind the position; it holds it if it begins at or before it.
+    let holds = row.get::<_, Option<Uuid>>(3).is_some_and(|first| first.position() <= position);
+    let verdict = match row.get::<_, Option<&str>>(4).filter(|_| holds) {
+        Some("owned") => Verdict::Done,
+        Some(_) => Verdict::Fenced(row.get::<_, Option<&str>>(5).and_then(|peer| peer.parse().ok())),
+        None => Verdict::NotHere,
+    };
+    Ok(Answer { verdict, epoch, user: user_of(row, 6) })
 }
 
 /// What a write does to a row.
@@ -126,7 +143,7 @@ pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Chang
         ],
     )?;
     let mut answer = answer_of(&rows);
-    answer.user = user_of(&rows);
+    answer.user = rows.first().and_then(|row| user_of(row, 3));
     Ok(answer)
 }
 
@@ -136,7 +153,7 @@ fn answer_of(rows: &[Row]) -> Answer {
         return Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, user: None };
     };
     let verdict = match row.get::<_, Option<&str>>(0) {
-        Some("owned" | "done") => Verdict::Done,
+        Some("done") => Verdict::Done,
         Some("exists") => Verdict::Exists,
         Some("not_found") => Verdict::NotFound,
         Some("fenced") => Verdict::Fenced(row.get::<_, Option<&str>>(2).and_then(|peer| peer.parse().ok())),
@@ -147,12 +164,12 @@ fn answer_of(rows: &[Row]) -> Answer {
     Answer { verdict, epoch, user: None }
 }
 
-fn user_of(rows: &[Row]) -> Option<User> {
-    let row = rows.first()?;
+/// The row in the four columns from `at` on, if there is one.
+fn user_of(row: &Row, at: usize) -> Option<User> {
     Some(User {
-        user_id: UserId::new(row.get::<_, Option<i64>>(3)?),
-        name: row.get(4),
-        region: row.get(5),
-        email: row.get(6),
+        user_id: UserId::new(row.get::<_, Option<i64>>(at)?),
+        name: row.get(at + 1),
+        region: row.get(at + 2),
+        email: row.get(at + 3),
     })
 }

@@ -16,6 +16,9 @@ use crate::model::names::ShardName;
 /// A parameter and its type, so that a statement needs no round trip to ask for types.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// How long a connection that lies idle is taken to be alive.
+const IDLE_TRUSTED: Duration = Duration::from_millis(500);
+
 /// What is known of a statement on this connection.
 enum Use {
     /// It was sent once, in one round trip, unnamed.
@@ -29,12 +32,13 @@ enum Use {
 pub struct Session {
     client: Client,
     statements: HashMap<&'static str, Use>,
+    used_at: Instant,
 }
 
 impl Session {
     /// Wraps a connection that was just made.
     pub(super) fn new(client: Client) -> Self {
-        Self { client, statements: HashMap::new() }
+        Self { client, statements: HashMap::new(), used_at: Instant::now() }
     }
 
     /// Connects directly, in the time that the address allows, and says why if it fails. libpq's timeout
@@ -77,6 +81,13 @@ impl Session {
         };
         let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
         self.client.query(statement, &values)
+    }
+
+    /// Whether the connection still stands. Asks the server only after a pause, so a busy loop pays nothing.
+    pub(super) fn is_alive(&mut self) -> bool {
+        let alive = self.used_at.elapsed() < IDLE_TRUSTED || self.client.check_connection().is_ok();
+        self.used_at = Instant::now();
+        alive
     }
 
     /// The connection itself, for transactions, COPY and streams.

@@ -24,7 +24,7 @@ fn to_text(label: &str, color: &str, error: &Error, place: Option<&str>, screen:
     let label = screen.paint(color, &format!("{label}:"));
     let mut text = format!("{place}{label} {}\n", visible_lines(error.message()));
     if let Some(hint) = error.hint_text() {
-        text += &format!("{} {}\n", screen.paint("1;36", "hint:"), visible_lines(hint));
+        text = format!("{text}{} {}\n", screen.paint("1;36", "hint:"), visible_lines(hint));
     }
     text
 }
@@ -53,7 +53,7 @@ pub(super) fn of_usage(cause: &clap::Error) -> Error {
     for block in blocks {
         if let Some(tip) = block.strip_prefix("tip: ") {
             hints.push(
-                tip.split("\n")
+                tip.split('\n')
                     .map(|line| line.trim().trim_start_matches("tip: "))
                     .collect::<Vec<_>>()
                     .join("; "),

@@ -212,9 +212,8 @@ impl Shell<'_> {
             progress.inc(1);
             match ended {
                 End::Done => {}
-                End::PipeClosed => return ended,
                 End::Failed(_) if keep_going => end = ended,
-                End::Failed(_) => return ended,
+                End::PipeClosed | End::Failed(_) => return ended,
             }
         }
         end
@@ -223,8 +222,9 @@ impl Shell<'_> {
     /// A bar on stderr where a person looks at it, and nothing else is written there line by line.
     fn progress(&self, path: &Path) -> ProgressBar {
         let shown = !self.quiet && io::stderr().is_terminal() && !self.out.screen.terminal;
-        let lines = if shown { std::fs::read(path).ok() } else { None };
-        let Some(lines) = lines.map(|text| text.iter().filter(|byte| **byte == b'\n').count()) else {
+        // A pipe cannot be read twice.
+        let text = if shown && path.is_file() { std::fs::read_to_string(path).ok() } else { None };
+        let Some(lines) = text.map(|text| text.lines().count()) else {
             return ProgressBar::hidden();
         };
         let template = "{bar:40} {human_pos}/{human_len} commands, {per_sec}, {eta} left";

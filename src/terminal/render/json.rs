@@ -9,7 +9,7 @@ use crate::model::text::visible;
 pub(super) fn render(report: &Report) -> String {
     let objects: Vec<String> = report.rows.iter().map(|row| object(report, row)).collect();
     match report.shape {
-        Shape::One => objects.into_iter().map(|object| format!("{object}\n")).collect(),
+        Shape::One => objects.join("\n") + "\n",
         Shape::List if objects.is_empty() => "[]\n".into(),
         Shape::List => format!("[\n  {}\n]\n", objects.join(",\n  ")),
     }
@@ -17,7 +17,7 @@ pub(super) fn render(report: &Report) -> String {
 
 /// One object a line.
 pub(super) fn render_lines(report: &Report) -> String {
-    report.rows.iter().map(|row| format!("{}\n", object(report, row))).collect()
+    report.rows.iter().map(|row| object(report, row) + "\n").collect()
 }
 
 fn object(report: &Report, row: &[Cell]) -> String {

@@ -50,13 +50,14 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     }
 }
 
-/// A cell as plain text, before any escaping; `None` for [`Cell::Null`].
+/// A cell as plain text, before any escaping; `None` for [`Cell::Null`] and a list of nothing.
 fn plain(cell: &Cell) -> Option<String> {
     Some(match cell {
         Cell::Null => return None,
         Cell::Text(text) => text.clone(),
         Cell::Integer(number) => number.to_string(),
         Cell::Decimal(number, places) => format!("{number:.places$}"),
+        Cell::List(items) if items.is_empty() => return None,
         Cell::List(items) => items.join(","),
     })
 }

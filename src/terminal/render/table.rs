@@ -8,7 +8,7 @@ use crate::model::report::{Cell, Column, Look, Report};
 use crate::model::text::visible;
 
 /// The length of the longest bar, in characters.
-const BAR_CHARS: usize = 24;
+const BAR_CHARS: u32 = 24;
 
 /// A table, or with `-x` one field a line.
 pub(super) fn render(report: &Report, style: Style) -> String {
@@ -102,7 +102,7 @@ fn bar(value: f64, longest: f64, unicode: bool) -> String {
     if longest <= 0.0 {
         return String::new();
     }
-    let eighths = (value / longest * (BAR_CHARS * 8) as f64).round() as usize;
+    let eighths = (value / longest * f64::from(BAR_CHARS * 8)).round() as usize;
     if !unicode {
         return "#".repeat(eighths.div_ceil(8));
     }
