@@ -33,6 +33,7 @@ type First = Arc<Mutex<Option<Session>>>;
 
 /// Makes sessions for a pool, from the first one on.
 struct Manager {
+    shard: ShardName,
     inner: PostgresConnectionManager<NoTls>,
     first: First,
 }
@@ -43,7 +44,7 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Session, postgres::Error> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(|| self.inner.connect().map(Session::new), Ok)
+        first.map_or_else(|| Ok(Session::new(self.shard.clone(), self.inner.connect()?)), Ok)
     }
 
     fn is_valid(&self, session: &mut Session) -> Result<(), postgres::Error> {
@@ -228,6 +229,7 @@ impl Shards {
             .error_handler(Box::new(NopErrorHandler))
             .thread_pool(Arc::clone(opener))
             .build_unchecked(Manager {
+                shard: shard.name.clone(),
                 inner: PostgresConnectionManager::new(shard.address.config.clone(), NoTls),
                 first: Arc::clone(&shard.first),
             })

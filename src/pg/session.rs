@@ -1,6 +1,7 @@
 //! One connection to one shard, and the statements that it has prepared.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ enum Use {
 /// A connection to a shard. A statement is prepared when it comes for the second time: a one-shot command
 /// pays one round trip, a loop pays one more only once.
 pub struct Session {
+    shard: ShardName,
     client: Client,
     statements: HashMap<&'static str, Use>,
     used_at: Instant,
@@ -37,8 +39,8 @@ pub struct Session {
 
 impl Session {
     /// Wraps a connection that was just made.
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, statements: HashMap::new(), used_at: Instant::now() }
+    pub(super) fn new(shard: ShardName, client: Client) -> Self {
+        Self { shard, client, statements: HashMap::new(), used_at: Instant::now() }
     }
 
     /// Connects directly, in the time that the address allows, and says why if it fails. libpq's timeout
@@ -52,7 +54,7 @@ impl Session {
         // If nobody waits any more, the connection is dropped with the failed send.
         thread::spawn(move || drop(sender.send(config.connect(NoTls))));
         match receiver.recv_timeout(timeout) {
-            Ok(Ok(client)) => Ok(Self::new(client)),
+            Ok(Ok(client)) => Ok(Self::new(shard.clone(), client)),
             Ok(Err(cause)) => Err(failure::connecting(shard, address, &cause)),
             Err(_) => Err(failure::connect_timed_out(shard, address, begun.elapsed().as_millis())),
         }
@@ -64,6 +66,7 @@ impl Session {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, postgres::Error> {
+        log::debug!("Executing in shard {}: {}", self.shard, OneLine(sql));
         match self.statements.get(sql) {
             None => {
                 self.statements.insert(sql, Use::Once);
@@ -98,6 +101,19 @@ impl Session {
     /// Whether the connection is known to be gone.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+}
+
+/// A statement as the log shows it: without comments, in one line. Values never stand in it.
+struct OneLine(&'static str);
+
+impl fmt::Display for OneLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.0.lines().map(|line| line.split("--").next().unwrap_or_default());
+        for (at, word) in lines.flat_map(str::split_whitespace).enumerate() {
+            write!(f, "{}{word}", if at == 0 { "" } else { " " })?;
+        }
+        Ok(())
     }
 }
 

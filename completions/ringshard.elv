@@ -1,0 +1,576 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[ringshard] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'ringshard'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'ringshard'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand -c 'Run a command; may be given more than once'
+            cand -f 'Run the commands of a file, a line each; `-` for standard input'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand --keep-going 'With -c or -f: go on after an error'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand init-shards 'Create or adopt the shards: databases, tables, catalog'
+            cand create-user 'Store a new user on the shard that owns its id'
+            cand get-user 'Read a user from the shard that owns its id'
+            cand update-user 'Change fields of a user'
+            cand delete-user 'Delete a user'
+            cand count 'Count users, all of them or by shard or region'
+            cand shards 'List the shards'
+            cand ring 'Look at the ring: who owns what, and why'
+            cand local 'The private Postgres that ringshard runs when it is given none'
+            cand config 'The settings in force'
+            cand completions 'Print the completion script of a shell'
+            cand man 'Write the man pages into a folder'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;init-shards'= {
+            cand --shards 'How many shards; `shard_1` and so on are their names [default: 3]'
+            cand --server 'Make the shards as databases of this server'
+            cand --shard 'Take this database as a shard; may be given more than once'
+            cand --vnodes 'Virtual nodes of each shard [default: 100]'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;create-user'= {
+            cand --id 'The user''s id, which decides the shard'
+            cand --name 'Up to 100 characters'
+            cand --region 'Up to 50 characters, such as EU'
+            cand --email 'Up to 100 characters'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;get-user'= {
+            cand --id 'The user''s id'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;update-user'= {
+            cand --id 'The user''s id'
+            cand --name 'The new name'
+            cand --region 'The new region'
+            cand --email 'The new email'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-region 'No region any more'
+            cand --no-email 'No email any more'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;delete-user'= {
+            cand --id 'The user''s id'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;count'= {
+            cand --region 'Only users of this region'
+            cand --by 'Break the count down'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;shards'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;ring'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand show 'Show each shard''s part of the ring'
+            cand locate 'Show where keys lie, and why'
+            cand simulate 'Show what a change would move; changes nothing'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;ring;show'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --vnodes 'A line a virtual node, clockwise'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;ring;locate'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;ring;simulate'= {
+            cand --add 'Add a shard; may be given more than once'
+            cand --remove 'Remove a shard; may be given more than once'
+            cand --vnodes 'Another number of virtual nodes a shard'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;ring;help'= {
+            cand show 'Show each shard''s part of the ring'
+            cand locate 'Show where keys lie, and why'
+            cand simulate 'Show what a change would move; changes nothing'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;ring;help;show'= {
+        }
+        &'ringshard;ring;help;locate'= {
+        }
+        &'ringshard;ring;help;simulate'= {
+        }
+        &'ringshard;ring;help;help'= {
+        }
+        &'ringshard;local'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand start 'Start the private Postgres; make it first if there is none'
+            cand stop 'Stop it; its data stays'
+            cand status 'Where it is, and whether it runs'
+            cand destroy 'Stop it and delete all its data'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;local;start'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;local;stop'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;local;status'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;local;destroy'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;local;help'= {
+            cand start 'Start the private Postgres; make it first if there is none'
+            cand stop 'Stop it; its data stays'
+            cand status 'Where it is, and whether it runs'
+            cand destroy 'Stop it and delete all its data'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;local;help;start'= {
+        }
+        &'ringshard;local;help;stop'= {
+        }
+        &'ringshard;local;help;status'= {
+        }
+        &'ringshard;local;help;destroy'= {
+        }
+        &'ringshard;local;help;help'= {
+        }
+        &'ringshard;config'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand show 'Show each setting and where it comes from; passwords are not shown'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;config;show'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;config;help'= {
+            cand show 'Show each setting and where it comes from; passwords are not shown'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;config;help;show'= {
+        }
+        &'ringshard;config;help;help'= {
+        }
+        &'ringshard;completions'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;man'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;help'= {
+            cand init-shards 'Create or adopt the shards: databases, tables, catalog'
+            cand create-user 'Store a new user on the shard that owns its id'
+            cand get-user 'Read a user from the shard that owns its id'
+            cand update-user 'Change fields of a user'
+            cand delete-user 'Delete a user'
+            cand count 'Count users, all of them or by shard or region'
+            cand shards 'List the shards'
+            cand ring 'Look at the ring: who owns what, and why'
+            cand local 'The private Postgres that ringshard runs when it is given none'
+            cand config 'The settings in force'
+            cand completions 'Print the completion script of a shell'
+            cand man 'Write the man pages into a folder'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;help;init-shards'= {
+        }
+        &'ringshard;help;create-user'= {
+        }
+        &'ringshard;help;get-user'= {
+        }
+        &'ringshard;help;update-user'= {
+        }
+        &'ringshard;help;delete-user'= {
+        }
+        &'ringshard;help;count'= {
+        }
+        &'ringshard;help;shards'= {
+        }
+        &'ringshard;help;ring'= {
+            cand show 'Show each shard''s part of the ring'
+            cand locate 'Show where keys lie, and why'
+            cand simulate 'Show what a change would move; changes nothing'
+        }
+        &'ringshard;help;ring;show'= {
+        }
+        &'ringshard;help;ring;locate'= {
+        }
+        &'ringshard;help;ring;simulate'= {
+        }
+        &'ringshard;help;local'= {
+            cand start 'Start the private Postgres; make it first if there is none'
+            cand stop 'Stop it; its data stays'
+            cand status 'Where it is, and whether it runs'
+            cand destroy 'Stop it and delete all its data'
+        }
+        &'ringshard;help;local;start'= {
+        }
+        &'ringshard;help;local;stop'= {
+        }
+        &'ringshard;help;local;status'= {
+        }
+        &'ringshard;help;local;destroy'= {
+        }
+        &'ringshard;help;config'= {
+            cand show 'Show each setting and where it comes from; passwords are not shown'
+        }
+        &'ringshard;help;config;show'= {
+        }
+        &'ringshard;help;completions'= {
+        }
+        &'ringshard;help;man'= {
+        }
+        &'ringshard;help;help'= {
+        }
+    ]
+    $completions[$command]
+}

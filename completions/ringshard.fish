@@ -1,0 +1,487 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_ringshard_global_optspecs
+    string join \n config= o/format= no-header x/expanded q/quiet v/verbose color= log-file= y/yes no-input c= f= keep-going h/help V/version
+end
+
+function __fish_ringshard_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_ringshard_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_ringshard_using_subcommand
+    set -l cmd (__fish_ringshard_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c ringshard -n "__fish_ringshard_needs_command" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_needs_command" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_needs_command" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_needs_command" -s c -d 'Run a command; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_needs_command" -s f -d 'Run the commands of a file, a line each; `-` for standard input' -r -F
+complete -c ringshard -n "__fish_ringshard_needs_command" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_needs_command" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_needs_command" -l keep-going -d 'With -c or -f: go on after an error'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s V -l version -d 'Print version'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "init-shards" -d 'Create or adopt the shards: databases, tables, catalog'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "create-user" -d 'Store a new user on the shard that owns its id'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "get-user" -d 'Read a user from the shard that owns its id'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "update-user" -d 'Change fields of a user'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "delete-user" -d 'Delete a user'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "count" -d 'Count users, all of them or by shard or region'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "ring" -d 'Look at the ring: who owns what, and why'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "local" -d 'The private Postgres that ringshard runs when it is given none'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "config" -d 'The settings in force'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "man" -d 'Write the man pages into a folder'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shards -d 'How many shards; `shard_1` and so on are their names [default: 3]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l server -d 'Make the shards as databases of this server' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Take this database as a shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l vnodes -d 'Virtual nodes of each shard [default: 100]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which decides the shard' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'Up to 100 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'Up to 50 characters, such as EU' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'Up to 100 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l id -d 'The user\'s id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l id -d 'The user\'s id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l name -d 'The new name' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l region -d 'The new region' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l email -d 'The new email' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-region -d 'No region any more'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-email -d 'No email any more'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l id -d 'The user\'s id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l region -d 'Only users of this region' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Break the count down' -r -f -a "shard\t'A line a shard'
+region\t'A line a region'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -f -a "show" -d 'Show each shard\'s part of the ring'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -f -a "locate" -d 'Show where keys lie, and why'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -f -a "simulate" -d 'Show what a change would move; changes nothing'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l vnodes -d 'A line a virtual node, clockwise'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l add -d 'Add a shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l remove -d 'Remove a shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l vnodes -d 'Another number of virtual nodes a shard' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show each shard\'s part of the ring'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "locate" -d 'Show where keys lie, and why'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "simulate" -d 'Show what a change would move; changes nothing'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -f -a "start" -d 'Start the private Postgres; make it first if there is none'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -f -a "stop" -d 'Stop it; its data stays'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -f -a "status" -d 'Where it is, and whether it runs'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -f -a "destroy" -d 'Stop it and delete all its data'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from help" -f -a "start" -d 'Start the private Postgres; make it first if there is none'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop it; its data stays'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from help" -f -a "status" -d 'Where it is, and whether it runs'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from help" -f -a "destroy" -d 'Stop it and delete all its data'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -f -a "show" -d 'Show each setting and where it comes from; passwords are not shown'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show each setting and where it comes from; passwords are not shown'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "init-shards" -d 'Create or adopt the shards: databases, tables, catalog'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "create-user" -d 'Store a new user on the shard that owns its id'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "get-user" -d 'Read a user from the shard that owns its id'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "update-user" -d 'Change fields of a user'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "delete-user" -d 'Delete a user'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "count" -d 'Count users, all of them or by shard or region'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "shards" -d 'List the shards'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "ring" -d 'Look at the ring: who owns what, and why'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "local" -d 'The private Postgres that ringshard runs when it is given none'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "config" -d 'The settings in force'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "man" -d 'Write the man pages into a folder'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards ring local config completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "show" -d 'Show each shard\'s part of the ring'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "locate" -d 'Show where keys lie, and why'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "simulate" -d 'Show what a change would move; changes nothing'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from local" -f -a "start" -d 'Start the private Postgres; make it first if there is none'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from local" -f -a "stop" -d 'Stop it; its data stays'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from local" -f -a "status" -d 'Where it is, and whether it runs'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from local" -f -a "destroy" -d 'Stop it and delete all its data'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show each setting and where it comes from; passwords are not shown'

@@ -1,0 +1,183 @@
+//! What a person sees: the program in a pseudo-terminal.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::harness::Test;
+
+/// A program that believes a person looks at it.
+struct Person {
+    child: Child,
+    keyboard: File,
+    screen: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Person {
+    /// Runs the program.
+    fn sees(test: &Test, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
+        let mut command = test.command();
+        command.env("TERM", "xterm-256color").envs(more.iter().copied()).args(words);
+        Self::starts(columns, command)
+    }
+
+    fn starts(columns: u16, mut command: Command) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        tcsetwinsize(&theirs, size).unwrap();
+        let stream = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
+        let child =
+            command.stdin(stream(&theirs)).stdout(stream(&theirs)).stderr(stream(&theirs)).spawn().unwrap();
+        drop((theirs, command));
+        let keyboard = File::from(ours);
+        let (sender, screen) = channel();
+        let mut reader = keyboard.try_clone().unwrap();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, keyboard, screen, seen: String::new() }
+    }
+
+    fn waits_for(&mut self, words: &str) {
+        while !self.seen.contains(words) {
+            let more = self.screen.recv_timeout(Duration::from_secs(20));
+            let more = more.unwrap_or_else(|why| panic!("{why}: no `{words}` in {}", self.seen));
+            self.seen += &String::from_utf8_lossy(&more);
+        }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// The exit code, and all that was seen.
+    fn ends(mut self) -> (i32, String) {
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        while let Ok(more) = self.screen.recv_timeout(Duration::from_millis(200)) {
+            self.seen += &String::from_utf8_lossy(&more);
+        }
+        (code, self.seen.replace("\r\n", "\n"))
+    }
+}
+
+/// The text without SGR sequences.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            chars.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[test]
+fn the_ring_is_a_picture_with_colours() {
+    let test = Test::initialised();
+    let (code, seen) = Person::sees(&test, 100, &["ring", "show"], &[]).ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains('\u{1b}'), "{seen}");
+    insta::assert_snapshot!("ring_show", plain(&seen));
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let (_, seen) = Person::sees(&test, 100, &["ring", "show"], &[(name, value)]).ends();
+        assert!(!seen.contains('\u{1b}'), "{name}: {seen:?}");
+    }
+    let (_, seen) = Person::sees(&test, 100, &["ring", "show"], &[("LANG", "C")]).ends();
+    assert!(plain(&seen).is_ascii(), "{seen}");
+}
+
+#[test]
+fn the_way_of_a_key_is_explained() {
+    let test = Test::initialised();
+    let (_, seen) = Person::sees(&test, 120, &["ring", "locate", "1", "US"], &[]).ends();
+    insta::assert_snapshot!("ring_locate", plain(&seen));
+    let (_, seen) = Person::sees(&test, 130, &["ring", "simulate", "--add", "shard_4"], &[]).ends();
+    insta::assert_snapshot!("ring_simulate", plain(&seen));
+}
+
+#[test]
+fn a_narrow_terminal_is_not_overrun() {
+    let test = Test::initialised();
+    for columns in [40, 60] {
+        for words in [&["ring", "locate", "1"][..], &["shards"], &["ring", "show"]] {
+            let (code, seen) = Person::sees(&test, columns, words, &[("NO_COLOR", "1")]).ends();
+            assert_eq!(code, 0);
+            let table = seen.lines().filter(|line| line.starts_with(['│', '┌', '╞', '└']));
+            let widest = table.map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= usize::from(columns), "{words:?} at {columns}: {widest}\n{seen}");
+        }
+    }
+}
+
+#[test]
+fn data_drives_no_terminal() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "\u{1b}]0;owned\u{7}\u{1b}[2J"]).success();
+    for format in ["table", "csv", "tsv", "json", "jsonl"] {
+        let (_, seen) =
+            Person::sees(&test, 120, &["get-user", "1", "-o", format, "--color", "never"], &[]).ends();
+        assert!(!seen.contains(['\u{1b}', '\u{7}']), "{format}: {seen:?}");
+        assert!(seen.contains("owned"));
+    }
+    let (_, seen) = Person::sees(&test, 120, &["get-user", "\u{1b}[2J"], &[("NO_COLOR", "1")]).ends();
+    assert!(!seen.contains('\u{1b}'), "{seen:?}");
+}
+
+#[test]
+fn an_error_is_red_and_its_hint_is_not() {
+    let test = Test::initialised();
+    let (code, seen) = Person::sees(&test, 120, &["get-user", "1"], &[]).ends();
+    assert_eq!(code, 4);
+    insta::assert_snapshot!("not_found", seen.replace('\u{1b}', "<ESC>"));
+}
+
+#[test]
+fn a_question_is_asked_and_only_a_yes_is_a_yes() {
+    let test = Test::new();
+    let programs = std::env::var("RINGSHARD_PG_BIN").unwrap_or_default();
+    let more = [("RINGSHARD_PG_BIN", programs.as_str())];
+    let run = |words: &[&str]| Person::sees(&test, 120, words, &more);
+    assert_eq!(run(&["local", "start"]).ends().0, 0);
+    for (keys, code) in [("n\r", 3), ("\r", 3), ("maybe\r", 3), ("y\r", 0)] {
+        let mut person = run(&["local", "destroy"]);
+        person.waits_for("[y/N] ");
+        person.types(keys);
+        assert_eq!(person.ends().0, code, "{keys:?}");
+    }
+}
+
+#[test]
+fn a_long_script_shows_how_far_it_is() {
+    let test = Test::initialised();
+    let file = test.home.path().join("script");
+    std::fs::write(&file, "count\n".repeat(300)).unwrap();
+    // stdout is a file, stderr the terminal.
+    let line = format!("'{}' -f script > out", crate::harness::BINARY);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &line]).env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color");
+    shell.current_dir(test.home.path());
+    let (code, seen) = Person::starts(100, shell).ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(plain(&seen).contains("/300 commands"), "{seen}");
+}
