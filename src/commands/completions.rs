@@ -48,6 +48,7 @@ impl ManArgs {
                 _ => Kind::Failed,
             };
             Error::new(kind, format!("cannot write man pages into `{}`: {cause}", self.dir.display()))
+                .hint("name a folder that can be written to")
         };
         std::fs::create_dir_all(&self.dir).map_err(fail)?;
         let pages = man_pages().map_err(fail)?;

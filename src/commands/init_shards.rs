@@ -8,6 +8,7 @@ use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::topology::{SHARDS_MAX, VIRTUAL_NODES_MAX};
+use crate::pg::cache;
 use crate::pg::conninfo::ConnectionString;
 use crate::pg::init::{self, Done};
 use crate::pg::pool::Shards;
@@ -55,7 +56,10 @@ impl InitShardsArgs {
         let from_environment =
             settings.shards.iter().any(|(_, url)| matches!(url.origin, Origin::Variable(_)));
         if !from_environment {
-            settings.write_cluster(&made.cluster, &entries)?;
+            settings.write_cluster(&made.membership.cluster, &entries)?;
+        }
+        if let Some(folder) = &settings.state_folder {
+            cache::write(folder, &made.membership);
         }
         context.reload()?;
 

@@ -3,8 +3,7 @@
 //! The topology here is never trusted. Each answer of a shard carries the shard's epoch; a newer one means
 //! that the topology is read again, and a shard that does not own a key says so.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use super::catalog::{self, SelfDescription};
 use super::conninfo::ConnectionString;
 use super::pool::{Loan, Shards};
 use super::rows::{self, Answer, Change, Expected, Verdict};
-use super::{failure, narrate};
+use super::{cache, failure, narrate};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
@@ -59,7 +58,8 @@ impl Cluster {
     /// The cluster of these shards. Connects to none: the topology comes from the cache, or is guessed
     /// (all shards of weight 1) until a shard says otherwise.
     pub fn open(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>) -> Result<Self> {
-        let cached = id.as_ref().zip(cache_folder.as_deref()).and_then(|(id, folder)| read_cache(folder, id));
+        let cached =
+            id.as_ref().zip(cache_folder.as_deref()).and_then(|(id, folder)| cache::read(folder, id));
         // A shard that was added elsewhere has its address in the catalog: better ask than not find it.
         let names = shards.names();
         let cached = cached.filter(|cached| cached.topology.names().all(|name| names.contains(name)));
@@ -153,7 +153,7 @@ impl Cluster {
             narrate::ring_built(&said.membership.topology, &ring);
         }
         if let Some(folder) = &self.cache_folder {
-            write_cache(folder, &said.membership);
+            cache::write(folder, &said.membership);
         }
         let Membership { epoch, topology, .. } = said.membership;
         let ring = topology.ring();
@@ -401,26 +401,4 @@ fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {
     Error::new(lost.kind(), format!("{lost}; whether it was done is not known"))
         .hint(format!("once the shard answers: ringshard get-user --id {id}"))
         .on_shard(shard)
-}
-
-fn cache_file(folder: &Path, id: &ClusterId) -> PathBuf {
-    folder.join(format!("topology-{id}.json"))
-}
-
-fn read_cache(folder: &Path, id: &ClusterId) -> Option<Membership> {
-    let text = fs::read_to_string(cache_file(folder, id)).ok()?;
-    serde_json::from_str(&text).ok().filter(|membership: &Membership| membership.cluster == *id)
-}
-
-/// Keeps the topology for the next process. A failure costs one round trip then, and is no more than logged.
-fn write_cache(folder: &Path, membership: &Membership) {
-    let file = cache_file(folder, &membership.cluster);
-    let fresh = file.with_extension(format!("{}.new", std::process::id()));
-    let written = serde_json::to_vec(membership)
-        .map_err(std::io::Error::from)
-        .and_then(|text| fs::create_dir_all(folder).and_then(|()| fs::write(&fresh, text)))
-        .and_then(|()| fs::rename(&fresh, &file));
-    if let Err(cause) = written {
-        log::debug!("Did not keep the topology in {}: {cause}", file.display());
-    }
 }

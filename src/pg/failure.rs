@@ -54,7 +54,7 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
 
 fn unreachable_hint(address: &Address) -> String {
     if address.is_local() {
-        "ringshard local status".into()
+        "ringshard local start starts the private Postgres; ringshard local status tells more".into()
     } else {
         format!(
             "is the server up? psql '{}'; ringshard config show names where the URL comes from",

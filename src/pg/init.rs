@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
 use crate::model::ring::Ring;
-use crate::model::topology::{Epoch, Topology};
+use crate::model::topology::{Epoch, Membership, Topology};
 use crate::model::user::UserId;
 
 /// The oldest Postgres that the catalog works on, as `server_version_num` has it.
@@ -48,10 +48,8 @@ pub enum Done {
 /// A cluster whose shards are all there.
 #[derive(Debug, Clone)]
 pub struct Initialised {
-    /// Its id.
-    pub cluster: ClusterId,
-    /// Its topology.
-    pub topology: Topology,
+    /// Its id, its topology and the epoch of it.
+    pub membership: Membership,
     /// What was done, shard by shard, sorted.
     pub done: Vec<(ShardName, Done)>,
 }
@@ -166,7 +164,8 @@ fn initialise_locked(
         let outcome = make_shard(&mut loan, shards, &id, &topology, &ring, name, found)?;
         done.push((name.clone(), outcome));
     }
-    Ok(Initialised { cluster: id, topology, done })
+    let epoch = known.map_or(Epoch::FIRST, |said| said.membership.epoch);
+    Ok(Initialised { membership: Membership { cluster: id, epoch, topology }, done })
 }
 
 fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {

@@ -295,7 +295,15 @@ impl Lookup<'_> {
         };
         text.split_whitespace()
             .map(|pair| {
-                let (name, url) = pair.split_once('=').unwrap_or((pair, ""));
+                let (name, url) =
+                    pair.split_once('=').filter(|(_, url)| !url.is_empty()).ok_or_else(|| {
+                        self.wrong(
+                            NAME,
+                            "",
+                            &Origin::Variable(NAME),
+                            "it is a list of NAME=URL, with spaces between",
+                        )
+                    })?;
                 let name: ShardName = name
                     .parse()
                     .map_err(|why: String| self.wrong(NAME, "", &Origin::Variable(NAME), &why))?;

@@ -1,5 +1,7 @@
 //! Errors on stderr: two lines for people, one object for scripts.
 
+use clap::error::ErrorKind;
+
 use super::output::{Screen, write_stderr};
 use super::render::json;
 use crate::error::{Error, Kind};
@@ -48,7 +50,11 @@ pub(super) fn of_usage(cause: &clap::Error) -> Error {
     let text = cause.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let mut blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
-    let message = blocks.next().unwrap_or("the words do not fit").to_owned();
+    let message = match cause.kind() {
+        // clap shows the whole help then; for an error its line of usage is enough.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+        _ => blocks.next().unwrap_or("the words do not fit"),
+    };
     let mut hints = Vec::new();
     for block in blocks {
         if let Some(tip) = block.strip_prefix("tip: ") {
@@ -64,6 +70,6 @@ pub(super) fn of_usage(cause: &clap::Error) -> Error {
             hints.push(format!("{} says more", help.trim_matches(|c| c == '\'' || c == '.')));
         }
     }
-    let error = Error::new(Kind::Usage, message);
+    let error = Error::new(Kind::Usage, message.to_owned());
     if hints.is_empty() { error.hint("ringshard --help") } else { error.hint(hints.join("; ")) }
 }

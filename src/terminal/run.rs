@@ -65,7 +65,7 @@ fn usage(cause: &clap::Error) -> ExitCode {
             let _ = cause.print();
             ExitCode::SUCCESS
         }
-        DisplayHelpOnMissingArgumentOrSubcommand => {
+        DisplayHelpOnMissingArgumentOrSubcommand if std::env::args().len() == 1 => {
             let _ = cause.print();
             ExitCode::from(Kind::Usage.exit_code())
         }

@@ -32,7 +32,7 @@ const USAGE: &[Case] = &[
     (&["count", "extra"], 2, "extra"),
     (&["shards", "-o", "yaml"], 2, "yaml"),
     (&["shards", "--color", "sometimes"], 2, "sometimes"),
-    (&["ring"], 2, "ring"),
+    (&["ring"], 2, "a command is missing"),
     (&["ring", "turn"], 2, "turn"),
     (&["ring", "locate"], 2, "KEY"),
     (&["ring", "simulate"], 2, "nothing to simulate"),
@@ -148,7 +148,7 @@ fn wrong_settings_name_their_place() {
     with("RINGSHARD_CLUSTER", "x").fails(78).says("UUID");
     with("RINGSHARD_SHARDS", "a").fails(78);
     with("RINGSHARD_SHARDS", "a=nonsense").fails(78).says("shard `a`");
-    with("PGPORT", "x").success();
+    with("PGPORT", "x").fails(78).says("`PGPORT` is `x`");
     let config = std::fs::read_to_string(test.config()).unwrap();
     for (text, place) in [("pool = 1\n", "`pool`"), ("pool_size = [1]\n", "`pool_size`"), ("= 3\n", ":1: ")] {
         std::fs::write(test.config(), format!("{text}{config}")).unwrap();

@@ -61,14 +61,8 @@ fn a_creation_is_logged_as_the_seed_logs_it() {
     );
     assert_eq!(records.iter().filter(|(_, message)| message.starts_with("Added virtual node ")).count(), 300);
     assert_eq!(records.iter().filter(|(_, message)| message.starts_with("Hashed key 'shard_")).count(), 300);
-    assert!(
-        records.contains(&(
-            "DEBUG",
-            "Added virtual node shard_1#0 for shard_1 at hash 83834352806155926266254127094203098073"
-        )) || records
-            .iter()
-            .any(|(_, message)| message.starts_with("Added virtual node shard_1#0 for shard_1 at hash "))
-    );
+    let first = "Added virtual node shard_1#0 for shard_1 at hash 249607299871848383982239823986748066662";
+    assert!(records.contains(&("DEBUG", first)));
 }
 
 #[test]

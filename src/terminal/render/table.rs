@@ -7,8 +7,12 @@ use super::{Style, plain};
 use crate::model::report::{Cell, Column, Look, Report};
 use crate::model::text::visible;
 
-/// The length of the longest bar, in characters.
-const BAR_CHARS: u32 = 24;
+/// The length of the longest bar where there is room for it, and what a bar is worth drawing from.
+const BAR_CHARS: std::ops::RangeInclusive<u32> = 6..=24;
+/// What a column needs to be read, unless it holds less.
+const COLUMN_CHARS: usize = 8;
+/// Borders and padding of a column.
+const FRAME_CHARS: usize = 3;
 
 /// A table, or with `-x` one field a line.
 pub(super) fn render(report: &Report, style: Style) -> String {
@@ -23,10 +27,11 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     if style.screen.color {
         table.enforce_styling();
     }
-    if style.expanded {
+    let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
+    if style.expanded || width.is_some_and(|width| width < least_width(report)) {
         expand(report, style, &mut table);
     } else {
-        fill(report, style, &mut table);
+        fill(report, style, bar_chars(report, width), &mut table);
     }
     format!("{table}\n")
 }
@@ -39,13 +44,34 @@ fn expand(report: &Report, style: Style, table: &mut Table) {
     }
 }
 
-fn fill(report: &Report, style: Style, table: &mut Table) {
-    let with_bar = |column: &Column| column.look == Look::Bar;
+/// How wide the texts of each column are.
+fn widths(report: &Report) -> impl Iterator<Item = usize> {
+    report.columns.iter().enumerate().map(|(at, column)| {
+        let cells = report.rows.iter().filter_map(move |row| plain(&row[at]));
+        cells.map(|text| text.chars().count()).max().unwrap_or(1).max(column.name.len())
+    })
+}
+
+/// Below this a table is a puzzle, and one field a line is better.
+fn least_width(report: &Report) -> usize {
+    widths(report).map(|width| width.min(COLUMN_CHARS) + FRAME_CHARS).sum::<usize>() + 1
+}
+
+/// The length of the longest bar that fits beside all texts; `None` if there is no room for one.
+fn bar_chars(report: &Report, width: Option<usize>) -> Option<u32> {
+    let Some(width) = width else { return Some(*BAR_CHARS.end()) };
+    let texts = widths(report).map(|width| width + FRAME_CHARS).sum::<usize>() + 1;
+    let room = u32::try_from(width.saturating_sub(texts + FRAME_CHARS)).unwrap_or(u32::MAX);
+    Some(room.min(*BAR_CHARS.end())).filter(|room| BAR_CHARS.contains(room))
+}
+
+fn fill(report: &Report, style: Style, bar_chars: Option<u32>, table: &mut Table) {
+    let with_bar = |column: &Column| bar_chars.filter(|_| column.look == Look::Bar);
     if !style.no_header {
         let mut names = Vec::new();
         for column in &report.columns {
             names.push(header(column.name, style));
-            if with_bar(column) {
+            if with_bar(column).is_some() {
                 names.push(Shown::new(""));
             }
         }
@@ -55,9 +81,9 @@ fn fill(report: &Report, style: Style, table: &mut Table) {
         let mut cells = Vec::new();
         for (at, (column, cell)) in report.columns.iter().zip(row).enumerate() {
             cells.push(value(cell, column.look, style));
-            if with_bar(column) {
+            if let Some(chars) = with_bar(column) {
                 let longest = report.rows.iter().map(|row| number(&row[at])).fold(0.0, f64::max);
-                let mut bar = Shown::new(bar(number(cell), longest, style.screen.unicode));
+                let mut bar = Shown::new(bar(number(cell), longest, chars, style.screen.unicode));
                 if style.screen.color {
                     bar = bar.fg(Color::Cyan);
                 }
@@ -98,11 +124,11 @@ fn number(cell: &Cell) -> f64 {
 
 /// A bar as long as the value is large, to an eighth of a character.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 192")]
-fn bar(value: f64, longest: f64, unicode: bool) -> String {
+fn bar(value: f64, longest: f64, chars: u32, unicode: bool) -> String {
     if longest <= 0.0 {
         return String::new();
     }
-    let eighths = (value / longest * f64::from(BAR_CHARS * 8)).round() as usize;
+    let eighths = (value / longest * f64::from(chars * 8)).round() as usize;
     if !unicode {
         return "#".repeat(eighths.div_ceil(8));
     }
