@@ -123,7 +123,8 @@ fn balance_note(view: &View) -> Result<String> {
 }
 
 fn topology(virtual_nodes: u32, shards: Vec<ShardSpec>) -> Result<Topology> {
-    Topology::new(virtual_nodes, shards).map_err(|why| Error::new(Kind::Usage, why))
+    Topology::new(virtual_nodes, shards)
+        .map_err(|why| Error::new(Kind::Usage, why).hint("ringshard shards lists what there is now"))
 }
 
 fn virtual_nodes(cluster: &Cluster) -> Result<Report> {

@@ -40,7 +40,10 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     std::os::unix::process::CommandExt::process_group(&mut watcher, 0);
     let watched = watcher.spawn().unwrap().stdin.take().unwrap();
     let server = Server { private, _watched: watched };
-    eprintln!("Postgres {}", server.private.status().unwrap().version.unwrap());
+    #[expect(clippy::print_stderr, reason = "which version ran is part of the result")]
+    {
+        eprintln!("Postgres {}", server.private.status().unwrap().version.unwrap());
+    }
 
     let hba = server.private.data().join("pg_hba.conf");
     let rules = std::fs::read_to_string(&hba).unwrap();
@@ -77,7 +80,7 @@ pub(crate) fn shard_names(count: usize) -> Vec<ShardName> {
     (1..=count).map(|n| format!("shard_{n}").parse().unwrap()).collect()
 }
 
-/// The ring of the seed: shard_1 and so on, 100 virtual nodes each.
+/// The ring of the seed: `shard_1` and so on, 100 virtual nodes each.
 pub(crate) fn seed_ring(count: usize) -> Ring {
     Topology::of_equals(100, shard_names(count)).unwrap().ring()
 }

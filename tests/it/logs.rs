@@ -89,7 +89,7 @@ fn levels_are_the_seeds() {
     assert!(levels(&["get-user", "1"]).is_empty());
     // 9 is an id whose owner needs no wrap; the last arc's keys wrap around to the first point.
     let ring = crate::harness::seed_ring(3);
-    let wraps = (1..)
+    let wraps = (1..100_000)
         .find(|id| ring.locate(ringshard::model::position::Position::of_key(&id.to_string())).wrapped)
         .unwrap();
     let wrapped = levels(&["ring", "locate", &wraps.to_string(), "-v"]);

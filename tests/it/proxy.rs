@@ -62,7 +62,7 @@ fn serve(mut client: TcpStream, word: &str, cut: Cut, armed: &AtomicBool, cuts: 
     let swallow = Arc::new(AtomicBool::new(false));
     let swallowing = Arc::clone(&swallow);
     let back = thread::spawn(move || {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         while let Ok(count @ 1..) = from_server.read(&mut buffer) {
             if swallowing.load(Ordering::SeqCst) {
                 // The answer is here, so the commit is done: now nobody hears of it.
@@ -74,7 +74,7 @@ fn serve(mut client: TcpStream, word: &str, cut: Cut, armed: &AtomicBool, cuts: 
         }
         let _ = to_client.shutdown(Shutdown::Both);
     });
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
         let hit = buffer[..count].windows(word.len()).any(|bytes| bytes == word.as_bytes());
         if hit && armed.swap(false, Ordering::SeqCst) {
