@@ -163,7 +163,8 @@ fn check_against_config(settings: &Settings, entries: &Entries) -> Result<()> {
     let mut names: Vec<&ShardName> = entries.iter().map(|(name, _)| name).collect();
     names.sort();
     if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is named twice")));
+        return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is named twice"))
+            .hint("give each --shard a name of its own"));
     }
     let mut configured: Vec<&ShardName> = settings.shards.iter().map(|(name, _)| name).collect();
     configured.sort();

@@ -67,7 +67,7 @@ pub(super) fn of_usage(cause: &clap::Error) -> Error {
         } else if let Some(usage) = block.strip_prefix("Usage: ") {
             hints.push(usage.lines().next().unwrap_or_default().to_owned());
         } else if let Some(help) = block.strip_prefix("For more information, try ") {
-            hints.push(format!("{} says more", help.trim_matches(|c| c == '\'' || c == '.')));
+            hints.push(format!("ringshard {} says more", help.trim_matches(|c| c == '\'' || c == '.')));
         }
     }
     let error = Error::new(Kind::Usage, message.to_owned());

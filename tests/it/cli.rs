@@ -66,7 +66,7 @@ const USAGE: &[Case] = &[
     (&["-c", "count", "-f", "x"], 2, "cannot be used with"),
     (&["-c", "count", "shards"], 2, "exclude each other"),
     (&["-c", "create-user --id 1 --name 'open"], 2, "quote"),
-    (&["-c", "-v"], 2, "command"),
+    (&["-c", "-v"], 2, "a value is required"),
 ];
 
 const WORLD: &[Case] = &[

@@ -19,7 +19,8 @@ struct Person {
     child: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
-    seen: String,
+    /// As bytes: a character may come in two pieces.
+    seen: Vec<u8>,
 }
 
 impl Person {
@@ -53,14 +54,17 @@ impl Person {
                 }
             }
         });
-        Self { child, keyboard, screen, seen: String::new() }
+        Self { child, keyboard, screen, seen: Vec::new() }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
     }
 
     fn waits_for(&mut self, words: &str) {
-        while !self.seen.contains(words) {
+        while !self.text().contains(words) {
             let more = self.screen.recv_timeout(Duration::from_secs(20));
-            let more = more.unwrap_or_else(|why| panic!("{why}: no `{words}` in {}", self.seen));
-            self.seen += &String::from_utf8_lossy(&more);
+            self.seen.extend(more.unwrap_or_else(|why| panic!("{why}: no `{words}` in {}", self.text())));
         }
     }
 
@@ -71,10 +75,11 @@ impl Person {
     /// The exit code, and all that was seen.
     fn ends(mut self) -> (i32, String) {
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        while let Ok(more) = self.screen.recv_timeout(Duration::from_millis(200)) {
-            self.seen += &String::from_utf8_lossy(&more);
+        // The terminal hangs up when the last process that has it open is gone.
+        while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(20)) {
+            self.seen.extend(more);
         }
-        (code, self.seen.replace("\r\n", "\n"))
+        (code, self.text())
     }
 }
 
