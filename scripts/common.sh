@@ -37,9 +37,12 @@ need_rust() {
         die "Rust needs a C compiler to link with, and there is no cc: install one (macOS: xcode-select --install)"
 }
 
+# Whether a program is in PATH and works: Debian's wrapper of psql may be there without any psql.
+works() { "$1" --version >/dev/null 2>&1; }
+
 # need_psql FOLDER: psql in PATH. FOLDER is that of the server's programs, which may hold one.
 need_psql() {
-    if command -v psql >/dev/null; then return; fi
+    if works psql; then return; fi
     if [ ! -x "$1/psql" ]; then
         if brew_install "psql is missing" libpq; then
             PATH=$PATH:$(brew --prefix libpq)/bin
@@ -49,6 +52,11 @@ need_psql() {
         fi
         return
     fi
-    PATH=$PATH:$1
+    PATH=$1:$PATH
     export PATH
+}
+
+# ps, which a small Debian lacks.
+need_ps() {
+    command -v ps >/dev/null || apt_install "ps is missing" procps || die "ps is needed: install procps"
 }
