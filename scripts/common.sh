@@ -45,7 +45,7 @@ need_psql() {
     if works psql; then return; fi
     if [ ! -x "$1/psql" ]; then
         if brew_install "psql is missing" libpq; then
-            PATH=$PATH:$(brew --prefix libpq)/bin
+            PATH=$(brew --prefix libpq)/bin:$PATH
             export PATH
         else
             apt_install "psql is missing" postgresql-client || die "psql is needed: install the client programs of Postgres"
