@@ -1,0 +1,62 @@
+# What the scripts share: sourced by them, not run. POSIX sh.
+
+say() { echo "${0##*/}: $*" >&2; }
+die() { say "$@"; exit 1; }
+
+# Whether this process may install packages, and a command run so that it may.
+privileged() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# apt_install WHY PACKAGE...: from the system's packages, said before it is done. Fails where that cannot be.
+apt_install() {
+    why=$1
+    shift
+    if ! command -v apt-get >/dev/null || ! privileged; then return 1; fi
+    say "$why: apt-get install $*"
+    # A Debian that was just made has no lists of packages yet; a list that is too old names files that are gone.
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2 ||
+        { as_root apt-get update -qq >&2 &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2; }
+}
+
+# brew_install WHY FORMULA
+brew_install() {
+    command -v brew >/dev/null || return 1
+    say "$1: brew install $2"
+    brew install "$2" >&2
+}
+
+# cargo, and the C compiler by which Rust links.
+need_rust() {
+    if ! command -v cargo >/dev/null && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+        export PATH
+    fi
+    command -v cargo >/dev/null || die "Rust is needed, and there is no cargo in PATH: see https://rustup.rs"
+    command -v cc >/dev/null || apt_install "Rust needs a linker" gcc libc6-dev ||
+        die "Rust needs a C compiler to link with, and there is no cc: install one (macOS: xcode-select --install)"
+}
+
+# Whether a program is in PATH and works: Debian's wrapper of psql may be there without any psql.
+works() { "$1" --version >/dev/null 2>&1; }
+
+# need_psql FOLDER: psql in PATH. FOLDER is that of the server's programs, which may hold one.
+need_psql() {
+    if works psql; then return; fi
+    if [ ! -x "$1/psql" ]; then
+        if brew_install "psql is missing" libpq; then
+            PATH=$(brew --prefix libpq)/bin:$PATH
+            export PATH
+        else
+            apt_install "psql is missing" postgresql-client || die "psql is needed: install the client programs of Postgres"
+        fi
+        return
+    fi
+    PATH=$1:$PATH
+    export PATH
+}
+
+# ps, which a small Debian lacks.
+need_ps() {
+    command -v ps >/dev/null || apt_install "ps is missing" procps || die "ps is needed: install procps"
+}
