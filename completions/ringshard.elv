@@ -18,13 +18,14 @@ set edit:completion:arg-completer[ringshard] = {|@words|
     }
     var completions = [
         &'ringshard'= {
+            cand -c 'Run a command; may be given more than once'
+            cand -f 'Run the commands of a file, a line each; `-` for standard input'
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
-            cand -c 'Run a command; may be given more than once'
-            cand -f 'Run the commands of a file, a line each; `-` for standard input'
+            cand --keep-going 'With -c or -f: go on after an error'
             cand --no-header 'Leave out the header line'
             cand -x 'One field a line'
             cand --expanded 'One field a line'
@@ -35,7 +36,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand -y 'Answer every question with yes'
             cand --yes 'Answer every question with yes'
             cand --no-input 'Ask nothing: fail where a question would be asked'
-            cand --keep-going 'With -c or -f: go on after an error'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand -V 'Print version'

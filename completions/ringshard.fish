@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ringshard_global_optspecs
-    string join \n config= o/format= no-header x/expanded q/quiet v/verbose color= log-file= y/yes no-input c= f= keep-going h/help V/version
+    string join \n c= f= keep-going config= o/format= no-header x/expanded q/quiet v/verbose color= log-file= y/yes no-input h/help V/version
 end
 
 function __fish_ringshard_needs_command
@@ -24,6 +24,8 @@ function __fish_ringshard_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c ringshard -n "__fish_ringshard_needs_command" -s c -d 'Run a command; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_needs_command" -s f -d 'Run the commands of a file, a line each; `-` for standard input' -r -F
 complete -c ringshard -n "__fish_ringshard_needs_command" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_needs_command" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
@@ -35,15 +37,13 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -l color -d 'When to u
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_needs_command" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_needs_command" -s c -d 'Run a command; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_needs_command" -s f -d 'Run the commands of a file, a line each; `-` for standard input' -r -F
+complete -c ringshard -n "__fish_ringshard_needs_command" -l keep-going -d 'With -c or -f: go on after an error'
 complete -c ringshard -n "__fish_ringshard_needs_command" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s q -l quiet -d 'No notices and no progress; errors still show'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_needs_command" -l no-input -d 'Ask nothing: fail where a question would be asked'
-complete -c ringshard -n "__fish_ringshard_needs_command" -l keep-going -d 'With -c or -f: go on after an error'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s V -l version -d 'Print version'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "init-shards" -d 'Create or adopt the shards: databases, tables, catalog'

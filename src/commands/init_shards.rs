@@ -79,10 +79,16 @@ impl InitShardsArgs {
                 shards.address(name)?.shown().into(),
             ]);
         }
+        if made.done.iter().all(|(_, done)| *done == Done::Unchanged) {
+            report.notes.push("all was there already".into());
+            return Ok(report);
+        }
         if !from_environment {
             report.notes.push(format!("wrote `{}`", settings.file.value.display()));
         }
-        report.notes.push("next: ringshard create-user --id 1 --name Alice; ringshard ring show".into());
+        report
+            .notes
+            .push("next: ringshard create-user --id 1 --name Alice\n      ringshard ring show".into());
         Ok(report)
     }
 
@@ -139,7 +145,13 @@ impl InitShardsArgs {
             }
         };
         let server = Shards::new([(maintenance.clone(), url)], private.clone(), settings.pool_options())?;
-        init::create_databases(&server, &maintenance, &databases).map(|_| ())
+        init::create_databases(&server, &maintenance, &databases).map(|_| ()).map_err(|error| {
+            // What was connected to is no shard yet.
+            let message = error.message().replace("shard `postgres`", "the server");
+            let hint = "is the URL right, and may its user connect? psql with the same URL shows it";
+            let hint = error.hint_text().filter(|_| error.kind() == Kind::Permission).unwrap_or(hint);
+            Error::new(error.kind(), message).hint(hint.to_owned())
+        })
     }
 }
 

@@ -70,7 +70,7 @@ impl LocalCommand {
                 }
                 let destroyed = server.destroy()?;
                 Ok(Report::note(if destroyed {
-                    "deleted the private Postgres and its data"
+                    "deleted the private Postgres and its data; ringshard init-shards makes a new one"
                 } else {
                     "there was no private Postgres"
                 }))

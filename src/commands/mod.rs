@@ -50,9 +50,6 @@ RINGSHARD_HOME puts config, state and the private Postgres below one folder.";
 #[derive(Debug, Parser)]
 #[command(name = "ringshard", version, after_long_help = EXIT_CODES, arg_required_else_help = true)]
 pub struct Cli {
-    /// What holds for every command.
-    #[command(flatten)]
-    pub globals: Globals,
     /// Run a command; may be given more than once
     #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "script")]
     pub commands: Vec<String>,
@@ -62,6 +59,9 @@ pub struct Cli {
     /// With -c or -f: go on after an error
     #[arg(long)]
     pub keep_going: bool,
+    /// What holds for every command.
+    #[command(flatten)]
+    pub globals: Globals,
     /// The command.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -213,7 +213,12 @@ impl<'terminal> Context<'terminal> {
         }
         let settings = self.settings();
         if settings.shards.is_empty() {
-            let message = format!("no shard is configured in `{}`", settings.file.value.display());
+            let path = &settings.file.value;
+            let message = if path.exists() {
+                format!("no shard is configured in `{}`", path.display())
+            } else {
+                format!("no shard is configured: there is no file `{}`", path.display())
+            };
             return Err(Error::new(Kind::Configuration, message).hint(
                 "ringshard init-shards makes three on a private Postgres; --config names another file",
             ));

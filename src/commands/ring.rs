@@ -275,10 +275,10 @@ impl SimulateArgs {
             Column::text("shard"),
             Column::number("before_pct"),
             Column::bar("after_pct"),
-            Column::number("moves_in_pct"),
-            Column::number("moves_out_pct"),
-            Column::number("modulo_in_pct"),
-            Column::number("modulo_out_pct"),
+            Column::number("in_pct"),
+            Column::number("out_pct"),
+            // What would leave this shard if keys were placed by modulo.
+            Column::number("modulo_pct"),
         ];
         let mut report = Report::list(&columns);
         let view = freshest(&cluster, &mut report)?;
@@ -305,15 +305,14 @@ impl SimulateArgs {
                 Cell::percent(share(&after, name)),
                 Cell::percent(sum(&flows, |_, target| target == name)),
                 Cell::percent(sum(&flows, |source, _| source == name)),
-                Cell::percent(sum(&modulo, |_, target| target == name)),
                 Cell::percent(sum(&modulo, |source, _| source == name)),
             ]);
         }
-        report.notes.push(format!(
-            "{:.2} % of all keys would move; with `hash modulo shards` it would be {:.2} %",
-            moved(&flows) * 100.0,
-            moved(&modulo) * 100.0
-        ));
+        let modulo_pct = moved(&modulo) * 100.0;
+        let compared = format!("; with `hash modulo shards` it would be {modulo_pct:.2} %");
+        let compared = if old == new { "" } else { &compared };
+        let note = format!("{:.2} % of all keys would move{compared}", moved(&flows) * 100.0);
+        report.notes.push(note);
         Ok(report)
     }
 

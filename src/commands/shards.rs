@@ -55,6 +55,10 @@ impl ShardsArgs {
                 cluster.shards().address(&name)?.shown().into(),
             ]);
         }
+        // With some shards down the list is an answer; with all of them down it is not.
+        if report.rows.len() == report.warnings.len() {
+            report.failure = report.warnings.pop();
+        }
         Ok(report)
     }
 }

@@ -12,6 +12,8 @@ pub enum Cell {
     Null,
     /// Text as it is; renderers escape what the format needs.
     Text(String),
+    /// Yes or no.
+    Bool(bool),
     /// A whole number.
     Integer(i64),
     /// A number to be shown with this many decimal places.
@@ -53,7 +55,7 @@ impl From<u32> for Cell {
 
 impl From<bool> for Cell {
     fn from(truth: bool) -> Self {
-        Self::Text(if truth { "yes" } else { "no" }.into())
+        Self::Bool(truth)
     }
 }
 

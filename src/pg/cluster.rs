@@ -232,7 +232,9 @@ impl Cluster {
         *refreshes += 1;
         if *refreshes > REFRESHES_MAX {
             let message = format!("cannot {what}: shard `{shard}` does not own it, though the ring says so");
-            return Err(Error::new(Kind::Failed, message).hint("ringshard verify").on_shard(shard));
+            return Err(Error::new(Kind::Failed, message)
+                .hint(format!("ringshard ring locate {id} shows who has it"))
+                .on_shard(shard));
         }
         self.refresh()?;
         Ok(Self::owner(&self.view(), id))
@@ -299,7 +301,7 @@ impl Cluster {
                     let peer = peer.map_or_else(|| "another shard".into(), |peer| format!("shard `{peer}`"));
                     let message = format!("cannot {what}: it is being moved from shard `{shard}` to {peer}");
                     return Err(Error::new(Kind::Locked, message)
-                        .hint("ringshard rebalance finishes the move")
+                        .hint("try again in a moment")
                         .on_shard(shard));
                 }
                 Verdict::Fenced(_) => thread::sleep(FENCE_PAUSE),
@@ -367,7 +369,7 @@ impl Cluster {
             },
         });
         let (user, shard) = done.map_err(|error| failed("delete", id, error))?;
-        log::info!("Committed deletion of user {id} to shard {shard}");
+        log::info!("Committed deletion of user {id} from shard {shard}");
         Ok(user)
     }
 }

@@ -130,6 +130,10 @@ impl Address {
 
 fn parse(text: &str) -> Result<Config> {
     // The parser's words may quote a piece of the text, which may be a piece of a password.
+    if text.contains("sslmode=verify") {
+        let message = "this ringshard has no TLS, so `sslmode` is `disable` or `prefer`";
+        return Err(Error::new(Kind::Configuration, message).hint("take `sslmode=verify-…` out of the URL"));
+    }
     Config::from_str(text).map_err(|cause| {
         let why = std::error::Error::source(&cause).map_or_else(|| cause.to_string(), ToString::to_string);
         let why = if text.contains('@') || text.contains("password") {

@@ -13,13 +13,24 @@ pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Where the password file is.
+fn password_file() -> Option<PathBuf> {
+    variable("PGPASSFILE")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".pgpass")))
+}
+
+/// The password file, if it is ignored because others may read it.
+pub(super) fn ignored_password_file() -> Option<PathBuf> {
+    let path = password_file()?;
+    let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    (metadata.permissions().mode() & 0o077 != 0).then_some(path)
+}
+
 /// The password that the password file has for this connection, if the file is there and private.
 pub(super) fn password_from_file(host: &str, port: u16, database: &str, user: &str) -> Option<Secret> {
-    let path = variable("PGPASSFILE")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".pgpass")))?;
-    let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-    if metadata.permissions().mode() & 0o077 != 0 {
+    let path = password_file()?;
+    if ignored_password_file().is_some() {
         log::warn!("Ignored password file {}: others may read it (chmod 0600 it)", path.display());
         return None;
     }

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use postgres::error::{DbError, SqlState};
 
 use super::conninfo::Address;
+use super::environment;
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 
@@ -20,11 +21,11 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
     let Some(code) = cause.code() else {
         let words = words_of(cause);
         if words.contains("password missing") {
-            let hint = "put the password into ~/.pgpass (`host:port:database:user:password`, mode 0600) or PGPASSWORD";
-            return (Kind::Permission, hint.into());
+            return (Kind::Permission, no_password_hint());
         }
         if words.contains("TLS") {
-            return (Kind::Configuration, "set `sslmode=disable` or `prefer` in the shard's URL".into());
+            let hint = "this ringshard has no TLS: set `sslmode=disable` or `prefer` in the shard's URL";
+            return (Kind::Configuration, hint.into());
         }
         return (Kind::Unreachable, unreachable_hint(address));
     };
@@ -35,7 +36,7 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
                 Some(origin) => {
                     format!("the password came from {origin}; try it with psql '{}'", address.shown())
                 }
-                None => "no password was given: put it into ~/.pgpass (mode 0600) or PGPASSWORD".into(),
+                None => no_password_hint(),
             },
         ),
         SqlState::INSUFFICIENT_PRIVILEGE => {
@@ -49,6 +50,13 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
             (Kind::Unreachable, "raise max_connections on that server, or close other sessions".into())
         }
         _ => (Kind::Unreachable, unreachable_hint(address)),
+    }
+}
+
+fn no_password_hint() -> String {
+    match environment::ignored_password_file() {
+        Some(path) => format!("`{0}` was ignored, as others may read it: chmod 0600 {0}", path.display()),
+        None => "no password was given: put it into ~/.pgpass (`host:port:database:user:password`, mode 0600) or PGPASSWORD".into(),
     }
 }
 

@@ -260,7 +260,7 @@ fn topology_for(
             list(names.iter().collect())
         );
         return Err(Error::new(Kind::Configuration, message)
-            .hint("name just the shards of that cluster; ringshard add-shard and remove-shard change it")
+            .hint("name just the shards of that cluster")
             .on_shard(&said.shard));
     }
     if virtual_nodes.is_some_and(|wanted| wanted != topology.virtual_nodes()) {
@@ -311,8 +311,12 @@ fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ring: &Ring) 
     let rest =
         if count > shown.len() { format!("\n  and {} more", count - shown.len()) } else { String::new() };
     let message = format!(
-        "{count} user{} lie on shards that do not own them; nothing was changed:\n  {}{rest}",
-        if count == 1 { "" } else { "s" },
+        "{}; nothing was changed:\n  {}{rest}",
+        if count == 1 {
+            "1 user lies on a shard that does not own it".into()
+        } else {
+            format!("{count} users lie on shards that do not own them")
+        },
         shown.join("\n  ")
     );
     Err(Error::new(Kind::Failed, message).hint(

@@ -207,13 +207,20 @@ impl Shards {
     /// Connects without the pool. If the private server has the shard and is down, starts it.
     fn connect(&self, shard: &Shard) -> Result<Session> {
         match Session::connect(&shard.name, &shard.address) {
-            Err(error)
-                if shard.address.is_local() && error.kind() == Kind::Unreachable && self.server.exists() =>
-            {
+            Err(error) if shard.address.is_local() && error.kind() == Kind::Unreachable => {
+                if !self.server.exists() {
+                    let message =
+                        format!("shard `{}` is gone with the private Postgres that held it", shard.name);
+                    return Err(Error::new(Kind::Unreachable, message)
+                        .hint("ringshard init-shards makes a new one, empty")
+                        .on_shard(&shard.name));
+                }
                 if self.server.ensure_running()? {
                     log::info!("Started the private Postgres for shard {}", shard.name);
                 }
+                // Just after a crash the old server's socket may still have answered: once more, then.
                 Session::connect(&shard.name, &shard.address)
+                    .or_else(|_| Session::connect(&shard.name, &shard.address))
             }
             result => result,
         }

@@ -241,7 +241,7 @@ impl Lookup<'_> {
             _ => (key, self.path.display().to_string()),
         };
         Error::new(Kind::Configuration, format!("`{setting}` in {place} is wrong: {why}"))
-            .hint("ringshard config show tells what is in force")
+            .hint(format!("correct `{setting}` in {place}, or take it out"))
     }
 
     fn parsed<T: FromStr<Err = String>>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
@@ -255,7 +255,7 @@ impl Lookup<'_> {
         let value = T::from_str(&value, false).map_err(|_| {
             let names = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
             let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
-            self.wrong(name, key, &origin, &format!("it is one of {}", names.join(", ")))
+            self.wrong(name, key, &origin, &format!("`{value}` is none of {}", names.join(", ")))
         })?;
         Ok(Some(Sourced::new(value, origin)))
     }
@@ -268,7 +268,7 @@ impl Lookup<'_> {
     ) -> Result<Option<Sourced<u32>>> {
         let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
         let number = value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            let why = format!("it is a whole number from {} to {}", range.start(), range.end());
+            let why = format!("`{value}` is no whole number from {} to {}", range.start(), range.end());
             self.wrong(name, key, &origin, &why)
         })?;
         Ok(Some(Sourced::new(number, origin)))

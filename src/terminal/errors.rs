@@ -1,9 +1,11 @@
 //! Errors on stderr: two lines for people, one object for scripts.
 
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
 use super::output::{Screen, write_stderr};
 use super::render::json;
+use crate::commands::Cli;
 use crate::error::{Error, Kind};
 use crate::model::text::visible_lines;
 
@@ -45,8 +47,8 @@ fn to_json(error: &Error, place: Option<&str>) -> String {
     )
 }
 
-/// What clap says about words that do not fit, as an error of ours.
-pub(super) fn of_usage(cause: &clap::Error) -> Error {
+/// What clap says about words that do not fit, as an error of ours. `words` is the whole command line.
+pub(super) fn of_usage(cause: &clap::Error, words: &[String]) -> Error {
     let text = cause.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let mut blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
@@ -66,10 +68,24 @@ pub(super) fn of_usage(cause: &clap::Error) -> Error {
             );
         } else if let Some(usage) = block.strip_prefix("Usage: ") {
             hints.push(usage.lines().next().unwrap_or_default().to_owned());
-        } else if let Some(help) = block.strip_prefix("For more information, try ") {
-            hints.push(format!("ringshard {} says more", help.trim_matches(|c| c == '\'' || c == '.')));
         }
     }
     let error = Error::new(Kind::Usage, message.to_owned());
-    if hints.is_empty() { error.hint("ringshard --help") } else { error.hint(hints.join("; ")) }
+    if hints.is_empty() {
+        hints.push(format!("{} --help", command_path(words)));
+    }
+    error.hint(hints.join("; "))
+}
+
+/// The command that these words name, as far as they name one: `ringshard ring locate`.
+fn command_path(words: &[String]) -> String {
+    let mut command = Cli::command();
+    let mut path = String::from("ringshard");
+    for word in words {
+        if let Some(inner) = command.find_subcommand(word).cloned() {
+            path = format!("{path} {word}");
+            command = inner;
+        }
+    }
+    path
 }

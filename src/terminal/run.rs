@@ -1,12 +1,14 @@
 //! From argv to an exit code.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::console::Terminal;
 use super::output::{Screen, write_stderr, write_stdout};
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         },
         err: Screen::stderr(settings.color.value),
         quiet: cli.globals.quiet,
+        progress: RefCell::new(ProgressBar::hidden()),
         context: Context::new(cli.globals.settings(), settings, &console),
     };
     let end = match (&cli.command, &cli.script) {
@@ -79,7 +82,7 @@ fn usage(cause: &clap::Error) -> ExitCode {
                 || words.iter().any(|word| {
                     word.strip_prefix("--format=").or(word.strip_prefix("-o")).is_some_and(wants_json)
                 });
-            errors::show(&errors::of_usage(cause), None, as_json, Screen::stderr(ColorWhen::Auto));
+            errors::show(&errors::of_usage(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
             ExitCode::from(Kind::Usage.exit_code())
         }
     }
@@ -116,6 +119,8 @@ struct Shell<'terminal> {
     out: Style,
     err: Screen,
     quiet: bool,
+    /// What is drawn below everything else on stderr; hidden unless a script runs.
+    progress: RefCell<ProgressBar>,
 }
 
 impl Shell<'_> {
@@ -125,7 +130,7 @@ impl Shell<'_> {
 
     fn fail_as(&self, error: &Error, place: Option<&str>, style: Style) -> End {
         let as_json = matches!(style.effective_format(), Format::Json | Format::Jsonl);
-        errors::show(error, place, as_json, self.err);
+        self.progress.borrow().suspend(|| errors::show(error, place, as_json, self.err));
         End::Failed(error.kind())
     }
 
@@ -143,7 +148,7 @@ impl Shell<'_> {
             }
         }
         let as_json = matches!(style.effective_format(), Format::Json | Format::Jsonl);
-        if !quiet {
+        let tell = || {
             // With JSON, stderr is for a program too: no prose there.
             for warning in report.warnings.iter().filter(|_| !as_json) {
                 errors::warn(warning, self.err);
@@ -152,6 +157,9 @@ impl Shell<'_> {
             for note in report.notes.iter().filter(|_| for_people) {
                 write_stderr(&format!("{}\n", visible_lines(note)));
             }
+        };
+        if !quiet {
+            self.progress.borrow().suspend(tell);
         }
         match &report.failure {
             Some(error) => self.fail_as(error, place, style),
@@ -191,13 +199,13 @@ impl Shell<'_> {
     }
 
     fn run_script(&self, path: &Path, keep_going: bool) -> End {
-        let progress = self.progress(path);
-        let end = self.run_lines(path, keep_going, &progress);
-        progress.finish_and_clear();
+        self.progress.replace(self.progress_of(path));
+        let end = self.run_lines(path, keep_going);
+        self.progress.borrow().finish_and_clear();
         end
     }
 
-    fn run_lines(&self, path: &Path, keep_going: bool, progress: &ProgressBar) -> End {
+    fn run_lines(&self, path: &Path, keep_going: bool) -> End {
         let lines = match script::lines(path) {
             Ok(lines) => lines,
             Err(error) => return self.fail(&error, None),
@@ -209,7 +217,7 @@ impl Shell<'_> {
                 Ok(line) => self.run_line(&line.text, &line.place),
                 Err(error) => return self.fail(&error, None),
             };
-            progress.inc(1);
+            self.progress.borrow().inc(1);
             match ended {
                 End::Done => {}
                 End::Failed(_) if keep_going => end = ended,
@@ -220,15 +228,19 @@ impl Shell<'_> {
     }
 
     /// A bar on stderr where a person looks at it, and nothing else is written there line by line.
-    fn progress(&self, path: &Path) -> ProgressBar {
+    fn progress_of(&self, path: &Path) -> ProgressBar {
         let shown = !self.quiet && io::stderr().is_terminal() && !self.out.screen.terminal;
         // A pipe cannot be read twice.
         let text = if shown && path.is_file() { std::fs::read_to_string(path).ok() } else { None };
         let Some(lines) = text.map(|text| text.lines().count()) else {
             return ProgressBar::hidden();
         };
-        let template = "{bar:40} {human_pos}/{human_len} commands, {per_sec}, {eta} left";
+        let template = "{bar:40} {human_pos}/{human_len} commands, {rate}, {eta} left";
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", rate);
         ProgressBar::new(lines as u64).with_style(style)
     }
 }

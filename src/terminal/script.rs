@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::iter;
 use std::path::Path;
 
 use clap::Parser as _;
@@ -50,13 +51,12 @@ pub(super) fn parse(text: &str) -> Result<Option<Cli>> {
         Error::new(Kind::Usage, "a quote is not closed, or a backslash ends the line")
             .hint("quote as in a shell")
     })?;
-    let mut words = words.into_iter().peekable();
-    words.next_if(|word| word == "ringshard");
-    if words.peek().is_none() {
+    let rest = words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&words);
+    if rest.is_empty() {
         return Ok(None);
     }
-    let cli = Cli::try_parse_from(std::iter::once("ringshard".to_owned()).chain(words))
-        .map_err(|cause| errors::of_usage(&cause))?;
+    let words = iter::once("ringshard").chain(rest.iter().map(String::as_str));
+    let cli = Cli::try_parse_from(words).map_err(|cause| errors::of_usage(&cause, rest))?;
     if cli.command.is_none() {
         return Err(Error::new(Kind::Usage, "a line of a script is one command").hint("ringshard --help"));
     }

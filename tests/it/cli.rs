@@ -192,9 +192,13 @@ fn a_dangerous_command_asks_and_takes_no_silence_for_a_yes() {
     assert_eq!(run(&["count"]).success().stdout, "1\n");
     // Stopped, it is started again when it is needed.
     run(&["local", "stop"]).success();
-    assert_eq!(run(&["local", "status", "-o", "json"]).success().json()["running"], "no");
+    assert_eq!(run(&["local", "status", "-o", "json"]).success().json()["running"], false);
     assert_eq!(run(&["count"]).success().stdout, "1\n");
     run(&["local", "destroy", "-y"]).success();
     run(&["local", "destroy", "-y"]).success();
-    run(&["count"]).fails(69).says("local start").says("shard_1");
+    run(&["count"]).fails(69).says("init-shards").says("shard_1");
+    // And a new one is made just so.
+    run(&["init-shards"]).success();
+    assert_eq!(run(&["count"]).success().stdout, "0\n");
+    run(&["local", "destroy", "-y"]).success();
 }

@@ -138,19 +138,19 @@ fn simulate_moves_what_the_ring_moves() {
     let added = run(&["--add", "shard_4"]);
     assert_eq!(added[3]["shard"], "shard_4");
     // 229,270 of the first million keys are 22.93 %.
-    assert!((added[3]["moves_in_pct"].as_f64().unwrap() - 22.93).abs() < 0.02, "{added}");
-    assert!((sum(&added, "moves_out_pct") - 22.93).abs() < 0.03);
-    assert!((sum(&added, "modulo_in_pct") - 75.0).abs() < 0.05);
+    assert!((added[3]["in_pct"].as_f64().unwrap() - 22.93).abs() < 0.02, "{added}");
+    assert!((sum(&added, "out_pct") - 22.93).abs() < 0.03);
+    assert!((sum(&added, "modulo_pct") - 75.0).abs() < 0.05);
     assert!((sum(&added, "before_pct") - 100.0).abs() < 0.03);
     assert!((sum(&added, "after_pct") - 100.0).abs() < 0.03);
     let removed = run(&["--remove", "shard_2"]);
     assert_eq!(removed[1]["after_pct"], 0.0);
-    assert_eq!(removed[1]["moves_out_pct"], removed[1]["before_pct"]);
+    assert_eq!(removed[1]["out_pct"], removed[1]["before_pct"]);
     let heavy = run(&["--add", "big:3"]);
-    assert!(heavy[0]["moves_in_pct"].as_f64().unwrap() > 40.0, "{heavy}");
+    assert!(heavy[0]["in_pct"].as_f64().unwrap() > 40.0, "{heavy}");
     let finer = run(&["--vnodes", "1000"]);
-    assert!(sum(&finer, "moves_in_pct") > 0.0);
-    assert!(sum(&finer, "modulo_in_pct").abs() < 0.001);
+    assert!(sum(&finer, "in_pct") > 0.0);
+    assert!(sum(&finer, "modulo_pct").abs() < 0.001);
     // Nothing was changed by any of this.
     assert_eq!(test.run(&["shards"]).success().fields().len(), 3);
 }

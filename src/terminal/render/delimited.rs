@@ -47,7 +47,10 @@ fn lines(report: &Report, style: Style, separator: char, field: impl Fn(&Cell) -
         out.push('\n');
     };
     if style.expanded {
-        for row in &report.rows {
+        for (at, row) in report.rows.iter().enumerate() {
+            if at > 0 {
+                line(Vec::new());
+            }
             for (column, cell) in report.columns.iter().zip(row) {
                 line(vec![column.name.into(), field(cell)]);
             }

@@ -34,6 +34,7 @@ fn value(cell: &Cell) -> String {
     match cell {
         Cell::Null => "null".into(),
         Cell::Text(text) => string(text),
+        Cell::Bool(truth) => truth.to_string(),
         Cell::Integer(number) => number.to_string(),
         Cell::Decimal(number, places) => format!("{number:.places$}"),
         Cell::List(items) => {

@@ -55,6 +55,7 @@ fn plain(cell: &Cell) -> Option<String> {
     Some(match cell {
         Cell::Null => return None,
         Cell::Text(text) => text.clone(),
+        Cell::Bool(truth) => if *truth { "yes" } else { "no" }.into(),
         Cell::Integer(number) => number.to_string(),
         Cell::Decimal(number, places) => format!("{number:.places$}"),
         Cell::List(items) if items.is_empty() => return None,

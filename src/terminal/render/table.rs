@@ -4,18 +4,30 @@ use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell as Shown, CellAlignment, Color, ContentArrangement, Table};
 
 use super::{Style, plain};
-use crate::model::report::{Cell, Column, Look, Report};
+use crate::model::report::{Cell, Column, Look, Report, Shape};
 use crate::model::text::visible;
 
 /// The length of the longest bar where there is room for it, and what a bar is worth drawing from.
 const BAR_CHARS: std::ops::RangeInclusive<u32> = 6..=24;
 /// What a column needs to be read, unless it holds less.
-const COLUMN_CHARS: usize = 8;
+const COLUMN_CHARS: usize = 12;
 /// Borders and padding of a column.
 const FRAME_CHARS: usize = 3;
 
-/// A table, or with `-x` one field a line.
+/// A table, or one field a line: with `-x`, and where a table would be wider than the terminal can bear.
 pub(super) fn render(report: &Report, style: Style) -> String {
+    let mut table = empty(style);
+    let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
+    if style.expanded || width.is_some_and(|width| width < least_width(report)) {
+        let records: Vec<String> =
+            report.rows.iter().map(|row| record(&report.columns, row, style)).collect();
+        return records.join("\n");
+    }
+    fill(report, style, bar_chars(report, width), &mut table);
+    format!("{table}\n")
+}
+
+fn empty(style: Style) -> Table {
     let mut table = Table::new();
     table.load_style(if style.screen.unicode { UTF8_FULL_CONDENSED } else { ASCII_FULL_CONDENSED });
     if style.screen.terminal {
@@ -27,21 +39,15 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     if style.screen.color {
         table.enforce_styling();
     }
-    let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
-    if style.expanded || width.is_some_and(|width| width < least_width(report)) {
-        expand(report, style, &mut table);
-    } else {
-        fill(report, style, bar_chars(report, width), &mut table);
-    }
-    format!("{table}\n")
+    table
 }
 
-fn expand(report: &Report, style: Style, table: &mut Table) {
-    for row in &report.rows {
-        for (column, cell) in report.columns.iter().zip(row) {
-            table.add_row(vec![header(column.name, style), value(cell, Look::Text, style)]);
-        }
+fn record(columns: &[Column], row: &[Cell], style: Style) -> String {
+    let mut table = empty(style);
+    for (column, cell) in columns.iter().zip(row) {
+        table.add_row(vec![header(column.name, style), value(cell, Look::Text, style)]);
     }
+    format!("{table}\n")
 }
 
 /// How wide the texts of each column are.
@@ -52,9 +58,14 @@ fn widths(report: &Report) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Below this a table is a puzzle, and one field a line is better.
+/// Below this a table is a puzzle, and one field a line is better. Names of columns are not broken, and a
+/// single row not at all.
 fn least_width(report: &Report) -> usize {
-    widths(report).map(|width| width.min(COLUMN_CHARS) + FRAME_CHARS).sum::<usize>() + 1
+    let columns = widths(report).zip(&report.columns).map(|(width, column)| match report.shape {
+        Shape::One => width,
+        Shape::List => width.min(COLUMN_CHARS).max(column.name.len()),
+    });
+    columns.map(|width| width + FRAME_CHARS).sum::<usize>() + 1
 }
 
 /// The length of the longest bar that fits beside all texts; `None` if there is no room for one.
