@@ -33,6 +33,10 @@ impl CountArgs {
     /// Counts on all shards at once. A shard that fails fails the count: a part is no count.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
+        // All shards of one cluster, or no count at all.
+        if let Some((_, error)) = cluster.refresh()?.into_iter().next() {
+            return Err(error);
+        }
         let region = self.region.as_ref().map(Region::as_str);
         let mut by_shard = Vec::new();
         if region.is_none() && self.by != Some(By::Region) {

@@ -47,16 +47,21 @@ impl InitShardsArgs {
         let settings = context.settings();
         let server = settings.private_server()?;
         let entries = self.entries(&settings)?;
-        check_against_config(&settings, &entries)?;
+        self.check_against_config(&settings, &entries)?;
+        // A private server that was destroyed took its cluster along: a new one may follow it.
+        let all_local = entries.iter().all(|(_, url)| url.local_database().is_some());
+        let is_gone = all_local && !server.exists();
         let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
         self.create_databases(&settings, &server, &entries)?;
 
-        let known = settings.cluster.as_ref().map(|cluster| &cluster.value);
+        let known = settings.cluster.as_ref().filter(|_| !is_gone).map(|cluster| &cluster.value);
         let made = init::initialise(&shards, known, self.vnodes)?;
-        let from_environment =
-            settings.shards.iter().any(|(_, url)| matches!(url.origin, Origin::Variable(_)));
+        let from_environment = is_from_environment(&settings);
         if !from_environment {
-            settings.write_cluster(&made.membership.cluster, &entries)?;
+            settings.write_cluster(&made.membership.cluster, &entries).map_err(|error| {
+                let message = format!("the shards are made, but {}", error.message());
+                Error::new(error.kind(), message).hint("run this again with a --config that can be written")
+            })?;
         }
         if let Some(folder) = &settings.state_folder {
             cache::write(folder, &made.membership);
@@ -132,7 +137,7 @@ impl InitShardsArgs {
         let local: Vec<ShardName> = entries
             .iter()
             .filter_map(|(_, url)| url.local_database())
-            .map(|database| database.parse().map_err(|why: String| Error::new(Kind::Configuration, why)))
+            .map(local_database)
             .collect::<Result<_>>()?;
         let (url, databases) = match &self.server {
             Some(server) => {
@@ -153,6 +158,38 @@ impl InitShardsArgs {
             Error::new(error.kind(), message).hint(hint.to_owned())
         })
     }
+
+    /// One configuration, one cluster: what is there is gone on with, not replaced.
+    fn check_against_config(&self, settings: &Settings, entries: &Entries) -> Result<()> {
+        let mut names: Vec<&ShardName> = entries.iter().map(|(name, _)| name).collect();
+        names.sort();
+        if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is named twice"))
+                .hint("give each --shard a name of its own"));
+        }
+        if is_from_environment(settings) && (self.server.is_some() || !self.shard.is_empty()) {
+            let message = "RINGSHARD_SHARDS names the shards, and so do these flags";
+            return Err(
+                Error::new(Kind::Conflict, message).hint("unset RINGSHARD_SHARDS, or leave out the flags")
+            );
+        }
+        let mut configured: Vec<&ShardName> = settings.shards.iter().map(|(name, _)| name).collect();
+        configured.sort();
+        if configured.is_empty() || configured == names {
+            return Ok(());
+        }
+        let list: Vec<String> = configured.iter().map(|name| format!("`{name}`")).collect();
+        let message = format!(
+            "`{}` describes another cluster already, of {}",
+            settings.file.value.display(),
+            list.join(", ")
+        );
+        Err(Error::new(Kind::Conflict, message).hint("name another file with --config for another cluster"))
+    }
+}
+
+fn is_from_environment(settings: &Settings) -> bool {
+    settings.shards.iter().any(|(_, url)| matches!(url.origin, Origin::Variable(_)))
 }
 
 /// `NAME=URL`. The errors do not quote it: it may hold a password.
@@ -170,24 +207,15 @@ fn parse_shard(text: &ConnectionString) -> Result<(ShardName, ConnectionString)>
     Ok((name, ConnectionString::new(url)))
 }
 
-/// One configuration, one cluster: what is there is gone on with, not replaced.
-fn check_against_config(settings: &Settings, entries: &Entries) -> Result<()> {
-    let mut names: Vec<&ShardName> = entries.iter().map(|(name, _)| name).collect();
-    names.sort();
-    if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is named twice"))
-            .hint("give each --shard a name of its own"));
-    }
-    let mut configured: Vec<&ShardName> = settings.shards.iter().map(|(name, _)| name).collect();
-    configured.sort();
-    if configured.is_empty() || configured == names {
-        return Ok(());
-    }
-    let list: Vec<String> = configured.iter().map(|name| format!("`{name}`")).collect();
-    let message = format!(
-        "`{}` describes another cluster already, of {}",
-        settings.file.value.display(),
-        list.join(", ")
-    );
-    Err(Error::new(Kind::Conflict, message).hint("name another file with --config for another cluster"))
+/// A database that may be made on the private server.
+fn local_database(name: &str) -> Result<ShardName> {
+    let why = match name {
+        "postgres" | "template0" | "template1" => "that database is the server's own".to_owned(),
+        _ => match name.parse() {
+            Ok(name) => return Ok(name),
+            Err(why) => why,
+        },
+    };
+    Err(Error::new(Kind::Configuration, format!("`local:` and a database: {why}"))
+        .hint("write it as `local:shard_1`"))
 }

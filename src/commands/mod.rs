@@ -105,6 +105,17 @@ pub struct Globals {
 }
 
 impl Globals {
+    /// The first of these flags that one line of a script cannot have for itself.
+    pub fn flag_of_a_whole_run(&self) -> Option<&'static str> {
+        let given = [
+            ("--config", self.config.is_some()),
+            ("--log-file", self.log_file.is_some()),
+            ("--color", self.color.is_some()),
+            ("--verbose", self.verbose > 0),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+
     /// What these flags say about settings.
     pub fn settings(&self) -> Flags {
         Flags {
@@ -226,7 +237,15 @@ impl<'terminal> Context<'terminal> {
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
         let id = settings.cluster.as_ref().map(|id| id.value.clone());
+        let id_is_unknown = id.is_none();
         let cluster = Rc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
+        if id_is_unknown && let Err(error) = cluster.refresh() {
+            // Nothing vouches for these databases but that they agree. Which of them is down is said where
+            // it matters.
+            if error.kind() == Kind::Configuration {
+                return Err(error);
+            }
+        }
         self.cluster.replace(Some(Rc::clone(&cluster)));
         Ok(cluster)
     }

@@ -10,7 +10,8 @@ use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::Ring;
-use crate::model::topology::{ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
+use crate::model::text::thousands;
+use crate::model::topology::{Epoch, ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
 use crate::model::user::UserId;
 use crate::pg::cluster::{Cluster, View};
 
@@ -43,7 +44,10 @@ impl RingCommand {
 fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<View>> {
     match cluster.refresh() {
         Ok(failed) => report.warnings.extend(failed.into_iter().map(|(_, error)| error)),
-        Err(error) if error.kind() == Kind::Configuration => return Err(error),
+        Err(error) if error.kind() == Kind::Configuration || cluster.view().epoch == Epoch::GUESSED => {
+            // A guess is no answer.
+            return Err(error);
+        }
         Err(error) => report.warnings.push(error),
     }
     Ok(cluster.view())
@@ -119,7 +123,8 @@ fn balance_note(view: &View) -> Result<String> {
         return Ok(note);
     }
     let many = topology(MANY_VIRTUAL_NODES, view.topology.shards().to_vec())?.ring();
-    Ok(format!("{note}; with {MANY_VIRTUAL_NODES} a shard instead of {now} they would be {}", spread(&many)))
+    let more = thousands(MANY_VIRTUAL_NODES.into());
+    Ok(format!("{note}; with {more} a shard instead of {now} they would be {}", spread(&many)))
 }
 
 fn topology(virtual_nodes: u32, shards: Vec<ShardSpec>) -> Result<Topology> {

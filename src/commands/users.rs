@@ -127,6 +127,9 @@ impl DeleteUserArgs {
         let id = self.which.id()?;
         // After a lost connection it is known that the user is gone, but not what it was.
         let deleted = context.cluster()?.delete_user(id)?;
-        Ok(deleted.map_or_else(|| Report::note(format!("deleted user `{id}`")), report))
+        Ok(deleted.map_or_else(
+            || Report::note(format!("user `{id}` is gone; the connection was lost on the way")),
+            report,
+        ))
     }
 }

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 /// Whether a character could move the cursor, change colours or reorder what stands beside it.
 fn is_unsafe(c: char) -> bool {
-    // Controls of both sets; then bidirectional controls, line separators and invisible joiners' siblings.
+    // Controls of both sets; then what is invisible: bidirectional controls, line separators, blanks of no width
+    // (but not the joiners, which emoji and scripts need), tags.
     c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The text with each unsafe character as an escape: `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.
@@ -38,6 +39,33 @@ fn escape(text: &str, hide: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The text with each password of a URL (`//user:password@`) or a `password=value` blotted out: for words
+/// that were not understood and are quoted back.
+pub fn redacted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = url.find(|c: char| c.is_whitespace() || c == '`').unwrap_or(url.len());
+        let (url, after) = url.split_at(end);
+        // The last `@`: whoever forgot to write one as %40 has a password that goes on behind it.
+        match url.rsplit_once('@') {
+            Some((userinfo, host)) if userinfo.contains([':', '@']) => {
+                let user = userinfo.split([':', '@']).next().unwrap_or_default();
+                out.extend([user, ":[redacted]@", host]);
+            }
+            _ => out.push_str(url),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    let Some(at) = out.to_ascii_lowercase().find("password=") else { return out };
+    let (before, value) = out.split_at(at + "password=".len());
+    let end = value.find(|c: char| c.is_whitespace() || c == '`' || c == '&').unwrap_or(value.len());
+    format!("{before}[redacted]{}", redacted(&value[end..]))
+}
+
 /// A number with a comma after each third digit from the right: `1,048,576`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -60,6 +88,20 @@ mod tests {
         assert_eq!(visible("plain é 漢"), "plain é 漢");
         assert_eq!(visible("a\x1b[31m\n\u{202e}\u{9b}\x7f"), "a\\x1b[31m\\n\\u{202e}\\x9b\\x7f");
         assert_eq!(visible_lines("a\nb\x07"), "a\nb\\x07");
+    }
+
+    #[test]
+    fn passwords_are_blotted_out() {
+        for (text, safe) in [
+            ("'postgresql://u:hunter2@h/db' is", "'postgresql://u:[redacted]@h/db' is"),
+            ("x=postgresql://u:hun@ter2@h/db", "x=postgresql://u:[redacted]@h/db"),
+            ("postgresql://u@h/db", "postgresql://u@h/db"),
+            ("https://example.com", "https://example.com"),
+            ("host=h password=hunter2 user=u", "host=h password=[redacted] user=u"),
+            ("a://b:c@d e://f:g@h", "a://b:[redacted]@d e://f:[redacted]@h"),
+        ] {
+            assert_eq!(redacted(text), safe);
+        }
     }
 
     #[test]

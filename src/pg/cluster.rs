@@ -8,6 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use postgres::types::Type;
+
 use super::catalog::{self, SelfDescription};
 use super::conninfo::ConnectionString;
 use super::pool::{Loan, Shards};
@@ -25,6 +27,10 @@ use crate::model::user::{User, UserId, UserPatch};
 const FENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// The pause before a fenced key is tried again.
 const FENCE_PAUSE: Duration = Duration::from_millis(20);
+/// How often a transaction is run again that the server chose as the victim of a conflict.
+const REPEATS_MAX: u32 = 50;
+/// How long the server may take to end a session.
+const SESSION_END_PATIENCE: Duration = Duration::from_secs(10);
 /// How often one command looks for a key's new owner.
 const REFRESHES_MAX: u32 = 3;
 
@@ -51,7 +57,15 @@ pub struct Cluster {
 enum Written {
     Answer(Answer, ShardName),
     /// The connection was lost before the answer came.
-    Unknown(Error, ShardName),
+    Unknown(Lost),
+}
+
+/// A connection that was lost with a statement on it.
+struct Lost {
+    error: Error,
+    shard: ShardName,
+    /// What the server calls the session.
+    session: String,
 }
 
 impl Cluster {
@@ -133,7 +147,8 @@ impl Cluster {
         Ok(said)
     }
 
-    /// Takes over what a shard said, if it is news.
+    /// Takes over what a shard said. What comes from all shards counts whatever was known before: a cache may
+    /// hold anything.
     fn learn(&self, said: SelfDescription) -> Result<()> {
         for (name, url) in &said.addresses {
             if said.membership.topology.shard(name).is_some() && !self.shards.names().contains(name) {
@@ -145,10 +160,11 @@ impl Cluster {
             .unwrap_or_else(PoisonError::into_inner)
             .get_or_insert_with(|| said.membership.cluster.clone());
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        if said.membership.epoch <= view.epoch {
+        let same = said.membership.topology == view.topology;
+        if same && said.membership.epoch == view.epoch {
             return Ok(());
         }
-        if said.membership.topology != view.topology {
+        if !same {
             let ring = said.membership.topology.ring();
             narrate::ring_built(&said.membership.topology, &ring);
         }
@@ -198,11 +214,11 @@ impl Cluster {
         loop {
             let answer = match self.ask(&shard, what, |loan, expected| rows::get(loan, expected, id)) {
                 Ok(Ok(answer)) => answer,
-                Ok(Err((_, _))) if !lost_once => {
+                Ok(Err(_)) if !lost_once => {
                     lost_once = true;
                     continue;
                 }
-                Ok(Err((error, _))) | Err(error) => return Err(error),
+                Ok(Err(Lost { error, .. })) | Err(error) => return Err(error),
             };
             match answer.verdict {
                 Verdict::Fenced(peer) => {
@@ -246,21 +262,25 @@ impl Cluster {
         shard: &ShardName,
         what: &str,
         statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
-    ) -> Result<Result<Answer, (Error, ShardName)>> {
+    ) -> Result<Result<Answer, Lost>> {
         let mut loan = self.shards.checkout(shard)?;
         let id = self.id();
         let expected = Expected { cluster: id.as_ref(), shard };
+        let mut tries = 0;
         let answer = loop {
             match statement(&mut loan, expected) {
                 Ok(answer) => break answer,
-                Err(cause) if failure::is_worth_repeating(&cause) => {}
+                Err(cause) if failure::is_worth_repeating(&cause) && tries < REPEATS_MAX => {
+                    tries += 1;
+                    thread::sleep(FENCE_PAUSE);
+                }
                 Err(cause) => {
                     let error = failure::doing(what, shard, &cause);
-                    return if failure::is_lost(&cause) {
-                        Ok(Err((error, shard.clone())))
-                    } else {
-                        Err(error)
-                    };
+                    if !failure::is_lost(&cause) {
+                        return Err(error);
+                    }
+                    let session = loan.name().to_owned();
+                    return Ok(Err(Lost { error, shard: shard.clone(), session }));
                 }
             }
         };
@@ -294,7 +314,7 @@ impl Cluster {
         loop {
             let answer = match self.ask(&shard, what, statement)? {
                 Ok(answer) => answer,
-                Err((error, shard)) => return Ok(Written::Unknown(error, shard)),
+                Err(lost) => return Ok(Written::Unknown(lost)),
             };
             match answer.verdict {
                 Verdict::Fenced(peer) if begun.elapsed() > FENCE_PATIENCE => {
@@ -313,74 +333,83 @@ impl Cluster {
 
     /// Stores a new user on its owner, durably.
     pub fn create_user(&self, user: &User) -> Result<()> {
-        log::info!("Received request to create user: {}", python::dict(user));
         let id = user.user_id;
-        let what = format!("create user `{id}`");
-        let written = self.write(&what, Change::Create(user));
-        let done = written.and_then(|written| match written {
-            Written::Answer(Answer { verdict: Verdict::Exists, .. }, shard) => Err(exists(id, &shard)),
-            Written::Answer(_, shard) => Ok(shard),
-            Written::Unknown(lost, shard) => match self.read(&what, id) {
-                Ok((Some(stored), shard)) if stored == *user => Ok(shard),
-                Ok((Some(_), shard)) => Err(exists(id, &shard)),
-                Ok((None, _)) => Err(nothing_done(&lost, &shard)),
-                Err(_) => Err(unknown(&lost, id, &shard)),
-            },
-        });
-        match done {
-            Ok(shard) => log::info!("Committed user {id} to shard {shard}"),
-            Err(error) => return Err(failed("create", id, error)),
-        }
+        log::info!("Received request to create user: {}", python::dict(user));
+        let shard = self.settle("create", Change::Create(user), |found| found == Some(user))?.1;
+        log::info!("Committed user {id} to shard {shard}");
         Ok(())
     }
 
     /// Changes fields of a user; the user as it is then.
     pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<User> {
         log::info!("Received request to update user: {id}");
-        let what = format!("update user `{id}`");
-        let written = self.write(&what, Change::Update(id, patch));
-        let done = written.and_then(|written| match written {
-            Written::Answer(Answer { user: Some(user), .. }, shard) => Ok((user, shard)),
-            Written::Answer(_, shard) => Err(not_found(id, &shard)),
-            Written::Unknown(lost, shard) => match self.read(&what, id) {
-                Ok((Some(user), shard)) if patch.holds_for(&user) => Ok((user, shard)),
-                Ok((Some(_), _)) => Err(nothing_done(&lost, &shard)),
-                Ok((None, shard)) => Err(not_found(id, &shard)),
-                Err(_) => Err(unknown(&lost, id, &shard)),
-            },
-        });
-        let (user, shard) = done.map_err(|error| failed("update", id, error))?;
+        let as_wanted = |found: Option<&User>| found.is_some_and(|user| patch.holds_for(user));
+        let (user, shard) = self.settle("update", Change::Update(id, patch), as_wanted)?;
         log::info!("Committed user {id} to shard {shard}");
-        Ok(user)
+        user.ok_or_else(|| not_found(id, &shard))
     }
 
     /// Deletes a user; the user as it was, unless the connection was lost on the way.
     pub fn delete_user(&self, id: UserId) -> Result<Option<User>> {
         log::info!("Received request to delete user: {id}");
-        let what = format!("delete user `{id}`");
-        let written = self.write(&what, Change::Delete(id));
-        let done = written.and_then(|written| match written {
-            Written::Answer(Answer { user: Some(user), .. }, shard) => Ok((Some(user), shard)),
-            Written::Answer(_, shard) => Err(not_found(id, &shard)),
-            Written::Unknown(lost, shard) => match self.read(&what, id) {
-                Ok((None, shard)) => Ok((None, shard)),
-                Ok((Some(_), _)) => Err(nothing_done(&lost, &shard)),
-                Err(_) => Err(unknown(&lost, id, &shard)),
-            },
-        });
-        let (user, shard) = done.map_err(|error| failed("delete", id, error))?;
+        let (user, shard) = self.settle("delete", Change::Delete(id), |found| found.is_none())?;
         log::info!("Committed deletion of user {id} from shard {shard}");
         Ok(user)
     }
-}
 
-fn failed(verb: &str, id: UserId, error: Error) -> Error {
-    if error.kind() == Kind::NotFound {
-        log::warn!("User {id} not found in shard {}", error.shard().unwrap_or("unknown"));
-    } else {
-        log::error!("Failed to {verb} user {id} in shard {}: {error}", error.shard().unwrap_or("unknown"));
+    /// Writes, and finds out how it ended if the connection was lost: the old session is ended at the server
+    /// first, so that what is read afterwards cannot change by it any more. The row, and who has it.
+    fn settle(
+        &self,
+        verb: &str,
+        change: Change<'_>,
+        as_wanted: impl Fn(Option<&User>) -> bool,
+    ) -> Result<(Option<User>, ShardName)> {
+        let id = change.id();
+        let what = format!("{verb} user `{id}`");
+        let settled = self.write(&what, change).and_then(|written| match written {
+            Written::Answer(answer, shard) => match answer.verdict {
+                Verdict::Exists => Err(exists(id, &shard)),
+                Verdict::NotFound => Err(not_found(id, &shard)),
+                _ => Ok((answer.user, shard)),
+            },
+            Written::Unknown(lost) => {
+                let read = self.end_session(&lost).and_then(|()| self.read(&what, id));
+                match read {
+                    Ok((found, shard)) if as_wanted(found.as_ref()) => Ok((found, shard)),
+                    Ok((found, shard)) => Err(not_as_wanted(&lost.error, id, found.is_some(), &shard)),
+                    Err(_) => Err(unknown(&lost.error, id, &lost.shard)),
+                }
+            }
+        });
+        settled.inspect_err(|error| {
+            let shard = error.shard().unwrap_or("unknown");
+            if error.kind() == Kind::NotFound {
+                log::warn!("User {id} not found in shard {shard}");
+            } else {
+                log::error!("Failed to {verb} user {id} in shard {shard}: {error}");
+            }
+        })
     }
-    error
+
+    /// Ends a session whose connection was lost, and returns when it is gone from the server. It may wait
+    /// there for a lock without noticing that nobody listens, and commit later.
+    fn end_session(&self, lost: &Lost) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let mut loan = self.shards.checkout(&lost.shard)?;
+            let left = loan
+                .query(include_str!("../../sql/end_session.sql"), &[(&lost.session, Type::TEXT)])
+                .map_err(|cause| failure::doing("end a lost session", &lost.shard, &cause))?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > SESSION_END_PATIENCE {
+                return Err(lost.error.clone());
+            }
+            thread::sleep(FENCE_PAUSE);
+        }
+    }
 }
 
 fn not_found(id: UserId, shard: &ShardName) -> Error {
@@ -395,8 +424,13 @@ fn exists(id: UserId, shard: &ShardName) -> Error {
         .on_shard(shard)
 }
 
-fn nothing_done(lost: &Error, shard: &ShardName) -> Error {
-    Error::new(lost.kind(), format!("{lost}; nothing was changed")).hint("run this again").on_shard(shard)
+fn not_as_wanted(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
+    let now = if found { "is there and not as wanted" } else { "is not there" };
+    Error::new(lost.kind(), format!("{lost}; the user {now}, so it was not done, or was undone since"))
+        .hint(format!(
+            "ringshard get-user --id {id} shows the user; then run this again if it is still wanted"
+        ))
+        .on_shard(shard)
 }
 
 fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {

@@ -23,6 +23,8 @@ const LOCAL_PREFIX: &str = "local:";
 /// Where a socket lies when nothing else is said: Debian's folder, then Postgres's own.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const PORT_DEFAULT: u16 = 5432;
+/// How long TCP may wait for an acknowledgement of what was sent.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A URL (`postgresql://…`), a `key=value` string, or `local:DATABASE`: as given, and so perhaps with a
 /// password. It has no `Display`.
@@ -52,25 +54,43 @@ impl ConnectionString {
 
     /// The same server, another database; for `init-shards --server`.
     pub fn with_database(&self, database: &str) -> Result<Self> {
-        let text = self.expose();
-        let given = parse(text)?;
-        let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://"))
-        else {
-            return Ok(Self::new(format!("{text} dbname={database}")));
+        let given = parse(self.expose())?;
+        let candidates = [self.with_path(database), Some(self.with_parameter(database))];
+        // A URL can be written in many ways: what counts is what the parser makes of it.
+        let is_right = |made: &Self| {
+            parse(made.expose()).is_ok_and(|made| {
+                made.get_dbname() == Some(database)
+                    && made.get_hosts() == given.get_hosts()
+                    && made.get_ports() == given.get_ports()
+                    && made.get_user() == given.get_user()
+                    && made.get_password() == given.get_password()
+            })
         };
-        let scheme = &text[..text.len() - rest.len()];
-        let (before, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
+        candidates.into_iter().flatten().find(is_right).ok_or_else(|| {
+            let message = format!("the server's URL cannot be pointed at the database `{database}`");
+            Error::new(Kind::Configuration, message).hint("write it as `postgresql://USER@HOST:PORT`")
+        })
+    }
+
+    /// `…/DATABASE`, where nothing follows the server's address but an old database.
+    fn with_path(&self, database: &str) -> Option<Self> {
+        let (scheme, rest) = self.expose().split_once("://")?;
+        let (before, query) =
+            rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
         let authority = before.split_once('/').map_or(before, |(authority, _)| authority);
-        let query = query.map(|query| {
-            let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("dbname=")).collect();
-            kept.join("&")
-        });
-        let query =
-            query.filter(|query| !query.is_empty()).map_or(String::new(), |query| format!("?{query}"));
-        let made = Self::new(format!("{scheme}{authority}/{}{query}", percent_encode(database)));
-        let again = parse(made.expose())?;
-        assert_eq!(given.get_hosts(), again.get_hosts(), "only the database changes");
-        Ok(made)
+        let query = query.map_or(String::new(), |query| format!("?{query}"));
+        Some(Self::new(format!("{scheme}://{authority}/{}{query}", percent_encode(database))))
+    }
+
+    /// `…dbname=DATABASE`, which overrides what stands before it.
+    fn with_parameter(&self, database: &str) -> Self {
+        let text = self.expose();
+        let Some((_, rest)) = text.split_once("://") else {
+            return Self::new(format!("{text} dbname='{database}'"));
+        };
+        let behind_password = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+        let separator = if behind_password.contains('?') { '&' } else { '?' };
+        Self::new(format!("{text}{separator}dbname={}", percent_encode(database)))
     }
 
     /// Where databases can be created from: the database that is named, or else `postgres`.
@@ -129,22 +149,29 @@ impl Address {
 }
 
 fn parse(text: &str) -> Result<Config> {
-    // The parser's words may quote a piece of the text, which may be a piece of a password.
+    let wrong = |why: &str| {
+        Error::new(Kind::Configuration, format!("not a connection string: {why}"))
+            .hint("write it as `postgresql://USER@HOST:PORT/DATABASE`, or as `host=HOST dbname=DATABASE`")
+    };
     if text.contains("sslmode=verify") {
-        let message = "this ringshard has no TLS, so `sslmode` is `disable` or `prefer`";
-        return Err(Error::new(Kind::Configuration, message).hint("take `sslmode=verify-…` out of the URL"));
+        return Err(wrong("this ringshard has no TLS, so `sslmode` is `disable` or `prefer`"));
     }
-    Config::from_str(text).map_err(|cause| {
+    // The parser's words may quote a piece of the text, which may be a piece of a password.
+    let config = Config::from_str(text).map_err(|cause| {
         let why = std::error::Error::source(&cause).map_or_else(|| cause.to_string(), ToString::to_string);
-        let why = if text.contains('@') || text.contains("password") {
-            "it cannot be parsed (`@`, `:`, `/`, `?` and `#` in a password are written as `%40`, `%3A`, `%2F`, `%3F` and `%23`)".into()
+        if text.contains('@') || text.contains("password") {
+            wrong(
+                "it has an option that is not known, or a password with characters that must be written otherwise \
+                 (`@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`)",
+            )
         } else {
-            why
-        };
-        Error::new(Kind::Configuration, format!("not a connection string: {why}")).hint(
-            "write it as `postgresql://USER@HOST:PORT/DATABASE`, or as `host=HOST dbname=DATABASE`",
-        )
-    })
+            wrong(&why)
+        }
+    })?;
+    if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+        return Err(wrong("there is more than one `@`; in a password it is written as `%40`"));
+    }
+    Ok(config)
 }
 
 /// Fills in what the text left out, in libpq's order. Returns where the password came from.
@@ -184,6 +211,10 @@ fn complete(config: &mut Config, text: &str, timeout: Duration) -> Result<Option
     }
     if config.get_application_name().is_none() {
         config.application_name(&environment::variable("PGAPPNAME").unwrap_or_else(|| "ringshard".into()));
+    }
+    // A peer that vanished is noticed after a while instead of never.
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
     }
     if config.get_options().is_none()
         && let Some(options) = environment::variable("PGOPTIONS")
@@ -327,8 +358,12 @@ mod tests {
         for (text, want) in [
             ("postgresql://u:p@h:1/a", "postgresql://u:p@h:1/shard_1"),
             ("postgres://u@h", "postgres://u@h/shard_1"),
-            ("postgresql:///x?host=/run&dbname=y", "postgresql:///shard_1?host=/run"),
-            ("host=h user=u", "host=h user=u dbname=shard_1"),
+            ("postgres://u@h/", "postgres://u@h/shard_1"),
+            ("postgresql:///x?host=/run&dbname=y", "postgresql:///x?host=/run&dbname=y&dbname=shard_1"),
+            ("postgresql://u:1?2@h/x", "postgresql://u:1?2@h/x?dbname=shard_1"),
+            ("postgresql://u:12/34@h/db", "postgresql://u:12/34@h/db?dbname=shard_1"),
+            ("postgresql://h/a?db%6Eame=o1", "postgresql://h/a?db%6Eame=o1&dbname=shard_1"),
+            ("host=h user=u", "host=h user=u dbname='shard_1'"),
         ] {
             assert_eq!(ConnectionString::new(text).with_database("shard_1").unwrap().expose(), want);
         }
@@ -336,9 +371,12 @@ mod tests {
 
     #[test]
     fn an_error_never_quotes_a_password() {
-        for text in
-            ["postgresql://u:hunter2?x@h/d", "password=hunter2 nonsense", "postgresql://u:hu/nter2@h:x/d"]
-        {
+        for text in [
+            "postgresql://u:hunter2?x@h/d",
+            "password=hunter2 nonsense",
+            "postgresql://u:hu/nter2@h:x/d",
+            "postgresql://u:hunter2@x@h/d",
+        ] {
             if let Err(error) = ConnectionString::new(text).with_database("d") {
                 assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
             }

@@ -97,6 +97,9 @@ pub(super) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         }
         &SqlState::INSUFFICIENT_PRIVILEGE => error(Kind::Permission)
             .hint("connect as the owner of the shard's tables, or have it GRANT what is missing"),
+        &SqlState::UNIQUE_VIOLATION => {
+            error(Kind::Conflict).hint("choose another value, or change the other row")
+        }
         &SqlState::LOCK_NOT_AVAILABLE => error(Kind::Locked).hint("try again in a moment"),
         &(SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW) => {
             error(Kind::Unreachable).hint("the server is going down or coming up: try again in a moment")

@@ -113,12 +113,23 @@ pub fn initialise(
     virtual_nodes: Option<u32>,
 ) -> Result<Initialised> {
     let names = shards.names();
-    let first = names.first().ok_or_else(|| Error::new(Kind::Usage, "no shard was named"))?;
-    let mut lock = shards.checkout(first)?;
-    take_lock(&mut lock, first)?;
-    let result = initialise_locked(shards, &names, &mut lock, cluster, virtual_nodes);
-    // A failure here means that the connection is gone, and the lock with it.
-    let _ = lock.client().batch_execute("SELECT pg_catalog.pg_advisory_unlock(7283002)");
+    if names.is_empty() {
+        return Err(Error::new(Kind::Usage, "no shard was named").hint("ringshard init-shards --shards 3"));
+    }
+    // Two names of one database would wait for each other's lock.
+    check_distinct(shards, &inspect_all(shards, &names)?)?;
+    // On every shard: another run may name only some of them.
+    let mut locks = Vec::new();
+    for name in &names {
+        let mut lock = shards.checkout(name)?;
+        take_lock(&mut lock, name)?;
+        locks.push(lock);
+    }
+    let result = initialise_locked(shards, &names, &mut locks[0], cluster, virtual_nodes);
+    for mut lock in locks {
+        // A failure here means that the connection is gone, and the lock with it.
+        let _ = lock.client().batch_execute("SELECT pg_catalog.pg_advisory_unlock(7283002)");
+    }
     result
 }
 
@@ -144,11 +155,7 @@ fn initialise_locked(
     cluster: Option<&ClusterId>,
     virtual_nodes: Option<u32>,
 ) -> Result<Initialised> {
-    let mut found = BTreeMap::new();
-    for (name, result) in shards.on_each(names, |name, loan| inspect(loan, name)) {
-        found.insert(name, result?);
-    }
-    check_distinct(shards, &found)?;
+    let found = inspect_all(shards, names)?;
     let known = check_one_cluster(shards, cluster, &found)?;
     let topology = topology_for(names, virtual_nodes, known)?;
     let ring = topology.ring();
@@ -168,6 +175,14 @@ fn initialise_locked(
     Ok(Initialised { membership: Membership { cluster: id, epoch, topology }, done })
 }
 
+fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Found>> {
+    shards
+        .on_each(names, |name, loan| inspect(loan, name))
+        .into_iter()
+        .map(|(name, found)| found.map(|found| (name, found)))
+        .collect()
+}
+
 fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {
     let rows = loan
         .query(include_str!("../../sql/inspect.sql"), &[])
@@ -177,6 +192,14 @@ fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {
     if version < OLDEST_VERSION {
         let message = format!("shard `{name}` runs Postgres {}, and ringshard needs 14", version / 10_000);
         return Err(Error::new(Kind::Configuration, message).hint("use a newer server").on_shard(name));
+    }
+    let encoding: &str = row.get("encoding");
+    if encoding != "UTF8" {
+        let message =
+            format!("the database of shard `{name}` is encoded in {encoding}, and ringshard needs UTF8");
+        return Err(Error::new(Kind::Configuration, message)
+            .hint("CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0")
+            .on_shard(name));
     }
     let mut columns: Vec<String> =
         row.get::<_, Option<&str>>("columns").unwrap_or_default().split(", ").map(Into::into).collect();
@@ -224,7 +247,25 @@ fn check_one_cluster<'found>(
             newest = Some(said);
         }
     }
+    let gone = found.iter().find(|(_, found)| found.said.is_some() && !found.has_users);
+    if let Some((name, _)) = gone {
+        let message = format!("shard `{name}` has a catalog, and its table `users` is gone");
+        return Err(Error::new(Kind::Configuration, message)
+            .hint("restore that database from a backup: an empty table would serve in its place")
+            .on_shard(name));
+    }
     let without = found.iter().find(|(_, found)| found.said.is_none());
+    // The configuration learns of a cluster when all its shards are made: one without a catalog is another
+    // database, or has lost its data, and must not serve in the shard's place.
+    if let (Some(cluster), Some((name, _))) = (cluster, without) {
+        let message = format!(
+            "the database of shard `{name}` at {} holds nothing of the cluster `{cluster}` that the configuration names",
+            shards.address(name)?.shown()
+        );
+        return Err(Error::new(Kind::Configuration, message)
+            .hint("correct its URL or restore it from a backup; for another cluster name another file with --config")
+            .on_shard(name));
+    }
     if let (Some(said), Some((name, _))) = (newest, without)
         && said.membership.epoch > Epoch::FIRST
     {
@@ -375,7 +416,10 @@ fn make_shard(
         transaction.batch_execute(include_str!("../../sql/users.sql"))?;
         transaction.batch_execute(include_str!("../../sql/functions.sql"))?;
         if !found.has_region_index {
-            transaction.batch_execute("CREATE INDEX idx_users_region ON public.users (region)")?;
+            // The seed's name for it, unless something else has that name.
+            let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";
+            let name = if transaction.query_one(taken, &[])?.get(0) { "" } else { "idx_users_region" };
+            transaction.batch_execute(&format!("CREATE INDEX {name} ON public.users (region)"))?;
         }
         if found.said.is_none() {
             let arcs = ring.arcs();

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use postgres::NoTls;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
-use r2d2_postgres::PostgresConnectionManager;
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::conninfo::{Address, ConnectionString};
@@ -34,7 +32,7 @@ type First = Arc<Mutex<Option<Session>>>;
 /// Makes sessions for a pool, from the first one on.
 struct Manager {
     shard: ShardName,
-    inner: PostgresConnectionManager<NoTls>,
+    address: Address,
     first: First,
 }
 
@@ -44,11 +42,11 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Session, postgres::Error> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(|| Ok(Session::new(self.shard.clone(), self.inner.connect()?)), Ok)
+        first.map_or_else(|| Session::open(self.shard.clone(), &self.address), Ok)
     }
 
     fn is_valid(&self, session: &mut Session) -> Result<(), postgres::Error> {
-        self.inner.is_valid(session.client())
+        session.client().check_connection()
     }
 
     fn has_broken(&self, session: &mut Session) -> bool {
@@ -237,7 +235,7 @@ impl Shards {
             .thread_pool(Arc::clone(opener))
             .build_unchecked(Manager {
                 shard: shard.name.clone(),
-                inner: PostgresConnectionManager::new(shard.address.config.clone(), NoTls),
+                address: shard.address.clone(),
                 first: Arc::clone(&shard.first),
             })
     }

@@ -80,7 +80,7 @@ pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> 
         Some(_) => Verdict::Fenced(row.get::<_, Option<&str>>(5).and_then(|peer| peer.parse().ok())),
         None => Verdict::NotHere,
     };
-    Ok(Answer { verdict, epoch, user: user_of(row, 6) })
+    Ok(Answer { verdict, epoch, user: user_of(row, 6)? })
 }
 
 /// What a write does to a row.
@@ -143,7 +143,9 @@ pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Chang
         ],
     )?;
     let mut answer = answer_of(&rows);
-    answer.user = rows.first().and_then(|row| user_of(row, 3));
+    if let Some(row) = rows.first() {
+        answer.user = user_of(row, 3)?;
+    }
     Ok(answer)
 }
 
@@ -165,11 +167,12 @@ fn answer_of(rows: &[Row]) -> Answer {
 }
 
 /// The row in the four columns from `at` on, if there is one.
-fn user_of(row: &Row, at: usize) -> Option<User> {
-    Some(User {
-        user_id: UserId::new(row.get::<_, Option<i64>>(at)?),
-        name: row.get(at + 1),
-        region: row.get(at + 2),
-        email: row.get(at + 3),
-    })
+fn user_of(row: &Row, at: usize) -> Result<Option<User>, postgres::Error> {
+    let Some(id) = row.try_get::<_, Option<i64>>(at)? else { return Ok(None) };
+    Ok(Some(User {
+        user_id: UserId::new(id),
+        name: row.try_get(at + 1)?,
+        region: row.try_get(at + 2)?,
+        email: row.try_get(at + 3)?,
+    }))
 }

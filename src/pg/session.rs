@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, NoTls, Row, Statement};
+use r2d2::ManageConnection as _;
+use r2d2_postgres::PostgresConnectionManager;
 
 use super::conninfo::Address;
 use super::failure;
@@ -32,6 +35,8 @@ enum Use {
 /// pays one round trip, a loop pays one more only once.
 pub struct Session {
     shard: ShardName,
+    /// Its `application_name`, which no other session has.
+    name: String,
     client: Client,
     statements: HashMap<&'static str, Use>,
     used_at: Instant,
@@ -39,8 +44,8 @@ pub struct Session {
 
 impl Session {
     /// Wraps a connection that was just made.
-    pub(super) fn new(shard: ShardName, client: Client) -> Self {
-        Self { shard, client, statements: HashMap::new(), used_at: Instant::now() }
+    fn new(shard: ShardName, name: String, client: Client) -> Self {
+        Self { shard, name, client, statements: HashMap::new(), used_at: Instant::now() }
     }
 
     /// Connects directly, in the time that the address allows, and says why if it fails. libpq's timeout
@@ -50,14 +55,36 @@ impl Session {
         let timeout = address.config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
         let begun = Instant::now();
         let (sender, receiver) = mpsc::sync_channel(1);
-        let config = address.config.clone();
+        let (shard_name, address_there) = (shard.clone(), address.clone());
         // If nobody waits any more, the connection is dropped with the failed send.
-        thread::spawn(move || drop(sender.send(config.connect(NoTls))));
+        thread::spawn(move || drop(sender.send(Self::open(shard_name, &address_there))));
         match receiver.recv_timeout(timeout) {
-            Ok(Ok(client)) => Ok(Self::new(shard.clone(), client)),
+            Ok(Ok(session)) => Ok(session),
             Ok(Err(cause)) => Err(failure::connecting(shard, address, &cause)),
             Err(_) => Err(failure::connect_timed_out(shard, address, begun.elapsed().as_millis())),
         }
+    }
+
+    /// Connects, for as long as that takes. The session gets a name of its own, by which it can be found at
+    /// the server if the connection is lost.
+    pub(super) fn open(shard: ShardName, address: &Address) -> Result<Self, postgres::Error> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let nonce = format!(" {}.{count}.{:x}", std::process::id(), since.as_nanos() & 0xffff_ffff);
+        let mut config = address.config.clone();
+        // The server cuts a name at 63 bytes, and the nonce must not be cut.
+        let base: String = config.get_application_name().unwrap_or("ringshard").chars().take(20).collect();
+        let base: String = base.chars().filter(char::is_ascii).collect();
+        let name = format!("{base}{nonce}");
+        config.application_name(&name);
+        let client = PostgresConnectionManager::new(config, NoTls).connect()?;
+        Ok(Self::new(shard, name, client))
+    }
+
+    /// What the server calls this session.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Runs a statement in one round trip and returns all its rows.

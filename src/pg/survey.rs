@@ -7,7 +7,7 @@ use super::pool::Loan;
 use super::rows::Expected;
 use super::session::only;
 use super::{catalog, failure};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
 
@@ -46,9 +46,15 @@ impl Cluster {
                 }
             }
             .map_err(|cause| failure::doing("count users", name, &cause))?;
-            if let Some(row) = rows.first() {
-                self.check_loan(name, row.get("shard"), row.get("cluster"))?;
-            }
+            let Some(row) = rows.first() else {
+                return Err(Error::new(
+                    Kind::Configuration,
+                    format!("cannot count users on shard `{name}`: its `ringshard.meta` is empty"),
+                )
+                .hint("restore that database from a backup")
+                .on_shard(name));
+            };
+            self.check_loan(name, row.get("shard"), row.get("cluster"))?;
             // An empty shard answers with one row of no users.
             let counts = rows.iter().map(|row| (row.get("region"), row.get("rows")));
             Ok(counts.filter(|(_, rows)| *rows > 0).collect())

@@ -99,15 +99,14 @@ impl ConfigFile {
         cluster: &ClusterId,
         shards: &[(ShardName, ConnectionString)],
     ) -> Result<()> {
-        if self.document.iter().next().is_none()
-            && self.document.trailing().as_str().is_none_or(str::is_empty)
-        {
-            self.document = HEADER.parse().expect("the header is TOML");
-            // Comments of an otherwise empty file would end up behind the first key.
+        if self.document.iter().next().is_none() {
+            // Comments of a file without keys would end up behind the first one.
+            let comments = self.document.trailing().as_str().unwrap_or_default().to_owned();
+            let above = if comments.trim().is_empty() { HEADER } else { &comments };
             self.document.set_trailing("");
             self.document["cluster"] = value(cluster.as_str());
             if let Some(mut key) = self.document.key_mut("cluster") {
-                key.leaf_decor_mut().set_prefix(HEADER);
+                key.leaf_decor_mut().set_prefix(above);
             }
         } else {
             set_text(&mut self.document["cluster"], cluster.as_str());
@@ -220,6 +219,16 @@ mod tests {
                 "# mine\npool_size = 7 # small\ncluster = \"{CLUSTER}\"\n\n[shards.b] # the second\nurl = \"y\" # old\n\n[shards.c]\nurl = \"z\"\n"
             )
         );
+    }
+
+    #[test]
+    fn comments_of_a_file_without_keys_stay_above() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        fs::write(&path, "# my own\n\n# thoughts\n").unwrap();
+        ConfigFile::read(&path).unwrap().set_cluster(&CLUSTER.parse().unwrap(), &[shard("a", "x")]).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# my own\n\n# thoughts\ncluster = "), "{text}");
     }
 
     #[test]

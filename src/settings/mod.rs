@@ -36,6 +36,13 @@ pub enum Format {
     Tsv,
 }
 
+impl Format {
+    /// Whether errors are JSON too.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
+}
+
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
@@ -187,8 +194,16 @@ fn flag_first<T>(flag: Option<T>, name: &'static str, other: Option<Sourced<T>>,
         .unwrap_or(Sourced::new(default, Origin::Default))
 }
 
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
+/// A variable that is set to something. One that is no text is an error: what it names would be passed over.
+fn variable(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(Error::new(Kind::Configuration, format!("`{name}` in the environment is not UTF-8"))
+                .hint(format!("set {name} anew, or unset it")))
+        }
+    }
 }
 
 fn path_variable(name: &str) -> Option<PathBuf> {
@@ -228,7 +243,7 @@ struct Lookup<'a> {
 
 impl Lookup<'_> {
     fn text(&self, variable_name: &'static str, key: &str) -> Result<Option<Sourced<String>>> {
-        if let Some(value) = variable(variable_name) {
+        if let Some(value) = variable(variable_name)? {
             return Ok(Some(Sourced::new(value, Origin::Variable(variable_name))));
         }
         let text = self.file.text(key)?;
@@ -285,7 +300,7 @@ impl Lookup<'_> {
     /// `RINGSHARD_SHARDS` ("NAME=URL NAME=URL …") instead of the file's shards.
     fn shards(&self) -> Result<Vec<(ShardName, Sourced<ConnectionString>)>> {
         const NAME: &str = "RINGSHARD_SHARDS";
-        let Some(text) = variable(NAME) else {
+        let Some(text) = variable(NAME)? else {
             let shards = self.file.shards()?;
             let origin = Origin::File(self.path.to_owned());
             return Ok(shards
@@ -293,7 +308,8 @@ impl Lookup<'_> {
                 .map(|(name, url)| (name, Sourced::new(url, origin.clone())))
                 .collect());
         };
-        text.split_whitespace()
+        let shards: Vec<(ShardName, Sourced<ConnectionString>)> = text
+            .split_whitespace()
             .map(|pair| {
                 let (name, url) =
                     pair.split_once('=').filter(|(_, url)| !url.is_empty()).ok_or_else(|| {
@@ -309,6 +325,17 @@ impl Lookup<'_> {
                     .map_err(|why: String| self.wrong(NAME, "", &Origin::Variable(NAME), &why))?;
                 Ok((name, Sourced::new(ConnectionString::new(url), Origin::Variable(NAME))))
             })
-            .collect()
+            .collect::<Result<_>>()?;
+        for (at, (name, _)) in shards.iter().enumerate() {
+            if shards[..at].iter().any(|(other, _)| other == name) {
+                return Err(self.wrong(
+                    NAME,
+                    "",
+                    &Origin::Variable(NAME),
+                    &format!("`{name}` is named twice"),
+                ));
+            }
+        }
+        Ok(shards)
     }
 }

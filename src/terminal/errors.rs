@@ -7,42 +7,51 @@ use super::output::{Screen, write_stderr};
 use super::render::json;
 use crate::commands::Cli;
 use crate::error::{Error, Kind};
-use crate::model::text::visible_lines;
+use crate::model::text::{redacted, visible_lines};
 
 /// Shows an error. `place` is `FILE:LINE` of a script.
 pub(super) fn show(error: &Error, place: Option<&str>, as_json: bool, screen: Screen) {
     write_stderr(&if as_json {
-        to_json(error, place)
+        to_json("error", error, place)
     } else {
         to_text("error", "1;31", error, place, screen)
     });
 }
 
 /// Shows a problem that did not stop the command.
-pub(super) fn warn(error: &Error, screen: Screen) {
-    write_stderr(&to_text("warning", "1;33", error, None, screen));
+pub(super) fn warn(error: &Error, as_json: bool, screen: Screen) {
+    write_stderr(&if as_json {
+        to_json("warning", error, None)
+    } else {
+        to_text("warning", "1;33", error, None, screen)
+    });
 }
 
 fn to_text(label: &str, color: &str, error: &Error, place: Option<&str>, screen: Screen) -> String {
     let place = place.map_or_else(String::new, |place| format!("{}: ", visible_lines(place)));
     let label = screen.paint(color, &format!("{label}:"));
-    let mut text = format!("{place}{label} {}\n", visible_lines(error.message()));
+    let mut text = format!("{place}{label} {}\n", indented(error.message()));
     if let Some(hint) = error.hint_text() {
-        text = format!("{text}{} {}\n", screen.paint("1;36", "hint:"), visible_lines(hint));
+        text = format!("{text}{} {}\n", screen.paint("1;36", "hint:"), indented(hint));
     }
     text
 }
 
-fn to_json(error: &Error, place: Option<&str>) -> String {
+/// Safe to show. What goes on in a second line is set in, so that no value can pose as a line of ours.
+fn indented(text: &str) -> String {
+    visible_lines(&redacted(text)).replace('\n', "\n  ").replace("\n    ", "\n  ")
+}
+
+fn to_json(label: &str, error: &Error, place: Option<&str>) -> String {
     let message =
         place.map_or_else(|| error.message().into(), |place| format!("{place}: {}", error.message()));
     let or_null = |text: Option<&str>| text.map_or_else(|| "null".into(), json::string);
     format!(
-        "{{\"error\": {{\"code\": {}, \"kind\": {}, \"message\": {}, \"hint\": {}, \"shard\": {}}}}}\n",
+        "{{\"{label}\": {{\"code\": {}, \"kind\": {}, \"message\": {}, \"hint\": {}, \"shard\": {}}}}}\n",
         error.kind().exit_code(),
         json::string(error.kind().name()),
-        json::string(&message),
-        or_null(error.hint_text()),
+        json::string(&redacted(&message)),
+        or_null(error.hint_text().map(redacted).as_deref()),
         or_null(error.shard())
     )
 }

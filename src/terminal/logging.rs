@@ -9,7 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{Config, ConfigBuilder, LevelPadding, WriteLogger, format_description};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::text::visible;
+use crate::model::text::{redacted, visible};
 
 /// Starts the log. Without `-v` nothing goes to stderr (errors are shown anyway); a file gets INFO at least.
 pub(super) fn start(verbose: u8, file: Option<&Path>) -> Result<()> {
@@ -69,7 +69,7 @@ impl<L: Log> Log for Escaping<L> {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let text = record.args().to_string();
+        let text = redacted(&record.args().to_string());
         let text = visible(&text);
         self.inner.log(
             &Record::builder()

@@ -35,8 +35,9 @@ pub fn main() -> ExitCode {
     if let Err(error) = logging::start(cli.globals.verbose, log_file) {
         return early(&error, &cli.globals);
     }
-    let console = Terminal { yes: cli.globals.yes, no_input: cli.globals.no_input };
+    let console = Terminal::new(cli.globals.yes, cli.globals.no_input);
     let shell = Shell {
+        console: &console,
         out: Style {
             format: settings.format.value,
             no_header: cli.globals.no_header,
@@ -55,6 +56,10 @@ pub fn main() -> ExitCode {
         }
         (Some(command), _) => shell.run(command, None, shell.out, shell.quiet),
         (None, Some(path)) => shell.run_script(path, cli.keep_going),
+        (None, None) if cli.commands.is_empty() => {
+            let error = Error::new(Kind::Usage, "a command is missing");
+            shell.fail(&error.hint("ringshard --help lists them"), None)
+        }
         (None, None) => shell.run_commands(&cli.commands, cli.keep_going),
     };
     ExitCode::from(end.code())
@@ -68,29 +73,39 @@ fn usage(cause: &clap::Error) -> ExitCode {
             let _ = cause.print();
             ExitCode::SUCCESS
         }
-        DisplayHelpOnMissingArgumentOrSubcommand if std::env::args().len() == 1 => {
+        DisplayHelpOnMissingArgumentOrSubcommand if std::env::args_os().len() == 1 => {
             let _ = cause.print();
             ExitCode::from(Kind::Usage.exit_code())
         }
         _ => {
             // The words could not be parsed, so what they say about the format is looked for by eye.
-            let words: Vec<String> = std::env::args().collect();
-            let wants_json = |word: &str| word == "json" || word == "jsonl";
-            let as_json = words
-                .windows(2)
-                .any(|pair| ["-o", "--format"].contains(&pair[0].as_str()) && wants_json(&pair[1]))
-                || words.iter().any(|word| {
-                    word.strip_prefix("--format=").or(word.strip_prefix("-o")).is_some_and(wants_json)
-                });
+            let words: Vec<String> =
+                std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+            let as_json = asks_for_json(&words);
             errors::show(&errors::of_usage(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
             ExitCode::from(Kind::Usage.exit_code())
         }
     }
 }
 
+/// Whether JSON is wanted, by the words alone: they could not be parsed, so they are looked at one by one.
+fn asks_for_json(words: &[String]) -> bool {
+    let wants_json = |word: &str| word == "json" || word == "jsonl";
+    let apart = |pair: &[String]| ["-o", "--format"].contains(&pair[0].as_str()) && wants_json(&pair[1]);
+    let glued = |word: &String| {
+        let value = ["--format=", "-o=", "-o"].iter().find_map(|flag| word.strip_prefix(flag));
+        value.is_some_and(wants_json)
+    };
+    words.windows(2).any(apart) || words.iter().any(glued) || environment_asks_for_json()
+}
+
+fn environment_asks_for_json() -> bool {
+    std::env::var("RINGSHARD_FORMAT").is_ok_and(|format| format == "json" || format == "jsonl")
+}
+
 /// An error before the settings are known.
 fn early(error: &Error, globals: &Globals) -> ExitCode {
-    let as_json = matches!(globals.format, Some(Format::Json | Format::Jsonl));
+    let as_json = globals.format.map_or_else(environment_asks_for_json, Format::is_json);
     errors::show(error, None, as_json, Screen::stderr(globals.color.unwrap_or(ColorWhen::Auto)));
     ExitCode::from(error.kind().exit_code())
 }
@@ -115,6 +130,7 @@ impl End {
 
 /// Runs commands and shows what they answer.
 struct Shell<'terminal> {
+    console: &'terminal Terminal,
     context: Context<'terminal>,
     out: Style,
     err: Screen,
@@ -129,7 +145,7 @@ impl Shell<'_> {
     }
 
     fn fail_as(&self, error: &Error, place: Option<&str>, style: Style) -> End {
-        let as_json = matches!(style.effective_format(), Format::Json | Format::Jsonl);
+        let as_json = style.is_json();
         self.progress.borrow().suspend(|| errors::show(error, place, as_json, self.err));
         End::Failed(error.kind())
     }
@@ -147,14 +163,14 @@ impl Shell<'_> {
                 return self.fail_as(&error, place, style);
             }
         }
-        let as_json = matches!(style.effective_format(), Format::Json | Format::Jsonl);
+        let as_json = style.is_json();
         let tell = || {
-            // With JSON, stderr is for a program too: no prose there.
-            for warning in report.warnings.iter().filter(|_| !as_json) {
-                errors::warn(warning, self.err);
+            for warning in &report.warnings {
+                errors::warn(warning, as_json, self.err);
             }
             let for_people = style.effective_format() == Format::Table || report.columns.is_empty();
-            for note in report.notes.iter().filter(|_| for_people) {
+            // With JSON, stderr is for a program too: no prose there.
+            for note in report.notes.iter().filter(|_| for_people && !as_json) {
                 write_stderr(&format!("{}\n", visible_lines(note)));
             }
         };
@@ -175,6 +191,11 @@ impl Shell<'_> {
             Err(error) => return self.fail(&error, Some(place)),
         };
         let Some(command) = &cli.command else { return End::Done };
+        if let Some(flag) = cli.globals.flag_of_a_whole_run() {
+            let error = Error::new(Kind::Usage, format!("{flag} holds for a whole run, not for one line"));
+            return self.fail(&error.hint(format!("ringshard {flag} … -f FILE")), Some(place));
+        }
+        self.console.answer_for_a_line(cli.globals.yes, cli.globals.no_input);
         let style = Style {
             format: cli.globals.format.unwrap_or(self.out.format),
             no_header: cli.globals.no_header || self.out.no_header,
@@ -215,7 +236,7 @@ impl Shell<'_> {
             let one: Result<Line> = line;
             let ended = match one {
                 Ok(line) => self.run_line(&line.text, &line.place),
-                Err(error) => return self.fail(&error, None),
+                Err(error) => self.fail(&error, None),
             };
             self.progress.borrow().inc(1);
             match ended {

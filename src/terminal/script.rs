@@ -37,7 +37,8 @@ pub(super) fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
     Ok(reader.lines().zip(1..).map(move |(text, number): (_, u64)| {
         let place = format!("{name}:{number}");
         match text {
-            Ok(text) => Ok(Line { place, text }),
+            // Some editors begin a file with a byte order mark.
+            Ok(text) => Ok(Line { place, text: text.trim_start_matches('\u{feff}').into() }),
             Err(cause) => Err(Error::new(Kind::BadInput, format!("{place}: {cause}"))),
         }
     }))
@@ -57,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Cli>> {
     }
     let words = iter::once("ringshard").chain(rest.iter().map(String::as_str));
     let cli = Cli::try_parse_from(words).map_err(|cause| errors::of_usage(&cause, rest))?;
-    if cli.command.is_none() {
+    if cli.command.is_none() || !cli.commands.is_empty() || cli.script.is_some() {
         return Err(Error::new(Kind::Usage, "a line of a script is one command").hint("ringshard --help"));
     }
     Ok(Some(cli))

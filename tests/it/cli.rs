@@ -66,6 +66,8 @@ const USAGE: &[Case] = &[
     (&["-c", "count", "-f", "x"], 2, "cannot be used with"),
     (&["-c", "count", "shards"], 2, "exclude each other"),
     (&["-c", "create-user --id 1 --name 'open"], 2, "quote"),
+    (&["-q"], 2, "a command is missing"),
+    (&["-c", "count --config other.toml"], 2, "holds for a whole run"),
     (&["-c", "-v"], 2, "a value is required"),
 ];
 
@@ -201,4 +203,18 @@ fn a_dangerous_command_asks_and_takes_no_silence_for_a_yes() {
     run(&["init-shards"]).success();
     assert_eq!(run(&["count"]).success().stdout, "0\n");
     run(&["local", "destroy", "-y"]).success();
+}
+
+#[test]
+fn words_that_are_no_text_are_refused_without_a_panic() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let test = Test::initialised();
+    let bad = std::ffi::OsStr::from_bytes(b"\xff");
+    Ran::of(test.command().arg("get-user").arg(bad).spawn().unwrap()).fails(2);
+    for name in ["RINGSHARD_SHARDS", "RINGSHARD_CLUSTER", "RINGSHARD_FORMAT"] {
+        let ran = test.command().env(name, bad).arg("shards").spawn().unwrap();
+        Ran::of(ran).fails(78).says(name).says("UTF-8");
+    }
+    let ran = test.command().args(["get-user", "x\nerror: forged\nhint: forged"]).spawn().unwrap();
+    assert!(!Ran::of(ran).fails(2).stderr.lines().skip(1).any(|line| line.starts_with("error: ")));
 }

@@ -69,5 +69,52 @@ fn a_shard_that_lost_its_catalog_after_a_change_is_not_made_anew() {
         test.execute(number, "UPDATE ringshard.meta SET epoch = 2");
     }
     test.execute(3, "DROP SCHEMA ringshard CASCADE");
-    test.run(&["init-shards"]).fails(78).says("shard `shard_3` has no catalog").says("epoch 2");
+    test.run(&["init-shards"]).fails(78).says("shard `shard_3`").says("holds nothing of the cluster");
+    std::fs::remove_file(test.config()).unwrap();
+    test.init().fails(78).says("shard `shard_3` has no catalog").says("epoch 2");
+}
+
+#[test]
+fn an_empty_database_never_takes_the_place_of_a_shard() {
+    let (test, empty) = (Test::initialised(), Test::new());
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    // A URL that leads to an empty database, in the file, by flags, for one shard and for all.
+    std::fs::write(test.config(), config.replace(&test.database(2), &empty.database(2))).unwrap();
+    test.run(&["init-shards"]).fails(78).says("shard_2").says("holds nothing of the cluster");
+    std::fs::write(test.config(), &config).unwrap();
+    let mut command = test.command();
+    command.arg("init-shards").args(empty.shard_flags());
+    Ran::of(command.spawn().unwrap()).fails(78).says("holds nothing of the cluster");
+    assert_eq!(std::fs::read_to_string(test.config()).unwrap(), config);
+    for number in 1..=3 {
+        let schemas = empty.query(number, "SELECT FROM pg_namespace WHERE nspname = 'ringshard'", &[]);
+        assert!(schemas.is_empty());
+    }
+    test.execute(2, "DROP TABLE users");
+    test.run(&["init-shards"]).fails(78).says("its table `users` is gone");
+}
+
+#[test]
+fn overlapping_sets_at_once_leave_no_half_a_cluster() {
+    for _ in 0..3 {
+        let test = Test::new();
+        let flag = |n: usize| format!("s{n}={}", test.url(n));
+        let sets = [[1, 2], [2, 3]];
+        let children: Vec<_> = sets
+            .iter()
+            .enumerate()
+            .map(|(at, set)| {
+                let config = format!("c{at}.toml");
+                let [a, b] = set.map(flag);
+                let words = ["--config", &config, "init-shards", "--shard", &a, "--shard", &b];
+                test.command().args(words).spawn().unwrap()
+            })
+            .collect();
+        let codes: Vec<i32> = children.into_iter().map(|child| Ran::of(child).code).collect();
+        assert!(codes == [0, 78] || codes == [78, 0], "{codes:?}");
+        let loser = if codes[0] == 0 { 3 } else { 1 };
+        let schemas = test.query(loser, "SELECT FROM pg_namespace WHERE nspname = 'ringshard'", &[]);
+        assert!(schemas.is_empty(), "the loser changed nothing");
+    }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Cut {
     Request,
     /// The server did it, and its answer is swallowed.
     Answer,
+    /// The statement reaches the server, and then both ends are closed.
+    Both,
 }
 
 /// Cuts the first connection that sends a statement with a certain word in it; lets all others pass.
@@ -82,13 +84,17 @@ fn serve(mut client: TcpStream, word: &str, cut: Cut, armed: &AtomicBool, cuts: 
             if cut == Cut::Request {
                 break;
             }
+            if cut == Cut::Both {
+                let _ = server.write_all(&buffer[..count]);
+                break;
+            }
             swallow.store(true, Ordering::SeqCst);
         }
         if server.write_all(&buffer[..count]).is_err() {
             break;
         }
     }
-    if cut == Cut::Request {
+    if cut != Cut::Answer {
         let _ = client.shutdown(Shutdown::Both);
         let _ = server.shutdown(Shutdown::Both);
     }

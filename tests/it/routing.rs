@@ -246,11 +246,120 @@ fn an_answer_that_never_came_is_looked_up_and_not_repeated() {
             proxy.arm();
             run(&["delete-user", "--id", "1"]).success();
         } else {
-            ran.fails(69).says("nothing was changed");
+            ran.fails(69).says("it was not done");
             assert!(test.ids(shard).is_empty());
         }
         assert!(proxy.has_cut(), "the fault did happen");
         test.execute(shard, "DELETE FROM users");
+    }
+}
+
+#[test]
+fn a_session_that_nobody_hears_is_ended_before_the_outcome_is_told() {
+    let test = Test::initialised();
+    let shard = owner(1);
+    for words in [
+        &["create-user", "--id", "1", "--name", "x"][..],
+        &["delete-user", "1"],
+        &["update-user", "1", "--name", "y"],
+    ] {
+        let is_creation = words[0] == "create-user";
+        if !is_creation {
+            test.execute(shard, "INSERT INTO users VALUES (1, 'was', NULL, NULL) ON CONFLICT DO NOTHING");
+        }
+        // The statement reaches the server, waits there for the barrier, and its connection is cut.
+        let mut mover = test.client(shard);
+        mover.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7283001)").unwrap();
+        let proxy = Proxy::new(&test.database(shard), "write_user", Cut::Both);
+        let shards: Vec<String> = (1..=3)
+            .map(|n| format!("shard_{n}={}", if n == shard { proxy.url() } else { test.url(n) }))
+            .collect();
+        let child = test.command().env("RINGSHARD_SHARDS", shards.join(" ")).args(words).spawn().unwrap();
+        Ran::of(child).fails(69).says("it was not done");
+        assert!(proxy.has_cut());
+        // Free the way: a session that was left behind would commit now.
+        mover.batch_execute("COMMIT").unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let names = test.query(shard, "SELECT name FROM users", &[]);
+        let names: Vec<&str> = names.iter().map(|row| row.get(0)).collect();
+        assert_eq!(names, if is_creation { vec![] } else { vec!["was"] }, "{words:?}");
+    }
+}
+
+#[test]
+fn a_broken_cache_costs_a_question_and_no_more() {
+    let test = Test::initialised();
+    let file = format!("state/topology-{}.json", test.cluster_id(1));
+    let file = test.home.path().join(file);
+    let good = std::fs::read_to_string(&file).unwrap();
+    for bad in [
+        "nonsense".to_owned(),
+        good.replace("\"virtual_nodes\":100", "\"virtual_nodes\":7"),
+        good.replace("\"epoch\":1", "\"epoch\":99").replace("\"virtual_nodes\":100", "\"virtual_nodes\":7"),
+    ] {
+        assert_ne!(bad, good);
+        for id in 1..=10 {
+            std::fs::write(&file, &bad).unwrap();
+            let id = id.to_string();
+            test.run(&["create-user", "--id", &id, "--name", "x"]).success();
+            test.run(&["delete-user", &id]).success();
+        }
+        std::fs::write(&file, &bad).unwrap();
+        let shown = test.run(&["ring", "show"]).success();
+        assert!(shown.fields().iter().all(|fields| fields[3] == "100"), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_transaction_that_always_conflicts_is_given_up() {
+    let test = Test::initialised();
+    test.execute(
+        owner(1),
+        "CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$; \
+         CREATE TRIGGER conflict BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION conflict()",
+    );
+    test.run(&["create-user", "--id", "1", "--name", "x"]).fails(1).says("SQLSTATE 40001");
+}
+
+#[test]
+fn another_constraint_is_not_taken_for_the_users_existence() {
+    let test = Test::initialised();
+    for number in 1..=3 {
+        test.execute(number, "CREATE UNIQUE INDEX ON users (email)");
+    }
+    let same = (2..1_000).find(|id| owner(*id) == owner(1)).unwrap().to_string();
+    test.run(&["create-user", "--id", "1", "--name", "x", "--email", "e"]).success();
+    test.run(&["create-user", "--id", &same, "--name", "x", "--email", "e"]).fails(5).says("users_email_idx");
+}
+
+#[test]
+fn a_column_of_another_type_is_an_error_and_no_panic() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    test.execute(owner(1), "ALTER TABLE users ALTER name TYPE bytea USING 'x'");
+    test.run(&["get-user", "1"]).fails(1).says("shard_2");
+}
+
+#[test]
+fn a_count_of_a_part_is_no_count() {
+    let test = Test::initialised();
+    for id in 1..=9 {
+        test.run(&["create-user", "--id", &id.to_string(), "--name", "x"]).success();
+    }
+    // The configuration lost a shard; the catalog knows it.
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    let (before, _) = config.split_once("[shards.shard_3]").unwrap();
+    std::fs::write(test.config(), before).unwrap();
+    assert_eq!(test.run(&["count"]).success().stdout, "9\n");
+    assert_eq!(test.run(&["count", "--by", "shard"]).success().fields().len(), 3);
+    // Databases of two clusters, and no configuration that would tell which is meant.
+    let other = Test::initialised();
+    let shards = format!("shard_1={} shard_2={} shard_3={}", test.url(1), other.url(2), test.url(3));
+    for words in [&["count"][..], &["create-user", "--id", "11", "--name", "x"], &["get-user", "1"]] {
+        let fresh = Test::new();
+        let child = fresh.command().env("RINGSHARD_SHARDS", &shards).args(words).spawn().unwrap();
+        Ran::of(child).fails(78).says("different clusters");
     }
 }
 

@@ -122,6 +122,15 @@ fn words_that_do_not_parse_are_not_quoted_back() {
         &["init-shards", "--shard", "postgresql://u:hunter2@h/x"],
         &["init-shards", "--shard", "a=password=hunter2 nonsense"],
         &["init-shards", "--server"],
+        &["init-shards", "--shards", "postgresql://u:hunter2@h/x"],
+        &["init-shards", "postgresql://u:hunter2@h/x"],
+        &["init-shards", "a=postgresql://u:hunter2@h/x"],
+        &["ring", "simulate", "--add", "a=postgresql://u:hunter2@h/x"],
+        &["postgresql://u:hunter2@h/x"],
+        &["-c", "init-shards postgresql://u:hunter2@h/x"],
+        &["init-shards", "--shard", "a=postgresql://u:x@hunter2@127.0.0.1:1/x"],
+        &["init-shards", "--server", "postgresql://u:1,hunter2/x@h/db"],
+        &["get-user", "password=hunter2"],
     ] {
         let ran = test.run(words);
         assert_ne!(ran.code, 0);

@@ -52,10 +52,13 @@ pub(in crate::terminal) fn string(text: &str) -> String {
     }
     let mut out = String::with_capacity(quoted.len() + 8);
     for c in quoted.chars() {
-        // All that is not safe to show lies in the basic plane.
         match visible(c.encode_utf8(&mut [0; 4])) {
             std::borrow::Cow::Borrowed(_) => out.push(c),
-            std::borrow::Cow::Owned(_) => write!(out, "\\u{:04x}", c as u32).expect("a string takes all"),
+            std::borrow::Cow::Owned(_) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}").expect("a string takes all");
+                }
+            }
         }
     }
     out

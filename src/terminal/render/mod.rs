@@ -27,6 +27,11 @@ impl Style {
         }
     }
 
+    /// Whether a program reads this, and so stderr too.
+    pub(super) fn is_json(self) -> bool {
+        self.effective_format().is_json()
+    }
+
     fn has_header(self) -> bool {
         // Off a terminal `auto` is for `while read`.
         !(self.no_header || self.format == Format::Auto && !self.screen.terminal)
