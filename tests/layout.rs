@@ -43,7 +43,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &str)] = &[
     ("comfy_table", "src/terminal/render/table.rs"),
     ("use postgres", "src/pg"),
-    ("r2d2::", "src/pg/pool.rs"),
+    ("r2d2::", "src/pg"),
     ("io::stdout", "src/terminal"),
     ("io::stderr", "src/terminal"),
     ("println!", "nowhere"),
