@@ -57,6 +57,7 @@ impl InitShardsArgs {
         let known = settings.cluster.as_ref().filter(|_| !is_gone).map(|cluster| &cluster.value);
         let made = init::initialise(&shards, known, self.vnodes)?;
         let from_environment = is_from_environment(&settings);
+        let is_new_file = !from_environment && !settings.file.value.exists();
         if !from_environment {
             settings.write_cluster(&made.membership.cluster, &entries).map_err(|error| {
                 let message = format!("the shards are made, but {}", error.message());
@@ -84,7 +85,7 @@ impl InitShardsArgs {
                 shards.address(name)?.shown().into(),
             ]);
         }
-        if made.done.iter().all(|(_, done)| *done == Done::Unchanged) {
+        if !is_new_file && made.done.iter().all(|(_, done)| *done == Done::Unchanged) {
             report.notes.push("all was there already".into());
             return Ok(report);
         }

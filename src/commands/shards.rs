@@ -5,6 +5,7 @@ use clap::Args;
 use super::Context;
 use crate::error::Result;
 use crate::model::report::{Cell, Column, Report};
+use crate::model::topology::Epoch;
 
 const COLUMNS: [Column; 8] = [
     Column::text("shard"),
@@ -34,9 +35,11 @@ impl ShardsArgs {
         }
         let view = cluster.view();
         let shares = view.ring.shares();
+        // A guess is no answer.
+        let is_known = view.epoch != Epoch::GUESSED;
         for (name, size) in cluster.sizes() {
-            let spec = view.topology.shard(&name);
-            let share = shares.iter().find(|(of, _)| **of == name).map(|(_, share)| *share);
+            let spec = view.topology.shard(&name).filter(|_| is_known);
+            let share = shares.iter().find(|(of, _)| spec.is_some() && **of == name).map(|(_, share)| *share);
             let (size, state) = match size {
                 Ok(size) => (Some(size), if spec.is_some() { "active" } else { "joining" }),
                 Err(error) => {

@@ -221,6 +221,19 @@ fn a_one_shot_needs_no_shard_but_the_owner() {
     assert_eq!(states.iter().filter(|state| **state == "down").count(), 2, "{shown:?}");
     assert_eq!(shown.fields()[0][3], "100", "shares are known of shards that are down");
     run(&["ring", "locate", "1"]).fails(6);
+    // With no shard at all, and nothing known, nothing is made up.
+    let nothing = Test::new();
+    let shards = format!("{} {}", dead(1), dead(2));
+    let run = |words: &[&str]| {
+        Ran::of(nothing.command().env("RINGSHARD_SHARDS", &shards).args(words).spawn().unwrap())
+    };
+    let shown = run(&["shards"]).fails(69);
+    assert!(shown.fields().iter().all(|fields| fields[2] == "\\N" && fields[5] == "down"), "{shown:?}");
+    for words in
+        [&["ring", "show"][..], &["ring", "simulate", "--add", "x"], &["ring", "locate", "1"], &["count"]]
+    {
+        assert_eq!(run(words).fails(69).stdout, "", "{words:?}");
+    }
 }
 
 #[test]
