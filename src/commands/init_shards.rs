@@ -5,7 +5,7 @@ use clap::Args;
 use super::Context;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
-use crate::model::names::ShardName;
+use crate::model::names::{ClusterId, ShardName};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::topology::{SHARDS_MAX, VIRTUAL_NODES_MAX};
 use crate::pg::cache;
@@ -52,9 +52,9 @@ impl InitShardsArgs {
         let all_local = entries.iter().all(|(_, url)| url.local_database().is_some());
         let is_gone = all_local && !server.exists();
         let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
-        self.create_databases(&settings, &server, &entries)?;
 
         let known = settings.cluster.as_ref().filter(|_| !is_gone).map(|cluster| &cluster.value);
+        self.create_databases(&settings, &server, &entries, &shards, known)?;
         let made = init::initialise(&shards, known, self.vnodes)?;
         let from_environment = is_from_environment(&settings);
         let is_new_file = !from_environment && !settings.file.value.exists();
@@ -128,36 +128,60 @@ impl InitShardsArgs {
         Ok(settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone())).collect())
     }
 
+    /// Makes the databases that are missing, where that is ours to do: on the private server, and with `--server`.
     fn create_databases(
         &self,
         settings: &Settings,
         private: &PrivateServer,
         entries: &Entries,
+        shards: &Shards,
+        known: Option<&ClusterId>,
     ) -> Result<()> {
         let maintenance: ShardName = "postgres".parse().expect("letters");
-        let local: Vec<ShardName> = entries
-            .iter()
-            .filter_map(|(_, url)| url.local_database())
-            .map(local_database)
-            .collect::<Result<_>>()?;
-        let (url, databases) = match &self.server {
-            Some(server) => {
-                (server.for_maintenance()?, entries.iter().map(|(name, _)| name.clone()).collect())
-            }
-            None if local.is_empty() => return Ok(()),
-            None => {
-                private.ensure_running()?;
-                (ConnectionString::local("postgres"), local)
-            }
+        // Each shard that may be made, and its database.
+        let pairs: Vec<(&ShardName, ShardName)> = match &self.server {
+            Some(_) => entries.iter().map(|(name, _)| (name, name.clone())).collect(),
+            None => entries
+                .iter()
+                .filter_map(|(name, url)| url.local_database().map(|database| (name, database)))
+                .map(|(name, database)| Ok((name, local_database(database)?)))
+                .collect::<Result<_>>()?,
+        };
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let url = if let Some(server) = &self.server {
+            server.for_maintenance()?
+        } else {
+            private.ensure_running()?;
+            ConnectionString::local("postgres")
         };
         let server = Shards::new([(maintenance.clone(), url)], private.clone(), settings.pool_options())?;
-        init::create_databases(&server, &maintenance, &databases).map(|_| ()).map_err(|error| {
+        let of_the_server = |error: Error| {
             // What was connected to is no shard yet.
             let message = error.message().replace("shard `postgres`", "the server");
             let hint = "is the URL right, and may its user connect? psql with the same URL shows it";
             let hint = error.hint_text().filter(|_| error.kind() == Kind::Permission).unwrap_or(hint);
             Error::new(error.kind(), message).hint(hint.to_owned())
-        })
+        };
+        let databases: Vec<ShardName> = pairs.iter().map(|(_, database)| database.clone()).collect();
+        let missing = init::missing_databases(&server, &maintenance, &databases).map_err(of_the_server)?;
+        let gone = pairs.iter().find(|(_, database)| missing.contains(database));
+        if let (Some(cluster), Some((name, database))) = (known, gone) {
+            let message = format!(
+                "the database `{database}` of shard `{name}` is gone, with its part of the cluster `{cluster}`"
+            );
+            return Err(Error::new(Kind::Configuration, message)
+                .hint("restore it from a backup; for another cluster name another file with --config")
+                .on_shard(name));
+        }
+        let there: Vec<ShardName> = pairs
+            .iter()
+            .filter(|(_, database)| !missing.contains(database))
+            .map(|(name, _)| (*name).clone())
+            .collect();
+        init::check_catalogs(shards, &there, &shards.names(), self.vnodes)?;
+        init::create_databases(&server, &maintenance, &missing).map_err(of_the_server)
     }
 
     /// One configuration, one cluster: what is there is gone on with, not replaced.

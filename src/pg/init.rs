@@ -63,46 +63,61 @@ struct Found {
     said: Option<SelfDescription>,
 }
 
-/// Creates these databases on a server, unless they are there. Returns how many were made.
-pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[ShardName]) -> Result<usize> {
+/// Those of these databases that a server does not have.
+pub fn missing_databases(
+    server: &Shards,
+    maintenance: &ShardName,
+    databases: &[ShardName],
+) -> Result<Vec<ShardName>> {
     let mut loan = server.checkout(maintenance)?;
-    let mut made = 0;
+    let names: Vec<&str> = databases.iter().map(ShardName::as_str).collect();
+    let there = loan
+        .client()
+        .query("SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)", &[&names])
+        .map_err(|cause| failure::doing("list the databases", maintenance, &cause))?;
+    let there: Vec<String> = there.iter().map(|row| row.get(0)).collect();
+    Ok(databases.iter().filter(|name| !there.iter().any(|there| there == name.as_str())).cloned().collect())
+}
+
+/// Whether the shards that are there allow a cluster of all these names; before more of them are made.
+pub fn check_catalogs(
+    shards: &Shards,
+    there: &[ShardName],
+    all: &[ShardName],
+    virtual_nodes: Option<u32>,
+) -> Result<()> {
+    let found = inspect_all(shards, there)?;
+    let known = check_one_cluster(shards, None, &found)?;
+    topology_for(all, virtual_nodes, known).map(|_| ())
+}
+
+/// Creates these databases on a server. One that somebody else made in the meantime will do.
+pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[ShardName]) -> Result<()> {
+    let mut loan = server.checkout(maintenance)?;
     for database in databases {
-        let what = format!("create database `{database}`");
-        let fail = |cause: &postgres::Error| {
-            let error = failure::doing(&what, database, cause);
-            let message = format!("cannot {what}: {}", failure::words_of(cause));
-            Error::new(error.kind(), message).hint("the user of that URL needs CREATEDB").on_shard(database)
-        };
-        let there = loan
-            .client()
-            .query_opt("SELECT FROM pg_catalog.pg_database WHERE datname = $1", &[&database.as_str()])
-            .map_err(|cause| fail(&cause))?;
-        if there.is_some() {
-            continue;
-        }
         // A shard's name holds no quotes: see `ShardName`.
         let statement = format!("CREATE DATABASE \"{database}\"");
         let mut tries = 0;
-        loop {
-            match loan.client().batch_execute(&statement) {
-                Ok(()) => made += 1,
-                Err(cause) => match cause.code() {
-                    // Somebody else was faster.
-                    Some(&(SqlState::DUPLICATE_DATABASE | SqlState::UNIQUE_VIOLATION)) => {}
-                    // Somebody else copies the template just now.
-                    Some(&SqlState::OBJECT_IN_USE) if tries < 50 => {
-                        tries += 1;
-                        std::thread::sleep(std::time::Duration::from_millis(100));
-                        continue;
-                    }
-                    _ => return Err(fail(&cause)),
-                },
+        while let Err(cause) = loan.client().batch_execute(&statement) {
+            match cause.code() {
+                // Somebody else was faster.
+                Some(&(SqlState::DUPLICATE_DATABASE | SqlState::UNIQUE_VIOLATION)) => break,
+                // Somebody else copies the template just now.
+                Some(&SqlState::OBJECT_IN_USE) if tries < 50 => {
+                    tries += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                _ => {
+                    let what = format!("create database `{database}`");
+                    let kind = failure::doing(&what, database, &cause).kind();
+                    return Err(Error::new(kind, format!("cannot {what}: {}", failure::words_of(&cause)))
+                        .hint("the user of that URL needs CREATEDB")
+                        .on_shard(database));
+                }
             }
-            break;
         }
     }
-    Ok(made)
+    Ok(())
 }
 
 /// Makes, adopts or completes the shards. `cluster` is the id that the configuration has, if any;

@@ -206,9 +206,15 @@ fn databases_are_made_on_a_server() {
     assert!(ran.stdout.contains("/shard_1?host="));
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
     assert!(test.run(&words).success().fields().iter().all(|fields| fields[1] == "unchanged"));
-    for name in ["shard_1", "shard_2"] {
-        admin().batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
-    }
+    // More shards than the cluster has, from another configuration: refused before a database is made.
+    let other = Test::new();
+    other.run(&["init-shards", "--server", &server, "--shards", "3"]).fails(78).says("shard_1");
+    let made = "SELECT FROM pg_database WHERE datname = 'shard_3'";
+    assert!(admin().query(made, &[]).unwrap().is_empty());
+    // A database that is gone is not made anew, empty.
+    admin().batch_execute("DROP DATABASE shard_2 WITH (FORCE)").unwrap();
+    test.run(&words).fails(78).says("`shard_2` is gone");
+    admin().batch_execute("DROP DATABASE shard_1 WITH (FORCE)").unwrap();
 }
 
 #[test]
