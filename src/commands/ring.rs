@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::change::{Flows, modulo_flows, moved, ring_flows};
 use crate::model::names::ShardName;
 use crate::model::position::Position;
-use crate::model::report::{Cell, Column, Report};
+use crate::model::report::{Cell, Column, Report, Shape};
 use crate::model::ring::Ring;
 use crate::model::text::thousands;
 use crate::model::topology::{Epoch, ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
@@ -182,6 +182,10 @@ impl LocateArgs {
                 Cell::List(holders.unwrap_or_default().iter().map(ToString::to_string).collect()),
                 Cell::Null,
             ]);
+        }
+        // Who asks for one key gets one answer, not a list.
+        if self.keys.len() == 1 {
+            report.shape = Shape::One;
         }
         if let Some(missing) = report.warnings.first() {
             let message = "not every shard could be asked who holds the rows";

@@ -120,6 +120,8 @@ fn locate_says_where_a_key_lies_and_who_really_has_it() {
     both.sort();
     assert_eq!(located[0]["found_on"], serde_json::json!(both));
     assert_eq!(located[1]["found_on"], serde_json::json!([]));
+    let one = test.run(&["ring", "locate", "1", "-o", "json"]).success().json();
+    assert_eq!(one, located[0], "one key, one object");
     let why = test.run(&["ring", "locate", "1", "-o", "table"]).success();
     assert!(why.stderr.contains("md5 is c4ca4238a0b923820dcc509a6f75849b"), "{why:?}");
     assert!(why.stderr.contains("the owner is `shard_2`"), "{why:?}");
