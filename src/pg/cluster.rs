@@ -164,15 +164,14 @@ impl Cluster {
         if same && said.membership.epoch == view.epoch {
             return Ok(());
         }
-        if !same {
-            let ring = said.membership.topology.ring();
-            narrate::ring_built(&said.membership.topology, &ring);
-        }
         if let Some(folder) = &self.cache_folder {
             cache::write(folder, &said.membership);
         }
         let Membership { epoch, topology, .. } = said.membership;
         let ring = topology.ring();
+        if !same {
+            narrate::ring_built(&topology, &ring);
+        }
         *view = Arc::new(View { epoch, topology, ring });
         Ok(())
     }
@@ -223,7 +222,8 @@ impl Cluster {
             match answer.verdict {
                 Verdict::Fenced(peer) => {
                     let had = (answer.user, shard);
-                    let Some(peer) = peer.filter(|_| fenced.is_none()) else { return Ok(had) };
+                    // Only a peer that owns the key has more to say than the shard that sent us there.
+                    let (None, Some(peer)) = (&fenced, peer) else { return Ok(fenced.unwrap_or(had)) };
                     shard = peer;
                     fenced = Some(had);
                 }

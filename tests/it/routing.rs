@@ -131,6 +131,16 @@ fn a_read_meets_a_fence_and_the_peer_has_the_last_word() {
     test.execute(source, &fence(id, &format!("shard_{target}")));
     // The peer does not own it yet: the frozen row counts.
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
+    // Nor does it when it has the key fenced itself, with a row that lay there before.
+    test.execute(
+        target,
+        &format!(
+            "INSERT INTO users VALUES (1, 'stray', NULL, NULL); \
+             INSERT INTO ringshard.arc SELECT md5('1')::uuid, md5('1')::uuid, 'fenced', 1, 'shard_{source}'"
+        ),
+    );
+    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
+    test.execute(target, "DELETE FROM users; DELETE FROM ringshard.arc WHERE state = 'fenced'");
     // The peer owns it, and has changed it since.
     test.execute(
         target,
