@@ -7,9 +7,12 @@ pub mod completions;
 pub mod config;
 pub mod count;
 pub mod init_shards;
+pub mod list_users;
 pub mod local;
+pub mod partial;
 pub mod ring;
 pub mod shards;
+pub mod sql;
 pub mod users;
 
 use std::cell::RefCell;
@@ -140,8 +143,12 @@ pub enum Command {
     UpdateUser(users::UpdateUserArgs),
     /// Delete a user
     DeleteUser(users::DeleteUserArgs),
+    /// List users of all shards, by id
+    ListUsers(list_users::ListUsersArgs),
     /// Count users, all of them or by shard or region
     Count(count::CountArgs),
+    /// Run one statement that reads on all shards
+    Sql(sql::SqlArgs),
     /// List the shards
     Shards(shards::ShardsArgs),
     /// Look at the ring: who owns what, and why
@@ -168,7 +175,9 @@ impl Command {
             Self::GetUser(args) => args.run(context),
             Self::UpdateUser(args) => args.run(context),
             Self::DeleteUser(args) => args.run(context),
+            Self::ListUsers(args) => args.run(context),
             Self::Count(args) => args.run(context),
+            Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
             Self::Ring(command) => command.run(context),
             Self::Local(command) => command.run(context),

@@ -7,13 +7,17 @@ use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::user::{Email, Name, Region, User, UserId, UserPatch};
 
-const COLUMNS: [Column; 4] =
+/// The columns of users: the fields of the data model.
+pub(super) const COLUMNS: [Column; 4] =
     [Column::number("user_id"), Column::text("name"), Column::text("region"), Column::text("email")];
 
+/// A user as a row of them.
+pub(super) fn cells(user: User) -> Vec<Cell> {
+    vec![Cell::Integer(user.user_id.number()), user.name.into(), user.region.into(), user.email.into()]
+}
+
 fn report(user: User) -> Report {
-    let row =
-        vec![Cell::Integer(user.user_id.number()), user.name.into(), user.region.into(), user.email.into()];
-    Report::one(&COLUMNS, row)
+    Report::one(&COLUMNS, cells(user))
 }
 
 /// The id of a user, as a flag or alone.

@@ -5,6 +5,7 @@
 
 pub mod arc;
 pub mod change;
+pub mod coverage;
 pub mod names;
 pub mod position;
 pub mod python;

@@ -1,9 +1,14 @@
 //! What a command answers with: a value, which the renderers make text of.
 //!
-//! A report knows nothing of terminals, colours or formats, and a renderer knows nothing of commands.
+//! A report knows nothing of terminals, colours or formats, and a renderer knows nothing of commands. What is
+//! too long for memory is a stream: rows or text that are made while they are written.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, Write};
 
 use super::position::Position;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// One value of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +21,8 @@ pub enum Cell {
     Bool(bool),
     /// A whole number.
     Integer(i64),
+    /// A number as a server wrote it, of any size.
+    Number(String),
     /// A number to be shown with this many decimal places.
     Decimal(f64, usize),
     /// Several texts, such as the shards that hold a row.
@@ -84,10 +91,10 @@ pub enum Look {
 }
 
 /// A column: its name is also the JSON key, and a contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How it likes to be shown.
     pub look: Look,
 }
@@ -95,17 +102,17 @@ pub struct Column {
 impl Column {
     /// A column of texts.
     pub const fn text(name: &'static str) -> Self {
-        Self { name, look: Look::Text }
+        Self { name: Cow::Borrowed(name), look: Look::Text }
     }
 
     /// A column of numbers.
     pub const fn number(name: &'static str) -> Self {
-        Self { name, look: Look::Number }
+        Self { name: Cow::Borrowed(name), look: Look::Number }
     }
 
     /// A column of numbers worth a picture.
     pub const fn bar(name: &'static str) -> Self {
-        Self { name, look: Look::Bar }
+        Self { name: Cow::Borrowed(name), look: Look::Bar }
     }
 }
 
@@ -119,8 +126,72 @@ pub enum Shape {
     List,
 }
 
+/// Rows that are made while they are written: each a row, or why there are no more.
+pub struct RowStream(Box<dyn Iterator<Item = Result<Vec<Cell>>>>);
+
+impl RowStream {
+    /// The rows of an iterator.
+    pub fn new(rows: impl Iterator<Item = Result<Vec<Cell>>> + 'static) -> Self {
+        Self(Box::new(rows))
+    }
+}
+
+impl Iterator for RowStream {
+    type Item = Result<Vec<Cell>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl fmt::Debug for RowStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RowStream")
+    }
+}
+
+/// Why a stream of text ended early.
+#[derive(Debug)]
+pub enum StreamEnd {
+    /// It could not be written.
+    Unwritable(io::Error),
+    /// It could not be made.
+    Failed(Error),
+}
+
+impl From<io::Error> for StreamEnd {
+    fn from(cause: io::Error) -> Self {
+        Self::Unwritable(cause)
+    }
+}
+
+impl From<Error> for StreamEnd {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+type WriteAll = dyn FnOnce(&mut dyn Write) -> std::result::Result<(), StreamEnd>;
+
+/// Text to be written as it is, whatever the format.
+pub enum Document {
+    /// All of it: a completion script.
+    Text(String),
+    /// Made while it is written: an export.
+    Stream(Box<WriteAll>),
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
 /// The answer of a command.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Report {
     /// One or a list.
     pub shape: Shape,
@@ -128,8 +199,10 @@ pub struct Report {
     pub columns: Vec<Column>,
     /// As many cells a row as there are columns.
     pub rows: Vec<Vec<Cell>>,
-    /// Text to be written as it is, whatever the format: a completion script.
-    pub document: Option<String>,
+    /// The rows behind those.
+    pub more: Option<RowStream>,
+    /// Text instead of rows.
+    pub document: Option<Document>,
     /// Sentences for a person who looks at a table: what it means, what to try next. Never data.
     pub notes: Vec<String>,
     /// What went wrong without stopping the command, such as a shard that is down.
@@ -145,6 +218,7 @@ impl Report {
             shape: Shape::List,
             columns: columns.to_vec(),
             rows: Vec::new(),
+            more: None,
             document: None,
             notes: Vec::new(),
             warnings: Vec::new(),
@@ -166,7 +240,12 @@ impl Report {
 
     /// No data, only a text to be written as it is.
     pub fn document(text: String) -> Self {
-        Self { document: Some(text), ..Self::list(&[]) }
+        Self { document: Some(Document::Text(text)), ..Self::list(&[]) }
+    }
+
+    /// A list whose rows are made while they are written.
+    pub fn stream(columns: &[Column], rows: RowStream) -> Self {
+        Self { more: Some(rows), ..Self::list(columns) }
     }
 
     /// Adds a row.

@@ -88,6 +88,27 @@ pub struct User {
     pub email: Option<String>,
 }
 
+/// A user whose texts lie elsewhere, such as in a buffer of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserRef<'a> {
+    /// The key.
+    pub user_id: UserId,
+    /// At most 100 characters.
+    pub name: Option<&'a str>,
+    /// At most 50 characters.
+    pub region: Option<&'a str>,
+    /// At most 100 characters.
+    pub email: Option<&'a str>,
+}
+
+impl UserRef<'_> {
+    /// The same with texts of its own.
+    pub fn to_user(self) -> User {
+        let own = |text: Option<&str>| text.map(ToOwned::to_owned);
+        User { user_id: self.user_id, name: own(self.name), region: own(self.region), email: own(self.email) }
+    }
+}
+
 /// What an update sets: `None` leaves a field as it is, `Some(None)` empties it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserPatch {

@@ -149,7 +149,7 @@ impl Cluster {
 
     /// Takes over what a shard said. What comes from all shards counts whatever was known before: a cache may
     /// hold anything.
-    fn learn(&self, said: SelfDescription) -> Result<()> {
+    pub(super) fn learn(&self, said: SelfDescription) -> Result<()> {
         for (name, url) in &said.addresses {
             if said.membership.topology.shard(name).is_some() && !self.shards.names().contains(name) {
                 self.shards.add(name.clone(), &ConnectionString::new(url))?;

@@ -247,11 +247,20 @@ impl Shards {
         names: &[ShardName],
         work: impl Fn(&ShardName, &mut Loan) -> Result<T> + Sync,
     ) -> Vec<(ShardName, Result<T>)> {
+        self.lend_each(names, |name, mut loan| work(name, &mut loan))
+    }
+
+    /// The same, and what is done may keep the connection.
+    pub fn lend_each<T: Send>(
+        &self,
+        names: &[ShardName],
+        work: impl Fn(&ShardName, Loan) -> Result<T> + Sync,
+    ) -> Vec<(ShardName, Result<T>)> {
         let work = &work;
         thread::scope(|scope| {
             let threads: Vec<_> = names
                 .iter()
-                .map(|name| (name, scope.spawn(move || work(name, &mut self.checkout(name)?))))
+                .map(|name| (name, scope.spawn(move || work(name, self.checkout(name)?))))
                 .collect();
             threads
                 .into_iter()

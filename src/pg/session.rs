@@ -40,12 +40,14 @@ pub struct Session {
     client: Client,
     statements: HashMap<&'static str, Use>,
     used_at: Instant,
+    /// Whether it must not be used again.
+    spoiled: bool,
 }
 
 impl Session {
     /// Wraps a connection that was just made.
     fn new(shard: ShardName, name: String, client: Client) -> Self {
-        Self { shard, name, client, statements: HashMap::new(), used_at: Instant::now() }
+        Self { shard, name, client, statements: HashMap::new(), used_at: Instant::now(), spoiled: false }
     }
 
     /// Connects directly, in the time that the address allows, and says why if it fails. libpq's timeout
@@ -125,16 +127,22 @@ impl Session {
         &mut self.client
     }
 
-    /// Whether the connection is known to be gone.
+    /// From here on the connection is not used again: it is in the middle of something, or holds state that
+    /// others must not meet.
+    pub(super) fn spoil(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// Whether the connection is known to be gone, or must not be used again.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.spoiled || self.client.is_closed()
     }
 }
 
 /// A statement as the log shows it: without comments, in one line. Values never stand in it.
-struct OneLine(&'static str);
+pub(super) struct OneLine<'a>(pub(super) &'a str);
 
-impl fmt::Display for OneLine {
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.0.lines().map(|line| line.split("--").next().unwrap_or_default());
         for (at, word) in lines.flat_map(str::split_whitespace).enumerate() {

@@ -7,7 +7,7 @@ use super::pool::Loan;
 use super::rows::Expected;
 use super::session::only;
 use super::{catalog, failure};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
 
@@ -20,9 +20,6 @@ pub struct Size {
     pub size_bytes: i64,
 }
 
-/// Rows of one region on one shard; no region is a region too.
-pub type RegionCount = (Option<String>, i64);
-
 impl Cluster {
     /// Each configured shard's size; a shard that fails fails alone.
     pub fn sizes(&self) -> Vec<(ShardName, Result<Size>)> {
@@ -33,31 +30,6 @@ impl Cluster {
             let row = only(rows, "count users", name)?;
             self.check_loan(name, row.get("shard"), row.get("cluster"))?;
             Ok(Size { rows: row.get("rows"), size_bytes: row.get("size_bytes") })
-        })
-    }
-
-    /// Each shard's users by region, or those of one region alone.
-    pub fn count_by_region(&self, region: Option<&str>) -> Vec<(ShardName, Result<Vec<RegionCount>>)> {
-        self.shards().on_each(&self.shards().names(), |name, loan| {
-            let rows = match region {
-                None => loan.query(include_str!("../../sql/count_by_region.sql"), &[]),
-                Some(_) => {
-                    loan.query(include_str!("../../sql/count_of_region.sql"), &[(&region, Type::TEXT)])
-                }
-            }
-            .map_err(|cause| failure::doing("count users", name, &cause))?;
-            let Some(row) = rows.first() else {
-                return Err(Error::new(
-                    Kind::Configuration,
-                    format!("cannot count users on shard `{name}`: its `ringshard.meta` is empty"),
-                )
-                .hint("restore that database from a backup")
-                .on_shard(name));
-            };
-            self.check_loan(name, row.get("shard"), row.get("cluster"))?;
-            // An empty shard answers with one row of no users.
-            let counts = rows.iter().map(|row| (row.get("region"), row.get("rows")));
-            Ok(counts.filter(|(_, rows)| *rows > 0).collect())
         })
     }
 

@@ -1,6 +1,7 @@
 //! The terminal: words in, text out. The only part that prints.
 
 mod console;
+mod deliver;
 mod errors;
 mod logging;
 mod output;

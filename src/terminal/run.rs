@@ -11,8 +11,9 @@ use clap_complete::CompleteEnv;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::console::Terminal;
-use super::output::{Screen, write_stderr, write_stdout};
-use super::render::{self, Style};
+use super::deliver::{Delivery, deliver};
+use super::output::{Screen, write_stderr};
+use super::render::Style;
 use super::script::{self, Line};
 use super::{errors, logging};
 use crate::commands::{Cli, Command, Context, Globals};
@@ -151,17 +152,14 @@ impl Shell<'_> {
     }
 
     fn run(&self, command: &Command, place: Option<&str>, style: Style, quiet: bool) -> End {
-        let report = match command.run(&self.context) {
+        let mut report = match command.run(&self.context) {
             Ok(report) => report,
             Err(error) => return self.fail_as(&error, place, style),
         };
-        match write_stdout(&render::render(&report, style)) {
-            Ok(true) => {}
-            Ok(false) => return End::PipeClosed,
-            Err(cause) => {
-                let error = Error::new(Kind::Failed, format!("cannot write to standard output: {cause}"));
-                return self.fail_as(&error, place, style);
-            }
+        match deliver(&mut report, style) {
+            Delivery::Done => {}
+            Delivery::PipeClosed => return End::PipeClosed,
+            Delivery::Failed(error) => return self.fail_as(&error, place, style),
         }
         let as_json = style.is_json();
         let tell = || {

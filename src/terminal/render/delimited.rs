@@ -3,13 +3,13 @@
 //! Both tell a missing value from an empty text, as COPY does: CSV by quoting the empty text, TSV by `\N`,
 //! so that a shell's `read` never loses a column.
 
-use super::{Style, plain};
+use super::{Piece, Style, plain};
 use crate::model::report::{Cell, Report};
 use crate::model::text::{visible, visible_lines};
 
 /// Comma-separated lines.
-pub(super) fn csv(report: &Report, style: Style) -> String {
-    lines(report, style, ',', |cell| {
+pub(super) fn csv(report: &Report, style: Style, piece: Piece) -> String {
+    lines(report, style, piece, ',', |cell| {
         let Some(text) = plain(cell) else { return String::new() };
         let text = if style.screen.terminal { visible_lines(&text).into_owned() } else { text };
         if text.is_empty() || text.contains([',', '"', '\n', '\r']) {
@@ -21,8 +21,8 @@ pub(super) fn csv(report: &Report, style: Style) -> String {
 }
 
 /// Tab-separated lines.
-pub(super) fn tsv(report: &Report, style: Style) -> String {
-    lines(report, style, '\t', |cell| {
+pub(super) fn tsv(report: &Report, style: Style, piece: Piece) -> String {
+    lines(report, style, piece, '\t', |cell| {
         let Some(text) = plain(cell) else { return "\\N".into() };
         let mut out = String::with_capacity(text.len());
         for c in text.chars() {
@@ -39,7 +39,13 @@ pub(super) fn tsv(report: &Report, style: Style) -> String {
     })
 }
 
-fn lines(report: &Report, style: Style, separator: char, field: impl Fn(&Cell) -> String) -> String {
+fn lines(
+    report: &Report,
+    style: Style,
+    piece: Piece,
+    separator: char,
+    field: impl Fn(&Cell) -> String,
+) -> String {
     let separator = separator.to_string();
     let mut out = String::new();
     let mut line = |fields: Vec<String>| {
@@ -48,17 +54,17 @@ fn lines(report: &Report, style: Style, separator: char, field: impl Fn(&Cell) -
     };
     if style.expanded {
         for (at, row) in report.rows.iter().enumerate() {
-            if at > 0 {
+            if at > 0 || !piece.first {
                 line(Vec::new());
             }
             for (column, cell) in report.columns.iter().zip(row) {
-                line(vec![column.name.into(), field(cell)]);
+                line(vec![column.name.to_string(), field(cell)]);
             }
         }
         return out;
     }
-    if style.has_header() {
-        line(report.columns.iter().map(|column| column.name.into()).collect());
+    if piece.first && style.has_header() {
+        line(report.columns.iter().map(|column| column.name.to_string()).collect());
     }
     for row in &report.rows {
         line(row.iter().map(&field).collect());

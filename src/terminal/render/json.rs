@@ -2,17 +2,25 @@
 
 use std::fmt::Write as _;
 
+use super::Piece;
 use crate::model::report::{Cell, Report, Shape};
 use crate::model::text::visible;
 
 /// One object, or an array with an object a line.
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &Report, piece: Piece) -> String {
     let objects: Vec<String> = report.rows.iter().map(|row| object(report, row)).collect();
-    match report.shape {
-        Shape::One => objects.join("\n") + "\n",
-        Shape::List if objects.is_empty() => "[]\n".into(),
-        Shape::List => format!("[\n  {}\n]\n", objects.join(",\n  ")),
+    if report.shape == Shape::One {
+        return objects.join("\n") + "\n";
     }
+    let mut out = String::new();
+    if !objects.is_empty() {
+        out += if piece.first { "[\n  " } else { ",\n  " };
+        out += &objects.join(",\n  ");
+    }
+    if piece.last {
+        out += if piece.first && objects.is_empty() { "[]\n" } else { "\n]\n" };
+    }
+    out
 }
 
 /// One object a line.
@@ -25,7 +33,7 @@ fn object(report: &Report, row: &[Cell]) -> String {
         .columns
         .iter()
         .zip(row)
-        .map(|(column, cell)| format!("{}: {}", string(column.name), value(cell)))
+        .map(|(column, cell)| format!("{}: {}", string(&column.name), value(cell)))
         .collect();
     format!("{{{}}}", fields.join(", "))
 }
@@ -34,6 +42,9 @@ fn value(cell: &Cell) -> String {
     match cell {
         Cell::Null => "null".into(),
         Cell::Text(text) => string(text),
+        // `NaN` and `Infinity` are no JSON.
+        Cell::Number(text) if !text.parse().is_ok_and(f64::is_finite) => string(text),
+        Cell::Number(text) => text.clone(),
         Cell::Bool(truth) => truth.to_string(),
         Cell::Integer(number) => number.to_string(),
         Cell::Decimal(number, places) => format!("{number:.places$}"),

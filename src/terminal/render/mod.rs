@@ -38,20 +38,29 @@ impl Style {
     }
 }
 
-/// The data of a report, as text. Empty if there is none.
-pub(super) fn render(report: &Report, style: Style) -> String {
-    if let Some(document) = &report.document {
-        return document.clone();
-    }
+/// Which part of a long list is at hand. A short one is first and last at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    pub(super) first: bool,
+    pub(super) last: bool,
+}
+
+impl Piece {
+    /// All of it.
+    pub(super) const WHOLE: Self = Self { first: true, last: true };
+}
+
+/// The rows that a report holds, as text. Empty if it is not about data.
+pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
     if report.columns.is_empty() {
         return String::new();
     }
     match style.effective_format() {
-        Format::Auto | Format::Table => table::render(report, style),
-        Format::Json => json::render(report),
+        Format::Auto | Format::Table => table::render(report, style, piece),
+        Format::Json => json::render(report, piece),
         Format::Jsonl => json::render_lines(report),
-        Format::Csv => delimited::csv(report, style),
-        Format::Tsv => delimited::tsv(report, style),
+        Format::Csv => delimited::csv(report, style, piece),
+        Format::Tsv => delimited::tsv(report, style, piece),
     }
 }
 
@@ -59,7 +68,7 @@ pub(super) fn render(report: &Report, style: Style) -> String {
 fn plain(cell: &Cell) -> Option<String> {
     Some(match cell {
         Cell::Null => return None,
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) | Cell::Number(text) => text.clone(),
         Cell::Bool(truth) => if *truth { "yes" } else { "no" }.into(),
         Cell::Integer(number) => number.to_string(),
         Cell::Decimal(number, places) => format!("{number:.places$}"),

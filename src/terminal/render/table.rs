@@ -3,7 +3,7 @@
 use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell as Shown, CellAlignment, Color, ContentArrangement, Table};
 
-use super::{Style, plain};
+use super::{Piece, Style, plain};
 use crate::model::report::{Cell, Column, Look, Report, Shape};
 use crate::model::text::visible;
 
@@ -15,13 +15,17 @@ const COLUMN_CHARS: usize = 12;
 const FRAME_CHARS: usize = 3;
 
 /// A table, or one field a line: with `-x`, and where a table would be wider than the terminal can bear.
-pub(super) fn render(report: &Report, style: Style) -> String {
+pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
+    // What comes in pieces has said its columns already, unless there were no rows at all.
+    if report.rows.is_empty() && !piece.first {
+        return String::new();
+    }
     let mut table = empty(style);
     let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
     if style.expanded || width.is_some_and(|width| width < least_width(report)) {
         let records: Vec<String> =
             report.rows.iter().map(|row| record(&report.columns, row, style)).collect();
-        return records.join("\n");
+        return if piece.first { "" } else { "\n" }.to_owned() + &records.join("\n");
     }
     fill(report, style, bar_chars(report, width), &mut table);
     format!("{table}\n")
@@ -45,7 +49,7 @@ fn empty(style: Style) -> Table {
 fn record(columns: &[Column], row: &[Cell], style: Style) -> String {
     let mut table = empty(style);
     for (column, cell) in columns.iter().zip(row) {
-        table.add_row(vec![header(column.name, style), value(cell, Look::Text, style)]);
+        table.add_row(vec![header(&column.name, style), value(cell, Look::Text, style)]);
     }
     format!("{table}\n")
 }
@@ -81,7 +85,7 @@ fn fill(report: &Report, style: Style, bar_chars: Option<u32>, table: &mut Table
     if !style.no_header {
         let mut names = Vec::new();
         for column in &report.columns {
-            names.push(header(column.name, style));
+            names.push(header(&column.name, style));
             if with_bar(column).is_some() {
                 names.push(Shown::new(""));
             }

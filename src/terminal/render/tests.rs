@@ -1,12 +1,16 @@
 //! Each format, of a report with everything that is hard to write.
 
-use super::{Style, render};
+use super::{Piece, Style};
 use crate::model::report::{Cell, Column, Report};
 use crate::settings::Format;
 use crate::terminal::output::Screen;
 
 const FILE: Screen = Screen { terminal: false, color: false, unicode: true };
 const TERMINAL: Screen = Screen { terminal: true, color: false, unicode: true };
+
+fn render(report: &Report, style: Style) -> String {
+    super::render(report, style, Piece::WHOLE)
+}
 
 fn hostile() -> Report {
     let columns =
@@ -72,4 +76,28 @@ fn one_row_is_an_object_and_no_rows_an_empty_array() {
     let none = Report::list(&[Column::number("rows")]);
     assert_eq!(render(&none, style(Format::Json, FILE)), "[]\n");
     assert_eq!(render(&Report::note("x"), style(Format::Json, FILE)), "");
+}
+
+#[test]
+fn a_list_in_pieces_reads_as_one() {
+    let whole = hostile();
+    let mut pieces = [hostile(), hostile(), hostile()];
+    pieces[0].rows.truncate(3);
+    pieces[1].rows.drain(..3);
+    pieces[2].rows.clear();
+    for (format, expanded) in [
+        (Format::Json, false),
+        (Format::Jsonl, false),
+        (Format::Csv, false),
+        (Format::Tsv, false),
+        (Format::Tsv, true),
+        (Format::Table, true),
+    ] {
+        let style = Style { expanded, ..style(format, FILE) };
+        let render = |at: usize, last| super::render(&pieces[at], style, Piece { first: at == 0, last });
+        let in_pieces = render(0, false) + &render(1, false) + &render(2, true);
+        assert_eq!(in_pieces, super::render(&whole, style, Piece::WHOLE), "{format:?}");
+    }
+    let none = Report::list(&[Column::number("rows")]);
+    assert_eq!(super::render(&none, style(Format::Json, FILE), Piece { first: false, last: true }), "\n]\n");
 }

@@ -1,0 +1,43 @@
+//! `list-users`: users of all shards, by id.
+
+use clap::Args;
+
+use super::Context;
+use super::partial::AllowPartial;
+use super::users::{COLUMNS, cells};
+use crate::error::Result;
+use crate::model::report::{Report, RowStream};
+use crate::model::user::{Region, UserId};
+use crate::pg::scatter::Filter;
+
+/// The arguments of `list-users`.
+#[derive(Debug, Args)]
+pub struct ListUsersArgs {
+    /// Only users of this region
+    #[arg(long, value_name = "S")]
+    region: Option<Region>,
+    /// At most so many, those with the smallest ids
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Only users with a greater id than this: the last one of the page before
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    after: Option<UserId>,
+    #[command(flatten)]
+    partial: AllowPartial,
+}
+
+impl ListUsersArgs {
+    /// Asks all shards at once, and shows the rows while they come.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let filter = Filter {
+            region: self.region.as_ref().map(|region| region.as_str().to_owned()),
+            after: self.after,
+            limit: self.limit,
+        };
+        let (users, missing) = cluster.list_users(&filter, self.partial.allow_partial)?;
+        let mut report = Report::stream(&COLUMNS, RowStream::new(users.map(|user| user.map(cells))));
+        AllowPartial::tell(&cluster, missing, &mut report);
+        Ok(report)
+    }
+}

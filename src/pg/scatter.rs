@@ -1,0 +1,302 @@
+//! Scatter reads: all shards at once, each in its snapshot, merged by `user_id` as a stream.
+//!
+//! A thread a shard reads rows and packs them into batches; a few batches lie in memory at a time, however
+//! many rows there are. What a batch holds is the caller's business: this module knows no format.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use postgres::Row;
+use postgres::fallible_iterator::FallibleIterator as _;
+use postgres::types::{ToSql, Type};
+
+use super::cluster::Cluster;
+use super::failure;
+use super::snapshot::{Missing, Part};
+use crate::error::Result;
+use crate::model::coverage::Coverage;
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::user::{User, UserId, UserRef};
+
+/// How many batches of a shard wait to be merged.
+const BATCHES_WAITING: usize = 2;
+/// How many users a batch of a list holds.
+const USERS_PER_BATCH: usize = 500;
+
+/// Which users are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only users of this region.
+    pub region: Option<String>,
+    /// Only users with a greater id.
+    pub after: Option<UserId>,
+    /// At most so many, those with the smallest ids.
+    pub limit: Option<u64>,
+}
+
+/// Rows of one region on one shard; no region is a region too.
+pub type RegionCount = (Option<String>, i64);
+
+/// Users as they are counted, shard by shard.
+#[derive(Debug)]
+pub struct Counted {
+    /// Each shard's counts, sorted by shard; one entry without a region if regions were not asked for.
+    pub by_shard: Vec<(ShardName, Vec<RegionCount>)>,
+    /// The shards that are not counted.
+    pub missing: Missing,
+}
+
+/// What a thread packs rows into. Ids come in order.
+pub trait Batch: Send + 'static {
+    /// Takes in one more user.
+    fn push(&mut self, user: UserRef<'_>);
+    /// Whether it is time for the next batch.
+    fn is_full(&self) -> bool;
+    /// The ids in it, one for each user.
+    fn ids(&self) -> &[UserId];
+}
+
+impl Cluster {
+    /// Counts users in snapshots that tile the ring: exact, also while chunks move.
+    pub fn count(&self, by_region: bool, region: Option<&str>, allow_partial: bool) -> Result<Counted> {
+        let snapshot = self.snapshot(allow_partial)?;
+        let count = |part: Part| {
+            let shard = part.shard.clone();
+            count_part(part, by_region, region).map(|counts| (shard, counts))
+        };
+        let by_shard: Result<Vec<_>> = thread::scope(|scope| {
+            let count = &count;
+            let threads: Vec<_> =
+                snapshot.parts.into_iter().map(|part| scope.spawn(move || count(part))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        Ok(Counted { by_shard: by_shard?, missing: snapshot.missing })
+    }
+
+    /// All users that the filter lets through, by id, and the shards that are missing.
+    pub fn list_users(&self, filter: &Filter, allow_partial: bool) -> Result<(UserStream, Missing)> {
+        let (merged, missing) = self.scatter(filter, allow_partial, Users::default)?;
+        Ok((UserStream { merged, left: filter.limit }, missing))
+    }
+
+    /// The same, packed into batches that `new` makes.
+    pub fn scatter<B: Batch>(
+        &self,
+        filter: &Filter,
+        allow_partial: bool,
+        new: impl Fn() -> B + Clone + Send + 'static,
+    ) -> Result<(Merged<B>, Missing)> {
+        let snapshot = self.snapshot(allow_partial)?;
+        let mut sources = Vec::new();
+        for part in snapshot.parts {
+            let shard = part.shard.clone();
+            let (sender, receiver) = sync_channel(BATCHES_WAITING);
+            let (filter, new) = (filter.clone(), new.clone());
+            thread::spawn(move || read_part(part, &filter, new, &sender));
+            sources.push(Source { shard, receiver, batch: None, at: 0 });
+        }
+        Ok((Merged::new(sources, snapshot.coverage)?, snapshot.missing))
+    }
+}
+
+fn count_part(mut part: Part, by_region: bool, region: Option<&str>) -> Result<Vec<RegionCount>> {
+    let (column, group) =
+        if by_region { ("users.region::text", " GROUP BY users.region") } else { ("NULL::text", "") };
+    let of_region = if region.is_some() { " AND users.region = $1" } else { "" };
+    let sql = format!(
+        "SELECT {column}, count(*) FROM public.users WHERE true{of_region}{}{group}",
+        part.without()
+    );
+    let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&region, Type::TEXT)];
+    let parameters = if region.is_some() { parameters } else { &[] };
+    let rows = part
+        .client()
+        .query_typed(&sql, parameters)
+        .map_err(|cause| failure::doing("count users", &part.shard, &cause))?;
+    part.finish();
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Reads one shard's users in order and sends them on, until nobody takes them any more.
+fn read_part<B: Batch>(mut part: Part, filter: &Filter, new: impl Fn() -> B, out: &SyncSender<Result<B>>) {
+    let shard = part.shard.clone();
+    match send_rows(&mut part, filter, new, out) {
+        Ok(true) => part.finish(),
+        // Dropped, it closes its connection.
+        Ok(false) => {}
+        Err(cause) => drop(out.send(Err(failure::doing("read users", &shard, &cause)))),
+    }
+}
+
+/// `Ok(false)`: nobody takes them.
+fn send_rows<B: Batch>(
+    part: &mut Part,
+    filter: &Filter,
+    new: impl Fn() -> B,
+    out: &SyncSender<Result<B>>,
+) -> Result<bool, postgres::Error> {
+    let mut sql = String::from("SELECT user_id, name, region, email FROM public.users WHERE true");
+    let mut parameters: Vec<(Box<dyn ToSql + Sync>, Type)> = Vec::new();
+    let mut number = |value: Box<dyn ToSql + Sync>, of: Type| {
+        parameters.push((value, of));
+        format!("${}", parameters.len())
+    };
+    if let Some(after) = filter.after {
+        sql += &format!(" AND user_id > {}", number(Box::new(after.number()), Type::INT8));
+    }
+    if let Some(region) = &filter.region {
+        sql += &format!(" AND region = {}", number(Box::new(region.clone()), Type::TEXT));
+    }
+    sql += part.without();
+    sql += " ORDER BY user_id";
+    if let Some(limit) = filter.limit {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        sql += &format!(" LIMIT {}", number(Box::new(limit), Type::INT8));
+    }
+    log::debug!("Executing in shard {}: {}", part.shard, super::session::OneLine(&sql));
+    let mut rows = part.client().query_typed_raw(&sql, parameters)?;
+    let mut batch = new();
+    while let Some(row) = rows.next()? {
+        batch.push(user_of(&row)?);
+        if batch.is_full() && out.send(Ok(std::mem::replace(&mut batch, new()))).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(batch.ids().is_empty() || out.send(Ok(batch)).is_ok())
+}
+
+fn user_of(row: &Row) -> Result<UserRef<'_>, postgres::Error> {
+    Ok(UserRef {
+        user_id: UserId::new(row.try_get(0)?),
+        name: row.try_get(1)?,
+        region: row.try_get(2)?,
+        email: row.try_get(3)?,
+    })
+}
+
+/// One shard's batches, and where in them the merge has come to.
+struct Source<B> {
+    shard: ShardName,
+    receiver: Receiver<Result<B>>,
+    batch: Option<B>,
+    at: usize,
+}
+
+impl<B: Batch> Source<B> {
+    /// Goes on to the next user; its id, if there is one.
+    fn advance(&mut self) -> Result<Option<UserId>> {
+        self.at += 1;
+        if let Some(id) = self.batch.as_ref().and_then(|batch| batch.ids().get(self.at)) {
+            return Ok(Some(*id));
+        }
+        self.at = 0;
+        // A thread that is done hangs up.
+        self.batch = self.receiver.recv().ok().transpose()?;
+        Ok(self.batch.as_ref().and_then(|batch| batch.ids().first().copied()))
+    }
+}
+
+/// All shards' users by id, as places in batches.
+pub struct Merged<B> {
+    sources: Vec<Source<B>>,
+    heap: BinaryHeap<Reverse<(UserId, usize)>>,
+    coverage: Coverage,
+    /// The source whose user was handed out last, and which goes on from there.
+    current: Option<usize>,
+    last_id: Option<UserId>,
+}
+
+impl<B: Batch> Merged<B> {
+    fn new(sources: Vec<Source<B>>, coverage: Coverage) -> Result<Self> {
+        let count = sources.len();
+        let mut merged = Self { sources, heap: BinaryHeap::new(), coverage, current: None, last_id: None };
+        for source in 0..count {
+            merged.advance(source)?;
+        }
+        Ok(merged)
+    }
+
+    fn advance(&mut self, source: usize) -> Result<()> {
+        if let Some(id) = self.sources[source].advance()? {
+            self.heap.push(Reverse((id, source)));
+        }
+        Ok(())
+    }
+
+    /// The next user: the batch that it lies in, and where.
+    pub fn next(&mut self) -> Result<Option<(&mut B, usize)>> {
+        if let Some(source) = self.current.take() {
+            self.advance(source)?;
+        }
+        while let Some(Reverse((id, source))) = self.heap.pop() {
+            if self.last_id != Some(id) && self.counts(id, source) {
+                self.last_id = Some(id);
+                self.current = Some(source);
+                let Source { batch, at, .. } = &mut self.sources[source];
+                return Ok(batch.as_mut().map(|batch| (batch, *at)));
+            }
+            log::warn!("User {id} lies on more than one shard; left out on {}", self.sources[source].shard);
+            self.advance(source)?;
+        }
+        Ok(None)
+    }
+
+    /// Whether a row counts: it does unless another shard, which serves its position, has it too.
+    fn counts(&self, id: UserId, source: usize) -> bool {
+        let twice = self.heap.peek().is_some_and(|Reverse((next, _))| *next == id);
+        !twice
+            || self
+                .coverage
+                .route(Position::of_user(id))
+                .is_none_or(|route| route.shard == self.sources[source].shard)
+    }
+}
+
+/// A batch of users as values.
+#[derive(Debug, Default)]
+struct Users {
+    ids: Vec<UserId>,
+    users: Vec<Option<User>>,
+}
+
+impl Batch for Users {
+    fn push(&mut self, user: UserRef<'_>) {
+        self.ids.push(user.user_id);
+        self.users.push(Some(user.to_user()));
+    }
+
+    fn is_full(&self) -> bool {
+        self.ids.len() >= USERS_PER_BATCH
+    }
+
+    fn ids(&self) -> &[UserId] {
+        &self.ids
+    }
+}
+
+/// Users by id, as they are read.
+pub struct UserStream {
+    merged: Merged<Users>,
+    left: Option<u64>,
+}
+
+impl Iterator for UserStream {
+    type Item = Result<User>;
+
+    fn next(&mut self) -> Option<Result<User>> {
+        if self.left == Some(0) {
+            return None;
+        }
+        self.left = self.left.map(|left| left - 1);
+        match self.merged.next() {
+            Ok(place) => place.map(|(batch, at)| Ok(batch.users[at].take().expect("each is taken once"))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
