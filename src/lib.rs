@@ -3,6 +3,7 @@
 //! Data flows one way: words → command → operation on topology, ring and shards → report →
 //! renderer → stdout. `ARCHITECTURE.md` says which part may use which.
 
+pub mod bulk;
 pub mod commands;
 pub mod error;
 pub mod local;

@@ -6,6 +6,8 @@
 pub mod completions;
 pub mod config;
 pub mod count;
+pub mod export;
+pub mod import;
 pub mod init_shards;
 pub mod list_users;
 pub mod local;
@@ -147,6 +149,10 @@ pub enum Command {
     ListUsers(list_users::ListUsersArgs),
     /// Count users, all of them or by shard or region
     Count(count::CountArgs),
+    /// Store the users of a file: CSV with a header, or JSON lines
+    Import(import::ImportArgs),
+    /// Write all users into a file, by id
+    Export(export::ExportArgs),
     /// Run one statement that reads on all shards
     Sql(sql::SqlArgs),
     /// List the shards
@@ -177,6 +183,8 @@ impl Command {
             Self::DeleteUser(args) => args.run(context),
             Self::ListUsers(args) => args.run(context),
             Self::Count(args) => args.run(context),
+            Self::Import(args) => args.run(context),
+            Self::Export(args) => args.run(context),
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
             Self::Ring(command) => command.run(context),
@@ -188,10 +196,22 @@ impl Command {
     }
 }
 
+/// How far a long command has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// How many users are done.
+    pub rows: u64,
+    /// How many bytes are done, and how many there are, where that is known.
+    pub part: Option<(u64, u64)>,
+}
+
 /// What a command may ask of the terminal.
 pub trait Console {
     /// Asks for a yes. An error of kind [`Kind::Declined`] if the answer is no, or if nobody can be asked.
     fn confirm(&self, question: &str) -> Result<()>;
+
+    /// Shows how far a long command has come; `None`: it is done. May be called as often as one likes.
+    fn progress(&self, progress: Option<&Progress>);
 }
 
 /// What lasts from one command to the next: settings, pools, the topology.

@@ -42,6 +42,21 @@ impl FromStr for UserId {
     }
 }
 
+/// Whether a text fits a column of at most `chars_max` characters; the reason if it does not.
+pub fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
+    // A character has at least one byte.
+    if text.len() > chars_max {
+        let chars = text.chars().count();
+        if chars > chars_max {
+            return Err(format!("{chars} characters, and the column holds {chars_max}"));
+        }
+    }
+    if text.contains('\0') {
+        return Err("a NUL character, which Postgres cannot store".into());
+    }
+    Ok(())
+}
+
 /// A text that fits a column of at most `MAX` characters: no NUL, which Postgres cannot store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited<const MAX: usize>(String);
@@ -57,14 +72,7 @@ impl<const MAX: usize> FromStr for Limited<MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let chars = text.chars().count();
-        if chars > MAX {
-            return Err(format!("{chars} characters, and the column holds {MAX}"));
-        }
-        if text.contains('\0') {
-            return Err("a NUL character, which Postgres cannot store".into());
-        }
-        Ok(Self(text.into()))
+        check_text(text, MAX).map(|()| Self(text.into()))
     }
 }
 

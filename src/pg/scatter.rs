@@ -6,15 +6,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
-use postgres::Row;
-use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::{ToSql, Type};
+use postgres::{Row, Transaction};
 
 use super::cluster::Cluster;
 use super::failure;
-use super::snapshot::{Missing, Part};
+use super::session::OneLine;
+use super::snapshot::{Missing, Part, Pending};
 use crate::error::Result;
 use crate::model::coverage::Coverage;
 use crate::model::names::ShardName;
@@ -23,6 +22,8 @@ use crate::model::user::{User, UserId, UserRef};
 
 /// How many batches of a shard wait to be merged.
 const BATCHES_WAITING: usize = 2;
+/// How many rows are fetched at once: each fetch wakes the client, and so do its rows if they come one by one.
+const ROWS_PER_FETCH: i32 = 4_000;
 /// How many users a batch of a list holds.
 const USERS_PER_BATCH: usize = 500;
 
@@ -63,19 +64,12 @@ impl Cluster {
     /// Counts users in snapshots that tile the ring: exact, also while chunks move.
     pub fn count(&self, by_region: bool, region: Option<&str>, allow_partial: bool) -> Result<Counted> {
         let snapshot = self.snapshot(allow_partial)?;
-        let count = |part: Part| {
-            let shard = part.shard.clone();
-            count_part(part, by_region, region).map(|counts| (shard, counts))
-        };
-        let by_shard: Result<Vec<_>> = thread::scope(|scope| {
-            let count = &count;
-            let threads: Vec<_> =
-                snapshot.parts.into_iter().map(|part| scope.spawn(move || count(part))).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
+        let counts: Vec<_> =
+            snapshot.parts.iter().map(|part| (&part.shard, count_part(part, by_region, region))).collect();
+        let by_shard: Result<Vec<_>> = counts
+            .into_iter()
+            .map(|(shard, counts)| Ok((shard.clone(), counts.wait("count users", shard)?)))
+            .collect();
         Ok(Counted { by_shard: by_shard?, missing: snapshot.missing })
     }
 
@@ -98,54 +92,49 @@ impl Cluster {
             let shard = part.shard.clone();
             let (sender, receiver) = sync_channel(BATCHES_WAITING);
             let (filter, new) = (filter.clone(), new.clone());
-            thread::spawn(move || read_part(part, &filter, new, &sender));
+            let (of_shard, without) = (part.shard.clone(), part.without());
+            part.run(move |transaction| {
+                if let Err(cause) = send_rows(transaction, &of_shard, without, &filter, new, &sender) {
+                    let _ = sender.send(Err(failure::doing("read users", &of_shard, &cause)));
+                }
+            });
             sources.push(Source { shard, receiver, batch: None, at: 0 });
         }
         Ok((Merged::new(sources, snapshot.coverage)?, snapshot.missing))
     }
 }
 
-fn count_part(mut part: Part, by_region: bool, region: Option<&str>) -> Result<Vec<RegionCount>> {
+fn count_part(part: &Part, by_region: bool, region: Option<&str>) -> Pending<Vec<RegionCount>> {
     let (column, group) =
         if by_region { ("users.region::text", " GROUP BY users.region") } else { ("NULL::text", "") };
     let of_region = if region.is_some() { " AND users.region = $1" } else { "" };
-    let sql = format!(
-        "SELECT {column}, count(*) FROM public.users WHERE true{of_region}{}{group}",
-        part.without()
-    );
-    let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&region, Type::TEXT)];
-    let parameters = if region.is_some() { parameters } else { &[] };
-    let rows = part
-        .client()
-        .query_typed(&sql, parameters)
-        .map_err(|cause| failure::doing("count users", &part.shard, &cause))?;
-    part.finish();
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    let sql =
+        format!("SELECT {column}, count(*) FROM public.users WHERE true{of_region}{}{group}", part.without());
+    log::debug!("Executing in shard {}: {}", part.shard, OneLine(&sql));
+    let region = region.map(ToOwned::to_owned);
+    part.begin(move |transaction| {
+        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&region, Type::TEXT)];
+        let rows = transaction.query_typed(&sql, if region.is_some() { parameters } else { &[] })?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    })
 }
 
-/// Reads one shard's users in order and sends them on, until nobody takes them any more.
-fn read_part<B: Batch>(mut part: Part, filter: &Filter, new: impl Fn() -> B, out: &SyncSender<Result<B>>) {
-    let shard = part.shard.clone();
-    match send_rows(&mut part, filter, new, out) {
-        Ok(true) => part.finish(),
-        // Dropped, it closes its connection.
-        Ok(false) => {}
-        Err(cause) => drop(out.send(Err(failure::doing("read users", &shard, &cause)))),
-    }
-}
-
-/// `Ok(false)`: nobody takes them.
+/// Reads one shard's users in order and sends them on, until there are no more or nobody takes them.
 fn send_rows<B: Batch>(
-    part: &mut Part,
+    transaction: &mut Transaction<'_>,
+    shard: &ShardName,
+    without: &str,
     filter: &Filter,
     new: impl Fn() -> B,
     out: &SyncSender<Result<B>>,
-) -> Result<bool, postgres::Error> {
+) -> Result<(), postgres::Error> {
     let mut sql = String::from("SELECT user_id, name, region, email FROM public.users WHERE true");
-    let mut parameters: Vec<(Box<dyn ToSql + Sync>, Type)> = Vec::new();
+    let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
+    let mut types = Vec::new();
     let mut number = |value: Box<dyn ToSql + Sync>, of: Type| {
-        parameters.push((value, of));
-        format!("${}", parameters.len())
+        values.push(value);
+        types.push(of);
+        format!("${}", types.len())
     };
     if let Some(after) = filter.after {
         sql += &format!(" AND user_id > {}", number(Box::new(after.number()), Type::INT8));
@@ -153,22 +142,33 @@ fn send_rows<B: Batch>(
     if let Some(region) = &filter.region {
         sql += &format!(" AND region = {}", number(Box::new(region.clone()), Type::TEXT));
     }
-    sql += part.without();
+    sql += without;
     sql += " ORDER BY user_id";
     if let Some(limit) = filter.limit {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         sql += &format!(" LIMIT {}", number(Box::new(limit), Type::INT8));
     }
-    log::debug!("Executing in shard {}: {}", part.shard, super::session::OneLine(&sql));
-    let mut rows = part.client().query_typed_raw(&sql, parameters)?;
+    log::debug!("Executing in shard {shard}: {}", OneLine(&sql));
+    let statement = transaction.prepare_typed(&sql, &types)?;
+    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
+    let portal = transaction.bind(&statement, &values)?;
     let mut batch = new();
-    while let Some(row) = rows.next()? {
-        batch.push(user_of(&row)?);
-        if batch.is_full() && out.send(Ok(std::mem::replace(&mut batch, new()))).is_err() {
-            return Ok(false);
+    loop {
+        let rows = transaction.query_portal(&portal, ROWS_PER_FETCH)?;
+        for row in &rows {
+            batch.push(user_of(row)?);
+            if batch.is_full() && out.send(Ok(std::mem::replace(&mut batch, new()))).is_err() {
+                return Ok(());
+            }
+        }
+        if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
+            break;
         }
     }
-    Ok(batch.ids().is_empty() || out.send(Ok(batch)).is_ok())
+    if !batch.ids().is_empty() {
+        let _ = out.send(Ok(batch));
+    }
+    Ok(())
 }
 
 fn user_of(row: &Row) -> Result<UserRef<'_>, postgres::Error> {

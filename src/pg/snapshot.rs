@@ -3,23 +3,24 @@
 //! The snapshots are opened at nearly the same time, not at one instant: what is written meanwhile may be in
 //! one and not in another. But each user lies in exactly one of them, also while chunks move.
 
-use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::types::Type;
-use postgres::{Client, Row};
+use postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::catalog::{self, CATALOG_VERSION};
 use super::cluster::Cluster;
+use super::failure;
 use super::pool::Loan;
 use super::session::only;
 use super::uuid::Uuid;
-use super::failure;
 use crate::error::{Error, Kind, Result};
 use crate::model::arc::Arc;
 use crate::model::coverage::{Coverage, HeldArc};
 use crate::model::names::ShardName;
+use crate::model::position::Position;
 use crate::model::topology::Epoch;
 
 /// How long snapshots are opened anew while a chunk is between two of them.
@@ -34,40 +35,81 @@ pub(super) struct Held {
     pub(super) arcs: Vec<HeldArc>,
 }
 
-/// The open transaction of one shard. Dropped before [`Part::finish`] it closes its connection: a result may
-/// still be on its way there.
+/// What a snapshot's thread does with its transaction.
+type Job = Box<dyn FnOnce(&mut Transaction<'_>) + Send>;
+
+/// One shard's open snapshot. A thread holds its transaction and does the jobs that it is sent, in order;
+/// dropped, the transaction ends behind the last of them.
 pub(super) struct Part {
     pub(super) shard: ShardName,
-    loan: Loan,
-    open: bool,
+    jobs: Sender<Job>,
     /// Rows on these arcs are another shard's.
     without: Vec<Arc>,
 }
 
 impl Part {
-    /// The connection, in its transaction.
-    pub(super) fn client(&mut self) -> &mut Client {
-        self.loan.client()
+    /// Sends a job. What comes of it goes through a channel of the job's own.
+    pub(super) fn run(&self, job: impl FnOnce(&mut Transaction<'_>) + Send + 'static) {
+        // A thread that is gone drops the job, and the job's channel tells.
+        let _ = self.jobs.send(Box::new(job));
+    }
+
+    /// Does something in the transaction and waits for it.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        what: &str,
+        question: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error> + Send + 'static,
+    ) -> Result<T> {
+        self.begin(question).wait(what, &self.shard)
+    }
+
+    /// Does something in the transaction; its answer is waited for later.
+    pub(super) fn begin<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error> + Send + 'static,
+    ) -> Pending<T> {
+        let (sender, receiver) = sync_channel(1);
+        self.run(move |transaction| drop(sender.send(question(transaction))));
+        Pending(receiver)
     }
 
     /// A condition to add to a query on `users`: empty, unless rows of some arcs must be left out.
     pub(super) fn without(&self) -> &'static str {
         if self.without.is_empty() { "" } else { include_str!("../../sql/without.sql") }
     }
+}
 
-    /// Ends the transaction and gives the connection back.
-    pub(super) fn finish(mut self) {
-        // A failure means that the connection is gone, and with it a transaction that only read.
-        self.open = self.loan.client().batch_execute("COMMIT").is_err();
+/// An answer that is still to come.
+pub(super) struct Pending<T>(Receiver<Result<T, postgres::Error>>);
+
+impl<T> Pending<T> {
+    /// Waits for it. `what` was to be done.
+    pub(super) fn wait(self, what: &str, shard: &ShardName) -> Result<T> {
+        self.answer().map_err(|cause| failure::doing(what, shard, &cause))
+    }
+
+    /// Waits for it, in the server's own words.
+    pub(super) fn answer(self) -> Result<T, postgres::Error> {
+        self.0.recv().expect("a part's thread does each job as long as the part is there")
     }
 }
 
-impl Drop for Part {
-    fn drop(&mut self) {
-        if self.open {
-            self.loan.spoil();
+/// The thread of a part: begins the transaction, reads the arcs as the first thing in it, then does the jobs.
+/// Whether the transaction ended as it should.
+fn hold(client: &mut Client, opened: &SyncSender<Result<Vec<Row>, postgres::Error>>, jobs: &Receiver<Job>) -> bool {
+    let begun = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
+    let mut transaction = match begun {
+        Ok(transaction) => transaction,
+        Err(cause) => {
+            let _ = opened.send(Err(cause));
+            return false;
         }
+    };
+    let _ = opened.send(transaction.query_typed(include_str!("../../sql/snapshot.sql"), &[]));
+    while let Ok(job) = jobs.recv() {
+        job(&mut transaction);
     }
+    transaction.rollback().is_ok()
 }
 
 /// An open snapshot on each shard.
@@ -87,23 +129,10 @@ impl Cluster {
     pub(super) fn snapshot(&self, allow_partial: bool) -> Result<Snapshot> {
         let begun = Instant::now();
         loop {
-            let mut parts = Vec::new();
-            let mut held = BTreeMap::new();
-            let mut missing = Missing::new();
-            for (shard, opened) in self.shards().lend_each(&self.shards().names(), |name, loan| self.open_part(name, loan)) {
-                match opened {
-                    Ok((part, said)) => {
-                        parts.push(part);
-                        held.insert(shard, said.arcs);
-                    }
-                    Err(error) if allow_partial && error.kind() == Kind::Unreachable => missing.push((shard, error)),
-                    Err(error) => return Err(error),
-                }
-            }
-            if parts.is_empty() {
-                return Err(missing.into_iter().next().map_or_else(no_shard, |(_, error)| error));
-            }
+            let (opened, missing) = self.open_parts(&self.shards().names(), allow_partial)?;
+            let held = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
             let coverage = Coverage::of(&held);
+            let mut parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
             if coverage.gaps().is_empty() || !missing.is_empty() {
                 for part in &mut parts {
                     part.leave_out(coverage.left_out(&part.shard))?;
@@ -113,7 +142,7 @@ impl Cluster {
             if begun.elapsed() > GAP_PATIENCE {
                 return Err(gap(coverage.gaps()));
             }
-            parts.into_iter().for_each(Part::finish);
+            drop(parts);
             log::debug!("The snapshots leave {} of the ring to nobody: opening them again", coverage.gaps().len());
             thread::sleep(GAP_PAUSE);
             // A shard that is not known here may have it.
@@ -121,25 +150,42 @@ impl Cluster {
         }
     }
 
-    /// Begins the transaction and reads the arcs in it. An idle connection may have died unnoticed: once more,
-    /// then.
-    pub(super) fn open_part(&self, shard: &ShardName, mut loan: Loan) -> Result<(Part, Held)> {
-        let row = match read_arcs(&mut loan) {
-            Err(cause) if failure::is_lost(&cause) => {
-                loan.spoil();
-                drop(loan);
-                loan = self.shards().checkout(shard)?;
-                read_arcs(&mut loan)
+    /// Opens a snapshot on each of these shards at once.
+    pub(super) fn open_parts(
+        &self,
+        names: &[ShardName],
+        allow_partial: bool,
+    ) -> Result<(Vec<(Part, Held)>, Missing)> {
+        let (mut opened, mut missing) = (Vec::new(), Missing::new());
+        for (shard, part) in self.shards().lend_each(names, |name, loan| self.open_part(name, loan)) {
+            match part {
+                Ok(part) => opened.push(part),
+                Err(error) if allow_partial && error.kind() == Kind::Unreachable => {
+                    missing.push((shard, error));
+                }
+                Err(error) => return Err(error),
             }
+        }
+        if opened.is_empty() {
+            let none = || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards");
+            return Err(missing.into_iter().next().map_or_else(none, |(_, error)| error));
+        }
+        Ok((opened, missing))
+    }
+
+    /// An idle connection may have died unnoticed: once more, then.
+    fn open_part(&self, shard: &ShardName, loan: Loan) -> Result<(Part, Held)> {
+        let (part, rows) = match start(shard, loan) {
+            (_, Err(cause)) if failure::is_lost(&cause) => start(shard, self.shards().checkout(shard)?),
             result => result,
         };
-        let mut part = Part { shard: shard.clone(), loan, open: true, without: Vec::new() };
-        let rows = row.map_err(|cause| failure::doing("read the arcs", shard, &cause))?;
+        let rows = rows.map_err(|cause| failure::doing("read the arcs", shard, &cause))?;
         let row = only(rows, "read the arcs", shard)?;
         self.check_row(shard, &row)?;
         let held = held_of(&row);
         if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > self.view().epoch {
-            let said = catalog::describe(&mut part.loan, shard)?;
+            let mut loan = self.shards().checkout(shard)?;
+            let said = catalog::describe(&mut loan, shard)?;
             self.learn(said)?;
         }
         Ok((part, held))
@@ -152,9 +198,17 @@ impl Cluster {
     }
 }
 
-fn read_arcs(loan: &mut Loan) -> Result<Vec<Row>, postgres::Error> {
-    loan.client().batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    loan.query(include_str!("../../sql/snapshot.sql"), &[])
+fn start(shard: &ShardName, loan: Loan) -> (Part, Result<Vec<Row>, postgres::Error>) {
+    let (jobs, to_do) = channel();
+    let (sender, opened) = sync_channel(1);
+    let mut loan = loan;
+    thread::spawn(move || {
+        if !hold(loan.client(), &sender, &to_do) {
+            loan.spoil();
+        }
+    });
+    let rows = opened.recv().expect("the thread sends one answer before all else");
+    (Part { shard: shard.clone(), jobs, without: Vec::new() }, rows)
 }
 
 /// What `sql/snapshot.sql` says.
@@ -177,23 +231,19 @@ impl Part {
         if arcs.is_empty() {
             return Ok(());
         }
-        let list = |of: fn(Arc) -> crate::model::position::Position| {
+        let list = |of: fn(Arc) -> Position| {
             let hex: Vec<String> = arcs.iter().map(|arc| format!("{:032x}", of(*arc).number())).collect();
             hex.join(",")
         };
         let (firsts, lasts) = (list(Arc::first), list(Arc::last));
         let set = "SELECT pg_catalog.set_config('ringshard.without_first', $1, true), \
                    pg_catalog.set_config('ringshard.without_last', $2, true)";
-        self.loan
-            .query(set, &[(&firsts, Type::TEXT), (&lasts, Type::TEXT)])
-            .map_err(|cause| failure::doing("leave out rows", &self.shard, &cause))?;
+        self.ask("leave out rows", move |transaction| {
+            transaction.query_typed(set, &[(&firsts, Type::TEXT), (&lasts, Type::TEXT)])
+        })?;
         self.without = arcs.to_vec();
         Ok(())
     }
-}
-
-fn no_shard() -> Error {
-    Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards")
 }
 
 fn gap(gaps: &[Arc]) -> Error {

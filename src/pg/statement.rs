@@ -2,11 +2,10 @@
 
 use std::io::BufRead as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
 use postgres::error::SqlState;
 use postgres::types::Type;
-use postgres::{SimpleQueryMessage, Statement};
+use postgres::{SimpleQueryMessage, Statement, Transaction};
 
 use super::cluster::Cluster;
 use super::failure;
@@ -62,26 +61,19 @@ impl Cluster {
     /// Runs a statement on these shards at once, in a snapshot of each.
     pub fn run_statement(&self, sql: &str, shards: &[ShardName], allow_partial: bool) -> Result<Answers> {
         let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-        let (mut ready, mut missing) = (Vec::new(), Missing::new());
-        let opened = self.shards().lend_each(shards, |name, loan| {
-            let (mut part, _) = self.open_part(name, loan)?;
-            // Prepared, it is one statement, and says what it returns before it is run.
-            let statement = part.client().prepare(sql).map_err(|cause| refused(name, &cause))?;
-            Ok((part, statement))
-        });
-        for (shard, opened) in opened {
-            match opened {
-                Ok((part, statement)) => ready.push((part, statement)),
-                Err(error) if allow_partial && error.kind() == Kind::Unreachable => missing.push((shard, error)),
-                Err(error) => return Err(error),
-            }
-        }
-        let Some((first, statement)) = ready.first() else {
-            return Err(missing.into_iter().next().map_or_else(
-                || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards"),
-                |(_, error)| error,
-            ));
+        let (opened, missing) = self.open_parts(shards, allow_partial)?;
+        // Prepared, it is one statement, and says what it returns before it is run.
+        let prepare = |part: &Part| {
+            let sql = sql.to_owned();
+            part.begin(move |transaction| transaction.prepare(&sql))
         };
+        let prepared: Vec<_> = opened.iter().map(|(part, _)| prepare(part)).collect();
+        let mut ready = Vec::new();
+        for ((part, _), statement) in opened.into_iter().zip(prepared) {
+            let statement = statement.answer().map_err(|cause| refused(&part.shard, &cause))?;
+            ready.push((part, statement));
+        }
+        let (first, statement) = &ready[0];
         let columns = columns_of(statement);
         if columns.is_empty() {
             return Err(Error::new(Kind::Usage, "the statement returns no rows, and sql only reads")
@@ -97,8 +89,8 @@ impl Cluster {
         for (part, statement) in ready {
             let (sender, receiver) = sync_channel(ROWS_WAITING);
             streams.push((part.shard.clone(), receiver));
-            let sql = sql.to_owned();
-            thread::spawn(move || send_rows(part, &statement, &sql, &sender));
+            let (shard, sql) = (part.shard.clone(), sql.to_owned());
+            part.run(move |transaction| send_rows(transaction, &shard, &statement, &sql, &sender));
         }
         Ok(Answers { columns, rows: Rows { shards: streams.into_iter(), current: None }, missing })
     }
@@ -115,18 +107,21 @@ fn columns_of(statement: &Statement) -> Vec<Column> {
         .collect()
 }
 
-fn send_rows(mut part: Part, statement: &Statement, sql: &str, out: &SyncSender<Result<Vec<Cell>>>) {
-    let shard = part.shard.clone();
+fn send_rows(
+    transaction: &mut Transaction<'_>,
+    shard: &ShardName,
+    statement: &Statement,
+    sql: &str,
+    out: &SyncSender<Result<Vec<Cell>>>,
+) {
     let types: Vec<Type> = statement.columns().iter().map(|column| column.type_().clone()).collect();
     let sent = if is_utility(sql) {
-        send_short(&mut part, sql, &types, out)
+        send_short(transaction, sql, &types, out)
     } else {
-        send_copied(&mut part, sql, &types, out)
+        send_copied(transaction, sql, &types, out)
     };
-    match sent {
-        // The statement may have changed the session: its connection is not used again.
-        Ok(()) => {}
-        Err(cause) => drop(out.send(Err(refused(&shard, &cause)))),
+    if let Err(cause) = sent {
+        let _ = out.send(Err(refused(shard, &cause)));
     }
 }
 
@@ -137,12 +132,12 @@ fn is_utility(sql: &str) -> bool {
 }
 
 fn send_short(
-    part: &mut Part,
+    transaction: &mut Transaction<'_>,
     sql: &str,
     types: &[Type],
     out: &SyncSender<Result<Vec<Cell>>>,
 ) -> Result<(), postgres::Error> {
-    for message in part.client().simple_query(sql)? {
+    for message in transaction.simple_query(sql)? {
         if let SimpleQueryMessage::Row(row) = message {
             let cells = types.iter().enumerate().map(|(at, of)| cell(row.get(at).map(ToOwned::to_owned), of));
             if out.send(Ok(cells.collect())).is_err() {
@@ -156,13 +151,13 @@ fn send_short(
 /// Through COPY: all values as text, whatever their types, as a stream. The text was prepared as a statement of
 /// its own before, so it cannot end the parenthesis.
 fn send_copied(
-    part: &mut Part,
+    transaction: &mut Transaction<'_>,
     sql: &str,
     types: &[Type],
     out: &SyncSender<Result<Vec<Cell>>>,
 ) -> Result<(), postgres::Error> {
     let copy = format!("COPY (\n{sql}\n) TO STDOUT");
-    let mut reader = part.client().copy_out(&copy)?;
+    let mut reader = transaction.copy_out(&copy)?;
     let mut line = Vec::new();
     loop {
         line.clear();

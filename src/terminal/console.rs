@@ -1,11 +1,28 @@
-//! Questions to the person at the terminal.
+//! Questions to the person at the terminal, and how far a long command has come.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 use super::output::write_stderr;
-use crate::commands::Console;
+use crate::commands::{Console, Progress};
 use crate::error::{Error, Kind, Result};
+use crate::model::text::thousands;
+
+/// How often a line of the log tells how far a command has come, where no bar can be drawn.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How far the command that runs now has come.
+#[derive(Debug)]
+struct Running {
+    begun: Instant,
+    logged: Instant,
+    /// Hidden where nobody looks.
+    bar: ProgressBar,
+}
 
 /// Asks on stderr and reads stdin.
 #[derive(Debug)]
@@ -14,12 +31,16 @@ pub(super) struct Terminal {
     of_run: (bool, bool),
     /// The same, with those of the line that runs now.
     now: Cell<(bool, bool)>,
+    /// Whether progress is not shown.
+    quiet: bool,
+    running: RefCell<Option<Running>>,
 }
 
 impl Terminal {
     /// A console of a run with these flags.
-    pub(super) fn new(yes: bool, no_input: bool) -> Self {
-        Self { of_run: (yes, no_input), now: Cell::new((yes, no_input)) }
+    pub(super) fn new(yes: bool, no_input: bool, quiet: bool) -> Self {
+        let of_run = (yes, no_input);
+        Self { of_run, now: Cell::new(of_run), quiet, running: RefCell::default() }
     }
 
     /// From here on a line with these flags runs.
@@ -51,4 +72,45 @@ impl Console for Terminal {
                 .hint("answer with y, or give --yes"))
         }
     }
+
+    fn progress(&self, progress: Option<&Progress>) {
+        let mut running = self.running.borrow_mut();
+        let Some(progress) = progress else {
+            if let Some(running) = running.take() {
+                running.bar.finish_and_clear();
+            }
+            return;
+        };
+        let running = running.get_or_insert_with(|| Running {
+            begun: Instant::now(),
+            logged: Instant::now(),
+            bar: bar(progress, !self.quiet && io::stderr().is_terminal()),
+        });
+        running.bar.set_position(progress.part.map_or(progress.rows, |(done, _)| done));
+        #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+        let rate = progress.rows as f64 / running.begun.elapsed().as_secs_f64().max(0.001);
+        running.bar.set_message(format!("{} users, {:.0}/s", HumanCount(progress.rows), rate));
+        if running.bar.is_hidden() && running.logged.elapsed() >= LOG_INTERVAL {
+            running.logged = Instant::now();
+            let part = progress.part.map_or_else(String::new, |(done, total)| {
+                format!(", {} %", done * 100 / total.max(1))
+            });
+            log::info!("{} users{part}, {rate:.0} users/s", thousands(progress.rows));
+        }
+    }
+}
+
+fn bar(progress: &Progress, shown: bool) -> ProgressBar {
+    if !shown {
+        return ProgressBar::hidden();
+    }
+    let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let _ = write!(out, "{:.0} s left", state.eta().as_secs_f64().ceil());
+    };
+    let (bar, template) = match progress.part {
+        Some((_, total)) => (ProgressBar::new(total), "{bar:24} {percent} %, {msg}, {left}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style.with_key("left", left))
 }

@@ -36,7 +36,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = logging::start(cli.globals.verbose, log_file) {
         return early(&error, &cli.globals);
     }
-    let console = Terminal::new(cli.globals.yes, cli.globals.no_input);
+    let console = Terminal::new(cli.globals.yes, cli.globals.no_input, cli.globals.quiet);
     let shell = Shell {
         console: &console,
         out: Style {

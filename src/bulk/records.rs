@@ -1,0 +1,200 @@
+//! A file as records: each a user, or why it is none.
+
+use std::io::Read;
+
+use super::FileFormat;
+use super::csv::Splitter;
+use super::frames::{Frame, Frames};
+use super::jsonl;
+use crate::error::{Error, Kind, Result};
+use crate::model::user::{
+    EMAIL_CHARS_MAX, NAME_CHARS_MAX, REGION_CHARS_MAX, UserId, UserRef, check_text,
+};
+
+/// The columns that a file may have; `user_id` it must have.
+const COLUMNS: [&str; 4] = ["user_id", "name", "region", "email"];
+
+/// One record.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// The number of its first line.
+    pub line: u64,
+    /// Its bytes, without the line's end.
+    pub raw: &'a [u8],
+    /// The user, or what is wrong.
+    pub user: std::result::Result<UserRef<'a>, String>,
+}
+
+/// The records of a file.
+pub struct Records {
+    name: String,
+    frames: Frames,
+    format: FileFormat,
+    /// The header as it was written; none in JSON lines.
+    header: Option<Vec<u8>>,
+    /// Where each of [`COLUMNS`] stands in a record.
+    places: [Option<usize>; 4],
+    width: usize,
+    splitter: Splitter,
+    line: Option<jsonl::Line>,
+}
+
+impl Records {
+    /// Reads the head of a file: which format it has, and a CSV file's header. `name` is for errors.
+    pub fn new(name: &str, input: Box<dyn Read + Send>) -> Result<Self> {
+        let mut records = Self {
+            name: name.to_owned(),
+            frames: Frames::new(input),
+            format: FileFormat::JsonLines,
+            header: None,
+            places: [Some(0), Some(1), Some(2), Some(3)],
+            width: 0,
+            splitter: Splitter::default(),
+            line: None,
+        };
+        let Some(frame) = records.peek()? else {
+            return Err(records.bad(1, "the file is empty").hint(
+                "CSV begins with a header of user_id and any of name, region, email; JSON lines with `{\"user_id\": …`",
+            ));
+        };
+        let head = records.frames.bytes(&frame);
+        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+        match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => {}
+            Some(b'[') => {
+                return Err(records
+                    .bad(frame.line, "a JSON array, and an object a line is needed")
+                    .hint("jq -c '.[]' makes JSON lines of it"));
+            }
+            _ => records.read_header(&frame)?,
+        }
+        Ok(records)
+    }
+
+    fn read_header(&mut self, frame: &Frame) -> Result<()> {
+        let raw = self.frames.bytes(frame).to_vec();
+        let text = std::str::from_utf8(&raw).map_err(|_| self.bad(frame.line, "not UTF-8"))?;
+        let text = text.trim_start_matches('\u{feff}');
+        self.splitter.split(text).map_err(|why| self.bad(frame.line, why))?;
+        self.width = self.splitter.fields.len();
+        self.places = [None; 4];
+        for at in 0..self.width {
+            let name = self.splitter.text(text, at).unwrap_or_default().trim();
+            let Some(column) = COLUMNS.iter().position(|column| *column == name) else {
+                return Err(self
+                    .bad(frame.line, &format!("the header names a column `{name}`, which users do not have"))
+                    .hint("the first line is a header of user_id and any of name, region, email, in any order"));
+            };
+            if self.places[column].replace(at).is_some() {
+                return Err(self.bad(frame.line, &format!("the header names the column `{name}` twice")));
+            }
+        }
+        if self.places[0].is_none() {
+            return Err(self
+                .bad(frame.line, "the header lacks the column `user_id`")
+                .hint("the first line is a header of user_id and any of name, region, email, in any order"));
+        }
+        self.format = FileFormat::Csv;
+        self.frames.pass(frame);
+        self.frames.mind_quotes();
+        self.header = Some(raw);
+        Ok(())
+    }
+
+    /// An error of kind [`Kind::BadInput`] that names the file and a line.
+    pub fn bad(&self, line: u64, why: &str) -> Error {
+        Error::new(Kind::BadInput, format!("{}:{line}: {why}", self.name))
+    }
+
+    /// How the file writes users.
+    pub fn format(&self) -> FileFormat {
+        self.format
+    }
+
+    /// A CSV file's header, as it was written.
+    pub fn header(&self) -> Option<&[u8]> {
+        self.header.as_deref()
+    }
+
+    /// Whether records say something of name, region and email.
+    pub fn has(&self) -> [bool; 3] {
+        [1, 2, 3].map(|column| self.places[column].is_some())
+    }
+
+    /// The bytes of the next record, which stays the next one.
+    pub fn peek_raw(&mut self) -> Result<Option<&[u8]>> {
+        Ok(self.peek()?.map(|frame| self.frames.bytes(&frame)))
+    }
+
+    fn peek(&mut self) -> Result<Option<Frame>> {
+        self.frames.peek().map_err(|cause| {
+            let kind = match cause.kind() {
+                std::io::ErrorKind::InvalidInput
+                | std::io::ErrorKind::InvalidData
+                | std::io::ErrorKind::UnexpectedEof => Kind::BadInput,
+                _ => Kind::Failed,
+            };
+            Error::new(kind, format!("cannot read `{}`: {cause}", self.name))
+                .hint("is the file whole? run this again with it: what is in already is not sent again")
+        })
+    }
+
+    /// The next record.
+    pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+        let Some(frame) = self.peek()? else { return Ok(None) };
+        // The bytes stay where they are until the next `peek`.
+        self.frames.pass(&frame);
+        let line = frame.line;
+        let Self { frames, format, splitter, line: parsed, places, width, .. } = self;
+        let raw = frames.bytes(&frame);
+        let user = match (frame.broken, std::str::from_utf8(raw)) {
+            (Some(why), _) => Err(why.to_owned()),
+            (None, Err(_)) => Err("not UTF-8".to_owned()),
+            (None, Ok(text)) => match format {
+                FileFormat::Csv => of_csv(text, splitter, *places, *width),
+                FileFormat::JsonLines => {
+                    jsonl::parse(text.trim_start_matches('\u{feff}')).and_then(|line| of_json(parsed.insert(line)))
+                }
+            },
+        };
+        Ok(Some(Record { line, raw, user }))
+    }
+}
+
+fn of_csv<'a>(
+    text: &'a str,
+    splitter: &'a mut Splitter,
+    places: [Option<usize>; 4],
+    width: usize,
+) -> std::result::Result<UserRef<'a>, String> {
+    splitter.split(text)?;
+    let splitter = &*splitter;
+    let found = splitter.fields.len();
+    if found != width {
+        return Err(format!("{found} fields, and the header has {width}"));
+    }
+    let field = |column: usize| places[column].and_then(|at| splitter.text(text, at));
+    let id = field(0).ok_or("no user_id")?;
+    let user_id: UserId = id.parse().map_err(|why: String| format!("`{id}`: {why}"))?;
+    checked(UserRef { user_id, name: field(1), region: field(2), email: field(3) })
+}
+
+fn of_json(line: &jsonl::Line) -> std::result::Result<UserRef<'_>, String> {
+    checked(UserRef {
+        user_id: UserId::new(line.user_id),
+        name: line.name.as_deref(),
+        region: line.region.as_deref(),
+        email: line.email.as_deref(),
+    })
+}
+
+fn checked(user: UserRef<'_>) -> std::result::Result<UserRef<'_>, String> {
+    for (column, text, chars_max) in [
+        ("name", user.name, NAME_CHARS_MAX),
+        ("region", user.region, REGION_CHARS_MAX),
+        ("email", user.email, EMAIL_CHARS_MAX),
+    ] {
+        text.map_or(Ok(()), |text| check_text(text, chars_max)).map_err(|why| format!("{column}: {why}"))?;
+    }
+    Ok(user)
+}
