@@ -30,10 +30,13 @@ impl Splitter {
             let end = if record[start..].starts_with('"') {
                 self.quoted(record, start + 1)?
             } else {
-                let length = memchr::memchr(b',', &record.as_bytes()[start..]).unwrap_or(record.len() - start);
+                let length =
+                    memchr::memchr(b',', &record.as_bytes()[start..]).unwrap_or(record.len() - start);
                 let text = start..start + length;
                 if record[text.clone()].contains('"') {
-                    return Err("a quote in the middle of a field; quote the whole field and double the quote");
+                    return Err(
+                        "a quote in the middle of a field; quote the whole field and double the quote",
+                    );
                 }
                 let end = text.end;
                 self.fields.push(if text.is_empty() { Field::Missing } else { Field::Plain(text) });
@@ -50,8 +53,7 @@ impl Splitter {
     fn quoted(&mut self, record: &str, mut at: usize) -> Result<usize, &'static str> {
         let begin = self.scratch.len();
         loop {
-            let length =
-                memchr::memchr(b'"', &record.as_bytes()[at..]).ok_or("a quote is not closed")?;
+            let length = memchr::memchr(b'"', &record.as_bytes()[at..]).ok_or("a quote is not closed")?;
             self.scratch.push_str(&record[at..at + length]);
             at += length + 1;
             match record.as_bytes().get(at) {

@@ -41,7 +41,8 @@ impl<R: Read> Read for Counted<R> {
 impl Input {
     /// Opens a file; `-` is standard input.
     pub fn open(path: &Path) -> Result<Self> {
-        let (name, raw, bytes_total): (String, Box<dyn Read + Send>, Option<u64>) = if path == Path::new("-") {
+        let (name, raw, bytes_total): (String, Box<dyn Read + Send>, Option<u64>) = if path == Path::new("-")
+        {
             ("stdin".into(), Box::new(io::stdin()), None)
         } else {
             let name = path.display().to_string();
@@ -74,5 +75,6 @@ fn unreadable(name: &str, cause: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => Kind::Permission,
         _ => Kind::BadInput,
     };
-    Error::new(kind, format!("cannot read `{name}`: {cause}")).hint("name a file of users, or - for standard input")
+    Error::new(kind, format!("cannot read `{name}`: {cause}"))
+        .hint("name a file of users, or - for standard input")
 }

@@ -58,9 +58,9 @@ impl Output {
     pub fn finish(mut self) -> Result<()> {
         let written = match self.writer.take() {
             Some(Writer::Plain(writer)) => writer.into_inner().map_err(io::IntoInnerError::into_error),
-            Some(Writer::Gzipped(writer)) => writer
-                .finish()
-                .and_then(|writer| writer.into_inner().map_err(io::IntoInnerError::into_error)),
+            Some(Writer::Gzipped(writer)) => {
+                writer.finish().and_then(|writer| writer.into_inner().map_err(io::IntoInnerError::into_error))
+            }
             None => return Ok(()),
         };
         let placed = written.and_then(|file| {

@@ -7,9 +7,7 @@ use super::csv::Splitter;
 use super::frames::{Frame, Frames};
 use super::jsonl;
 use crate::error::{Error, Kind, Result};
-use crate::model::user::{
-    EMAIL_CHARS_MAX, NAME_CHARS_MAX, REGION_CHARS_MAX, UserId, UserRef, check_text,
-};
+use crate::model::user::{EMAIL_CHARS_MAX, NAME_CHARS_MAX, REGION_CHARS_MAX, UserId, UserRef, check_text};
 
 /// The columns that a file may have; `user_id` it must have.
 const COLUMNS: [&str; 4] = ["user_id", "name", "region", "email"];
@@ -83,7 +81,9 @@ impl Records {
             let Some(column) = COLUMNS.iter().position(|column| *column == name) else {
                 return Err(self
                     .bad(frame.line, &format!("the header names a column `{name}`, which users do not have"))
-                    .hint("the first line is a header of user_id and any of name, region, email, in any order"));
+                    .hint(
+                        "the first line is a header of user_id and any of name, region, email, in any order",
+                    ));
             };
             if self.places[column].replace(at).is_some() {
                 return Err(self.bad(frame.line, &format!("the header names the column `{name}` twice")));
@@ -152,9 +152,8 @@ impl Records {
             (None, Err(_)) => Err("not UTF-8".to_owned()),
             (None, Ok(text)) => match format {
                 FileFormat::Csv => of_csv(text, splitter, *places, *width),
-                FileFormat::JsonLines => {
-                    jsonl::parse(text.trim_start_matches('\u{feff}')).and_then(|line| of_json(parsed.insert(line)))
-                }
+                FileFormat::JsonLines => jsonl::parse(text.trim_start_matches('\u{feff}'))
+                    .and_then(|line| of_json(parsed.insert(line))),
             },
         };
         Ok(Some(Record { line, raw, user }))

@@ -44,7 +44,8 @@ fn user(id: i64, name: Option<&str>, region: Option<&str>, email: Option<&str>) 
 }
 
 fn text() -> impl Strategy<Value = Option<String>> {
-    let hostile = prop::sample::select(vec!['"', ',', '\n', '\r', '\\', 'N', '\'', '\t', '\u{202e}', 'é', '😀', ' ']);
+    let hostile =
+        prop::sample::select(vec!['"', ',', '\n', '\r', '\\', 'N', '\'', '\t', '\u{202e}', 'é', '😀', ' ']);
     let any = any::<char>().prop_filter("Postgres cannot store it", |c| *c != '\0');
     let characters = prop::collection::vec(prop_oneof![hostile, any], 0..50);
     prop::option::of(characters.prop_map(|characters| characters.into_iter().collect()))

@@ -69,8 +69,9 @@ impl ExportArgs {
             (Format::Csv, _) => return Ok(FileFormat::Csv),
             (Format::Json | Format::Jsonl, _) => return Ok(FileFormat::JsonLines),
             (Format::Table | Format::Tsv, Origin::Flag(_)) => {
-                return Err(Error::new(Kind::Usage, "export writes CSV or JSON lines")
-                    .hint("ringshard export -o csv, or -o jsonl; ringshard list-users has the other formats"));
+                return Err(Error::new(Kind::Usage, "export writes CSV or JSON lines").hint(
+                    "ringshard export -o csv, or -o jsonl; ringshard list-users has the other formats",
+                ));
             }
             _ => {}
         }

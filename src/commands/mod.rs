@@ -21,6 +21,8 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::CompletionCandidate;
@@ -205,6 +207,40 @@ pub struct Progress {
     pub part: Option<(u64, u64)>,
 }
 
+/// Whether the person wants a long command to stop. While this lives, a first Ctrl-C (or SIGTERM) asks, and a
+/// second one ends the program; before and after, the first one does.
+#[derive(Debug)]
+pub struct Interrupts {
+    /// Set by a signal.
+    asked: Arc<AtomicBool>,
+    /// Whether a signal ends the program.
+    fatal: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Of these two flags, which signal handlers know.
+    pub fn new(asked: Arc<AtomicBool>, fatal: Arc<AtomicBool>) -> Self {
+        asked.store(false, Ordering::SeqCst);
+        fatal.store(false, Ordering::SeqCst);
+        Self { asked, fatal }
+    }
+
+    /// Whether to stop at the next safe point.
+    pub fn asked(&self) -> bool {
+        let asked = self.asked.load(Ordering::SeqCst);
+        if asked {
+            self.fatal.store(true, Ordering::SeqCst);
+        }
+        asked
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.fatal.store(true, Ordering::SeqCst);
+    }
+}
+
 /// What a command may ask of the terminal.
 pub trait Console {
     /// Asks for a yes. An error of kind [`Kind::Declined`] if the answer is no, or if nobody can be asked.
@@ -212,6 +248,9 @@ pub trait Console {
 
     /// Shows how far a long command has come; `None`: it is done. May be called as often as one likes.
     fn progress(&self, progress: Option<&Progress>);
+
+    /// From here on the command looks now and then whether it is to stop.
+    fn watch_interrupts(&self) -> Interrupts;
 }
 
 /// What lasts from one command to the next: settings, pools, the topology.

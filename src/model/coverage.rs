@@ -134,6 +134,18 @@ impl Coverage {
         self.left_out.get(shard).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a shard that holds these arcs owns all that it serves here.
+    pub fn is_owned_by(&self, shard: &ShardName, held: &[HeldArc]) -> bool {
+        let mut owned: Vec<Arc> = Vec::new();
+        let mut sorted: Vec<&HeldArc> = held.iter().filter(|held| held.owned).collect();
+        sorted.sort_unstable_by_key(|held| held.arc);
+        sorted.iter().for_each(|held| append(&mut owned, held.arc));
+        self.routes.iter().filter(|route| route.shard == *shard).all(|route| {
+            let at = owned.partition_point(|arc| arc.last() < route.arc.last());
+            owned.get(at).is_some_and(|arc| arc.contains(route.arc.first()) && arc.contains(route.arc.last()))
+        })
+    }
+
     /// Who serves a position; nobody in a gap.
     pub fn route(&self, position: Position) -> Option<&Route> {
         let at = self.routes.partition_point(|route| route.arc.last() < position);
@@ -156,11 +168,7 @@ mod tests {
     use super::*;
 
     fn held(first: u128, last: u128, epoch: i64, owned: bool) -> HeldArc {
-        HeldArc {
-            arc: Arc::new(Position::new(first), Position::new(last)),
-            epoch: Epoch::new(epoch),
-            owned,
-        }
+        HeldArc { arc: Arc::new(Position::new(first), Position::new(last)), epoch: Epoch::new(epoch), owned }
     }
 
     fn cover<const N: usize>(shards: [(&str, Vec<HeldArc>); N]) -> Coverage {
@@ -214,9 +222,29 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_that_let_go_of_an_arc_does_not_own_all() {
+        let coverage = cover([
+            ("a", vec![held(0, 9, 1, true), held(20, 29, 1, true)]),
+            ("b", vec![held(10, 19, 1, true), held(30, ALL, 1, true)]),
+        ]);
+        let a = "a".parse().unwrap();
+        for (arcs, owns) in [
+            (vec![held(0, 9, 1, true), held(20, 29, 1, true)], true),
+            (vec![held(0, 4, 1, true), held(5, 9, 1, true), held(20, 40, 1, true)], true),
+            (vec![held(0, 4, 1, true), held(5, 9, 2, false), held(20, 29, 1, true)], false),
+            (vec![held(0, 9, 1, true), held(21, 29, 1, true)], false),
+            (vec![], false),
+        ] {
+            assert_eq!(coverage.is_owned_by(&a, &arcs), owns, "{arcs:?}");
+        }
+    }
+
+    #[test]
     fn only_the_common_part_of_an_overlap_is_left_out() {
-        let coverage =
-            cover([("s", vec![held(0, 20, 1, true)]), ("d", vec![held(5, 9, 2, true), held(21, ALL, 1, true)])]);
+        let coverage = cover([
+            ("s", vec![held(0, 20, 1, true)]),
+            ("d", vec![held(5, 9, 2, true), held(21, ALL, 1, true)]),
+        ]);
         assert_eq!(left_out(&coverage, "s"), [(5, 9)]);
         assert!(left_out(&coverage, "d").is_empty());
         // Of two owners of one epoch, which only damage can make, the smaller name serves.

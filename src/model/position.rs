@@ -44,7 +44,8 @@ impl Position {
         Self::of_key(&format!("{shard}#{index}"))
     }
 
-    fn of_bytes(bytes: &[u8]) -> Self {
+    /// The MD5 of any bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(u128::from_be_bytes(Md5::digest(bytes).into()))
     }
 

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod conninfo;
 mod environment;
 mod failure;
+pub mod import;
 pub mod init;
 mod narrate;
 pub mod pool;

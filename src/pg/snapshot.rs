@@ -96,8 +96,13 @@ impl<T> Pending<T> {
 
 /// The thread of a part: begins the transaction, reads the arcs as the first thing in it, then does the jobs.
 /// Whether the transaction ended as it should.
-fn hold(client: &mut Client, opened: &SyncSender<Result<Vec<Row>, postgres::Error>>, jobs: &Receiver<Job>) -> bool {
-    let begun = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
+fn hold(
+    client: &mut Client,
+    opened: &SyncSender<Result<Vec<Row>, postgres::Error>>,
+    jobs: &Receiver<Job>,
+) -> bool {
+    let begun =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
     let mut transaction = match begun {
         Ok(transaction) => transaction,
         Err(cause) => {
@@ -143,7 +148,10 @@ impl Cluster {
                 return Err(gap(coverage.gaps()));
             }
             drop(parts);
-            log::debug!("The snapshots leave {} of the ring to nobody: opening them again", coverage.gaps().len());
+            log::debug!(
+                "The snapshots leave {} of the ring to nobody: opening them again",
+                coverage.gaps().len()
+            );
             thread::sleep(GAP_PAUSE);
             // A shard that is not known here may have it.
             self.refresh()?;
@@ -167,7 +175,8 @@ impl Cluster {
             }
         }
         if opened.is_empty() {
-            let none = || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards");
+            let none =
+                || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards");
             return Err(missing.into_iter().next().map_or_else(none, |(_, error)| error));
         }
         Ok((opened, missing))
@@ -249,5 +258,6 @@ impl Part {
 fn gap(gaps: &[Arc]) -> Error {
     let share: f64 = gaps.iter().map(|arc| arc.share()).sum();
     let message = format!("no shard holds the arc {} ({:.2} % of the ring in all)", gaps[0], share * 100.0);
-    Error::new(Kind::Failed, message).hint("ringshard doctor tells which shard lacks it; is a shard missing from the configuration?")
+    Error::new(Kind::Failed, message)
+        .hint("ringshard doctor tells which shard lacks it; is a shard missing from the configuration?")
 }

@@ -80,7 +80,8 @@ impl Cluster {
                 .hint("ringshard sql \"SELECT …\"; create-user, update-user, delete-user and import write"));
         }
         if let Some((other, _)) = ready.iter().find(|(_, statement)| columns_of(statement) != columns) {
-            let message = format!("shard `{}` answers with other columns than `{}`", other.shard, first.shard);
+            let message =
+                format!("shard `{}` answers with other columns than `{}`", other.shard, first.shard);
             return Err(Error::new(Kind::Failed, message)
                 .hint("--shard NAME asks one shard; ringshard doctor compares their tables")
                 .on_shard(&other.shard));
@@ -221,11 +222,16 @@ fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
         Error::new(kind, message).hint(hint).on_shard(shard)
     };
     match cause.code() {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => error(Kind::Permission, "have the owner GRANT what is missing"),
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            error(Kind::Permission, "have the owner GRANT what is missing")
+        }
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             error(Kind::Usage, "sql only reads; create-user, update-user, delete-user and import write")
         }
-        Some(_) => error(Kind::Failed, "one statement that returns rows: ringshard sql \"SELECT count(*) FROM users\""),
+        Some(_) => error(
+            Kind::Failed,
+            "one statement that returns rows: ringshard sql \"SELECT count(*) FROM users\"",
+        ),
         None => failure::doing("run the statement", shard, cause),
     }
 }

@@ -1,14 +1,18 @@
 //! Questions to the person at the terminal, and how far a long command has come.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::output::write_stderr;
-use crate::commands::{Console, Progress};
+use crate::commands::{Console, Interrupts, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::thousands;
 
@@ -34,13 +38,16 @@ pub(super) struct Terminal {
     /// Whether progress is not shown.
     quiet: bool,
     running: RefCell<Option<Running>>,
+    /// The flags of the signal handlers: asked to stop, and whether a signal ends the program. Once they are
+    /// there they stay.
+    signals: OnceCell<(Arc<AtomicBool>, Arc<AtomicBool>)>,
 }
 
 impl Terminal {
     /// A console of a run with these flags.
     pub(super) fn new(yes: bool, no_input: bool, quiet: bool) -> Self {
         let of_run = (yes, no_input);
-        Self { of_run, now: Cell::new(of_run), quiet, running: RefCell::default() }
+        Self { of_run, now: Cell::new(of_run), quiet, running: RefCell::default(), signals: OnceCell::new() }
     }
 
     /// From here on a line with these flags runs.
@@ -92,12 +99,28 @@ impl Console for Terminal {
         running.bar.set_message(format!("{} users, {:.0}/s", HumanCount(progress.rows), rate));
         if running.bar.is_hidden() && running.logged.elapsed() >= LOG_INTERVAL {
             running.logged = Instant::now();
-            let part = progress.part.map_or_else(String::new, |(done, total)| {
-                format!(", {} %", done * 100 / total.max(1))
-            });
+            let part = progress
+                .part
+                .map_or_else(String::new, |(done, total)| format!(", {} %", done * 100 / total.max(1)));
             log::info!("{} users{part}, {rate:.0} users/s", thousands(progress.rows));
         }
     }
+
+    fn watch_interrupts(&self) -> Interrupts {
+        let (asked, fatal) = self.signals.get_or_init(handle_signals);
+        Interrupts::new(Arc::clone(asked), Arc::clone(fatal))
+    }
+}
+
+fn handle_signals() -> (Arc<AtomicBool>, Arc<AtomicBool>) {
+    let (asked, fatal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+    for signal in [SIGINT, SIGTERM] {
+        // The order counts: what was set before this signal came decides. Where no handler can be set, the
+        // signal ends the program as it always did.
+        let _ = flag::register_conditional_default(signal, Arc::clone(&fatal))
+            .and_then(|_| flag::register(signal, Arc::clone(&asked)));
+    }
+    (asked, fatal)
 }
 
 fn bar(progress: &Progress, shown: bool) -> ProgressBar {

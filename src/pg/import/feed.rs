@@ -1,0 +1,163 @@
+//! From records to batches: each is routed, and packed for its shard.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+
+use super::Shared;
+use super::batch::{Place, RowBatch};
+use super::known::{Memory, Need};
+use crate::error::{Error, Kind};
+use crate::model::coverage::Coverage;
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::user::UserRef;
+
+/// The import has halted: no more records are needed.
+#[derive(Debug)]
+pub struct Stopped;
+
+/// The way to one shard's worker.
+pub(super) struct Lane {
+    shard: ShardName,
+    batches: SyncSender<RowBatch>,
+    filling: RowBatch,
+}
+
+impl Lane {
+    pub(super) fn new(shard: ShardName, batches: SyncSender<RowBatch>) -> Self {
+        Self { shard, batches, filling: RowBatch::default() }
+    }
+
+    fn send(&mut self) -> Result<(), Stopped> {
+        self.batches.send(std::mem::take(&mut self.filling)).map_err(|_| Stopped)
+    }
+}
+
+/// Which lane a position goes to: the last position of each route, and the lane.
+struct Router {
+    version: u64,
+    coverage: Arc<Coverage>,
+    lasts: Vec<Position>,
+    lanes: Vec<usize>,
+}
+
+impl Router {
+    fn new(version: u64, coverage: Arc<Coverage>, lanes: &[Lane]) -> Self {
+        // A shard that came during the import has no lane: whoever gets its rows finds out whose they are.
+        let lane_of = |shard: &ShardName| lanes.iter().position(|lane| lane.shard == *shard).unwrap_or(0);
+        let routes = coverage.routes().iter();
+        let (lasts, lanes) = routes.map(|route| (route.arc.last(), lane_of(&route.shard))).unzip();
+        Self { version, coverage, lasts, lanes }
+    }
+
+    fn lane(&self, position: Position) -> usize {
+        let at = self.lasts.partition_point(|last| *last < position);
+        self.lanes.get(at).copied().unwrap_or(0)
+    }
+}
+
+/// Takes records in the file's order and sends them to the shards' workers.
+pub struct Feeder {
+    shared: Arc<Shared>,
+    lanes: Vec<Lane>,
+    router: Router,
+    memory: Memory,
+    file: String,
+    batch_bytes: usize,
+    records: u64,
+    digest: u64,
+}
+
+impl Feeder {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        lanes: Vec<Lane>,
+        memory: Memory,
+        file: String,
+        batch_bytes: usize,
+    ) -> Self {
+        let router = Router::new(0, shared.routing(), &lanes);
+        Self { shared, lanes, router, memory, file, batch_bytes, records: 0, digest: 0 }
+    }
+
+    /// The next record: a user.
+    pub fn push(&mut self, line: u64, user: UserRef<'_>) -> Result<(), Stopped> {
+        let position = Position::of_user(user.user_id);
+        self.count(position.number())?;
+        if self.router.version != self.shared.routing_version.load(Ordering::Relaxed) {
+            let version = self.shared.routing_version.load(Ordering::SeqCst);
+            self.router = Router::new(version, self.shared.routing(), &self.lanes);
+            for lane in &mut self.lanes {
+                lane.filling.routing = None;
+            }
+        }
+        let lane = &mut self.lanes[self.router.lane(position)];
+        let doubtful = match self.memory.need(self.records, &lane.shard) {
+            Need::Fresh => false,
+            Need::Doubtful => true,
+            Need::Stored => {
+                self.shared.counts.resumed.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+        };
+        if lane.filling.is_empty() {
+            lane.filling.routing = Some(Arc::clone(&self.router.coverage));
+        }
+        lane.filling.push(Place { user_id: user.user_id, record: self.records, line, doubtful }, user);
+        lane.filling.digest = self.digest.cast_signed();
+        if lane.filling.len_bytes() >= self.batch_bytes { lane.send() } else { Ok(()) }
+    }
+
+    /// The next record: one that was rejected.
+    pub fn pass(&mut self) -> Result<(), Stopped> {
+        self.count(0)
+    }
+
+    /// Counts a record, and compares the file so far with what an earlier run saw of it.
+    fn count(&mut self, mark: u128) -> Result<(), Stopped> {
+        if self.shared.has_halted() {
+            return Err(Stopped);
+        }
+        self.records += 1;
+        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
+        let mark = mark as u64;
+        // Fibonacci hashing's multiplier: the order of records counts too.
+        self.digest = self.digest.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(mark).wrapping_add(1);
+        self.shared.counts.records.store(self.records, Ordering::Relaxed);
+        if !self.memory.agrees(self.records, self.digest.cast_signed()) {
+            self.differs(self.records);
+            return Err(Stopped);
+        }
+        Ok(())
+    }
+
+    fn differs(&self, record: u64) {
+        let message = format!(
+            "an import of a file that begins like `{}` was interrupted behind its record {record}, and this file differs before that",
+            self.file
+        );
+        self.shared.fail(Error::new(Kind::Conflict, message).hint(
+            "run it with that file again; or give --restart, with --on-conflict skip or update for users that are in already",
+        ));
+    }
+
+    /// The file is read to its end: sends what is left.
+    pub fn finish(mut self) {
+        if self.records < self.memory.last_record() {
+            return self.differs(self.memory.last_record());
+        }
+        for lane in &mut self.lanes {
+            if !lane.filling.is_empty() && lane.send().is_err() {
+                return;
+            }
+        }
+        let mut fed = self.shared.fed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *fed = Some((self.records, self.digest.cast_signed()));
+    }
+
+    /// The file cannot be read on: nothing more is stored.
+    pub fn abort(self, error: Error) {
+        self.shared.fail(error);
+    }
+}

@@ -1,0 +1,341 @@
+//! Bulk import: rows are routed as they are read, and each shard takes its own by COPY, in batches that commit.
+//!
+//! Three kinds of threads: the caller's feeds records to a [`Feeder`], which routes and packs them; one worker a
+//! shard stores batches; and [`Import::run`] waits for them and tells how far they are. A batch is in memory as a
+//! whole before its transaction begins, so a stalled input never holds a lock.
+//!
+//! A shard writes down in the transaction of a batch how far it has the file (`known`), so that an import that was
+//! interrupted goes on where it was. Commits of batches do not wait for the disk: what a crash of the server takes
+//! away it takes together with the word about it. At the end each shard is flushed, and only then is the import
+//! forgotten.
+
+mod batch;
+mod feed;
+mod known;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::types::Type;
+
+use self::batch::RowBatch;
+use self::feed::Lane;
+pub use self::feed::{Feeder, Stopped};
+use self::known::{Known, MIXED, Memory};
+use self::store::Store;
+use super::cluster::Cluster;
+use super::failure;
+use super::pool::Loan;
+use super::session::Session;
+use crate::error::{Error, Kind, Result};
+use crate::model::coverage::Coverage;
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+
+/// The most bytes of all batches that are in memory at a time.
+const MEMORY_BYTES: usize = 40 << 20;
+/// A batch that fills, one or two that wait, and one that is being stored.
+const BATCHES_PER_SHARD: usize = 4;
+/// Some 15,000 rows: what the guard's triggers keep of them fits the default `work_mem`.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+const BATCH_BYTES_MIN: usize = 16 << 10;
+/// How often the caller is told how far it is.
+const TELL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long another import of the same file is waited for: it may have been killed, and its sessions end soon.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What becomes of a user that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The import stops.
+    Error,
+    /// The user that is there stays.
+    Skip,
+    /// The columns that the file has are set.
+    Update,
+}
+
+/// How to import.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The file's name, for errors.
+    pub file: String,
+    /// What tells this file from others: the MD5 of how it begins.
+    pub source: Position,
+    /// What becomes of users that are there already.
+    pub on_conflict: OnConflict,
+    /// Whether the file says something of name, region and email.
+    pub has: [bool; 3],
+    /// Whether to forget how far an earlier run came.
+    pub restart: bool,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Records of the file, rejected ones too.
+    pub records: u64,
+    /// Users that were not there.
+    pub inserted: u64,
+    /// Users that were there and were changed.
+    pub updated: u64,
+    /// Users that were there and stayed as they were.
+    pub skipped: u64,
+    /// Users that an earlier run had stored.
+    pub resumed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    inserted: AtomicU64,
+    updated: AtomicU64,
+    skipped: AtomicU64,
+    resumed: AtomicU64,
+    /// Records that were read.
+    records: AtomicU64,
+}
+
+/// What the threads of an import have in common.
+struct Shared {
+    /// Everybody stops where it is safe.
+    halt: AtomicBool,
+    /// Why, if something failed: the first thing that did.
+    trouble: Mutex<Option<Error>>,
+    /// Who owns what, as far as is known, and how often that changed.
+    routing: RwLock<Arc<Coverage>>,
+    routing_version: AtomicU64,
+    /// Whether rows were sent by more than one routing.
+    mixed: AtomicBool,
+    counts: Counts,
+    /// All records of the file and their digest, once it was read to its end.
+    fed: Mutex<Option<(u64, i64)>>,
+}
+
+impl Shared {
+    fn fail(&self, error: Error) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.halt.store(true, Ordering::SeqCst);
+    }
+
+    fn has_halted(&self) -> bool {
+        self.halt.load(Ordering::SeqCst)
+    }
+
+    fn routing(&self) -> Arc<Coverage> {
+        Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over a new routing.
+    fn reroute(&self, coverage: Coverage) {
+        let mut routing = self.routing.write().unwrap_or_else(PoisonError::into_inner);
+        if **routing != coverage {
+            *routing = Arc::new(coverage);
+            self.routing_version.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// An import that has begun: one worker a shard still to be started.
+pub struct Import {
+    options: Options,
+    shared: Arc<Shared>,
+    fingerprint: String,
+    workers: Vec<Worker>,
+}
+
+struct Worker {
+    shard: ShardName,
+    loan: Loan,
+    batches: Receiver<RowBatch>,
+    known: Option<Known>,
+}
+
+impl Import {
+    /// Looks at all shards, locks the file against a second import of it, and finds out what an earlier run
+    /// left to do. Nothing is stored yet.
+    pub fn begin(cluster: &Cluster, options: Options) -> Result<(Self, Feeder)> {
+        let coverage = cluster.snapshot(false)?.coverage;
+        let fingerprint = known::fingerprint(&coverage);
+        let source = options.source;
+        let names = cluster.shards().names();
+        let (mut loans, mut said) = (Vec::new(), BTreeMap::new());
+        for (shard, lent) in cluster.shards().lend_each(&names, |shard, loan| prepare(shard, loan, &options))
+        {
+            let (loan, known) = lent?;
+            loans.push((shard.clone(), loan));
+            said.insert(shard, known);
+        }
+        let memory = Memory::new(said, &fingerprint);
+        if let Some(baseline) = memory.baseline() {
+            // What was routed otherwise: each shard's word is taken back to what holds for all.
+            for (shard, loan) in &mut loans {
+                loan.client()
+                    .batch_execute("BEGIN; SET LOCAL synchronous_commit = on")
+                    .and_then(|()| known::write(loan.client(), source, &baseline))
+                    .and_then(|()| loan.client().batch_execute("COMMIT"))
+                    .map_err(|cause| failure::doing("note the import", shard, &cause))?;
+            }
+        }
+        let shared = Arc::new(Shared {
+            halt: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            routing: RwLock::new(Arc::new(coverage)),
+            routing_version: AtomicU64::new(0),
+            mixed: AtomicBool::new(false),
+            counts: Counts::default(),
+            fed: Mutex::default(),
+        });
+        let (mut lanes, mut workers) = (Vec::new(), Vec::new());
+        for (shard, loan) in loans {
+            let (sender, batches) = sync_channel(BATCHES_PER_SHARD - 2);
+            lanes.push(Lane::new(shard.clone(), sender));
+            let known = memory.baseline().or_else(|| memory.of(&shard).cloned());
+            workers.push(Worker { shard, loan, batches, known });
+        }
+        let batch_bytes = MEMORY_BYTES / (lanes.len() * BATCHES_PER_SHARD);
+        let batch_bytes = batch_bytes.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+        let feeder = Feeder::new(Arc::clone(&shared), lanes, memory, options.file.clone(), batch_bytes);
+        Ok((Self { options, shared, fingerprint, workers }, feeder))
+    }
+
+    /// Stores what the feeder sends, until the file is in or something fails. `tell` hears now and then how
+    /// many records were read; when it answers `false`, the import stops at a safe point.
+    pub fn run(self, cluster: &Cluster, mut tell: impl FnMut(u64) -> bool) -> Result<Summary> {
+        let Self { options, shared, fingerprint, workers } = self;
+        let store = Store { cluster, shared: &shared, options: &options, fingerprint: &fingerprint };
+        let mut was_stopped = false;
+        let mut loans = thread::scope(|scope| {
+            let (sender, ended) = channel();
+            for worker in workers {
+                let (sender, store) = (sender.clone(), &store);
+                scope.spawn(move || drop(sender.send(work(store, worker))));
+            }
+            drop(sender);
+            let mut loans = Vec::new();
+            loop {
+                match ended.recv_timeout(TELL_INTERVAL) {
+                    Ok(loan) => loans.push(loan),
+                    Err(RecvTimeoutError::Disconnected) => break loans,
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
+                if !tell(shared.counts.records.load(Ordering::Relaxed)) {
+                    was_stopped = true;
+                    shared.halt.store(true, Ordering::SeqCst);
+                }
+            }
+        });
+        let counts = &shared.counts;
+        let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        let stored = count(&counts.inserted) + count(&counts.updated) + count(&counts.skipped);
+        let trouble = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fed = *shared.fed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (records, digest) = match (trouble, fed) {
+            (Some(error), _) => return Err(part_way(&error, stored)),
+            (None, Some(fed)) if !was_stopped => fed,
+            _ => {
+                let error = Error::new(
+                    Kind::Partial,
+                    format!("stopped; {stored} users of `{}` are in", options.file),
+                );
+                return Err(error.hint("run this again with the same file: it goes on from there"));
+            }
+        };
+        if records > 0 {
+            store.finish(&mut loans, records, digest)?;
+        }
+        Ok(Summary {
+            records,
+            inserted: count(&counts.inserted),
+            updated: count(&counts.updated),
+            skipped: count(&counts.skipped),
+            resumed: count(&counts.resumed),
+        })
+    }
+}
+
+/// An error with what was done by then.
+fn part_way(error: &Error, stored: u64) -> Error {
+    let done = if stored == 0 {
+        "nothing was imported".to_owned()
+    } else {
+        format!("{stored} users are in, and an import of the corrected file goes on from there")
+    };
+    let mut told = Error::new(error.kind(), format!("{error}; {done}"));
+    if let Some(hint) = error.hint_text() {
+        told = told.hint(hint.to_owned());
+    }
+    match error.shard() {
+        Some(shard) => told.on_shard(shard.to_owned()),
+        None => told,
+    }
+}
+
+/// One shard's worker: stores batches in order until there are no more. Its connection, and whose it is.
+fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, Loan) {
+    // Temporary tables and the lock on the file end with the session.
+    worker.loan.spoil();
+    let mut staged = false;
+    while !store.shared.has_halted() {
+        // The one who reads the file may wait for it, and not hear of a halt.
+        let batch = match worker.batches.recv_timeout(TELL_INTERVAL) {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let stored = store.batch(&worker.shard, &mut worker.loan, &batch, &mut worker.known, &mut staged);
+        if let Err(error) = stored {
+            store.shared.fail(error);
+            break;
+        }
+    }
+    (worker.shard, worker.loan)
+}
+
+/// Locks the file on one shard and reads what the shard knows of it.
+fn prepare(shard: &ShardName, mut loan: Loan, options: &Options) -> Result<(Loan, Option<Known>)> {
+    take_lock(&mut loan, shard, options)?;
+    let doing = |cause: postgres::Error| failure::doing("look for an interrupted import", shard, &cause);
+    if options.restart {
+        known::forget(loan.client(), options.source).map_err(doing)?;
+    }
+    let known = known::read(loan.client(), options.source).map_err(doing)?;
+    Ok((loan, known))
+}
+
+/// A lock of the session on this file.
+fn take_lock(session: &mut Session, shard: &ShardName, options: &Options) -> Result<()> {
+    let begun = Instant::now();
+    let bytes = options.source.number().to_be_bytes();
+    let key = i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    loop {
+        let rows = session
+            .query("SELECT pg_catalog.pg_try_advisory_lock(7283003, $1)", &[(&key, Type::INT4)])
+            .map_err(|cause| failure::doing("lock the import", shard, &cause))?;
+        if rows.first().is_some_and(|row| row.get(0)) {
+            return Ok(());
+        }
+        if begun.elapsed() > LOCK_PATIENCE {
+            return Err(Error::new(Kind::Locked, format!("another import of `{}` is at work", options.file))
+                .hint("wait for it; then run this again if it did not finish")
+                .on_shard(shard));
+        }
+        thread::sleep(TELL_INTERVAL);
+    }
+}
+
+/// What a shard knows after a batch.
+fn known_after(shared: &Shared, fingerprint: &str, before: Option<&Known>, batch: &RowBatch) -> Known {
+    let last = batch.places().last().map_or(0, |place| place.record);
+    let mixed = shared.mixed.load(Ordering::SeqCst);
+    Known {
+        records: last,
+        high: last.max(before.map_or(0, |known| known.high)),
+        digest: batch.digest,
+        routing: if mixed { MIXED } else { fingerprint }.to_owned(),
+    }
+}

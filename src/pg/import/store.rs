@@ -1,0 +1,397 @@
+//! Storing a batch: rows first, then the proof that the shard owns them, then commit.
+//!
+//! Rows are sent before the barrier is taken, and the arcs are looked at behind it, in a statement of their own
+//! (an older snapshot would not see what the barrier waited for). Rows of arcs that are no longer owned are taken
+//! out again in the same transaction and go to their new owner.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+use postgres::error::SqlState;
+use postgres::types::Type;
+
+use super::batch::{Place, RowBatch};
+use super::known::{self, DONE, Known, MIXED};
+use super::{OnConflict, Options, Shared, known_after};
+use crate::error::{Error, Kind, Result};
+use crate::model::coverage::HeldArc;
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::user::UserId;
+use crate::pg::cluster::Cluster;
+use crate::pg::failure;
+use crate::pg::pool::Loan;
+use crate::pg::session::only;
+use crate::pg::snapshot::held_of;
+
+/// How long rows wait for arcs that are on their way to another shard.
+const MOVE_PATIENCE: Duration = Duration::from_secs(60);
+/// The pause before they are tried again.
+const MOVE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What all workers store with.
+pub(super) struct Store<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) shared: &'a Shared,
+    pub(super) options: &'a Options,
+    pub(super) fingerprint: &'a str,
+}
+
+/// Why a batch was not stored.
+enum Trouble {
+    Server(postgres::Error),
+    Ours(Error),
+}
+
+impl From<postgres::Error> for Trouble {
+    fn from(cause: postgres::Error) -> Self {
+        Self::Server(cause)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+/// What became of a batch's rows.
+#[derive(Default)]
+struct Stored {
+    inserted: u64,
+    updated: u64,
+    skipped: u64,
+    /// Rows that an earlier run had stored.
+    resumed: u64,
+    /// Users that the shard does not own any more.
+    left: HashSet<UserId>,
+}
+
+/// A batch's transaction: who stores what, and what the shard writes down about it.
+struct Task<'a> {
+    shard: &'a ShardName,
+    batch: &'a RowBatch,
+    /// What the shard knows of the file before and after; `None` for rows that another shard answers for.
+    word: Option<(Option<&'a Known>, &'a Known)>,
+}
+
+impl Store<'_> {
+    /// Stores a batch on its shard, and what the shard does not own any more on whoever does. `staged`: rows
+    /// go through a temporary table at once, as there were conflicts before.
+    pub(super) fn batch(
+        &self,
+        shard: &ShardName,
+        loan: &mut Loan,
+        batch: &RowBatch,
+        known: &mut Option<Known>,
+        staged: &mut bool,
+    ) -> Result<()> {
+        let after = known_after(self.shared, self.fingerprint, known.as_ref(), batch);
+        let left =
+            self.attempt(loan, &Task { shard, batch, word: Some((known.as_ref(), &after)) }, staged)?;
+        *known = Some(after);
+        if left.is_empty() { Ok(()) } else { self.settle(batch.part(|place| left.contains(&place.user_id))) }
+    }
+
+    /// Finds the owners of rows anew until all are stored.
+    fn settle(&self, mut left: RowBatch) -> Result<()> {
+        let begun = Instant::now();
+        while !left.is_empty() {
+            let coverage = self.cluster.snapshot(false)?.coverage;
+            // Fenced: nobody may write there until the other shard has taken over.
+            let owner = |place: &Place| {
+                let route = coverage.route(Position::of_user(place.user_id));
+                route.filter(|route| route.owned).map(|route| route.shard.clone())
+            };
+            let owners: BTreeMap<UserId, Option<ShardName>> =
+                left.places().iter().map(|place| (place.user_id, owner(place))).collect();
+            let mut unsettled: HashSet<UserId> =
+                owners.iter().filter(|(_, owner)| owner.is_none()).map(|(id, _)| *id).collect();
+            let shards: HashSet<&ShardName> = owners.values().flatten().collect();
+            for shard in shards {
+                let part = left.part(|place| owners[&place.user_id].as_ref() == Some(shard));
+                let mut loan = self.cluster.shards().checkout(shard)?;
+                // It may get a temporary table.
+                loan.spoil();
+                unsettled.extend(self.attempt(
+                    &mut loan,
+                    &Task { shard, batch: &part, word: None },
+                    &mut true,
+                )?);
+            }
+            self.shared.reroute(coverage);
+            left = left.part(|place| unsettled.contains(&place.user_id));
+            if let Some(place) = left.places().first() {
+                if begun.elapsed() > MOVE_PATIENCE {
+                    let message = format!(
+                        "{}:{}: user `{}` is being moved to another shard, and that does not end",
+                        self.options.file, place.line, place.user_id
+                    );
+                    return Err(Error::new(Kind::Locked, message)
+                        .hint("run this again with the same file: it goes on"));
+                }
+                thread::sleep(MOVE_PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// One transaction on one shard, or two: if rows are in each other's way, again through a temporary table.
+    /// The users that are not the shard's any more.
+    fn attempt(&self, loan: &mut Loan, task: &Task<'_>, staged: &mut bool) -> Result<HashSet<UserId>> {
+        let client = loan.client();
+        let mut stored = Err(Trouble::Ours(Error::new(Kind::Failed, "not tried yet")));
+        let doubtful = task.batch.places().iter().any(|place| place.doubtful);
+        let try_direct = !*staged && !doubtful;
+        if try_direct {
+            stored = self.directly(client, task);
+        }
+        let in_the_way = matches!(&stored, Err(Trouble::Server(cause)) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION));
+        if !try_direct || in_the_way {
+            if in_the_way {
+                client.batch_execute("ROLLBACK").map_err(|cause| self.failed(task, &cause))?;
+                *staged = self.options.on_conflict != OnConflict::Error;
+            }
+            stored = self.through_a_table(client, task);
+        }
+        let stored = stored.map_err(|trouble| {
+            // A lost connection has rolled back by itself.
+            let _ = client.batch_execute("ROLLBACK");
+            match trouble {
+                Trouble::Server(cause) => self.failed(task, &cause),
+                Trouble::Ours(error) => error,
+            }
+        })?;
+        let counts = &self.shared.counts;
+        for (count, number) in [
+            (&counts.inserted, stored.inserted),
+            (&counts.updated, stored.updated),
+            (&counts.skipped, stored.skipped),
+            (&counts.resumed, stored.resumed),
+        ] {
+            let _: u64 = AtomicU64::fetch_add(count, number, Ordering::SeqCst);
+        }
+        Ok(stored.left)
+    }
+
+    fn failed(&self, task: &Task<'_>, cause: &postgres::Error) -> Error {
+        let places = task.batch.places();
+        let lines =
+            places.first().map_or(0, |place| place.line)..=places.last().map_or(0, |place| place.line);
+        let what = format!("import lines {} to {} of `{}`", lines.start(), lines.end(), self.options.file);
+        let error = failure::doing(&what, task.shard, cause);
+        if failure::is_lost(cause) {
+            return error.hint("once the shard answers, run this again with the same file: it goes on");
+        }
+        error
+    }
+
+    /// Into the table itself.
+    fn directly(&self, client: &mut Client, task: &Task<'_>) -> Result<Stored, Trouble> {
+        self.begin(client, task)?;
+        copy(
+            client,
+            "COPY public.users (user_id, name, region, email) FROM STDIN (FORMAT binary)",
+            task.batch,
+        )?;
+        let left = self.not_owned(client, task)?;
+        if !left.is_empty() {
+            let ids: Vec<i64> = left.iter().map(|id| id.number()).collect();
+            let sql = "DELETE FROM public.users WHERE user_id = ANY ($1)";
+            client.query_typed(sql, &[(&ids, Type::INT8_ARRAY)])?;
+        }
+        self.end(client, task, left.is_empty())?;
+        let inserted =
+            task.batch.places().iter().filter(|place| !left.contains(&place.user_id)).count() as u64;
+        Ok(Stored { inserted, left, ..Stored::default() })
+    }
+
+    /// Into a temporary table, and from there into the table, with an eye on what is there already.
+    fn through_a_table(&self, client: &mut Client, task: &Task<'_>) -> Result<Stored, Trouble> {
+        self.begin(client, task)?;
+        client.batch_execute(include_str!("../../../sql/stage.sql"))?;
+        let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
+        copy(client, stage, task.batch)?;
+        let left = self.not_owned(client, task)?;
+        if !left.is_empty() {
+            let ids: Vec<i64> = left.iter().map(|id| id.number()).collect();
+            let sql = "DELETE FROM pg_temp.ringshard_stage WHERE user_id = ANY ($1)";
+            client.query_typed(sql, &[(&ids, Type::INT8_ARRAY)])?;
+        }
+        let mine: Vec<&Place> =
+            task.batch.places().iter().filter(|place| !left.contains(&place.user_id)).collect();
+        let mut stored = match self.options.on_conflict {
+            OnConflict::Update => self.upsert(client, &mine)?,
+            OnConflict::Error | OnConflict::Skip => self.insert(client, task.shard, &mine)?,
+        };
+        self.end(client, task, left.is_empty())?;
+        stored.left = left;
+        Ok(stored)
+    }
+
+    fn insert(&self, client: &mut Client, shard: &ShardName, mine: &[&Place]) -> Result<Stored, Trouble> {
+        let sql = "INSERT INTO public.users (user_id, name, region, email) \
+                   SELECT user_id, name, region, email FROM pg_temp.ringshard_stage ORDER BY record \
+                   ON CONFLICT (user_id) DO NOTHING RETURNING user_id";
+        let ids = |rows: Vec<postgres::Row>| rows.iter().map(|row| UserId::new(row.get(0))).collect();
+        let mut inserted: HashSet<UserId> = ids(client.query_typed(sql, &[])?);
+        let mut stored = Stored { inserted: inserted.len() as u64, ..Stored::default() };
+        // Of two rows of one user the first was inserted.
+        let in_the_way: Vec<&&Place> = mine.iter().filter(|place| !inserted.remove(&place.user_id)).collect();
+        if self.options.on_conflict == OnConflict::Skip {
+            stored.skipped = in_the_way.len() as u64;
+            return Ok(stored);
+        }
+        let doubtful: Vec<i64> =
+            in_the_way.iter().filter(|place| place.doubtful).map(|place| place.user_id.number()).collect();
+        let sql = "SELECT stage.user_id FROM pg_temp.ringshard_stage AS stage JOIN public.users USING (user_id) \
+                   WHERE stage.user_id = ANY ($1) AND (stage.name, stage.region, stage.email) \
+                         IS NOT DISTINCT FROM (users.name, users.region, users.email)";
+        let equal: HashSet<UserId> = if doubtful.is_empty() {
+            HashSet::new()
+        } else {
+            ids(client.query_typed(sql, &[(&doubtful, Type::INT8_ARRAY)])?)
+        };
+        stored.resumed = equal.len() as u64;
+        match in_the_way.into_iter().find(|place| !(place.doubtful && equal.contains(&place.user_id))) {
+            None => Ok(stored),
+            Some(place) => Err(self.conflict(shard, place, mine).into()),
+        }
+    }
+
+    fn conflict(&self, shard: &ShardName, place: &Place, mine: &[&Place]) -> Error {
+        let Place { user_id: id, line, .. } = place;
+        let file = &self.options.file;
+        let first = mine.iter().find(|other| other.user_id == *id && other.record < place.record);
+        let message = match first {
+            Some(first) => format!("{file}:{line}: user `{id}` stands in line {} already", first.line),
+            None => format!("{file}:{line}: user `{id}` exists already on shard `{shard}`"),
+        };
+        Error::new(Kind::Conflict, message)
+            .hint("--on-conflict skip leaves users as they are, --on-conflict update sets the columns of the file")
+            .on_shard(shard)
+    }
+
+    fn upsert(&self, client: &mut Client, mine: &[&Place]) -> Result<Stored, Trouble> {
+        let columns = ["name", "region", "email"].into_iter().zip(self.options.has);
+        let set: Vec<String> = columns
+            .filter(|(_, has)| *has)
+            .map(|(column, _)| format!("{column} = excluded.{column}"))
+            .collect();
+        let action = if set.is_empty() {
+            "DO NOTHING".to_owned()
+        } else {
+            format!("DO UPDATE SET {}", set.join(", "))
+        };
+        // Of two rows of one user the last counts.
+        let sql = format!(
+            "INSERT INTO public.users (user_id, name, region, email) \
+             SELECT DISTINCT ON (user_id) user_id, name, region, email \
+             FROM pg_temp.ringshard_stage ORDER BY user_id, record DESC \
+             ON CONFLICT (user_id) {action} RETURNING xmax::text = '0'"
+        );
+        let rows = client.query_typed(&sql, &[])?;
+        let inserted = rows.iter().filter(|row| row.get(0)).count() as u64;
+        let updated = rows.len() as u64 - inserted;
+        Ok(Stored { inserted, updated, skipped: mine.len() as u64 - inserted - updated, ..Stored::default() })
+    }
+
+    fn begin(&self, client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
+        // A row that another shard answers for is on disk before that shard says that it is in.
+        let synchronous = if task.word.is_some() { "off" } else { "on" };
+        client.batch_execute(&format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL client_min_messages = warning; \
+             SET LOCAL ringshard.guard = 'checked'; SET LOCAL synchronous_commit = {synchronous}"
+        ))
+    }
+
+    /// Takes the barrier, held to commit, and then looks at the arcs: whose rows are not owned here any more.
+    fn not_owned(&self, client: &mut Client, task: &Task<'_>) -> Result<HashSet<UserId>, Trouble> {
+        client.batch_execute("SELECT pg_catalog.pg_advisory_xact_lock_shared(7283001)")?;
+        let rows = client.query_typed(include_str!("../../../sql/snapshot.sql"), &[])?;
+        let row = only(rows, "read the arcs", task.shard)?;
+        self.cluster.check_row(task.shard, &row)?;
+        let held = held_of(&row);
+        let routing = task.batch.routing.as_ref();
+        if routing.is_some_and(|routing| routing.is_owned_by(task.shard, &held.arcs)) {
+            return Ok(HashSet::new());
+        }
+        let owned: Vec<&HeldArc> = held.arcs.iter().filter(|held| held.owned).collect();
+        let is_owned = |position: Position| {
+            let at = owned.partition_point(|held| held.arc.last() < position);
+            owned.get(at).is_some_and(|held| held.arc.contains(position))
+        };
+        let ids = task.batch.places().iter().map(|place| place.user_id);
+        Ok(ids.filter(|id| !is_owned(Position::of_user(*id))).collect())
+    }
+
+    /// Writes down how far the shard has the file, and commits.
+    fn end(&self, client: &mut Client, task: &Task<'_>, is_whole: bool) -> Result<(), Trouble> {
+        if let Some((before, after)) = task.word {
+            if is_whole {
+                known::write(client, self.options.source, after)?;
+            } else {
+                // The rest is still to be settled: no word yet about records that may not be in.
+                self.shared.mixed.store(true, Ordering::SeqCst);
+                let (records, digest) = before.map_or((0, 0), |known| (known.records, known.digest));
+                let part = Known { records, digest, high: after.high, routing: MIXED.to_owned() };
+                known::write(client, self.options.source, &part)?;
+            }
+        }
+        Ok(client.batch_execute("COMMIT")?)
+    }
+
+    /// All is in: flushes each shard, so that all of it is on disk, and then forgets the import on each.
+    pub(super) fn finish(&self, loans: &mut [(ShardName, Loan)], records: u64, digest: i64) -> Result<()> {
+        let source = self.options.source;
+        let done = Known { records, high: records, digest, routing: DONE.to_owned() };
+        let durable = "BEGIN READ WRITE; SET LOCAL synchronous_commit = on";
+        let each = |loans: &mut [(ShardName, Loan)],
+                    step: &(dyn Fn(&mut Client) -> Result<(), postgres::Error> + Sync)| {
+            thread::scope(|scope| {
+                let threads: Vec<_> = loans
+                    .iter_mut()
+                    .map(|(shard, loan)| {
+                        scope.spawn(move || {
+                            let client = loan.client();
+                            let ended = client
+                                .batch_execute(durable)
+                                .and_then(|()| step(client))
+                                .and_then(|()| client.batch_execute("COMMIT"));
+                            ended.map_err(|cause| {
+                                let error = failure::doing("finish the import", shard, &cause);
+                                error.hint("run this again with the same file: it goes on")
+                            })
+                        })
+                    })
+                    .collect();
+                threads.into_iter().try_for_each(|thread| {
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+            })
+        };
+        each(loans, &|client| known::write(client, source, &done))?;
+        each(loans, &|client| known::forget(client, source))
+    }
+}
+
+/// Sends a batch.
+fn copy(client: &mut Client, sql: &str, batch: &RowBatch) -> Result<(), postgres::Error> {
+    let mut writer = client.copy_in(sql)?;
+    for piece in batch.copy_data() {
+        if let Err(cause) = writer.write_all(piece) {
+            return Err(of_server(cause)
+                .unwrap_or_else(|| unreachable!("the writer fails only with what the server said")));
+        }
+    }
+    writer.finish().map(|_| ())
+}
+
+/// The server's error within one of a writer.
+fn of_server(cause: io::Error) -> Option<postgres::Error> {
+    cause.into_inner()?.downcast::<postgres::Error>().ok().map(|inner| *inner)
+}
