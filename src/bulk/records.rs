@@ -140,7 +140,7 @@ impl Records {
     }
 
     /// The next record.
-    pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>> {
         let Some(frame) = self.peek()? else { return Ok(None) };
         // The bytes stay where they are until the next `peek`.
         self.frames.pass(&frame);

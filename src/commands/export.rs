@@ -130,7 +130,7 @@ fn write_all(
         buffer.extend_from_slice(HEADER.as_bytes());
     }
     let mut rows = 0;
-    while let Some((batch, at)) = lines.next()? {
+    while let Some((batch, at)) = lines.next_user()? {
         buffer.extend_from_slice(batch.line(at));
         rows += 1;
         if buffer.len() >= WRITE_BYTES {

@@ -221,7 +221,7 @@ fn feed_one(
     feeder: &mut Feeder,
     rejects: Option<&mut Rejects>,
 ) -> Result<Option<std::result::Result<(), Stopped>>> {
-    let Some(record) = records.next()? else { return Ok(None) };
+    let Some(record) = records.next_record()? else { return Ok(None) };
     let why = match record.user {
         Ok(user) => return Ok(Some(feeder.push(record.line, user))),
         Err(why) => visible(&why).into_owned(),

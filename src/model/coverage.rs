@@ -139,7 +139,9 @@ impl Coverage {
         let mut owned: Vec<Arc> = Vec::new();
         let mut sorted: Vec<&HeldArc> = held.iter().filter(|held| held.owned).collect();
         sorted.sort_unstable_by_key(|held| held.arc);
-        sorted.iter().for_each(|held| append(&mut owned, held.arc));
+        for held in sorted {
+            append(&mut owned, held.arc);
+        }
         self.routes.iter().filter(|route| route.shard == *shard).all(|route| {
             let at = owned.partition_point(|arc| arc.last() < route.arc.last());
             owned.get(at).is_some_and(|arc| arc.contains(route.arc.first()) && arc.contains(route.arc.last()))

@@ -253,7 +253,12 @@ impl Cluster {
                 .on_shard(shard));
         }
         self.refresh()?;
-        Ok(Self::owner(&self.view(), id))
+        let owner = Self::owner(&self.view(), id);
+        if owner != *shard {
+            return Ok(owner);
+        }
+        // The ring gives it to the shard that says no: it has moved already, in a change that is under way.
+        Ok(self.holder(Position::of_user(id)).unwrap_or(owner))
     }
 
     /// Sends one statement to one shard. The inner error is a lost connection: the outcome is not known.

@@ -128,7 +128,7 @@ fn send_rows<B: Batch>(
     new: impl Fn() -> B,
     out: &SyncSender<Result<B>>,
 ) -> Result<(), postgres::Error> {
-    let mut sql = String::from("SELECT user_id, name, region, email FROM public.users WHERE true");
+    let (mut conditions, mut limit) = (String::new(), String::new());
     let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
     let mut types = Vec::new();
     let mut number = |value: Box<dyn ToSql + Sync>, of: Type| {
@@ -137,17 +137,20 @@ fn send_rows<B: Batch>(
         format!("${}", types.len())
     };
     if let Some(after) = filter.after {
-        sql += &format!(" AND user_id > {}", number(Box::new(after.number()), Type::INT8));
+        conditions += " AND user_id > ";
+        conditions += &number(Box::new(after.number()), Type::INT8);
     }
     if let Some(region) = &filter.region {
-        sql += &format!(" AND region = {}", number(Box::new(region.clone()), Type::TEXT));
+        conditions += " AND region = ";
+        conditions += &number(Box::new(region.clone()), Type::TEXT);
     }
-    sql += without;
-    sql += " ORDER BY user_id";
-    if let Some(limit) = filter.limit {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        sql += &format!(" LIMIT {}", number(Box::new(limit), Type::INT8));
+    if let Some(rows) = filter.limit {
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        limit = format!(" LIMIT {}", number(Box::new(rows), Type::INT8));
     }
+    let sql = format!(
+        "SELECT user_id, name, region, email FROM public.users WHERE true{conditions}{without} ORDER BY user_id{limit}"
+    );
     log::debug!("Executing in shard {shard}: {}", OneLine(&sql));
     let statement = transaction.prepare_typed(&sql, &types)?;
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
@@ -230,7 +233,7 @@ impl<B: Batch> Merged<B> {
     }
 
     /// The next user: the batch that it lies in, and where.
-    pub fn next(&mut self) -> Result<Option<(&mut B, usize)>> {
+    pub fn next_user(&mut self) -> Result<Option<(&mut B, usize)>> {
         if let Some(source) = self.current.take() {
             self.advance(source)?;
         }
@@ -294,7 +297,7 @@ impl Iterator for UserStream {
             return None;
         }
         self.left = self.left.map(|left| left - 1);
-        match self.merged.next() {
+        match self.merged.next_user() {
             Ok(place) => place.map(|(batch, at)| Ok(batch.users[at].take().expect("each is taken once"))),
             Err(error) => Some(Err(error)),
         }

@@ -3,12 +3,14 @@
 use postgres::types::Type;
 
 use super::cluster::Cluster;
+use super::failure;
 use super::pool::Loan;
 use super::rows::Expected;
 use super::session::only;
-use super::{catalog, failure};
+use super::uuid::Uuid;
 use crate::error::Result;
 use crate::model::names::ShardName;
+use crate::model::position::Position;
 use crate::model::user::UserId;
 
 /// How full a shard is.
@@ -28,9 +30,29 @@ impl Cluster {
                 .query(include_str!("../../sql/size.sql"), &[])
                 .map_err(|cause| failure::doing("count users", name, &cause))?;
             let row = only(rows, "count users", name)?;
-            self.check_loan(name, row.get("shard"), row.get("cluster"))?;
+            self.check_row(name, &row)?;
             Ok(Size { rows: row.get("rows"), size_bytes: row.get("size_bytes") })
         })
+    }
+
+    /// The shard that owns a position, or has it fenced if none does, by the word of all shards that answer:
+    /// while a change is under way no topology tells.
+    pub(super) fn holder(&self, position: Position) -> Option<ShardName> {
+        let states = self.shards().on_each(&self.shards().names(), |name, loan| {
+            let rows = loan
+                .query(include_str!("../../sql/holder.sql"), &[(&Uuid::from(position), Type::UUID)])
+                .map_err(|cause| failure::doing("look for an owner", name, &cause))?;
+            let row = only(rows, "look for an owner", name)?;
+            self.check_row(name, &row)?;
+            Ok(row.get::<_, Option<String>>("state"))
+        });
+        let held = |wanted: &str| {
+            let shard = states
+                .iter()
+                .find(|(_, state)| state.as_ref().is_ok_and(|state| state.as_deref() == Some(wanted)));
+            shard.map(|(name, _)| name.clone())
+        };
+        held("owned").or_else(|| held("fenced"))
     }
 
     /// Which shards hold a row of this user, owner or not.
@@ -47,12 +69,7 @@ impl Cluster {
             .query(include_str!("../../sql/holds.sql"), &[(&id.number(), Type::INT8)])
             .map_err(|cause| failure::doing("look for a user", expected.shard, &cause))?;
         let row = only(rows, "look for a user", expected.shard)?;
-        self.check_loan(expected.shard, row.get("shard"), row.get("cluster"))?;
+        self.check_row(expected.shard, &row)?;
         Ok(row.get("holds"))
-    }
-
-    fn check_loan(&self, name: &ShardName, said_shard: &str, said_cluster: &str) -> Result<()> {
-        let address = self.shards().address(name)?;
-        catalog::check_identity(name, &address, self.id().as_ref(), said_shard, said_cluster)
     }
 }

@@ -170,12 +170,12 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn known(records: u64, high: u64, routing: &str) -> Option<Known> {
-        Some(Known { records, high, digest: 7, routing: routing.into() })
+    fn known(records: u64, high: u64, routing: &str) -> Known {
+        Known { records, high, digest: 7, routing: routing.into() }
     }
 
-    fn memory(a: Option<Known>, b: Option<Known>) -> Memory {
-        Memory::new(BTreeMap::from([(shard("a"), a), (shard("b"), b)]), "now")
+    fn memory(a: Known, b: impl Into<Option<Known>>) -> Memory {
+        Memory::new(BTreeMap::from([(shard("a"), Some(a)), (shard("b"), b.into())]), "now")
     }
 
     fn needs(memory: &Memory, shard_name: &str) -> String {

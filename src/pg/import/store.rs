@@ -29,7 +29,7 @@ use crate::pg::session::only;
 use crate::pg::snapshot::held_of;
 
 /// How long rows wait for arcs that are on their way to another shard.
-const MOVE_PATIENCE: Duration = Duration::from_secs(60);
+const MOVE_PATIENCE: Duration = Duration::from_mins(1);
 /// The pause before they are tried again.
 const MOVE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -192,7 +192,7 @@ impl Store<'_> {
 
     /// Into the table itself.
     fn directly(&self, client: &mut Client, task: &Task<'_>) -> Result<Stored, Trouble> {
-        self.begin(client, task)?;
+        Self::begin(client, task)?;
         copy(
             client,
             "COPY public.users (user_id, name, region, email) FROM STDIN (FORMAT binary)",
@@ -212,7 +212,7 @@ impl Store<'_> {
 
     /// Into a temporary table, and from there into the table, with an eye on what is there already.
     fn through_a_table(&self, client: &mut Client, task: &Task<'_>) -> Result<Stored, Trouble> {
-        self.begin(client, task)?;
+        Self::begin(client, task)?;
         client.batch_execute(include_str!("../../../sql/stage.sql"))?;
         let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
         copy(client, stage, task.batch)?;
@@ -300,7 +300,7 @@ impl Store<'_> {
         Ok(Stored { inserted, updated, skipped: mine.len() as u64 - inserted - updated, ..Stored::default() })
     }
 
-    fn begin(&self, client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
+    fn begin(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
         // A row that another shard answers for is on disk before that shard says that it is in.
         let synchronous = if task.word.is_some() { "off" } else { "on" };
         client.batch_execute(&format!(
