@@ -2,14 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cli;
+mod gate;
 mod harness;
 mod init;
 mod init_faults;
 mod logs;
+mod mover;
 mod output;
 mod proxy;
 mod ring;
 mod routing;
+mod scatter;
 mod secrets;
 mod terminal;
 mod users;
