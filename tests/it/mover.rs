@@ -92,7 +92,7 @@ impl Mover {
                     return;
                 }
                 // Another source and another arc each time, around the users in turn.
-                let id = epoch * 7 + 1;
+                let id = epoch * 7 % 500 + 1;
                 let holds = "SELECT count(*) FROM ringshard.arc WHERE first <= md5($1)::uuid AND last >= md5($1)::uuid";
                 let holder = (0..3).find(|at| {
                     clients[*at].query_one(holds, &[&id.to_string()]).unwrap().get::<_, i64>(0) == 1

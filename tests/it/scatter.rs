@@ -150,7 +150,7 @@ fn while_arcs_move_on_and_on_every_answer_is_exact() {
     let test = with_users(500);
     let mover = Mover::start(&test, Duration::from_millis(3));
     let mut rounds = 0;
-    while rounds < 12 || mover.moves() < 30 {
+    while rounds < 6 || mover.moves() < 30 {
         assert_exact(&test, 500);
         let exported = test.run(&["-o", "jsonl", "export"]).success();
         assert_eq!(exported.stdout.lines().count(), 500);
