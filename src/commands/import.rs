@@ -46,6 +46,9 @@ pub struct ImportArgs {
     /// Forget how far an interrupted import of this file came
     #[arg(long)]
     restart: bool,
+    /// How large a batch gets, in KiB; for tests of what happens between two of them
+    #[arg(long, value_name = "KIB", hide = true)]
+    batch_kib: Option<u16>,
 }
 
 impl ImportArgs {
@@ -68,6 +71,7 @@ impl ImportArgs {
             },
             has: records.has(),
             restart: self.restart,
+            batch_bytes: self.batch_kib.map(|kib| usize::from(kib) << 10),
         };
         let cluster = context.cluster()?;
         let (import, feeder) = Import::begin(&cluster, options)?;

@@ -4,6 +4,7 @@
 mod cli;
 mod gate;
 mod harness;
+mod import;
 mod init;
 mod init_faults;
 mod logs;

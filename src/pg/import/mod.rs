@@ -73,6 +73,8 @@ pub struct Options {
     pub has: [bool; 3],
     /// Whether to forget how far an earlier run came.
     pub restart: bool,
+    /// How large a batch gets, unless the memory for all of them decides.
+    pub batch_bytes: Option<usize>,
 }
 
 /// What was done.
@@ -197,8 +199,8 @@ impl Import {
             let known = memory.baseline().or_else(|| memory.of(&shard).cloned());
             workers.push(Worker { shard, loan, batches, known });
         }
-        let batch_bytes = MEMORY_BYTES / (lanes.len() * BATCHES_PER_SHARD);
-        let batch_bytes = batch_bytes.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+        let share = MEMORY_BYTES / (lanes.len() * BATCHES_PER_SHARD);
+        let batch_bytes = options.batch_bytes.unwrap_or(share.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX));
         let feeder = Feeder::new(Arc::clone(&shared), lanes, memory, options.file.clone(), batch_bytes);
         Ok((Self { options, shared, fingerprint, workers }, feeder))
     }
