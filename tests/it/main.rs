@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cli;
+mod guard;
+mod guard_barrier;
 mod harness;
 mod init;
 mod init_faults;
@@ -12,4 +14,5 @@ mod ring;
 mod routing;
 mod secrets;
 mod terminal;
+mod upgrade;
 mod users;
