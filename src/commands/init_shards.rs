@@ -76,6 +76,7 @@ impl InitShardsArgs {
             let (result, rows) = match done {
                 Done::Created => ("created", Cell::Integer(0)),
                 Done::Adopted(rows) => ("adopted", Cell::Integer(*rows)),
+                Done::Upgraded => ("upgraded", Cell::Null),
                 Done::Unchanged => ("unchanged", Cell::Null),
             };
             report.push(vec![

@@ -12,11 +12,13 @@ use crate::model::names::{ClusterId, ShardName};
 use crate::model::topology::{Epoch, Membership, Topology};
 
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 1;
+pub const CATALOG_VERSION: i32 = 2;
 
 /// A shard's own word about itself.
 #[derive(Debug, Clone)]
 pub struct SelfDescription {
+    /// The version of its catalog, [`CATALOG_VERSION`] or older.
+    pub catalog_version: i32,
     /// The shard that this database says it is.
     pub shard: ShardName,
     /// Its cluster and topology.
@@ -53,6 +55,7 @@ pub(super) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfD
         .try_get::<_, Option<Json<BTreeMap<ShardName, String>>>>("addresses")
         .map_err(|cause| broken("`address`", failure::words_of(&cause)))?;
     Ok(SelfDescription {
+        catalog_version: version,
         shard: name,
         membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology },
         addresses: addresses.map(|Json(addresses)| addresses).unwrap_or_default(),

@@ -107,6 +107,11 @@ pub(super) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         &SqlState::READ_ONLY_SQL_TRANSACTION => {
             error(Kind::Unreachable).hint("the URL leads to a replica: name the primary")
         }
+        // The guard's words (sql/guard.sql) name the owner, and say what to do.
+        code if code.code() == "RS002" => error(Kind::Locked).hint("try again in a moment"),
+        code if code.code() == "RS001" => {
+            error(Kind::Failed).hint("ringshard ring locate ID shows the owner of a user, and who has it")
+        }
         &(SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY) => {
             error(Kind::Failed).hint("make room on that server")
         }

@@ -1,38 +1,24 @@
-//! `init-shards`: databases, tables and catalogs, made or adopted.
+//! `init-shards`: what is there, and whether it allows the cluster that is asked for.
 //!
-//! Everything is looked at before anything is changed. Then each shard is made in one transaction, so that
-//! an interruption leaves whole shards and untouched ones, and the next run goes on: the shards that are
-//! there say which cluster it is.
+//! Everything is looked at before anything is changed. Then each shard is made in one transaction
+//! (`make.rs`), so that an interruption leaves whole shards and untouched ones, and the next run goes
+//! on: the shards that are there say which cluster it is.
 
 use std::collections::BTreeMap;
 
 use postgres::error::SqlState;
-use postgres::fallible_iterator::FallibleIterator as _;
-use postgres::types::Json;
 
-use super::catalog::{self, CATALOG_VERSION, SelfDescription};
+use super::catalog::{self, SelfDescription};
 use super::conninfo::ConnectionString;
-use super::failure;
 use super::pool::{Loan, Shards};
 use super::session::only;
+use super::{failure, make};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
-use crate::model::position::Position;
-use crate::model::ring::Ring;
 use crate::model::topology::{Epoch, Membership, Topology};
-use crate::model::user::UserId;
 
 /// The oldest Postgres that the catalog works on, as `server_version_num` has it.
 const OLDEST_VERSION: i32 = 140_000;
-/// The columns of the seed's table, sorted.
-const COLUMNS: [&str; 4] = [
-    "email character varying(100)",
-    "name character varying(100)",
-    "region character varying(50)",
-    "user_id bigint primary key",
-];
-/// How many misplaced users an error names.
-const MISPLACED_SHOWN: usize = 10;
 
 /// What was done about a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +27,8 @@ pub enum Done {
     Created,
     /// The catalog was made for a `users` table that was there, with this many rows.
     Adopted(i64),
+    /// The catalog was an older one, and is of this ringshard's version now.
+    Upgraded,
     /// All was there.
     Unchanged,
 }
@@ -55,12 +43,13 @@ pub struct Initialised {
 }
 
 /// What a database holds before it is touched.
-struct Found {
+pub(super) struct Found {
     identity: String,
-    has_users: bool,
-    has_region_index: bool,
-    columns: Vec<String>,
-    said: Option<SelfDescription>,
+    pub(super) has_users: bool,
+    pub(super) has_region_index: bool,
+    /// Name and type, sorted.
+    pub(super) columns: Vec<String>,
+    pub(super) said: Option<SelfDescription>,
 }
 
 /// Those of these databases that a server does not have.
@@ -174,20 +163,21 @@ fn initialise_locked(
     let known = check_one_cluster(shards, cluster, &found)?;
     let topology = topology_for(names, virtual_nodes, known)?;
     let ring = topology.ring();
-    check_rows(shards, &found, &ring)?;
+    make::check_rows(shards, &found, &ring)?;
 
-    let id = match known {
+    let cluster = match known {
         Some(said) => said.membership.cluster.clone(),
         None => new_cluster_id(first, &names[0])?,
     };
+    let epoch = known.map_or(Epoch::FIRST, |said| said.membership.epoch);
+    let membership = Membership { cluster, epoch, topology };
+    let plan = make::Plan { membership: &membership, ring: &ring, addresses: make::addresses(shards)? };
     let mut done = Vec::new();
     for (name, found) in &found {
         let mut loan = shards.checkout(name)?;
-        let outcome = make_shard(&mut loan, shards, &id, &topology, &ring, name, found)?;
-        done.push((name.clone(), outcome));
+        done.push((name.clone(), plan.make_shard(&mut loan, name, found)?));
     }
-    let epoch = known.map_or(Epoch::FIRST, |said| said.membership.epoch);
-    Ok(Initialised { membership: Membership { cluster: id, epoch, topology }, done })
+    Ok(Initialised { membership, done })
 }
 
 fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Found>> {
@@ -329,152 +319,12 @@ fn topology_for(
     Ok(topology.clone())
 }
 
-/// Tables that are to be adopted must be the seed's, with each row on its owner.
-fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ring: &Ring) -> Result<()> {
-    let adopt: Vec<ShardName> = found
-        .iter()
-        .filter(|(_, found)| found.has_users && found.said.is_none())
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in &adopt {
-        if found[name].columns != COLUMNS {
-            let message = format!(
-                "shard `{name}` has a table `users` of other columns: {}",
-                found[name].columns.join(", ")
-            );
-            return Err(Error::new(Kind::Configuration, message)
-                .hint(format!("it must have {}", COLUMNS.join(", ")))
-                .on_shard(name));
-        }
-    }
-    let mut misplaced = Vec::new();
-    let mut count = 0;
-    for (name, result) in shards.on_each(&adopt, |name, loan| find_misplaced(loan, name, ring)) {
-        let (of_shard, examples) = result?;
-        count += of_shard;
-        misplaced.extend(examples.into_iter().map(|id| (id, name.clone())));
-    }
-    if count == 0 {
-        return Ok(());
-    }
-    let shown: Vec<String> = misplaced
-        .iter()
-        .take(MISPLACED_SHOWN)
-        .map(|(id, shard)| {
-            format!("user `{id}` is on `{shard}`, its owner is `{}`", ring.owner(Position::of_user(*id)))
-        })
-        .collect();
-    let rest =
-        if count > shown.len() { format!("\n  and {} more", count - shown.len()) } else { String::new() };
-    let message = format!(
-        "{}; nothing was changed:\n  {}{rest}",
-        if count == 1 {
-            "1 user lies on a shard that does not own it".into()
-        } else {
-            format!("{count} users lie on shards that do not own them")
-        },
-        shown.join("\n  ")
-    );
-    Err(Error::new(Kind::Failed, message).hint(
-        "move these rows to their owners, or name the shards as they were named when the rows were written",
-    ))
-}
-
-/// How many users lie on a shard that the ring gives to others, and the first of them. Streams the ids.
-fn find_misplaced(loan: &mut Loan, name: &ShardName, ring: &Ring) -> Result<(usize, Vec<UserId>)> {
-    let fail = |cause: postgres::Error| failure::doing("read the ids of users", name, &cause);
-    let no_parameters: [&str; 0] = [];
-    let mut rows = loan
-        .client()
-        .query_raw("SELECT user_id FROM public.users ORDER BY user_id", no_parameters)
-        .map_err(fail)?;
-    let mut count = 0;
-    let mut examples = Vec::new();
-    while let Some(row) = rows.next().map_err(fail)? {
-        let id = UserId::new(row.get(0));
-        if ring.owner(Position::of_user(id)) != name {
-            count += 1;
-            if examples.len() < MISPLACED_SHOWN {
-                examples.push(id);
-            }
-        }
-    }
-    Ok((count, examples))
-}
-
 fn new_cluster_id(loan: &mut Loan, name: &ShardName) -> Result<ClusterId> {
     let row = loan
         .client()
         .query_one("SELECT pg_catalog.gen_random_uuid()::text", &[])
         .map_err(|cause| failure::doing("make a cluster id", name, &cause))?;
     row.get::<_, String>(0).parse().map_err(|why: String| Error::new(Kind::Failed, why).on_shard(name))
-}
-
-/// One transaction: all of a shard, or nothing.
-fn make_shard(
-    loan: &mut Loan,
-    shards: &Shards,
-    cluster: &ClusterId,
-    topology: &Topology,
-    ring: &Ring,
-    name: &ShardName,
-    found: &Found,
-) -> Result<Done> {
-    let addresses = addresses(shards)?;
-    let mut make = || -> Result<Done, postgres::Error> {
-        let mut transaction = loan.client().transaction()?;
-        transaction
-            .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
-        if found.said.is_none() {
-            transaction.batch_execute(include_str!("../../sql/catalog.sql"))?;
-        }
-        transaction.batch_execute(include_str!("../../sql/users.sql"))?;
-        transaction.batch_execute(include_str!("../../sql/functions.sql"))?;
-        if !found.has_region_index {
-            // The seed's name for it, unless something else has that name.
-            let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";
-            let name = if transaction.query_one(taken, &[])?.get(0) { "" } else { "idx_users_region" };
-            transaction.batch_execute(&format!("CREATE INDEX {name} ON public.users (region)"))?;
-        }
-        if found.said.is_none() {
-            let arcs = ring.arcs();
-            let own = arcs.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
-            let hex = |position: Position| format!("{:032x}", position.number());
-            let (first, last): (Vec<String>, Vec<String>) =
-                own.map(|arc| (hex(arc.first()), hex(arc.last()))).unzip();
-            transaction.execute(
-                include_str!("../../sql/install.sql"),
-                &[&CATALOG_VERSION, &cluster.as_str(), &name.as_str(), &Json(topology), &first, &last],
-            )?;
-        }
-        for (shard, url) in &addresses {
-            transaction.execute(
-                "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
-                 ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE address.url <> excluded.url",
-                &[&shard.as_str(), url],
-            )?;
-        }
-        let rows: i64 = if found.has_users && found.said.is_none() {
-            transaction.query_one("SELECT count(*) FROM public.users", &[])?.get(0)
-        } else {
-            0
-        };
-        transaction.commit()?;
-        Ok(match (&found.said, found.has_users) {
-            (Some(_), _) => Done::Unchanged,
-            (None, true) => Done::Adopted(rows),
-            (None, false) => Done::Created,
-        })
-    };
-    make().map_err(|cause| failure::doing("set up the catalog", name, &cause))
-}
-
-fn addresses(shards: &Shards) -> Result<Vec<(ShardName, String)>> {
-    shards
-        .names()
-        .into_iter()
-        .map(|name| shards.address(&name).map(|address| (name, address.shown().to_owned())))
-        .collect()
 }
 
 /// The databases of `init-shards --server URL`: one for each name, on that server.

@@ -57,9 +57,11 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     server
 });
 
+/// The hand of the one who arranges things: it passes by the guard.
 fn connect(server: &PrivateServer, database: &str) -> Client {
     let mut config = postgres::Config::new();
     config.host_path(server.socket_dir()).user("postgres").dbname(database);
+    config.options("-c ringshard.guard=checked");
     config.connect(NoTls).unwrap()
 }
 
@@ -203,6 +205,11 @@ impl Test {
 
     pub(crate) fn client(&self, number: usize) -> Client {
         connect(&SERVER.private, &self.database(number))
+    }
+
+    /// A program other than ringshard, which the guard watches.
+    pub(crate) fn other_program(&self, user: &str, number: usize) -> Client {
+        Client::connect(&url(user, &self.database(number)), NoTls).unwrap()
     }
 
     pub(crate) fn query(&self, number: usize, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<Row> {

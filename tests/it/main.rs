@@ -3,6 +3,8 @@
 
 mod cli;
 mod gate;
+mod guard;
+mod guard_barrier;
 mod harness;
 mod import;
 mod init;
@@ -16,4 +18,5 @@ mod routing;
 mod scatter;
 mod secrets;
 mod terminal;
+mod upgrade;
 mod users;

@@ -13,7 +13,7 @@ use crate::harness::{Ran, Test, owner, shard_names};
 use crate::proxy::{Cut, Proxy};
 
 /// Waits until the shard has a session that waits for a lock.
-fn until_blocked(test: &Test, shard: usize) {
+pub(crate) fn until_blocked(test: &Test, shard: usize) {
     let begun = Instant::now();
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
     while test.query(shard, sql, &[&test.database(shard)])[0].get::<_, i64>(0) == 0 {
@@ -96,7 +96,7 @@ fn without_a_cache_the_weights_are_learnt_from_the_shards() {
 }
 
 /// Cuts a fence for one user out of its arc, on its way to `peer`; the SQL of a mover's first step.
-fn fence(id: i64, peer: &str) -> String {
+pub(crate) fn fence(id: i64, peer: &str) -> String {
     format!(
         "WITH place AS (SELECT md5('{id}')::uuid AS at), \
               old AS (DELETE FROM ringshard.arc USING place WHERE first <= at AND last >= at RETURNING arc.*) \
