@@ -45,7 +45,7 @@ fn shape(test: &Test, number: usize) -> Vec<String> {
     let sql = "SELECT format('column %s.%s.%s %s %s %s', table_schema, table_name, column_name, data_type, \
                              is_nullable, column_default) \
                FROM information_schema.columns WHERE table_schema IN ('ringshard', 'public') \
-               UNION SELECT 'trigger ' || pg_get_triggerdef(oid) || tgenabled FROM pg_trigger WHERE NOT tgisinternal \
+               UNION SELECT 'trigger ' || pg_get_triggerdef(oid) || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal \
                UNION SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'ringshard'::regnamespace \
                      AND prokind = 'f' AND prolang <> 12 \
                UNION SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname IN ('ringshard', 'public') \
