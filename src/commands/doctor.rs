@@ -1,0 +1,60 @@
+//! `doctor`: a tick or a cross for each check, and for every cross what to type.
+
+use clap::Args;
+
+use super::Context;
+use crate::error::{Error, Kind, Result};
+use crate::model::report::{Cell, Column, Report};
+use crate::pg::doctor;
+
+/// The arguments of `doctor`: none.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {}
+
+impl DoctorArgs {
+    /// Examines all shards, those that are down too. Changes nothing.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let settings = context.settings();
+        let shards = context.shards()?;
+        let cluster = settings.cluster.as_ref().map(|cluster| &cluster.value);
+        let file = settings.file.value.display().to_string();
+        let examination = doctor::examine(&shards, &settings.private_server()?, cluster, &file)?;
+
+        let mut report = Report::list(&[
+            Column::text("shard"),
+            Column::text("check"),
+            Column::check("ok"),
+            Column::text("found"),
+            Column::text("hint"),
+        ]);
+        let mut crosses: usize = 0;
+        for finding in examination.findings {
+            let verdict = finding.verdict;
+            crosses += usize::from(verdict.ok == Some(false));
+            report.push(vec![
+                finding.shard.as_ref().map(|shard| shard.as_str()).into(),
+                finding.check.into(),
+                verdict.ok.map_or(Cell::Null, Cell::Bool),
+                verdict.found.into(),
+                verdict.hint.into(),
+            ]);
+        }
+        let checks = report.rows.len();
+        if crosses == 0 {
+            report.notes.push(format!("{checks} checks, all is well"));
+            return Ok(report);
+        }
+        let failed = format!("{crosses} of {checks} checks failed");
+        let down: Vec<String> = examination.unreachable.iter().map(|name| format!("`{name}`")).collect();
+        let error = match down.as_slice() {
+            [] => Error::new(Kind::Failed, failed),
+            [one] => Error::new(Kind::Unreachable, format!("shard {one} cannot be reached; {failed}")),
+            many => Error::new(
+                Kind::Unreachable,
+                format!("shards {} cannot be reached; {failed}", many.join(", ")),
+            ),
+        };
+        report.failure = Some(error.hint("the column `hint` says what to type; then: ringshard doctor"));
+        Ok(report)
+    }
+}
