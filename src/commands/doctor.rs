@@ -4,8 +4,10 @@ use clap::Args;
 
 use super::Context;
 use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
-use crate::pg::doctor;
+use crate::pg::doctor::{self, ConfiguredBy};
+use crate::settings::Origin;
 
 /// The arguments of `doctor`: none.
 #[derive(Debug, Args)]
@@ -17,8 +19,11 @@ impl DoctorArgs {
         let settings = context.settings();
         let shards = context.shards()?;
         let cluster = settings.cluster.as_ref().map(|cluster| &cluster.value);
-        let file = settings.file.value.display().to_string();
-        let examination = doctor::examine(&shards, &settings.private_server()?, cluster, &file)?;
+        let configured_by = match settings.shards.first().map(|(_, url)| &url.origin) {
+            Some(Origin::Variable(name)) => ConfiguredBy::Variable(name),
+            _ => ConfiguredBy::File(settings.file.value.display().to_string()),
+        };
+        let examination = doctor::examine(&shards, &settings.private_server()?, cluster, &configured_by)?;
 
         let mut report = Report::list(&[
             Column::text("shard"),
@@ -32,7 +37,7 @@ impl DoctorArgs {
             let verdict = finding.verdict;
             crosses += usize::from(verdict.ok == Some(false));
             report.push(vec![
-                finding.shard.as_ref().map(|shard| shard.as_str()).into(),
+                finding.shard.as_ref().map(ShardName::as_str).into(),
                 finding.check.into(),
                 verdict.ok.map_or(Cell::Null, Cell::Bool),
                 verdict.found.into(),

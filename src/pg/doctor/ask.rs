@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use postgres::Row;
 use postgres::config::Host;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::arc::Arc;
 use crate::model::names::ShardName;
@@ -42,6 +42,7 @@ pub(super) struct Facts {
 
 /// A server, and the database that was connected to.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "settings of a server are on or off")]
 pub(super) struct Server {
     pub(super) version: String,
     /// As `server_version_num` has it.
@@ -150,6 +151,12 @@ impl Question<'_> {
 
 /// Asks a shard all there is to ask, over a connection of its own. Fails only if it cannot be reached.
 pub(super) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) -> Result<Facts> {
+    if address.is_local() && !private.exists() {
+        let message = format!("shard `{shard}` is gone with the private Postgres that held it");
+        return Err(
+            Error::new(Kind::Unreachable, message).hint("ringshard init-shards makes a new one, empty")
+        );
+    }
     let begun = Instant::now();
     let mut session = Session::connect(shard, &address)?;
     let connected_after = begun.elapsed();

@@ -36,7 +36,7 @@ pub(super) fn shard(
     cluster: Option<&ClusterId>,
 ) -> Vec<(&'static str, Verdict)> {
     let psql = |sql: &str| format!("psql '{}' -c '{}'", facts.address.shown(), sql.replace('\'', "'\\''"));
-    let of_server = |verdict: fn(&Server) -> Verdict| judge(&facts.server, |server| verdict(server));
+    let of_server = |verdict: fn(&Server) -> Verdict| judge(&facts.server, verdict);
     let mut checks = vec![
         ("reachable", Verdict::good(format!("{:.1} ms", facts.connected_after.as_secs_f64() * 1_000.0))),
         ("version", of_server(version)),
@@ -58,13 +58,19 @@ pub(super) fn shard(
     // What a newer ringshard has made is not for this one to judge.
     let is_newer = said.as_ref().is_err_and(|error| error.kind() == Kind::Configuration);
     let of_catalog = |verdict: Verdict| if is_newer { Verdict::unknown("see `catalog`") } else { verdict };
-    checks.push(("identity", judge_said(said, |said| identity(name, facts, said, cluster))));
+    let identity = judge_said(said, |said| identity(name, facts, said, cluster));
+    let is_itself = identity.ok == Some(true);
+    checks.push(("identity", identity));
     checks.push(("region_index", judge(&facts.indexes, |indexes| region_index(indexes))));
     checks.push(("triggers", of_catalog(judge(&facts.trigger_faults, |faults| triggers(faults)))));
     checks.push(("functions", of_catalog(judge(&facts.functions, |found| functions(found)))));
     checks.push((
         "arcs",
-        of_catalog(judge_said(said, |said| judge(&facts.arcs, |held| arcs(name, held, said)))),
+        match said {
+            Ok(said) if is_itself => judge(&facts.arcs, |held| arcs(name, held, said)),
+            Ok(_) => Verdict::unknown("see `identity`"),
+            Err(_) => Verdict::unknown("see `catalog`"),
+        },
     ));
     checks.push(("leftovers", of_catalog(leftovers(facts, said.as_ref().ok(), &psql))));
     checks
@@ -409,3 +415,7 @@ fn idle_left(idle: &Idle, psql: &dyn Fn(&str) -> String) -> (String, String) {
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

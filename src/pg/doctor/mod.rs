@@ -51,6 +51,15 @@ pub struct Finding {
     pub verdict: Verdict,
 }
 
+/// Where the shards were named, so that a hint can say what to correct.
+#[derive(Debug, Clone)]
+pub enum ConfiguredBy {
+    /// This configuration file.
+    File(String),
+    /// This variable of the environment.
+    Variable(&'static str),
+}
+
 /// All findings.
 #[derive(Debug, Clone)]
 pub struct Examination {
@@ -61,12 +70,12 @@ pub struct Examination {
 }
 
 /// Examines all shards at once, each over a connection of its own. `cluster` is the id that the configuration
-/// has, `configuration` the name of what it was read from.
+/// has.
 pub fn examine(
     shards: &Shards,
     private: &PrivateServer,
     cluster: Option<&ClusterId>,
-    configuration: &str,
+    configured_by: &ConfiguredBy,
 ) -> Result<Examination> {
     let addresses: Vec<_> = shards
         .names()
@@ -96,7 +105,7 @@ pub fn examine(
             verdict,
         }));
     };
-    add(None, whole::checks(&answers, cluster, configuration, status.as_ref()));
+    add(None, whole::checks(&answers, cluster, configured_by, status.as_ref()));
     for (name, facts) in &answers {
         match facts {
             Ok(facts) => add(Some(name), judge::shard(name, facts, cluster)),

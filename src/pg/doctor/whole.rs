@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Verdict;
 use super::ask::Facts;
+use super::{ConfiguredBy, Verdict};
 use crate::error::Result;
 use crate::local::Status;
 use crate::model::arc::{Arc, TilingFault, check_tiling};
@@ -12,11 +12,11 @@ use crate::pg::catalog::{self, SelfDescription};
 
 type Answers<'a> = &'a [(ShardName, Result<Facts>)];
 
-/// All checks of the whole. `cluster` is the id that the configuration has, `configuration` where it lies.
+/// All checks of the whole. `cluster` is the id that the configuration has, `configured_by` says where the shards stand.
 pub(super) fn checks(
     answers: Answers<'_>,
     cluster: Option<&ClusterId>,
-    configuration: &str,
+    configured_by: &ConfiguredBy,
     private: Option<&Result<Status>>,
 ) -> Vec<(&'static str, Verdict)> {
     let mut checks = Vec::new();
@@ -34,15 +34,19 @@ pub(super) fn checks(
             Some((name, facts, said))
         })
         .collect();
-    let is_whole = known.len() == answers.len();
     checks.push(("databases", databases(answers)));
     if known.is_empty() {
         return checks;
     }
     checks.push(("cluster", one_cluster(&known)));
-    checks.push(("members", members(answers, &known, configuration)));
+    checks.push(("members", members(answers, &known, configured_by)));
     checks.push(("epoch", epoch(&known)));
-    checks.push(("ring", if is_whole { ring(&known) } else { Verdict::unknown("not all shards answer") }));
+    let is_known = |name: &ShardName| known.iter().any(|(other, ..)| *other == name);
+    let is_whole = newest(&known).membership.topology.names().all(is_known);
+    checks.push((
+        "ring",
+        if is_whole { ring(&known) } else { Verdict::unknown("not all shards answer for themselves") },
+    ));
     checks
 }
 
@@ -51,7 +55,8 @@ fn private_postgres(status: &Result<Status>) -> Verdict {
         Ok(status) if status.running => {
             Verdict::good(format!("Postgres {} runs", status.version.as_deref().unwrap_or("?")))
         }
-        Ok(_) => Verdict::bad("it is not running", "ringshard local start"),
+        Ok(status) if status.data.is_dir() => Verdict::bad("it is not running", "ringshard local start"),
+        Ok(_) => Verdict::bad("there is none any more", "ringshard init-shards makes a new one, empty"),
         Err(error) => {
             Verdict::bad(error.message(), error.hint_text().unwrap_or("ringshard local status tells more"))
         }
@@ -94,25 +99,33 @@ fn one_cluster(known: Known<'_>) -> Verdict {
 }
 
 /// What the newest catalog says of the cluster.
-fn newest<'a>(known: Known<'a>) -> &'a SelfDescription {
+fn newest(known: Known<'_>) -> &SelfDescription {
     known.iter().map(|(.., said)| *said).max_by_key(|said| said.membership.epoch).expect("somebody answered")
 }
 
 /// The topology names the shards that the configuration has.
-fn members(answers: Answers<'_>, known: Known<'_>, configuration: &str) -> Verdict {
+fn members(answers: Answers<'_>, known: Known<'_>, configured_by: &ConfiguredBy) -> Verdict {
     let said = newest(known);
     let configured = |name: &ShardName| answers.iter().any(|(other, _)| other == name);
     if let Some(missing) = said.membership.topology.names().find(|name| !configured(name)) {
         let url = said.addresses.get(missing).map_or("postgresql://…", String::as_str);
         return Verdict::bad(
             format!("`{missing}` is in the topology and not in the configuration"),
-            format!("add to {configuration}: [shards.{missing}] url = \"{url}\""),
+            match configured_by {
+                ConfiguredBy::File(file) => {
+                    format!("add the lines `[shards.{missing}]` and `url = \"{url}\"` to `{file}`")
+                }
+                ConfiguredBy::Variable(name) => format!("{name}=\"${name} {missing}={url}\""),
+            },
         );
     }
     match answers.iter().find(|(name, _)| said.membership.topology.shard(name).is_none()) {
         Some((other, _)) => Verdict::bad(
             format!("`{other}` is in the configuration and not in the topology"),
-            format!("take [shards.{other}] out of {configuration}"),
+            match configured_by {
+                ConfiguredBy::File(file) => format!("take `[shards.{other}]` out of `{file}`"),
+                ConfiguredBy::Variable(name) => format!("take `{other}` out of {name}"),
+            },
         ),
         None => Verdict::good(format!("{} shards", answers.len())),
     }
