@@ -9,6 +9,9 @@ use crate::model::report::{Cell, Column, Report};
 use crate::pg::doctor::{self, ConfiguredBy};
 use crate::settings::Origin;
 
+/// How many crosses the last line names; the table has them all.
+const CROSSES_NAMED: usize = 5;
+
 /// The arguments of `doctor`: none.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {}
@@ -32,10 +35,13 @@ impl DoctorArgs {
             Column::text("found"),
             Column::text("hint"),
         ]);
-        let mut crosses: usize = 0;
+        let mut crosses: Vec<String> = Vec::new();
         for finding in examination.findings {
             let verdict = finding.verdict;
-            crosses += usize::from(verdict.ok == Some(false));
+            if verdict.ok == Some(false) {
+                let shard = finding.shard.as_ref().map_or(String::new(), |shard| format!(" of `{shard}`"));
+                crosses.push(format!("{}{shard}", finding.check));
+            }
             report.push(vec![
                 finding.shard.as_ref().map(ShardName::as_str).into(),
                 finding.check.into(),
@@ -45,11 +51,13 @@ impl DoctorArgs {
             ]);
         }
         let checks = report.rows.len();
-        if crosses == 0 {
+        if crosses.is_empty() {
             report.notes.push(format!("{checks} checks, all is well"));
             return Ok(report);
         }
-        let failed = format!("{crosses} of {checks} checks failed");
+        let shown = crosses.iter().take(CROSSES_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let rest = if crosses.len() > CROSSES_NAMED { ", …" } else { "" };
+        let failed = format!("{} of {checks} checks failed: {shown}{rest}", crosses.len());
         let down: Vec<String> = examination.unreachable.iter().map(|name| format!("`{name}`")).collect();
         let error = match down.as_slice() {
             [] => Error::new(Kind::Failed, failed),

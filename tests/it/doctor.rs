@@ -360,7 +360,19 @@ fn a_private_postgres_that_is_down_is_not_started_by_looking() {
     assert_eq!(checks, ["private_postgres", "reachable"]);
     assert!(found.iter().all(|cross| cross.hint.contains("ringshard local start")), "{found:?}");
     assert_eq!(run(&["local", "status", "-o", "json"]).json()["running"], false);
+    // A transaction that was prepared and forgotten holds the barrier, which keeps every move out.
+    let conf = test.home.path().join("postgres/data/postgresql.conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, text + "max_prepared_transactions = 5\n").unwrap();
     run(&["local", "start"]).success();
+    run(&["doctor"]).success();
+    let socket = run(&["local", "status", "-o", "json"]).json()["socket"].as_str().unwrap().to_owned();
+    let psql = format!("psql -qX 'postgresql://postgres@/shard_1?host={socket}'");
+    let prepare = "BEGIN; INSERT INTO users VALUES (1); PREPARE TRANSACTION 'left behind'";
+    type_in(&test, &format!("{psql} -c \"{prepare}\""));
+    let cross = only(run(&["doctor", "-o", "json"]), Some("shard_1"), "leftovers");
+    assert!(cross.found.starts_with("the transaction `left behind` of `postgres`"), "{cross:?}");
+    type_in(&test, cross.hint.strip_suffix(" (or COMMIT PREPARED)").unwrap());
     run(&["doctor"]).success();
     run(&["local", "destroy", "-y"]).success();
     let found = crosses(&run(&["doctor", "-o", "json"]).fails(69));

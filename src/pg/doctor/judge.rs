@@ -305,7 +305,7 @@ fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<&ClusterId>) 
 fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Option<&ClusterId>) -> Verdict {
     let said_cluster = said.membership.cluster.as_str();
     match catalog::check_identity(name, &facts.address, cluster, said.shard.as_str(), said_cluster) {
-        Ok(()) => Verdict::good(format!("{} of {said_cluster}", said.shard)),
+        Ok(()) => Verdict::good(said.shard.as_str()),
         Err(error) => failed(&error),
     }
 }

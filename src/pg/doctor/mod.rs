@@ -1,6 +1,6 @@
 //! `doctor`: can each shard be reached, is it set up right, and what to do if not.
 //!
-//! Asking ([`ask`]) and judging ([`judge`] one shard, [`whole`] all of them) are kept apart. Nothing is changed
+//! Asking (`ask.rs`) and judging (`judge.rs` one shard, `whole.rs` all of them) are kept apart. Nothing is changed
 //! here, and nothing is started: a private Postgres that is down is found to be down.
 
 mod ask;
