@@ -106,8 +106,8 @@ impl Column {
     }
 
     /// A column of yes and no, worth a tick or a cross.
-    pub const fn check(name: &'static str) -> Self {
-        Self { name, look: Look::Check }
+    pub fn check(name: &'static str) -> Self {
+        Self { look: Look::Check, ..Self::text(name) }
     }
 
     /// A column of numbers worth a picture.
