@@ -31,6 +31,9 @@ _ringshard() {
             ringshard,delete-user)
                 cmd="ringshard__subcmd__delete__subcmd__user"
                 ;;
+            ringshard,doctor)
+                cmd="ringshard__subcmd__doctor"
+                ;;
             ringshard,get-user)
                 cmd="ringshard__subcmd__get__subcmd__user"
                 ;;
@@ -81,6 +84,9 @@ _ringshard() {
                 ;;
             ringshard__subcmd__help,delete-user)
                 cmd="ringshard__subcmd__help__subcmd__delete__subcmd__user"
+                ;;
+            ringshard__subcmd__help,doctor)
+                cmd="ringshard__subcmd__help__subcmd__doctor"
                 ;;
             ringshard__subcmd__help,get-user)
                 cmd="ringshard__subcmd__help__subcmd__get__subcmd__user"
@@ -191,7 +197,7 @@ _ringshard() {
 
     case "${cmd}" in
         ringshard)
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user count shards ring local config completions man help"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -506,6 +512,40 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringshard__subcmd__doctor)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringshard__subcmd__get__subcmd__user)
             opts="-o -x -q -v -y -h --id --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -545,7 +585,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help)
-            opts="init-shards create-user get-user update-user delete-user count shards ring local config completions man help"
+            opts="init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -629,6 +669,20 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help__subcmd__delete__subcmd__user)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

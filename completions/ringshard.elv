@@ -47,6 +47,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand delete-user 'Delete a user'
             cand count 'Count users, all of them or by shard or region'
             cand shards 'List the shards'
+            cand doctor 'Can every shard be reached, is each set up right; what to do if not'
             cand ring 'Look at the ring: who owns what, and why'
             cand local 'The private Postgres that ringshard runs when it is given none'
             cand config 'The settings in force'
@@ -187,6 +188,25 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;shards'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;doctor'= {
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
@@ -514,6 +534,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand delete-user 'Delete a user'
             cand count 'Count users, all of them or by shard or region'
             cand shards 'List the shards'
+            cand doctor 'Can every shard be reached, is each set up right; what to do if not'
             cand ring 'Look at the ring: who owns what, and why'
             cand local 'The private Postgres that ringshard runs when it is given none'
             cand config 'The settings in force'
@@ -534,6 +555,8 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;help;count'= {
         }
         &'ringshard;help;shards'= {
+        }
+        &'ringshard;help;doctor'= {
         }
         &'ringshard;help;ring'= {
             cand show 'Show each shard''s part of the ring'

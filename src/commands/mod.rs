@@ -6,6 +6,7 @@
 pub mod completions;
 pub mod config;
 pub mod count;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod init_shards;
@@ -159,6 +160,8 @@ pub enum Command {
     Sql(sql::SqlArgs),
     /// List the shards
     Shards(shards::ShardsArgs),
+    /// Can every shard be reached, is each set up right; what to do if not
+    Doctor(doctor::DoctorArgs),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
@@ -189,6 +192,7 @@ impl Command {
             Self::Export(args) => args.run(context),
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
+            Self::Doctor(args) => args.run(context),
             Self::Ring(command) => command.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),
@@ -290,6 +294,24 @@ impl<'terminal> Context<'terminal> {
         if let Some(cluster) = &*self.cluster.borrow() {
             return Ok(Rc::clone(cluster));
         }
+        let shards = self.shards()?;
+        let settings = self.settings();
+        let id = settings.cluster.as_ref().map(|id| id.value.clone());
+        let id_is_unknown = id.is_none();
+        let cluster = Rc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
+        if id_is_unknown && let Err(error) = cluster.refresh() {
+            // Nothing vouches for these databases but that they agree. Which of them is down is said where
+            // it matters.
+            if error.kind() == Kind::Configuration {
+                return Err(error);
+            }
+        }
+        self.cluster.replace(Some(Rc::clone(&cluster)));
+        Ok(cluster)
+    }
+
+    /// The configured shards, whatever they are. Connects to none.
+    pub fn shards(&self) -> Result<Shards> {
         let settings = self.settings();
         if settings.shards.is_empty() {
             let path = &settings.file.value;
@@ -303,19 +325,7 @@ impl<'terminal> Context<'terminal> {
             ));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
-        let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
-        let id = settings.cluster.as_ref().map(|id| id.value.clone());
-        let id_is_unknown = id.is_none();
-        let cluster = Rc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
-        if id_is_unknown && let Err(error) = cluster.refresh() {
-            // Nothing vouches for these databases but that they agree. Which of them is down is said where
-            // it matters.
-            if error.kind() == Kind::Configuration {
-                return Err(error);
-            }
-        }
-        self.cluster.replace(Some(Rc::clone(&cluster)));
-        Ok(cluster)
+        Shards::new(entries, settings.private_server()?, settings.pool_options())
     }
 }
 

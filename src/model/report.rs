@@ -88,6 +88,8 @@ pub enum Look {
     Number,
     /// A number, with a bar of that length beside it where there is room for pictures.
     Bar,
+    /// Yes or no, as a tick or a cross where there is room for pictures.
+    Check,
 }
 
 /// A column: its name is also the JSON key, and a contract.
@@ -108,6 +110,11 @@ impl Column {
     /// A column of numbers.
     pub const fn number(name: &'static str) -> Self {
         Self { name: Cow::Borrowed(name), look: Look::Number }
+    }
+
+    /// A column of yes and no, worth a tick or a cross.
+    pub fn check(name: &'static str) -> Self {
+        Self { look: Look::Check, ..Self::text(name) }
     }
 
     /// A column of numbers worth a picture.

@@ -23,6 +23,8 @@ pub struct SelfDescription {
     pub shard: ShardName,
     /// Its cluster and topology.
     pub membership: Membership,
+    /// Whether a change of the topology is under way.
+    pub is_pending: bool,
     /// How to reach the shards of the cluster, without passwords.
     pub addresses: BTreeMap<ShardName, String>,
 }
@@ -58,6 +60,7 @@ pub(super) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfD
         catalog_version: version,
         shard: name,
         membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology },
+        is_pending: row.get::<_, &str>("status") == "pending",
         addresses: addresses.map(|Json(addresses)| addresses).unwrap_or_default(),
     })
 }

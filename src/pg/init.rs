@@ -18,7 +18,7 @@ use crate::model::names::{ClusterId, ShardName};
 use crate::model::topology::{Epoch, Membership, Topology};
 
 /// The oldest Postgres that the catalog works on, as `server_version_num` has it.
-const OLDEST_VERSION: i32 = 140_000;
+pub(super) const OLDEST_VERSION: i32 = 140_000;
 
 /// What was done about a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

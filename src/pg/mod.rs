@@ -6,6 +6,7 @@ pub mod cache;
 pub mod catalog;
 pub mod cluster;
 pub mod conninfo;
+pub mod doctor;
 mod environment;
 mod failure;
 mod guard;

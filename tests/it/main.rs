@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cli;
+mod doctor;
 mod gate;
 mod guard;
 mod guard_barrier;

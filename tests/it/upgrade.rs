@@ -45,7 +45,7 @@ fn shape(test: &Test, number: usize) -> Vec<String> {
     let sql = "SELECT format('column %s.%s.%s %s %s %s', table_schema, table_name, column_name, data_type, \
                              is_nullable, column_default) \
                FROM information_schema.columns WHERE table_schema IN ('ringshard', 'public') \
-               UNION SELECT 'trigger ' || pg_get_triggerdef(oid) || tgenabled FROM pg_trigger WHERE NOT tgisinternal \
+               UNION SELECT 'trigger ' || pg_get_triggerdef(oid) || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal \
                UNION SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'ringshard'::regnamespace \
                      AND prokind = 'f' AND prolang <> 12 \
                UNION SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname IN ('ringshard', 'public') \
@@ -63,7 +63,13 @@ fn an_older_catalog_is_upgraded_with_its_rows() {
     // It serves as it is until then.
     assert_eq!(old.run(&["count"]).success().stdout, "50\n");
     old.run(&["create-user", "--id", "51", "--name", "x"]).success();
+    let seen = old.run(&["doctor"]).fails(1);
+    assert_eq!(
+        seen.stdout.matches("version 1, and this ringshard makes 2\tringshard init-shards").count(),
+        3
+    );
     let ran = old.run(&["init-shards"]).success();
+    old.run(&["doctor"]).success();
     assert!(ran.fields().iter().all(|fields| fields[1] == "upgraded"), "{ran:?}");
     assert!(old.run(&["init-shards"]).success().fields().iter().all(|fields| fields[1] == "unchanged"));
     assert_whole(&old);

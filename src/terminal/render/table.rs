@@ -119,10 +119,14 @@ fn value(cell: &Cell, look: Look, style: Style) -> Shown {
         let none = Shown::new("-");
         return if style.screen.color { none.add_attribute(Attribute::Dim) } else { none };
     };
+    if let (Cell::Bool(truth), Look::Check, true) = (cell, look, style.screen.unicode) {
+        let (mark, color) = if *truth { ("✓", Color::Green) } else { ("✗", Color::Red) };
+        return if style.screen.color { Shown::new(mark).fg(color) } else { Shown::new(mark) };
+    }
     let text = visible(&text);
     let text = if style.screen.unicode { text.into_owned() } else { ascii(&text) };
     let shown = Shown::new(text);
-    if look == Look::Text { shown } else { shown.set_alignment(CellAlignment::Right) }
+    if matches!(look, Look::Text | Look::Check) { shown } else { shown.set_alignment(CellAlignment::Right) }
 }
 
 /// For a locale that has no more: what it cannot show becomes `?`.

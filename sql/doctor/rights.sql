@@ -1,0 +1,20 @@
+-- What this role needs, as GRANT has it, and whether it has it. What is not there needs no right.
+WITH needed (schema, name, privileges) AS (
+    VALUES ('public', 'users', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']),
+           ('ringshard', 'meta', ARRAY['SELECT', 'UPDATE']),
+           ('ringshard', 'arc', ARRAY['SELECT', 'UPDATE']),
+           ('ringshard', 'address', ARRAY['SELECT']),
+           ('ringshard', 'import', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
+)
+SELECT pg_catalog.format('TABLE %I.%I', schema, name) AS object, privilege,
+       pg_catalog.has_table_privilege(c.oid, privilege) AS held
+FROM needed
+CROSS JOIN LATERAL unnest(privileges) WITH ORDINALITY AS listed (privilege, place)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = schema
+JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = name
+UNION ALL
+SELECT pg_catalog.format('SCHEMA %I', nspname), 'USAGE', pg_catalog.has_schema_privilege(oid, 'USAGE')
+FROM pg_catalog.pg_namespace WHERE nspname IN ('public', 'ringshard')
+UNION ALL
+SELECT pg_catalog.format('DATABASE %I', pg_catalog.current_database()), 'TEMPORARY',
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY')
