@@ -45,7 +45,11 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand get-user 'Read a user from the shard that owns its id'
             cand update-user 'Change fields of a user'
             cand delete-user 'Delete a user'
+            cand list-users 'List users of all shards, by id'
             cand count 'Count users, all of them or by shard or region'
+            cand import 'Store the users of a file: CSV with a header, or JSON lines'
+            cand export 'Write all users into a file, by id'
+            cand sql 'Run one statement that reads on all shards'
             cand shards 'List the shards'
             cand doctor 'Can every shard be reached, is each set up right; what to do if not'
             cand ring 'Look at the ring: who owns what, and why'
@@ -166,6 +170,29 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'ringshard;list-users'= {
+            cand --region 'Only users of this region'
+            cand --limit 'At most so many, those with the smallest ids'
+            cand --after 'Only users with a greater id than this: the last one of the page before'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --allow-partial 'If a shard is down: show what the others have, say what is missing, exit with 6'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'ringshard;count'= {
             cand --region 'Only users of this region'
             cand --by 'Break the count down'
@@ -174,6 +201,71 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --format 'How to write data'
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
+            cand --allow-partial 'If a shard is down: show what the others have, say what is missing, exit with 6'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;import'= {
+            cand --on-conflict 'What to do about a user that is there already, or comes twice'
+            cand --rejects 'Collect bad records in this file, and go on'
+            cand --batch-kib 'How large a batch gets, in KiB; for tests of what happens between two of them'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --restart 'Forget how far an interrupted import of this file came'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;export'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --allow-partial 'If a shard is down: show what the others have, say what is missing, exit with 6'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;sql'= {
+            cand --shard 'Only on this shard; may be given more than once'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --allow-partial 'If a shard is down: show what the others have, say what is missing, exit with 6'
             cand --no-header 'Leave out the header line'
             cand -x 'One field a line'
             cand --expanded 'One field a line'
@@ -532,7 +624,11 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand get-user 'Read a user from the shard that owns its id'
             cand update-user 'Change fields of a user'
             cand delete-user 'Delete a user'
+            cand list-users 'List users of all shards, by id'
             cand count 'Count users, all of them or by shard or region'
+            cand import 'Store the users of a file: CSV with a header, or JSON lines'
+            cand export 'Write all users into a file, by id'
+            cand sql 'Run one statement that reads on all shards'
             cand shards 'List the shards'
             cand doctor 'Can every shard be reached, is each set up right; what to do if not'
             cand ring 'Look at the ring: who owns what, and why'
@@ -552,7 +648,15 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         }
         &'ringshard;help;delete-user'= {
         }
+        &'ringshard;help;list-users'= {
+        }
         &'ringshard;help;count'= {
+        }
+        &'ringshard;help;import'= {
+        }
+        &'ringshard;help;export'= {
+        }
+        &'ringshard;help;sql'= {
         }
         &'ringshard;help;shards'= {
         }

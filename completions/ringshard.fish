@@ -51,7 +51,11 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "create-user" -d
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "get-user" -d 'Read a user from the shard that owns its id'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "update-user" -d 'Change fields of a user'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "delete-user" -d 'Delete a user'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "list-users" -d 'List users of all shards, by id'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "count" -d 'Count users, all of them or by shard or region'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Store the users of a file: CSV with a header, or JSON lines'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Write all users into a file, by id'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one statement that reads on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "doctor" -d 'Can every shard be reached, is each set up right; what to do if not'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "ring" -d 'Look at the ring: who owns what, and why'
@@ -166,6 +170,28 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s v -l
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l region -d 'Only users of this region' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit -d 'At most so many, those with the smallest ids' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with a greater id than this: the last one of the page before' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l region -d 'Only users of this region' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Break the count down' -r -f -a "shard\t'A line a shard'
 region\t'A line a region'"
@@ -180,6 +206,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l color -d '
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -187,6 +214,69 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s v -l verbo
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l on-conflict -d 'What to do about a user that is there already, or comes twice' -r -f -a "error\t'Stop, and name the line'
+skip\t'Leave the user as it is'
+update\t'Set the columns that the file has'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l rejects -d 'Collect bad records in this file, and go on' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l batch-kib -d 'How large a batch gets, in KiB; for tests of what happens between two of them' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l restart -d 'Forget how far an interrupted import of this file came'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'Only on this shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
@@ -483,20 +573,24 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s v -l verbose
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "init-shards" -d 'Create or adopt the shards: databases, tables, catalog'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "create-user" -d 'Store a new user on the shard that owns its id'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "get-user" -d 'Read a user from the shard that owns its id'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "update-user" -d 'Change fields of a user'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "delete-user" -d 'Delete a user'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "count" -d 'Count users, all of them or by shard or region'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "shards" -d 'List the shards'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "doctor" -d 'Can every shard be reached, is each set up right; what to do if not'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "ring" -d 'Look at the ring: who owns what, and why'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "local" -d 'The private Postgres that ringshard runs when it is given none'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "config" -d 'The settings in force'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "man" -d 'Write the man pages into a folder'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user count shards doctor ring local config completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "init-shards" -d 'Create or adopt the shards: databases, tables, catalog'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "create-user" -d 'Store a new user on the shard that owns its id'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "get-user" -d 'Read a user from the shard that owns its id'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "update-user" -d 'Change fields of a user'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "delete-user" -d 'Delete a user'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "list-users" -d 'List users of all shards, by id'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "count" -d 'Count users, all of them or by shard or region'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "import" -d 'Store the users of a file: CSV with a header, or JSON lines'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "export" -d 'Write all users into a file, by id'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "sql" -d 'Run one statement that reads on all shards'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "shards" -d 'List the shards'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "doctor" -d 'Can every shard be reached, is each set up right; what to do if not'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "ring" -d 'Look at the ring: who owns what, and why'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "local" -d 'The private Postgres that ringshard runs when it is given none'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "config" -d 'The settings in force'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "man" -d 'Write the man pages into a folder'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help; and not __fish_seen_subcommand_from init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "show" -d 'Show each shard\'s part of the ring'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "locate" -d 'Show where keys lie, and why'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "simulate" -d 'Show what a change would move; changes nothing'

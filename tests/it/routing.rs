@@ -23,7 +23,7 @@ pub(crate) fn until_blocked(test: &Test, shard: usize) {
 }
 
 /// Gives the arcs and the catalog of every shard to another topology, without moving any row.
-fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
+pub(crate) fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
     let ring = topology.ring();
     let text = serde_json::to_value(topology).unwrap();
     for number in 1..=3 {
@@ -42,7 +42,7 @@ fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
     }
 }
 
-fn heavier_first_shard() -> Topology {
+pub(crate) fn heavier_first_shard() -> Topology {
     let weight = |name: &str| if name == "shard_1" { 4.0 } else { 1.0 };
     let shards = shard_names(3)
         .into_iter()
@@ -52,7 +52,7 @@ fn heavier_first_shard() -> Topology {
 }
 
 /// An id that the second ring gives to another shard than the first.
-fn id_that_moves(ring: &Ring) -> (i64, usize, usize) {
+pub(crate) fn id_that_moves(ring: &Ring) -> (i64, usize, usize) {
     (1..)
         .find_map(|id| {
             let after = ring.owner(Position::of_user(UserId::new(id))).as_str();

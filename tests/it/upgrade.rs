@@ -63,6 +63,11 @@ fn an_older_catalog_is_upgraded_with_its_rows() {
     // It serves as it is until then.
     assert_eq!(old.run(&["count"]).success().stdout, "50\n");
     old.run(&["create-user", "--id", "51", "--name", "x"]).success();
+    std::fs::write(old.home.path().join("f.csv"), "user_id\n52\n").unwrap();
+    old.run(&["import", "f.csv"])
+        .fails(78)
+        .says("import needs version 2")
+        .says("ringshard init-shards upgrades it");
     let seen = old.run(&["doctor"]).fails(1);
     assert_eq!(
         seen.stdout.matches("version 1, and this ringshard makes 2\tringshard init-shards").count(),

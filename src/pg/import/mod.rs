@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
 use postgres::types::Type;
 
 use self::batch::RowBatch;
@@ -301,7 +302,14 @@ fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, Loan) {
 /// Locks the file on one shard and reads what the shard knows of it.
 fn prepare(shard: &ShardName, mut loan: Loan, options: &Options) -> Result<(Loan, Option<Known>)> {
     take_lock(&mut loan, shard, options)?;
-    let doing = |cause: postgres::Error| failure::doing("look for an interrupted import", shard, &cause);
+    let doing = |cause: postgres::Error| match cause.code() {
+        Some(&SqlState::UNDEFINED_TABLE) => {
+            let message =
+                format!("the catalog of shard `{shard}` is an older one, and import needs version 2");
+            Error::new(Kind::Configuration, message).hint("ringshard init-shards upgrades it").on_shard(shard)
+        }
+        _ => failure::doing("look for an interrupted import", shard, &cause),
+    };
     if options.restart {
         known::forget(loan.client(), options.source).map_err(doing)?;
     }
