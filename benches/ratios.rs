@@ -5,12 +5,12 @@
 //! - reads and writes in one process, against `pgbench -M prepared` with one client
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may fail by panicking, and prints")]
 
+mod common;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ringshard::local::PrivateServer;
 use ringshard::model::names::ShardName;
 use ringshard::model::position::Position;
 use ringshard::model::topology::Topology;
@@ -19,19 +19,16 @@ use ringshard::pg::cluster::Cluster;
 use ringshard::pg::conninfo::ConnectionString;
 use ringshard::pg::pool::{PoolOptions, Shards};
 
+use common::{Home, median, run};
+
 const USERS: i64 = 10_000;
 const ROUNDS: usize = 7;
 
 fn main() {
     lookup();
-    let home = Home::new();
+    let home = filled();
     one_shot(&home);
     in_process(&home);
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn line(what: &str, ours: f64, theirs: f64, unit: &str, goal: f64) {
@@ -68,63 +65,27 @@ fn lookup() {
     line("ring lookup / MD5 alone, 3x100 points", median(both), median(md5), "ns", 1.1);
 }
 
-/// A private Postgres of its own with three shards, and beside them a plain database with all users.
-struct Home {
-    folder: tempfile::TempDir,
-    server: PrivateServer,
+/// Three shards with all users, and beside them a plain database with the same.
+fn filled() -> Home {
+    let home = Home::new();
+    let cluster = cluster(&home);
+    for id in 1..=USERS {
+        cluster.create_user(&user(id)).unwrap();
+    }
+    home.script(&format!(
+        "CREATE DATABASE plain;\n\\c plain\n{};\nCREATE INDEX ON users (region);\n\
+         INSERT INTO users SELECT i, 'Name ' || i, 'EU', 'user' || i || '@example.com' FROM generate_series(1, {USERS}) i;\n\
+         VACUUM ANALYZE users;\n\\c shard_1\nVACUUM ANALYZE users;\n\\c shard_2\nVACUUM ANALYZE users;\n\\c shard_3\nVACUUM ANALYZE users;\n",
+        include_str!("../sql/users.sql")
+    ));
+    home
 }
 
-impl Home {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let bin = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
-        let server = PrivateServer::at(Some(folder.path()), bin.as_deref()).unwrap();
-        let home = Self { folder, server };
-        home.ringshard(&["init-shards"]);
-        println!("Postgres {}", home.server.status().unwrap().version.unwrap());
-        let cluster = home.cluster();
-        for id in 1..=USERS {
-            cluster.create_user(&user(id)).unwrap();
-        }
-        let script = format!(
-            "CREATE DATABASE plain;\n\\c plain\n{}\nCREATE INDEX ON users (region);\n\
-             INSERT INTO users SELECT i, 'Name ' || i, 'EU', 'user' || i || '@example.com' FROM generate_series(1, {USERS}) i;\n\
-             VACUUM ANALYZE users;\n\\c shard_1\nVACUUM ANALYZE users;\n\\c shard_2\nVACUUM ANALYZE users;\n\\c shard_3\nVACUUM ANALYZE users;\n",
-            include_str!("../sql/users.sql")
-        );
-        std::fs::write(home.folder.path().join("load.sql"), script).unwrap();
-        let load = home.folder.path().join("load.sql");
-        run(home.client("psql").args(["-q", "-d", "postgres", "-f"]).arg(load));
-        home
-    }
-
-    fn ringshard(&self, words: &[&str]) {
-        run(Command::new(env!("CARGO_BIN_EXE_ringshard"))
-            .args(words)
-            .env("RINGSHARD_HOME", self.folder.path())
-            .current_dir(self.folder.path()));
-    }
-
-    /// psql or pgbench, the real one, pointed at the server.
-    fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(find(program));
-        command.args(["-h"]).arg(self.server.socket_dir()).args(["-p", &self.server.port().to_string()]);
-        command.args(["-U", PrivateServer::USER]);
-        command
-    }
-
-    fn cluster(&self) -> Cluster {
-        let names = (1..=3).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
-        let entries = names.map(|name| (name.clone(), ConnectionString::local(name.as_str())));
-        let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
-        Cluster::open(Shards::new(entries, self.server.clone(), options).unwrap(), None, None).unwrap()
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = self.server.destroy();
-    }
+fn cluster(home: &Home) -> Cluster {
+    let names = (1..=3).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
+    let entries = names.map(|name| (name.clone(), ConnectionString::local(name.as_str())));
+    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
+    Cluster::open(Shards::new(entries, home.server.clone(), options).unwrap(), None, None).unwrap()
 }
 
 fn user(id: i64) -> User {
@@ -136,23 +97,6 @@ fn user(id: i64) -> User {
     }
 }
 
-fn run(command: &mut Command) -> String {
-    let out = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().unwrap();
-    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-/// The program itself: on Debian the one in PATH is a wrapper in Perl.
-fn find(program: &str) -> PathBuf {
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {
-        folders.push(entry.path().join("bin"));
-    }
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
-    let found = folders.iter().map(|folder| folder.join(program)).find(|path: &PathBuf| Path::exists(path));
-    found.unwrap_or_else(|| panic!("{program} is needed for this bench"))
-}
-
 fn one_shot(home: &Home) {
     let milliseconds = |command: &mut Command| {
         let begun = Instant::now();
@@ -161,12 +105,7 @@ fn one_shot(home: &Home) {
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for id in 1..=200 {
-        ours.push(milliseconds(
-            Command::new(env!("CARGO_BIN_EXE_ringshard"))
-                .args(["get-user", "--id", &id.to_string()])
-                .env("RINGSHARD_HOME", home.folder.path())
-                .current_dir(home.folder.path()),
-        ));
+        ours.push(milliseconds(home.ringshard().args(["get-user", "--id", &id.to_string()])));
         let select = format!("SELECT user_id, name, region, email FROM users WHERE user_id = {id}");
         theirs.push(milliseconds(home.client("psql").args(["-X", "-At", "-d", "plain", "-c", &select])));
     }
@@ -174,7 +113,7 @@ fn one_shot(home: &Home) {
 }
 
 fn in_process(home: &Home) {
-    let cluster = home.cluster();
+    let cluster = cluster(home);
     let select =
         "\\set id random(1, 10000)\nSELECT user_id, name, region, email FROM users WHERE user_id = :id;\n";
     let insert = "\\set id random(1000000, 1000000000000)\n\

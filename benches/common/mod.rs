@@ -1,0 +1,77 @@
+//! What the benches share: a private Postgres with three shards, the clients that are compared with, medians.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ringshard::local::PrivateServer;
+
+/// A private Postgres of its own with three shards, still empty.
+pub(crate) struct Home {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) server: PrivateServer,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
+        let server = PrivateServer::at(Some(folder.path()), bin.as_deref()).unwrap();
+        let home = Self { folder, server };
+        run(home.ringshard().arg("init-shards"));
+        println!("Postgres {}", home.server.status().unwrap().version.unwrap());
+        home
+    }
+
+    /// The program in this home.
+    pub(crate) fn ringshard(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringshard"));
+        command.env("RINGSHARD_HOME", self.folder.path()).current_dir(self.folder.path());
+        command
+    }
+
+    /// psql or pgbench, the real one, pointed at the server.
+    pub(crate) fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(find(program));
+        command.args(["-h"]).arg(self.server.socket_dir()).args(["-p", &self.server.port().to_string()]);
+        command.args(["-U", PrivateServer::USER]).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs a script in psql, which says which database it is about.
+    pub(crate) fn script(&self, text: &str) {
+        let file = self.folder.path().join("script.sql");
+        std::fs::write(&file, text).unwrap();
+        run(self
+            .client("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-f"])
+            .arg(file));
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = self.server.destroy();
+    }
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+pub(crate) fn run(command: &mut Command) -> String {
+    let out = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// The program itself: on Debian the one in PATH is a wrapper in Perl.
+fn find(program: &str) -> PathBuf {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {
+        folders.push(entry.path().join("bin"));
+    }
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    let found = folders.iter().map(|folder| folder.join(program)).find(|path: &PathBuf| Path::exists(path));
+    found.unwrap_or_else(|| panic!("{program} is needed for this bench"))
+}
