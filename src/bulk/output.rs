@@ -67,7 +67,7 @@ impl Output {
             if self.fresh == self.path {
                 return Ok(());
             }
-            file.sync_all()?;
+            drop(file);
             fs::rename(&self.fresh, &self.path)
         });
         placed.map_err(|cause| {

@@ -21,7 +21,7 @@ use crate::model::position::Position;
 use crate::model::user::{User, UserId, UserRef};
 
 /// How many batches of a shard wait to be merged.
-const BATCHES_WAITING: usize = 2;
+const BATCHES_WAITING: usize = 8;
 /// How many rows are fetched at once: each fetch wakes the client, and so do its rows if they come one by one.
 const ROWS_PER_FETCH: i32 = 4_000;
 /// How many users a batch of a list holds.
@@ -217,27 +217,35 @@ pub struct Merged<B> {
 
 impl<B: Batch> Merged<B> {
     fn new(sources: Vec<Source<B>>, coverage: Coverage) -> Result<Self> {
-        let count = sources.len();
         let mut merged = Self { sources, heap: BinaryHeap::new(), coverage, current: None, last_id: None };
-        for source in 0..count {
-            merged.advance(source)?;
+        for source in 0..merged.sources.len() {
+            let first = merged.advance(source)?;
+            merged.heap.extend(first);
         }
         Ok(merged)
     }
 
-    fn advance(&mut self, source: usize) -> Result<()> {
-        if let Some(id) = self.sources[source].advance()? {
-            self.heap.push(Reverse((id, source)));
+    fn advance(&mut self, source: usize) -> Result<Option<Reverse<(UserId, usize)>>> {
+        Ok(self.sources[source].advance()?.map(|id| Reverse((id, source))))
+    }
+
+    /// The least of `candidate`, which is not in the heap, and the heap, which keeps the others.
+    fn least(&mut self, candidate: Option<Reverse<(UserId, usize)>>) -> Option<(UserId, usize)> {
+        let Some(mut candidate) = candidate else { return self.heap.pop().map(|Reverse(least)| least) };
+        if let Some(mut top) = self.heap.peek_mut().filter(|top| candidate < **top) {
+            // In place of a push and a pop.
+            std::mem::swap(&mut *top, &mut candidate);
         }
-        Ok(())
+        Some(candidate.0)
     }
 
     /// The next user: the batch that it lies in, and where.
     pub fn next_user(&mut self) -> Result<Option<(&mut B, usize)>> {
-        if let Some(source) = self.current.take() {
-            self.advance(source)?;
-        }
-        while let Some(Reverse((id, source))) = self.heap.pop() {
+        let mut candidate = match self.current.take() {
+            Some(source) => self.advance(source)?,
+            None => None,
+        };
+        while let Some((id, source)) = self.least(candidate) {
             if self.last_id != Some(id) && self.counts(id, source) {
                 self.last_id = Some(id);
                 self.current = Some(source);
@@ -245,7 +253,7 @@ impl<B: Batch> Merged<B> {
                 return Ok(batch.as_mut().map(|batch| (batch, *at)));
             }
             log::warn!("User {id} lies on more than one shard; left out on {}", self.sources[source].shard);
-            self.advance(source)?;
+            candidate = self.advance(source)?;
         }
         Ok(None)
     }
