@@ -28,12 +28,16 @@ const NEVER: &[(&str, &[&str])] = &[
             "comfy_table",
         ],
     ),
+    (
+        "src/bulk",
+        &["crate::commands", "crate::local", "crate::pg", "crate::settings", "crate::terminal", "postgres::"],
+    ),
     ("src/error.rs", &["crate::", "postgres::", "std::io"]),
     (
         "src/local",
         &["crate::commands", "crate::pg", "crate::settings", "crate::terminal", "postgres::", "r2d2"],
     ),
-    ("src/pg", &["crate::commands", "crate::settings", "crate::terminal", "clap", "comfy_table"]),
+    ("src/pg", &["crate::bulk", "crate::commands", "crate::settings", "crate::terminal", "clap", "comfy_table"]),
     ("src/settings", &["crate::commands", "crate::terminal", "postgres::", "r2d2"]),
     ("src/commands", &["crate::terminal", "postgres::", "r2d2", "comfy_table", "std::env"]),
     ("src/terminal", &["postgres::", "r2d2", "crate::pg", "crate::local"]),

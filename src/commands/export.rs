@@ -10,7 +10,7 @@ use super::{Context, Progress};
 use crate::bulk::{FileFormat, HEADER, Output, encode};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report, StreamEnd};
-use crate::model::text::thousands;
+use crate::model::text::counted;
 use crate::model::user::{UserId, UserRef};
 use crate::pg::scatter::{Batch, Filter, Merged};
 use crate::settings::{Format, Origin};
@@ -42,7 +42,7 @@ impl ExportArgs {
             Report { document: Some(Document::Stream(Box::new(write))), ..Report::list(&[]) }
         } else {
             let rows = self.write_file(context, format, lines)?;
-            Report::note(format!("wrote {} users into `{}`", thousands(rows), self.file.display()))
+            Report::note(format!("wrote {} into `{}`", counted(rows, "user"), self.file.display()))
         };
         AllowPartial::tell(&cluster, missing, &mut report);
         Ok(report)

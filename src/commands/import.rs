@@ -14,7 +14,7 @@ use crate::bulk::{Input, Records};
 use crate::error::{Error, Kind, Result};
 use crate::model::position::Position;
 use crate::model::report::{Cell, Column, Report};
-use crate::model::text::{thousands, visible};
+use crate::model::text::{counted, visible};
 use crate::pg::import::{Feeder, Import, OnConflict, Options, Stopped, Summary};
 
 /// How many rejected records are told one by one.
@@ -116,14 +116,14 @@ impl ImportArgs {
         ];
         let mut report = Report::one(&columns, row);
         if resumed > 0 {
-            let told = thousands(resumed);
-            report.notes.push(format!("{told} users were in already, from an import that was interrupted"));
+            let told = counted(resumed, "user");
+            report.notes.push(format!("in already, from an import that was interrupted: {told}"));
         }
         for why in &rejected.first {
             report.warnings.push(Error::new(Kind::BadInput, why.clone()));
         }
         if let Some(path) = self.rejects.as_ref().filter(|_| rejected.count > 0) {
-            let message = format!("{} records were rejected", thousands(rejected.count));
+            let message = format!("rejected: {}", counted(rejected.count, "record"));
             report.warnings.push(Error::new(Kind::BadInput, message).hint(format!(
                 "they are in `{0}`; correct them, then: ringshard import {0}",
                 path.display()

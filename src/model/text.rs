@@ -79,6 +79,11 @@ pub fn thousands(number: u64) -> String {
     out
 }
 
+/// A number of things: `1 user`, `2,000 users`.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +107,13 @@ mod tests {
         ] {
             assert_eq!(redacted(text), safe);
         }
+    }
+
+    #[test]
+    fn things_are_counted() {
+        assert_eq!(counted(0, "user"), "0 users");
+        assert_eq!(counted(1, "user"), "1 user");
+        assert_eq!(counted(2_000, "user"), "2,000 users");
     }
 
     #[test]

@@ -274,7 +274,7 @@ fn a_bad_line_stops_before_anything_is_half_done_and_the_corrected_file_goes_on(
         .run(&["import", "f.csv", "--batch-kib", "8"])
         .fails(65)
         .says("f.csv:2501:")
-        .says("goes on from there");
+        .says("it goes on from there");
     let some = stored(&test).len() as u64;
     assert!(some > 0 && some < 2_500, "{ran:?}");
     write(&test, "f.csv", &text);

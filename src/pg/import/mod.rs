@@ -37,6 +37,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::coverage::Coverage;
 use crate::model::names::ShardName;
 use crate::model::position::Position;
+use crate::model::text::counted;
 
 /// The most bytes of all batches that are in memory at a time.
 const MEMORY_BYTES: usize = 40 << 20;
@@ -241,11 +242,10 @@ impl Import {
             (Some(error), _) => return Err(part_way(&error, stored)),
             (None, Some(fed)) if !was_stopped => fed,
             _ => {
-                let error = Error::new(
-                    Kind::Partial,
-                    format!("stopped; {stored} users of `{}` are in", options.file),
-                );
-                return Err(error.hint("run this again with the same file: it goes on from there"));
+                let done = counted(stored, "user");
+                let message = format!("stopped; imported of `{}` until then: {done}", options.file);
+                return Err(Error::new(Kind::Partial, message)
+                    .hint("run this again with the same file: it goes on from there"));
             }
         };
         if records > 0 {
@@ -266,7 +266,7 @@ fn part_way(error: &Error, stored: u64) -> Error {
     let done = if stored == 0 {
         "nothing was imported".to_owned()
     } else {
-        format!("{stored} users are in, and an import of the corrected file goes on from there")
+        format!("imported until then: {}; run again, it goes on from there", counted(stored, "user"))
     };
     let mut told = Error::new(error.kind(), format!("{error}; {done}"));
     if let Some(hint) = error.hint_text() {
