@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod catalog;
 pub mod cluster;
+mod connect;
 pub mod conninfo;
 mod environment;
 mod failure;
@@ -14,4 +15,5 @@ pub mod pool;
 pub mod rows;
 pub mod session;
 pub mod survey;
+mod tls;
 mod uuid;

@@ -12,4 +12,5 @@ mod ring;
 mod routing;
 mod secrets;
 mod terminal;
+mod tls;
 mod users;
