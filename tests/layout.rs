@@ -44,6 +44,7 @@ const ONLY: &[(&str, &str)] = &[
     ("comfy_table", "src/terminal/render/table.rs"),
     ("use postgres", "src/pg"),
     ("r2d2::", "src/pg"),
+    ("rustls::", "src/pg"),
     ("io::stdout", "src/terminal"),
     ("io::stderr", "src/terminal"),
     ("println!", "nowhere"),

@@ -154,7 +154,8 @@ fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Client, Refusal> {
                 Ok(client) => return Ok(client),
                 Err(first) => first,
             };
-            let is_about_tls = failure::is_authentication(&first.cause) || failure::is_tls(&first.cause);
+            let is_about_tls =
+                failure::is_authentication(&first.cause) || failure::is_handshake(&first.cause);
             if !(first.used_tls && is_about_tls) {
                 return Err(refusal(&first.cause));
             }

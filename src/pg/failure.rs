@@ -86,14 +86,14 @@ pub(super) fn is_authentication(cause: &postgres::Error) -> bool {
     cause.code().is_some_and(|code| code.code().starts_with("28"))
 }
 
-/// Whether TLS failed, in the handshake or behind it.
-pub(super) fn is_tls(cause: &postgres::Error) -> bool {
-    tls_cause(cause).is_some() || cause.to_string() == TLS_FAILED
+/// Whether the handshake of TLS failed.
+pub(super) fn is_handshake(cause: &postgres::Error) -> bool {
+    cause.to_string() == TLS_FAILED
 }
 
 /// Whether TLS was wanted of a server that has none.
 pub(super) fn is_without_tls(cause: &postgres::Error) -> bool {
-    cause.to_string() == TLS_FAILED && words_of(cause).ends_with("server does not support TLS")
+    is_handshake(cause) && words_of(cause).ends_with("server does not support TLS")
 }
 
 /// What rustls said, below the layers that it is wrapped in.

@@ -145,16 +145,13 @@ impl Parameters {
 
     /// The error of a value that is not what it must be. One of the text is not shown.
     pub(in crate::pg) fn wrong_value(&self, keyword: &str, must: &str) -> Error {
-        let (message, hint) = match self.origin(keyword) {
-            Some(Origin::Variable(variable)) => {
-                let value = self.get(keyword).unwrap_or_default();
-                let message = format!("`{variable}` is `{value}`, which is not {must}");
-                (message, format!("unset {variable}, or set it to {must}"))
-            }
-            _ => {
-                let message = format!("`{keyword}` is not {must}");
-                (message, format!("correct `{keyword}` in the connection string"))
-            }
+        let (message, hint) = if let Some(Origin::Variable(variable)) = self.origin(keyword) {
+            let value = self.get(keyword).unwrap_or_default();
+            let message = format!("`{variable}` is `{value}`, which is not {must}");
+            (message, format!("unset {variable}, or set it to {must}"))
+        } else {
+            let message = format!("`{keyword}` is not {must}");
+            (message, format!("correct `{keyword}` in the connection string"))
         };
         Error::new(Kind::Configuration, message).hint(hint)
     }

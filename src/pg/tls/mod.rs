@@ -202,17 +202,21 @@ impl Tls {
             let message = format!("there is a certificate `{}`, but no private key", path.display());
             return Err(Error::new(Kind::Configuration, message).hint("name it as `sslkey`"));
         };
-        let own = CertifiedKey::from_der(certificates, files::key(key_path)?, provider);
-        own.map(Some).map_err(|cause| {
-            let (path, key) = (path.display(), key_path.display());
-            let message = match cause {
-                rustls::Error::InconsistentKeys(_) => {
-                    format!("the private key `{key}` is not that of `{path}`")
-                }
-                cause => format!("the private key `{key}` cannot be used: {cause}"),
-            };
-            Error::new(Kind::Configuration, message).hint("correct `sslcert` and `sslkey` in the shard's URL")
-        })
+        let key = provider.key_provider.load_private_key(files::key(key_path)?);
+        let shown = key_path.display();
+        let wrong = |why: String| {
+            Error::new(Kind::Configuration, format!("the private key `{shown}` {why}"))
+                .hint("correct `sslcert` and `sslkey` in the shard's URL")
+        };
+        let key = key.map_err(|cause| wrong(format!("cannot be used: {cause}")))?;
+        // Compared here, as rustls would not look into a certificate of version 1.
+        if let (Some(of_key), Some(of_certificate)) =
+            (key.public_key(), verifier::public_key(&certificates[0]))
+            && of_key.as_ref() != of_certificate
+        {
+            return Err(wrong(format!("is not that of `{}`", path.display())));
+        }
+        Ok(Some(CertifiedKey::new(certificates, key)))
     }
 
     /// What a failed handshake means: what is wrong, what kind of failure that is, and what helps.

@@ -1,23 +1,26 @@
 //! Whether a server is who it says it is, judged as libpq judges it.
 //!
-//! After 34.19.1 of the PostgreSQL documentation. webpki, which rustls asks, is stricter than OpenSSL in two
-//! ways that servers of Postgres often meet: it takes no authority's certificate as a server's own, and it
-//! does not look at the common name. Both are allowed here, as libpq allows them. The signatures of the
-//! handshake are always verified: whoever shows a certificate must have its key.
+//! After 34.19.1 of the PostgreSQL documentation. webpki, which rustls asks, is stricter than OpenSSL in three
+//! ways, and what 18.9.5 of the same documentation makes meets all of them: it takes no authority's
+//! certificate as a server's own, it does not look at the common name, and it knows no certificate of X.509
+//! version 1, which has no extensions. All three are allowed here, as libpq allows them. The signatures of
+//! the handshake are always verified: whoever shows a certificate must have its key.
 
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{AlgorithmIdentifier, CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
 use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::{Decode as _, Encode as _};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::{Certificate, Version};
 
 /// The attribute of a subject that names a host in certificates without alternative names.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -61,12 +64,9 @@ impl ServerCertVerifier for Verifier {
         if roots.certificates.iter().any(|root| root == own) {
             verify_dates(own, now)?;
         } else {
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            let parsed = ParsedCertificate::try_from(own)?;
-            verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, intermediates, now, algorithms)
-                .map_err(
-                    |cause| if is_own_issuer(own) { CertificateError::UnknownIssuer.into() } else { cause },
-                )?;
+            self.verify_chain(roots, own, intermediates, now).map_err(|cause| {
+                if is_own_issuer(own) { CertificateError::UnknownIssuer.into() } else { cause }
+            })?;
         }
         if self.checks_name {
             verify_name(own, host)?;
@@ -80,6 +80,9 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if is_version_1(own) {
+            return self.verify_signature_with_bare_key(message, own, signed);
+        }
         verify_tls12_signature(message, own, signed, &self.provider.signature_verification_algorithms)
     }
 
@@ -89,11 +92,105 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, own, signed, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if is_version_1(own) {
+            let key = public_key(own).ok_or(CertificateError::BadEncoding)?;
+            return verify_tls13_signature_with_raw_key(message, &key.as_slice().into(), signed, algorithms);
+        }
+        verify_tls13_signature(message, own, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl Verifier {
+    fn verify_chain(
+        &self,
+        roots: &Roots,
+        own: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if is_version_1(own) {
+            verify_dates(own, now)?;
+            return self.verify_signed_by_root(roots, own);
+        }
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let parsed = ParsedCertificate::try_from(own)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, intermediates, now, algorithms)
+    }
+
+    /// A certificate of version 1 has nothing that webpki could look at but its signature, which must be that of
+    /// a root certificate itself.
+    fn verify_signed_by_root(&self, roots: &Roots, own: &CertificateDer<'_>) -> Result<(), Error> {
+        let own = decode(own)?;
+        let (Ok(message), Some(signature), Ok(algorithm)) =
+            (own.tbs_certificate.to_der(), own.signature.as_bytes(), own.signature_algorithm.to_der())
+        else {
+            return Err(CertificateError::BadEncoding.into());
+        };
+        let is_signed_by = |root: &Certificate| {
+            let key = &root.tbs_certificate.subject_public_key_info;
+            let (Ok(key_algorithm), Some(key)) = (key.algorithm.to_der(), key.subject_public_key.as_bytes())
+            else {
+                return false;
+            };
+            root.tbs_certificate.subject == own.tbs_certificate.issuer
+                && self.provider.signature_verification_algorithms.all.iter().any(|known| {
+                    is_same(&algorithm, known.signature_alg_id())
+                        && is_same(&key_algorithm, known.public_key_alg_id())
+                        && known.verify_signature(key, &message, signature).is_ok()
+                })
+        };
+        if roots.certificates.iter().filter_map(|root| decode(root).ok()).any(|root| is_signed_by(&root)) {
+            Ok(())
+        } else {
+            Err(CertificateError::UnknownIssuer.into())
+        }
+    }
+
+    /// The signature of a TLS 1.2 handshake, by the key of a certificate that webpki does not parse.
+    fn verify_signature_with_bare_key(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = decode(own)?.tbs_certificate.subject_public_key_info;
+        let (Ok(key_algorithm), Some(key)) = (key.algorithm.to_der(), key.subject_public_key.as_bytes())
+        else {
+            return Err(CertificateError::BadEncoding.into());
+        };
+        let mapping = self.provider.signature_verification_algorithms.mapping;
+        let fitting = mapping.iter().filter(|(scheme, _)| *scheme == signed.scheme);
+        let is_valid = fitting.flat_map(|(_, algorithms)| algorithms.iter()).any(|known| {
+            is_same(&key_algorithm, known.public_key_alg_id())
+                && known.verify_signature(key, message, signed.signature()).is_ok()
+        });
+        if is_valid {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(CertificateError::BadSignature.into())
+        }
+    }
+}
+
+/// The public key of a certificate, with its algorithm.
+pub(super) fn public_key(own: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    decode(own).ok()?.tbs_certificate.subject_public_key_info.to_der().ok()
+}
+
+fn is_version_1(own: &CertificateDer<'_>) -> bool {
+    decode(own).is_ok_and(|own| own.tbs_certificate.version == Version::V1)
+}
+
+/// Whether a DER sequence holds this algorithm, whose own bytes lack the sequence's head.
+fn is_same(sequence: &[u8], algorithm: AlgorithmIdentifier) -> bool {
+    match sequence {
+        [0x30, length, rest @ ..] => usize::from(*length) == rest.len() && rest == algorithm.as_ref(),
+        _ => false,
     }
 }
 
@@ -121,7 +218,8 @@ fn verify_dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
 
 /// The alternative names decide. Only where there is none, the common name does.
 fn verify_name(own: &CertificateDer<'_>, host: &ServerName<'_>) -> Result<(), Error> {
-    let refused = match verify_server_name(&ParsedCertificate::try_from(own)?, host) {
+    let parsed = ParsedCertificate::try_from(own);
+    let refused = match parsed.and_then(|parsed| verify_server_name(&parsed, host)) {
         Ok(()) => return Ok(()),
         Err(refused) => refused,
     };

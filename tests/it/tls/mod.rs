@@ -99,6 +99,27 @@ fn other_certificates_of_a_server() {
         .read(&url("127.0.0.1", "verify-full", "root.crt"), &[])
         .is(77, None)
         .says("is for `localhost`, not for");
+    server.show(Some("version_1"));
+    for protocol in ["TLSv1.3", "TLSv1.2"] {
+        server.limit(protocol);
+        server.read(&url("localhost", "verify-full", "root.crt"), &[]).is(0, true);
+        server.read(&url("localhost", "verify-full", "other.crt"), &[]).is(77, None).says("no authority in");
+        server
+            .read(&url("127.0.0.1", "verify-full", "root.crt"), &[])
+            .is(77, None)
+            .says("is for `localhost`");
+        server.read(&url("localhost", "require", "missing.crt"), &[]).is(0, true);
+    }
+    // Refused in the handshake itself, so that `prefer` goes on without TLS.
+    let foreign =
+        format!("sslcert={}&sslkey={}", server.file("self_signed.crt"), server.file("self_signed.key"));
+    let refused = "the server refused the client's certificate";
+    server
+        .read(&server.url("either", "localhost", &format!("sslmode=require&{foreign}")), &[])
+        .is(77, None)
+        .says(refused);
+    server.read(&server.url("either", "localhost", &foreign), &[]).is(0, false);
+    server.limit("TLSv1.3");
     server.show(None);
     server.read(&url("localhost", "require", "root.crt"), &[]).is(78, None).says("turn on ssl");
     server.read(&url("localhost", "prefer", "root.crt"), &[]).is(0, false);
@@ -158,6 +179,8 @@ fn clients_prove_themselves_with_a_certificate() {
         server.read(&server.url(user, "localhost", &format!("sslcert={certificate}&sslkey={key}")), &[])
     };
     read("with_certificate", "client.crt", "client.key").is(0, true);
+    read("with_certificate", "client_version_1.crt", "client_version_1.key").is(0, true);
+    read("either", "client_version_1.crt", "client.key").is(78, None).says("is not that of");
     read("either", "client.crt", "server.key").is(78, None).says("is not that of");
     read("either", "missing.crt", "client.key").is(78, None).says("missing.crt");
     read("either", "client.crt", "missing.key").is(78, None).says("missing.key");

@@ -9,11 +9,15 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use postgres::Client;
+use rcgen::SigningKey as _;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
 use ringshard::local::PrivateServer;
+use x509_cert::der::asn1::BitString;
+use x509_cert::der::pem::LineEnding;
+use x509_cert::der::{Decode as _, Encode as _, EncodePem as _};
 
 use crate::harness::{BINARY, Ran, clean_up_after, connect, owner};
 
@@ -69,14 +73,22 @@ impl Server {
 
     /// Shows another certificate from now on, or none.
     pub(super) fn show(&self, certificate: Option<&str>) {
-        let before = self.loaded_at();
-        let mut admin = self.admin();
         if let Some(name) = certificate {
             self.install(&format!("{name}.crt"), "server.crt");
             self.install(&format!("{name}.key"), "server.key");
         }
-        let switch = if certificate.is_some() { "on" } else { "off" };
-        admin.batch_execute(&format!("ALTER SYSTEM SET ssl = {switch}")).unwrap();
+        self.set("ssl", if certificate.is_some() { "on" } else { "off" });
+    }
+
+    /// Speaks no newer version of TLS from now on.
+    pub(super) fn limit(&self, newest: &str) {
+        self.set("ssl_max_protocol_version", newest);
+    }
+
+    fn set(&self, setting: &str, value: &str) {
+        let before = self.loaded_at();
+        let mut admin = self.admin();
+        admin.batch_execute(&format!("ALTER SYSTEM SET {setting} = '{value}'")).unwrap();
         admin.execute("SELECT pg_reload_conf()", &[]).unwrap();
         // A new session has the time of the postmaster, which reads its certificate at that moment.
         while self.loaded_at() == before {
@@ -246,6 +258,20 @@ fn make_certificates(folder: &Path) {
         write(&format!("{name}.key"), key.serialize_pem());
     };
     signed("server", &for_server("server", &["localhost", "127.0.0.1"]));
+    // As 18.9.5 of Postgres's documentation makes them with OpenSSL up to 3.1.
+    let version_1 = |name: &str, params: &CertificateParams| {
+        let key = KeyPair::generate().unwrap();
+        let made = params.signed_by(&key, &root).unwrap();
+        let mut made = x509_cert::Certificate::from_der(made.der()).unwrap();
+        made.tbs_certificate.version = x509_cert::Version::V1;
+        made.tbs_certificate.extensions = None;
+        let signature = root.key().sign(&made.tbs_certificate.to_der().unwrap()).unwrap();
+        made.signature = BitString::from_bytes(&signature).unwrap();
+        write(&format!("{name}.crt"), made.to_pem(LineEnding::LF).unwrap());
+        write(&format!("{name}.key"), key.serialize_pem());
+    };
+    version_1("version_1", &for_server("localhost", &[]));
+    version_1("client_version_1", &for_server("with_certificate", &[]));
     signed("common_name", &for_server("localhost", &[]));
     let mut expired = for_server("server", &["localhost"]);
     (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
