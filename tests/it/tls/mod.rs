@@ -17,7 +17,7 @@ fn each_sslmode_demands_what_libpq_documents() {
     let (server, _guard) = Server::get();
     let root = |name: &str| format!("sslrootcert={}", server.file(name));
     let (right, wrong, missing) = (&root("root.crt"), &root("other.crt"), &root("missing.crt"));
-    let none = &String::new();
+    let (none, impostor) = (&String::new(), &root("impostor.crt"));
     for (mode, root, host, code, tls, words) in [
         ("disable", right, RIGHT, 0, Some(false), ""),
         ("disable", wrong, WRONG, 0, Some(false), ""),
@@ -33,6 +33,7 @@ fn each_sslmode_demands_what_libpq_documents() {
         ("verify-ca", right, RIGHT, 0, Some(true), ""),
         ("verify-ca", right, WRONG, 0, Some(true), ""),
         ("verify-ca", wrong, RIGHT, 77, None, "other.crt` signed its certificate"),
+        ("verify-ca", impostor, RIGHT, 77, None, "impostor.crt` signed its certificate"),
         ("verify-ca", none, RIGHT, 78, None, "empty/.postgresql/root.crt` does not exist"),
         ("verify-ca", missing, RIGHT, 78, None, "missing.crt` does not exist"),
         ("verify-full", right, RIGHT, 0, Some(true), ""),
@@ -104,6 +105,7 @@ fn other_certificates_of_a_server() {
         server.limit(protocol);
         server.read(&url("localhost", "verify-full", "root.crt"), &[]).is(0, true);
         server.read(&url("localhost", "verify-full", "other.crt"), &[]).is(77, None).says("no authority in");
+        server.read(&url("localhost", "verify-ca", "impostor.crt"), &[]).is(77, None).says("no authority in");
         server
             .read(&url("127.0.0.1", "verify-full", "root.crt"), &[])
             .is(77, None)

@@ -250,6 +250,8 @@ fn make_certificates(folder: &Path) {
     let (root, root_pem) = authority("root", None);
     let (middle, middle_pem) = authority("intermediate", Some(&root));
     let (_, other_pem) = authority("other", None);
+    // The same name, another key.
+    let (_, impostor_pem) = authority("root", None);
     // The server shows its own certificate and the one above it; the root is what the client has.
     let signed = |name: &str, params: &CertificateParams| {
         let key = KeyPair::generate().unwrap();
@@ -291,4 +293,5 @@ fn make_certificates(folder: &Path) {
     }
     write("root.crt", root_pem);
     write("other.crt", other_pem);
+    write("impostor.crt", impostor_pem);
 }
