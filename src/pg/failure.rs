@@ -4,17 +4,110 @@ use std::error::Error as _;
 
 use postgres::error::{DbError, SqlState};
 
-use super::conninfo::Address;
+use super::conninfo::{Address, Endpoint};
 use super::environment;
+use super::tls::Mode;
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 
-/// A failed connection: what the server, or the network, said.
-pub(super) fn connecting(shard: &ShardName, address: &Address, cause: &postgres::Error) -> Error {
-    let (kind, hint) = kind_of_connect(address, cause);
-    let words = words_of(cause);
+/// How the crate calls a failure of TLS.
+const TLS_FAILED: &str = "error performing TLS handshake";
+
+/// Why one endpoint gave no connection.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) kind: Kind,
+    place: String,
+    words: String,
+    hint: String,
+}
+
+impl Refusal {
+    fn new(endpoint: &Endpoint, kind: Kind, words: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { place: endpoint.place.clone(), kind, words: words.into(), hint: hint.into() }
+    }
+
+    /// The same, with what another attempt at the same endpoint met.
+    pub(super) fn beside(mut self, how: &str, other: &Self) -> Self {
+        if self.words != other.words {
+            self.words = format!("{}; {how}: {}", self.words, other.words);
+        }
+        self
+    }
+}
+
+/// A failed connection: what the server, or the network, said. The last refusal decides what kind of failure
+/// it is: the search ends at the first that no other host can mend.
+pub(super) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refusal]) -> Error {
+    let words = match refusals {
+        [only] => only.words.clone(),
+        all => {
+            let each: Vec<_> = all.iter().map(|one| format!("{}: {}", one.place, one.words)).collect();
+            each.join("; ")
+        }
+    };
+    let (kind, hint) = refusals.last().map_or_else(
+        || (Kind::Unreachable, unreachable_hint(address)),
+        |last| (last.kind, last.hint.clone()),
+    );
     let message = format!("cannot connect to shard `{shard}` at {}: {words}", address.shown());
     Error::new(kind, message).hint(hint).on_shard(shard)
+}
+
+/// What the server, or the way to it, said at one endpoint.
+pub(super) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::Error) -> Refusal {
+    if let Some(cause) = tls_cause(cause) {
+        let explained = address.tls.explain(cause);
+        return Refusal::new(endpoint, explained.kind, explained.words, explained.hint);
+    }
+    let (kind, hint) = kind_of_connect(address, cause);
+    Refusal::new(endpoint, kind, words_of(cause), hint)
+}
+
+/// A file that TLS needs is not there, or not right.
+pub(super) fn setup(endpoint: &Endpoint, error: &Error) -> Refusal {
+    Refusal::new(endpoint, error.kind(), error.message(), error.hint_text().unwrap_or_default())
+}
+
+/// A connection that neither came nor failed in time.
+pub(super) fn no_answer(address: &Address, endpoint: &Endpoint, waited_ms: u128) -> Refusal {
+    let words = format!("no answer in {waited_ms} ms");
+    Refusal::new(endpoint, Kind::Unreachable, words, unreachable_hint(address))
+}
+
+/// A server that is there, and is not what `target_session_attrs` asks for.
+pub(super) fn unfit(endpoint: &Endpoint, complaint: &str) -> Refusal {
+    let hint = "name all hosts of that shard in its URL, or set another target_session_attrs";
+    Refusal::new(endpoint, Kind::Unreachable, complaint, hint)
+}
+
+/// Whether the server refused who asks, or how: the class 28 of SQLSTATE.
+pub(super) fn is_authentication(cause: &postgres::Error) -> bool {
+    cause.code().is_some_and(|code| code.code().starts_with("28"))
+}
+
+/// Whether the handshake of TLS failed.
+pub(super) fn is_handshake(cause: &postgres::Error) -> bool {
+    cause.to_string() == TLS_FAILED
+}
+
+/// Whether TLS was wanted of a server that has none.
+pub(super) fn is_without_tls(cause: &postgres::Error) -> bool {
+    is_handshake(cause) && words_of(cause).ends_with("server does not support TLS")
+}
+
+/// What rustls said, below the layers that it is wrapped in.
+fn tls_cause(cause: &postgres::Error) -> Option<&rustls::Error> {
+    let mut next = cause.source();
+    while let Some(source) = next {
+        if let Some(found) = source.downcast_ref() {
+            return Some(found);
+        }
+        // What an `io::Error` wraps is not its source.
+        let wrapped = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = wrapped.map_or_else(|| source.source(), |wrapped| Some(wrapped));
+    }
+    None
 }
 
 fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String) {
@@ -23,22 +116,21 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
         if words.contains("password missing") {
             return (Kind::Permission, no_password_hint());
         }
-        if words.contains("TLS") {
-            let hint = "this ringshard has no TLS: set `sslmode=disable` or `prefer` in the shard's URL";
+        if is_without_tls(cause) {
+            let hint =
+                "turn on ssl in that server's postgresql.conf, or set sslmode=prefer in the shard's URL";
             return (Kind::Configuration, hint.into());
+        }
+        if words.starts_with("authentication error") {
+            let hint = "channel_binding=require needs TLS and a scram-sha-256 password".into();
+            return (Kind::Permission, hint);
         }
         return (Kind::Unreachable, unreachable_hint(address));
     };
     match *code {
-        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (
-            Kind::Permission,
-            match address.password_from() {
-                Some(origin) => {
-                    format!("the password came from {origin}; try it with psql '{}'", address.shown())
-                }
-                None => no_password_hint(),
-            },
-        ),
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            (Kind::Permission, authentication_hint(address, cause))
+        }
         SqlState::INSUFFICIENT_PRIVILEGE => {
             (Kind::Permission, format!("GRANT CONNECT ON DATABASE \"{}\" to this user", address.database()))
         }
@@ -50,6 +142,21 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
             (Kind::Unreachable, "raise max_connections on that server, or close other sessions".into())
         }
         _ => (Kind::Unreachable, unreachable_hint(address)),
+    }
+}
+
+fn authentication_hint(address: &Address, cause: &postgres::Error) -> String {
+    let words = words_of(cause);
+    if words.contains("client certificate") {
+        return "name the client's certificate and its key as `sslcert` and `sslkey` in the shard's URL"
+            .into();
+    }
+    if words.contains("no encryption") && address.tls.mode() < Mode::Require {
+        return "if that server takes only TLS connections, set sslmode=require in the shard's URL".into();
+    }
+    match address.password_from() {
+        Some(origin) => format!("the password came from {origin}; try it with psql '{}'", address.shown()),
+        None => no_password_hint(),
     }
 }
 
@@ -69,13 +176,6 @@ fn unreachable_hint(address: &Address) -> String {
             address.shown()
         )
     }
-}
-
-/// A connection that neither came nor failed in time.
-pub(super) fn connect_timed_out(shard: &ShardName, address: &Address, waited_ms: u128) -> Error {
-    let message =
-        format!("cannot connect to shard `{shard}` at {}: no answer in {waited_ms} ms", address.shown());
-    Error::new(Kind::Unreachable, message).hint(unreachable_hint(address)).on_shard(shard)
 }
 
 /// A statement that failed on a shard. `what` is what it was to do: "create user `1`".

@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod catalog;
 pub mod cluster;
+mod connect;
 pub mod conninfo;
 pub mod doctor;
 mod environment;
@@ -21,4 +22,5 @@ pub mod session;
 pub mod snapshot;
 pub mod statement;
 pub mod survey;
+mod tls;
 mod uuid;

@@ -11,6 +11,7 @@ use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::conninfo::{Address, ConnectionString};
+use super::failure;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
@@ -38,15 +39,16 @@ struct Manager {
 
 impl ManageConnection for Manager {
     type Connection = Session;
-    type Error = postgres::Error;
+    type Error = Error;
 
-    fn connect(&self) -> Result<Session, postgres::Error> {
+    fn connect(&self) -> Result<Session> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(|| Session::open(self.shard.clone(), &self.address), Ok)
+        first.map_or_else(|| Session::connect(&self.shard, &self.address), Ok)
     }
 
-    fn is_valid(&self, session: &mut Session) -> Result<(), postgres::Error> {
-        session.client().check_connection()
+    fn is_valid(&self, session: &mut Session) -> Result<()> {
+        let checked = session.client().check_connection();
+        checked.map_err(|cause| failure::doing("look at a connection", &self.shard, &cause))
     }
 
     fn has_broken(&self, session: &mut Session) -> bool {

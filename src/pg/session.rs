@@ -3,17 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use postgres::types::{ToSql, Type};
-use postgres::{Client, NoTls, Row, Statement};
-use r2d2::ManageConnection as _;
-use r2d2_postgres::PostgresConnectionManager;
+use postgres::{Client, Row, Statement};
 
 use super::conninfo::Address;
-use super::failure;
+use super::{connect, failure};
 use crate::error::{Error, Result};
 use crate::model::names::ShardName;
 
@@ -50,38 +46,20 @@ impl Session {
         Self { shard, name, client, statements: HashMap::new(), used_at: Instant::now(), spoiled: false }
     }
 
-    /// Connects directly, in the time that the address allows, and says why if it fails. libpq's timeout
-    /// covers a whole handshake; the crate's covers only TCP, so a server that accepts and then says
-    /// nothing is waited for on a thread.
+    /// Connects directly, in the time that the address allows, and says why if it fails. The session gets a
+    /// name of its own, by which it can be found at the server if the connection is lost.
     pub(super) fn connect(shard: &ShardName, address: &Address) -> Result<Self> {
-        let timeout = address.config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
-        let begun = Instant::now();
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let (shard_name, address_there) = (shard.clone(), address.clone());
-        // If nobody waits any more, the connection is dropped with the failed send.
-        thread::spawn(move || drop(sender.send(Self::open(shard_name, &address_there))));
-        match receiver.recv_timeout(timeout) {
-            Ok(Ok(session)) => Ok(session),
-            Ok(Err(cause)) => Err(failure::connecting(shard, address, &cause)),
-            Err(_) => Err(failure::connect_timed_out(shard, address, begun.elapsed().as_millis())),
-        }
-    }
-
-    /// Connects, for as long as that takes. The session gets a name of its own, by which it can be found at
-    /// the server if the connection is lost.
-    pub(super) fn open(shard: ShardName, address: &Address) -> Result<Self, postgres::Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let nonce = format!(" {}.{count}.{:x}", std::process::id(), since.as_nanos() & 0xffff_ffff);
-        let mut config = address.config.clone();
         // The server cuts a name at 63 bytes, and the nonce must not be cut.
-        let base: String = config.get_application_name().unwrap_or("ringshard").chars().take(20).collect();
-        let base: String = base.chars().filter(char::is_ascii).collect();
+        let base: String = address.application_name().chars().take(20).filter(char::is_ascii).collect();
         let name = format!("{base}{nonce}");
-        config.application_name(&name);
-        let client = PostgresConnectionManager::new(config, NoTls).connect()?;
-        Ok(Self::new(shard, name, client))
+        match connect::connect(address, &name) {
+            Ok(client) => Ok(Self::new(shard.clone(), name, client)),
+            Err(refusals) => Err(failure::connecting(shard, address, &refusals)),
+        }
     }
 
     /// What the server calls this session.

@@ -33,12 +33,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     let programs = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
     let private = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
     private.ensure_running().unwrap();
-    let mut watcher = Command::new("/bin/sh");
-    watcher.args(["-c", r#"cat >/dev/null; "$1" local destroy -y; rm -rf "$RINGSHARD_HOME""#, "sh", BINARY]);
-    watcher.env("RINGSHARD_HOME", &folder).current_dir("/tmp").stdin(Stdio::piped());
-    watcher.stdout(Stdio::null()).stderr(Stdio::null());
-    std::os::unix::process::CommandExt::process_group(&mut watcher, 0);
-    let watched = watcher.spawn().unwrap().stdin.take().unwrap();
+    let watched = clean_up_after(&folder);
     let server = Server { private, _watched: watched };
     #[expect(clippy::print_stderr, reason = "which version ran is part of the result")]
     {
@@ -57,8 +52,18 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     server
 });
 
+/// Ends the private server of a folder, and removes the folder, when this process is gone.
+pub(crate) fn clean_up_after(folder: &Path) -> ChildStdin {
+    let mut watcher = Command::new("/bin/sh");
+    watcher.args(["-c", r#"cat >/dev/null; "$1" local destroy -y; rm -rf "$RINGSHARD_HOME""#, "sh", BINARY]);
+    watcher.env("RINGSHARD_HOME", folder).current_dir("/tmp").stdin(Stdio::piped());
+    watcher.stdout(Stdio::null()).stderr(Stdio::null());
+    std::os::unix::process::CommandExt::process_group(&mut watcher, 0);
+    watcher.spawn().unwrap().stdin.take().unwrap()
+}
+
 /// The hand of the one who arranges things: it passes by the guard.
-fn connect(server: &PrivateServer, database: &str) -> Client {
+pub(crate) fn connect(server: &PrivateServer, database: &str) -> Client {
     let mut config = postgres::Config::new();
     config.host_path(server.socket_dir()).user("postgres").dbname(database);
     config.options("-c ringshard.guard=checked");

@@ -21,5 +21,6 @@ mod scatter;
 mod secrets;
 mod stale;
 mod terminal;
+mod tls;
 mod upgrade;
 mod users;
