@@ -6,7 +6,7 @@ use postgres::error::{DbError, SqlState};
 
 use super::conninfo::{Address, Endpoint};
 use super::environment;
-use super::tls::Mode;
+use super::tls::{CERTIFICATE_HINT, CERTIFICATE_REFUSED, Mode};
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 
@@ -60,6 +60,13 @@ pub(super) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
         let explained = address.tls.explain(cause);
         return Refusal::new(endpoint, explained.kind, explained.words, explained.hint);
     }
+    // A server that refuses a certificate says so and hangs up; who is still writing may find the line cut before
+    // the word about it is read.
+    if !endpoint.is_socket && address.tls.offers_certificate() && is_cut_off(cause) {
+        let words =
+            format!("the server closed the connection: perhaps {CERTIFICATE_REFUSED} ({})", words_of(cause));
+        return Refusal::new(endpoint, Kind::Permission, words, CERTIFICATE_HINT);
+    }
     let (kind, hint) = kind_of_connect(address, cause);
     Refusal::new(endpoint, kind, words_of(cause), hint)
 }
@@ -94,6 +101,13 @@ pub(super) fn is_handshake(cause: &postgres::Error) -> bool {
 /// Whether TLS was wanted of a server that has none.
 pub(super) fn is_without_tls(cause: &postgres::Error) -> bool {
     is_handshake(cause) && words_of(cause).ends_with("server does not support TLS")
+}
+
+/// Whether the peer closed the line while something was being sent.
+fn is_cut_off(cause: &postgres::Error) -> bool {
+    let kind =
+        cause.source().and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    matches!(kind, Some(std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset))
 }
 
 /// What rustls said, below the layers that it is wrapped in.

@@ -64,6 +64,11 @@ pub(super) struct Tls {
     connector: OnceLock<MakeRustlsConnect>,
 }
 
+/// What went wrong with the client's certificate, and what helps.
+pub(super) const CERTIFICATE_REFUSED: &str = "the server refused the client's certificate";
+pub(super) const CERTIFICATE_HINT: &str =
+    "name one that an authority of that server's ssl_ca_file signed, as `sslcert` and `sslkey`";
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("mode", &self.mode).finish_non_exhaustive()
@@ -219,6 +224,11 @@ impl Tls {
         Ok(Some(CertifiedKey::new(certificates, key)))
     }
 
+    /// Whether the server is shown a certificate of the client.
+    pub(super) fn offers_certificate(&self) -> bool {
+        self.mode != Mode::Disable && self.certificate.existing().is_some()
+    }
+
     /// What a failed handshake means: what is wrong, what kind of failure that is, and what helps.
     pub(super) fn explain(&self, cause: &rustls::Error) -> Explained {
         let explained = |kind, words: String, hint: String| Explained { kind, words, hint };
@@ -229,9 +239,8 @@ impl Tls {
             }
             rustls::Error::AlertReceived(alert) if is_about_the_client(*alert) => explained(
                 Kind::Permission,
-                format!("the server refused the client's certificate: {cause}"),
-                "name one that an authority of that server's ssl_ca_file signed, as `sslcert` and `sslkey`"
-                    .into(),
+                format!("{CERTIFICATE_REFUSED}: {cause}"),
+                CERTIFICATE_HINT.into(),
             ),
             rustls::Error::AlertReceived(_)
             | rustls::Error::PeerIncompatible(_)
