@@ -31,11 +31,22 @@ pub(super) struct Frames {
     line: u64,
     /// Whether a line break between quotes belongs to the record.
     quotes: bool,
+    /// Whether the rest of a line is passed over that was too long.
+    skipping: bool,
 }
 
 impl Frames {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { input, buffer: Vec::new(), start: 0, end: 0, at_end: false, line: 1, quotes: false }
+        Self {
+            input,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            at_end: false,
+            line: 1,
+            quotes: false,
+            skipping: false,
+        }
     }
 
     /// From here on, line breaks may stand between quotes.
@@ -50,6 +61,22 @@ impl Frames {
 
     /// The next record, which is the next one again until [`Frames::pass`].
     pub(super) fn peek(&mut self) -> io::Result<Option<Frame>> {
+        while self.skipping {
+            match memchr(b'\n', &self.buffer[self.start..self.end]) {
+                Some(at) => {
+                    self.start += at + 1;
+                    self.skipping = false;
+                }
+                None if self.at_end => {
+                    self.start = self.end;
+                    self.skipping = false;
+                }
+                None => {
+                    self.start = self.end;
+                    self.fill()?;
+                }
+            }
+        }
         loop {
             let mut searched = 0;
             let mut quotes = 0_usize;
@@ -115,6 +142,7 @@ impl Frames {
             }
         }
         self.line += lines + 1;
+        self.skipping = frame.broken.is_some() && end == self.end && !self.at_end;
         self.start = end;
     }
 

@@ -124,6 +124,17 @@ fn an_open_quote_spoils_its_own_line_alone() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_one_bad_record() {
+    let long = "x".repeat(3 << 20);
+    for at_a_time in [1_000, usize::MAX] {
+        let all = read(format!("{HEADER}1,{long},b,c\n2,a,b,c\n").as_bytes(), at_a_time);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0], (2, Err("the line is longer than 1 MiB".into())));
+        assert_eq!(all[1], (3, Ok(user(2, Some("a"), Some("b"), Some("c")))));
+    }
+}
+
+#[test]
 fn json_lines_are_strict_about_names_and_types() {
     let good = "{\"user_id\": 1, \"name\": \"\\u00e9\"}\n\n {\"email\": null, \"user_id\": -2}";
     let all = read(good.as_bytes(), 5);

@@ -6,6 +6,7 @@
 pub mod arc;
 pub mod change;
 pub mod coverage;
+pub mod digest;
 pub mod names;
 pub mod position;
 pub mod python;

@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use super::failure;
 use super::session::OneLine;
 use super::snapshot::{Missing, Part, Pending};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::coverage::Coverage;
 use crate::model::names::ShardName;
 use crate::model::position::Position;
@@ -168,10 +168,18 @@ fn send_rows<B: Batch>(
             break;
         }
     }
-    if !batch.ids().is_empty() {
-        let _ = out.send(Ok(batch));
+    if batch.ids().is_empty() || out.send(Ok(batch)).is_ok() {
+        // The end.
+        let _ = out.send(Ok(new()));
     }
     Ok(())
+}
+
+/// An answer that ended before its end.
+pub(super) fn cut_off(shard: &ShardName) -> Error {
+    Error::new(Kind::Failed, format!("the answer of shard `{shard}` ended before its end"))
+        .hint("run this again")
+        .on_shard(shard)
 }
 
 fn user_of(row: &Row) -> Result<UserRef<'_>, postgres::Error> {
@@ -199,9 +207,11 @@ impl<B: Batch> Source<B> {
             return Ok(Some(*id));
         }
         self.at = 0;
-        // A thread that is done hangs up.
-        self.batch = self.receiver.recv().ok().transpose()?;
-        Ok(self.batch.as_ref().and_then(|batch| batch.ids().first().copied()))
+        // An empty batch is the end. One that only hangs up did not come to it.
+        let batch = self.receiver.recv().map_err(|_| cut_off(&self.shard))??;
+        let first = batch.ids().first().copied();
+        self.batch = Some(batch);
+        Ok(first)
     }
 }
 

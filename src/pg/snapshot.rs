@@ -193,9 +193,12 @@ impl Cluster {
         self.check_row(shard, &row)?;
         let held = held_of(&row);
         if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > self.view().epoch {
+            // The pool may have no more than the one connection.
+            drop(part);
             let mut loan = self.shards().checkout(shard)?;
             let said = catalog::describe(&mut loan, shard)?;
             self.learn(said)?;
+            return self.open_part(shard, loan);
         }
         Ok((part, held))
     }

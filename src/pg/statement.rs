@@ -9,6 +9,7 @@ use postgres::{SimpleQueryMessage, Statement, Transaction};
 
 use super::cluster::Cluster;
 use super::failure;
+use super::scatter::cut_off;
 use super::snapshot::{Missing, Part};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -47,10 +48,13 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some((shard, rows)) = &self.current
-                && let Ok(row) = rows.recv()
-            {
-                return Some(row.map(|row| (shard.clone(), row)));
+            if let Some((shard, rows)) = &self.current {
+                match rows.recv() {
+                    // The end. One that only hangs up did not come to it.
+                    Ok(Ok(row)) if row.is_empty() => {}
+                    Ok(row) => return Some(row.map(|row| (shard.clone(), row))),
+                    Err(_) => return Some(Err(cut_off(shard))),
+                }
             }
             self.current = Some(self.shards.next()?);
         }
@@ -108,6 +112,18 @@ fn columns_of(statement: &Statement) -> Vec<Column> {
         .collect()
 }
 
+/// Why there are no more rows, although there should be.
+enum Ending {
+    Refused(postgres::Error),
+    CutOff,
+}
+
+impl From<postgres::Error> for Ending {
+    fn from(cause: postgres::Error) -> Self {
+        Self::Refused(cause)
+    }
+}
+
 fn send_rows(
     transaction: &mut Transaction<'_>,
     shard: &ShardName,
@@ -121,9 +137,11 @@ fn send_rows(
     } else {
         send_copied(transaction, sql, &types, out)
     };
-    if let Err(cause) = sent {
-        let _ = out.send(Err(refused(shard, &cause)));
-    }
+    // An empty row is the end.
+    let _ = out.send(sent.map(|()| Vec::new()).map_err(|cause| match cause {
+        Ending::Refused(cause) => refused(shard, &cause),
+        Ending::CutOff => cut_off(shard),
+    }));
 }
 
 /// Whether COPY cannot take the statement; the answers of these are short.
@@ -137,7 +155,7 @@ fn send_short(
     sql: &str,
     types: &[Type],
     out: &SyncSender<Result<Vec<Cell>>>,
-) -> Result<(), postgres::Error> {
+) -> Result<(), Ending> {
     for message in transaction.simple_query(sql)? {
         if let SimpleQueryMessage::Row(row) = message {
             let cells = types.iter().enumerate().map(|(at, of)| cell(row.get(at).map(ToOwned::to_owned), of));
@@ -156,7 +174,7 @@ fn send_copied(
     sql: &str,
     types: &[Type],
     out: &SyncSender<Result<Vec<Cell>>>,
-) -> Result<(), postgres::Error> {
+) -> Result<(), Ending> {
     let copy = format!("COPY (\n{sql}\n) TO STDOUT");
     let mut reader = transaction.copy_out(&copy)?;
     let mut line = Vec::new();
@@ -166,8 +184,8 @@ fn send_copied(
             Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(cause) => {
-                let Some(inner) = cause.into_inner() else { return Ok(()) };
-                return inner.downcast::<postgres::Error>().map_or(Ok(()), |inner| Err(*inner));
+                let inner = cause.into_inner().and_then(|inner| inner.downcast::<postgres::Error>().ok());
+                return Err(inner.map_or(Ending::CutOff, |inner| Ending::Refused(*inner)));
             }
         }
         let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));

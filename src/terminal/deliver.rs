@@ -6,6 +6,7 @@ use super::output::write_stdout;
 use super::render::{self, Piece, Style};
 use crate::error::{Error, Kind};
 use crate::model::report::{Document, Report, StreamEnd};
+use crate::model::text::visible_lines;
 
 /// How many rows of a long list are rendered at once; a table of more rows begins anew behind them.
 const PIECE_ROWS: usize = 1_000;
@@ -34,8 +35,10 @@ pub(super) fn deliver(report: &mut Report, style: Style) -> Delivery {
     match report.document.take() {
         Some(Document::Text(text)) => return written(&text).unwrap_or(Delivery::Done),
         Some(Document::Stream(write)) => {
-            let mut out = io::stdout().lock();
-            return match write(&mut out).and_then(|()| out.flush().map_err(StreamEnd::from)) {
+            let mut stdout = io::stdout().lock();
+            let mut escaped = Escaped(&mut stdout);
+            let written = if style.screen.terminal { write(&mut escaped) } else { write(&mut stdout) };
+            return match written.and_then(|()| stdout.flush().map_err(StreamEnd::from)) {
                 Ok(()) => Delivery::Done,
                 Err(StreamEnd::Unwritable(cause)) => cause.into(),
                 Err(StreamEnd::Failed(error)) => Delivery::Failed(error),
@@ -68,6 +71,20 @@ pub(super) fn deliver(report: &mut Report, style: Style) -> Delivery {
         }
         report.rows.clear();
         first = false;
+    }
+}
+
+/// A terminal: what could drive it is written as an escape. Takes whole lines at a time.
+struct Escaped<'a>(&'a mut dyn Write);
+
+impl Write for Escaped<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(visible_lines(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

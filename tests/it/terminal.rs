@@ -145,8 +145,26 @@ fn data_drives_no_terminal() {
         assert!(!seen.contains(['\u{1b}', '\u{7}']), "{format}: {seen:?}");
         assert!(seen.contains("owned"));
     }
+    for words in
+        [&["export"][..], &["export", "-o", "jsonl"], &["list-users"], &["sql", "SELECT name FROM users"]]
+    {
+        let (_, seen) = Person::sees(&test, 120, words, &[("NO_COLOR", "1")]).ends();
+        assert!(!seen.contains(['\u{1b}', '\u{7}']), "{words:?}: {seen:?}");
+        assert!(seen.contains("owned"));
+    }
     let (_, seen) = Person::sees(&test, 120, &["get-user", "\u{1b}[2J"], &[("NO_COLOR", "1")]).ends();
     assert!(!seen.contains('\u{1b}'), "{seen:?}");
+}
+
+#[test]
+fn an_import_shows_how_far_it_is_and_leaves_no_bar() {
+    let test = Test::initialised();
+    let lines: String = (1..60_000).map(|id| format!("{id},Name {id}\n")).collect();
+    std::fs::write(test.home.path().join("f.csv"), format!("user_id,name\n{lines}")).unwrap();
+    let (code, seen) = Person::sees(&test, 100, &["import", "f.csv"], &[]).ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains(" users, ") && seen.contains(" s left"), "{seen:?}");
+    assert!(plain(&seen).contains("59999"), "{seen}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::batch::{Place, RowBatch};
 use super::known::{Memory, Need};
 use crate::error::{Error, Kind};
 use crate::model::coverage::Coverage;
+use crate::model::digest::Digest;
 use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::model::user::UserRef;
@@ -40,15 +41,19 @@ struct Router {
     coverage: Arc<Coverage>,
     lasts: Vec<Position>,
     lanes: Vec<usize>,
+    /// Whether each shard that serves something has a lane.
+    is_complete: bool,
 }
 
 impl Router {
     fn new(version: u64, coverage: Arc<Coverage>, lanes: &[Lane]) -> Self {
         // A shard that came during the import has no lane: whoever gets its rows finds out whose they are.
         let lane_of = |shard: &ShardName| lanes.iter().position(|lane| lane.shard == *shard).unwrap_or(0);
+        let is_complete =
+            coverage.routes().iter().all(|route| lanes.iter().any(|lane| lane.shard == route.shard));
         let routes = coverage.routes().iter();
         let (lasts, lanes) = routes.map(|route| (route.arc.last(), lane_of(&route.shard))).unzip();
-        Self { version, coverage, lasts, lanes }
+        Self { version, coverage, lasts, lanes, is_complete }
     }
 
     fn lane(&self, position: Position) -> usize {
@@ -66,7 +71,7 @@ pub struct Feeder {
     file: String,
     batch_bytes: usize,
     records: u64,
-    digest: u64,
+    digest: Digest,
 }
 
 impl Feeder {
@@ -78,19 +83,16 @@ impl Feeder {
         batch_bytes: usize,
     ) -> Self {
         let router = Router::new(0, shared.routing(), &lanes);
-        Self { shared, lanes, router, memory, file, batch_bytes, records: 0, digest: 0 }
+        Self { shared, lanes, router, memory, file, batch_bytes, records: 0, digest: Digest::default() }
     }
 
     /// The next record: a user.
     pub fn push(&mut self, line: u64, user: UserRef<'_>) -> Result<(), Stopped> {
         let position = Position::of_user(user.user_id);
-        self.count(position.number())?;
+        self.digest.push(position, user);
+        self.count()?;
         if self.router.version != self.shared.routing_version.load(Ordering::Relaxed) {
-            let version = self.shared.routing_version.load(Ordering::SeqCst);
-            self.router = Router::new(version, self.shared.routing(), &self.lanes);
-            for lane in &mut self.lanes {
-                lane.filling.routing = None;
-            }
+            self.reroute()?;
         }
         let lane = &mut self.lanes[self.router.lane(position)];
         let doubtful = match self.memory.need(self.records, &lane.shard) {
@@ -102,30 +104,46 @@ impl Feeder {
             }
         };
         if lane.filling.is_empty() {
-            lane.filling.routing = Some(Arc::clone(&self.router.coverage));
+            // Without it each row is looked at by itself.
+            lane.filling.routing = self.router.is_complete.then(|| Arc::clone(&self.router.coverage));
         }
         lane.filling.push(Place { user_id: user.user_id, record: self.records, line, doubtful }, user);
-        lane.filling.digest = self.digest.cast_signed();
+        lane.filling.digest = self.digest.number();
         if lane.filling.len_bytes() >= self.batch_bytes { lane.send() } else { Ok(()) }
     }
 
     /// The next record: one that was rejected.
     pub fn pass(&mut self) -> Result<(), Stopped> {
-        self.count(0)
+        self.digest.pass();
+        self.count()
+    }
+
+    /// Routes by what is known of the ring now.
+    fn reroute(&mut self) -> Result<(), Stopped> {
+        if !self.memory.holds_for_another_routing(self.records) {
+            // A shard's word about what was routed to it says nothing of what goes to it now.
+            let message =
+                format!("the ring changed while an interrupted import of `{}` was gone on with", self.file);
+            let hint = "run this again with the same file: it goes on from there";
+            self.shared.fail(Error::new(Kind::Partial, message).hint(hint));
+            return Err(Stopped);
+        }
+        let version = self.shared.routing_version.load(Ordering::SeqCst);
+        self.router = Router::new(version, self.shared.routing(), &self.lanes);
+        for lane in &mut self.lanes {
+            lane.filling.routing = None;
+        }
+        Ok(())
     }
 
     /// Counts a record, and compares the file so far with what an earlier run saw of it.
-    fn count(&mut self, mark: u128) -> Result<(), Stopped> {
+    fn count(&mut self) -> Result<(), Stopped> {
         if self.shared.has_halted() {
             return Err(Stopped);
         }
         self.records += 1;
-        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
-        let mark = mark as u64;
-        // Fibonacci hashing's multiplier: the order of records counts too.
-        self.digest = self.digest.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(mark).wrapping_add(1);
         self.shared.counts.records.store(self.records, Ordering::Relaxed);
-        if !self.memory.agrees(self.records, self.digest.cast_signed()) {
+        if !self.memory.agrees(self.records, self.digest.number()) {
             self.differs(self.records);
             return Err(Stopped);
         }
@@ -153,7 +171,7 @@ impl Feeder {
             }
         }
         let mut fed = self.shared.fed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *fed = Some((self.records, self.digest.cast_signed()));
+        *fed = Some((self.records, self.digest.number()));
     }
 
     /// The file cannot be read on: nothing more is stored.

@@ -127,10 +127,18 @@ impl Memory {
             return Need::Fresh;
         }
         if self.same_routing {
-            let stored = self.known.get(shard).is_some_and(|known| record <= known.records);
-            return if stored { Need::Stored } else { Need::Fresh };
+            return match self.known.get(shard) {
+                Some(known) if record <= known.records => Need::Stored,
+                Some(known) if record <= known.high => Need::Doubtful,
+                _ => Need::Fresh,
+            };
         }
         if record <= self.all_in { Need::Stored } else { Need::Doubtful }
+    }
+
+    /// Whether from this record on it can be routed otherwise without another run's word getting in the way.
+    pub(super) fn holds_for_another_routing(&self, record: u64) -> bool {
+        !self.same_routing || record > self.high
     }
 
     /// Where digests are compared: a shard's word counts only for the file that it is about. Whether the
@@ -205,6 +213,14 @@ mod tests {
         assert_eq!(needs(&memory, "b"), "dddddf");
         let baseline = Known { records: 0, high: 5, digest: 0, routing: MIXED.into() };
         assert_eq!(memory.baseline(), Some(baseline));
+    }
+
+    #[test]
+    fn what_was_perhaps_sent_by_an_older_routing_stays_doubtful() {
+        // Both have taken a batch by the new routing since their words were taken back to the baseline.
+        let memory = memory(known(3, 6, "now"), known(2, 6, "now"));
+        assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("sssddd", "ssdddd"));
+        assert!(!memory.holds_for_another_routing(6) && memory.holds_for_another_routing(7));
     }
 
     #[test]

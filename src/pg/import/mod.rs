@@ -280,8 +280,6 @@ fn part_way(error: &Error, stored: u64) -> Error {
 
 /// One shard's worker: stores batches in order until there are no more. Its connection, and whose it is.
 fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, Loan) {
-    // Temporary tables and the lock on the file end with the session.
-    worker.loan.spoil();
     let mut staged = false;
     while !store.shared.has_halted() {
         // The one who reads the file may wait for it, and not hear of a halt.
@@ -301,6 +299,8 @@ fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, Loan) {
 
 /// Locks the file on one shard and reads what the shard knows of it.
 fn prepare(shard: &ShardName, mut loan: Loan, options: &Options) -> Result<(Loan, Option<Known>)> {
+    // Whatever comes: its locks and temporary tables end with it.
+    loan.spoil();
     take_lock(&mut loan, shard, options)?;
     let doing = |cause: postgres::Error| match cause.code() {
         Some(&SqlState::UNDEFINED_TABLE) => {

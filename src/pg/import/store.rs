@@ -4,7 +4,7 @@
 //! (an older snapshot would not see what the barrier waited for). Rows of arcs that are no longer owned are taken
 //! out again in the same transaction and go to their new owner.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -256,11 +256,19 @@ impl Store<'_> {
         } else {
             ids(client.query_typed(sql, &[(&doubtful, Type::INT8_ARRAY)])?)
         };
-        stored.resumed = equal.len() as u64;
-        match in_the_way.into_iter().find(|place| !(place.doubtful && equal.contains(&place.user_id))) {
-            None => Ok(stored),
-            Some(place) => Err(self.conflict(shard, place, mine).into()),
+        // The second row of one user is in the way of the first, whatever an earlier run did.
+        let mut firsts: HashMap<UserId, u64> = HashMap::new();
+        for place in mine {
+            firsts.entry(place.user_id).or_insert(place.record);
         }
+        for place in in_the_way {
+            let is_first = firsts.get(&place.user_id) == Some(&place.record);
+            if !(is_first && place.doubtful && equal.contains(&place.user_id)) {
+                return Err(self.conflict(shard, place, mine).into());
+            }
+            stored.resumed += 1;
+        }
+        Ok(stored)
     }
 
     fn conflict(&self, shard: &ShardName, place: &Place, mine: &[&Place]) -> Error {
@@ -338,6 +346,8 @@ impl Store<'_> {
                 // The rest is still to be settled: no word yet about records that may not be in.
                 self.shared.mixed.store(true, Ordering::SeqCst);
                 let (records, digest) = before.map_or((0, 0), |known| (known.records, known.digest));
+                // On disk before the rest is stored elsewhere, which it vouches for.
+                client.batch_execute("SET LOCAL synchronous_commit = on")?;
                 let part = Known { records, digest, high: after.high, routing: MIXED.to_owned() };
                 known::write(client, self.options.source, &part)?;
             }
@@ -348,6 +358,9 @@ impl Store<'_> {
     /// All is in: flushes each shard, so that all of it is on disk, and then forgets the import on each.
     pub(super) fn finish(&self, loans: &mut [(ShardName, Loan)], records: u64, digest: i64) -> Result<()> {
         let source = self.options.source;
+        let mixed = self.shared.mixed.load(Ordering::SeqCst);
+        let routing = if mixed { MIXED } else { self.fingerprint }.to_owned();
+        let all = Known { records, high: records, digest, routing };
         let done = Known { records, high: records, digest, routing: DONE.to_owned() };
         let durable = "BEGIN READ WRITE; SET LOCAL synchronous_commit = on";
         let each = |loans: &mut [(ShardName, Loan)],
@@ -374,6 +387,8 @@ impl Store<'_> {
                 })
             })
         };
+        // First each for itself: a shard that says `done` vouches for all, so all must be on disk by then.
+        each(loans, &|client| known::write(client, source, &all))?;
         each(loans, &|client| known::write(client, source, &done))?;
         each(loans, &|client| known::forget(client, source))
     }
