@@ -31,6 +31,12 @@ impl Epoch {
         Self(number)
     }
 
+    /// The epoch that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
     /// The epoch as Postgres stores it.
     pub const fn number(self) -> i64 {
         self.0
@@ -181,6 +187,20 @@ impl Topology {
     /// The shard of this name.
     pub fn shard(&self, name: &ShardName) -> Option<&ShardSpec> {
         self.shards.iter().find(|shard| shard.name == *name)
+    }
+
+    /// The same with another shard, or with another weight for one that is there.
+    pub fn with(&self, spec: ShardSpec) -> Result<Self, String> {
+        let mut shards = self.shards.clone();
+        shards.retain(|other| other.name != spec.name);
+        shards.push(spec);
+        Self::new(self.virtual_nodes, shards)
+    }
+
+    /// The same without a shard; the reason if that leaves none.
+    pub fn without(&self, name: &ShardName) -> Result<Self, String> {
+        let shards = self.shards.iter().filter(|shard| shard.name != *name).cloned().collect();
+        Self::new(self.virtual_nodes, shards)
     }
 
     /// The ring that this topology makes.
