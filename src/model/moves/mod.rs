@@ -10,6 +10,7 @@
 //! owners, and every committed state can only be rolled forward.
 
 pub mod chunk;
+pub mod mover;
 mod next;
 pub mod plan;
 

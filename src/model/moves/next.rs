@@ -202,14 +202,19 @@ pub fn next_work(states: &BTreeMap<ShardName, ShardState>, goal: Goal) -> Result
             let change = Change { members: members(&topology, Some(&target)), target };
             Ok(announce(epoch.next(), &topology, &change, Condition::Wanted, &change.members))
         }
-        Situation::Changing { epoch, topology, change, .. } if goal == Goal::Back(epoch) => {
+        // Once the arbiter has finished it, a change cannot be taken back.
+        Situation::Changing { epoch, topology, change, .. }
+            if goal == Goal::Back(epoch) && !is_finished_at_the_arbiter(states, epoch, &topology) =>
+        {
             let back = Change { target: topology.clone(), members: change.members };
             Ok(announce(epoch.next(), &topology, &back, Condition::TakenBack, &back.members))
         }
         Situation::Changing { epoch, topology, change, untold } if !untold.is_empty() => {
             Ok(announce(epoch, &topology, &change, Condition::Decided, &untold))
         }
-        Situation::Changing { epoch, change, .. } => work_of_a_change(states, epoch, &change),
+        Situation::Changing { epoch, topology, change, .. } => {
+            work_of_a_change(states, epoch, &topology, &change)
+        }
     }
 }
 
@@ -236,6 +241,7 @@ fn announce(
 fn work_of_a_change(
     states: &BTreeMap<ShardName, ShardState>,
     epoch: Epoch,
+    topology: &Topology,
     change: &Change,
 ) -> Result<Work, Damage> {
     let members: BTreeMap<&ShardName, &ShardState> =
@@ -263,13 +269,23 @@ fn work_of_a_change(
     check_target(&members, &ring)?;
     let mut pending: Vec<(&ShardName, &ShardState)> =
         members.into_iter().filter(|(_, state)| state.change.is_some()).collect();
-    // Who leaves is told first: a shard that says the change is done then speaks for all.
-    pending.sort_by_key(|(name, _)| (change.target.shard(name).is_some(), *name));
+    // The arbiter first: from then on the change cannot be taken back any more. Then who leaves: a shard of the new
+    // topology that says the change is done then speaks for them.
+    let first = arbiter(topology);
+    pending.sort_by_key(|(name, _)| (*name != first, change.target.shard(name).is_some(), *name));
     let finish = pending.into_iter().map(|(name, state)| {
         let arcs = merged(state.arcs.iter().map(|held| held.arc));
         (name.clone(), epoch, state.arcs.clone(), arcs)
     });
     Ok(Work::Finish(finish.collect()))
+}
+
+fn is_finished_at_the_arbiter(
+    states: &BTreeMap<ShardName, ShardState>,
+    epoch: Epoch,
+    topology: &Topology,
+) -> bool {
+    states.get(arbiter(topology)).is_some_and(|state| state.epoch == epoch && state.change.is_none())
 }
 
 fn leftovers(members: &BTreeMap<&ShardName, &ShardState>) -> Vec<Leftover> {

@@ -1,0 +1,236 @@
+//! A shard as the protocol sees it: each request is one transaction, done whole or not at all.
+
+use std::collections::BTreeMap;
+
+use ringshard::model::arc::Arc;
+use ringshard::model::moves::{ArcState, Condition, Reply, Request, ShardArc, ShardState};
+use ringshard::model::position::Position;
+use ringshard::model::reading::Said;
+use ringshard::model::user::UserId;
+
+/// A user's value; each write has another one.
+pub(crate) type Value = u64;
+pub(crate) type Rows = BTreeMap<i64, Value>;
+
+/// One thing done wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// A shard writes to an arc that it has fenced: the fence without the barrier.
+    WriteBehindFence,
+    /// A reader takes a fenced shard's row without asking the peer.
+    TrustFencedRead,
+    /// A chunk is purged whatever became of it since it was fenced.
+    PurgeWithoutCompare,
+    /// A chunk that is here already is written over with the rows that come.
+    AdoptOverwrites,
+    /// A chunk is taken over in whatever epoch.
+    AdoptInAnyEpoch,
+    /// An announcement is taken whatever is under way.
+    AnnounceWithoutCompare,
+}
+
+impl Mutant {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::WriteBehindFence,
+        Self::TrustFencedRead,
+        Self::PurgeWithoutCompare,
+        Self::AdoptOverwrites,
+        Self::AdoptInAnyEpoch,
+        Self::AnnounceWithoutCompare,
+    ];
+}
+
+/// What a shard answers to a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    Done,
+    Fenced,
+    NotHere,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Shard {
+    pub(crate) state: ShardState,
+    pub(crate) users: Rows,
+}
+
+pub(crate) fn place(id: i64) -> Position {
+    Position::of_user(UserId::new(id))
+}
+
+fn inside(chunk: Arc) -> impl Fn(&i64) -> bool {
+    move |id| chunk.contains(place(*id))
+}
+
+impl Shard {
+    fn held(&self, position: Position) -> Option<&ShardArc> {
+        self.state.arcs.iter().find(|held| held.arc.contains(position))
+    }
+
+    fn add(&mut self, held: ShardArc) {
+        self.state.arcs.push(held);
+        self.state.arcs.sort_by_key(|held| held.arc);
+    }
+
+    fn rows(&self, chunk: Arc) -> Rows {
+        self.users.iter().filter(|(id, _)| inside(chunk)(id)).map(|(id, value)| (*id, *value)).collect()
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm for each request, to be read beside the protocol")]
+    pub(crate) fn do_it(&mut self, request: Request<Rows>, mutant: Option<Mutant>) -> Reply<Rows> {
+        let epoch_now = self.state.epoch;
+        let is_pending = self.state.change.is_some();
+        match request {
+            Request::Look => Reply::State(Box::new(self.state.clone())),
+            Request::Announce(told) => {
+                let state = &mut self.state;
+                if state.epoch == told.epoch {
+                    let is_it = state
+                        .change
+                        .as_ref()
+                        .map_or(state.topology == told.change.target, |c| *c == told.change);
+                    return if is_it { Reply::Already } else { Reply::Stale };
+                }
+                let holds = state.topology == told.topology
+                    && match told.condition {
+                        Condition::Wanted => {
+                            state.epoch.next() == told.epoch
+                                && state.change.is_none()
+                                && state.wanted.as_ref() == Some(&told.change.target)
+                        }
+                        Condition::TakenBack => state.epoch.next() == told.epoch && state.change.is_some(),
+                        Condition::Decided => state.epoch < told.epoch,
+                    };
+                if !holds && mutant != Some(Mutant::AnnounceWithoutCompare) {
+                    return Reply::Stale;
+                }
+                (state.epoch, state.change) = (told.epoch, Some(told.change));
+                Reply::Done
+            }
+            // Two rows a chunk.
+            Request::Cut { range } => {
+                let mut places: Vec<Position> = self.rows(range).keys().map(|id| place(*id)).collect();
+                places.sort_unstable();
+                Reply::Cut(places.get(1).copied().unwrap_or(range.last()))
+            }
+            Request::Fence { epoch, chunk, target } => {
+                let fenced = ShardArc { arc: chunk, epoch, state: ArcState::Fenced(target) };
+                if self.state.arcs.contains(&fenced) {
+                    return Reply::Already;
+                }
+                let held = self.held(chunk.first()).cloned().filter(|held| held.arc.contains(chunk.last()));
+                let is_due = |held: &ShardArc| epoch_now == epoch && is_pending && held.epoch < epoch;
+                let Some(held) = held.filter(|held| held.state == ArcState::Owned && is_due(held)) else {
+                    return Reply::Stale;
+                };
+                self.state.arcs.retain(|other| *other != held);
+                if held.arc.first() < chunk.first() {
+                    let before = Position::new(chunk.first().number() - 1);
+                    self.add(ShardArc { arc: Arc::new(held.arc.first(), before), ..held.clone() });
+                }
+                if let Some(after) = chunk.last().next().filter(|after| *after <= held.arc.last()) {
+                    self.add(ShardArc { arc: Arc::new(after, held.arc.last()), ..held });
+                }
+                self.add(fenced);
+                Reply::Done
+            }
+            Request::Read { epoch, chunk, target } => {
+                let fenced = ShardArc { arc: chunk, epoch, state: ArcState::Fenced(target) };
+                if !self.state.arcs.contains(&fenced) {
+                    return Reply::Stale;
+                }
+                Reply::Rows(self.rows(chunk))
+            }
+            Request::Adopt { epoch, chunk, rows, .. } => {
+                if (epoch_now != epoch || !is_pending) && mutant != Some(Mutant::AdoptInAnyEpoch) {
+                    return Reply::Stale;
+                }
+                if self
+                    .state
+                    .arcs
+                    .iter()
+                    .any(|held| held.arc.first() <= chunk.last() && chunk.first() <= held.arc.last())
+                {
+                    if mutant == Some(Mutant::AdoptOverwrites) {
+                        self.users.extend(rows);
+                    }
+                    let owned = self
+                        .held(chunk.first())
+                        .is_some_and(|held| held.state == ArcState::Owned && held.arc.contains(chunk.last()));
+                    return if owned { Reply::Already } else { Reply::Stale };
+                }
+                self.add(ShardArc { arc: chunk, epoch, state: ArcState::Owned });
+                self.users.retain(|id, _| !inside(chunk)(id));
+                self.users.extend(rows);
+                Reply::Done
+            }
+            Request::Purge { epoch, chunk, target } => {
+                let fenced = ShardArc { arc: chunk, epoch, state: ArcState::Fenced(target) };
+                if !self.state.arcs.contains(&fenced) {
+                    if mutant == Some(Mutant::PurgeWithoutCompare) {
+                        self.users.retain(|id, _| !inside(chunk)(id));
+                    }
+                    return Reply::Already;
+                }
+                self.state.arcs.retain(|held| *held != fenced);
+                self.users.retain(|id, _| !inside(chunk)(id));
+                Reply::Done
+            }
+            Request::Release { epoch, chunk, target } => {
+                let fenced = ShardArc { arc: chunk, epoch, state: ArcState::Fenced(target) };
+                let Some(held) = self.state.arcs.iter_mut().find(|held| **held == fenced) else {
+                    return Reply::Already;
+                };
+                if epoch_now <= epoch {
+                    return Reply::Stale;
+                }
+                held.state = ArcState::Owned;
+                Reply::Done
+            }
+            Request::Finish { epoch, seen, merged } => {
+                if epoch_now == epoch && !is_pending {
+                    return Reply::Already;
+                }
+                let is_as_seen =
+                    self.state.arcs == seen && seen.iter().all(|held| held.state == ArcState::Owned);
+                if epoch_now != epoch || !is_as_seen {
+                    return Reply::Stale;
+                }
+                let arcs = merged.into_iter();
+                self.state.arcs = arcs.map(|arc| ShardArc { arc, epoch, state: ArcState::Owned }).collect();
+                let target = self.state.change.take().unwrap().target;
+                if self.state.wanted.as_ref() == Some(&target) {
+                    self.state.wanted = None;
+                }
+                self.state.topology = target;
+                Reply::Done
+            }
+        }
+    }
+
+    /// A point read: one snapshot.
+    pub(crate) fn read(&self, id: i64) -> (Said, Option<Value>) {
+        let said = match self.held(place(id)) {
+            None => Said::NotHere { epoch: self.state.epoch },
+            Some(ShardArc { state: ArcState::Owned, .. }) => Said::Owned,
+            Some(ShardArc { state: ArcState::Fenced(peer), epoch, .. }) => {
+                Said::Fenced { peer: peer.clone(), epoch: *epoch }
+            }
+        };
+        (said, self.users.get(&id).copied())
+    }
+
+    /// A write: one transaction with the proof of ownership. No value deletes.
+    pub(crate) fn write(&mut self, id: i64, value: Option<Value>, mutant: Option<Mutant>) -> Wrote {
+        match self.held(place(id)).map(|held| held.state.clone()) {
+            None => return Wrote::NotHere,
+            Some(ArcState::Fenced(_)) if mutant != Some(Mutant::WriteBehindFence) => return Wrote::Fenced,
+            Some(_) => {}
+        }
+        match value {
+            Some(value) => self.users.insert(id, value),
+            None => self.users.remove(&id),
+        };
+        Wrote::Done
+    }
+}

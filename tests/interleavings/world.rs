@@ -1,0 +1,355 @@
+//! The world around the shards: who does what in which order is drawn from one seed, and what came of it is compared
+//! with a model that knows each committed write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringshard::model::arc::{Arc, check_tiling};
+use ringshard::model::moves::mover::Mover;
+use ringshard::model::moves::{ArcState, Goal, Request, ShardArc, ShardState, arbiter};
+use ringshard::model::names::ShardName;
+use ringshard::model::reading::{Next, Reading, Said};
+use ringshard::model::topology::{Epoch, ShardSpec, Topology, Weight};
+
+use crate::shard::{Mutant, Rows, Shard, Value, Wrote, place};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+const USERS: i64 = 12;
+const STEPS: u32 = 600;
+/// A mover that nobody disturbs ends long before.
+const STEPS_TO_END: u32 = 5_000;
+
+/// What a schedule did.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counts {
+    pub(crate) crashes: u64,
+    pub(crate) ghosts: u64,
+    pub(crate) cancels: u64,
+    pub(crate) changes: u64,
+    pub(crate) reads_behind_fences: u64,
+    pub(crate) writes: u64,
+    pub(crate) writes_refused: u64,
+}
+
+impl Counts {
+    fn all(&mut self) -> [&mut u64; 7] {
+        [
+            &mut self.crashes,
+            &mut self.ghosts,
+            &mut self.cancels,
+            &mut self.changes,
+            &mut self.reads_behind_fences,
+            &mut self.writes,
+            &mut self.writes_refused,
+        ]
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        let mut other = other.clone();
+        for (sum, more) in self.all().into_iter().zip(other.all()) {
+            *sum += *more;
+        }
+    }
+
+    pub(crate) fn least(&mut self) -> u64 {
+        self.all().into_iter().map(|count| *count).min().unwrap()
+    }
+}
+
+/// `SplitMix64` (Steele, Lea, Flood 2014): small, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
+    }
+
+    fn in_a_hundred(&mut self, chances: u64) -> bool {
+        self.next() % 100 < chances
+    }
+}
+
+/// A read on its way.
+struct Reader {
+    id: i64,
+    way: Reading<Option<Value>>,
+    ask: ShardName,
+    /// All that was true of the user since the read began.
+    allowed: BTreeSet<Option<Value>>,
+}
+
+pub(crate) struct World {
+    dice: Dice,
+    mutant: Option<Mutant>,
+    shards: BTreeMap<ShardName, Shard>,
+    truth: BTreeMap<i64, Value>,
+    values: Value,
+    movers: [(Option<Mover<Rows>>, u32); 2],
+    readers: Vec<Option<Reader>>,
+    /// Requests whose sender is gone, and that a shard has still to work on.
+    adrift: Vec<(ShardName, Request<Rows>)>,
+    step: u32,
+    pub(crate) counts: Counts,
+}
+
+fn name(at: usize) -> ShardName {
+    NAMES[at].parse().unwrap()
+}
+
+fn topology(names: impl IntoIterator<Item = ShardName>) -> Topology {
+    let specs = names.into_iter().map(|name| ShardSpec { name, weight: Weight::ONE }).collect();
+    Topology::new(2, specs).unwrap()
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
+        let first = topology([name(0), name(1)]);
+        let ring = first.ring();
+        let mut shards = BTreeMap::new();
+        for at in 0..NAMES.len() {
+            let arcs = ring.arcs().into_iter().filter(|owned| *owned.shard == name(at));
+            let arcs =
+                arcs.map(|owned| ShardArc { arc: owned.arc, epoch: Epoch::FIRST, state: ArcState::Owned });
+            let state = ShardState {
+                epoch: Epoch::FIRST,
+                topology: first.clone(),
+                change: None,
+                wanted: None,
+                arcs: arcs.collect(),
+            };
+            let users = (1..=USERS).filter(|id| *ring.owner(place(*id)) == name(at));
+            shards.insert(name(at), Shard { state, users: users.map(|id| (id, 0)).collect() });
+        }
+        Self {
+            dice: Dice(seed),
+            mutant,
+            shards,
+            truth: (1..=USERS).map(|id| (id, 0)).collect(),
+            values: 0,
+            movers: [(None, 0), (None, 0)],
+            readers: (0..3).map(|_| None).collect(),
+            adrift: Vec::new(),
+            step: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Runs the schedule; what went wrong, if anything did.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        while self.step < STEPS {
+            self.step += 1;
+            match self.dice.below(20) {
+                0..=5 => self.move_on(0)?,
+                6..=11 => self.move_on(1)?,
+                12..=14 => self.write(),
+                15..=17 => self.read()?,
+                18 => self.set_adrift_on(),
+                _ => self.operate(),
+            }
+            self.check_owners()?;
+        }
+        self.end()
+    }
+
+    fn do_it(&mut self, shard: &ShardName, request: Request<Rows>) -> ringshard::model::moves::Reply<Rows> {
+        self.shards.get_mut(shard).unwrap().do_it(request, self.mutant)
+    }
+
+    fn move_on(&mut self, at: usize) -> Result<(), String> {
+        let (mover, wakes) = &mut self.movers[at];
+        if self.step < *wakes {
+            return Ok(());
+        }
+        if self.dice.in_a_hundred(3) {
+            *wakes = self.step + 10 + u32::try_from(self.dice.below(200)).unwrap();
+            self.counts.ghosts += 1;
+            return Ok(());
+        }
+        let known: Vec<ShardName> = self.shards.keys().cloned().collect();
+        let Some(asking) = mover.get_or_insert_with(|| Mover::new(Goal::Forward, known)).ask() else {
+            *mover = None;
+            return Ok(());
+        };
+        let (shard, request) = asking;
+        // It dies before its request, with its request under way, or after it; or only the answer is lost.
+        match self.dice.below(100) {
+            0 => {
+                self.counts.crashes += 1;
+                self.movers[at].0 = None;
+            }
+            1 | 2 => {
+                self.counts.crashes += 1;
+                self.adrift.push((shard, request));
+                self.movers[at].0 = None;
+            }
+            3 => {
+                self.counts.crashes += 1;
+                self.do_it(&shard, request);
+                self.movers[at].0 = None;
+            }
+            4 | 5 => drop(self.do_it(&shard, request)),
+            _ => {
+                let reply = self.do_it(&shard, request);
+                let heard = self.movers[at].0.as_mut().unwrap().hear(reply);
+                heard.map_err(|damage| format!("step {}: damage: {damage}", self.step))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_adrift_on(&mut self) {
+        if !self.adrift.is_empty() {
+            let at = self.dice.below(self.adrift.len());
+            let (shard, request) = self.adrift.swap_remove(at);
+            self.do_it(&shard, request);
+        }
+    }
+
+    /// Somebody changes the wish, or takes back what is under way.
+    fn operate(&mut self) {
+        let newest =
+            self.shards.values().max_by_key(|shard| (shard.state.epoch, shard.state.change.is_some()));
+        let state = newest.unwrap().state.clone();
+        if state.change.is_some() {
+            if self.dice.in_a_hundred(15) {
+                let known: Vec<ShardName> = self.shards.keys().cloned().collect();
+                self.movers[self.step as usize % 2] = (Some(Mover::new(Goal::Back(state.epoch), known)), 0);
+                self.counts.cancels += 1;
+            }
+            return;
+        }
+        let kept: Vec<ShardName> =
+            (0..NAMES.len()).map(name).filter(|_| self.dice.in_a_hundred(60)).collect();
+        if kept.is_empty() {
+            return;
+        }
+        let target = topology(kept);
+        // What `add-shard` sees to: a shard that is to join knows the topology that it joins.
+        for name in target.names().filter(|name| state.topology.shard(name).is_none()) {
+            let joining = &mut self.shards.get_mut(name).unwrap().state;
+            if joining.arcs.is_empty() && joining.change.is_none() && joining.epoch <= state.epoch {
+                joining.epoch = state.epoch;
+                joining.topology = state.topology.clone();
+            }
+        }
+        let first = &mut self.shards.get_mut(arbiter(&state.topology)).unwrap().state;
+        if first.epoch == state.epoch && first.change.is_none() && target != first.topology {
+            first.wanted = Some(target);
+            self.counts.changes += 1;
+        }
+    }
+
+    fn write(&mut self) {
+        let id = i64::try_from(self.dice.below(usize::try_from(USERS).unwrap())).unwrap() + 1;
+        let shard = name(self.dice.below(NAMES.len()));
+        self.values += 1;
+        let value = Some(self.values).filter(|_| self.dice.in_a_hundred(80));
+        match self.shards.get_mut(&shard).unwrap().write(id, value, self.mutant) {
+            Wrote::Done => self.counts.writes += 1,
+            Wrote::Fenced | Wrote::NotHere => {
+                self.counts.writes_refused += 1;
+                return;
+            }
+        }
+        match value {
+            Some(value) => self.truth.insert(id, value),
+            None => self.truth.remove(&id),
+        };
+        for reader in self.readers.iter_mut().flatten().filter(|reader| reader.id == id) {
+            reader.allowed.insert(value);
+        }
+    }
+
+    fn read(&mut self) -> Result<(), String> {
+        let at = self.dice.below(self.readers.len());
+        let Some(mut reader) = self.readers[at].take() else {
+            let id = i64::try_from(self.dice.below(usize::try_from(USERS).unwrap())).unwrap() + 1;
+            let ask = name(self.dice.below(NAMES.len()));
+            let allowed = BTreeSet::from([self.truth.get(&id).copied()]);
+            self.readers[at] = Some(Reader { id, way: Reading::default(), ask, allowed });
+            return Ok(());
+        };
+        let (said, row) = self.shards[&reader.ask].read(reader.id);
+        let is_fenced = matches!(said, Said::Fenced { .. });
+        self.counts.reads_behind_fences += u64::from(is_fenced);
+        let next = if is_fenced && self.mutant == Some(Mutant::TrustFencedRead) {
+            Next::Counts(row, reader.ask.clone())
+        } else {
+            reader.way.hear(&reader.ask.clone(), said, row)
+        };
+        match next {
+            Next::Ask(shard) => reader.ask = shard,
+            Next::LookUp => reader.ask = name(self.dice.below(NAMES.len())),
+            Next::Counts(row, shard) => {
+                if !reader.allowed.contains(&row) {
+                    let (id, allowed) = (reader.id, &reader.allowed);
+                    return Err(format!(
+                        "step {}: user {id} was read as {row:?} from {shard}, not {allowed:?}",
+                        self.step
+                    ));
+                }
+                return Ok(());
+            }
+        }
+        self.readers[at] = Some(reader);
+        Ok(())
+    }
+
+    /// No position has two owners, at any time.
+    fn check_owners(&self) -> Result<(), String> {
+        let mut owned: Vec<Arc> = Vec::new();
+        for shard in self.shards.values() {
+            owned.extend(
+                shard.state.arcs.iter().filter(|held| held.state == ArcState::Owned).map(|held| held.arc),
+            );
+        }
+        owned.sort_unstable();
+        match owned.windows(2).find(|pair| pair[0].last() >= pair[1].first()) {
+            Some(pair) => Err(format!("step {}: {} has two owners", self.step, pair[1])),
+            None => Ok(()),
+        }
+    }
+
+    /// What was left is carried to its end, and then every user is where it belongs, as it was last written.
+    fn end(&mut self) -> Result<(), String> {
+        while !self.adrift.is_empty() {
+            self.set_adrift_on();
+        }
+        let mut mover = Mover::new(Goal::Forward, self.shards.keys().cloned());
+        let mut steps = 0;
+        while let Some((shard, request)) = mover.ask() {
+            let reply = self.do_it(&shard, request);
+            mover.hear(reply).map_err(|damage| format!("at the end: damage: {damage}"))?;
+            steps += 1;
+            if steps > STEPS_TO_END {
+                return Err(format!("a mover alone does not come to an end: {:?}", mover.phase()));
+            }
+        }
+        let newest = self.shards.values().max_by_key(|shard| shard.state.epoch).unwrap().state.clone();
+        let ring = newest.topology.ring();
+        let arcs = self.shards.values().flat_map(|shard| shard.state.arcs.iter().map(|held| held.arc));
+        check_tiling(arcs).map_err(|fault| format!("at the end: {fault:?}"))?;
+        for (name, shard) in &self.shards {
+            if let Some(held) = shard.state.arcs.iter().find(|held| held.state != ArcState::Owned) {
+                return Err(format!("at the end: {name} has {} fenced for ever", held.arc));
+            }
+            let should: Rows = self
+                .truth
+                .iter()
+                .filter(|(id, _)| ring.owner(place(**id)) == name)
+                .map(|(id, value)| (*id, *value))
+                .collect();
+            if shard.users != should {
+                return Err(format!("at the end: {name} has {:?} instead of {should:?}", shard.users));
+            }
+        }
+        Ok(())
+    }
+}
