@@ -3,16 +3,18 @@
 use std::io::Write as _;
 
 use super::FileFormat;
-use crate::model::user::UserRef;
+use crate::model::user::UserBytes;
 
 /// The first line of a CSV file.
 pub const HEADER: &str = "user_id,name,region,email\n";
 
-/// Writes a user as one line.
-pub fn encode(format: FileFormat, user: UserRef<'_>, out: &mut Vec<u8>) {
+/// Writes a user as one line. Its texts are taken for UTF-8; what is written is so if they are.
+pub fn encode(format: FileFormat, user: UserBytes<'_>, out: &mut Vec<u8>) {
+    let mut number = itoa::Buffer::new();
+    let id = number.format(user.user_id.number()).as_bytes();
     match format {
         FileFormat::Csv => {
-            out.extend_from_slice(itoa::Buffer::new().format(user.user_id.number()).as_bytes());
+            out.extend_from_slice(id);
             for text in [user.name, user.region, user.email] {
                 out.push(b',');
                 if let Some(text) = text {
@@ -22,30 +24,80 @@ pub fn encode(format: FileFormat, user: UserRef<'_>, out: &mut Vec<u8>) {
             out.push(b'\n');
         }
         FileFormat::JsonLines => {
-            write!(out, "{{\"user_id\": {}", user.user_id).expect("a vector takes all");
-            for (name, text) in [("name", user.name), ("region", user.region), ("email", user.email)] {
-                write!(out, ", \"{name}\": ").expect("a vector takes all");
-                serde_json::to_writer(&mut *out, &text).expect("a text is JSON, and a vector takes all");
-            }
+            out.extend_from_slice(b"{\"user_id\": ");
+            out.extend_from_slice(id);
+            json_field(b", \"name\": ", user.name, out);
+            json_field(b", \"region\": ", user.region, out);
+            json_field(b", \"email\": ", user.email, out);
             out.extend_from_slice(b"}\n");
         }
     }
 }
 
+/// The bytes that a field of CSV is put in quotes for.
+const IN_QUOTES: [bool; 256] = marked(b",\"\n\r", 0);
+/// The bytes that are written as an escape in JSON.
+const ESCAPED: [bool; 256] = marked(b"\"\\", 0x20);
+
+/// A table of these bytes, and of all below a bound.
+const fn marked(bytes: &[u8], below: usize) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    let mut byte = 0;
+    while byte < below {
+        table[byte] = true;
+        byte += 1;
+    }
+    table
+}
+
+/// Whether one of the bytes is marked. Looks at all of them: texts are short, and most have none.
+fn any(bytes: &[u8], table: &[bool; 256]) -> bool {
+    bytes.iter().fold(false, |any, byte| any | table[usize::from(*byte)])
+}
+
 /// A text that is there: in quotes if it is empty, or holds what separates fields and lines.
-fn csv_field(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    let is_plain = !bytes.is_empty() && !bytes.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
-    if is_plain {
-        out.extend_from_slice(bytes);
+fn csv_field(text: &[u8], out: &mut Vec<u8>) {
+    if !text.is_empty() && !any(text, &IN_QUOTES) {
+        out.extend_from_slice(text);
         return;
     }
     out.push(b'"');
-    for (at, part) in text.split('"').enumerate() {
-        if at > 0 {
-            out.extend_from_slice(b"\"\"");
+    for byte in text {
+        if *byte == b'"' {
+            out.push(b'"');
         }
-        out.extend_from_slice(part.as_bytes());
+        out.push(*byte);
     }
     out.push(b'"');
+}
+
+/// A key as it is given, and a text or null.
+fn json_field(key: &[u8], text: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(key);
+    let Some(text) = text else { return out.extend_from_slice(b"null") };
+    out.push(b'"');
+    if any(text, &ESCAPED) {
+        for byte in text {
+            json_byte(*byte, out);
+        }
+    } else {
+        out.extend_from_slice(text);
+    }
+    out.push(b'"');
+}
+
+fn json_byte(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        0..0x20 => write!(out, "\\u{byte:04x}").expect("a vector takes all"),
+        _ => out.push(byte),
+    }
 }

@@ -68,7 +68,7 @@ proptest! {
             for user in &users {
                 let User { user_id, name, region, email } = user;
                 let (name, region, email) = (name.as_deref(), region.as_deref(), email.as_deref());
-                encode(format, UserRef { user_id: *user_id, name, region, email }, &mut bytes);
+                encode(format, UserRef { user_id: *user_id, name, region, email }.bytes(), &mut bytes);
             }
             let back: Vec<User> = read(&bytes, at_a_time).into_iter().map(|(_, user)| user.unwrap()).collect();
             prop_assert_eq!(&back, &users);

@@ -11,12 +11,14 @@ use crate::bulk::{FileFormat, HEADER, Output, encode};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::counted;
-use crate::model::user::{UserId, UserRef};
+use crate::model::user::{UserBytes, UserId};
 use crate::pg::scatter::{Batch, Filter, Merged};
 use crate::settings::{Format, Origin};
 
 /// How long a batch of lines grows.
 const BATCH_BYTES: usize = 64 << 10;
+/// About how many lines that is.
+const LINES: usize = BATCH_BYTES / 32;
 /// How much is written at once.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -93,7 +95,8 @@ struct Lines {
 
 impl Lines {
     fn new(format: FileFormat) -> Self {
-        Self { format, ids: Vec::new(), ends: Vec::new(), bytes: Vec::with_capacity(BATCH_BYTES + 1024) }
+        let bytes = Vec::with_capacity(BATCH_BYTES + 1024);
+        Self { format, ids: Vec::with_capacity(LINES), ends: Vec::with_capacity(LINES), bytes }
     }
 
     fn line(&self, at: usize) -> &[u8] {
@@ -103,7 +106,7 @@ impl Lines {
 }
 
 impl Batch for Lines {
-    fn push(&mut self, user: UserRef<'_>) {
+    fn push(&mut self, user: UserBytes<'_>) {
         self.ids.push(user.user_id);
         encode(self.format, user, &mut self.bytes);
         self.ends.push(self.bytes.len());
@@ -115,6 +118,18 @@ impl Batch for Lines {
 
     fn ids(&self) -> &[UserId] {
         &self.ids
+    }
+
+    fn not_utf8(&self) -> Option<UserId> {
+        // What stands between the texts is ASCII, so no text can make up for another.
+        let valid = str::from_utf8(&self.bytes).err()?.valid_up_to();
+        Some(self.ids[self.ends.partition_point(|end| *end <= valid)])
+    }
+
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.ends.clear();
+        self.bytes.clear();
     }
 }
 
@@ -142,4 +157,26 @@ fn write_all(
     out.write_all(&buffer)?;
     out.flush()?;
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_names_the_user_whose_text_is_no_utf8() {
+        for format in [FileFormat::Csv, FileFormat::JsonLines] {
+            let mut lines = Lines::new(format);
+            let mut push = |id, name, email| {
+                lines.push(UserBytes { user_id: UserId::new(id), name, region: None, email });
+                lines.not_utf8()
+            };
+            assert_eq!(push(1, Some("\u{e9}".as_bytes()), None), None);
+            // The two bytes of one character, in two fields.
+            assert_eq!(push(2, Some(&[0xc3]), Some(&[0xa9])), Some(UserId::new(2)));
+            assert_eq!(push(3, Some(b"x"), None), Some(UserId::new(2)));
+            lines.clear();
+            assert_eq!(lines.not_utf8(), None);
+        }
+    }
 }

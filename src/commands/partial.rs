@@ -24,20 +24,20 @@ impl AllowPartial {
         }
         let view = cluster.view();
         let shares = view.ring.shares();
-        let names: Vec<String> = missing
-            .iter()
-            .map(|(shard, _)| match shares.iter().find(|(of, _)| *of == shard) {
+        let names =
+            missing.shards.iter().map(|(shard, _)| match shares.iter().find(|(of, _)| *of == shard) {
                 Some((_, share)) if view.epoch != Epoch::GUESSED => {
                     format!("`{shard}` ({:.2} % of the ring)", share * 100.0)
                 }
                 _ => format!("`{shard}`"),
-            })
-            .collect();
-        let message = format!("a part is missing, that of {}", names.join(", "));
+            });
+        let gaps = missing.gaps.iter().map(|gap| format!("the arc {gap}, which no shard holds"));
+        let parts: Vec<String> = names.chain(gaps).collect();
+        let message = format!("a part is missing, that of {}", parts.join(", "));
         report.failure = Some(
             Error::new(Kind::Partial, message)
                 .hint("ringshard shards shows which shards answer; once they do, run this again"),
         );
-        report.warnings.extend(missing.into_iter().map(|(_, error)| error));
+        report.warnings.extend(missing.shards.into_iter().map(|(_, error)| error));
     }
 }

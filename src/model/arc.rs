@@ -33,6 +33,12 @@ impl Arc {
         self.first <= position && position <= self.last
     }
 
+    /// The positions that lie on both.
+    pub fn intersection(self, other: Self) -> Option<Self> {
+        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
+        (first <= last).then_some(Self { first, last })
+    }
+
     /// The part of the ring that it covers, 0 to 1.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     pub fn share(self) -> f64 {

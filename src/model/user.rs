@@ -1,7 +1,7 @@
 //! Users: the data model of the seed, with the limits of its columns.
 
 use std::fmt;
-use std::str::FromStr;
+use std::str::{FromStr, Utf8Error};
 
 /// The longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
@@ -109,7 +109,44 @@ pub struct UserRef<'a> {
     pub email: Option<&'a str>,
 }
 
-impl UserRef<'_> {
+/// A user as a row brings it: bytes that a server vouches for as UTF-8, still to be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserBytes<'a> {
+    /// The key.
+    pub user_id: UserId,
+    /// At most 100 characters.
+    pub name: Option<&'a [u8]>,
+    /// At most 50 characters.
+    pub region: Option<&'a [u8]>,
+    /// At most 100 characters.
+    pub email: Option<&'a [u8]>,
+}
+
+impl UserBytes<'_> {
+    /// The same as texts of its own.
+    pub fn to_user(self) -> Result<User, Utf8Error> {
+        let own = |bytes: Option<&[u8]>| bytes.map(|bytes| str::from_utf8(bytes).map(Into::into)).transpose();
+        Ok(User {
+            user_id: self.user_id,
+            name: own(self.name)?,
+            region: own(self.region)?,
+            email: own(self.email)?,
+        })
+    }
+}
+
+impl<'a> UserRef<'a> {
+    /// The same as bytes.
+    pub fn bytes(self) -> UserBytes<'a> {
+        let of = |text: Option<&'a str>| text.map(str::as_bytes);
+        UserBytes {
+            user_id: self.user_id,
+            name: of(self.name),
+            region: of(self.region),
+            email: of(self.email),
+        }
+    }
+
     /// The same with texts of its own.
     pub fn to_user(self) -> User {
         let own = |text: Option<&str>| text.map(ToOwned::to_owned);

@@ -5,10 +5,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use postgres::types::{ToSql, Type};
-use postgres::{Row, Transaction};
+use postgres::types::{FromSql, ToSql, Type};
+use postgres::{Row, Statement, Transaction};
 
 use super::cluster::Cluster;
 use super::failure;
@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::coverage::Coverage;
 use crate::model::names::ShardName;
 use crate::model::position::Position;
-use crate::model::user::{User, UserId, UserRef};
+use crate::model::user::{User, UserBytes, UserId};
 
 /// How many batches of a shard wait to be merged.
 const BATCHES_WAITING: usize = 8;
@@ -53,11 +53,15 @@ pub struct Counted {
 /// What a thread packs rows into. Ids come in order.
 pub trait Batch: Send + 'static {
     /// Takes in one more user.
-    fn push(&mut self, user: UserRef<'_>);
+    fn push(&mut self, user: UserBytes<'_>);
     /// Whether it is time for the next batch.
     fn is_full(&self) -> bool;
     /// The ids in it, one for each user.
     fn ids(&self) -> &[UserId];
+    /// The first user in it whose texts are not UTF-8. Asked once a batch, as a check of long texts is cheap.
+    fn not_utf8(&self) -> Option<UserId>;
+    /// Takes all out of it, to be filled anew.
+    fn clear(&mut self);
 }
 
 impl Cluster {
@@ -91,14 +95,16 @@ impl Cluster {
         for part in snapshot.parts {
             let shard = part.shard.clone();
             let (sender, receiver) = sync_channel(BATCHES_WAITING);
+            let (spent, to_reuse) = channel();
+            let out = Sink { sender, to_reuse };
             let (filter, new) = (filter.clone(), new.clone());
             let (of_shard, without) = (part.shard.clone(), part.without());
             part.run(move |transaction| {
-                if let Err(cause) = send_rows(transaction, &of_shard, without, &filter, new, &sender) {
-                    let _ = sender.send(Err(failure::doing("read users", &of_shard, &cause)));
+                if let Err(error) = send_rows(transaction, &of_shard, without, &filter, new, &out) {
+                    let _ = out.sender.send(Err(error));
                 }
             });
-            sources.push(Source { shard, receiver, batch: None, at: 0 });
+            sources.push(Source { shard, receiver, spent, batch: None, at: 0 });
         }
         Ok((Merged::new(sources, snapshot.coverage)?, snapshot.missing))
     }
@@ -126,8 +132,8 @@ fn send_rows<B: Batch>(
     without: &str,
     filter: &Filter,
     new: impl Fn() -> B,
-    out: &SyncSender<Result<B>>,
-) -> Result<(), postgres::Error> {
+    out: &Sink<B>,
+) -> Result<()> {
     let (mut conditions, mut limit) = (String::new(), String::new());
     let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
     let mut types = Vec::new();
@@ -152,27 +158,55 @@ fn send_rows<B: Batch>(
         "SELECT user_id, name, region, email FROM public.users WHERE true{conditions}{without} ORDER BY user_id{limit}"
     );
     log::debug!("Executing in shard {shard}: {}", OneLine(&sql));
-    let statement = transaction.prepare_typed(&sql, &types)?;
+    let doing = |cause: postgres::Error| failure::doing("read users", shard, &cause);
+    let statement = transaction.prepare_typed(&sql, &types).map_err(doing)?;
+    check_columns(&statement, shard)?;
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
-    let portal = transaction.bind(&statement, &values)?;
+    let portal = transaction.bind(&statement, &values).map_err(doing)?;
     let mut batch = new();
     loop {
-        let rows = transaction.query_portal(&portal, ROWS_PER_FETCH)?;
+        let rows = transaction.query_portal(&portal, ROWS_PER_FETCH).map_err(doing)?;
         for row in &rows {
-            batch.push(user_of(row)?);
-            if batch.is_full() && out.send(Ok(std::mem::replace(&mut batch, new()))).is_err() {
-                return Ok(());
+            batch.push(user_of(row).map_err(doing)?);
+            if batch.is_full() {
+                let next = out.to_reuse.try_recv().map_or_else(|_| new(), emptied);
+                if !out.send(std::mem::replace(&mut batch, next), shard)? {
+                    return Ok(());
+                }
             }
         }
         if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
             break;
         }
     }
-    if batch.ids().is_empty() || out.send(Ok(batch)).is_ok() {
+    if batch.ids().is_empty() || out.send(batch, shard)? {
         // The end.
-        let _ = out.send(Ok(new()));
+        out.send(new(), shard)?;
     }
     Ok(())
+}
+
+/// The way of batches to the merge, and of those that it is done with back.
+struct Sink<B> {
+    sender: SyncSender<Result<B>>,
+    /// A batch that was allocated here is freed here: freed by the merge, both threads wait for one lock.
+    to_reuse: Receiver<B>,
+}
+
+impl<B: Batch> Sink<B> {
+    /// Sends a batch on. Whether somebody still takes them.
+    fn send(&self, batch: B, shard: &ShardName) -> Result<bool> {
+        if let Some(id) = batch.not_utf8() {
+            let message = format!("user {id} on shard `{shard}` has a text that is not UTF-8");
+            return Err(Error::new(Kind::Failed, message).on_shard(shard));
+        }
+        Ok(self.sender.send(Ok(batch)).is_ok())
+    }
+}
+
+fn emptied<B: Batch>(mut batch: B) -> B {
+    batch.clear();
+    batch
 }
 
 /// An answer that ended before its end.
@@ -182,19 +216,51 @@ pub(super) fn cut_off(shard: &ShardName) -> Error {
         .on_shard(shard)
 }
 
-fn user_of(row: &Row) -> Result<UserRef<'_>, postgres::Error> {
-    Ok(UserRef {
-        user_id: UserId::new(row.try_get(0)?),
-        name: row.try_get(1)?,
-        region: row.try_get(2)?,
-        email: row.try_get(3)?,
-    })
+/// The bytes of a value as they came, of whatever type: [`check_columns`] has looked at the types before, once
+/// for all rows.
+struct Raw<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// Refuses a table whose columns are not an id and texts.
+fn check_columns(statement: &Statement, shard: &ShardName) -> Result<()> {
+    for (at, column) in statement.columns().iter().enumerate() {
+        let fits = if at == 0 {
+            <i64 as FromSql<'_>>::accepts(column.type_())
+        } else {
+            <&str as FromSql<'_>>::accepts(column.type_())
+        };
+        if !fits {
+            let message =
+                format!("column `{}` on shard `{shard}` is of the type `{}`", column.name(), column.type_());
+            return Err(Error::new(Kind::Failed, message)
+                .hint("ringshard doctor tells which type it should have")
+                .on_shard(shard));
+        }
+    }
+    Ok(())
+}
+
+fn user_of(row: &Row) -> Result<UserBytes<'_>, postgres::Error> {
+    let text = |at| Ok(row.try_get::<_, Option<Raw<'_>>>(at)?.map(|Raw(bytes)| bytes));
+    let id = row.try_get(0)?;
+    Ok(UserBytes { user_id: UserId::new(id), name: text(1)?, region: text(2)?, email: text(3)? })
 }
 
 /// One shard's batches, and where in them the merge has come to.
 struct Source<B> {
     shard: ShardName,
     receiver: Receiver<Result<B>>,
+    /// The way back.
+    spent: Sender<B>,
     batch: Option<B>,
     at: usize,
 }
@@ -210,7 +276,9 @@ impl<B: Batch> Source<B> {
         // An empty batch is the end. One that only hangs up did not come to it.
         let batch = self.receiver.recv().map_err(|_| cut_off(&self.shard))??;
         let first = batch.ids().first().copied();
-        self.batch = Some(batch);
+        if let Some(spent) = self.batch.replace(batch) {
+            let _ = self.spent.send(spent);
+        }
         Ok(first)
     }
 }
@@ -283,13 +351,18 @@ impl<B: Batch> Merged<B> {
 #[derive(Debug, Default)]
 struct Users {
     ids: Vec<UserId>,
-    users: Vec<Option<User>>,
+    records: Vec<Option<User>>,
+    not_utf8: Option<UserId>,
 }
 
 impl Batch for Users {
-    fn push(&mut self, user: UserRef<'_>) {
+    fn push(&mut self, user: UserBytes<'_>) {
         self.ids.push(user.user_id);
-        self.users.push(Some(user.to_user()));
+        let text = user.to_user().ok();
+        if text.is_none() && self.not_utf8.is_none() {
+            self.not_utf8 = Some(user.user_id);
+        }
+        self.records.push(text);
     }
 
     fn is_full(&self) -> bool {
@@ -298,6 +371,16 @@ impl Batch for Users {
 
     fn ids(&self) -> &[UserId] {
         &self.ids
+    }
+
+    fn not_utf8(&self) -> Option<UserId> {
+        self.not_utf8
+    }
+
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.records.clear();
+        self.not_utf8 = None;
     }
 }
 
@@ -316,7 +399,7 @@ impl Iterator for UserStream {
         }
         self.left = self.left.map(|left| left - 1);
         match self.merged.next_user() {
-            Ok(place) => place.map(|(batch, at)| Ok(batch.users[at].take().expect("each is taken once"))),
+            Ok(place) => place.map(|(batch, at)| Ok(batch.records[at].take().expect("each is taken once"))),
             Err(error) => Some(Err(error)),
         }
     }

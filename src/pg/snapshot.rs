@@ -121,12 +121,28 @@ fn hold(
 pub(super) struct Snapshot {
     pub(super) parts: Vec<Part>,
     pub(super) coverage: Coverage,
-    /// The shards that did not answer, where that is allowed.
+    /// What did not answer, where that is allowed.
     pub(super) missing: Missing,
 }
 
-/// Shards that a part of an answer lacks, and why.
-pub type Missing = Vec<(ShardName, Error)>;
+/// Shards that did not answer, and why.
+pub type Down = Vec<(ShardName, Error)>;
+
+/// What an answer lacks.
+#[derive(Debug, Default)]
+pub struct Missing {
+    /// Shards that did not answer.
+    pub shards: Down,
+    /// Arcs that no shard that answered holds, and that are not known to be one's that did not.
+    pub gaps: Vec<Arc>,
+}
+
+impl Missing {
+    /// Whether the answer is whole.
+    pub fn is_empty(&self) -> bool {
+        self.shards.is_empty() && self.gaps.is_empty()
+    }
+}
 
 impl Cluster {
     /// Opens a snapshot on each shard until they tile the ring. A shard that cannot be reached is an error,
@@ -134,37 +150,48 @@ impl Cluster {
     pub(super) fn snapshot(&self, allow_partial: bool) -> Result<Snapshot> {
         let begun = Instant::now();
         loop {
-            let (opened, missing) = self.open_parts(&self.shards().names(), allow_partial)?;
+            let (opened, down) = self.open_parts(&self.shards().names(), allow_partial)?;
             let held = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
             let coverage = Coverage::of(&held);
             let mut parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
-            if coverage.gaps().is_empty() || !missing.is_empty() {
+            let gaps = self.unexplained(coverage.gaps(), &down);
+            let is_last = begun.elapsed() > GAP_PATIENCE;
+            if gaps.is_empty() || (is_last && !down.is_empty()) {
                 for part in &mut parts {
                     part.leave_out(coverage.left_out(&part.shard))?;
                 }
-                return Ok(Snapshot { parts, coverage, missing });
+                return Ok(Snapshot { parts, coverage, missing: Missing { shards: down, gaps } });
             }
-            if begun.elapsed() > GAP_PATIENCE {
-                return Err(gap(coverage.gaps()));
+            if is_last {
+                return Err(gap(&gaps));
             }
             drop(parts);
-            log::debug!(
-                "The snapshots leave {} of the ring to nobody: opening them again",
-                coverage.gaps().len()
-            );
+            log::debug!("The snapshots leave {} of the ring to nobody: opening them again", gaps.len());
             thread::sleep(GAP_PAUSE);
             // A shard that is not known here may have it.
             self.refresh()?;
         }
     }
 
-    /// Opens a snapshot on each of these shards at once.
+    /// The parts of these gaps that the ring gives to shards that are not down.
+    fn unexplained(&self, gaps: &[Arc], down: &[(ShardName, Error)]) -> Vec<Arc> {
+        if gaps.is_empty() || down.is_empty() {
+            return gaps.to_vec();
+        }
+        let view = self.view();
+        let up =
+            view.ring.arcs().into_iter().filter(|owned| down.iter().all(|(shard, _)| shard != owned.shard));
+        let up: Vec<Arc> = up.map(|owned| owned.arc).collect();
+        gaps.iter().flat_map(|gap| up.iter().filter_map(|arc| gap.intersection(*arc))).collect()
+    }
+
+    /// Opens a snapshot on each of these shards at once. Those that are down, if that is allowed, are told apart.
     pub(super) fn open_parts(
         &self,
         names: &[ShardName],
         allow_partial: bool,
-    ) -> Result<(Vec<(Part, Held)>, Missing)> {
-        let (mut opened, mut missing) = (Vec::new(), Missing::new());
+    ) -> Result<(Vec<(Part, Held)>, Down)> {
+        let (mut opened, mut missing) = (Vec::new(), Down::new());
         for (shard, part) in self.shards().lend_each(names, |name, loan| self.open_part(name, loan)) {
             match part {
                 Ok(part) => opened.push(part),

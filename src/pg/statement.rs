@@ -65,7 +65,7 @@ impl Cluster {
     /// Runs a statement on these shards at once, in a snapshot of each.
     pub fn run_statement(&self, sql: &str, shards: &[ShardName], allow_partial: bool) -> Result<Answers> {
         let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-        let (opened, missing) = self.open_parts(shards, allow_partial)?;
+        let (opened, down) = self.open_parts(shards, allow_partial)?;
         // Prepared, it is one statement, and says what it returns before it is run.
         let prepare = |part: &Part| {
             let sql = sql.to_owned();
@@ -97,7 +97,11 @@ impl Cluster {
             let (shard, sql) = (part.shard.clone(), sql.to_owned());
             part.run(move |transaction| send_rows(transaction, &shard, &statement, &sql, &sender));
         }
-        Ok(Answers { columns, rows: Rows { shards: streams.into_iter(), current: None }, missing })
+        Ok(Answers {
+            columns,
+            rows: Rows { shards: streams.into_iter(), current: None },
+            missing: Missing { shards: down, gaps: Vec::new() },
+        })
     }
 }
 

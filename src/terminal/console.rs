@@ -14,7 +14,7 @@ use signal_hook::flag;
 use super::output::write_stderr;
 use crate::commands::{Console, Interrupts, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::text::thousands;
+use crate::model::text::{thousands, visible_lines};
 
 /// How often a line of the log tells how far a command has come, where no bar can be drawn.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ impl Console for Terminal {
             return Err(Error::new(Kind::Declined, format!("not confirmed: {question}"))
                 .hint("nobody can be asked here; --yes answers with yes"));
         }
-        write_stderr(&format!("{question} [y/N] "));
+        write_stderr(&format!("{} [y/N] ", visible_lines(question)));
         let mut answer = String::new();
         io::stdin()
             .lock()

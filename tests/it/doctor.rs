@@ -1,10 +1,13 @@
 //! `doctor`: each thing broken on purpose, seen by its own check, and mended by what the hint says to type.
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
+use ringshard::bulk::FileFormat;
 use serde_json::Value;
 
 use crate::harness::{BINARY, Ran, Test, admin, owner, url};
+use crate::import::{file_of, unfinished, users};
 use crate::proxy::{Cut, Proxy};
 
 /// A check that ended with a cross.
@@ -133,6 +136,30 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "is on",
     ),
 ];
+
+#[test]
+fn an_import_at_work_is_nothing_left_behind() {
+    let test = Test::initialised();
+    let mut child =
+        test.command().args(["import", "-", "--batch-kib", "1"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&file_of(&users(1..500), FileFormat::Csv)).unwrap();
+    while unfinished(&test) < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let ran = doctor(&test).success();
+    let found =
+        |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("an import is at work"));
+    assert_eq!(rows(&ran).iter().filter(|row| found(row)).count(), 3, "{ran:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(input);
+    // Its sessions end soon.
+    while doctor(&test).code == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(crosses(&doctor(&test)).iter().all(|cross| cross.check == "leftovers"));
+}
 
 #[test]
 fn each_thing_that_is_broken_is_one_cross_and_its_hint_mends_it() {

@@ -44,7 +44,7 @@ pub(crate) fn file_of(users: &BTreeMap<i64, Fields>, format: FileFormat) -> Vec<
     let mut bytes = if format == FileFormat::Csv { HEADER.as_bytes().to_vec() } else { Vec::new() };
     for (id, (name, region, email)) in users {
         let (name, region, email) = (name.as_deref(), region.as_deref(), email.as_deref());
-        encode(format, UserRef { user_id: UserId::new(*id), name, region, email }, &mut bytes);
+        encode(format, UserRef { user_id: UserId::new(*id), name, region, email }.bytes(), &mut bytes);
     }
     bytes
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringshard::bulk::FileFormat;
 use ringshard::model::digest::of_users;
@@ -112,6 +112,32 @@ fn stopped_by_a_signal_it_says_so_and_goes_on_next_time() {
     assert!(stopped > 0);
     let ran = test.run(&["import", "f.csv", "--on-conflict", "skip"]).success();
     assert_eq!(counts(&ran)[0], 59_999);
+    assert_eq!(stored(&test), all);
+}
+
+#[test]
+fn rows_that_wait_for_a_move_do_not_keep_a_signal_waiting() {
+    let test = Test::initialised();
+    let all = users(1..3_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    let source = owner(1);
+    let target = source % 3 + 1;
+    let (mut from, mut to) = (test.client(source), test.client(target));
+    let chunk = Chunk::around(&mut from, 1);
+    fence(&mut from, &chunk, target, 2);
+    let child = import(&test, &[]);
+    // The first batch is in but for the rows that nobody takes now.
+    while test.ids(source).is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(100));
+    let begun = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    Ran::of(child).fails(6).says("run this again with the same file");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    adopt(&mut from, &mut to, &chunk, 2);
+    purge(&mut from, &chunk);
+    Ran::of(import(&test, &[])).success();
     assert_eq!(stored(&test), all);
 }
 

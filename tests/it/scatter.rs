@@ -211,6 +211,22 @@ fn without_one_shard_the_answer_fails_or_says_what_it_lacks() {
             _ => assert_eq!(partial.stdout, "shard_1\t1\nshard_3\t1\n"),
         }
     }
+    // An arc that a shard which is there should have, and has not, is not the one that is down to blame for.
+    let lost = (1..=300).find(|id| owner(*id) == 3).unwrap();
+    let arc = "first <= md5($1)::uuid AND last >= md5($1)::uuid";
+    let range = format!("SELECT first::text, last::text FROM ringshard.arc WHERE {arc}");
+    let range = &test.query(3, &range, &[&lost.to_string()])[0];
+    let hex = |at: usize| range.get::<_, String>(at).replace('-', "");
+    test.client(3).execute(&format!("DELETE FROM ringshard.arc WHERE {arc}"), &[&lost.to_string()]).unwrap();
+    for words in [&["count"][..], &["list-users"], &["export"]] {
+        run(&[words, &["--allow-partial"]].concat()).fails(6).says(&format!(
+            "`shard_2` (33.05 % of the ring), the arc {}..={}, which no shard holds",
+            hex(0),
+            hex(1)
+        ));
+    }
+    let restore = "INSERT INTO ringshard.arc (first, last, epoch) VALUES ($1::text::uuid, $2::text::uuid, 1)";
+    test.client(3).execute(restore, &[&hex(0), &hex(1)]).unwrap();
     let json = run(&["-o", "json", "count", "--allow-partial"]).fails(6);
     let last = json.stderr.lines().last().unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(last).unwrap()["error"]["kind"], "partial");

@@ -128,6 +128,8 @@ pub(super) struct Import {
     pub(super) source: String,
     pub(super) records: i64,
     pub(super) seconds: i64,
+    /// Whether its session is there.
+    pub(super) is_running: bool,
 }
 
 /// One question: what it asks for, and how an error names it.
@@ -209,7 +211,12 @@ pub(super) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
             },
         ),
         imports: question.rows("look at imports", include_str!("../../../sql/doctor/imports.sql"), |row| {
-            Import { source: row.get("source"), records: row.get("records"), seconds: row.get("seconds") }
+            Import {
+                source: row.get("source"),
+                records: row.get("records"),
+                seconds: row.get("seconds"),
+                is_running: row.get("is_running"),
+            }
         }),
         server,
         address,

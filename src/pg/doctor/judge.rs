@@ -371,7 +371,8 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
     if let Some(error) = questions.into_iter().flatten().next() {
         return failed(error);
     }
-    for import in facts.imports.iter().flatten() {
+    let imports = || facts.imports.iter().flatten();
+    for import in imports().filter(|import| !import.is_running) {
         let (what, hint) = import_left(import, psql);
         found.push(what);
         hints.push(hint);
@@ -385,7 +386,14 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
         found.push(format!("the index `{}` is not valid", index.name));
         hints.push(psql(&format!("REINDEX INDEX CONCURRENTLY {}", index.name)));
     }
-    if found.is_empty() { Verdict::good("none") } else { Verdict::bad(found.join("; "), hints.join("; ")) }
+    if found.is_empty() {
+        let running: Vec<String> = imports()
+            .map(|import| format!("; an import is at work, {} records far", import.records))
+            .collect();
+        Verdict::good(format!("none{}", running.concat()))
+    } else {
+        Verdict::bad(found.join("; "), hints.join("; "))
+    }
 }
 
 fn import_left(import: &Import, psql: &dyn Fn(&str) -> String) -> (String, String) {

@@ -115,6 +115,9 @@ struct Shared {
     routing_version: AtomicU64,
     /// Whether rows were sent by more than one routing.
     mixed: AtomicBool,
+    /// Held by the worker that looks for owners anew: its snapshot takes a connection to each shard, and several
+    /// of them at once could wait for each other's.
+    settling: Mutex<()>,
     counts: Counts,
     /// All records of the file and their digest, once it was read to its end.
     fed: Mutex<Option<(u64, i64)>>,
@@ -191,6 +194,7 @@ impl Import {
             routing: RwLock::new(Arc::new(coverage)),
             routing_version: AtomicU64::new(0),
             mixed: AtomicBool::new(false),
+            settling: Mutex::default(),
             counts: Counts::default(),
             fed: Mutex::default(),
         });

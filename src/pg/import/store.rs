@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write as _};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -97,11 +98,15 @@ impl Store<'_> {
         if left.is_empty() { Ok(()) } else { self.settle(batch.part(|place| left.contains(&place.user_id))) }
     }
 
-    /// Finds the owners of rows anew until all are stored.
+    /// Finds the owners of rows anew until all are stored, or until the import is to stop: no shard's word says yet
+    /// that these are in.
     fn settle(&self, mut left: RowBatch) -> Result<()> {
         let begun = Instant::now();
-        while !left.is_empty() {
-            let coverage = self.cluster.snapshot(false)?.coverage;
+        while !left.is_empty() && !self.shared.has_halted() {
+            let coverage = {
+                let _turn = self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner);
+                self.cluster.snapshot(false)?.coverage
+            };
             // Fenced: nobody may write there until the other shard has taken over.
             let owner = |place: &Place| {
                 let route = coverage.route(Position::of_user(place.user_id));

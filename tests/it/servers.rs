@@ -1,0 +1,105 @@
+//! A server for each shard, any of which can crash and come back while the others stay.
+
+use std::process::{ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use postgres::Client;
+use ringshard::local::PrivateServer;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::harness::{BINARY, Ran, clean_up_after, connect};
+
+/// A cluster whose shards `shard_1` and so on each have a server of their own.
+pub(crate) struct Servers {
+    home: TempDir,
+    shards: Vec<Shard>,
+}
+
+struct Shard {
+    server: PrivateServer,
+    _watched: ChildStdin,
+}
+
+impl Servers {
+    /// So many servers, a shard on each, and the shards made. Commits that do not wait for the disk stay off
+    /// it for long, so that a crash takes them.
+    pub(crate) fn initialised(count: usize) -> Self {
+        let home = tempfile::Builder::new().prefix("rsm").tempdir_in("/tmp").unwrap();
+        let servers = Self { home, shards: (1..=count).map(|_| Shard::new()).collect() };
+        let mut command = servers.command();
+        command.arg("init-shards");
+        for number in 1..=count {
+            command.args(["--shard", &format!("shard_{number}={}", servers.url(number))]);
+        }
+        Ran::of(command.spawn().unwrap()).success();
+        servers
+    }
+
+    /// The database of a shard, which is called `users` on each server.
+    pub(crate) fn url(&self, number: usize) -> String {
+        format!("postgresql://postgres@/users?host={}", self.server(number).socket_dir().display())
+    }
+
+    pub(crate) fn client(&self, number: usize) -> Client {
+        connect(self.server(number), "users")
+    }
+
+    /// The program in a home of its own.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command.env_clear().env("RINGSHARD_HOME", self.home.path()).env("HOME", self.home.path());
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
+        command.current_dir(self.home.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
+        Ran::of(self.command().args(words).spawn().unwrap())
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.home.path().join(name), bytes).unwrap();
+    }
+
+    /// Ends a server as `pg_ctl stop -m immediate` does: no checkpoint, and commits that are not on disk are gone.
+    pub(crate) fn crash(&self, number: usize) {
+        let server = self.server(number);
+        let pid = i32::try_from(server.status().unwrap().pid.unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();
+        while server.status().unwrap().pid.is_some() {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Starts a server that is down.
+    pub(crate) fn start(&self, number: usize) {
+        self.server(number).ensure_running().unwrap();
+    }
+
+    fn server(&self, number: usize) -> &PrivateServer {
+        &self.shards[number - 1].server
+    }
+}
+
+impl Shard {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("rsn").tempdir_in("/tmp").unwrap().keep();
+        let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
+        let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
+        server.ensure_running().unwrap();
+        let watched = clean_up_after(&folder);
+        let mut admin = connect(&server, "postgres");
+        for statement in [
+            "ALTER SYSTEM SET wal_writer_delay = '10s'",
+            "ALTER SYSTEM SET wal_writer_flush_after = '1GB'",
+            "SELECT pg_reload_conf()",
+            "CREATE DATABASE users",
+        ] {
+            admin.batch_execute(statement).unwrap();
+        }
+        Self { server, _watched: watched }
+    }
+}
