@@ -77,6 +77,7 @@ impl InitShardsArgs {
                 Done::Created => ("created", Cell::Integer(0)),
                 Done::Adopted(rows) => ("adopted", Cell::Integer(*rows)),
                 Done::Upgraded => ("upgraded", Cell::Null),
+                Done::Repaired => ("repaired", Cell::Null),
                 Done::Unchanged => ("unchanged", Cell::Null),
             };
             report.push(vec![

@@ -29,6 +29,8 @@ pub enum Done {
     Adopted(i64),
     /// The catalog was an older one, and is of this ringshard's version now.
     Upgraded,
+    /// An index or a trigger was missing or another one, and was made again.
+    Repaired,
     /// All was there.
     Unchanged,
 }

@@ -61,9 +61,10 @@ impl Plan<'_> {
         // Each statement sees what others committed before it, whatever the server's default is.
         let begin = loan.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
         let mut transaction = begin.start().map_err(fail)?;
-        self.install(&mut transaction, name, found).map_err(fail)?;
+        let is_mended = self.install(&mut transaction, name, found).map_err(fail)?;
         let done = match &found.said {
             Some(said) if said.catalog_version < CATALOG_VERSION => Done::Upgraded,
+            Some(_) if is_mended => Done::Repaired,
             Some(_) => Done::Unchanged,
             None if found.has_users => Done::Adopted(self.check_adopted(&mut transaction, name)?),
             None => Done::Created,
@@ -72,12 +73,13 @@ impl Plan<'_> {
         Ok(done)
     }
 
+    /// Brings what is missing or old; whether the index or a trigger was.
     fn install(
         &self,
         transaction: &mut Transaction<'_>,
         name: &ShardName,
         found: &Found,
-    ) -> Result<(), postgres::Error> {
+    ) -> Result<bool, postgres::Error> {
         transaction
             .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
         match &found.said {
@@ -97,7 +99,8 @@ impl Plan<'_> {
             transaction.batch_execute(&format!("CREATE INDEX {name} ON public.users (region)"))?;
         }
         // From here on to the commit nobody else writes to the table, if a trigger had to be made.
-        if !guard::faults(transaction)?.is_empty() {
+        let is_guarded = guard::faults(transaction)?.is_empty();
+        if !is_guarded {
             transaction.batch_execute(include_str!("../../sql/triggers.sql"))?;
         }
         if found.said.is_none() {
@@ -110,7 +113,7 @@ impl Plan<'_> {
                 &[&shard.as_str(), url],
             )?;
         }
-        Ok(())
+        Ok(!is_guarded || !found.has_region_index)
     }
 
     /// The shard's first own rows of the catalog.

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -16,6 +16,11 @@ use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
+
+/// How long a private server that crashed may take to be gone.
+const CRASH_PATIENCE: Duration = Duration::from_secs(3);
+/// The pause before it is tried again.
+const CRASH_PAUSE: Duration = Duration::from_millis(20);
 
 /// How the pools behave.
 #[derive(Debug, Clone, Copy)]
@@ -215,12 +220,21 @@ impl Shards {
                         .hint("ringshard init-shards makes a new one, empty")
                         .on_shard(&shard.name));
                 }
-                if self.server.ensure_running()? {
-                    log::info!("Started the private Postgres for shard {}", shard.name);
+                // Just after a crash the old server may still be there, and refuse.
+                let begun = Instant::now();
+                loop {
+                    if self.server.ensure_running()? {
+                        log::info!("Started the private Postgres for shard {}", shard.name);
+                    }
+                    match Session::connect(&shard.name, &shard.address) {
+                        Err(error)
+                            if error.kind() == Kind::Unreachable && begun.elapsed() < CRASH_PATIENCE =>
+                        {
+                            thread::sleep(CRASH_PAUSE);
+                        }
+                        result => return result,
+                    }
                 }
-                // Just after a crash the old server's socket may still have answered: once more, then.
-                Session::connect(&shard.name, &shard.address)
-                    .or_else(|_| Session::connect(&shard.name, &shard.address))
             }
             result => result,
         }

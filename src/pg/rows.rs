@@ -5,6 +5,7 @@
 use postgres::Row;
 use postgres::types::Type;
 
+use super::catalog::CATALOG_VERSION;
 use super::session::Session;
 use super::uuid::Uuid;
 use crate::model::names::{ClusterId, ShardName};
@@ -42,7 +43,7 @@ pub(super) enum Verdict {
     Fenced(Option<ShardName>),
     /// The shard does not own the key.
     NotHere,
-    /// This database belongs to another shard or cluster.
+    /// This database belongs to another shard or cluster, or its catalog is newer than this program.
     Stranger,
 }
 
@@ -69,7 +70,8 @@ pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> 
     let Some(row) = rows.first() else { return Ok(stranger) };
     let is_ours = expected.shard() == row.get::<_, &str>(0)
         && expected.cluster().is_none_or(|cluster| cluster == row.get::<_, Uuid>(1).text());
-    if !is_ours {
+    // A newer catalog may mean something else by the same columns.
+    if !is_ours || row.get::<_, i32>(10) > CATALOG_VERSION {
         return Ok(stranger);
     }
     let epoch = Epoch::new(row.get(2));
