@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
 use crate::model::python;
+use crate::model::reading::{Next, Reading, Said};
 use crate::model::ring::{Ring, VirtualNode};
 use crate::model::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::model::user::{User, UserId, UserPatch};
@@ -31,6 +32,8 @@ const FENCE_PAUSE: Duration = Duration::from_millis(20);
 const REPEATS_MAX: u32 = 50;
 /// How long the server may take to end a session.
 const SESSION_END_PATIENCE: Duration = Duration::from_secs(10);
+/// How often one read is sent on from a fence: there are two shards, and each change asks them once more.
+const HOPS_MAX: u32 = 8;
 /// How often one command looks for a key's new owner.
 const REFRESHES_MAX: u32 = 3;
 
@@ -208,8 +211,8 @@ impl Cluster {
         let mut shard = Self::owner(&self.view(), id);
         let mut refreshes = 0;
         let mut lost_once = false;
-        // What a fenced shard had, while its peer is asked: the peer's word counts if it owns the key.
-        let mut fenced: Option<(Option<User>, ShardName)> = None;
+        let mut way = Reading::default();
+        let mut hops = 0;
         loop {
             let answer = match self.ask(&shard, what, |loan, expected| rows::get(loan, expected, id)) {
                 Ok(Ok(answer)) => answer,
@@ -219,21 +222,27 @@ impl Cluster {
                 }
                 Ok(Err(Lost { error, .. })) | Err(error) => return Err(error),
             };
-            match answer.verdict {
-                Verdict::Fenced(peer) => {
-                    let had = (answer.user, shard);
-                    // Only a peer that owns the key has more to say than the shard that sent us there.
-                    let (None, Some(peer)) = (&fenced, peer) else { return Ok(fenced.unwrap_or(had)) };
-                    shard = peer;
-                    fenced = Some(had);
+            let said = match answer.verdict {
+                Verdict::Fenced(Some(peer)) => {
+                    Said::Fenced { peer, epoch: answer.arc_epoch.unwrap_or(answer.epoch) }
                 }
-                Verdict::NotHere => {
-                    if let Some(had) = fenced {
-                        return Ok(had);
-                    }
-                    shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?;
+                Verdict::NotHere => Said::NotHere { epoch: answer.epoch },
+                _ => Said::Owned,
+            };
+            match way.hear(&shard, said, answer.user) {
+                Next::Counts(user, shard) => return Ok((user, shard)),
+                Next::Ask(_) if hops == HOPS_MAX => {
+                    let message =
+                        format!("cannot {what}: shard `{shard}` and its peer send each other for it");
+                    return Err(Error::new(Kind::Failed, message)
+                        .hint("ringshard doctor tells what is wrong with the arcs")
+                        .on_shard(shard));
                 }
-                _ => return Ok((answer.user, shard)),
+                Next::Ask(next) => {
+                    hops += 1;
+                    shard = next;
+                }
+                Next::LookUp => shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?,
             }
         }
     }

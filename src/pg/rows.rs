@@ -52,6 +52,8 @@ pub(super) enum Verdict {
 pub(super) struct Answer {
     pub(super) verdict: Verdict,
     pub(super) epoch: Epoch,
+    /// The epoch of the arc that a read met.
+    pub(super) arc_epoch: Option<Epoch>,
     /// The row, where the statement returns it and there is one.
     pub(super) user: Option<User>,
 }
@@ -66,7 +68,7 @@ pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> 
         &[(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)],
     )?;
     // No row: `meta` is empty, so this database belongs to no shard.
-    let stranger = Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, user: None };
+    let stranger = Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
     let Some(row) = rows.first() else { return Ok(stranger) };
     let is_ours = expected.shard() == row.get::<_, &str>(0)
         && expected.cluster().is_none_or(|cluster| cluster == row.get::<_, Uuid>(1).text());
@@ -82,7 +84,8 @@ pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> 
         Some(_) => Verdict::Fenced(row.get::<_, Option<&str>>(5).and_then(|peer| peer.parse().ok())),
         None => Verdict::NotHere,
     };
-    Ok(Answer { verdict, epoch, user: user_of(row, 6)? })
+    let arc_epoch = row.get::<_, Option<i64>>(11).map(Epoch::new);
+    Ok(Answer { verdict, epoch, arc_epoch, user: user_of(row, 6)? })
 }
 
 /// What a write does to a row.
@@ -154,7 +157,7 @@ pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Chang
 fn answer_of(rows: &[Row]) -> Answer {
     // No row: `meta` is empty, so this database belongs to no shard.
     let Some(row) = rows.first() else {
-        return Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, user: None };
+        return Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
     };
     let verdict = match row.get::<_, Option<&str>>(0) {
         Some("done") => Verdict::Done,
@@ -165,7 +168,7 @@ fn answer_of(rows: &[Row]) -> Answer {
         _ => Verdict::Stranger,
     };
     let epoch = row.get::<_, Option<i64>>(1).map_or(Epoch::GUESSED, Epoch::new);
-    Answer { verdict, epoch, user: None }
+    Answer { verdict, epoch, arc_epoch: None, user: None }
 }
 
 /// The row in the four columns from `at` on, if there is one.

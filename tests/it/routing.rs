@@ -140,6 +140,9 @@ fn a_read_meets_a_fence_and_the_peer_has_the_last_word() {
         ),
     );
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
+    // But a peer that let go of it in a later epoch has had it since.
+    test.execute(target, "UPDATE ringshard.arc SET epoch = 2 WHERE state = 'fenced'");
+    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "stray");
     test.execute(target, "DELETE FROM users; DELETE FROM ringshard.arc WHERE state = 'fenced'");
     // The peer owns it, and has changed it since.
     test.execute(
