@@ -100,3 +100,53 @@ impl Plan {
         moved(&modulo_flows(&old, &new))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::position::Position;
+    use crate::model::topology::{Epoch, ShardSpec, Weight};
+
+    fn shard(number: usize) -> ShardName {
+        format!("shard_{number}").parse().unwrap()
+    }
+
+    #[test]
+    fn the_seeds_fourth_shard_moves_what_the_ring_says() {
+        let before = Topology::of_equals(100, (1..=3).map(shard)).unwrap();
+        let after = before.with(ShardSpec { name: shard(4), weight: Weight::ONE }).unwrap();
+        assert_eq!(after.without(&shard(4)).unwrap(), before);
+        let piece = |source, first, last| Piece {
+            epoch: Epoch::new(2),
+            source: shard(source),
+            target: shard(4),
+            range: Arc::new(Position::new(first), Position::new(last)),
+        };
+        let pieces = [piece(2, 0, 9), piece(1, 10, 19), piece(2, 30, 39)];
+        let load = |rows| Load { rows, bytes: rows * 10 };
+        let loads = [load(1), load(2), load(4)];
+        let plan = Plan::new(before.clone(), after.clone(), &pieces, &loads, load(100));
+        assert_eq!(plan.flows.len(), 2);
+        assert_eq!((&plan.flows[0].source, plan.flows[0].load), (&shard(1), load(2)));
+        assert_eq!((plan.flows[1].ranges.len(), plan.flows[1].load), (2, load(5)));
+        assert_eq!(plan.moving(), load(7));
+        // 22.93 %, where 25 % is what an even ring would move, and modulo three quarters.
+        assert!((plan.share() - 0.2293).abs() < 0.0005, "{}", plan.share());
+        assert!((plan.ideal_share() - 0.25).abs() < 1e-9);
+        assert!((plan.modulo_share() - 0.75).abs() < 1e-9);
+        // The other way: the three that stay grow by a twelfth each.
+        let back = Plan::new(after, before, &[], &[], load(100));
+        assert!((back.share() - plan.share()).abs() < 1e-9);
+        assert!((back.ideal_share() - 0.25).abs() < 1e-9);
+        assert!((back.modulo_share() - 0.75).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_weight_can_be_changed_and_the_last_shard_stays() {
+        let one = Topology::of_equals(100, [shard(1)]).unwrap();
+        assert!(one.without(&shard(1)).is_err());
+        let heavier = one.with(ShardSpec { name: shard(1), weight: 2.0.try_into().unwrap() }).unwrap();
+        assert_eq!(heavier.shards().len(), 1);
+        assert_eq!(heavier.ring().len(), 200);
+    }
+}
