@@ -85,6 +85,25 @@ pub fn check_tiling(arcs: impl IntoIterator<Item = Arc>) -> Result<(), TilingFau
     open.map_or(Ok(()), |open| Err(TilingFault::Gap(Arc::new(open, Position::LAST))))
 }
 
+/// Adds an arc behind the others, as part of the last one if they touch.
+pub fn append(arcs: &mut Vec<Arc>, arc: Arc) {
+    match arcs.last_mut() {
+        Some(before) if before.last.next() == Some(arc.first) => *before = Arc::new(before.first, arc.last),
+        _ => arcs.push(arc),
+    }
+}
+
+/// Arcs in order, neighbours made one. Overlaps stay as they are.
+pub fn merged(arcs: impl IntoIterator<Item = Arc>) -> Vec<Arc> {
+    let mut sorted: Vec<Arc> = arcs.into_iter().collect();
+    sorted.sort_unstable();
+    let mut merged = Vec::new();
+    for arc in sorted {
+        append(&mut merged, arc);
+    }
+    merged
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +123,13 @@ mod tests {
         assert_eq!(check_tiling([arc(0, 10), arc(10, all)]), Err(TilingFault::Overlap(arc(10, 10))));
         assert_eq!(check_tiling([arc(0, all), arc(5, 9)]), Err(TilingFault::Overlap(arc(5, 9))));
         assert_eq!(check_tiling([arc(0, 10), arc(3, 5), arc(11, all)]), Err(TilingFault::Overlap(arc(3, 5))));
+    }
+
+    #[test]
+    fn neighbours_are_made_one() {
+        let all = [arc(5, 9), arc(0, 4), arc(11, 20), arc(21, u128::MAX)];
+        assert_eq!(merged(all), [arc(0, 9), arc(11, u128::MAX)]);
+        assert_eq!(merged([]), []);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arc::Arc;
+use super::arc::{Arc, append, merged};
 use super::names::ShardName;
 use super::position::Position;
 use super::topology::Epoch;
@@ -136,12 +136,7 @@ impl Coverage {
 
     /// Whether a shard that holds these arcs owns all that it serves here.
     pub fn is_owned_by(&self, shard: &ShardName, held: &[HeldArc]) -> bool {
-        let mut owned: Vec<Arc> = Vec::new();
-        let mut sorted: Vec<&HeldArc> = held.iter().filter(|held| held.owned).collect();
-        sorted.sort_unstable_by_key(|held| held.arc);
-        for held in sorted {
-            append(&mut owned, held.arc);
-        }
+        let owned = merged(held.iter().filter(|held| held.owned).map(|held| held.arc));
         self.routes.iter().filter(|route| route.shard == *shard).all(|route| {
             let at = owned.partition_point(|arc| arc.last() < route.arc.last());
             owned.get(at).is_some_and(|arc| arc.contains(route.arc.first()) && arc.contains(route.arc.last()))
@@ -152,16 +147,6 @@ impl Coverage {
     pub fn route(&self, position: Position) -> Option<&Route> {
         let at = self.routes.partition_point(|route| route.arc.last() < position);
         self.routes.get(at).filter(|route| route.arc.contains(position))
-    }
-}
-
-/// Adds an arc behind the others, as part of the last one if they touch.
-fn append(arcs: &mut Vec<Arc>, arc: Arc) {
-    match arcs.last_mut() {
-        Some(before) if before.last().next() == Some(arc.first()) => {
-            *before = Arc::new(before.first(), arc.last());
-        }
-        _ => arcs.push(arc),
     }
 }
 

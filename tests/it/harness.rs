@@ -147,6 +147,16 @@ impl Ran {
     }
 }
 
+/// The program in a home, with an environment that holds nothing else.
+pub(crate) fn command_in(home: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().env("RINGSHARD_HOME", home).env("HOME", home);
+    command.env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
+    command.current_dir(home);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// A home, and three databases that no other test knows.
 pub(crate) struct Test {
     pub(crate) home: TempDir,
@@ -196,12 +206,7 @@ impl Test {
 
     /// The program in this home, with an environment that holds nothing else.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
-        command.env_clear().env("RINGSHARD_HOME", self.home.path()).env("HOME", self.home.path());
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
-        command.current_dir(self.home.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command_in(self.home.path())
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Ran {

@@ -1,6 +1,6 @@
 //! A server for each shard, any of which can crash and come back while the others stay.
 
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command};
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use ringshard::local::PrivateServer;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::harness::{BINARY, Ran, clean_up_after, connect};
+use crate::harness::{Ran, clean_up_after, command_in, connect};
 
 /// A cluster whose shards `shard_1` and so on each have a server of their own.
 pub(crate) struct Servers {
@@ -48,12 +48,7 @@ impl Servers {
 
     /// The program in a home of its own.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
-        command.env_clear().env("RINGSHARD_HOME", self.home.path()).env("HOME", self.home.path());
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
-        command.current_dir(self.home.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command_in(self.home.path())
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Ran {

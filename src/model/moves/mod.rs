@@ -183,19 +183,3 @@ pub enum Reply<R> {
     /// The shard is in another epoch, or does not hold what was thought: look again.
     Stale,
 }
-
-/// Arcs in order, neighbours made one.
-pub fn merged(arcs: impl IntoIterator<Item = Arc>) -> Vec<Arc> {
-    let mut sorted: Vec<Arc> = arcs.into_iter().collect();
-    sorted.sort_unstable();
-    let mut merged: Vec<Arc> = Vec::new();
-    for arc in sorted {
-        match merged.last_mut() {
-            Some(before) if before.last().next() == Some(arc.first()) => {
-                *before = Arc::new(before.first(), arc.last());
-            }
-            _ => merged.push(arc),
-        }
-    }
-    merged
-}

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Announcement, ArcState, Change, Condition, Request, ShardArc, ShardState, arbiter, merged};
-use crate::model::arc::Arc;
+use super::{Announcement, ArcState, Change, Condition, Request, ShardArc, ShardState, arbiter};
+use crate::model::arc::{Arc, merged};
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
 use crate::model::topology::{Epoch, Topology};

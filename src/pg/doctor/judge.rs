@@ -4,7 +4,7 @@
 use super::ask::{Column, Facts, Function, HeldArc, Idle, Import, Index, Right, Server, in_one_line};
 use super::{Verdict, shipped};
 use crate::error::{Error, Kind, Result};
-use crate::model::arc::Arc;
+use crate::model::arc::merged;
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription};
 use crate::pg::init::OLDEST_VERSION;
@@ -313,7 +313,7 @@ fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Op
 /// While nothing changes, a shard holds what the ring of its topology gives it. (During a change the check
 /// of the whole ring counts.)
 fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
-    let mine = joined(held.iter().map(|held| held.arc));
+    let mine = merged(held.iter().map(|held| held.arc));
     let share: f64 = mine.iter().map(|arc| arc.share()).sum();
     let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
     if said.is_pending {
@@ -321,7 +321,7 @@ fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
     }
     let ring = said.membership.topology.ring();
     let of_ring = ring.arcs();
-    let wanted = joined(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
+    let wanted = merged(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
     if mine == wanted {
         return Verdict::good(found);
     }
@@ -335,20 +335,6 @@ fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
 /// Whether the check `arcs` of a shard fails.
 pub(super) fn lacks_arcs(name: &ShardName, facts: &Facts, said: &SelfDescription) -> bool {
     facts.arcs.as_ref().is_ok_and(|held| arcs(name, held, said).ok == Some(false))
-}
-
-/// Arcs in order, neighbours made one.
-fn joined(arcs: impl Iterator<Item = Arc>) -> Vec<Arc> {
-    let mut joined: Vec<Arc> = Vec::new();
-    for arc in arcs {
-        match joined.last_mut() {
-            Some(before) if before.last().next() == Some(arc.first()) => {
-                *before = Arc::new(before.first(), arc.last());
-            }
-            _ => joined.push(arc),
-        }
-    }
-    joined
 }
 
 /// What was begun and not ended.

@@ -80,13 +80,3 @@ fn idle_and_prepared_transactions_say_how_to_end_them() {
     assert_eq!(what, "the transaction `it's` of `app`, prepared 90 s ago");
     assert!(hint.contains("ROLLBACK PREPARED 'it''s'"), "{hint}");
 }
-
-#[test]
-fn neighbours_are_one_arc() {
-    let arc = |first: u128, last: u128| {
-        Arc::new(crate::model::position::Position::new(first), crate::model::position::Position::new(last))
-    };
-    let all = [arc(0, 4), arc(5, 9), arc(11, 20), arc(21, u128::MAX)];
-    assert_eq!(joined(all.into_iter()), [arc(0, 9), arc(11, u128::MAX)]);
-    assert_eq!(joined([].into_iter()), []);
-}
