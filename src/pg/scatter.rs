@@ -198,7 +198,10 @@ impl<B: Batch> Sink<B> {
     fn send(&self, batch: B, shard: &ShardName) -> Result<bool> {
         if let Some(id) = batch.not_utf8() {
             let message = format!("user {id} on shard `{shard}` has a text that is not UTF-8");
-            return Err(Error::new(Kind::Failed, message).on_shard(shard));
+            let hint = format!(
+                "ringshard sql with `WHERE user_id = {id}` shows the row; ringshard update-user {id} mends it"
+            );
+            return Err(Error::new(Kind::Failed, message).hint(hint).on_shard(shard));
         }
         Ok(self.sender.send(Ok(batch)).is_ok())
     }
