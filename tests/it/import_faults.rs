@@ -179,6 +179,45 @@ fn two_imports_of_one_file_at_once_store_it_once() {
     assert_eq!(stored(&test), all);
 }
 
+/// Else two of them would each hold a part of the shards and wait for the other's.
+#[test]
+fn an_import_that_waits_for_another_holds_nothing() {
+    let test = Test::initialised();
+    write(&test, "f.csv", file_of(&users(1..50), FileFormat::Csv));
+    let locks = |number: usize| {
+        let sql = "SELECT objid::int8 FROM pg_locks WHERE locktype = 'advisory' AND classid = 7283003 \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        test.query(number, sql, &[]).iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>()
+    };
+    // The file's key is read from a run that another session holds up.
+    let mut other = test.client(1);
+    other.batch_execute("BEGIN; LOCK TABLE ringshard.import").unwrap();
+    let child = import(&test, &[]);
+    let key = loop {
+        if let [key] = locks(1)[..] {
+            break key;
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    other.batch_execute("COMMIT").unwrap();
+    Ran::of(child).success();
+    empty(&test);
+    let key = i32::from_ne_bytes(u32::try_from(key).unwrap().to_ne_bytes());
+    other.execute("SELECT pg_advisory_lock(7283003, $1)", &[&key]).unwrap();
+    let child = import(&test, &[]);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND query LIKE '%pg_try_advisory_lock(7283003%' AND pid <> pg_backend_pid()";
+    while test.query(1, waiting, &[])[0].get::<_, i64>(0) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    for _ in 0..50 {
+        assert_eq!((locks(2), locks(3)), (vec![], vec![]));
+        thread::sleep(Duration::from_millis(10));
+    }
+    other.execute("SELECT pg_advisory_unlock(7283003, $1)", &[&key]).unwrap();
+    Ran::of(child).success();
+}
+
 #[test]
 fn rows_find_their_owner_while_arcs_move() {
     let test = Test::initialised();

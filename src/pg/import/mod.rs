@@ -171,11 +171,15 @@ impl Import {
         let source = options.source;
         let names = cluster.shards().names();
         let (mut loans, mut said) = (Vec::new(), BTreeMap::new());
-        for (shard, lent) in cluster.shards().lend_each(&names, |shard, loan| prepare(shard, loan, &options))
-        {
-            let (loan, known) = lent?;
-            loans.push((shard.clone(), loan));
-            said.insert(shard, known);
+        // The first shard alone, before the others: two imports that each held a part would wait for each other.
+        let (first, others) = names.split_at(names.len().min(1));
+        for names in [first, others] {
+            let prepared = cluster.shards().lend_each(names, |shard, loan| prepare(shard, loan, &options));
+            for (shard, lent) in prepared {
+                let (loan, known) = lent?;
+                loans.push((shard.clone(), loan));
+                said.insert(shard, known);
+            }
         }
         let memory = Memory::new(said, &fingerprint);
         if let Some(baseline) = memory.baseline() {

@@ -21,12 +21,6 @@ pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
         return String::new();
     }
     let mut table = empty(style);
-    // That of stdout: the terminal that controls the process may be another one.
-    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout())
-        && size.ws_col > 0
-    {
-        table.set_width(size.ws_col);
-    }
     let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
     if style.expanded || width.is_some_and(|width| width < least_width(report)) {
         let records: Vec<String> =
@@ -42,6 +36,12 @@ fn empty(style: Style) -> Table {
     table.load_style(if style.screen.unicode { UTF8_FULL_CONDENSED } else { ASCII_FULL_CONDENSED });
     if style.screen.terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
+        // That of stdout: the terminal that controls the process may be another one.
+        if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout())
+            && size.ws_col > 0
+        {
+            table.set_width(size.ws_col);
+        }
     } else {
         table.set_content_arrangement(ContentArrangement::Disabled);
         table.force_no_tty();
