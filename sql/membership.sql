@@ -1,4 +1,6 @@
--- What this shard says of its cluster. One row.
-SELECT meta.catalog_version, meta.cluster::text, meta.shard, meta.epoch, meta.status, meta.topology,
+-- What this shard says of its cluster. One row. The catalog may be an older one, without some of the columns.
+SELECT meta.catalog_version, meta.cluster::text, meta.shard, meta.epoch, meta.status, meta.topology, meta.target,
+       nullif(pg_catalog.to_jsonb(meta) -> 'members', 'null') AS members,
+       nullif(pg_catalog.to_jsonb(meta) -> 'wanted', 'null') AS wanted,
        (SELECT pg_catalog.jsonb_object_agg(address.shard, address.url) FROM ringshard.address) AS addresses
 FROM ringshard.meta

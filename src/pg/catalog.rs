@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use postgres::Row;
 use postgres::types::Json;
 
 use super::conninfo::Address;
 use super::failure;
 use super::session::{Session, only};
 use crate::error::{Error, Kind, Result};
+use crate::model::moves::Change;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::topology::{Epoch, Membership, Topology};
 
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 2;
+pub const CATALOG_VERSION: i32 = 3;
 
 /// A shard's own word about itself.
 #[derive(Debug, Clone)]
@@ -23,8 +25,10 @@ pub struct SelfDescription {
     pub shard: ShardName,
     /// Its cluster and topology.
     pub membership: Membership,
-    /// Whether a change of the topology is under way.
-    pub is_pending: bool,
+    /// The change of the topology that is under way, if one is.
+    pub change: Option<Change>,
+    /// The topology that is wished for; only the first shard of the topology in force knows.
+    pub wanted: Option<Topology>,
     /// How to reach the shards of the cluster, without passwords.
     pub addresses: BTreeMap<ShardName, String>,
 }
@@ -34,7 +38,11 @@ pub(super) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfD
     let rows = session
         .query(include_str!("../../sql/membership.sql"), &[])
         .map_err(|cause| failure::doing("read the catalog", shard, &cause))?;
-    let row = only(rows, "read the catalog", shard)?;
+    description(&only(rows, "read the catalog", shard)?, shard)
+}
+
+/// What the columns of `sql/membership.sql` say.
+pub(super) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescription> {
     let version: i32 = row.get("catalog_version");
     if version > CATALOG_VERSION {
         let message = format!(
@@ -47,9 +55,21 @@ pub(super) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfD
             .hint("restore the schema `ringshard` of that database from a backup")
             .on_shard(shard)
     };
-    let Json(topology) = row
-        .try_get::<_, Json<Topology>>("topology")
-        .map_err(|cause| broken("`meta.topology`", failure::words_of(&cause)))?;
+    let topology = |column: &'static str| {
+        row.try_get::<_, Option<Json<Topology>>>(column)
+            .map(|read| read.map(|Json(topology)| topology))
+            .map_err(|cause| broken(&format!("`meta.{column}`"), failure::words_of(&cause)))
+    };
+    let members = row
+        .try_get::<_, Option<Json<Vec<ShardName>>>>("members")
+        .map_err(|cause| broken("`meta.members`", failure::words_of(&cause)))?;
+    let in_force =
+        topology("topology")?.ok_or_else(|| broken("`meta.topology`", "it is missing".to_owned()))?;
+    let change = topology("target")?.map(|target| {
+        // A catalog of version 2 knows no members, and nothing ever began a change there.
+        let members = members.map(|Json(members)| members).unwrap_or_default();
+        Change { target, members }
+    });
     let cluster: ClusterId =
         row.get::<_, String>("cluster").parse().map_err(|why| broken("`meta.cluster`", why))?;
     let name: ShardName = row.get::<_, String>("shard").parse().map_err(|why| broken("`meta.shard`", why))?;
@@ -59,8 +79,9 @@ pub(super) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfD
     Ok(SelfDescription {
         catalog_version: version,
         shard: name,
-        membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology },
-        is_pending: row.get::<_, &str>("status") == "pending",
+        membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology: in_force },
+        change,
+        wanted: topology("wanted")?,
         addresses: addresses.map(|Json(addresses)| addresses).unwrap_or_default(),
     })
 }

@@ -84,14 +84,20 @@ impl Plan<'_> {
             .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
         match &found.said {
             None => transaction.batch_execute(include_str!("../../sql/catalog.sql"))?,
-            Some(said) if said.catalog_version < 2 => {
-                transaction.batch_execute(include_str!("../../sql/upgrade_2.sql"))?;
+            Some(said) => {
+                let upgrades = [
+                    (2, include_str!("../../sql/upgrade_2.sql")),
+                    (3, include_str!("../../sql/upgrade_3.sql")),
+                ];
+                for (_, sql) in upgrades.iter().filter(|(version, _)| said.catalog_version < *version) {
+                    transaction.batch_execute(sql)?;
+                }
             }
-            Some(_) => {}
         }
         transaction.batch_execute(include_str!("../../sql/users.sql"))?;
         transaction.batch_execute(include_str!("../../sql/functions.sql"))?;
         transaction.batch_execute(include_str!("../../sql/guard.sql"))?;
+        transaction.batch_execute(include_str!("../../sql/moves.sql"))?;
         if !found.has_region_index {
             // The seed's name for it, unless something else has that name.
             let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";
@@ -122,7 +128,7 @@ impl Plan<'_> {
         transaction: &mut Transaction<'_>,
         name: &ShardName,
     ) -> Result<(), postgres::Error> {
-        let Membership { cluster, topology, .. } = self.membership;
+        let Membership { cluster, epoch, topology } = self.membership;
         let arcs = self.ring.arcs();
         let own = arcs.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
         let hex = |position: Position| format!("{:032x}", position.number());
@@ -130,7 +136,15 @@ impl Plan<'_> {
             own.map(|arc| (hex(arc.first()), hex(arc.last()))).unzip();
         transaction.execute(
             include_str!("../../sql/install.sql"),
-            &[&CATALOG_VERSION, &cluster.as_str(), &name.as_str(), &Json(topology), &first, &last],
+            &[
+                &CATALOG_VERSION,
+                &cluster.as_str(),
+                &name.as_str(),
+                &epoch.number(),
+                &Json(topology),
+                &first,
+                &last,
+            ],
         )?;
         Ok(())
     }

@@ -142,6 +142,12 @@ impl Shard {
                 Reply::Rows(self.rows(chunk))
             }
             Request::Adopt { epoch, chunk, rows, .. } => {
+                let owned = self
+                    .held(chunk.first())
+                    .is_some_and(|held| held.state == ArcState::Owned && held.arc.contains(chunk.last()));
+                if owned && mutant != Some(Mutant::AdoptOverwrites) {
+                    return Reply::Already;
+                }
                 if (epoch_now != epoch || !is_pending) && mutant != Some(Mutant::AdoptInAnyEpoch) {
                     return Reply::Stale;
                 }
@@ -154,9 +160,6 @@ impl Shard {
                     if mutant == Some(Mutant::AdoptOverwrites) {
                         self.users.extend(rows);
                     }
-                    let owned = self
-                        .held(chunk.first())
-                        .is_some_and(|held| held.state == ArcState::Owned && held.arc.contains(chunk.last()));
                     return if owned { Reply::Already } else { Reply::Stale };
                 }
                 self.add(ShardArc { arc: chunk, epoch, state: ArcState::Owned });

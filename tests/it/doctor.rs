@@ -215,7 +215,10 @@ fn catalogs_that_do_not_fit_together() {
     let arc = test.query(1, "SELECT first::text, last::text FROM ringshard.arc WHERE state = 'fenced'", &[]);
     let (first, last): (&str, &str) = (arc[0].get(0), arc[0].get(1));
     for number in 1..=3 {
-        test.execute(number, "UPDATE ringshard.meta SET status = 'pending', target = topology, epoch = 2");
+        test.execute(
+            number,
+            "UPDATE ringshard.meta SET status = 'pending', target = topology, members = '[]', epoch = 2",
+        );
     }
     let adopt = format!("INSERT INTO ringshard.arc (first, last, epoch) VALUES ('{first}', '{last}', 2)");
     test.execute(2, &adopt);
@@ -248,7 +251,7 @@ fn catalogs_of_another_version_and_databases_without_any() {
     assert!(found.iter().all(|cross| cross.check == "catalog" && cross.hint == "ringshard init-shards"));
 
     // The configuration says that it was.
-    test.execute(2, "UPDATE ringshard.meta SET catalog_version = 2");
+    test.execute(2, "UPDATE ringshard.meta SET catalog_version = 3");
     test.execute(2, "DROP SCHEMA ringshard CASCADE");
     let cross = only(doctor(&test), Some("shard_2"), "catalog");
     assert!(cross.hint.contains("restore that database from a backup"), "{cross:?}");

@@ -316,7 +316,7 @@ fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
     let mine = merged(held.iter().map(|held| held.arc));
     let share: f64 = mine.iter().map(|arc| arc.share()).sum();
     let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
-    if said.is_pending {
+    if said.change.is_some() {
         return Verdict::good(format!("{found}, in a change of the ring"));
     }
     let ring = said.membership.topology.ring();
@@ -342,7 +342,7 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
     let mut found = Vec::new();
     let mut hints: Vec<String> = Vec::new();
     let fenced = facts.arcs.as_ref().map_or(0, |arcs| arcs.iter().filter(|a| a.fenced_for.is_some()).count());
-    if said.is_some_and(|said| said.is_pending) {
+    if said.is_some_and(|said| said.change.is_some()) {
         found.push("a change of the ring is not finished".into());
     }
     if fenced > 0 {

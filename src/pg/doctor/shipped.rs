@@ -11,7 +11,11 @@ pub(super) struct Shipped {
 }
 
 /// The files that `init-shards` runs each time.
-const FILES: [&str; 2] = [include_str!("../../../sql/functions.sql"), include_str!("../../../sql/guard.sql")];
+const FILES: [&str; 3] = [
+    include_str!("../../../sql/functions.sql"),
+    include_str!("../../../sql/guard.sql"),
+    include_str!("../../../sql/moves.sql"),
+];
 /// How each function begins.
 const BEGIN: &str = "CREATE OR REPLACE FUNCTION ringshard.";
 
@@ -36,7 +40,9 @@ mod tests {
     #[test]
     fn each_function_of_the_files_is_found() {
         let names: Vec<&str> = functions().iter().map(|function| function.name).collect();
-        assert_eq!(names, ["write_user", "owner_of", "refuse", "guard", "guard_truncate"]);
+        let guard = ["write_user", "owner_of", "refuse", "guard", "guard_truncate"];
+        let moves = ["be_durable", "announce", "fence", "adopt", "purge", "release", "finish"];
+        assert_eq!(names, [&guard[..], &moves[..]].concat());
         let count: usize = FILES.iter().map(|file| file.matches("FUNCTION ringshard.").count()).sum();
         assert_eq!(names.len(), count);
         let definers: Vec<&str> =

@@ -140,7 +140,7 @@ fn epoch(known: Known<'_>) -> Verdict {
         .filter(|(.., said)| said.membership.epoch != epoch)
         .map(|(name, _, said)| format!("`{name}` is at {}", said.membership.epoch))
         .collect();
-    let pending = known.iter().any(|(.., said)| said.is_pending);
+    let pending = known.iter().any(|(.., said)| said.change.is_some());
     if !behind.is_empty() {
         let found = format!("`{}` is at {epoch}, {}", newest.shard, behind.join(", "));
         let hint = if pending {

@@ -1,0 +1,198 @@
+-- How a chunk moves from one shard to another, and how a change of the ring begins and ends: the requests of
+-- src/model/moves/, each one transaction. Run at each initialisation, as functions.sql is.
+--
+-- Answers: 'done'; 'already' (by another mover, or by this one when its answer was lost); 'stale' (this shard is in
+-- another epoch, or does not hold what was thought: look again).
+--
+-- Whoever calls these is in READ COMMITTED: behind each lock a new statement sees what the lock waited for.
+
+-- What is agreed is on disk, whatever the server's default; a stronger setting stays.
+CREATE OR REPLACE FUNCTION ringshard.be_durable() RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the ring is changed in READ COMMITTED transactions only' USING ERRCODE = '25001';
+    END IF;
+    IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
+    END IF;
+END $$;
+
+-- A change is under way from here on. `condition`: what must hold of this shard, see `Condition`.
+CREATE OR REPLACE FUNCTION ringshard.announce(
+    the_epoch bigint, the_topology jsonb, the_target jsonb, the_members jsonb, condition text) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM ringshard.be_durable();
+    -- Waits for adoptions of the epoch before, which hold the row, and then looks again.
+    UPDATE ringshard.meta SET epoch = the_epoch, status = 'pending', target = the_target, members = the_members
+    WHERE topology = the_topology AND CASE condition
+        WHEN 'wanted' THEN epoch = the_epoch - 1 AND status = 'done' AND wanted = the_target
+        WHEN 'taken_back' THEN epoch = the_epoch - 1 AND status = 'pending'
+        WHEN 'decided' THEN epoch < the_epoch
+    END;
+    IF FOUND THEN
+        DELETE FROM ringshard.moved WHERE epoch < the_epoch;
+        RETURN 'done';
+    END IF;
+    PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND CASE status
+        WHEN 'pending' THEN target = the_target AND members = the_members
+        ELSE topology = the_target
+    END;
+    RETURN CASE WHEN FOUND THEN 'already' ELSE 'stale' END;
+END $$;
+
+-- Lets go of a chunk of an arc. The client names the neighbouring positions, as Postgres cannot count uuids.
+CREATE OR REPLACE FUNCTION ringshard.fence(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, before_chunk uuid, behind_chunk uuid, the_target text)
+RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    held ringshard.arc;
+BEGIN
+    PERFORM ringshard.be_durable();
+    -- Writers that come later queue behind this; so not for long.
+    PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
+    PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
+    PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    SELECT * INTO held FROM ringshard.arc WHERE last >= chunk_last ORDER BY last LIMIT 1;
+    IF held = ROW (chunk_last, chunk_first, 'fenced', the_epoch, the_target)::ringshard.arc THEN
+        RETURN 'already';
+    END IF;
+    -- An arc moves at most once an epoch.
+    IF (held.first <= chunk_first AND held.state = 'owned' AND held.epoch < the_epoch) IS NOT TRUE THEN
+        RETURN 'stale';
+    END IF;
+    DELETE FROM ringshard.arc WHERE last = held.last;
+    IF held.first < chunk_first THEN
+        INSERT INTO ringshard.arc (first, last, epoch) VALUES (held.first, before_chunk, held.epoch);
+    END IF;
+    IF held.last > chunk_last THEN
+        INSERT INTO ringshard.arc (first, last, epoch) VALUES (behind_chunk, held.last, held.epoch);
+    END IF;
+    INSERT INTO ringshard.arc (first, last, state, epoch, peer)
+    VALUES (chunk_first, chunk_last, 'fenced', the_epoch, the_target);
+    RETURN 'done';
+END $$;
+
+-- Takes over a chunk with its rows. The commit is the hand-over.
+CREATE OR REPLACE FUNCTION ringshard.adopt(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text,
+    ids bigint[], names text[], regions text[], emails text[], the_bytes bigint, the_digest text) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    guard text;
+    found_digest text;
+BEGIN
+    PERFORM ringshard.be_durable();
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
+    PERFORM FROM ringshard.arc WHERE first <= chunk_first AND last >= chunk_last AND state = 'owned';
+    IF FOUND THEN
+        RETURN 'already';
+    END IF;
+    -- Held to commit: no other epoch begins before that.
+    PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    -- Waits for another mover that is at the same.
+    INSERT INTO ringshard.arc (first, last, epoch) VALUES (chunk_first, chunk_last, the_epoch)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        PERFORM FROM ringshard.arc WHERE first <= chunk_first AND last >= chunk_last AND state = 'owned';
+        RETURN CASE WHEN FOUND THEN 'already' ELSE 'stale' END;
+    END IF;
+    guard := pg_catalog.set_config('ringshard.guard', 'checked', true);
+    -- There should be none; what is in the way is set aside and not overwritten.
+    WITH stray AS (
+        DELETE FROM public.users
+        WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last
+        RETURNING user_id, name, region, email
+    )
+    INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
+    SELECT 'in the way of rows from ' || the_source || ' in epoch ' || the_epoch, user_id, name, region, email
+    FROM stray;
+    INSERT INTO public.users (user_id, name, region, email)
+    SELECT * FROM pg_catalog.unnest(ids, names, regions, emails);
+    SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(chunk::text, E'\n'), '')) INTO found_digest
+    FROM (
+        SELECT user_id, name, region, email FROM public.users
+        WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last ORDER BY user_id
+    ) AS chunk;
+    IF found_digest <> the_digest THEN
+        RAISE EXCEPTION 'the rows that arrived are not those that were sent'
+            USING ERRCODE = 'RS005', DETAIL = pg_catalog.format('digest %s instead of %s', found_digest, the_digest);
+    END IF;
+    INSERT INTO ringshard.moved (epoch, source, rows, bytes)
+    VALUES (the_epoch, the_source, pg_catalog.cardinality(ids), the_bytes)
+    ON CONFLICT (epoch, source) DO UPDATE
+        SET rows = moved.rows + excluded.rows, bytes = moved.bytes + excluded.bytes;
+    RETURN 'done';
+END $$;
+
+-- Forgets a chunk and its rows, if it is fenced just so. Need not wait for the disk: if a crash undoes it, it is done
+-- again, and nothing is finished before that.
+CREATE OR REPLACE FUNCTION ringshard.purge(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
+BEGIN
+    DELETE FROM ringshard.arc
+    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND peer = the_target;
+    IF NOT FOUND THEN
+        RETURN 'already';
+    END IF;
+    DELETE FROM public.users WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last;
+    RETURN 'done';
+END $$;
+
+-- Owns a chunk again that was fenced in an epoch that was taken back.
+CREATE OR REPLACE FUNCTION ringshard.release(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM ringshard.be_durable();
+    PERFORM FROM ringshard.meta WHERE epoch > the_epoch FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    UPDATE ringshard.arc SET state = 'owned', peer = NULL
+    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND peer = the_target;
+    RETURN CASE WHEN FOUND THEN 'done' ELSE 'already' END;
+END $$;
+
+-- The change is done: its target is the topology in force. `firsts`, `lasts` and `epochs` are the arcs as they were
+-- seen, all owned; the others are the same, neighbours made one.
+CREATE OR REPLACE FUNCTION ringshard.finish(
+    the_epoch bigint, firsts uuid[], lasts uuid[], epochs bigint[], merged_firsts uuid[], merged_lasts uuid[])
+RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM ringshard.be_durable();
+    PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'done';
+    IF FOUND THEN
+        RETURN 'already';
+    END IF;
+    PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    PERFORM FROM ringshard.arc
+    HAVING (coalesce(pg_catalog.array_agg(first ORDER BY last), '{}'), coalesce(pg_catalog.array_agg(last ORDER BY last), '{}'),
+            coalesce(pg_catalog.array_agg(epoch ORDER BY last), '{}')) = (firsts, lasts, epochs)
+       AND coalesce(pg_catalog.bool_and(state = 'owned'), true);
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    DELETE FROM ringshard.arc;
+    INSERT INTO ringshard.arc (first, last, epoch)
+    SELECT merged.first, merged.last, the_epoch
+    FROM ROWS FROM (pg_catalog.unnest(merged_firsts), pg_catalog.unnest(merged_lasts)) AS merged (first, last);
+    UPDATE ringshard.meta SET status = 'done', topology = target, target = NULL, members = NULL,
+        wanted = CASE WHEN wanted IS DISTINCT FROM target THEN wanted END;
+    RETURN 'done';
+END $$;
