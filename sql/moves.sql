@@ -116,7 +116,8 @@ BEGIN
     SELECT 'in the way of rows from ' || the_source || ' in epoch ' || the_epoch, user_id, name, region, email
     FROM stray;
     INSERT INTO public.users (user_id, name, region, email)
-    SELECT * FROM pg_catalog.unnest(ids, names, regions, emails);
+    SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
+                             pg_catalog.unnest(emails)) AS sent (user_id, name, region, email);
     SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(chunk::text, E'\n'), '')) INTO found_digest
     FROM (
         SELECT user_id, name, region, email FROM public.users

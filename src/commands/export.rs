@@ -53,7 +53,7 @@ impl ExportArgs {
     fn write_file(&self, context: &Context<'_>, format: FileFormat, lines: Merged<Lines>) -> Result<u64> {
         let mut output = Output::create(&self.file)?;
         let console = context.console();
-        let mut tell = |rows| console.progress(Some(&Progress { rows, part: None }));
+        let mut tell = |rows| console.progress(Some(&Progress { rows, part: None, at: String::new() }));
         let written = write_all(format, lines, &mut output, &mut tell);
         console.progress(None);
         let rows = written.map_err(|end| match end {

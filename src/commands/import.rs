@@ -85,7 +85,7 @@ impl ImportArgs {
         let interrupts = console.watch_interrupts();
         let summary = import.run(&cluster, |rows| {
             let part = bytes_total.map(|total| (bytes_read.load(Ordering::Relaxed).min(total), total));
-            console.progress(Some(&Progress { rows, part }));
+            console.progress(Some(&Progress { rows, part, at: String::new() }));
             !interrupts.asked()
         });
         console.progress(None);

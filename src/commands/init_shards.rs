@@ -12,7 +12,7 @@ use crate::pg::cache;
 use crate::pg::conninfo::ConnectionString;
 use crate::pg::init::{self, Done};
 use crate::pg::pool::Shards;
-use crate::settings::{Origin, Settings};
+use crate::settings::Settings;
 
 const SHARDS_DEFAULT: u32 = 3;
 
@@ -35,7 +35,7 @@ pub struct InitShardsArgs {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a result")]
-fn connection_string(text: &str) -> std::result::Result<ConnectionString, String> {
+pub(super) fn connection_string(text: &str) -> std::result::Result<ConnectionString, String> {
     Ok(ConnectionString::new(text))
 }
 
@@ -56,7 +56,7 @@ impl InitShardsArgs {
         let known = settings.cluster.as_ref().filter(|_| !is_gone).map(|cluster| &cluster.value);
         self.create_databases(&settings, &server, &entries, &shards, known)?;
         let made = init::initialise(&shards, known, self.vnodes)?;
-        let from_environment = is_from_environment(&settings);
+        let from_environment = settings.shards_are_from_environment();
         let is_new_file = !from_environment && !settings.file.value.exists();
         if !from_environment {
             settings.write_cluster(&made.membership.cluster, &entries).map_err(|error| {
@@ -194,7 +194,7 @@ impl InitShardsArgs {
             return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is named twice"))
                 .hint("give each --shard a name of its own"));
         }
-        if is_from_environment(settings) && (self.server.is_some() || !self.shard.is_empty()) {
+        if settings.shards_are_from_environment() && (self.server.is_some() || !self.shard.is_empty()) {
             let message = "RINGSHARD_SHARDS names the shards, and so do these flags";
             return Err(
                 Error::new(Kind::Conflict, message).hint("unset RINGSHARD_SHARDS, or leave out the flags")
@@ -215,10 +215,6 @@ impl InitShardsArgs {
     }
 }
 
-fn is_from_environment(settings: &Settings) -> bool {
-    settings.shards.iter().any(|(_, url)| matches!(url.origin, Origin::Variable(_)))
-}
-
 /// `NAME=URL`. The errors do not quote it: it may hold a password.
 fn parse_shard(text: &ConnectionString) -> Result<(ShardName, ConnectionString)> {
     let wrong = |why: &str| {
@@ -235,7 +231,7 @@ fn parse_shard(text: &ConnectionString) -> Result<(ShardName, ConnectionString)>
 }
 
 /// A database that may be made on the private server.
-fn local_database(name: &str) -> Result<ShardName> {
+pub(super) fn local_database(name: &str) -> Result<ShardName> {
     let why = match name {
         "postgres" | "template0" | "template1" => "that database is the server's own".to_owned(),
         _ => match name.parse() {

@@ -12,7 +12,9 @@ pub mod import;
 pub mod init_shards;
 pub mod list_users;
 pub mod local;
+pub mod members;
 pub mod partial;
+pub mod rebalance;
 pub mod ring;
 pub mod shards;
 pub mod sql;
@@ -162,6 +164,12 @@ pub enum Command {
     Shards(shards::ShardsArgs),
     /// Can every shard be reached, is each set up right; what to do if not
     Doctor(doctor::DoctorArgs),
+    /// Plan a shard into the ring, or give one another weight; moves nothing
+    AddShard(members::AddShardArgs),
+    /// Plan a shard out of the ring; moves nothing
+    RemoveShard(members::RemoveShardArgs),
+    /// Move users to where the planned ring wants them, online
+    Rebalance(rebalance::RebalanceArgs),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
@@ -193,6 +201,9 @@ impl Command {
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
+            Self::AddShard(args) => args.run(context),
+            Self::RemoveShard(args) => args.run(context),
+            Self::Rebalance(args) => args.run(context),
             Self::Ring(command) => command.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),
@@ -203,12 +214,14 @@ impl Command {
 }
 
 /// How far a long command has come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Progress {
     /// How many users are done.
     pub rows: u64,
-    /// How many bytes are done, and how many there are, where that is known.
+    /// How much is done, and how much there is, where that is known.
     pub part: Option<(u64, u64)>,
+    /// What it is at; empty if that goes without saying.
+    pub at: String,
 }
 
 /// Whether the person wants a long command to stop. While this lives, a first Ctrl-C (or SIGTERM) asks, and a

@@ -13,7 +13,8 @@ use crate::model::ring::Ring;
 use crate::model::text::thousands;
 use crate::model::topology::{Epoch, ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
 use crate::model::user::UserId;
-use crate::pg::cluster::{Cluster, View};
+use crate::pg::cluster::Cluster;
+use crate::pg::view::View;
 
 /// Virtual nodes a shard, to compare with: what more points would give.
 const MANY_VIRTUAL_NODES: u32 = 1_000;
@@ -76,6 +77,7 @@ impl ShowArgs {
             Column::number("weight"),
             Column::number("rows"),
             Column::number("rows_pct"),
+            Column::number("wanted_pct"),
         ];
         let mut report = Report::list(&columns);
         let view = freshest(&cluster, &mut report)?;
@@ -85,20 +87,40 @@ impl ShowArgs {
             let size = sizes.iter().find(|(of, _)| of == name);
             size.and_then(|(_, size)| size.as_ref().ok()).map(|size| size.rows)
         };
-        let all_rows: i64 = view.ring.shards().iter().filter_map(rows_of).sum();
+        let goal = view.goal();
+        let goal_ring = goal.ring();
         let weights: f64 = view.topology.shards().iter().map(|spec| spec.weight.number()).sum();
-        for (spec, (name, share)) in view.topology.shards().iter().zip(view.ring.shares()) {
-            let wanted = spec.weight.number() / weights;
+        let (now, then) = (view.ring.shares(), goal_ring.shares());
+        let share_of = |shares: &[(&ShardName, f64)], name: &ShardName| {
+            shares.iter().find(|(of, _)| *of == name).map(|(_, share)| *share)
+        };
+        // Those that are to join stand behind those that are there.
+        let joining = goal.shards().iter().filter(|spec| view.topology.shard(&spec.name).is_none());
+        let shown: Vec<&ShardSpec> = view.topology.shards().iter().chain(joining).collect();
+        let all_rows: i64 = shown.iter().filter_map(|spec| rows_of(&spec.name)).sum();
+        for spec in shown {
+            let name = &spec.name;
+            let share = share_of(&now, name);
+            let fair = spec.weight.number() / weights;
             let rows = rows_of(name);
             report.push(vec![
                 name.as_str().into(),
-                Cell::percent(share),
-                Cell::Decimal(share / wanted, 3),
+                Cell::percent(share.unwrap_or(0.0)),
+                share.map_or(Cell::Null, |share| Cell::Decimal(share / fair, 3)),
                 spec.weight.virtual_nodes(view.topology.virtual_nodes()).into(),
                 Cell::Decimal(spec.weight.number(), 2),
                 rows.into(),
                 rows.filter(|_| all_rows > 0).map_or(Cell::Null, |rows| Cell::percent(ratio(rows, all_rows))),
+                Cell::percent(share_of(&then, name).unwrap_or(0.0)),
             ]);
+        }
+        if *goal != view.topology {
+            report.notes.push(match &view.change {
+                Some(_) => "a change of the ring is under way: ringshard rebalance status".into(),
+                None => {
+                    "another ring is wished for: ringshard rebalance --dry-run shows what would move".into()
+                }
+            });
         }
         report.notes.push(balance_note(&view)?);
         Ok(report)
@@ -170,6 +192,7 @@ impl LocateArgs {
         ];
         let mut report = Report::list(&columns);
         let view = freshest(&cluster, &mut report)?;
+        let goal = view.goal().ring();
         for key in &self.keys {
             let (position, node) = Cluster::locate(&view, key);
             let holders = holders(&cluster, key, &mut report);
@@ -180,7 +203,10 @@ impl LocateArgs {
                 format!("{}#{}", node.shard, node.index).into(),
                 node.shard.as_str().into(),
                 Cell::List(holders.unwrap_or_default().iter().map(ToString::to_string).collect()),
-                Cell::Null,
+                Some(goal.owner(position))
+                    .filter(|owner| **owner != *node.shard)
+                    .map(ShardName::as_str)
+                    .into(),
             ]);
         }
         // Who asks for one key gets one answer, not a list.

@@ -4,10 +4,12 @@ use clap::Args;
 
 use super::Context;
 use crate::error::Result;
+use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::topology::Epoch;
+use crate::pg::view::View;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     Column::text("shard"),
     Column::number("rows"),
     Column::number("share_pct"),
@@ -16,6 +18,7 @@ const COLUMNS: [Column; 8] = [
     Column::text("state"),
     Column::number("size_bytes"),
     Column::text("url"),
+    Column::number("wanted_pct"),
 ];
 
 /// The arguments of `shards`: none.
@@ -35,13 +38,18 @@ impl ShardsArgs {
         }
         let view = cluster.view();
         let shares = view.ring.shares();
+        let goal = view.goal();
+        let goal_ring = goal.ring();
+        let wanted = goal_ring.shares();
         // A guess is no answer.
         let is_known = view.epoch != Epoch::GUESSED;
         for (name, size) in cluster.sizes() {
             let spec = view.topology.shard(&name).filter(|_| is_known);
             let share = shares.iter().find(|(of, _)| spec.is_some() && **of == name).map(|(_, share)| *share);
+            let wanted = wanted.iter().find(|(of, _)| is_known && **of == name).map(|(_, share)| *share);
+            let spec = spec.or(goal.shard(&name).filter(|_| is_known));
             let (size, state) = match size {
-                Ok(size) => (Some(size), if spec.is_some() { "active" } else { "joining" }),
+                Ok(size) => (Some(size), state(&view, &name)),
                 Err(error) => {
                     report.warnings.push(error);
                     (None, "down")
@@ -56,6 +64,7 @@ impl ShardsArgs {
                 state.into(),
                 size.map(|size| size.size_bytes).into(),
                 cluster.shards().address(&name)?.shown().into(),
+                wanted.map_or(Cell::Null, Cell::percent),
             ]);
         }
         // With some shards down the list is an answer; with all of them down it is not.
@@ -63,5 +72,14 @@ impl ShardsArgs {
             report.failure = report.warnings.pop();
         }
         Ok(report)
+    }
+}
+
+/// What becomes of a shard that answers.
+fn state(view: &View, name: &ShardName) -> &'static str {
+    match (view.topology.shard(name), view.goal().shard(name)) {
+        (Some(_), Some(_)) => "active",
+        (Some(_), None) => "leaving",
+        (None, _) => "joining",
     }
 }

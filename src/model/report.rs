@@ -27,6 +27,8 @@ pub enum Cell {
     Decimal(f64, usize),
     /// Several texts, such as the shards that hold a row.
     List(Vec<String>),
+    /// A list of its own. Only a [`Report::whole`] has such cells.
+    Table(Vec<Column>, Vec<Vec<Cell>>),
 }
 
 impl Cell {
@@ -210,6 +212,8 @@ pub struct Report {
     pub more: Option<RowStream>,
     /// Text instead of rows.
     pub document: Option<Document>,
+    /// The same and more as one thing, for formats that nest: lists stand within it.
+    pub whole: Option<Box<Report>>,
     /// Sentences for a person who looks at a table: what it means, what to try next. Never data.
     pub notes: Vec<String>,
     /// What went wrong without stopping the command, such as a shard that is down.
@@ -227,6 +231,7 @@ impl Report {
             rows: Vec::new(),
             more: None,
             document: None,
+            whole: None,
             notes: Vec::new(),
             warnings: Vec::new(),
             failure: None,

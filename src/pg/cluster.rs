@@ -1,7 +1,7 @@
-//! The cluster as this process sees it: the last topology it heard of, and the way of a row to its shard.
+//! The cluster as this process sees it: the way of a row to its shard.
 //!
-//! The topology here is never trusted. Each answer of a shard carries the shard's epoch; a newer one means
-//! that the topology is read again, and a shard that does not own a key says so.
+//! What is known of the topology (`view.rs`) is never trusted. Each answer of a shard carries the shard's epoch; a
+//! newer one means that the topology is read again, and a shard that does not own a key says so.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,22 +10,23 @@ use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
-use super::catalog::{self, SelfDescription};
-use super::conninfo::ConnectionString;
 use super::pool::{Loan, Shards};
 use super::rows::{self, Answer, Change, Expected, Verdict};
-use super::{cache, failure, narrate};
+use super::view::View;
+use super::{cache, failure, moving, narrate};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
 use crate::model::python;
 use crate::model::reading::{Next, Reading, Said};
-use crate::model::ring::{Ring, VirtualNode};
-use crate::model::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};
+use crate::model::ring::VirtualNode;
+use crate::model::topology::{Epoch, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::model::user::{User, UserId, UserPatch};
 
 /// How long a write waits for a chunk that is being moved.
 const FENCE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a write waits before it brings the move of its chunk to an end itself.
+const FENCE_HELP_AFTER: Duration = Duration::from_secs(2);
 /// The pause before a fenced key is tried again.
 const FENCE_PAUSE: Duration = Duration::from_millis(20);
 /// How often a transaction is run again that the server chose as the victim of a conflict.
@@ -37,23 +38,12 @@ const HOPS_MAX: u32 = 8;
 /// How often one command looks for a key's new owner.
 const REFRESHES_MAX: u32 = 3;
 
-/// A topology, its epoch and the ring that it makes.
-#[derive(Debug)]
-pub struct View {
-    /// The epoch; [`Epoch::GUESSED`] if no shard was asked yet.
-    pub epoch: Epoch,
-    /// The topology.
-    pub topology: Topology,
-    /// Its ring.
-    pub ring: Ring,
-}
-
 /// The shards, and what is known of who owns what.
 pub struct Cluster {
-    shards: Shards,
-    id: RwLock<Option<ClusterId>>,
-    cache_folder: Option<PathBuf>,
-    view: RwLock<Arc<View>>,
+    pub(super) shards: Shards,
+    pub(super) id: RwLock<Option<ClusterId>>,
+    pub(super) cache_folder: Option<PathBuf>,
+    pub(super) view: RwLock<Arc<View>>,
 }
 
 /// The end of a write that may not be known.
@@ -88,7 +78,8 @@ impl Cluster {
         };
         let ring = topology.ring();
         narrate::ring_built(&topology, &ring);
-        let view = RwLock::new(Arc::new(View { epoch, topology, ring }));
+        let view = View { epoch, topology, ring, change: None, wanted: None };
+        let view = RwLock::new(Arc::new(view));
         Ok(Self { shards, id: RwLock::new(id), cache_folder, view })
     }
 
@@ -105,78 +96,6 @@ impl Cluster {
     /// What is known of the topology now.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Asks all shards for the topology and takes the newest. Fails only if none answers; the shards that
-    /// did not are returned with their errors.
-    pub fn refresh(&self) -> Result<Vec<(ShardName, Error)>> {
-        let answers = self.shards.on_each(&self.shards.names(), |name, loan| self.describe(name, loan));
-        let mut newest: Option<SelfDescription> = None;
-        let mut failed = Vec::new();
-        for (name, answer) in answers {
-            match answer {
-                // A wrong database is no shard that is down: nothing may be read from it or written to it.
-                Err(error) if error.kind() == Kind::Configuration => return Err(error),
-                Err(error) => failed.push((name, error)),
-                Ok(said) => match &newest {
-                    Some(best) if best.membership.cluster != said.membership.cluster => {
-                        let message = format!(
-                            "shards `{}` and `{name}` belong to different clusters: `{}` and `{}`",
-                            best.shard, best.membership.cluster, said.membership.cluster
-                        );
-                        return Err(Error::new(Kind::Configuration, message)
-                            .hint("correct the URLs: ringshard config show names where each comes from")
-                            .on_shard(name));
-                    }
-                    Some(best) if best.membership.epoch >= said.membership.epoch => {}
-                    _ => newest = Some(said),
-                },
-            }
-        }
-        match newest {
-            Some(said) => self.learn(said).map(|()| failed),
-            None => Err(failed.into_iter().next().map_or_else(
-                || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards"),
-                |(_, error)| error,
-            )),
-        }
-    }
-
-    fn describe(&self, name: &ShardName, loan: &mut Loan) -> Result<SelfDescription> {
-        let said = catalog::describe(loan, name)?;
-        let address = self.shards.address(name)?;
-        let cluster = said.membership.cluster.as_str();
-        catalog::check_identity(name, &address, self.id().as_ref(), said.shard.as_str(), cluster)?;
-        Ok(said)
-    }
-
-    /// Takes over what a shard said. What comes from all shards counts whatever was known before: a cache may
-    /// hold anything.
-    pub(super) fn learn(&self, said: SelfDescription) -> Result<()> {
-        for (name, url) in &said.addresses {
-            if said.membership.topology.shard(name).is_some() && !self.shards.names().contains(name) {
-                self.shards.add(name.clone(), &ConnectionString::new(url))?;
-            }
-        }
-        self.id
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| said.membership.cluster.clone());
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        let same = said.membership.topology == view.topology;
-        if same && said.membership.epoch == view.epoch {
-            return Ok(());
-        }
-        if let Some(folder) = &self.cache_folder {
-            cache::write(folder, &said.membership);
-        }
-        let Membership { epoch, topology, .. } = said.membership;
-        let ring = topology.ring();
-        if !same {
-            narrate::ring_built(&topology, &ring);
-        }
-        *view = Arc::new(View { epoch, topology, ring });
-        Ok(())
     }
 
     /// Hashes a key and finds its owner, with the seed's log lines.
@@ -254,7 +173,18 @@ impl Cluster {
         shard: &ShardName,
         refreshes: &mut u32,
     ) -> Result<ShardName> {
+        let position = Position::of_user(id);
+        // While a change is under way: by the new ring, before all shards are asked again.
+        let by_target = |view: &View| {
+            let ring = view.change.as_ref().map(|(_, ring)| ring)?;
+            Some(ring.owner(position).clone()).filter(|owner| owner != shard)
+        };
         *refreshes += 1;
+        if *refreshes == 1
+            && let Some(owner) = by_target(&self.view())
+        {
+            return Ok(owner);
+        }
         if *refreshes > REFRESHES_MAX {
             let message = format!("cannot {what}: shard `{shard}` does not own it, though the ring says so");
             return Err(Error::new(Kind::Failed, message)
@@ -267,7 +197,12 @@ impl Cluster {
             return Ok(owner);
         }
         // The ring gives it to the shard that says no: it has moved already, in a change that is under way.
-        Ok(self.holder(Position::of_user(id)).unwrap_or(owner))
+        if *refreshes == 1
+            && let Some(owner) = by_target(&self.view())
+        {
+            return Ok(owner);
+        }
+        Ok(self.holder(position).unwrap_or(owner))
     }
 
     /// Sends one statement to one shard. The inner error is a lost connection: the outcome is not known.
@@ -324,6 +259,7 @@ impl Cluster {
         };
         let mut shard = Self::owner(&self.view(), id);
         let mut refreshes = 0;
+        let mut has_helped = false;
         let begun = Instant::now();
         loop {
             let answer = match self.ask(&shard, what, statement)? {
@@ -338,7 +274,17 @@ impl Cluster {
                         .hint("try again in a moment")
                         .on_shard(shard));
                 }
-                Verdict::Fenced(_) => thread::sleep(FENCE_PAUSE),
+                Verdict::Fenced(_) => {
+                    // Who moves it may be gone.
+                    if !has_helped && begun.elapsed() > FENCE_HELP_AFTER {
+                        has_helped = true;
+                        let finished = moving::finish_chunk(self, &shard, Position::of_user(id));
+                        if let Err(error) = finished {
+                            log::debug!("Could not finish the move of user {id}: {error}");
+                        }
+                    }
+                    thread::sleep(FENCE_PAUSE);
+                }
                 Verdict::NotHere => shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?,
                 _ => return Ok(Written::Answer(answer, shard)),
             }

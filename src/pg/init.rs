@@ -182,7 +182,7 @@ fn initialise_locked(
     Ok(Initialised { membership, done })
 }
 
-fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Found>> {
+pub(super) fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Found>> {
     shards
         .on_each(names, |name, loan| inspect(loan, name))
         .into_iter()
@@ -221,7 +221,7 @@ fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {
     })
 }
 
-fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Found>) -> Result<()> {
+pub(super) fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Found>) -> Result<()> {
     let mut seen: BTreeMap<&str, &ShardName> = BTreeMap::new();
     for (name, found) in found {
         if let Some(twin) = seen.insert(&found.identity, name) {

@@ -169,15 +169,7 @@ pub(super) fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ri
         .map(|(name, _)| name.clone())
         .collect();
     for name in &adopt {
-        if found[name].columns != COLUMNS {
-            let message = format!(
-                "shard `{name}` has a table `users` of other columns: {}",
-                found[name].columns.join(", ")
-            );
-            return Err(Error::new(Kind::Configuration, message)
-                .hint(format!("it must have {}", COLUMNS.join(", ")))
-                .on_shard(name));
-        }
+        check_columns(name, &found[name])?;
     }
     let mut examples = Vec::new();
     let mut count = 0;
@@ -187,6 +179,18 @@ pub(super) fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ri
         examples.extend(placed.examples);
     }
     if count > 0 { Err(misplaced(count, &examples, ring, "nothing was changed")) } else { Ok(()) }
+}
+
+/// A table that is there must have the seed's columns, and no others.
+pub(super) fn check_columns(name: &ShardName, found: &Found) -> Result<()> {
+    if !found.has_users || found.columns == COLUMNS {
+        return Ok(());
+    }
+    let message =
+        format!("shard `{name}` has a table `users` of other columns: {}", found.columns.join(", "));
+    Err(Error::new(Kind::Configuration, message)
+        .hint(format!("it must have {}", COLUMNS.join(", ")))
+        .on_shard(name))
 }
 
 /// Users lie where the ring does not want them.

@@ -172,6 +172,17 @@ impl Shards {
         self.shard(name).map(|shard| shard.address.clone())
     }
 
+    /// A connection that is no pool's, for who holds it long or sets it up in a way of its own.
+    pub(super) fn connect_apart(&self, name: &ShardName) -> Result<Session> {
+        let shard = self.shard(name)?;
+        self.connect(&shard)
+    }
+
+    /// Forgets a shard.
+    pub fn remove(&self, name: &ShardName) {
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     fn shard(&self, name: &ShardName) -> Result<Arc<Shard>> {
         let shards = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         shards.get(name).cloned().ok_or_else(|| {

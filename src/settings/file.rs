@@ -125,6 +125,15 @@ impl ConfigFile {
         self.write()
     }
 
+    /// Takes a shard out, and leaves all else as it is. Whether it was there.
+    pub(super) fn remove_shard(&mut self, name: &ShardName) -> Result<bool> {
+        let table = self.document.get_mut("shards").and_then(Item::as_table_like_mut);
+        if table.is_none_or(|table| table.remove(name.as_str()).is_none()) {
+            return Ok(false);
+        }
+        self.write().map(|()| true)
+    }
+
     /// Replaces the file in one step. It is the user's own: mode 0600.
     fn write(&self) -> Result<()> {
         let fail = |cause: std::io::Error| {
@@ -219,6 +228,17 @@ mod tests {
                 "# mine\npool_size = 7 # small\ncluster = \"{CLUSTER}\"\n\n[shards.b] # the second\nurl = \"y\" # old\n\n[shards.c]\nurl = \"z\"\n"
             )
         );
+    }
+
+    #[test]
+    fn a_shard_is_taken_out_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        fs::write(&path, "# mine\n\n[shards.a] # first\nurl = \"x\"\n\n[shards.b]\nurl = \"y\"\n").unwrap();
+        let mut file = ConfigFile::read(&path).unwrap();
+        assert!(file.remove_shard(&"b".parse().unwrap()).unwrap());
+        assert!(!file.remove_shard(&"b".parse().unwrap()).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n\n[shards.a] # first\nurl = \"x\"\n");
     }
 
     #[test]

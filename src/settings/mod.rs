@@ -186,6 +186,16 @@ impl Settings {
     pub fn write_cluster(&self, cluster: &ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
         ConfigFile::read(&self.file.value)?.set_cluster(cluster, shards)
     }
+
+    /// Takes a shard out of the configuration file. Whether it stood there.
+    pub fn forget_shard(&self, name: &ShardName) -> Result<bool> {
+        ConfigFile::read(&self.file.value)?.remove_shard(name)
+    }
+
+    /// Whether a variable of the environment names the shards, and not the file.
+    pub fn shards_are_from_environment(&self) -> bool {
+        self.shards.iter().any(|(_, url)| matches!(url.origin, Origin::Variable(_)))
+    }
 }
 
 fn flag_first<T>(flag: Option<T>, name: &'static str, other: Option<Sourced<T>>, default: T) -> Sourced<T> {

@@ -96,13 +96,14 @@ impl Console for Terminal {
         running.bar.set_position(progress.part.map_or(progress.rows, |(done, _)| done));
         #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
         let rate = progress.rows as f64 / running.begun.elapsed().as_secs_f64().max(0.001);
-        running.bar.set_message(format!("{} users, {:.0}/s", HumanCount(progress.rows), rate));
+        let at = if progress.at.is_empty() { String::new() } else { format!(", {}", progress.at) };
+        running.bar.set_message(format!("{} users, {rate:.0}/s{at}", HumanCount(progress.rows)));
         if running.bar.is_hidden() && running.logged.elapsed() >= LOG_INTERVAL {
             running.logged = Instant::now();
             let part = progress
                 .part
                 .map_or_else(String::new, |(done, total)| format!(", {} %", done * 100 / total.max(1)));
-            log::info!("{} users{part}, {rate:.0} users/s", thousands(progress.rows));
+            log::info!("{} users{part}, {rate:.0} users/s{at}", thousands(progress.rows));
         }
     }
 

@@ -16,7 +16,7 @@ pub mod plan;
 
 use serde::{Deserialize, Serialize};
 
-pub use next::{Damage, Goal, Leftover, Piece, Situation, Work, next_work, situation};
+pub use next::{Damage, Goal, Leftover, Piece, Situation, Work, next_work, pieces, situation};
 
 use super::arc::Arc;
 use super::names::ShardName;

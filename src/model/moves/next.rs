@@ -311,6 +311,30 @@ fn owns(arcs: &[ShardArc], chunk: Arc) -> bool {
     owned.iter().any(|arc| arc.contains(chunk.first()) && arc.contains(chunk.last()))
 }
 
+/// All that is still to be moved in a change of this epoch to this topology: what a shard owns and another one is to
+/// own, and what is on its way.
+pub fn pieces(
+    states: &BTreeMap<ShardName, ShardState>,
+    target: &Topology,
+    epoch: Epoch,
+) -> Result<Vec<Piece>, Damage> {
+    let ring = target.ring();
+    let members: BTreeMap<&ShardName, &ShardState> = states.iter().collect();
+    let on_their_way = leftovers(&members).into_iter().map(|left| Piece {
+        epoch,
+        source: left.source,
+        target: left.target,
+        range: left.chunk,
+    });
+    let mut pieces: Vec<Piece> = on_their_way.collect();
+    for (name, state) in states {
+        let mut owning = state.clone();
+        owning.arcs.retain(|held| held.state == ArcState::Owned);
+        pieces.extend(pieces_of(name, &owning, &ring, epoch)?);
+    }
+    Ok(pieces)
+}
+
 /// What a shard owns and another one is to own.
 fn pieces_of(name: &ShardName, state: &ShardState, ring: &Ring, epoch: Epoch) -> Result<Vec<Piece>, Damage> {
     let wanted = ring.arcs();

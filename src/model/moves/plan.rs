@@ -18,6 +18,14 @@ pub struct Load {
     pub bytes: u64,
 }
 
+impl Load {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
+    }
+}
+
 /// What goes from one shard to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
@@ -52,8 +60,7 @@ impl Plan {
         for (piece, load) in pieces.iter().zip(loads) {
             let (ranges, sum) = flows.entry((&piece.source, &piece.target)).or_default();
             ranges.push(piece.range);
-            sum.rows += load.rows;
-            sum.bytes += load.bytes;
+            *sum = sum.plus(*load);
         }
         let flows = flows
             .into_iter()
@@ -69,10 +76,7 @@ impl Plan {
 
     /// What is to be moved.
     pub fn moving(&self) -> Load {
-        self.flows.iter().fold(Load::default(), |sum, flow| Load {
-            rows: sum.rows + flow.load.rows,
-            bytes: sum.bytes + flow.load.bytes,
-        })
+        self.flows.iter().fold(Load::default(), |sum, flow| sum.plus(flow.load))
     }
 
     /// The share of all keys that the change moves, 0 to 1, by the rings alone.

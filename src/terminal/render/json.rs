@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 
 use super::Piece;
-use crate::model::report::{Cell, Report, Shape};
+use crate::model::report::{Cell, Column, Report, Shape};
 use crate::model::text::visible;
 
 /// One object, or an array with an object a line.
 pub(super) fn render(report: &Report, piece: Piece) -> String {
-    let objects: Vec<String> = report.rows.iter().map(|row| object(report, row)).collect();
+    if let Some(whole) = &report.whole {
+        return render(whole, piece);
+    }
+    let objects: Vec<String> = report.rows.iter().map(|row| object(&report.columns, row)).collect();
     if report.shape == Shape::One {
         return objects.join("\n") + "\n";
     }
@@ -25,12 +28,14 @@ pub(super) fn render(report: &Report, piece: Piece) -> String {
 
 /// One object a line.
 pub(super) fn render_lines(report: &Report) -> String {
-    report.rows.iter().map(|row| object(report, row) + "\n").collect()
+    if let Some(whole) = &report.whole {
+        return render_lines(whole);
+    }
+    report.rows.iter().map(|row| object(&report.columns, row) + "\n").collect()
 }
 
-fn object(report: &Report, row: &[Cell]) -> String {
-    let fields: Vec<String> = report
-        .columns
+fn object(columns: &[Column], row: &[Cell]) -> String {
+    let fields: Vec<String> = columns
         .iter()
         .zip(row)
         .map(|(column, cell)| format!("{}: {}", string(&column.name), value(cell)))
@@ -38,7 +43,7 @@ fn object(report: &Report, row: &[Cell]) -> String {
     format!("{{{}}}", fields.join(", "))
 }
 
-fn value(cell: &Cell) -> String {
+pub(super) fn value(cell: &Cell) -> String {
     match cell {
         Cell::Null => "null".into(),
         Cell::Text(text) => string(text),
@@ -51,6 +56,10 @@ fn value(cell: &Cell) -> String {
         Cell::List(items) => {
             let items: Vec<String> = items.iter().map(|item| string(item)).collect();
             format!("[{}]", items.join(", "))
+        }
+        Cell::Table(columns, rows) => {
+            let objects: Vec<String> = rows.iter().map(|row| object(columns, row)).collect();
+            format!("[{}]", objects.join(", "))
         }
     }
 }

@@ -74,6 +74,7 @@ fn plain(cell: &Cell) -> Option<String> {
         Cell::Decimal(number, places) => format!("{number:.places$}"),
         Cell::List(items) if items.is_empty() => return None,
         Cell::List(items) => items.join(","),
+        Cell::Table(..) => json::value(cell),
     })
 }
 

@@ -1,0 +1,196 @@
+//! `add-shard` and `remove-shard`: which shards the ring is to have. They move nothing.
+
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use super::init_shards::{connection_string, local_database};
+use super::{Context, complete_shard};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report};
+use crate::model::topology::{Topology, Weight};
+use crate::pg::cluster::Cluster;
+use crate::pg::conninfo::ConnectionString;
+use crate::pg::init;
+use crate::pg::moving::{Standing, Wished};
+use crate::pg::pool::Shards;
+
+/// The arguments of `add-shard`.
+#[derive(Debug, Args)]
+pub struct AddShardArgs {
+    /// The shard's name; one that is there gets another weight
+    name: ShardName,
+    /// Its database, which is to be empty or is made [default: beside the others]
+    // Any text passes here: an error of clap's would quote it, and it may hold a password.
+    #[arg(value_parser = connection_string)]
+    url: Option<ConnectionString>,
+    /// How much of the ring it gets, as a multiple of a shard of weight 1 [default: 1]
+    #[arg(long)]
+    weight: Option<Weight>,
+}
+
+/// The arguments of `remove-shard`.
+#[derive(Debug, Args)]
+pub struct RemoveShardArgs {
+    /// The shard's name
+    #[arg(add = ArgValueCompleter::new(complete_shard))]
+    name: ShardName,
+}
+
+impl AddShardArgs {
+    /// Makes what is missing, and writes down the wish.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let standing = cluster.standing()?;
+        let (wanted, wished) = standing.with(&self.name, self.weight)?;
+        if wished != Wished::Joins {
+            if self.url.is_some() {
+                let message = format!("shard `{}` is there already, and has its database", self.name);
+                return Err(Error::new(Kind::Conflict, message)
+                    .hint("leave out the URL; ringshard config show names where its own comes from"));
+            }
+            cluster.wish(&standing, &wanted)?;
+            return Ok(report(&standing, &wanted, &self.name, wished));
+        }
+        let settings = context.settings();
+        let is_from_environment = settings.shards_are_from_environment();
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => beside_the_others(&cluster, context, &self.name)?,
+        };
+        make_database(context, &url, &self.name)?;
+        cluster.prepare_shard(&standing, &self.name, &url)?;
+        let entry = [(self.name.clone(), url.clone())];
+        if !is_from_environment {
+            settings.write_cluster(&standing.membership.cluster, &entry)?;
+        }
+        if let Err(error) = cluster.wish(&standing, &wanted) {
+            if !is_from_environment && !settings.shards.iter().any(|(name, _)| *name == self.name) {
+                settings.forget_shard(&self.name)?;
+            }
+            return Err(error);
+        }
+        let mut report = report(&standing, &wanted, &self.name, wished);
+        if is_from_environment {
+            let url = cluster.shards().address(&self.name)?;
+            report.notes.push(format!("add it to RINGSHARD_SHARDS: {}={}", self.name, url.shown()));
+        }
+        context.reload()?;
+        Ok(report)
+    }
+}
+
+impl RemoveShardArgs {
+    /// Writes down the wish.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let standing = cluster.standing()?;
+        let (wanted, wished) = standing.without(&self.name)?;
+        cluster.wish(&standing, &wanted)?;
+        let mut report = report(&standing, &wanted, &self.name, wished);
+        if wished == Wished::Forgotten {
+            report.notes.extend(forget(context, &cluster, &self.name)?);
+            context.reload()?;
+        }
+        Ok(report)
+    }
+}
+
+/// Takes a shard that owns nothing out of the configuration and of the other shards' catalogs; what to say of it.
+pub(super) fn forget(context: &Context<'_>, cluster: &Cluster, name: &ShardName) -> Result<Option<String>> {
+    let settings = context.settings();
+    let database = cluster.shards().address(name).map(|address| address.shown().to_owned());
+    cluster.forget_address(name)?;
+    if settings.shards_are_from_environment() {
+        return Ok(Some(format!("take `{name}` out of RINGSHARD_SHARDS")));
+    }
+    settings.forget_shard(name)?;
+    Ok(database.ok().map(|url| format!("`{name}` owns nothing; its database stays, empty, at {url}")))
+}
+
+/// A database of the shard's name, where the other shards have theirs.
+fn beside_the_others(cluster: &Cluster, context: &Context<'_>, name: &ShardName) -> Result<ConnectionString> {
+    let settings = context.settings();
+    let urls: Vec<&ConnectionString> = settings.shards.iter().map(|(_, url)| &url.value).collect();
+    if !urls.is_empty() && urls.iter().all(|url| url.local_database().is_some()) {
+        return Ok(ConnectionString::local(name.as_str()));
+    }
+    // One server holds them all if the addresses differ in nothing but the database.
+    let mut servers = Vec::new();
+    for other in cluster.shards().names() {
+        let address = cluster.shards().address(&other)?;
+        servers.push(address.shown().replacen(&format!("/{}", address.database()), "/", 1));
+    }
+    servers.dedup();
+    match (urls.first(), servers.len()) {
+        (Some(url), 1) => url.with_database(name.as_str()),
+        _ => Err(Error::new(
+            Kind::Usage,
+            format!("the shards lie on several servers; where is `{name}` to be?"),
+        )
+        .hint(format!("ringshard add-shard {name} postgresql://USER@HOST/DATABASE"))),
+    }
+}
+
+/// Makes the shard's database if its server does not have it.
+fn make_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName) -> Result<()> {
+    let settings = context.settings();
+    let private = settings.private_server()?;
+    let maintenance: ShardName = "postgres".parse().expect("letters");
+    let (database, of_server) = if let Some(database) = url.local_database() {
+        private.ensure_running()?;
+        (local_database(database)?, ConnectionString::local("postgres"))
+    } else {
+        let probe = Shards::new([(name.clone(), url.clone())], private.clone(), settings.pool_options())?;
+        let database = probe.address(name)?.database().to_owned();
+        match probe.checkout(name) {
+            // A missing database is of this kind; so is a wrong address, which fails again below.
+            Err(error) if error.kind() == Kind::Configuration => {}
+            result => return result.map(|_| ()),
+        }
+        // Only what can be quoted safely is made.
+        let Ok(database) = database.parse() else { return Ok(()) };
+        (database, url.for_maintenance()?)
+    };
+    let server = Shards::new([(maintenance.clone(), of_server)], private, settings.pool_options())?;
+    let missing = init::missing_databases(&server, &maintenance, &[database])?;
+    init::create_databases(&server, &maintenance, &missing)
+}
+
+fn report(standing: &Standing, wanted: &Topology, name: &ShardName, wished: Wished) -> Report {
+    let columns = [
+        Column::text("shard"),
+        Column::text("result"),
+        Column::number("weight"),
+        Column::number("share_pct"),
+        Column::number("wanted_pct"),
+    ];
+    let share = |topology: &Topology| {
+        let ring = topology.ring();
+        let share = ring.shares().into_iter().find(|(of, _)| *of == name).map(|(_, share)| share);
+        Cell::percent(share.unwrap_or(0.0))
+    };
+    let result = match wished {
+        Wished::Joins => "joining",
+        Wished::Stays => "stays",
+        Wished::Weighs => "reweighed",
+        Wished::Leaves => "leaving",
+        Wished::Forgotten => "forgotten",
+    };
+    let now = &standing.membership.topology;
+    let weight = wanted.shard(name).or(now.shard(name)).map(|spec| spec.weight.number());
+    let row = vec![
+        name.as_str().into(),
+        result.into(),
+        weight.map_or(Cell::Null, |weight| Cell::Decimal(weight, 2)),
+        share(now),
+        share(wanted),
+    ];
+    let mut report = Report::one(&columns, row);
+    report.notes.push(if wanted == now {
+        "the ring stays as it is: nothing will move".into()
+    } else {
+        "nothing has moved yet; next: ringshard rebalance --dry-run".to_owned()
+    });
+    report
+}

@@ -1,0 +1,428 @@
+//! `rebalance`: carries out what `add-shard` and `remove-shard` wished for.
+
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+
+use super::{Context, Progress, members};
+use crate::error::{Error, Kind, Result};
+use crate::model::moves::Goal;
+use crate::model::moves::plan::{Load, Plan};
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report};
+use crate::model::text::{counted, thousands};
+use crate::model::topology::Topology;
+use crate::pg::cluster::Cluster;
+use crate::pg::moving::{Moved, Options, Planned, Status, Told};
+
+/// The most rows of a chunk: they are held in memory, and writers of that chunk wait.
+const CHUNK_ROWS_MAX: i64 = 10_000;
+/// How many rows move a second, for an estimate before anything was measured.
+const ROWS_PER_SECOND_GUESSED: f64 = 50_000.0;
+
+/// The arguments of `rebalance`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct RebalanceArgs {
+    #[command(subcommand)]
+    command: Option<RebalanceCommand>,
+    /// Show what would move, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pace: Pace,
+}
+
+/// How fast to move.
+#[derive(Debug, Args)]
+pub struct Pace {
+    /// The most users that move at once; writers of these wait for the moment
+    #[arg(long, value_name = "N", default_value_t = Options::default().chunk_rows,
+          value_parser = clap::value_parser!(u32).range(1..=CHUNK_ROWS_MAX))]
+    chunk_rows: u32,
+    /// The most users that move a second, in all [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_rows_per_sec: Option<u32>,
+    /// How many pairs of shards move users at once
+    #[arg(long, value_name = "N", default_value_t = Options::default().jobs,
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    jobs: u32,
+    /// Take no lock; for tests of two movers at once
+    #[arg(long, hide = true)]
+    unlocked: bool,
+}
+
+/// The commands of `rebalance`.
+#[derive(Debug, Subcommand)]
+pub enum RebalanceCommand {
+    /// Show how far it is, and who is at it
+    Status,
+    /// Go back to where the ring was before
+    Cancel(Pace),
+}
+
+impl Pace {
+    fn options(&self) -> Options {
+        Options {
+            chunk_rows: self.chunk_rows,
+            rows_per_second: self.max_rows_per_sec,
+            jobs: self.jobs,
+            unlocked: self.unlocked,
+        }
+    }
+
+    /// About how long this many rows take, in seconds.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn seconds(&self, rows: u64) -> f64 {
+        let rate = self.max_rows_per_sec.map_or(ROWS_PER_SECOND_GUESSED, f64::from);
+        rows as f64 / rate.min(ROWS_PER_SECOND_GUESSED)
+    }
+}
+
+impl RebalanceArgs {
+    /// Shows the plan, asks, moves, and verifies.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match &self.command {
+            Some(RebalanceCommand::Status) => return status(context),
+            Some(RebalanceCommand::Cancel(pace)) => return cancel(context, pace),
+            None => {}
+        }
+        let cluster = context.cluster()?;
+        let Some(planned) = cluster.plan_change()? else {
+            let mut report = Report::list(&FLOW_COLUMNS);
+            if !self.dry_run {
+                cluster.tidy()?;
+            }
+            report.notes.push("the ring is as it is wished for: nothing is to be moved".into());
+            return Ok(report);
+        };
+        if self.dry_run {
+            return Ok(plan_report(&planned, &self.pace));
+        }
+        cluster.preflight(&context.settings().private_server()?, planned.is_under_way)?;
+        context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
+        carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)
+    }
+}
+
+/// Takes back the change that is under way.
+fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
+    let cluster = context.cluster()?;
+    let planned = cluster.plan_change()?;
+    let Some(planned) = planned.filter(|planned| planned.is_under_way) else {
+        return Err(Error::new(Kind::NotFound, "no change of the ring is under way").hint(
+            "a wish is taken back by its opposite: ringshard remove-shard NAME, or ringshard add-shard NAME",
+        ));
+    };
+    // What goes back already goes on.
+    let goal = if planned.goes_back { Goal::Forward } else { Goal::Back(planned.epoch) };
+    cluster.preflight(&context.settings().private_server()?, true)?;
+    let moved = counted(planned.moved.rows, "user");
+    let question = if planned.goes_back {
+        format!(
+            "The change is being taken back already; {} are still to go back.\nGo on?",
+            counted(planned.plan.moving().rows, "user")
+        )
+    } else {
+        format!("{moved} moved so far go back to where they were. The wish stays.\nTake the change back?")
+    };
+    context.console().confirm(&question)?;
+    carry_out(context, &cluster, &planned, goal, pace)
+}
+
+fn carry_out(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    planned: &Planned,
+    goal: Goal,
+    pace: &Pace,
+) -> Result<Report> {
+    let console = context.console();
+    let total = match goal {
+        Goal::Forward => planned.plan.moving(),
+        Goal::Back(_) => planned.moved,
+    };
+    let begun = Instant::now();
+    let moved = {
+        let interrupts = console.watch_interrupts();
+        let moved = cluster.carry_out(planned, goal, pace.options(), |Told { load, at }| {
+            let part = Some((load.rows.min(total.rows), total.rows.max(1)));
+            console.progress(Some(&Progress { rows: load.rows, part, at: at.clone() }));
+            !interrupts.asked()
+        });
+        console.progress(None);
+        moved?
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    cluster.refresh()?;
+    let mut report = flows(&planned.plan);
+    if goal != Goal::Forward {
+        report.rows.clear();
+    }
+    report.notes.push(summary(moved, seconds));
+    let left: Vec<ShardName> = gone(cluster, planned);
+    for name in &left {
+        report.notes.extend(members::forget(context, cluster, name)?);
+    }
+    if !left.is_empty() {
+        context.reload()?;
+    }
+    Ok(report)
+}
+
+/// The shards that took part in the change and do not belong to the ring any more.
+fn gone(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
+    let view = cluster.view();
+    let members = planned.plan.before.names();
+    // A shard whose joining was taken back is still wished for.
+    members
+        .filter(|name| view.topology.shard(name).is_none() && view.goal().shard(name).is_none())
+        .cloned()
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+fn summary(moved: Moved, seconds: f64) -> String {
+    let Moved { load, chunks } = moved;
+    format!(
+        "moved {} ({}) in {}, {seconds:.1} s, {} users/s",
+        counted(load.rows, "user"),
+        bytes(load.bytes),
+        counted(chunks, "chunk"),
+        thousands((load.rows as f64 / seconds.max(0.001)) as u64)
+    )
+}
+
+const FLOW_COLUMNS: [Column; 6] = [
+    Column::text("source"),
+    Column::text("target"),
+    Column::number("arcs"),
+    Column::number("rows"),
+    Column::number("bytes"),
+    Column::number("rows_pct"),
+];
+
+fn number(count: u64) -> Cell {
+    Cell::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+fn part(rows: u64, of: u64) -> Cell {
+    if of == 0 { Cell::Null } else { Cell::percent(rows as f64 / of as f64) }
+}
+
+/// One line for each pair of shards.
+fn flows(plan: &Plan) -> Report {
+    let mut report = Report::list(&FLOW_COLUMNS);
+    for flow in &plan.flows {
+        let Load { rows, bytes } = flow.load;
+        report.push(vec![
+            flow.source.as_str().into(),
+            flow.target.as_str().into(),
+            number(flow.ranges.len() as u64),
+            number(rows),
+            number(bytes),
+            part(rows, plan.total.rows),
+        ]);
+    }
+    report
+}
+
+/// The plan, for a table and, whole, for JSON.
+fn plan_report(planned: &Planned, pace: &Pace) -> Report {
+    let Planned { plan, epoch, is_under_way, goes_back, moved } = planned;
+    let mut report = flows(plan);
+    let moving = plan.moving();
+    report.notes.push(describe_shares(plan));
+    report.notes.push(describe_totals(planned, pace));
+    report.notes.push("next: ringshard rebalance".into());
+    let shard_columns = [
+        Column::text("shard"),
+        Column::number("share_pct"),
+        Column::number("wanted_pct"),
+        Column::number("weight"),
+        Column::number("wanted_weight"),
+    ];
+    let mut shards = Report::list(&shard_columns);
+    for (name, before, after) in shares(plan) {
+        let weight = |topology: &Topology| {
+            topology.shard(&name).map_or(Cell::Null, |spec| Cell::Decimal(spec.weight.number(), 2))
+        };
+        shards.push(vec![
+            name.as_str().into(),
+            Cell::percent(before),
+            Cell::percent(after),
+            weight(&plan.before),
+            weight(&plan.after),
+        ]);
+    }
+    let flows = flows(plan);
+    let columns = [
+        Column::number("epoch"),
+        Column::text("under_way"),
+        Column::text("goes_back"),
+        Column::number("rows"),
+        Column::number("bytes"),
+        Column::number("rows_moved"),
+        Column::number("bytes_moved"),
+        Column::number("rows_total"),
+        Column::number("bytes_total"),
+        Column::number("rows_pct"),
+        Column::number("ring_pct"),
+        Column::number("ideal_pct"),
+        Column::number("modulo_pct"),
+        Column::number("seconds"),
+        Column::text("shards"),
+        Column::text("flows"),
+    ];
+    let row = vec![
+        Cell::Integer(epoch.number()),
+        (*is_under_way).into(),
+        (*goes_back).into(),
+        number(moving.rows),
+        number(moving.bytes),
+        number(moved.rows),
+        number(moved.bytes),
+        number(plan.total.rows),
+        number(plan.total.bytes),
+        part(moving.rows, plan.total.rows),
+        Cell::percent(plan.share()),
+        Cell::percent(plan.ideal_share()),
+        Cell::percent(plan.modulo_share()),
+        Cell::Decimal(pace.seconds(moving.rows), 1),
+        Cell::Table(shards.columns, shards.rows),
+        Cell::Table(flows.columns, flows.rows),
+    ];
+    report.whole = Some(Box::new(Report::one(&columns, row)));
+    report
+}
+
+/// Each shard's share of the ring before and after, 0 to 1.
+fn shares(plan: &Plan) -> Vec<(ShardName, f64, f64)> {
+    let (before, after) = (plan.before.ring(), plan.after.ring());
+    let mut names: Vec<&ShardName> = plan.before.names().chain(plan.after.names()).collect();
+    names.sort();
+    names.dedup();
+    let share = |shares: &[(&ShardName, f64)], name: &ShardName| {
+        shares.iter().find(|(of, _)| *of == name).map_or(0.0, |(_, share)| *share)
+    };
+    let (before, after) = (before.shares(), after.shares());
+    names.into_iter().map(|name| (name.clone(), share(&before, name), share(&after, name))).collect()
+}
+
+fn describe_shares(plan: &Plan) -> String {
+    let each: Vec<String> = shares(plan)
+        .into_iter()
+        .map(|(name, before, after)| format!("`{name}` {:.2} % to {:.2} %", before * 100.0, after * 100.0))
+        .collect();
+    format!("shares of the ring: {}", each.join(", "))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+fn describe_totals(planned: &Planned, pace: &Pace) -> String {
+    let Planned { plan, is_under_way, goes_back, moved, .. } = planned;
+    let moving = plan.moving();
+    let share = moving.rows as f64 / plan.total.rows.max(1) as f64 * 100.0;
+    let before = match (is_under_way, goes_back) {
+        (false, _) => String::new(),
+        (true, false) => format!("under way, {} moved so far; ", counted(moved.rows, "user")),
+        (true, true) => "being taken back; ".to_owned(),
+    };
+    format!(
+        "{before}{} of {} ({share:.2} %, {}) are to move; ideal {:.2} %, by modulo {:.2} %; about {:.0} s",
+        thousands(moving.rows),
+        counted(plan.total.rows, "user"),
+        bytes(moving.bytes),
+        plan.ideal_share() * 100.0,
+        plan.modulo_share() * 100.0,
+        pace.seconds(moving.rows).ceil()
+    )
+}
+
+/// The plan as a few lines above a question.
+fn describe(planned: &Planned, pace: &Pace) -> String {
+    let mut lines: Vec<String> = planned
+        .plan
+        .flows
+        .iter()
+        .map(|flow| {
+            format!(
+                "{} -> {}: {}, {}, {}",
+                flow.source,
+                flow.target,
+                counted(flow.ranges.len() as u64, "arc"),
+                counted(flow.load.rows, "user"),
+                bytes(flow.load.bytes)
+            )
+        })
+        .collect();
+    lines.push(describe_shares(&planned.plan));
+    lines.push(describe_totals(planned, pace));
+    lines.join("\n")
+}
+
+fn status(context: &Context<'_>) -> Result<Report> {
+    let Status { planned, runner } = context.cluster()?.status()?;
+    let columns = [
+        Column::text("state"),
+        Column::number("epoch"),
+        Column::text("phase"),
+        Column::number("phase_seconds"),
+        Column::text("runner"),
+        Column::text("at_work"),
+        Column::number("rows_moved"),
+        Column::number("rows_total"),
+        Column::number("bytes_moved"),
+        Column::number("bytes_total"),
+        Column::number("seconds"),
+    ];
+    let state = match &planned {
+        None => "idle",
+        Some(Planned { is_under_way: false, .. }) => "planned",
+        Some(Planned { goes_back: true, .. }) => "going back",
+        Some(_) => "under way",
+    };
+    let is_at_work = runner.as_ref().is_some_and(|runner| runner.is_at_work);
+    // Who is long gone tells nothing of a change that has not begun.
+    let told = runner.filter(|runner| runner.is_at_work || state == "under way" || state == "going back");
+    let load =
+        |of: &dyn Fn(&Planned) -> u64| planned.as_ref().map_or(Cell::Null, |planned| number(of(planned)));
+    let total = |planned: &Planned| planned.moved.plus(planned.plan.moving());
+    let row = vec![
+        state.into(),
+        planned.as_ref().map(|planned| planned.epoch.number()).into(),
+        told.as_ref().map(|runner| runner.phase.as_str()).into(),
+        told.as_ref().map(|runner| runner.phase_seconds).into(),
+        told.as_ref().map(|runner| runner.name.as_str()).into(),
+        is_at_work.into(),
+        load(&|planned| planned.moved.rows),
+        load(&|planned| total(planned).rows),
+        load(&|planned| planned.moved.bytes),
+        load(&|planned| total(planned).bytes),
+        told.as_ref().map(|runner| runner.seconds).into(),
+    ];
+    let mut report = Report::one(&columns, row);
+    report.notes.push(
+        match (state, is_at_work) {
+            ("idle", _) => "the ring is as it is wished for",
+            ("planned", false) => "nothing has moved yet; next: ringshard rebalance --dry-run",
+            (_, true) => "somebody is at it",
+            (_, false) => {
+                "nobody is at it: ringshard rebalance goes on, ringshard rebalance cancel goes back"
+            }
+        }
+        .into(),
+    );
+    Ok(report)
+}
+
+/// A size for the eye.
+#[expect(clippy::cast_precision_loss, reason = "a size for the eye")]
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

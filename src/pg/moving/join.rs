@@ -1,0 +1,89 @@
+//! The database of a shard that is to join: made, or taken, empty; and how others find it.
+
+use std::collections::BTreeMap;
+
+use postgres::types::{Json, Type};
+
+use super::wish::Standing;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::topology::Membership;
+use crate::pg::cluster::Cluster;
+use crate::pg::conninfo::ConnectionString;
+use crate::pg::session::Parameter;
+use crate::pg::{failure, init, make};
+
+impl Cluster {
+    /// Makes a database a shard that owns nothing yet, and tells all shards where it is.
+    pub fn prepare_shard(&self, standing: &Standing, name: &ShardName, url: &ConnectionString) -> Result<()> {
+        self.shards().add(name.clone(), url)?;
+        let prepared = self.prepare_added(standing, name);
+        if prepared.is_err() && standing.goal().shard(name).is_none() {
+            self.shards().remove(name);
+        }
+        prepared
+    }
+
+    fn prepare_added(&self, standing: &Standing, name: &ShardName) -> Result<()> {
+        let Membership { cluster, epoch, topology } = &standing.membership;
+        let names: Vec<ShardName> = topology.names().chain([name]).cloned().collect();
+        let found: BTreeMap<_, _> = init::inspect_all(self.shards(), &names)?;
+        init::check_distinct(self.shards(), &found)?;
+        let own = &found[name];
+        make::check_columns(name, own)?;
+        if let Some(said) = &own.said {
+            let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
+            let address = self.shards().address(name)?;
+            crate::pg::catalog::check_identity(name, &address, Some(cluster), shard, of)?;
+        }
+        let ring = topology.ring();
+        let addresses = make::addresses(self.shards())?;
+        let plan = make::Plan { membership: &standing.membership, ring: &ring, addresses };
+        let mut loan = self.shards().checkout(name)?;
+        plan.make_shard(&mut loan, name, own)?;
+        // One that was here before, or was made for a wish that was given up, may be behind.
+        let fail = |cause: postgres::Error| failure::doing("prepare the shard", name, &cause);
+        let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&Json(topology), Type::JSONB)];
+        let rows = loan.query(include_str!("../../../sql/join.sql"), parameters).map_err(fail)?;
+        if rows.is_empty() {
+            let message = format!(
+                "the database of shard `{name}` at {} holds arcs or users already, and is to begin empty",
+                self.shards().address(name)?.shown()
+            );
+            return Err(Error::new(Kind::Conflict, message)
+                .hint("name an empty database; ringshard doctor tells more about this one")
+                .on_shard(name));
+        }
+        drop(loan);
+        self.tell_addresses(&names)
+    }
+
+    /// Each of these shards learns where all of them are.
+    fn tell_addresses(&self, names: &[ShardName]) -> Result<()> {
+        let addresses = make::addresses(self.shards())?;
+        let told = self.shards().on_each(names, |name, loan| {
+            for (shard, url) in &addresses {
+                let parameters: &[Parameter<'_>] = &[(&shard.as_str(), Type::TEXT), (url, Type::TEXT)];
+                loan.query(
+                    "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
+                     ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE address.url <> excluded.url",
+                    parameters,
+                )
+                .map_err(|cause| failure::doing("write down an address", name, &cause))?;
+            }
+            Ok(())
+        });
+        told.into_iter().try_for_each(|(_, told)| told)
+    }
+
+    /// Forgets where a shard is that does not belong to the cluster any more, on all that do.
+    pub fn forget_address(&self, gone: &ShardName) -> Result<()> {
+        let names: Vec<ShardName> = self.view().topology.names().cloned().collect();
+        self.shards().remove(gone);
+        let forgot = self.shards().on_each(&names, |name, loan| {
+            loan.query("DELETE FROM ringshard.address WHERE shard = $1", &[(&gone.as_str(), Type::TEXT)])
+                .map_err(|cause| failure::doing("forget an address", name, &cause))
+        });
+        forgot.into_iter().try_for_each(|(_, forgot)| forgot.map(|_| ()))
+    }
+}

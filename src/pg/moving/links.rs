@@ -1,0 +1,133 @@
+//! The connections of one worker, made when they are needed; and what is done about requests that fail.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use postgres::error::SqlState;
+
+use super::blockers;
+use super::crash::{self, Side};
+use super::link::{Link, Trouble};
+use super::rows::ChunkRows;
+use super::run::Run;
+use crate::error::{Error, Kind, Result};
+use crate::model::moves::{Reply, Request};
+use crate::model::names::ShardName;
+use crate::pg::failure;
+
+/// The barrier that writers hold.
+pub(super) const BARRIER: i64 = 7_283_001;
+/// How long a shard that does not answer is waited for, and locks that others hold.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The pause before a request is made again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The connections of one worker.
+pub(super) struct Links<'run> {
+    run: &'run Run<'run>,
+    by_shard: BTreeMap<ShardName, Link>,
+}
+
+/// One word for a request, in errors and as the name of a crash point.
+fn verb(request: &Request<ChunkRows>) -> &'static str {
+    match request {
+        Request::Look => "look",
+        Request::Announce(_) => "announce",
+        Request::Cut { .. } => "cut",
+        Request::Fence { .. } => "fence",
+        Request::Read { .. } => "read",
+        Request::Adopt { .. } => "adopt",
+        Request::Purge { .. } => "purge",
+        Request::Release { .. } => "release",
+        Request::Finish { .. } => "finish",
+    }
+}
+
+fn what(request: &Request<ChunkRows>) -> String {
+    match request {
+        Request::Look => "look at the catalog".into(),
+        Request::Announce(_) => "announce the change".into(),
+        Request::Finish { .. } => "finish the change".into(),
+        other => format!("{} a chunk", verb(other)),
+    }
+}
+
+impl<'run> Links<'run> {
+    pub(super) fn new(run: &'run Run<'run>) -> Self {
+        Self { run, by_shard: BTreeMap::new() }
+    }
+
+    /// The connection to a shard.
+    pub(super) fn link(&mut self, shard: &ShardName) -> Result<&mut Link> {
+        if !self.by_shard.contains_key(shard) {
+            let link = Link::open(self.run.cluster, shard)?;
+            self.by_shard.insert(shard.clone(), link);
+        }
+        Ok(self.by_shard.get_mut(shard).expect("it was put there"))
+    }
+
+    /// Asks until there is an answer: each request can be made again, whether it was done or not. Fails when that
+    /// does not help for a while, or at once when the run is to stop.
+    pub(super) fn ask(
+        &mut self,
+        shard: &ShardName,
+        request: &Request<ChunkRows>,
+    ) -> Result<Reply<ChunkRows>> {
+        let begun = Instant::now();
+        crash::point(Side::Before, verb(request));
+        loop {
+            let (run, chunk_rows) = (self.run, self.run.options.chunk_rows);
+            let failed = match self.link(shard) {
+                Ok(link) => match link.ask(request, chunk_rows, run.cluster) {
+                    Ok(reply) => {
+                        if begun.elapsed() > PAUSE {
+                            run.waits(None);
+                        }
+                        crash::point(Side::After, verb(request));
+                        return Ok(reply);
+                    }
+                    Err(Trouble::Ours(error)) => return Err(error),
+                    Err(Trouble::Server(cause)) => self.after_failure(shard, request, &cause)?,
+                },
+                Err(error) if error.kind() == Kind::Unreachable => error,
+                Err(error) => return Err(error),
+            };
+            if begun.elapsed() > PATIENCE {
+                return Err(failed);
+            }
+            if run.is_stopped() {
+                return Err(Run::stopped());
+            }
+            run.sleep(PAUSE);
+        }
+    }
+
+    /// What failed, if it is worth another try.
+    fn after_failure(
+        &mut self,
+        shard: &ShardName,
+        request: &Request<ChunkRows>,
+        cause: &postgres::Error,
+    ) -> Result<Error> {
+        let error = failure::doing(&what(request), shard, cause)
+            .hint("ringshard rebalance goes on where this stopped");
+        if failure::is_lost(cause) {
+            self.by_shard.remove(shard);
+            self.run.waits(Some(format!("shard `{shard}` does not answer")));
+            return Ok(error);
+        }
+        if failure::is_worth_repeating(cause) {
+            return Ok(error);
+        }
+        if cause.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            return Err(error);
+        }
+        let holder = self.link(shard).ok().and_then(|link| blockers::holder(link, BARRIER));
+        let holder = holder.unwrap_or_else(|| "another session".into());
+        let message = format!("cannot {} on shard `{shard}`: {holder} holds a lock", what(request));
+        self.run.waits(Some(format!("{holder} holds a lock on shard `{shard}`")));
+        Ok(Error::new(Kind::Locked, message)
+            .hint("end that transaction, then: ringshard rebalance")
+            .on_shard(shard))
+    }
+}

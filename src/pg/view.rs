@@ -1,0 +1,161 @@
+//! What a process knows of the topology: what the shards said last, or a guess.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use super::catalog::{self, SelfDescription};
+use super::cluster::Cluster;
+use super::conninfo::ConnectionString;
+use super::pool::Loan;
+use super::{cache, narrate};
+use crate::error::{Error, Kind, Result};
+use crate::model::moves::Change;
+use crate::model::names::ShardName;
+use crate::model::ring::Ring;
+use crate::model::topology::{Epoch, Membership, Topology};
+
+/// A topology, its epoch and the ring that it makes.
+#[derive(Debug)]
+pub struct View {
+    /// The epoch; [`Epoch::GUESSED`] if no shard was asked yet.
+    pub epoch: Epoch,
+    /// The topology.
+    pub topology: Topology,
+    /// Its ring.
+    pub ring: Ring,
+    /// The change that is under way, with the ring that it leads to, if one is known of.
+    pub change: Option<(Change, Ring)>,
+    /// The topology that is wished for, if that is known: only the first shard knows.
+    pub wanted: Option<Topology>,
+}
+
+impl View {
+    /// The shards that may own something: those of the topology, and who takes part in a change of it.
+    pub fn members(&self) -> BTreeSet<&ShardName> {
+        let members = self.change.iter().flat_map(|(change, _)| &change.members);
+        self.topology.names().chain(members).collect()
+    }
+
+    /// The topology that the ring is to have: by the change under way, else by the wish.
+    pub fn goal(&self) -> &Topology {
+        let change = self.change.as_ref().map(|(change, _)| &change.target);
+        change.or(self.wanted.as_ref()).unwrap_or(&self.topology)
+    }
+}
+
+impl SelfDescription {
+    /// What counts more comes later. A change is done when it is done on one shard: all rows lie where they are to
+    /// lie by then.
+    fn rank(&self) -> (Epoch, bool) {
+        (self.membership.epoch, self.change.is_none())
+    }
+}
+
+impl Cluster {
+    /// Asks all shards for the topology and takes the newest. Fails only if none answers; the shards that
+    /// did not are returned with their errors.
+    pub fn refresh(&self) -> Result<Vec<(ShardName, Error)>> {
+        let answers = self.shards.on_each(&self.shards.names(), |name, loan| self.describe(name, loan));
+        let mut said: BTreeMap<ShardName, SelfDescription> = BTreeMap::new();
+        let mut failed = Vec::new();
+        for (name, answer) in answers {
+            match answer {
+                // A wrong database is no shard that is down: nothing may be read from it or written to it.
+                Err(error) if error.kind() == Kind::Configuration => return Err(error),
+                Err(error) => failed.push((name, error)),
+                Ok(answer) => drop(said.insert(name, answer)),
+            }
+        }
+        if let Some((first, one)) = said.first_key_value() {
+            let other = said.iter().find(|(_, other)| other.membership.cluster != one.membership.cluster);
+            if let Some((name, other)) = other {
+                let message = format!(
+                    "shards `{first}` and `{name}` belong to different clusters: `{}` and `{}`",
+                    one.membership.cluster, other.membership.cluster
+                );
+                return Err(Error::new(Kind::Configuration, message)
+                    .hint("correct the URLs: ringshard config show names where each comes from")
+                    .on_shard(name));
+            }
+        }
+        let newest = said.values().max_by_key(|said| said.rank()).cloned();
+        match newest {
+            Some(newest) => {
+                let first = newest.membership.topology.names().next();
+                let wanted = first.and_then(|first| said.get(first)).and_then(|first| first.wanted.clone());
+                self.take_over(newest, wanted).map(|()| failed)
+            }
+            None => Err(failed.into_iter().next().map_or_else(
+                || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards"),
+                |(_, error)| error,
+            )),
+        }
+    }
+
+    pub(super) fn describe(&self, name: &ShardName, loan: &mut Loan) -> Result<SelfDescription> {
+        let said = catalog::describe(loan, name)?;
+        let address = self.shards.address(name)?;
+        let cluster = said.membership.cluster.as_str();
+        catalog::check_identity(name, &address, self.id().as_ref(), said.shard.as_str(), cluster)?;
+        Ok(said)
+    }
+
+    /// Takes over what one shard said.
+    pub(super) fn learn(&self, said: SelfDescription) -> Result<()> {
+        let wanted = {
+            let view = self.view();
+            let is_first = said.membership.topology.names().next() == Some(&said.shard);
+            let is_news = (said.membership.epoch, &said.membership.topology) != (view.epoch, &view.topology);
+            // Only the first shard knows the wish.
+            if is_first || is_news { said.wanted.clone() } else { view.wanted.clone() }
+        };
+        self.take_over(said, wanted)
+    }
+
+    /// What comes from all shards counts whatever was known before: a cache may hold anything.
+    fn take_over(&self, said: SelfDescription, wanted: Option<Topology>) -> Result<()> {
+        self.learn_addresses(&said)?;
+        self.id
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| said.membership.cluster.clone());
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let same = said.membership.topology == view.topology;
+        let is_news = !same || said.membership.epoch != view.epoch;
+        let same_change = view.change.as_ref().map(|(change, _)| change) == said.change.as_ref();
+        if !is_news && same_change && view.wanted == wanted {
+            return Ok(());
+        }
+        if let Some(folder) = self.cache_folder.as_ref().filter(|_| is_news) {
+            cache::write(folder, &said.membership);
+        }
+        let Membership { epoch, topology, .. } = said.membership;
+        let ring = topology.ring();
+        if !same {
+            narrate::ring_built(&topology, &ring);
+        }
+        let change = said.change.map(|change| {
+            let ring = change.target.ring();
+            (change, ring)
+        });
+        *view = Arc::new(View { epoch, topology, ring, change, wanted });
+        Ok(())
+    }
+
+    /// Adds the shards that this one knows the addresses of, if they belong to the cluster or are to do so.
+    pub(super) fn learn_addresses(&self, said: &SelfDescription) -> Result<()> {
+        let topologies = [Some(&said.membership.topology), said.wanted.as_ref()];
+        let targets = said.change.as_ref().map(|change| &change.target);
+        let members = said.change.iter().flat_map(|change| &change.members);
+        let belongs = |name: &ShardName| {
+            topologies.into_iter().flatten().chain(targets).any(|topology| topology.shard(name).is_some())
+                || members.clone().any(|member| member == name)
+        };
+        for (name, url) in &said.addresses {
+            if belongs(name) && !self.shards.names().contains(name) {
+                self.shards.add(name.clone(), &ConnectionString::new(url))?;
+            }
+        }
+        Ok(())
+    }
+}
