@@ -2,9 +2,12 @@
 WITH needed (schema, name, privileges) AS (
     VALUES ('public', 'users', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']),
            ('ringshard', 'meta', ARRAY['SELECT', 'UPDATE']),
-           ('ringshard', 'arc', ARRAY['SELECT', 'UPDATE']),
-           ('ringshard', 'address', ARRAY['SELECT']),
-           ('ringshard', 'import', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
+           ('ringshard', 'arc', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'address', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'import', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'quarantine', ARRAY['SELECT', 'INSERT']),
+           ('ringshard', 'moved', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'run', ARRAY['SELECT', 'INSERT', 'UPDATE'])
 )
 SELECT pg_catalog.format('TABLE %I.%I', schema, name) AS object, privilege,
        pg_catalog.has_table_privilege(c.oid, privilege) AS held

@@ -181,7 +181,12 @@ fn gone(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
         .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for the eye"
+)]
 fn summary(moved: Moved, seconds: f64) -> String {
     let Moved { load, chunks } = moved;
     format!(

@@ -4,7 +4,7 @@
 //! (`make.rs`), so that an interruption leaves whole shards and untouched ones, and the next run goes
 //! on: the shards that are there say which cluster it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::error::SqlState;
 
@@ -79,7 +79,7 @@ pub fn check_catalogs(
 ) -> Result<()> {
     let found = inspect_all(shards, there)?;
     let known = check_one_cluster(shards, None, &found)?;
-    topology_for(all, virtual_nodes, known).map(|_| ())
+    topology_for(all, virtual_nodes, known, &joining(&found)).map(|_| ())
 }
 
 /// Creates these databases on a server. One that somebody else made in the meantime will do.
@@ -163,7 +163,7 @@ fn initialise_locked(
 ) -> Result<Initialised> {
     let found = inspect_all(shards, names)?;
     let known = check_one_cluster(shards, cluster, &found)?;
-    let topology = topology_for(names, virtual_nodes, known)?;
+    let topology = topology_for(names, virtual_nodes, known, &joining(&found))?;
     let ring = topology.ring();
     make::check_rows(shards, &found, &ring)?;
 
@@ -287,10 +287,21 @@ fn check_one_cluster<'found>(
     Ok(newest)
 }
 
+/// The shards that are to join, or take part in a change, by the word of those that are there.
+fn joining(found: &BTreeMap<ShardName, Found>) -> BTreeSet<ShardName> {
+    let said = || found.values().filter_map(|found| found.said.as_ref());
+    let wanted = said().filter_map(|said| said.wanted.as_ref()).flat_map(Topology::names);
+    wanted
+        .chain(said().filter_map(|said| said.change.as_ref()).flat_map(|change| &change.members))
+        .cloned()
+        .collect()
+}
+
 fn topology_for(
     names: &[ShardName],
     virtual_nodes: Option<u32>,
     known: Option<&SelfDescription>,
+    joining: &BTreeSet<ShardName>,
 ) -> Result<Topology> {
     let list =
         |names: Vec<&ShardName>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -300,7 +311,9 @@ fn topology_for(
             .map_err(|why| Error::new(Kind::Usage, why));
     };
     let topology = &said.membership.topology;
-    if !topology.names().eq(names) {
+    // Those that are to join may be named or not.
+    let may_be_named = |name: &ShardName| topology.shard(name).is_some() || joining.contains(name);
+    if !topology.names().all(|name| names.contains(name)) || !names.iter().all(may_be_named) {
         let message = format!(
             "shard `{}` belongs to a cluster of {}, and this is {}",
             said.shard,

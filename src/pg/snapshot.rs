@@ -150,7 +150,12 @@ impl Cluster {
     pub(super) fn snapshot(&self, allow_partial: bool) -> Result<Snapshot> {
         let begun = Instant::now();
         loop {
-            let (opened, down) = self.open_parts(&self.shards().names(), allow_partial)?;
+            let names = self.holding();
+            let (opened, down) = match self.open_parts(&names, allow_partial) {
+                // Perhaps one that has left in the meantime.
+                Err(error) if error.kind() == Kind::Unreachable && self.has_left(&names)? => continue,
+                opened => opened?,
+            };
             let held = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
             let coverage = Coverage::of(&held);
             let mut parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
@@ -171,6 +176,13 @@ impl Cluster {
             // A shard that is not known here may have it.
             self.refresh()?;
         }
+    }
+
+    /// Asks anew who may hold users. Whether one of these does not any more.
+    fn has_left(&self, names: &[ShardName]) -> Result<bool> {
+        self.refresh()?;
+        let holding = self.holding();
+        Ok(names.iter().any(|name| !holding.contains(name)))
     }
 
     /// The parts of these gaps that the ring gives to shards that are not down.

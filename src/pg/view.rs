@@ -92,6 +92,16 @@ impl Cluster {
         }
     }
 
+    /// The shards that may hold users, by what is known: who is to join holds none yet, and who has left none any more.
+    pub(super) fn holding(&self) -> Vec<ShardName> {
+        let (view, names) = (self.view(), self.shards.names());
+        if view.epoch == Epoch::GUESSED {
+            return names;
+        }
+        let members = view.members();
+        names.into_iter().filter(|name| members.contains(name)).collect()
+    }
+
     pub(super) fn describe(&self, name: &ShardName, loan: &mut Loan) -> Result<SelfDescription> {
         let said = catalog::describe(loan, name)?;
         let address = self.shards.address(name)?;

@@ -349,7 +349,9 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
         found.push(format!("{fenced} fenced {}", if fenced == 1 { "arc" } else { "arcs" }));
     }
     if !found.is_empty() {
-        hints.push("run the rebalance that began it again: it goes on where it stopped".into());
+        hints.push(
+            "ringshard rebalance goes on where it stopped, ringshard rebalance cancel goes back".into(),
+        );
     }
     // Without a catalog of today there is no table of imports.
     let is_today = said.is_some_and(|said| said.catalog_version >= 2);

@@ -119,7 +119,16 @@ fn members(answers: Answers<'_>, known: Known<'_>, configured_by: &ConfiguredBy)
             },
         );
     }
-    match answers.iter().find(|(name, _)| said.membership.topology.shard(name).is_none()) {
+    // One that is to join, or that takes part in a change, is none too many.
+    let first = said.membership.topology.names().next();
+    let wanted =
+        known.iter().find(|(name, ..)| first == Some(*name)).and_then(|(.., said)| said.wanted.as_ref());
+    let belongs = |name: &ShardName| {
+        said.membership.topology.shard(name).is_some()
+            || wanted.is_some_and(|wanted| wanted.shard(name).is_some())
+            || said.change.as_ref().is_some_and(|change| change.members.contains(name))
+    };
+    match answers.iter().find(|(name, _)| !belongs(name)) {
         Some((other, _)) => Verdict::bad(
             format!("`{other}` is in the configuration and not in the topology"),
             match configured_by {
@@ -144,7 +153,7 @@ fn epoch(known: Known<'_>) -> Verdict {
     if !behind.is_empty() {
         let found = format!("`{}` is at {epoch}, {}", newest.shard, behind.join(", "));
         let hint = if pending {
-            "run the rebalance that began the change again: it tells the rest"
+            "ringshard rebalance goes on with the change that is under way"
         } else {
             "a database was restored from an old backup, or copied: restore it from a newer one"
         };

@@ -101,7 +101,7 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
                 }
                 looked = Instant::now();
                 run.is_at("looking at the shards".into());
-                learn(&mut links, &shard, run)?;
+                learn(&mut links, &shard, run);
             }
             _ => run.is_at(phase.word().into()),
         }
@@ -119,16 +119,15 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
 }
 
 /// A shard that is new to this process has its address in the catalogs of the others.
-fn learn(links: &mut Links<'_>, shard: &ShardName, run: &Run<'_>) -> Result<()> {
+fn learn(links: &mut Links<'_>, shard: &ShardName, run: &Run<'_>) {
     if run.cluster.shards().names().contains(shard) {
-        return Ok(());
+        return;
     }
     for known in run.cluster.shards().names() {
         if plan::look(links, &known, run.cluster).is_ok() && run.cluster.shards().names().contains(shard) {
             break;
         }
     }
-    Ok(())
 }
 
 /// Builds the index on the position on all shards that need it, at once.
