@@ -150,7 +150,7 @@ fn make_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName
         }
         // Only what can be quoted safely is made.
         let Ok(database) = database.parse() else { return Ok(()) };
-        (database, url.for_maintenance()?)
+        (database, url.with_database("postgres")?)
     };
     let server = Shards::new([(maintenance.clone(), of_server)], private, settings.pool_options())?;
     let missing = init::missing_databases(&server, &maintenance, &[database])?;

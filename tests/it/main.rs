@@ -16,6 +16,7 @@ mod logs;
 mod mover;
 mod output;
 mod proxy;
+mod rebalance;
 mod ring;
 mod routing;
 mod scatter;

@@ -40,19 +40,26 @@ impl Cluster {
         let addresses = make::addresses(self.shards())?;
         let plan = make::Plan { membership: &standing.membership, ring: &ring, addresses };
         let mut loan = self.shards().checkout(name)?;
+        let fail = |cause: postgres::Error| failure::doing("prepare the shard", name, &cause);
+        let address = self.shards().address(name)?;
+        let taken = || {
+            let message = format!(
+                "the database of shard `{name}` at {} holds users or arcs already, and is to begin empty",
+                address.shown()
+            );
+            Error::new(Kind::Conflict, message)
+                .hint("name an empty database; users that are there can be exported, and imported when it is a shard")
+                .on_shard(name)
+        };
+        if own.has_users && loan.query("SELECT FROM public.users LIMIT 1", &[]).map_err(fail)?.len() == 1 {
+            return Err(taken());
+        }
         plan.make_shard(&mut loan, name, own)?;
         // One that was here before, or was made for a wish that was given up, may be behind.
-        let fail = |cause: postgres::Error| failure::doing("prepare the shard", name, &cause);
         let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&Json(topology), Type::JSONB)];
         let rows = loan.query(include_str!("../../../sql/join.sql"), parameters).map_err(fail)?;
         if rows.is_empty() {
-            let message = format!(
-                "the database of shard `{name}` at {} holds arcs or users already, and is to begin empty",
-                self.shards().address(name)?.shown()
-            );
-            return Err(Error::new(Kind::Conflict, message)
-                .hint("name an empty database; ringshard doctor tells more about this one")
-                .on_shard(name));
+            return Err(taken());
         }
         drop(loan);
         self.tell_addresses(&names)
