@@ -74,8 +74,10 @@ pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIte
         let ring_arcs = ring.arcs();
         let own = ring_arcs.iter().filter(|owned| owned.shard.as_str() == name).map(|owned| owned.arc);
         let hex = |position: Position| format!("{:032x}", position.number());
-        let own: Vec<(String, String)> =
-            ringshard::model::arc::merged(own).iter().map(|arc| (hex(arc.first()), hex(arc.last()))).collect();
+        let own: Vec<(String, String)> = ringshard::model::arc::merged(own)
+            .iter()
+            .map(|arc| (hex(arc.first()), hex(arc.last())))
+            .collect();
         let bare = |text: &str| text.replace('-', "");
         assert_eq!(arcs.iter().map(|(f, l)| (bare(f), bare(l))).collect::<Vec<_>>(), own, "{name}");
         let left = "SELECT (SELECT count(*) FROM ringshard.arc WHERE state <> 'owned') \
@@ -158,7 +160,10 @@ fn a_wish_moves_nothing_and_its_opposite_takes_it_back() {
     test.run(&["doctor"]).success();
     let shown = test.run(&["ring", "show", "-o", "json"]).success().json();
     assert_eq!(shown[3]["shard"], "shard_4");
-    assert_eq!((shown[3]["share_pct"].to_string(), shown[3]["wanted_pct"].to_string()), ("0.0".into(), "22.93".into()));
+    assert_eq!(
+        (shown[3]["share_pct"].to_string(), shown[3]["wanted_pct"].to_string()),
+        ("0.0".into(), "22.93".into())
+    );
     assert_eq!(test.run(&["ring", "locate", "5"]).success().fields()[0][5], "shard_4");
     assert_eq!(test.run(&["remove-shard", "shard_4"]).success().fields()[0][1], "forgotten");
     assert_eq!(state("shard_4"), None);
@@ -239,7 +244,10 @@ fn stopped_it_goes_on_where_it_was() {
     let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
     assert_eq!((status["state"].as_str(), status["at_work"].as_bool()), (Some("under way"), Some(true)));
     assert_eq!(status["phase"], "moving");
-    assert!(status["rows_moved"].as_i64().unwrap() >= 60 && status["rows_total"].as_i64().unwrap() > 600, "{status}");
+    assert!(
+        status["rows_moved"].as_i64().unwrap() >= 60 && status["rows_total"].as_i64().unwrap() > 600,
+        "{status}"
+    );
     assert!(status["runner"].as_str().unwrap().contains(&child.id().to_string()), "{status}");
     test.run(&["rebalance", "-y"]).fails(75).says("the ring is being changed already").says("holds the lock");
     test.run(&["rebalance", "cancel", "-y"]).fails(75);

@@ -26,8 +26,14 @@ impl Servers {
     /// So many servers, a shard on each, and the shards made. Commits that do not wait for the disk stay off
     /// it for long, so that a crash takes them.
     pub(crate) fn initialised(count: usize) -> Self {
+        Self::with_spares(count, 0)
+    }
+
+    /// The same, and more servers for shards that are to join.
+    pub(crate) fn with_spares(count: usize, spares: usize) -> Self {
         let home = tempfile::Builder::new().prefix("rsm").tempdir_in("/tmp").unwrap();
-        let servers = Self { home, shards: (1..=count).map(|_| Shard::new()).collect() };
+        let shards: Vec<_> = (0..count + spares).map(|_| std::thread::spawn(Shard::new)).collect();
+        let servers = Self { home, shards: shards.into_iter().map(|made| made.join().unwrap()).collect() };
         let mut command = servers.command();
         command.arg("init-shards");
         for number in 1..=count {
@@ -53,6 +59,11 @@ impl Servers {
 
     pub(crate) fn run(&self, words: &[&str]) -> Ran {
         Ran::of(self.command().args(words).spawn().unwrap())
+    }
+
+    /// The folder of the program's configuration and state.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.home.path()
     }
 
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) {

@@ -109,8 +109,9 @@ impl<'run> Links<'run> {
         request: &Request<ChunkRows>,
         cause: &postgres::Error,
     ) -> Result<Error> {
-        let error = failure::doing(&what(request), shard, cause)
-            .hint("ringshard rebalance goes on where this stopped");
+        let error = failure::doing(&what(request), shard, cause);
+        let first = error.hint_text().map_or(String::new(), |hint| format!("{hint}; then: "));
+        let error = error.hint(format!("{first}ringshard rebalance goes on where this stopped"));
         if failure::is_lost(cause) {
             self.by_shard.remove(shard);
             self.run.waits(Some(format!("shard `{shard}` does not answer")));
