@@ -55,6 +55,8 @@ struct World<'a> {
     violations: Mutex<Vec<String>>,
     /// How long each write took, in microseconds.
     stalls: Mutex<Vec<u64>>,
+    /// How long the movers took that were let go on, where others had been killed, to the end of the change.
+    resumes: Mutex<Vec<Duration>>,
     is_over: AtomicBool,
 }
 
@@ -244,6 +246,13 @@ impl World<'_> {
             }
             let mut child = self.mover(words);
             let pid = Pid::from_child(&child);
+            if random.below(10) == 0 {
+                let begun = Instant::now();
+                if child.wait().unwrap().success() {
+                    self.resumes.lock().unwrap().push(begun.elapsed());
+                }
+                continue;
+            }
             let end = Instant::now() + Duration::from_millis(50 + random.below(1_500));
             while Instant::now() < end && child.try_wait().unwrap().is_none() {
                 if random.below(20) == 0 {
@@ -278,7 +287,7 @@ impl World<'_> {
             if self.servers.run(&words).code == 0 {
                 add(&self.counts.changes);
             }
-            thread::sleep(Duration::from_millis(200));
+            thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -337,6 +346,7 @@ fn run(plan: Plan) {
         counts: Counts::default(),
         violations: Mutex::default(),
         stalls: Mutex::default(),
+        resumes: Mutex::default(),
         is_over: AtomicBool::new(false),
     };
     let begun = Instant::now();
@@ -389,9 +399,10 @@ fn report(world: &World<'_>, took: Duration, resume: Duration) {
     stalls.sort_unstable();
     let at = |part: usize| stalls.get(stalls.len() * part / 1000).copied().unwrap_or(0) / 1000;
     let counts = &world.counts;
+    let resumes = world.resumes.lock().unwrap();
     eprintln!(
         "{} operations ({} with unknown outcome) in {:.0} s, {} movers, {} kills, {} stops, {} terminated sessions, \
-         {} restarts, {} wishes, {} cancels; the last resume took {:.1} s; \
+         {} restarts, {} wishes, {} cancels; {} resumes to the end, the longest {:.1} s, the last {:.1} s; \
          writes: p50 {} ms, p99 {} ms, longest {} ms; violations: {}",
         get(&counts.operations),
         get(&counts.unknown),
@@ -403,6 +414,8 @@ fn report(world: &World<'_>, took: Duration, resume: Duration) {
         get(&counts.restarts),
         get(&counts.changes),
         get(&counts.cancels),
+        resumes.len(),
+        resumes.iter().max().copied().unwrap_or_default().as_secs_f64(),
         resume.as_secs_f64(),
         at(500),
         at(990),
