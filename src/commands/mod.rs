@@ -17,6 +17,7 @@ pub mod ring;
 pub mod shards;
 pub mod sql;
 pub mod users;
+pub mod verify;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -162,6 +163,8 @@ pub enum Command {
     Shards(shards::ShardsArgs),
     /// Can every shard be reached, is each set up right; what to do if not
     Doctor(doctor::DoctorArgs),
+    /// Every row on exactly one shard, its owner: look, and mend
+    Verify(verify::VerifyArgs),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
@@ -193,6 +196,7 @@ impl Command {
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
             Self::Ring(command) => command.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),

@@ -24,3 +24,4 @@ pub mod statement;
 pub mod survey;
 mod tls;
 mod uuid;
+pub mod verify;

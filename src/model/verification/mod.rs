@@ -90,7 +90,10 @@ impl fmt::Display for Fault {
                 write!(f, "shard `{shard}` owns the arc {arc}, which the ring gives to `{owner}`")
             }
             Self::Fenced { shard, arc } => {
-                write!(f, "shard `{shard}` has let go of the arc {arc}, and no change of the ring is under way")
+                write!(
+                    f,
+                    "shard `{shard}` has let go of the arc {arc}, and no change of the ring is under way"
+                )
             }
         }
     }
@@ -229,9 +232,7 @@ fn without(these: &[Arc], those: &[Arc]) -> Vec<Arc> {
             }
             first = other.last().next();
         }
-        left.extend(
-            first.filter(|first| *first <= arc.last()).map(|first| Arc::new(first, arc.last())),
-        );
+        left.extend(first.filter(|first| *first <= arc.last()).map(|first| Arc::new(first, arc.last())));
     }
     left
 }

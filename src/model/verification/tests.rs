@@ -76,9 +76,10 @@ fn at_rest_any_other_arc_is_a_fault_and_is_named() {
     let mut words = at_rest();
     take(words.get_mut(&name(1)).unwrap(), half);
     let lacks = format!("shard `shard_1` lacks the arc {half}, which the ring gives it");
-    assert_eq!(shown(&judge(&words)), [lacks.clone()]);
+    assert_eq!(shown(&judge(&words)), std::slice::from_ref(&lacks));
     words.get_mut(&name(1)).unwrap().held.push(held(half, 1, false));
-    let fenced = format!("shard `shard_1` has let go of the arc {half}, and no change of the ring is under way");
+    let fenced =
+        format!("shard `shard_1` has let go of the arc {half}, and no change of the ring is under way");
     assert_eq!(shown(&judge(&words)), [lacks.clone(), fenced]);
     words.get_mut(&name(1)).unwrap().held.pop();
     words.get_mut(&name(4)).unwrap().held.push(held(half, 1, true));
@@ -195,7 +196,11 @@ fn a_weight_is_part_of_the_ring() {
 
 /// Arcs in order without overlaps, from a set of positions 0 to 127.
 fn arcs_of(set: u128) -> Vec<Arc> {
-    merged((0..128).filter(|bit| set >> bit & 1 == 1).map(|bit| Arc::new(Position::new(bit), Position::new(bit))))
+    merged(
+        (0..128)
+            .filter(|bit| set >> bit & 1 == 1)
+            .map(|bit| Arc::new(Position::new(bit), Position::new(bit))),
+    )
 }
 
 proptest! {
