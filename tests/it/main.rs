@@ -26,3 +26,4 @@ mod terminal;
 mod tls;
 mod upgrade;
 mod users;
+mod verify;
