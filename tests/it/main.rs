@@ -27,3 +27,4 @@ mod tls;
 mod upgrade;
 mod users;
 mod verify;
+mod verify_fix;
