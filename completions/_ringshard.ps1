@@ -55,6 +55,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('sql', 'sql', [CompletionResultType]::ParameterValue, 'Run one statement that reads on all shards')
             [CompletionResult]::new('shards', 'shards', [CompletionResultType]::ParameterValue, 'List the shards')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Can every shard be reached, is each set up right; what to do if not')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Every row on exactly one shard, its owner: look, and mend')
             [CompletionResult]::new('ring', 'ring', [CompletionResultType]::ParameterValue, 'Look at the ring: who owns what, and why')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'The private Postgres that ringshard runs when it is given none')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'The settings in force')
@@ -319,6 +320,28 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ringshard;verify' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--deep', '--deep', [CompletionResultType]::ParameterName, 'Compare the contents where a user lies twice')
+            [CompletionResult]::new('--fix', '--fix', [CompletionResultType]::ParameterName, 'Put each row where it belongs; what differs from its owner''s row is kept in ringshard.quarantine')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
@@ -674,6 +697,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('sql', 'sql', [CompletionResultType]::ParameterValue, 'Run one statement that reads on all shards')
             [CompletionResult]::new('shards', 'shards', [CompletionResultType]::ParameterValue, 'List the shards')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Can every shard be reached, is each set up right; what to do if not')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Every row on exactly one shard, its owner: look, and mend')
             [CompletionResult]::new('ring', 'ring', [CompletionResultType]::ParameterValue, 'Look at the ring: who owns what, and why')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'The private Postgres that ringshard runs when it is given none')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'The settings in force')
@@ -716,6 +740,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;help;doctor' {
+            break
+        }
+        'ringshard;help;verify' {
             break
         }
         'ringshard;help;ring' {

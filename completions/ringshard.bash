@@ -70,6 +70,9 @@ _ringshard() {
             ringshard,update-user)
                 cmd="ringshard__subcmd__update__subcmd__user"
                 ;;
+            ringshard,verify)
+                cmd="ringshard__subcmd__verify"
+                ;;
             ringshard__subcmd__config,help)
                 cmd="ringshard__subcmd__config__subcmd__help"
                 ;;
@@ -135,6 +138,9 @@ _ringshard() {
                 ;;
             ringshard__subcmd__help,update-user)
                 cmd="ringshard__subcmd__help__subcmd__update__subcmd__user"
+                ;;
+            ringshard__subcmd__help,verify)
+                cmd="ringshard__subcmd__help__subcmd__verify"
                 ;;
             ringshard__subcmd__help__subcmd__config,show)
                 cmd="ringshard__subcmd__help__subcmd__config__subcmd__show"
@@ -221,7 +227,7 @@ _ringshard() {
 
     case "${cmd}" in
         ringshard)
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor verify ring local config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -643,7 +649,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help)
-            opts="init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help"
+            opts="init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor verify ring local config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1007,6 +1013,20 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help__subcmd__update__subcmd__user)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__help__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1763,6 +1783,40 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__verify)
+            opts="-o -x -q -v -y -h --deep --fix --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -52,6 +52,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand sql 'Run one statement that reads on all shards'
             cand shards 'List the shards'
             cand doctor 'Can every shard be reached, is each set up right; what to do if not'
+            cand verify 'Every row on exactly one shard, its owner: look, and mend'
             cand ring 'Look at the ring: who owns what, and why'
             cand local 'The private Postgres that ringshard runs when it is given none'
             cand config 'The settings in force'
@@ -304,6 +305,27 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --format 'How to write data'
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;verify'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --deep 'Compare the contents where a user lies twice'
+            cand --fix 'Put each row where it belongs; what differs from its owner''s row is kept in ringshard.quarantine'
             cand --no-header 'Leave out the header line'
             cand -x 'One field a line'
             cand --expanded 'One field a line'
@@ -631,6 +653,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand sql 'Run one statement that reads on all shards'
             cand shards 'List the shards'
             cand doctor 'Can every shard be reached, is each set up right; what to do if not'
+            cand verify 'Every row on exactly one shard, its owner: look, and mend'
             cand ring 'Look at the ring: who owns what, and why'
             cand local 'The private Postgres that ringshard runs when it is given none'
             cand config 'The settings in force'
@@ -661,6 +684,8 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;help;shards'= {
         }
         &'ringshard;help;doctor'= {
+        }
+        &'ringshard;help;verify'= {
         }
         &'ringshard;help;ring'= {
             cand show 'Show each shard''s part of the ring'
