@@ -123,7 +123,7 @@ fn failure(verified: &Verified) -> Error {
     if let Some(first) = verified.faults.first() {
         let more = match verified.faults.len() - 1 {
             0 => String::new(),
-            more => format!(" (and {more} more of that kind)"),
+            more => format!(" (and {more} more)"),
         };
         let rows = rows.map_or(String::new(), |rows| format!("; {rows}"));
         return Error::new(Kind::Failed, format!("{first}{more}{rows}"))

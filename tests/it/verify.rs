@@ -154,7 +154,7 @@ fn arcs_that_are_not_those_of_the_ring_are_named_and_nothing_is_mended() {
         (format!("DELETE FROM ringshard.arc WHERE last = {arc}"), "shard `shard_1` lacks the arc"),
         (
             format!("UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_2' WHERE last = {arc}"),
-            "which the ring gives it (and 1 more of that kind)",
+            "which the ring gives it (and 1 more)",
         ),
         ("UPDATE ringshard.meta SET epoch = 2".into(), "`shard_2` is at epoch 1, and the cluster at 2"),
         (
