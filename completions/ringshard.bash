@@ -16,6 +16,9 @@ _ringshard() {
             ",$1")
                 cmd="ringshard"
                 ;;
+            ringshard,add-shard)
+                cmd="ringshard__subcmd__add__subcmd__shard"
+                ;;
             ringshard,completions)
                 cmd="ringshard__subcmd__completions"
                 ;;
@@ -58,6 +61,12 @@ _ringshard() {
             ringshard,man)
                 cmd="ringshard__subcmd__man"
                 ;;
+            ringshard,rebalance)
+                cmd="ringshard__subcmd__rebalance"
+                ;;
+            ringshard,remove-shard)
+                cmd="ringshard__subcmd__remove__subcmd__shard"
+                ;;
             ringshard,ring)
                 cmd="ringshard__subcmd__ring"
                 ;;
@@ -70,6 +79,9 @@ _ringshard() {
             ringshard,update-user)
                 cmd="ringshard__subcmd__update__subcmd__user"
                 ;;
+            ringshard,verify)
+                cmd="ringshard__subcmd__verify"
+                ;;
             ringshard__subcmd__config,help)
                 cmd="ringshard__subcmd__config__subcmd__help"
                 ;;
@@ -81,6 +93,9 @@ _ringshard() {
                 ;;
             ringshard__subcmd__config__subcmd__help,show)
                 cmd="ringshard__subcmd__config__subcmd__help__subcmd__show"
+                ;;
+            ringshard__subcmd__help,add-shard)
+                cmd="ringshard__subcmd__help__subcmd__add__subcmd__shard"
                 ;;
             ringshard__subcmd__help,completions)
                 cmd="ringshard__subcmd__help__subcmd__completions"
@@ -124,6 +139,12 @@ _ringshard() {
             ringshard__subcmd__help,man)
                 cmd="ringshard__subcmd__help__subcmd__man"
                 ;;
+            ringshard__subcmd__help,rebalance)
+                cmd="ringshard__subcmd__help__subcmd__rebalance"
+                ;;
+            ringshard__subcmd__help,remove-shard)
+                cmd="ringshard__subcmd__help__subcmd__remove__subcmd__shard"
+                ;;
             ringshard__subcmd__help,ring)
                 cmd="ringshard__subcmd__help__subcmd__ring"
                 ;;
@@ -135,6 +156,9 @@ _ringshard() {
                 ;;
             ringshard__subcmd__help,update-user)
                 cmd="ringshard__subcmd__help__subcmd__update__subcmd__user"
+                ;;
+            ringshard__subcmd__help,verify)
+                cmd="ringshard__subcmd__help__subcmd__verify"
                 ;;
             ringshard__subcmd__help__subcmd__config,show)
                 cmd="ringshard__subcmd__help__subcmd__config__subcmd__show"
@@ -150,6 +174,12 @@ _ringshard() {
                 ;;
             ringshard__subcmd__help__subcmd__local,stop)
                 cmd="ringshard__subcmd__help__subcmd__local__subcmd__stop"
+                ;;
+            ringshard__subcmd__help__subcmd__rebalance,cancel)
+                cmd="ringshard__subcmd__help__subcmd__rebalance__subcmd__cancel"
+                ;;
+            ringshard__subcmd__help__subcmd__rebalance,status)
+                cmd="ringshard__subcmd__help__subcmd__rebalance__subcmd__status"
                 ;;
             ringshard__subcmd__help__subcmd__ring,locate)
                 cmd="ringshard__subcmd__help__subcmd__ring__subcmd__locate"
@@ -190,6 +220,24 @@ _ringshard() {
             ringshard__subcmd__local__subcmd__help,stop)
                 cmd="ringshard__subcmd__local__subcmd__help__subcmd__stop"
                 ;;
+            ringshard__subcmd__rebalance,cancel)
+                cmd="ringshard__subcmd__rebalance__subcmd__cancel"
+                ;;
+            ringshard__subcmd__rebalance,help)
+                cmd="ringshard__subcmd__rebalance__subcmd__help"
+                ;;
+            ringshard__subcmd__rebalance,status)
+                cmd="ringshard__subcmd__rebalance__subcmd__status"
+                ;;
+            ringshard__subcmd__rebalance__subcmd__help,cancel)
+                cmd="ringshard__subcmd__rebalance__subcmd__help__subcmd__cancel"
+                ;;
+            ringshard__subcmd__rebalance__subcmd__help,help)
+                cmd="ringshard__subcmd__rebalance__subcmd__help__subcmd__help"
+                ;;
+            ringshard__subcmd__rebalance__subcmd__help,status)
+                cmd="ringshard__subcmd__rebalance__subcmd__help__subcmd__status"
+                ;;
             ringshard__subcmd__ring,help)
                 cmd="ringshard__subcmd__ring__subcmd__help"
                 ;;
@@ -221,7 +269,7 @@ _ringshard() {
 
     case "${cmd}" in
         ringshard)
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify ring local config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,6 +280,44 @@ _ringshard() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__add__subcmd__shard)
+            opts="-o -x -q -v -y -h --weight --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --weight)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -643,8 +729,22 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help)
-            opts="init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor ring local config completions man help"
+            opts="init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify ring local config completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__help__subcmd__add__subcmd__shard)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -922,6 +1022,62 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringshard__subcmd__help__subcmd__rebalance)
+            opts="status cancel"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__help__subcmd__rebalance__subcmd__cancel)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__help__subcmd__rebalance__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__help__subcmd__remove__subcmd__shard)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringshard__subcmd__help__subcmd__ring)
             opts="show locate simulate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1007,6 +1163,20 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help__subcmd__update__subcmd__user)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__help__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1450,6 +1620,222 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringshard__subcmd__rebalance)
+            opts="-o -x -q -v -y -h --dry-run --chunk-rows --max-rows-per-sec --jobs --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help status cancel help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --chunk-rows)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-rows-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__rebalance__subcmd__cancel)
+            opts="-o -x -q -v -y -h --chunk-rows --max-rows-per-sec --jobs --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --chunk-rows)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-rows-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__rebalance__subcmd__help)
+            opts="status cancel help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__rebalance__subcmd__help__subcmd__cancel)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__rebalance__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__rebalance__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__rebalance__subcmd__status)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__remove__subcmd__shard)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringshard__subcmd__ring)
             opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help show locate simulate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1763,6 +2149,40 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__verify)
+            opts="-o -x -q -v -y -h --deep --fix --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

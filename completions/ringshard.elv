@@ -52,6 +52,10 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand sql 'Run one statement that reads on all shards'
             cand shards 'List the shards'
             cand doctor 'Can every shard be reached, is each set up right; what to do if not'
+            cand add-shard 'Plan a shard into the ring, or give one another weight; moves nothing'
+            cand remove-shard 'Plan a shard out of the ring; moves nothing'
+            cand rebalance 'Move users to where the planned ring wants them, online'
+            cand verify 'Every row on exactly one shard, its owner: look, and mend'
             cand ring 'Look at the ring: who owns what, and why'
             cand local 'The private Postgres that ringshard runs when it is given none'
             cand config 'The settings in force'
@@ -304,6 +308,146 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --format 'How to write data'
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;add-shard'= {
+            cand --weight 'How much of the ring it gets, as a multiple of a shard of weight 1 [default: 1]'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;remove-shard'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;rebalance'= {
+            cand --chunk-rows 'The most users that move at once; writers of these wait for the moment'
+            cand --max-rows-per-sec 'The most users that move a second, in all [default: no limit]'
+            cand --jobs 'How many pairs of shards move users at once'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --dry-run 'Show what would move, and move nothing'
+            cand --unlocked 'Take no lock; for tests of two movers at once'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand status 'Show how far it is, and who is at it'
+            cand cancel 'Go back to where the ring was before'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;rebalance;status'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;rebalance;cancel'= {
+            cand --chunk-rows 'The most users that move at once; writers of these wait for the moment'
+            cand --max-rows-per-sec 'The most users that move a second, in all [default: no limit]'
+            cand --jobs 'How many pairs of shards move users at once'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --unlocked 'Take no lock; for tests of two movers at once'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;rebalance;help'= {
+            cand status 'Show how far it is, and who is at it'
+            cand cancel 'Go back to where the ring was before'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'ringshard;rebalance;help;status'= {
+        }
+        &'ringshard;rebalance;help;cancel'= {
+        }
+        &'ringshard;rebalance;help;help'= {
+        }
+        &'ringshard;verify'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --deep 'Compare the contents where a user lies twice'
+            cand --fix 'Put each row where it belongs; what differs from its owner''s row is kept in ringshard.quarantine'
             cand --no-header 'Leave out the header line'
             cand -x 'One field a line'
             cand --expanded 'One field a line'
@@ -631,6 +775,10 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand sql 'Run one statement that reads on all shards'
             cand shards 'List the shards'
             cand doctor 'Can every shard be reached, is each set up right; what to do if not'
+            cand add-shard 'Plan a shard into the ring, or give one another weight; moves nothing'
+            cand remove-shard 'Plan a shard out of the ring; moves nothing'
+            cand rebalance 'Move users to where the planned ring wants them, online'
+            cand verify 'Every row on exactly one shard, its owner: look, and mend'
             cand ring 'Look at the ring: who owns what, and why'
             cand local 'The private Postgres that ringshard runs when it is given none'
             cand config 'The settings in force'
@@ -661,6 +809,20 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;help;shards'= {
         }
         &'ringshard;help;doctor'= {
+        }
+        &'ringshard;help;add-shard'= {
+        }
+        &'ringshard;help;remove-shard'= {
+        }
+        &'ringshard;help;rebalance'= {
+            cand status 'Show how far it is, and who is at it'
+            cand cancel 'Go back to where the ring was before'
+        }
+        &'ringshard;help;rebalance;status'= {
+        }
+        &'ringshard;help;rebalance;cancel'= {
+        }
+        &'ringshard;help;verify'= {
         }
         &'ringshard;help;ring'= {
             cand show 'Show each shard''s part of the ring'

@@ -1,8 +1,10 @@
 //! The move protocol under a scheduler that tries interleavings: two movers, writers and readers with stale rings,
-//! crashes at every step, and cancelled changes, all from one seed. The movers and the reader's way are those of the
+//! one who verifies, crashes at every step, and cancelled changes, all from one seed. The movers and the reader's way are those of the
 //! program; the shards are twenty lines each instead of Postgres.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "interleavings/auditor.rs"]
+mod auditor;
 #[path = "interleavings/shard.rs"]
 mod shard;
 #[path = "interleavings/world.rs"]

@@ -19,6 +19,7 @@ pub mod ring;
 pub mod shards;
 pub mod sql;
 pub mod users;
+pub mod verify;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -170,6 +171,8 @@ pub enum Command {
     RemoveShard(members::RemoveShardArgs),
     /// Move users to where the planned ring wants them, online
     Rebalance(rebalance::RebalanceArgs),
+    /// Every row on exactly one shard, its owner: look, and mend
+    Verify(verify::VerifyArgs),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
@@ -204,6 +207,7 @@ impl Command {
             Self::AddShard(args) => args.run(context),
             Self::RemoveShard(args) => args.run(context),
             Self::Rebalance(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
             Self::Ring(command) => command.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),

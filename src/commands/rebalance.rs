@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
-use super::{Context, Progress, members};
+use super::{Context, Progress, members, verify};
 use crate::error::{Error, Kind, Result};
 use crate::model::moves::Goal;
 use crate::model::moves::plan::{Load, Plan};
@@ -160,6 +160,24 @@ fn carry_out(
         report.rows.clear();
     }
     report.notes.push(summary(moved, seconds));
+    // What was moved is looked at once more, row by row.
+    let verified = cluster.verify(false, |rows| {
+        console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
+    });
+    console.progress(None);
+    match verified {
+        Ok(verified) if verified.is_clean() => {
+            let users = verified.sum(|tally| tally.rows - tally.in_flight);
+            report
+                .notes
+                .push(format!("verified: {}, each on its owner and nowhere else", counted(users, "user")));
+        }
+        Ok(verified) => report.failure = Some(verify::failure(&verified)),
+        Err(error) => {
+            let message = format!("the change is done, and could not be verified: {error}");
+            report.failure = Some(Error::new(error.kind(), message).hint("ringshard verify"));
+        }
+    }
     let left: Vec<ShardName> = gone(cluster, planned);
     for name in &left {
         report.notes.extend(members::forget(context, cluster, name)?);

@@ -18,3 +18,4 @@ pub mod secret;
 pub mod text;
 pub mod topology;
 pub mod user;
+pub mod verification;

@@ -25,4 +25,5 @@ pub mod statement;
 pub mod survey;
 mod tls;
 mod uuid;
+pub mod verify;
 pub mod view;

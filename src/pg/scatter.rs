@@ -221,7 +221,7 @@ pub(super) fn cut_off(shard: &ShardName) -> Error {
 
 /// The bytes of a value as they came, of whatever type: [`check_columns`] has looked at the types before, once
 /// for all rows.
-struct Raw<'a>(&'a [u8]);
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
 
 impl<'a> FromSql<'a> for Raw<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {

@@ -10,6 +10,7 @@ use ringshard::model::names::ShardName;
 use ringshard::model::reading::{Next, Reading, Said};
 use ringshard::model::topology::{Epoch, ShardSpec, Topology, Weight};
 
+use crate::auditor::Auditor;
 use crate::shard::{Mutant, Rows, Shard, Value, Wrote, place};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -28,10 +29,12 @@ pub(crate) struct Counts {
     pub(crate) reads_behind_fences: u64,
     pub(crate) writes: u64,
     pub(crate) writes_refused: u64,
+    pub(crate) verdicts: u64,
+    pub(crate) verdicts_put_off: u64,
 }
 
 impl Counts {
-    fn all(&mut self) -> [&mut u64; 7] {
+    fn all(&mut self) -> [&mut u64; 9] {
         [
             &mut self.crashes,
             &mut self.ghosts,
@@ -40,6 +43,8 @@ impl Counts {
             &mut self.reads_behind_fences,
             &mut self.writes,
             &mut self.writes_refused,
+            &mut self.verdicts,
+            &mut self.verdicts_put_off,
         ]
     }
 
@@ -93,6 +98,9 @@ pub(crate) struct World {
     values: Value,
     movers: [(Option<Mover<Rows>>, u32); 2],
     readers: Vec<Option<Reader>>,
+    auditor: Auditor,
+    /// Whom it asks next; dice of its own, so that the others' schedule is the same without it.
+    audit: Dice,
     /// Requests whose sender is gone, and that a shard has still to work on.
     adrift: Vec<(ShardName, Request<Rows>)>,
     step: u32,
@@ -135,6 +143,8 @@ impl World {
             values: 0,
             movers: [(None, 0), (None, 0)],
             readers: (0..3).map(|_| None).collect(),
+            auditor: Auditor::default(),
+            audit: Dice(!seed),
             adrift: Vec::new(),
             step: 0,
             counts: Counts::default(),
@@ -154,7 +164,10 @@ impl World {
                 _ => self.operate(),
             }
             self.check_owners()?;
+            self.verify()?;
         }
+        self.counts.verdicts = self.auditor.verdicts;
+        self.counts.verdicts_put_off = self.auditor.repeats;
         self.end()
     }
 
@@ -299,6 +312,17 @@ impl World {
             }
         }
         self.readers[at] = Some(reader);
+        Ok(())
+    }
+
+    /// Somebody verifies: one more shard is asked, now and then.
+    fn verify(&mut self) -> Result<(), String> {
+        if self.audit.in_a_hundred(60) {
+            let unasked = self.auditor.unasked(self.shards.keys());
+            let name = &unasked[self.audit.below(unasked.len())];
+            let asked = self.auditor.ask(name, &self.shards[name], unasked.len() == 1);
+            asked.map_err(|why| format!("step {}: {why}", self.step))?;
+        }
         Ok(())
     }
 

@@ -29,3 +29,5 @@ mod terminal;
 mod tls;
 mod upgrade;
 mod users;
+mod verify;
+mod verify_fix;

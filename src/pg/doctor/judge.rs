@@ -328,7 +328,7 @@ fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
     let share: f64 = wanted.iter().map(|arc| arc.share()).sum();
     Verdict::bad(
         format!("{found}, where its topology has {}, {:.2} %", wanted.len(), share * 100.0),
-        "restore the table ringshard.arc of that database from a backup: pg_restore --schema=ringshard --table=arc",
+        "restore the table ringshard.arc of that database from a backup: pg_restore --schema=ringshard --table=arc; then: ringshard verify",
     )
 }
 

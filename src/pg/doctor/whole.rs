@@ -155,14 +155,14 @@ fn epoch(known: Known<'_>) -> Verdict {
         let hint = if pending {
             "ringshard rebalance goes on with the change that is under way"
         } else {
-            "a database was restored from an old backup, or copied: restore it from a newer one"
+            "a database was restored from an old backup, or copied: restore it from a newer one; then: ringshard verify"
         };
         return Verdict::bad(found, hint);
     }
     match known.iter().find(|(.., said)| said.membership.topology != *topology) {
         Some((name, ..)) => Verdict::bad(
             format!("{epoch}, and `{name}` has another topology than `{}`", newest.shard),
-            "restore ringshard.meta of the one that is wrong from a backup: pg_restore --schema=ringshard --table=meta",
+            "restore ringshard.meta of the one that is wrong from a backup: pg_restore --schema=ringshard --table=meta; then: ringshard verify",
         ),
         None => Verdict::good(epoch.to_string()),
     }
@@ -188,11 +188,11 @@ fn ring(known: Known<'_>) -> Verdict {
         Ok(()) => Verdict::good("each position has one owner"),
         Err(TilingFault::Gap(arc)) => Verdict::bad(
             format!("nobody owns {arc}"),
-            "ringshard doctor again in a moment; if it stays, restore ringshard.arc from a backup",
+            "ringshard doctor again in a moment; if it stays, restore ringshard.arc from a backup; then: ringshard verify",
         ),
         Err(TilingFault::Overlap(arc)) => Verdict::bad(
             format!("more than one shard owns {arc}"),
-            "ringshard doctor again in a moment; if it stays, restore ringshard.arc from a backup",
+            "ringshard doctor again in a moment; if it stays, restore ringshard.arc from a backup; then: ringshard verify",
         ),
     }
 }

@@ -1,0 +1,5 @@
+-- How each of --fix's transactions goes on behind its BEGIN: durable, and behind the barrier, which is held to commit.
+SET LOCAL client_min_messages = warning;
+SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
+WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local');
+SELECT pg_catalog.pg_advisory_xact_lock_shared(7283001)

@@ -1,0 +1,86 @@
+//! Somebody who verifies while the ring changes: asks one shard after the other, at instants of their own, and must
+//! never call damage what is only two instants of one change.
+
+use std::collections::BTreeMap;
+
+use ringshard::model::coverage::HeldArc;
+use ringshard::model::moves::ArcState;
+use ringshard::model::names::ShardName;
+use ringshard::model::verification::{Fault, Judgement, Place, Word, judge, still_there};
+
+use crate::shard::{Shard, place};
+
+/// A look at all shards that is not over yet, and what the looks before it came to.
+#[derive(Default)]
+pub(crate) struct Auditor {
+    seen: BTreeMap<ShardName, Shard>,
+    suspects: Option<Vec<Fault>>,
+    /// Looks at rows that lay on shards that fitted together.
+    pub(crate) verdicts: u64,
+    /// Looks that had to be done again.
+    pub(crate) repeats: u64,
+}
+
+fn word(shard: &Shard) -> Word {
+    let held = shard.state.arcs.iter().map(|held| HeldArc {
+        arc: held.arc,
+        epoch: held.epoch,
+        owned: held.state == ArcState::Owned,
+    });
+    Word {
+        epoch: shard.state.epoch,
+        topology: shard.state.topology.clone(),
+        change: shard.state.change.clone(),
+        held: held.collect(),
+    }
+}
+
+impl Auditor {
+    /// The shards that this look has still to ask.
+    pub(crate) fn unasked<'a>(&self, all: impl Iterator<Item = &'a ShardName>) -> Vec<ShardName> {
+        all.filter(|name| !self.seen.contains_key(name)).cloned().collect()
+    }
+
+    /// Takes a snapshot of a shard. Behind the last of them it judges.
+    pub(crate) fn ask(&mut self, name: &ShardName, shard: &Shard, is_last: bool) -> Result<(), String> {
+        self.seen.insert(name.clone(), shard.clone());
+        if !is_last {
+            return Ok(());
+        }
+        let seen = std::mem::take(&mut self.seen);
+        let words: BTreeMap<ShardName, Word> =
+            seen.iter().map(|(name, shard)| (name.clone(), word(shard))).collect();
+        let judgement = judge(&words);
+        if let Some(before) = self.suspects.replace(judgement.faults.clone())
+            && let [fault, ..] = still_there(&before, &judgement.faults).as_slice()
+        {
+            return Err(format!("verify calls it damage: {fault}"));
+        }
+        if !judgement.faults.iter().all(Fault::is_harmless) {
+            self.repeats += 1;
+            return Ok(());
+        }
+        self.verdicts += 1;
+        rows(&seen, &judgement)
+    }
+}
+
+/// Each row is at home, on one shard, or in flight from there.
+fn rows(seen: &BTreeMap<ShardName, Shard>, judgement: &Judgement) -> Result<(), String> {
+    let mut homes: BTreeMap<i64, &ShardName> = BTreeMap::new();
+    for (name, shard) in seen {
+        let sieve = judgement.sieve(name);
+        for id in shard.users.keys() {
+            match sieve.place(place(*id)) {
+                Place::Home => {
+                    if let Some(other) = homes.insert(*id, name) {
+                        return Err(format!("verify sees user {id} at home on {other} and on {name}"));
+                    }
+                }
+                Place::InFlight => {}
+                Place::Astray => return Err(format!("verify calls user {id} on {name} misplaced")),
+            }
+        }
+    }
+    Ok(())
+}
