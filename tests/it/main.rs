@@ -14,6 +14,7 @@ mod init;
 mod init_faults;
 mod logs;
 mod mover;
+mod mutants;
 mod nemesis;
 mod output;
 mod proxy;

@@ -45,6 +45,7 @@ struct Counts {
     changes: AtomicU64,
     cancels: AtomicU64,
     runs: AtomicU64,
+    audits: AtomicU64,
 }
 
 /// What all threads share.
@@ -291,6 +292,20 @@ impl World<'_> {
         }
     }
 
+    /// Verifies again and again: never a false alarm, whatever is in flight.
+    fn audit(&self) {
+        while !self.is_over() {
+            let ran = self.servers.run(&["verify"]);
+            if ran.code == 1 {
+                self.violation(format!("verify gave an alarm: {ran:?}"));
+            }
+            if ran.code == 0 {
+                add(&self.counts.audits);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Ends sessions, and now and then a whole server.
     fn terminate(&self, seed: u64) {
         let mut random = Random(seed);
@@ -358,6 +373,7 @@ fn run(plan: Plan) {
             scope.spawn(move || world.move_and_kill(seed));
         }
         scope.spawn(|| world.wish(0xABCD_EF01_2345_6789));
+        scope.spawn(|| world.audit());
         scope.spawn(|| world.terminate(0x0F1E_2D3C_4B5A_6978));
         while !world.is_enough() {
             assert!(writers.iter().all(|writer| !writer.is_finished()), "a writer died");
@@ -371,6 +387,7 @@ fn run(plan: Plan) {
     Ran::of(servers.command().args(["rebalance", "-y"]).spawn().unwrap()).success();
     let resume = resume.elapsed();
     servers.run(&["doctor"]).success();
+    servers.run(&["verify", "--deep"]).success();
     let rows = rows(&servers);
     for (id, possible) in keys {
         let found: Vec<u64> = rows.iter().filter(|(_, of, _)| *of == id).map(|(.., value)| *value).collect();
@@ -402,7 +419,7 @@ fn report(world: &World<'_>, took: Duration, resume: Duration) {
     let resumes = world.resumes.lock().unwrap();
     eprintln!(
         "{} operations ({} with unknown outcome) in {:.0} s, {} movers, {} kills, {} stops, {} terminated sessions, \
-         {} restarts, {} wishes, {} cancels; {} resumes to the end, the longest {:.1} s, the last {:.1} s; \
+         {} restarts, {} wishes, {} cancels, {} clean verifications; {} resumes to the end, the longest {:.1} s, the last {:.1} s; \
          writes: p50 {} ms, p99 {} ms, longest {} ms; violations: {}",
         get(&counts.operations),
         get(&counts.unknown),
@@ -414,6 +431,7 @@ fn report(world: &World<'_>, took: Duration, resume: Duration) {
         get(&counts.restarts),
         get(&counts.changes),
         get(&counts.cancels),
+        get(&counts.audits),
         resumes.len(),
         resumes.iter().max().copied().unwrap_or_default().as_secs_f64(),
         resume.as_secs_f64(),
