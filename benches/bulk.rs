@@ -12,16 +12,14 @@ mod common;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use ringshard::model::names::ShardName;
 use ringshard::model::position::Position;
 use ringshard::model::topology::Topology;
 use ringshard::model::user::UserId;
 
-use common::{Home, median, run};
+use common::{Home, median, peak_mib, run, seconds};
 
 const USERS: i64 = 1_000_000;
 const USERS_OF_MEMORY: i64 = 5_000_000;
@@ -58,12 +56,6 @@ fn write_files(home: &Home, count: i64) {
         let shard: usize = ring.owner(position).as_str()["shard_".len()..].parse().unwrap();
         split[shard - 1].write_all(line.as_bytes()).unwrap();
     }
-}
-
-fn seconds(work: impl FnOnce()) -> f64 {
-    let begun = Instant::now();
-    work();
-    begun.elapsed().as_secs_f64()
 }
 
 /// The same in psql on each raw database, all at once.
@@ -152,20 +144,4 @@ fn memory(home: &Home) {
         let what = format!("memory of {} of 5,000,000 users", words[0]);
         println!("{what:<44} {peak_mib:>9.1} MiB  (goal at most 100: {verdict})");
     }
-}
-
-/// The most memory that a process had at a time, as the system counts it; looked at until it ends.
-fn peak_mib(command: &mut Command) -> f64 {
-    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
-    let path = format!("/proc/{}/status", child.id());
-    let mut peak_kib = 0.0_f64;
-    while child.try_wait().unwrap().is_none() {
-        let status = std::fs::read_to_string(&path).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok());
-        peak_kib = peak_kib.max(peak.unwrap_or(0.0));
-        thread::sleep(Duration::from_millis(10));
-    }
-    assert!(child.wait().unwrap().success() && peak_kib > 0.0);
-    peak_kib / 1024.0
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ringshard::local::PrivateServer;
 
@@ -74,4 +76,29 @@ fn find(program: &str) -> PathBuf {
     folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
     let found = folders.iter().map(|folder| folder.join(program)).find(|path: &PathBuf| Path::exists(path));
     found.unwrap_or_else(|| panic!("{program} is needed for this bench"))
+}
+
+/// How long something takes.
+#[allow(dead_code, reason = "not each bench needs it")]
+pub(crate) fn seconds(work: impl FnOnce()) -> f64 {
+    let begun = Instant::now();
+    work();
+    begun.elapsed().as_secs_f64()
+}
+
+/// The most memory that a process had at a time, as the system counts it; looked at until it ends.
+#[allow(dead_code, reason = "not each bench needs it")]
+pub(crate) fn peak_mib(command: &mut Command) -> f64 {
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let path = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0.0_f64;
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(&path).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok());
+        peak_kib = peak_kib.max(peak.unwrap_or(0.0));
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(child.wait().unwrap().success() && peak_kib > 0.0);
+    peak_kib / 1024.0
 }

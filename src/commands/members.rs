@@ -44,7 +44,9 @@ impl AddShardArgs {
         let standing = cluster.standing()?;
         let (wanted, wished) = standing.with(&self.name, self.weight)?;
         if wished != Wished::Joins {
-            if self.url.is_some() {
+            if let Some(url) = &self.url
+                && address_of(context, &self.name, url)? != cluster.shards().address(&self.name)?.shown()
+            {
                 let message = format!("shard `{}` is there already, and has its database", self.name);
                 return Err(Error::new(Kind::Conflict, message)
                     .hint("leave out the URL; ringshard config show names where its own comes from"));
@@ -69,6 +71,10 @@ impl AddShardArgs {
                 settings.forget_shard(&self.name)?;
             }
             return Err(error);
+        }
+        if !is_from_environment {
+            // Once more: a rebalance that took the shard out before may just have cleaned up behind it.
+            settings.write_cluster(&standing.membership.cluster, &entry)?;
         }
         let mut report = report(&standing, &wanted, &self.name, wished);
         if is_from_environment {
@@ -96,16 +102,25 @@ impl RemoveShardArgs {
     }
 }
 
-/// Takes a shard that owns nothing out of the configuration and of the other shards' catalogs; what to say of it.
+/// Takes a shard that owns nothing out of the configuration; what to say of it. In the catalogs its address may stay:
+/// only those of shards that belong to the ring are looked at.
 pub(super) fn forget(context: &Context<'_>, cluster: &Cluster, name: &ShardName) -> Result<Option<String>> {
     let settings = context.settings();
     let database = cluster.shards().address(name).map(|address| address.shown().to_owned());
-    cluster.forget_address(name)?;
+    cluster.shards().remove(name);
     if settings.shards_are_from_environment() {
         return Ok(Some(format!("take `{name}` out of RINGSHARD_SHARDS")));
     }
     settings.forget_shard(name)?;
     Ok(database.ok().map(|url| format!("`{name}` owns nothing; its database stays, empty, at {url}")))
+}
+
+/// Where a URL leads, without its password.
+fn address_of(context: &Context<'_>, name: &ShardName, url: &ConnectionString) -> Result<String> {
+    let settings = context.settings();
+    let entry = [(name.clone(), url.clone())];
+    let shards = Shards::new(entry, settings.private_server()?, settings.pool_options())?;
+    Ok(shards.address(name)?.shown().to_owned())
 }
 
 /// A database of the shard's name, where the other shards have theirs.

@@ -34,7 +34,9 @@ struct Stage {
 
 /// What was read of a chunk.
 struct Read {
-    columns: (Vec<i64>, Vec<Option<String>>, Vec<Option<String>>, Vec<Option<String>>),
+    ids: Vec<i64>,
+    /// `name`, `region`, `email`.
+    texts: [Vec<Option<String>>; 3],
     bytes: i64,
     digest: String,
 }
@@ -90,7 +92,8 @@ impl Stage {
             .replace("$3", "$3::text::uuid");
         let row = client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &peer]).unwrap();
         Read {
-            columns: (row.get("ids"), row.get("names"), row.get("regions"), row.get("emails")),
+            ids: row.get("ids"),
+            texts: ["names", "regions", "emails"].map(|column| row.get(column)),
             bytes: row.get("bytes"),
             digest: row.get("digest"),
         }
@@ -100,7 +103,7 @@ impl Stage {
         let source = self.names[from].clone();
         let client = if from == 0 { &mut self.target } else { &mut self.source };
         let sql = "SELECT ringshard.adopt($1, $2::text::uuid, $3::text::uuid, $4, $5, $6, $7, $8, $9, $10)";
-        let (ids, names, regions, emails) = &read.columns;
+        let [names, regions, emails] = &read.texts;
         let chunk = &self.chunk;
         client
             .query_one(
@@ -110,7 +113,7 @@ impl Stage {
                     &chunk.first,
                     &chunk.last,
                     &source,
-                    ids,
+                    &read.ids,
                     names,
                     regions,
                     emails,

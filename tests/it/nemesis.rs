@@ -20,7 +20,7 @@ use ringshard::pg::conninfo::ConnectionString;
 use ringshard::pg::pool::{PoolOptions, Shards};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Ran, shard_names};
+use crate::harness::shard_names;
 use crate::servers::Servers;
 
 /// How long, and how hard.
@@ -58,6 +58,7 @@ struct World<'a> {
     stalls: Mutex<Vec<u64>>,
     /// How long the movers took that were let go on, where others had been killed, to the end of the change.
     resumes: Mutex<Vec<Duration>>,
+    history: Mutex<Vec<String>>,
     is_over: AtomicBool,
 }
 
@@ -282,12 +283,15 @@ impl World<'_> {
             let url = self.servers.url(usize::try_from(number).unwrap());
             let words: Vec<&str> = match random.below(4) {
                 0 => vec!["remove-shard", &name],
-                1 => vec!["add-shard", &name, "--weight", &weight],
+                1 => vec!["add-shard", &name, &url, "--weight", &weight],
                 _ => vec!["add-shard", &name, &url],
             };
-            if self.servers.run(&words).code == 0 {
+            let ran = self.servers.run(&words);
+            if ran.code == 0 {
                 add(&self.counts.changes);
             }
+            // Each wish and its outcome, for who looks for the cause of something.
+            self.history.lock().unwrap().push(format!("{words:?} {}", ran.code));
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -337,6 +341,17 @@ impl World<'_> {
     }
 }
 
+/// What each shard says of itself, for whom it may concern.
+fn catalogs(servers: &Servers) -> String {
+    let sql = "SELECT concat_ws(' ', shard, 'epoch', epoch, status, 'topology', topology, 'target', target, 'members', \
+                      members, 'wanted', wanted, 'arcs', (SELECT count(*) FROM ringshard.arc)) FROM ringshard.meta";
+    let each = (1..=4).map(|number| {
+        let said = servers.client(number).query_one(sql, &[]);
+        said.map_or_else(|why| format!("{number}: {why}\n"), |row| row.get::<_, String>(0) + "\n")
+    });
+    each.collect()
+}
+
 /// Each row as each shard has it.
 fn rows(servers: &Servers) -> Vec<(usize, u64, u64)> {
     let mut all = Vec::new();
@@ -362,6 +377,7 @@ fn run(plan: Plan) {
         violations: Mutex::default(),
         stalls: Mutex::default(),
         resumes: Mutex::default(),
+        history: Mutex::default(),
         is_over: AtomicBool::new(false),
     };
     let begun = Instant::now();
@@ -384,8 +400,10 @@ fn run(plan: Plan) {
     });
     let took = begun.elapsed();
     let resume = Instant::now();
-    Ran::of(servers.command().args(["rebalance", "-y"]).spawn().unwrap()).success();
+    let ran = servers.run(&["rebalance", "-y"]);
     let resume = resume.elapsed();
+    let history = world.history.lock().unwrap().join("\n");
+    assert_eq!(ran.code, 0, "{ran:?}\n{}\n{history}", catalogs(&servers));
     servers.run(&["doctor"]).success();
     servers.run(&["verify", "--deep"]).success();
     let rows = rows(&servers);
@@ -466,5 +484,19 @@ fn soak() {
         stops: 100,
         terminations: 1_000,
         restarts: 10,
+    });
+}
+
+#[test]
+#[ignore = "TEMPORARY"]
+fn medium() {
+    run(Plan {
+        writers: 6,
+        keys_per_writer: 300,
+        operations: 20_000,
+        kills: 100,
+        stops: 20,
+        terminations: 100,
+        restarts: 2,
     });
 }

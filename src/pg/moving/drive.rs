@@ -57,7 +57,7 @@ impl Cluster {
 
     /// Drops what a change leaves behind for the next one; where nothing is under way.
     pub fn tidy(&self) -> Result<()> {
-        for shard in self.look_at_all()?.states.keys() {
+        for shard in self.look_at_all(false)?.states.keys() {
             index::drop_it(&mut Link::open(self, shard)?, shard)?;
         }
         Ok(())

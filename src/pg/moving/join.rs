@@ -82,15 +82,4 @@ impl Cluster {
         });
         told.into_iter().try_for_each(|(_, told)| told)
     }
-
-    /// Forgets where a shard is that does not belong to the cluster any more, on all that do.
-    pub fn forget_address(&self, gone: &ShardName) -> Result<()> {
-        let names: Vec<ShardName> = self.view().topology.names().cloned().collect();
-        self.shards().remove(gone);
-        let forgot = self.shards().on_each(&names, |name, loan| {
-            loan.query("DELETE FROM ringshard.address WHERE shard = $1", &[(&gone.as_str(), Type::TEXT)])
-                .map_err(|cause| failure::doing("forget an address", name, &cause))
-        });
-        forgot.into_iter().try_for_each(|(_, forgot)| forgot.map(|_| ()))
-    }
 }

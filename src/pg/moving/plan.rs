@@ -56,8 +56,9 @@ pub(super) fn damaged(damage: Damage) -> Error {
 }
 
 impl Cluster {
-    /// Looks at all shards: those of the newest topology, and who takes part in a change of it.
-    pub(super) fn look_at_all(&self) -> Result<Looked> {
+    /// Looks at all shards: those of the newest topology, and who takes part in a change of it; where none is under
+    /// way, at those that are to join only if `joining`.
+    pub(super) fn look_at_all(&self, joining: bool) -> Result<Looked> {
         self.refresh()?;
         let run = Run::new(self, Options::default());
         let mut links = Links::new(&run);
@@ -72,6 +73,7 @@ impl Cluster {
                 }
                 match situation(&states) {
                     Err(damage) => break Err(damage),
+                    Ok(situation @ Situation::Idle { .. }) if !joining => break Ok(situation),
                     Ok(situation) => {
                         unknown = situation
                             .members()
@@ -97,7 +99,7 @@ impl Cluster {
 
     /// What the wish, or the change under way, is still to move; nothing if there is none.
     pub fn plan_change(&self) -> Result<Option<Planned>> {
-        let Looked { situation, states } = self.look_at_all()?;
+        let Looked { situation, states } = self.look_at_all(true)?;
         let (epoch, before, target, is_under_way) = match &situation {
             Situation::Idle { wanted: None, .. } => return Ok(None),
             Situation::Idle { epoch, topology, wanted: Some(wanted) } => {

@@ -89,7 +89,7 @@ impl Standing {
 impl Cluster {
     /// Where the topology stands, by the word of all shards. Fails while a change is under way.
     pub fn standing(&self) -> Result<Standing> {
-        let Looked { situation, .. } = self.look_at_all()?;
+        let Looked { situation, .. } = self.look_at_all(false)?;
         let cluster = self.id().ok_or_else(|| {
             Error::new(Kind::Failed, "the shards answered and named no cluster").hint("run this again")
         })?;

@@ -1,0 +1,215 @@
+//! A change of the ring, as ratios against the raw way in the same run: `scripts/bench --bench moves`.
+//!
+//! - `rebalance` from three shards to four, 1,000,000 users, against three pipes of psql at once, each
+//!   `COPY (the rows that move) TO STDOUT (FORMAT binary) | COPY users FROM STDIN`, then a `DELETE` of the same rows.
+//!   The raw way is told before which rows these are, in a table of their ids; it is neither online nor safe.
+//! - how long writes take while it moves, with 8 writers at work
+//! - its peak memory
+//!
+//! The raw databases have plain tables with the same indexes, and no guard.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may fail by panicking, and prints")]
+
+mod common;
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ringshard::model::names::ShardName;
+use ringshard::model::position::Position;
+use ringshard::model::topology::Topology;
+use ringshard::model::user::{UserId, UserPatch};
+use ringshard::pg::cluster::Cluster;
+use ringshard::pg::conninfo::ConnectionString;
+use ringshard::pg::pool::{PoolOptions, Shards};
+
+use common::{Home, median, peak_mib, run, seconds};
+
+const USERS: i64 = 1_000_000;
+const ROUNDS: usize = 5;
+const WRITERS: i64 = 8;
+
+fn main() {
+    let home = Home::new();
+    let table = include_str!("../sql/users.sql");
+    let raw = |n| {
+        format!(
+            "CREATE DATABASE raw_{n};\n\\c raw_{n}\n{table};\nCREATE INDEX ON users (region);\n\
+             CREATE TABLE moving (user_id bigint PRIMARY KEY);\n"
+        )
+    };
+    home.script(&(1..=4).map(raw).collect::<String>());
+    let moving = fill(&home);
+    let (mut ours, mut theirs, mut memory) = (Vec::new(), Vec::new(), 0.0_f64);
+    for round in 0..ROUNDS {
+        settle(&home);
+        for is_ours in [round % 2 == 0, round % 2 == 1] {
+            home.script("CHECKPOINT");
+            if is_ours {
+                run(home.ringshard().args(["add-shard", "shard_4"]));
+                ours.push(seconds(|| {
+                    memory = memory.max(peak_mib(home.ringshard().args(["rebalance", "-y"])));
+                }));
+                run(home.ringshard().args(["remove-shard", "shard_4"]));
+                run(home.ringshard().args(["rebalance", "-y"]));
+            } else {
+                theirs.push(seconds(|| move_raw(&home)));
+                move_raw_back(&home);
+            }
+        }
+    }
+    let (ours, theirs) = (moving / median(ours), moving / median(theirs));
+    let ratio = ours / theirs;
+    let verdict = if ratio >= 0.5 { "reached" } else { "MISSED" };
+    println!("rebalance 3 to 4 shards, {moving:.0} users move / COPY and DELETE by hand");
+    println!("    {ours:>9.0} /s / {theirs:>9.0} /s = {ratio:.3}  (goal at least 0.5: {verdict})");
+    let verdict = if memory <= 100.0 { "reached" } else { "MISSED" };
+    println!("memory of rebalance: {memory:.1} MiB  (goal at most 100: {verdict})");
+    stalls(&home);
+}
+
+/// Fills the shards, and the raw databases with the same rows; how many of them are to move.
+fn fill(home: &Home) -> f64 {
+    let names = |count| (1..=count).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
+    let before = Topology::of_equals(100, names(3)).unwrap().ring();
+    let after = Topology::of_equals(100, names(4)).unwrap().ring();
+    let create = |name: String| BufWriter::new(File::create(home.folder.path().join(name)).unwrap());
+    let mut all = create("all.csv".into());
+    writeln!(all, "user_id,name,region,email").unwrap();
+    let mut split: Vec<_> = (1..=3).map(|n| create(format!("{n}.csv"))).collect();
+    let mut moves: Vec<_> = (1..=3).map(|n| create(format!("moving_{n}.csv"))).collect();
+    let mut moving = 0.0;
+    for id in 1..=USERS {
+        let position = Position::of_user(UserId::new(id));
+        let line = format!("{id},Name {id},EU,user{id}@example.com\n");
+        all.write_all(line.as_bytes()).unwrap();
+        let owner = before.owner(position);
+        let shard: usize = owner.as_str()["shard_".len()..].parse().unwrap();
+        split[shard - 1].write_all(line.as_bytes()).unwrap();
+        if after.owner(position) != owner {
+            writeln!(moves[shard - 1], "{id}").unwrap();
+            moving += 1.0;
+        }
+    }
+    drop((all, split, moves));
+    run(home.ringshard().args(["import", "all.csv"]));
+    let load =
+        |n| format!("\\c raw_{n}\n\\copy users FROM {n}.csv CSV\n\\copy moving FROM moving_{n}.csv CSV\n");
+    home.script(&(1..=3).map(load).collect::<String>());
+    moving
+}
+
+/// As tables are when autovacuum has had its time.
+fn settle(home: &Home) {
+    let databases = (1..=4).map(|n| format!("raw_{n}")).chain((1..=3).map(|n| format!("shard_{n}")));
+    home.script(&databases.map(|name| format!("\\c {name}\nVACUUM ANALYZE;\n")).collect::<String>());
+}
+
+const THESE: &str = "user_id IN (SELECT user_id FROM moving)";
+
+fn psql(home: &Home, database: &str, statement: &str) -> Command {
+    let mut psql = home.client("psql");
+    psql.args(["-X", "-q", "-d", database, "-c", statement]);
+    psql
+}
+
+/// Three at once, each a pipe.
+fn move_raw(home: &Home) {
+    let from = format!("COPY (SELECT * FROM users WHERE {THESE}) TO STDOUT (FORMAT binary)");
+    let mut pipes: Vec<[Child; 2]> = Vec::new();
+    for n in 1..=3 {
+        let mut source = psql(home, &format!("raw_{n}"), &from).stdout(Stdio::piped()).spawn().unwrap();
+        let mut target = psql(home, "raw_4", "COPY users FROM STDIN (FORMAT binary)");
+        let target = target.stdin(source.stdout.take().unwrap()).spawn().unwrap();
+        pipes.push([source, target]);
+    }
+    wait(pipes.into_iter().flatten());
+    let delete = format!("DELETE FROM users WHERE {THESE}");
+    wait((1..=3).map(|n| psql(home, &format!("raw_{n}"), &delete).spawn().unwrap()));
+}
+
+fn wait(children: impl IntoIterator<Item = Child>) {
+    for mut child in children.into_iter().collect::<Vec<_>>() {
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+fn move_raw_back(home: &Home) {
+    let back = |n| {
+        format!(
+            "\\c raw_4\n\\copy users TO back.csv CSV\n\\c raw_{n}\nCREATE TEMP TABLE back (LIKE users);\n\
+             \\copy back FROM back.csv CSV\nINSERT INTO users SELECT * FROM back WHERE {THESE};\n"
+        )
+    };
+    home.script(&(1..=3).map(back).collect::<String>());
+    home.script("\\c raw_4\nTRUNCATE users;\n");
+}
+
+/// How long updates take, in milliseconds, sorted; as long as `work` takes.
+fn latencies(home: &Home, work: impl FnOnce()) -> Vec<f64> {
+    let is_over = AtomicBool::new(false);
+    let mut all = thread::scope(|scope| {
+        let is_over = &is_over;
+        let writers: Vec<_> =
+            (0..WRITERS).map(|seed| scope.spawn(move || write(home, seed, is_over))).collect();
+        thread::sleep(Duration::from_millis(500));
+        work();
+        is_over.store(true, Ordering::SeqCst);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<f64>>()
+    });
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// Updates users at random, one after the other.
+fn write(home: &Home, seed: i64, is_over: &AtomicBool) -> Vec<f64> {
+    let shards = (1..=3).map(|n| {
+        let name = format!("shard_{n}");
+        (name.parse().unwrap(), ConnectionString::local(&name))
+    });
+    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 2 };
+    let shards = Shards::new(shards, home.server.clone(), options).unwrap();
+    let cluster = Cluster::open(shards, None, None).unwrap();
+    let mut state = 0x9E37_79B9_7F4A_7C15 ^ (seed + 1).unsigned_abs().wrapping_mul(0xD1B5_4A32_D192_ED03);
+    let mut latencies = Vec::new();
+    while !is_over.load(Ordering::SeqCst) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let id = UserId::new(i64::try_from(state % USERS.unsigned_abs()).unwrap() + 1);
+        let patch =
+            UserPatch { name: Some(format!("name {state}").parse().unwrap()), ..UserPatch::default() };
+        let begun = Instant::now();
+        cluster.update_user(id, &patch).unwrap();
+        latencies.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    latencies
+}
+
+fn stalls(home: &Home) {
+    settle(home);
+    let alone = latencies(home, || thread::sleep(Duration::from_secs(5)));
+    run(home.ringshard().args(["add-shard", "shard_4"]));
+    let mut took = 0.0;
+    let moving = latencies(home, || {
+        took = seconds(|| drop(run(home.ringshard().args(["rebalance", "-y"]))));
+    });
+    let at = |sorted: &[f64], part: usize| sorted[(sorted.len() - 1) * part / 1000];
+    for (what, sorted) in [("nothing else", &alone), ("a rebalance", &moving)] {
+        println!(
+            "{WRITERS} writers beside {what}: {} updates, p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+            sorted.len(),
+            at(sorted, 500),
+            at(sorted, 990),
+            at(sorted, 1000)
+        );
+    }
+    let p99 = at(&moving, 990);
+    let verdict = if p99 <= 250.0 { "reached" } else { "MISSED" };
+    println!(
+        "p99 of a write beside a rebalance, which took {took:.1} s: {p99:.1} ms  (goal at most 250: {verdict})"
+    );
+}
