@@ -57,6 +57,18 @@ impl ConfigFile {
         Ok(file)
     }
 
+    /// Reads a file and changes it, while no other process does.
+    pub(super) fn edit<T>(path: &Path, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Of the folder, as the file is replaced as a whole. Where it cannot be locked, or is not there yet, it is the
+        // change itself that fails or makes it.
+        let lock = File::open(folder).ok();
+        if let Some(lock) = &lock {
+            let _ = lock.lock();
+        }
+        change(&mut Self::read(path)?)
+    }
+
     fn wrong(&self, key: &str, why: &str, hint: &str) -> Error {
         Error::new(Kind::Configuration, format!("{}: `{key}`: {why}", self.path.display())).hint(hint)
     }

@@ -184,12 +184,12 @@ impl Settings {
 
     /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.
     pub fn write_cluster(&self, cluster: &ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
-        ConfigFile::read(&self.file.value)?.set_cluster(cluster, shards)
+        ConfigFile::edit(&self.file.value, |file| file.set_cluster(cluster, shards))
     }
 
     /// Takes a shard out of the configuration file. Whether it stood there.
     pub fn forget_shard(&self, name: &ShardName) -> Result<bool> {
-        ConfigFile::read(&self.file.value)?.remove_shard(name)
+        ConfigFile::edit(&self.file.value, |file| file.remove_shard(name))
     }
 
     /// Whether a variable of the environment names the shards, and not the file.

@@ -486,17 +486,3 @@ fn soak() {
         restarts: 10,
     });
 }
-
-#[test]
-#[ignore = "TEMPORARY"]
-fn medium() {
-    run(Plan {
-        writers: 6,
-        keys_per_writer: 300,
-        operations: 20_000,
-        kills: 100,
-        stops: 20,
-        terminations: 100,
-        restarts: 2,
-    });
-}
