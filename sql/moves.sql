@@ -106,23 +106,34 @@ BEGIN
         RETURN CASE WHEN FOUND THEN 'already' ELSE 'stale' END;
     END IF;
     guard := pg_catalog.set_config('ringshard.guard', 'checked', true);
-    -- There should be none; what is in the way is set aside and not overwritten.
-    WITH stray AS (
-        DELETE FROM public.users
-        WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last
-        RETURNING user_id, name, region, email
-    )
-    INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
-    SELECT 'in the way of rows from ' || the_source || ' in epoch ' || the_epoch, user_id, name, region, email
-    FROM stray;
-    INSERT INTO public.users (user_id, name, region, email)
-    SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
-                             pg_catalog.unnest(emails)) AS sent (user_id, name, region, email);
-    SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(chunk::text, E'\n'), '')) INTO found_digest
-    FROM (
-        SELECT user_id, name, region, email FROM public.users
-        WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last ORDER BY user_id
-    ) AS chunk;
+    LOOP
+        BEGIN
+            WITH stored AS (
+                INSERT INTO public.users (user_id, name, region, email)
+                SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
+                                         pg_catalog.unnest(emails)) AS sent (user_id, name, region, email)
+                RETURNING user_id, name, region, email
+            )
+            -- As sql/read_chunk.sql has it, of what was stored.
+            SELECT pg_catalog.md5(pg_catalog.array_send(coalesce(pg_catalog.array_agg(user_id), '{}'))
+                || pg_catalog.array_send(coalesce(pg_catalog.array_agg(name), '{}')::text[])
+                || pg_catalog.array_send(coalesce(pg_catalog.array_agg(region), '{}')::text[])
+                || pg_catalog.array_send(coalesce(pg_catalog.array_agg(email), '{}')::text[]))
+            INTO found_digest FROM (SELECT * FROM stored ORDER BY user_id) AS chunk;
+            EXIT;
+        EXCEPTION WHEN unique_violation THEN
+            -- There should be none: what is in the way is set aside and not overwritten.
+            WITH stray AS (
+                DELETE FROM public.users WHERE user_id = ANY (ids) RETURNING user_id, name, region, email
+            )
+            INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
+            SELECT 'in the way of rows from ' || the_source || ' in epoch ' || the_epoch, user_id, name, region, email
+            FROM stray;
+            IF NOT FOUND THEN
+                RAISE;
+            END IF;
+        END;
+    END LOOP;
     IF found_digest <> the_digest THEN
         RAISE EXCEPTION 'the rows that arrived are not those that were sent'
             USING ERRCODE = 'RS005', DETAIL = pg_catalog.format('digest %s instead of %s', found_digest, the_digest);

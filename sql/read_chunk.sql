@@ -1,11 +1,12 @@
 -- The rows of a chunk, as arrays in the order of the ids, with their size and digest; no row unless it is fenced
 -- just so. One statement, and so one snapshot. The digest is compared by ringshard.adopt (moves.sql).
-SELECT chunk.*
+SELECT chunk.*,
+       pg_catalog.md5(pg_catalog.array_send(ids) || pg_catalog.array_send(names) || pg_catalog.array_send(regions)
+                      || pg_catalog.array_send(emails)) AS digest
 FROM ringshard.arc,
 LATERAL (
     SELECT pg_catalog.count(*) AS rows,
            coalesce(pg_catalog.sum(pg_catalog.pg_column_size(users.*)), 0)::bigint AS bytes,
-           pg_catalog.md5(coalesce(pg_catalog.string_agg(users::text, E'\n'), '')) AS digest,
            coalesce(pg_catalog.array_agg(user_id), '{}') AS ids,
            coalesce(pg_catalog.array_agg(name), '{}')::text[] AS names,
            coalesce(pg_catalog.array_agg(region), '{}')::text[] AS regions,

@@ -99,10 +99,24 @@ impl RebalanceArgs {
         if self.dry_run {
             return Ok(plan_report(&planned, &self.pace));
         }
+        check_strays(&planned)?;
         cluster.preflight(&context.settings().private_server()?, planned.is_under_way)?;
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
         carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)
     }
+}
+
+/// Users that lie astray would seem to be at home where an arc is taken over.
+fn check_strays(planned: &Planned) -> Result<()> {
+    if planned.strays == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "nothing was moved: {} on shards that do not hold their arcs",
+        counted(planned.strays, "user")
+    );
+    Err(Error::new(Kind::Failed, message)
+        .hint("ringshard verify shows where, ringshard verify --fix puts each where it belongs"))
 }
 
 /// Takes back the change that is under way.
@@ -116,6 +130,7 @@ fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
     };
     // What goes back already goes on.
     let goal = if planned.goes_back { Goal::Forward } else { Goal::Back(planned.epoch) };
+    check_strays(&planned)?;
     cluster.preflight(&context.settings().private_server()?, true)?;
     let moved = counted(planned.moved.rows, "user");
     let question = if planned.goes_back {
@@ -253,12 +268,16 @@ fn flows(plan: &Plan) -> Report {
 
 /// The plan, for a table and, whole, for JSON.
 fn plan_report(planned: &Planned, pace: &Pace) -> Report {
-    let Planned { plan, epoch, is_under_way, goes_back, moved } = planned;
+    let Planned { plan, epoch, is_under_way, goes_back, moved, strays } = planned;
     let mut report = flows(plan);
     let moving = plan.moving();
     report.notes.push(describe_shares(plan));
     report.notes.push(describe_totals(planned, pace));
-    report.notes.push("next: ringshard rebalance".into());
+    if *strays == 0 {
+        report.notes.push("next: ringshard rebalance".into());
+    } else {
+        report.warnings.extend(check_strays(planned).err());
+    }
     let shard_columns = [
         Column::text("shard"),
         Column::number("share_pct"),
@@ -295,6 +314,7 @@ fn plan_report(planned: &Planned, pace: &Pace) -> Report {
         Column::number("ideal_pct"),
         Column::number("modulo_pct"),
         Column::number("seconds"),
+        Column::number("rows_astray"),
         Column::text("shards"),
         Column::text("flows"),
     ];
@@ -313,6 +333,7 @@ fn plan_report(planned: &Planned, pace: &Pace) -> Report {
         Cell::percent(plan.ideal_share()),
         Cell::percent(plan.modulo_share()),
         Cell::Decimal(pace.seconds(moving.rows), 1),
+        number(*strays),
         Cell::Table(shards.columns, shards.rows),
         Cell::Table(flows.columns, flows.rows),
     ];

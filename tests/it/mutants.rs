@@ -349,3 +349,34 @@ fn a_finish_that_does_not_compare_loses_a_chunk_on_its_way() {
     let changes = [("       AND coalesce(pg_catalog.bool_and(state = 'owned'), true)", "")];
     is_caught(MOVES, &changes, a_finish_too_early);
 }
+
+#[test]
+fn what_is_in_the_way_of_an_adoption_is_set_aside() {
+    let mut stage = Stage::new(None);
+    stage.announce(2, "shard_1", "decided");
+    let stray = "INSERT INTO users VALUES ($1, 'stray', NULL, 'x')";
+    stage.target.execute(stray, &[&stage.user]).unwrap();
+    stage.moves(0, 2);
+    assert_eq!(stage.seen(), (vec![1], vec!["first".into()]));
+    let kept = "SELECT user_id, name, email, reason FROM ringshard.quarantine";
+    let row = stage.target.query_one(kept, &[]).unwrap();
+    assert_eq!((row.get(0), row.get(1), row.get(2)), (stage.user, "stray", "x"));
+    assert!(row.get::<_, &str>(3).contains("in epoch 2"));
+}
+
+#[test]
+fn rows_that_arrive_otherwise_than_they_were_sent_are_not_taken() {
+    let mut stage = Stage::new(None);
+    stage.announce(2, "shard_1", "decided");
+    // Something at the target changes what is stored.
+    let change = "CREATE FUNCTION public.change() RETURNS trigger LANGUAGE plpgsql AS \
+                  $$ BEGIN NEW.name := 'changed'; RETURN NEW; END $$; \
+                  CREATE TRIGGER change BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION public.change()";
+    stage.target.batch_execute(change).unwrap();
+    assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
+    let read = stage.read(0, 2);
+    let refused = stage.adopt(0, 2, &read).unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "RS005");
+    stage.target.batch_execute("DROP TRIGGER change ON users").unwrap();
+    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
+}

@@ -347,3 +347,20 @@ fn an_idle_transaction_is_named_and_ended_it_goes_on() {
     Ran::of(child).success();
     assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..500);
 }
+
+#[test]
+fn users_that_lie_astray_are_put_right_before_anything_moves() {
+    let test = filled(300);
+    add(&test, 4).success();
+    // An older copy of a user that will move there, and one that exists nowhere else.
+    test.execute(4, "INSERT INTO users VALUES (5, 'old', NULL, NULL)");
+    test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL)");
+    test.run(&["rebalance", "--dry-run"]).success().says("do not hold their arcs");
+    test.run(&["rebalance", "-y"]).fails(1).says("nothing was moved").says("ringshard verify --fix");
+    assert_eq!(epochs(&test), [1, 1, 1]);
+    test.run(&["verify", "--fix", "-y"]).success();
+    test.run(&["rebalance", "-y"]).success();
+    assert_eq!(test.run(&["get-user", "5"]).success().fields()[0][1], "Name 5");
+    assert_eq!(test.run(&["get-user", "1000000"]).success().fields()[0][1], "lost");
+    assert_eq!(test.run(&["count"]).success().stdout, "301\n");
+}

@@ -96,10 +96,10 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
         match request {
             Request::Look => {
                 // Nobody is in a hurry to see the same again.
-                if looked.elapsed() < LOOK_PAUSE {
-                    thread::sleep(LOOK_PAUSE);
+                if shard == *first {
+                    thread::sleep(LOOK_PAUSE.saturating_sub(looked.elapsed()));
+                    looked = Instant::now();
                 }
-                looked = Instant::now();
                 run.is_at("looking at the shards".into());
                 learn(&mut links, &shard, run);
             }
@@ -130,14 +130,13 @@ fn learn(links: &mut Links<'_>, shard: &ShardName, run: &Run<'_>) {
     }
 }
 
-/// Builds the index on the position on all shards that need it, at once.
+/// Builds the index on the position on all shards that are to give something, at once.
 fn build_indexes(run: &Run<'_>, moves: &[Chunk], lock: Option<&mut Lock>) -> Result<()> {
     run.is_at("building an index on the position".into());
     if let Some(lock) = lock {
         lock.is_at("indexing");
     }
-    let shards: BTreeSet<&ShardName> =
-        moves.iter().flat_map(|chunk| [chunk.source(), chunk.target()]).collect();
+    let shards: BTreeSet<&ShardName> = moves.iter().map(ChunkMove::source).collect();
     thread::scope(|scope| {
         let builds: Vec<_> = shards
             .into_iter()

@@ -5,24 +5,30 @@ use std::thread;
 use std::time::Duration;
 
 use postgres::types::Type;
+use postgres::{IsolationLevel, Transaction};
 
 use super::link::{Link, Trouble};
 use super::links::Links;
 use super::run::{Options, Run};
 use crate::error::{Error, Kind, Result};
+use crate::model::arc::Arc;
 use crate::model::moves::mover::States;
 use crate::model::moves::plan::{Load, Plan};
 use crate::model::moves::{Damage, Piece, Situation, pieces, situation};
 use crate::model::names::ShardName;
+use crate::model::position::Position;
 use crate::model::topology::Epoch;
+use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::failure;
-use crate::pg::uuid::Uuid;
+use crate::pg::snapshot::held_of;
 
 /// The pause between two looks that fit together badly.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How often they are repeated.
 const LOOKS_MAX: u32 = 10;
+/// How many ids are fetched at once.
+const ROWS_PER_FETCH: i32 = 8_000;
 
 /// A change that is wished for, or is under way.
 #[derive(Debug, Clone)]
@@ -37,6 +43,19 @@ pub struct Planned {
     pub goes_back: bool,
     /// What was moved in it before.
     pub moved: Load,
+    /// Users on shards that hold no arc of theirs: nothing may move before each is where it belongs, as they would
+    /// seem to be at home where an arc is taken over.
+    pub strays: u64,
+}
+
+/// What lies where.
+struct Loads {
+    /// On each of the pieces.
+    pieces: Vec<Load>,
+    /// On all shards.
+    total: Load,
+    moved: Load,
+    strays: u64,
 }
 
 /// What all shards that matter say, and what that means.
@@ -109,14 +128,14 @@ impl Cluster {
         };
         let pieces = pieces(&states, target, epoch).map_err(damaged)?;
         let names: Vec<ShardName> = states.keys().cloned().collect();
-        let (loads, total, moved) = self.loads(&names, &pieces, epoch)?;
+        let Loads { pieces: loads, total, moved, strays } = self.loads(&names, &pieces, epoch)?;
         let goes_back = is_under_way && before == target;
         let plan = Plan::new(before.clone(), target.clone(), &pieces, &loads, total);
-        Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved }))
+        Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, strays }))
     }
 
     /// What lies on each of these pieces, on all shards, and what was moved in this epoch so far.
-    fn loads(&self, names: &[ShardName], pieces: &[Piece], epoch: Epoch) -> Result<(Vec<Load>, Load, Load)> {
+    fn loads(&self, names: &[ShardName], pieces: &[Piece], epoch: Epoch) -> Result<Loads> {
         let measured: Vec<Result<Measured>> = thread::scope(|scope| {
             let threads: Vec<_> = names
                 .iter()
@@ -132,16 +151,19 @@ impl Cluster {
                 .collect()
         });
         let mut loads = vec![Load::default(); pieces.len()];
-        let (mut total, mut moved) = (Load::default(), Load::default());
+        let (mut total, mut moved, mut strays) = (Load::default(), Load::default(), 0);
         for measured in measured {
             let measured = measured?;
-            for (at, load) in measured.pieces {
-                loads[at] = load;
+            for (at, rows) in measured.pieces {
+                // As large as the shard's rows are on average.
+                let bytes = u128::from(measured.bytes) * u128::from(rows) / u128::from(measured.rows.max(1));
+                loads[at] = Load { rows, bytes: u64::try_from(bytes).unwrap_or(u64::MAX) };
             }
-            total = total.plus(measured.total);
+            total = total.plus(Load { rows: measured.rows, bytes: measured.bytes });
             moved = moved.plus(measured.moved);
+            strays += measured.strays;
         }
-        Ok((loads, total, moved))
+        Ok(Loads { pieces: loads, total, moved, strays })
     }
 }
 
@@ -160,14 +182,20 @@ pub(super) fn look(
 }
 
 /// What a shard has.
+#[derive(Default)]
 struct Measured {
-    /// By the place of the piece in the list of all.
-    pieces: BTreeMap<usize, Load>,
-    total: Load,
+    /// Rows, by the place of the piece in the list of all.
+    pieces: BTreeMap<usize, u64>,
+    rows: u64,
+    /// Of all its rows.
+    bytes: u64,
+    /// Rows on no arc that it holds.
+    strays: u64,
     moved: Load,
 }
 
-/// `places`: which of the pieces are the shard's.
+/// Counts in one snapshot; the ids are streamed, as the client hashes faster than the server filters. `places`: which of
+/// the pieces are the shard's.
 fn measure(
     cluster: &Cluster,
     shard: &ShardName,
@@ -178,30 +206,59 @@ fn measure(
     let fail = |cause: postgres::Error| failure::doing("count what is to be moved", shard, &cause);
     let mut link = Link::open(cluster, shard)?;
     places.sort_by_key(|at| pieces[*at].range);
-    let firsts: Vec<Uuid> = places.iter().map(|at| Uuid::from(pieces[*at].range.first())).collect();
-    let lasts: Vec<Uuid> = places.iter().map(|at| Uuid::from(pieces[*at].range.last())).collect();
-    let rows = link
-        .session()
-        .query(
-            include_str!("../../../sql/plan.sql"),
-            &[(&firsts, Type::UUID_ARRAY), (&lasts, Type::UUID_ARRAY)],
-        )
+    let client = link.session().client();
+    let mut snapshot = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
         .map_err(fail)?;
-    let count = |number: i64| u64::try_from(number).unwrap_or(0);
-    let mut measured = Measured { pieces: BTreeMap::new(), total: Load::default(), moved: Load::default() };
-    for row in rows {
-        let load = Load { rows: count(row.get("rows")), bytes: count(row.get("bytes")) };
-        measured.total = measured.total.plus(load);
-        let piece = usize::try_from(row.get::<_, i32>("piece")).unwrap_or(0);
-        if piece > 0 {
-            measured.pieces.insert(places[piece - 1], load);
+    snapshot.batch_execute("SET LOCAL enable_seqscan = on").map_err(fail)?;
+    let mut measured = count(&mut snapshot, pieces, &places).map_err(fail)?;
+    let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.moved WHERE epoch = $1)::bigint, \
+                       (SELECT coalesce(sum(bytes), 0) FROM ringshard.moved WHERE epoch = $1)::bigint, \
+                       (SELECT coalesce(sum(pg_column_size(users.*)), 0) FROM public.users)::bigint";
+    let rows = snapshot.query_typed(sums, &[(&epoch.number(), Type::INT8)]).map_err(fail)?;
+    if let Some(row) = rows.first() {
+        let number = |at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
+        measured.moved = Load { rows: number(0), bytes: number(1) };
+        measured.bytes = number(2);
+    }
+    snapshot.rollback().map_err(fail)?;
+    Ok(measured)
+}
+
+fn count(
+    snapshot: &mut Transaction<'_>,
+    pieces: &[Piece],
+    places: &[usize],
+) -> Result<Measured, postgres::Error> {
+    let mut measured = Measured::default();
+    let row = snapshot.query_one(include_str!("../../../sql/snapshot.sql"), &[])?;
+    let held: Vec<Arc> = held_of(&row).arcs.into_iter().map(|held| held.arc).collect();
+    let on = |arcs: &dyn Fn(usize) -> Arc, count: usize, position: Position| {
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if arcs(middle).last() < position { low = middle + 1 } else { high = middle }
+        }
+        Some(low).filter(|at| *at < count && arcs(*at).contains(position))
+    };
+    let statement = snapshot.prepare("SELECT user_id FROM public.users")?;
+    let portal = snapshot.bind(&statement, &[])?;
+    loop {
+        let rows = snapshot.query_portal(&portal, ROWS_PER_FETCH)?;
+        for row in &rows {
+            let position = Position::of_user(UserId::new(row.try_get(0)?));
+            if let Some(at) = on(&|at| pieces[places[at]].range, places.len(), position) {
+                *measured.pieces.entry(places[at]).or_default() += 1;
+            } else if on(&|at| held[at], held.len(), position).is_none() {
+                measured.strays += 1;
+            }
+        }
+        measured.rows += rows.len() as u64;
+        if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
+            return Ok(measured);
         }
     }
-    let moved = "SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(bytes), 0)::bigint FROM ringshard.moved \
-                 WHERE epoch = $1";
-    let rows = link.session().query(moved, &[(&epoch.number(), Type::INT8)]).map_err(fail)?;
-    if let Some(row) = rows.first() {
-        measured.moved = Load { rows: count(row.get(0)), bytes: count(row.get(1)) };
-    }
-    Ok(measured)
 }

@@ -28,7 +28,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { chunk_rows: 2_000, rows_per_second: None, jobs: 4, unlocked: false }
+        Self { chunk_rows: 4_000, rows_per_second: None, jobs: 4, unlocked: false }
     }
 }
 
