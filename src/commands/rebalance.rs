@@ -92,6 +92,10 @@ impl RebalanceArgs {
             let mut report = Report::list(&FLOW_COLUMNS);
             if !self.dry_run {
                 cluster.tidy()?;
+                // Of a run that ended before it could.
+                for name in cluster.departed() {
+                    report.notes.extend(members::forget(context, &cluster, &name)?);
+                }
             }
             report.notes.push("the ring is as it is wished for: nothing is to be moved".into());
             return Ok(report);
@@ -431,7 +435,9 @@ fn status(context: &Context<'_>) -> Result<Report> {
     let told = runner.filter(|runner| runner.is_at_work || state == "under way" || state == "going back");
     let load =
         |of: &dyn Fn(&Planned) -> u64| planned.as_ref().map_or(Cell::Null, |planned| number(of(planned)));
-    let total = |planned: &Planned| planned.moved.plus(planned.plan.moving());
+    // What is just being moved is seen on both sides: who is at it knows better.
+    let by_runner = told.as_ref().filter(|runner| runner.is_at_work).map(|runner| runner.total);
+    let total = |planned: &Planned| by_runner.unwrap_or(planned.moved.plus(planned.plan.moving()));
     let row = vec![
         state.into(),
         planned.as_ref().map(|planned| planned.epoch.number()).into(),

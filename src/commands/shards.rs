@@ -79,7 +79,8 @@ impl ShardsArgs {
 fn state(view: &View, name: &ShardName) -> &'static str {
     match (view.topology.shard(name), view.goal().shard(name)) {
         (Some(_), Some(_)) => "active",
-        (Some(_), None) => "leaving",
-        (None, _) => "joining",
+        (None, Some(_)) => "joining",
+        // One that has left is still in the configuration, until the next rebalance.
+        (_, None) => "leaving",
     }
 }

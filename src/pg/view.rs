@@ -102,6 +102,23 @@ impl Cluster {
         names.into_iter().filter(|name| members.contains(name)).collect()
     }
 
+    /// The configured shards that have left the ring: what they say of themselves is of this cluster, and that they
+    /// are no part of it. By the last refresh.
+    pub fn departed(&self) -> Vec<ShardName> {
+        let view = self.view();
+        let belongs = |name: &ShardName| view.members().contains(name) || view.goal().shard(name).is_some();
+        let others: Vec<ShardName> = self.shards.names().into_iter().filter(|name| !belongs(name)).collect();
+        let answers = self.shards.on_each(&others, |name, loan| self.describe(name, loan));
+        let has_left = |name: &ShardName, said: &SelfDescription| {
+            said.change.is_none()
+                && said.membership.topology.shard(name).is_none()
+                && said.membership.epoch > Epoch::FIRST
+        };
+        let left =
+            answers.into_iter().filter(|(name, said)| said.as_ref().is_ok_and(|said| has_left(name, said)));
+        left.map(|(name, _)| name).collect()
+    }
+
     pub(super) fn describe(&self, name: &ShardName, loan: &mut Loan) -> Result<SelfDescription> {
         let said = catalog::describe(loan, name)?;
         let address = self.shards.address(name)?;

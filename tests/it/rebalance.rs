@@ -364,3 +364,60 @@ fn users_that_lie_astray_are_put_right_before_anything_moves() {
     assert_eq!(test.run(&["get-user", "1000000"]).success().fields()[0][1], "lost");
     assert_eq!(test.run(&["count"]).success().stdout, "301\n");
 }
+
+#[test]
+fn a_role_needs_the_table_and_is_told_so_before_anything_moves() {
+    let test = filled(100);
+    add(&test, 4).success();
+    for number in 1..=4 {
+        let grants = "GRANT ALL ON ALL TABLES IN SCHEMA public, ringshard TO plain; GRANT USAGE ON SCHEMA ringshard TO plain; \
+                      REVOKE CREATE ON SCHEMA public FROM PUBLIC";
+        test.execute(number, grants);
+    }
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    std::fs::write(test.config(), config.replace("postgres@", "plain@")).unwrap();
+    test.run(&["rebalance", "-y"]).fails(77).says("belongs to postgres, not to plain");
+    for number in 1..=4 {
+        test.execute(number, "ALTER TABLE users OWNER TO plain");
+    }
+    test.run(&["rebalance", "-y"]).fails(77).says("GRANT CREATE ON SCHEMA public TO plain");
+    assert_eq!(epochs(&test), [1, 1, 1]);
+    for number in 1..=4 {
+        test.execute(number, "GRANT CREATE ON SCHEMA public TO plain");
+    }
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..100);
+}
+
+#[test]
+fn one_connection_to_each_shard_is_enough() {
+    let test = filled(300);
+    add(&test, 4).success();
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    std::fs::write(test.config(), format!("pool_size = 1\n{config}")).unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["verify", "--fix", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..300);
+}
+
+#[test]
+fn a_shard_that_has_left_is_forgotten_by_the_next_run_if_the_first_could_not() {
+    let test = filled(300);
+    test.run(&["remove-shard", "shard_1"]).success();
+    let before = std::fs::read_to_string(test.config()).unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    let after = std::fs::read_to_string(test.config()).unwrap();
+    assert!(before.contains("shards.shard_1") && !after.contains("shards.shard_1"));
+    // Another machine's configuration still names it: all goes on, also when its database is gone.
+    std::fs::write(test.config(), &before).unwrap();
+    assert_eq!(test.run(&["count"]).success().stdout, "299\n");
+    assert_eq!(test.run(&["shards"]).success().fields()[0][5], "leaving");
+    test.run(&["rebalance", "-y"]).success();
+    assert_eq!(std::fs::read_to_string(test.config()).unwrap(), after);
+    std::fs::write(test.config(), &before).unwrap();
+    crate::harness::admin()
+        .batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", test.database(1)))
+        .unwrap();
+    assert_eq!(test.run(&["count"]).success().stdout, "299\n");
+    assert_eq!(test.run(&["list-users", "--limit", "1"]).success().fields()[0][0], "1");
+}

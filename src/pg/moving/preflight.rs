@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::pg::cluster::Cluster;
 use crate::pg::doctor::{self, ConfiguredBy, Finding};
+use crate::pg::failure;
 
 /// The checks that count.
 const CHECKS: [&str; 15] = [
@@ -38,7 +39,7 @@ impl Cluster {
                     || (!is_under_way && CHECKS_AT_REST.contains(&finding.check)))
         };
         let crosses: Vec<&Finding> = examination.findings.iter().filter(counts).collect();
-        let Some(first) = crosses.first() else { return Ok(()) };
+        let Some(first) = crosses.first() else { return self.check_ownership() };
         let of = first.shard.as_ref().map_or(String::new(), |shard| format!(" of shard `{shard}`"));
         let more = match crosses.len() {
             1 => String::new(),
@@ -58,5 +59,31 @@ impl Cluster {
             Some(shard) => error.on_shard(shard),
             None => error,
         })
+    }
+
+    /// Only who owns a table, and may create something in its schema, may build an index on it.
+    fn check_ownership(&self) -> Result<()> {
+        let sql = "SELECT pg_catalog.pg_has_role(relowner, 'USAGE'), relowner::regrole::text, \
+                          pg_catalog.has_schema_privilege('public', 'CREATE'), pg_catalog.quote_ident(current_user) \
+                   FROM pg_catalog.pg_class WHERE oid = 'public.users'::regclass";
+        let asked = self.shards().on_each(&self.shards().names(), |name, loan| {
+            let rows = loan.query(sql, &[]).map_err(|cause| failure::doing("look at `users`", name, &cause))?;
+            let Some(row) = rows.first() else { return Ok(()) };
+            let (owns, owner, may_create, role): (bool, &str, bool, &str) =
+                (row.get(0), row.get(1), row.get(2), row.get(3));
+            let (message, hint) = match (owns, may_create) {
+                (true, true) => return Ok(()),
+                (false, _) => (
+                    format!("nothing was moved: the table `users` of shard `{name}` belongs to {owner}, not to {role}"),
+                    format!("connect as its owner, or have it say GRANT {owner} TO {role}"),
+                ),
+                (true, false) => (
+                    format!("nothing was moved: {role} may not create an index in schema `public` of shard `{name}`"),
+                    format!("as the database's owner: GRANT CREATE ON SCHEMA public TO {role}"),
+                ),
+            };
+            Err(Error::new(Kind::Permission, message).hint(hint).on_shard(name))
+        });
+        asked.into_iter().try_for_each(|(_, asked)| asked)
     }
 }
