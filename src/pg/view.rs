@@ -36,6 +36,11 @@ impl View {
         self.topology.names().chain(members).collect()
     }
 
+    /// Whether a shard may own something, or is to join.
+    pub fn belongs(&self, name: &ShardName) -> bool {
+        self.members().contains(name) || self.goal().shard(name).is_some()
+    }
+
     /// The topology that the ring is to have: by the change under way, else by the wish.
     pub fn goal(&self) -> &Topology {
         let change = self.change.as_ref().map(|(change, _)| &change.target);
@@ -49,6 +54,18 @@ impl SelfDescription {
     fn rank(&self) -> (Epoch, bool) {
         (self.membership.epoch, self.change.is_none())
     }
+
+    /// Whether the topology, the change under way or the wish names a shard.
+    fn names(&self, name: &ShardName) -> bool {
+        let topologies = [Some(&self.membership.topology), self.wanted.as_ref()];
+        topologies.into_iter().flatten().any(|topology| topology.shard(name).is_some())
+            || self.change.as_ref().is_some_and(|change| change.members.contains(name))
+    }
+
+    /// Whether the ring is another one than at first, so that shards may have left.
+    fn has_changed(&self) -> bool {
+        self.membership.epoch > Epoch::FIRST
+    }
 }
 
 impl Cluster {
@@ -60,8 +77,6 @@ impl Cluster {
         let mut failed = Vec::new();
         for (name, answer) in answers {
             match answer {
-                // A wrong database is no shard that is down: nothing may be read from it or written to it.
-                Err(error) if error.kind() == Kind::Configuration => return Err(error),
                 Err(error) => failed.push((name, error)),
                 Ok(answer) => drop(said.insert(name, answer)),
             }
@@ -79,6 +94,15 @@ impl Cluster {
             }
         }
         let newest = said.values().max_by_key(|said| said.rank()).cloned();
+        // A wrong database is no shard that is down: nothing may be read from it or written to it. That of a shard
+        // that has left may be anything.
+        let belongs = |name: &ShardName| {
+            newest.as_ref().is_none_or(|newest| newest.names(name) || !newest.has_changed())
+        };
+        let wrong = failed.iter().find(|(name, error)| error.kind() == Kind::Configuration && belongs(name));
+        if let Some((_, error)) = wrong {
+            return Err(error.clone());
+        }
         match newest {
             Some(newest) => {
                 let first = newest.membership.topology.names().next();
@@ -102,12 +126,18 @@ impl Cluster {
         names.into_iter().filter(|name| members.contains(name)).collect()
     }
 
+    /// The shards that belong to the ring or are to do so, by what is known.
+    pub(super) fn belonging(&self) -> Vec<ShardName> {
+        let (view, mut names) = (self.view(), self.shards.names());
+        names.retain(|name| view.epoch == Epoch::GUESSED || view.belongs(name));
+        names
+    }
+
     /// The configured shards that have left the ring: what they say of themselves is of this cluster, and that they
     /// are no part of it. By the last refresh.
     pub fn departed(&self) -> Vec<ShardName> {
-        let view = self.view();
-        let belongs = |name: &ShardName| view.members().contains(name) || view.goal().shard(name).is_some();
-        let others: Vec<ShardName> = self.shards.names().into_iter().filter(|name| !belongs(name)).collect();
+        let (view, mut others) = (self.view(), self.shards.names());
+        others.retain(|name| !view.belongs(name));
         let answers = self.shards.on_each(&others, |name, loan| self.describe(name, loan));
         let has_left = |name: &ShardName, said: &SelfDescription| {
             said.change.is_none()

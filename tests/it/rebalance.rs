@@ -420,4 +420,5 @@ fn a_shard_that_has_left_is_forgotten_by_the_next_run_if_the_first_could_not() {
         .unwrap();
     assert_eq!(test.run(&["count"]).success().stdout, "299\n");
     assert_eq!(test.run(&["list-users", "--limit", "1"]).success().fields()[0][0], "1");
+    test.run(&["verify"]).success();
 }

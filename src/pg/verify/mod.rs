@@ -119,6 +119,8 @@ impl Cluster {
     /// Looks at each row of each shard. `deep`: compares the contents of users that lie twice. `progress` hears
     /// now and then how many rows were read.
     pub fn verify(&self, deep: bool, progress: impl Fn(u64)) -> Result<Verified> {
+        // Who belongs to the ring: one that has left may be gone.
+        self.refresh()?;
         let (look, faults) = self.look_until_it_fits()?;
         let shared = Arc::new(Shared { rows: AtomicU64::new(0), room: AtomicI64::new(STRAYS_MAX) });
         let sifted = sift_all(&look, &shared, progress)?;
@@ -182,7 +184,7 @@ impl Cluster {
     /// Asks all shards, in a snapshot on each.
     fn look(&self) -> Result<Look> {
         loop {
-            let (opened, _) = self.open_parts(&self.shards().names(), false)?;
+            let (opened, _) = self.open_parts(&self.belonging(), false)?;
             let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
             let (words, addresses): (Vec<Word>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
             if self.meet(&words, &addresses)? {
