@@ -166,7 +166,8 @@ fn carry_out(
         let interrupts = console.watch_interrupts();
         let moved = cluster.carry_out(planned, goal, pace.options(), |Told { load, at }| {
             let part = Some((load.rows.min(total.rows), total.rows.max(1)));
-            console.progress(Some(&Progress { rows: load.rows, part, at: at.clone() }));
+            let at = format!("{}, {at}", bytes(load.bytes));
+            console.progress(Some(&Progress { rows: load.rows, part, at }));
             !interrupts.asked()
         });
         console.progress(None);

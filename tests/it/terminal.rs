@@ -13,6 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::harness::Test;
+use crate::rebalance::{add, filled};
 
 /// A program that believes a person looks at it.
 struct Person {
@@ -165,6 +166,50 @@ fn an_import_shows_how_far_it_is_and_leaves_no_bar() {
     assert_eq!(code, 0, "{seen}");
     assert!(seen.contains(" users, ") && seen.contains(" s left"), "{seen:?}");
     assert!(plain(&seen).contains("59999"), "{seen}");
+}
+
+#[test]
+fn a_rebalance_shows_the_plan_how_far_it_is_and_why_it_waits() {
+    let test = filled(3_000);
+    add(&test, 4).success();
+    // Others are in a transaction, and have written: neither the index nor a fence is given before it ends.
+    let mut other = test.other_program("postgres", 2);
+    let mut transaction = other.transaction().unwrap();
+    let id = test.ids(2)[0];
+    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
+    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let words = ["rebalance", "--chunk-rows", "50", "--max-rows-per-sec", "2000"];
+    let mut person = Person::sees(&test, 200, &words, &[("NO_COLOR", "1")]);
+    person.waits_for("by modulo 75.00 %");
+    person.waits_for("Carry this out? [y/N] ");
+    person.types("y\r");
+    person.waits_for(&format!("waits: session {pid} on shard `shard_2` is in an older transaction"));
+    transaction.commit().unwrap();
+    person.waits_for("-> shard_4");
+    let (code, seen) = person.ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains("verified: 2,999 users, each on its owner"), "{seen}");
+    assert!(seen.contains(" s left") && seen.contains(" kB, "), "{seen}");
+}
+
+#[test]
+fn a_writer_that_holds_the_barrier_is_named() {
+    let test = filled(3_000);
+    add(&test, 4).success();
+    // The index is there already.
+    for number in 1..=3 {
+        test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
+    }
+    let mut other = test.other_program("postgres", 2);
+    let mut transaction = other.transaction().unwrap();
+    let id = test.ids(2)[0];
+    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
+    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let mut person = Person::sees(&test, 250, &["rebalance", "-y"], &[("NO_COLOR", "1")]);
+    person.waits_for(&format!("waits: session {pid} "));
+    person.waits_for("holds a lock on shard `shard_2`");
+    transaction.commit().unwrap();
+    assert_eq!(person.ends().0, 0);
 }
 
 #[test]

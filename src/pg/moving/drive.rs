@@ -1,6 +1,6 @@
 //! Carrying a change out: the steps of the mover one by one, the chunks by several workers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,7 +82,10 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
         }
         let moves = mover.take_moves();
         if !moves.is_empty() {
-            build_indexes(run, &moves, lock.as_mut())?;
+            if let Some(lock) = &mut lock {
+                lock.is_at("indexing");
+            }
+            index::build_all(run, moves.iter().map(ChunkMove::source).collect())?;
             if let Some(lock) = &mut lock {
                 lock.is_at("moving");
             }
@@ -128,44 +131,6 @@ fn learn(links: &mut Links<'_>, shard: &ShardName, run: &Run<'_>) {
             break;
         }
     }
-}
-
-/// Builds the index on the position on all shards that are to give something, at once.
-fn build_indexes(run: &Run<'_>, moves: &[Chunk], lock: Option<&mut Lock>) -> Result<()> {
-    run.is_at("building an index on the position".into());
-    if let Some(lock) = lock {
-        lock.is_at("indexing");
-    }
-    let shards: BTreeSet<&ShardName> = moves.iter().map(ChunkMove::source).collect();
-    thread::scope(|scope| {
-        let builds: Vec<_> = shards
-            .into_iter()
-            .map(|shard| {
-                scope.spawn(move || {
-                    let mut link = Link::open(run.cluster, shard)?;
-                    let canceller = index::canceller(&mut link);
-                    let build = scope.spawn(move || index::build(&mut link, shard));
-                    while !build.is_finished() {
-                        if run.is_stopped() {
-                            // A connection with TLS is not cancelled: the build ends with the process.
-                            let _ = canceller.cancel_query(postgres::NoTls);
-                        }
-                        thread::sleep(Duration::from_millis(5));
-                    }
-                    join(build)
-                })
-            })
-            .collect();
-        let results: Vec<Result<()>> = builds.into_iter().map(join).collect();
-        if run.is_stopped() {
-            return Err(Run::stopped());
-        }
-        results.into_iter().collect()
-    })
-}
-
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Moves these ranges: one worker for each pair of source and target, as many at once as is allowed.

@@ -1,17 +1,25 @@
 //! The index on the position: chunks are found by it. It makes writes dearer, so it is there only while rows move.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use postgres::CancelToken;
 use postgres::error::SqlState;
+use postgres::types::Type;
 
 use super::link::Link;
+use super::run::Run;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::pg::failure;
+use crate::pg::session::{Parameter, only};
 
 /// Its name.
 const NAME: &str = "ringshard_position";
+/// How often it is looked whether the build is done.
+const SLICE: Duration = Duration::from_millis(2);
+/// How often it is looked what keeps it waiting.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Whether it is there, and whole.
 fn is_valid(link: &mut Link) -> Result<Option<bool>, postgres::Error> {
@@ -19,13 +27,63 @@ fn is_valid(link: &mut Link) -> Result<Option<bool>, postgres::Error> {
     Ok(link.session().query(sql, &[])?.first().map(|row| row.get(0)))
 }
 
-/// What ends a build that is under way.
-pub(super) fn canceller(link: &mut Link) -> CancelToken {
-    link.session().client().cancel_token()
+/// Builds it on all these shards at once: those that are to give something.
+pub(super) fn build_all(run: &Run<'_>, shards: BTreeSet<&ShardName>) -> Result<()> {
+    run.is_at("building an index on the position".into());
+    let built: Vec<Result<()>> = thread::scope(|scope| {
+        let builds: Vec<_> =
+            shards.into_iter().map(|shard| scope.spawn(move || build_watched(run, shard))).collect();
+        builds.into_iter().map(join).collect()
+    });
+    run.waits(None);
+    if run.is_stopped() {
+        return Err(Run::stopped());
+    }
+    built.into_iter().collect()
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Builds it, and looks over another connection what keeps it waiting; ends the build when all are to stop.
+fn build_watched(run: &Run<'_>, shard: &ShardName) -> Result<()> {
+    let fail = |cause: postgres::Error| failure::doing("watch the index being built", shard, &cause);
+    let mut link = Link::open(run.cluster, shard)?;
+    let rows = link.session().query("SELECT pg_catalog.pg_backend_pid()", &[]).map_err(fail)?;
+    let pid: i32 = only(rows, "watch the index being built", shard)?.get(0);
+    thread::scope(|scope| {
+        let build = scope.spawn(move || build(&mut link, shard));
+        let (mut watcher, mut looked) = (None, Instant::now());
+        while !build.is_finished() {
+            thread::sleep(SLICE);
+            if looked.elapsed() < LOOK_INTERVAL {
+                continue;
+            }
+            looked = Instant::now();
+            let watcher = match &mut watcher {
+                Some(watcher) => watcher,
+                none => none.insert(Link::open(run.cluster, shard)?),
+            };
+            let own: &[Parameter<'_>] = &[(&pid, Type::INT4)];
+            if run.is_stopped() {
+                watcher.session().query("SELECT pg_catalog.pg_cancel_backend($1)", own).map_err(fail)?;
+                continue;
+            }
+            let sql = "SELECT current_locker_pid::bigint FROM pg_catalog.pg_stat_progress_create_index \
+                       WHERE pid = $1 AND current_locker_pid <> 0";
+            let rows = watcher.session().query(sql, own).map_err(fail)?;
+            if let Some(row) = rows.first() {
+                let locker: i64 = row.get(0);
+                run.waits(Some(format!("session {locker} on shard `{shard}` is in an older transaction")));
+            }
+        }
+        join(build)
+    })
 }
 
 /// Builds it, unless it is there. Writers go on meanwhile; a transaction that is open keeps it waiting.
-pub(super) fn build(link: &mut Link, shard: &ShardName) -> Result<()> {
+fn build(link: &mut Link, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| {
         let error = failure::doing("build the index on the position", shard, &cause);
         error.hint("ringshard rebalance begins again; a long transaction on that shard keeps it waiting")
