@@ -24,6 +24,7 @@ CREATE OR REPLACE FUNCTION ringshard.announce(
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.be_durable();
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     -- Waits for adoptions of the epoch before, which hold the row, and then looks again.
     UPDATE ringshard.meta SET epoch = the_epoch, status = 'pending', target = the_target, members = the_members
     WHERE topology = the_topology AND CASE condition
@@ -145,14 +146,19 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Forgets a chunk and its rows, if it is fenced just so. Need not wait for the disk: if a crash undoes it, it is done
--- again, and nothing is finished before that.
+-- Forgets a chunk and its rows, if it is fenced just so. In the epoch of the fence it need not wait for the disk: if a
+-- crash undoes it, it is done again, and nothing is finished before that.
 CREATE OR REPLACE FUNCTION ringshard.purge(
     the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
 BEGIN
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
+    PERFORM FROM ringshard.meta WHERE epoch > the_epoch;
+    IF FOUND THEN
+        PERFORM ringshard.be_durable();
+    END IF;
     DELETE FROM ringshard.arc
     WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND peer = the_target;
     IF NOT FOUND THEN
@@ -168,6 +174,7 @@ CREATE OR REPLACE FUNCTION ringshard.release(
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.be_durable();
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch > the_epoch FOR SHARE;
     IF NOT FOUND THEN
         RETURN 'stale';
@@ -185,6 +192,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.be_durable();
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'done';
     IF FOUND THEN
         RETURN 'already';

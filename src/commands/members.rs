@@ -58,7 +58,11 @@ impl AddShardArgs {
         let is_from_environment = settings.shards_are_from_environment();
         let url = match &self.url {
             Some(url) => url.clone(),
-            None => beside_the_others(&cluster, context, &self.name)?,
+            None => match settings.shards.iter().find(|(name, _)| *name == self.name) {
+                // Written down by hand, or by a run that did not come to its end.
+                Some((_, url)) => url.value.clone(),
+                None => beside_the_others(&cluster, context, &self.name)?,
+            },
         };
         make_database(context, &url, &self.name)?;
         cluster.prepare_shard(&standing, &self.name, &url)?;

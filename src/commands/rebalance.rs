@@ -180,6 +180,10 @@ fn carry_out(
         report.rows.clear();
     }
     report.notes.push(summary(moved, seconds));
+    let left: Vec<ShardName> = gone(cluster, planned);
+    for name in &left {
+        report.notes.extend(members::forget(context, cluster, name)?);
+    }
     // What was moved is looked at once more, row by row.
     let verified = cluster.verify(false, |rows| {
         console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
@@ -197,10 +201,6 @@ fn carry_out(
             let message = format!("the change is done, and could not be verified: {error}");
             report.failure = Some(Error::new(error.kind(), message).hint("ringshard verify"));
         }
-    }
-    let left: Vec<ShardName> = gone(cluster, planned);
-    for name in &left {
-        report.notes.extend(members::forget(context, cluster, name)?);
     }
     if !left.is_empty() {
         context.reload()?;

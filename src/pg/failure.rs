@@ -241,7 +241,11 @@ fn is_uninitialised(code: &SqlState) -> bool {
 /// Whether the connection is gone, so that the outcome of what was under way is not known.
 pub(super) fn is_lost(cause: &postgres::Error) -> bool {
     match cause.code() {
-        Some(code) => [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN].contains(&code),
+        // With the last two the server ends sessions that are idle for too long.
+        Some(code) => {
+            [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN].contains(&code)
+                || ["57P05", "25P03"].contains(&code.code())
+        }
         None => {
             cause.is_closed()
                 || cause.source().is_some_and(|source| source.downcast_ref::<std::io::Error>().is_some())

@@ -61,11 +61,6 @@ impl SelfDescription {
         topologies.into_iter().flatten().any(|topology| topology.shard(name).is_some())
             || self.change.as_ref().is_some_and(|change| change.members.contains(name))
     }
-
-    /// Whether the ring is another one than at first, so that shards may have left.
-    fn has_changed(&self) -> bool {
-        self.membership.epoch > Epoch::FIRST
-    }
 }
 
 impl Cluster {
@@ -95,10 +90,8 @@ impl Cluster {
         }
         let newest = said.values().max_by_key(|said| said.rank()).cloned();
         // A wrong database is no shard that is down: nothing may be read from it or written to it. That of a shard
-        // that has left may be anything.
-        let belongs = |name: &ShardName| {
-            newest.as_ref().is_none_or(|newest| newest.names(name) || !newest.has_changed())
-        };
+        // that does not belong to the ring, or not yet, may be anything.
+        let belongs = |name: &ShardName| newest.as_ref().is_none_or(|newest| newest.names(name));
         let wrong = failed.iter().find(|(name, error)| error.kind() == Kind::Configuration && belongs(name));
         if let Some((_, error)) = wrong {
             return Err(error.clone());

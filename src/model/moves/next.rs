@@ -252,7 +252,7 @@ fn work_of_a_change(
     if !old.is_empty() {
         // All members have heard of this epoch, so no mover of an earlier one can take anything over any more.
         let taken =
-            |left: &Leftover| members.get(&left.target).is_some_and(|state| owns(&state.arcs, left.chunk));
+            |left: &Leftover| members.get(&left.target).is_some_and(|state| has_taken(&state.arcs, left));
         return Ok(Work::Settle(old.into_iter().map(|left| (left.clone(), taken(&left))).collect()));
     }
     if !current.is_empty() {
@@ -305,10 +305,12 @@ fn leftovers(members: &BTreeMap<&ShardName, &ShardState>) -> Vec<Leftover> {
     leftovers
 }
 
-/// Whether these arcs, all of one shard, own a whole chunk.
-fn owns(arcs: &[ShardArc], chunk: Arc) -> bool {
-    let owned = merged(arcs.iter().filter(|held| held.state == ArcState::Owned).map(|held| held.arc));
-    owned.iter().any(|arc| arc.contains(chunk.first()) && arc.contains(chunk.last()))
+/// Whether these arcs, all of the target, say that it has taken over a whole chunk: it owns it, or has let go of it
+/// again in a later epoch, as a purge that a crash undid leaves it.
+fn has_taken(arcs: &[ShardArc], left: &Leftover) -> bool {
+    let has = |held: &&ShardArc| held.state == ArcState::Owned || held.epoch > left.epoch;
+    let taken = merged(arcs.iter().filter(has).map(|held| held.arc));
+    taken.iter().any(|arc| arc.contains(left.chunk.first()) && arc.contains(left.chunk.last()))
 }
 
 /// All that is still to be moved in a change of this epoch to this topology: what a shard owns and another one is to

@@ -96,8 +96,9 @@ pub(super) struct Memory {
     known: BTreeMap<ShardName, Known>,
     /// Whether records are routed now as they were then: then each shard's word holds for what goes there.
     same_routing: bool,
-    /// Up to here all records are in, wherever they were routed to.
+    /// Up to here all records are in, wherever they were routed to: a shard that says so speaks for all.
     all_in: u64,
+    is_done: bool,
     /// Behind this record none was sent.
     high: u64,
 }
@@ -107,13 +108,12 @@ impl Memory {
     pub(super) fn new(said: BTreeMap<ShardName, Option<Known>>, fingerprint: &str) -> Self {
         let done =
             said.values().flatten().filter(|known| known.routing == DONE).map(|known| known.records).max();
-        let least = said.values().map(|known| known.as_ref().map_or(0, |known| known.records)).min();
         let high = said.values().flatten().map(|known| known.high).max().unwrap_or(0);
         let known: BTreeMap<ShardName, Known> =
             said.into_iter().filter_map(|(shard, known)| Some((shard, known?))).collect();
         // The word of a shard that knows nothing holds as well: nothing was stored there.
         let same_routing = done.is_none() && known.values().all(|known| known.routing == fingerprint);
-        Self { known, same_routing, all_in: done.or(least).unwrap_or(0), high }
+        Self { known, same_routing, all_in: done.unwrap_or(0), high, is_done: done.is_some() }
     }
 
     /// Whether no earlier run left anything.
@@ -123,6 +123,11 @@ impl Memory {
 
     /// Whether record number `record`, which goes to `shard` now, needs to be sent there.
     pub(super) fn need(&self, record: u64, shard: &ShardName) -> Need {
+        // Under another ring a shard may have left whose word would be needed: then nothing is sure, and what one sent
+        // may lie anywhere.
+        if !self.same_routing && !self.is_done {
+            return Need::Doubtful;
+        }
         if record > self.high {
             return Need::Fresh;
         }
@@ -204,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn with_another_routing_only_what_is_in_everywhere_is_sure() {
+    fn with_another_routing_nothing_is_sure_as_a_shard_may_have_left() {
         for routing in ["then", MIXED] {
             let memory = memory(known(4, 5, routing), known(2, 2, "now"));
-            assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("ssdddf", "ssdddf"));
+            assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("dddddd", "dddddd"));
         }
         let memory = memory(known(4, 5, "then"), None);
-        assert_eq!(needs(&memory, "b"), "dddddf");
+        assert_eq!(needs(&memory, "b"), "dddddd");
         let baseline = Known { records: 0, high: 5, digest: 0, routing: MIXED.into() };
         assert_eq!(memory.baseline(), Some(baseline));
     }

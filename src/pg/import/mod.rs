@@ -169,7 +169,7 @@ impl Import {
         let coverage = cluster.snapshot(false)?.coverage;
         let fingerprint = known::fingerprint(&coverage);
         let source = options.source;
-        let names = cluster.shards().names();
+        let names = cluster.belonging();
         let (mut loans, mut said) = (Vec::new(), BTreeMap::new());
         // The first shard alone, before the others: two imports that each held a part would wait for each other.
         let (first, others) = names.split_at(names.len().min(1));

@@ -16,6 +16,8 @@ use crate::pg::{failure, init, make};
 impl Cluster {
     /// Makes a database a shard that owns nothing yet, and tells all shards where it is.
     pub fn prepare_shard(&self, standing: &Standing, name: &ShardName, url: &ConnectionString) -> Result<()> {
+        // Whatever was known of it before: this is the database that is meant.
+        self.shards().remove(name);
         self.shards().add(name.clone(), url)?;
         let prepared = self.prepare_added(standing, name);
         if prepared.is_err() && standing.goal().shard(name).is_none() {
@@ -62,24 +64,21 @@ impl Cluster {
             return Err(taken());
         }
         drop(loan);
-        self.tell_addresses(&names)
+        self.tell_address(&names, name)
     }
 
-    /// Each of these shards learns where all of them are.
-    fn tell_addresses(&self, names: &[ShardName]) -> Result<()> {
-        let addresses = make::addresses(self.shards())?;
+    /// Each of these shards learns where the new one is.
+    fn tell_address(&self, names: &[ShardName], new: &ShardName) -> Result<()> {
+        let address = self.shards().address(new)?;
         let told = self.shards().on_each(names, |name, loan| {
-            for (shard, url) in &addresses {
-                let parameters: &[Parameter<'_>] = &[(&shard.as_str(), Type::TEXT), (url, Type::TEXT)];
-                loan.query(
-                    "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
-                     ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE address.url <> excluded.url",
-                    parameters,
-                )
-                .map_err(|cause| failure::doing("write down an address", name, &cause))?;
-            }
-            Ok(())
+            let parameters: &[Parameter<'_>] = &[(&new.as_str(), Type::TEXT), (&address.shown(), Type::TEXT)];
+            loan.query(
+                "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
+                 ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE address.url <> excluded.url",
+                parameters,
+            )
+            .map_err(|cause| failure::doing("write down an address", name, &cause))
         });
-        told.into_iter().try_for_each(|(_, told)| told)
+        told.into_iter().try_for_each(|(_, told)| told.map(|_| ()))
     }
 }

@@ -20,7 +20,8 @@ use crate::pg::uuid::Uuid;
 /// position is there while rows move, and a fresh table's statistics do not speak for it. What has no index then seems
 /// dear enough to be compiled, which would take ten times as long as the statement.
 const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
-    SET client_min_messages = warning; SET statement_timeout = 0; SET enable_seqscan = off; SET jit = off; \
+    SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0; \
+    SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
     SET ringshard.guard = 'checked'";
 
 /// Why a request was not answered.

@@ -31,6 +31,11 @@ impl Cluster {
     /// Whether everything is as a move needs it; the first thing that is not, if something is not. Costs nothing but
     /// the looks.
     pub fn preflight(&self, private: &PrivateServer, is_under_way: bool) -> Result<()> {
+        // Shards that have left are nobody's business any more.
+        let belonging = self.belonging();
+        for name in self.shards().names().iter().filter(|name| !belonging.contains(name)) {
+            self.shards().remove(name);
+        }
         let configured_by = ConfiguredBy::File("ringshard.toml".into());
         let examination = doctor::examine(self.shards(), private, self.id().as_ref(), &configured_by)?;
         let counts = |finding: &&Finding| {
