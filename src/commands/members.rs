@@ -61,7 +61,7 @@ impl AddShardArgs {
             None => match settings.shards.iter().find(|(name, _)| *name == self.name) {
                 // Written down by hand, or by a run that did not come to its end.
                 Some((_, url)) => url.value.clone(),
-                None => beside_the_others(&cluster, context, &self.name)?,
+                None => beside_the_others(context, &self.name)?,
             },
         };
         make_database(context, &url, &self.name)?;
@@ -71,7 +71,10 @@ impl AddShardArgs {
             settings.write_cluster(&standing.membership.cluster, &entry)?;
         }
         if let Err(error) = cluster.wish(&standing, &wanted) {
-            if !is_from_environment && !settings.shards.iter().any(|(name, _)| *name == self.name) {
+            let was_there = settings.shards.iter().any(|(name, _)| *name == self.name);
+            // Unless somebody else was faster with the same shard.
+            let is_wanted = cluster.refresh().is_err() || cluster.view().goal().shard(&self.name).is_some();
+            if !is_from_environment && !was_there && !is_wanted {
                 settings.forget_shard(&self.name)?;
             }
             return Err(error);
@@ -95,6 +98,16 @@ impl RemoveShardArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let standing = cluster.standing()?;
+        let is_configured = context.settings().shards.iter().any(|(name, _)| *name == self.name);
+        if is_configured && !cluster.view().belongs(&self.name) {
+            // It has left, by a rebalance elsewhere, or never came.
+            let note = forget(context, &cluster, &self.name)?;
+            context.reload()?;
+            let mut report =
+                Report::note(format!("`{}` does not belong to the ring, and is forgotten here", self.name));
+            report.notes.extend(note);
+            return Ok(report);
+        }
         let (wanted, wished) = standing.without(&self.name)?;
         cluster.wish(&standing, &wanted)?;
         let mut report = report(&standing, &wanted, &self.name, wished);
@@ -111,12 +124,20 @@ impl RemoveShardArgs {
 pub(super) fn forget(context: &Context<'_>, cluster: &Cluster, name: &ShardName) -> Result<Option<String>> {
     let settings = context.settings();
     let database = cluster.shards().address(name).map(|address| address.shown().to_owned());
+    let left = cluster.left_on(name);
     cluster.shards().remove(name);
     if settings.shards_are_from_environment() {
         return Ok(Some(format!("take `{name}` out of RINGSHARD_SHARDS")));
     }
     settings.forget_shard(name)?;
-    Ok(database.ok().map(|url| format!("`{name}` owns nothing; its database stays, empty, at {url}")))
+    Ok(database.ok().map(|url| match left {
+        Some((0, 0)) => format!("`{name}` owns nothing; its database stays, empty, at {url}"),
+        Some((rows, set_aside)) => format!(
+            "`{name}` owns nothing; its database stays at {url}, and is NOT empty: {rows} rows in `users`, {set_aside} that \
+             were set aside in `ringshard.quarantine`"
+        ),
+        None => format!("`{name}` owns nothing; its database, at {url}, was not looked at"),
+    }))
 }
 
 /// Where a URL leads, without its password.
@@ -128,7 +149,7 @@ fn address_of(context: &Context<'_>, name: &ShardName, url: &ConnectionString) -
 }
 
 /// A database of the shard's name, where the other shards have theirs.
-fn beside_the_others(cluster: &Cluster, context: &Context<'_>, name: &ShardName) -> Result<ConnectionString> {
+fn beside_the_others(context: &Context<'_>, name: &ShardName) -> Result<ConnectionString> {
     let settings = context.settings();
     let urls: Vec<&ConnectionString> = settings.shards.iter().map(|(_, url)| &url.value).collect();
     if !urls.is_empty() && urls.iter().all(|url| url.local_database().is_some()) {
@@ -136,9 +157,8 @@ fn beside_the_others(cluster: &Cluster, context: &Context<'_>, name: &ShardName)
     }
     // One server holds them all if the addresses differ in nothing but the database.
     let mut servers = Vec::new();
-    for other in cluster.shards().names() {
-        let address = cluster.shards().address(&other)?;
-        servers.push(address.shown().replacen(&format!("/{}", address.database()), "/", 1));
+    for url in &urls {
+        servers.push(address_of(context, name, &url.with_database("postgres")?)?);
     }
     servers.dedup();
     match (urls.first(), servers.len()) {

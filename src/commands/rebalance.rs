@@ -103,8 +103,11 @@ impl RebalanceArgs {
         if self.dry_run {
             return Ok(plan_report(&planned, &self.pace));
         }
-        check_strays(&planned)?;
-        cluster.preflight(&context.settings().private_server()?, planned.is_under_way)?;
+        // Once it is under way, it is to come to its end.
+        if !planned.is_under_way {
+            check_strays(&planned)?;
+        }
+        cluster.preflight(&context.settings().private_server()?, &planned)?;
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
         carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)
     }
@@ -134,8 +137,7 @@ fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
     };
     // What goes back already goes on.
     let goal = if planned.goes_back { Goal::Forward } else { Goal::Back(planned.epoch) };
-    check_strays(&planned)?;
-    cluster.preflight(&context.settings().private_server()?, true)?;
+    cluster.preflight(&context.settings().private_server()?, &planned)?;
     let moved = counted(planned.moved.rows, "user");
     let question = if planned.goes_back {
         format!(
@@ -175,6 +177,18 @@ fn carry_out(
     };
     let seconds = begun.elapsed().as_secs_f64();
     cluster.refresh()?;
+    let view = cluster.view();
+    if goal != Goal::Forward && view.topology != planned.plan.before {
+        return Err(Error::new(Kind::Conflict, "the change was finished before it could be taken back")
+            .hint("ringshard shards shows how the ring is now; a new wish leads back"));
+    }
+    if goal == Goal::Forward && view.topology != planned.plan.after {
+        return Err(Error::new(
+            Kind::Locked,
+            "somebody else changed the ring, or the wish for it, at the same time",
+        )
+        .hint("ringshard shards shows how the ring is now, ringshard rebalance status what is wished for"));
+    }
     let mut report = flows(&planned.plan);
     if goal != Goal::Forward {
         report.rows.clear();

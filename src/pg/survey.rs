@@ -55,6 +55,15 @@ impl Cluster {
         held("owned").or_else(|| held("fenced"))
     }
 
+    /// How many rows lie in `users` of a shard that does not belong to the ring any more, and how many were set aside
+    /// there; `None` if it cannot be asked.
+    pub fn left_on(&self, shard: &ShardName) -> Option<(i64, i64)> {
+        let mut loan = self.shards().checkout(shard).ok()?;
+        let sql = "SELECT (SELECT count(*) FROM public.users), (SELECT count(*) FROM ringshard.quarantine)";
+        let rows = loan.query(sql, &[]).ok()?;
+        rows.first().map(|row| (row.get(0), row.get(1)))
+    }
+
     /// Which shards hold a row of this user, owner or not.
     pub fn holders(&self, id: UserId) -> Vec<(ShardName, Result<bool>)> {
         self.shards().on_each(&self.shards().names(), |name, loan| {

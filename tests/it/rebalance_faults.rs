@@ -5,9 +5,11 @@ use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
+use ringshard::bulk::FileFormat;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Ran, Test};
+use crate::import::{file_of, users, write};
 use crate::proxy::{Cut, Proxy};
 use crate::rebalance::{add, assert_settled, assert_users, filled, ring_of, slowly, wait_for_moves};
 
@@ -275,4 +277,77 @@ fn of_two_wishes_at_once_one_wins_and_the_other_says_so() {
         assert_eq!((rans[0].code, rans[1].code), (0, 75), "{rans:?}");
         assert!(rans[1].stderr.contains("somebody else changed the ring"), "{rans:?}");
     }
+}
+
+#[test]
+fn an_import_that_was_cut_off_trusts_no_word_once_a_shard_has_left() {
+    let test = filled(2);
+    test.run(&["remove-shard", "shard_3"]).success();
+    assert_eq!(crashing(&test, "after-announce:3", &[]).code, -1);
+    // The shard that leaves takes nothing, so its word stays behind the others'.
+    let mut held = test.client(3);
+    let mut transaction = held.transaction().unwrap();
+    transaction.batch_execute("LOCK TABLE users IN SHARE MODE").unwrap();
+    let all = users(2..6_000);
+    write(&test, "g.csv", file_of(&all, FileFormat::Csv));
+    let mut child = test.command().args(["import", "g.csv", "--batch-kib", "8"]).spawn().unwrap();
+    // It soon waits for the one that takes nothing.
+    thread::sleep(Duration::from_millis(1_500));
+    assert!(test.ids(1).len() + test.ids(2).len() > 50);
+    child.kill().unwrap();
+    Ran::of(child);
+    transaction.rollback().unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["import", "g.csv"]).success();
+    assert_users(&test, &[1, 2, 3], 6_000);
+    assert_settled(&test, &ring_of(&[1, 2]), 1..6_000);
+}
+
+#[test]
+fn the_last_shard_that_stays_finishes_with_the_one_that_leaves() {
+    let test = filled(100);
+    for number in [3, 2] {
+        test.run(&["remove-shard", &format!("shard_{number}")]).success();
+        if number == 3 {
+            test.run(&["rebalance", "-y"]).success();
+        }
+    }
+    // The only one that stays has finished, and nobody but the one that leaves knows of it.
+    assert_eq!(crashing(&test, "after-finish:1", &[]).code, -1);
+    test.run(&["rebalance", "cancel", "-y"]).fails(5).says("finished before it could be taken back");
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["doctor"]).success();
+    assert_settled(&test, &ring_of(&[1]), 1..100);
+    test.run(&["add-shard", "shard_2", &test.url(2)]).success();
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2]), 1..100);
+}
+
+#[test]
+fn a_stray_row_does_not_keep_a_change_from_its_end() {
+    let test = filled(300);
+    add(&test, 4).success();
+    assert_eq!(crashing(&test, "after-adopt:5", &[]).code, -1);
+    test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL), (1000002, 'lost', NULL, NULL)");
+    let ran = test.run(&["rebalance", "-y"]);
+    assert!([0, 1].contains(&ran.code), "{ran:?}");
+    test.run(&["verify", "--fix", "-y"]).success();
+    assert_eq!(test.run(&["count"]).success().stdout, "302\n");
+}
+
+#[test]
+fn locks_of_others_are_not_waited_for_without_end() {
+    let test = filled(300);
+    add(&test, 4).success();
+    // Rows of a source are locked by somebody who holds no barrier.
+    let mut other = test.client(2);
+    let mut transaction = other.transaction().unwrap();
+    transaction.batch_execute("SELECT FROM users FOR UPDATE").unwrap();
+    for number in 1..=3 {
+        test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
+    }
+    test.run(&["rebalance", "-y"]).fails(75).says("on shard `shard_2`");
+    transaction.rollback().unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..300);
 }

@@ -193,6 +193,20 @@ fn a_rebalance_shows_the_plan_how_far_it_is_and_why_it_waits() {
 }
 
 #[test]
+fn only_the_change_that_was_shown_is_carried_out() {
+    let test = filled(300);
+    add(&test, 4).success();
+    let mut person = Person::sees(&test, 200, &["rebalance"], &[("NO_COLOR", "1")]);
+    person.waits_for("Carry this out? [y/N] ");
+    test.run(&["remove-shard", "shard_1"]).success();
+    person.types("y\r");
+    let (code, seen) = person.ends();
+    assert_eq!(code, 75, "{seen}");
+    assert!(seen.contains("is another one than was shown"), "{seen}");
+    assert_eq!(test.ids(4), Vec::<i64>::new());
+}
+
+#[test]
 fn a_writer_that_holds_the_barrier_is_named() {
     let test = filled(3_000);
     add(&test, 4).success();

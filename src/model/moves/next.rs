@@ -380,3 +380,34 @@ fn check_target(members: &BTreeMap<&ShardName, &ShardState>, ring: &Ring) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::position::Position;
+
+    #[test]
+    fn a_fence_that_a_crash_brought_back_is_settled_by_what_its_target_has_done_since() {
+        let names: [ShardName; 2] = ["a", "d"].map(|name| name.parse().unwrap());
+        let topology = Topology::of_equals(1, names.clone()).unwrap();
+        let change = Change { target: topology.clone(), members: names.to_vec() };
+        let half = |first, last| Arc::new(Position::new(first), Position::new(last));
+        let (low, high) = (half(0, 9), half(10, u128::MAX));
+        let held = |arc, epoch, state| ShardArc { arc, epoch: Epoch::new(epoch), state };
+        let state = |arcs| ShardState {
+            epoch: Epoch::new(3),
+            topology: topology.clone(),
+            change: Some(change.clone()),
+            wanted: None,
+            arcs,
+        };
+        // `d` let go of it for `a` in epoch 2; `a` took it over, served, and lets go of it in epoch 3.
+        let back = held(low, 2, ArcState::Fenced(names[0].clone()));
+        let a = state(vec![held(low, 3, ArcState::Fenced(names[1].clone()))]);
+        let d = state(vec![back, held(high, 1, ArcState::Owned)]);
+        let states = BTreeMap::from([(names[0].clone(), a), (names[1].clone(), d)]);
+        let Ok(Work::Settle(settled)) = next_work(&states, Goal::Forward) else { panic!("not settled") };
+        assert_eq!(settled.len(), 1);
+        assert!(settled[0].0.source == names[1] && settled[0].1, "it would serve its old rows again");
+    }
+}

@@ -12,12 +12,13 @@ use super::plan::{Planned, damaged};
 use super::rows::ChunkRows;
 use super::run::{Moved, Options, Run, Told};
 use super::{index, plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::moves::chunk::{ChunkMove, Outcome};
 use crate::model::moves::mover::{Mover, Phase};
 use crate::model::moves::plan::Load;
 use crate::model::moves::{Goal, Reply, Request, arbiter};
 use crate::model::names::ShardName;
+use crate::model::topology::Topology;
 use crate::pg::cluster::Cluster;
 
 /// How often the caller is told how far it is.
@@ -57,7 +58,11 @@ impl Cluster {
 
     /// Drops what a change leaves behind for the next one; where nothing is under way.
     pub fn tidy(&self) -> Result<()> {
-        for shard in self.look_at_all(false)?.states.keys() {
+        let states = self.look_at_all(false)?.states;
+        let run = Run::new(self, Options::default());
+        // Whoever is at work needs it.
+        let Ok(_lock) = Lock::take(&run, arbiter(&self.view().topology)) else { return Ok(()) };
+        for shard in states.keys() {
             index::drop_it(&mut Link::open(self, shard)?, shard)?;
         }
         Ok(())
@@ -69,6 +74,9 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
     let mut lock = if run.options.unlocked { None } else { Some(Lock::take(run, first)?) };
     if let Some(lock) = &mut lock {
         lock.begin(planned.moved.plus(planned.plan.moving()));
+    }
+    if planned.is_under_way {
+        run.begins();
     }
     let mut links = Links::new(run);
     let mut mover: Mover<ChunkRows> = Mover::new(goal, planned.plan.before.names().cloned());
@@ -92,9 +100,12 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
             move_chunks(run, moves)?;
             continue;
         }
+        if goal == Goal::Forward {
+            check_target(&mover, planned)?;
+        }
         let Some((shard, request)) = mover.ask() else { break };
         if run.is_stopped() {
-            return Err(Run::stopped());
+            return Err(run.stopped());
         }
         match request {
             Request::Look => {
@@ -109,6 +120,9 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
             _ => run.is_at(phase.word().into()),
         }
         let reply = links.ask(&shard, &request)?;
+        if matches!((&request, &reply), (Request::Announce(_), Reply::Done | Reply::Already)) {
+            run.begins();
+        }
         mover.hear(reply).map_err(damaged)?;
     }
     run.is_at("tidying up".into());
@@ -117,6 +131,27 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
     }
     for shard in mover.states().keys() {
         index::drop_it(links.link(shard)?, shard)?;
+    }
+    Ok(())
+}
+
+/// Only what was shown is carried out: no other wish, and no other mover's change.
+fn check_target(mover: &Mover<ChunkRows>, planned: &Planned) -> Result<()> {
+    let is_other = |target: &Topology| *target != planned.plan.after;
+    let announced = match mover.ask() {
+        Some((_, Request::Announce(told))) => Some(told.change.target),
+        _ => None,
+    };
+    let epoch = mover.epoch();
+    let mut under_way = mover.states().values().filter(|state| Some(state.epoch) == epoch);
+    if announced.as_ref().is_some_and(is_other)
+        || under_way.any(|state| state.change.as_ref().is_some_and(|change| is_other(&change.target)))
+    {
+        return Err(Error::new(
+            Kind::Locked,
+            "the wish, or the change under way, is another one than was shown",
+        )
+        .hint("ringshard rebalance --dry-run shows what it is now"));
     }
     Ok(())
 }
@@ -160,7 +195,7 @@ fn move_chunks(run: &Run<'_>, moves: Vec<Chunk>) -> Result<()> {
     });
     match trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None if run.is_stopped() => Err(Run::stopped()),
+        None if run.is_stopped() => Err(run.stopped()),
         None => Ok(()),
     }
 }
@@ -171,7 +206,7 @@ fn move_queue(run: &Run<'_>, links: &mut Links<'_>, queue: VecDeque<Chunk>) -> R
         let mut rows = 0;
         loop {
             if run.is_stopped() && chunk.is_between_chunks() {
-                return Err(Run::stopped());
+                return Err(run.stopped());
             }
             let (outcome, adopted) = step(run, links, &mut chunk)?;
             rows += adopted;

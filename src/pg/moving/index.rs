@@ -37,7 +37,7 @@ pub(super) fn build_all(run: &Run<'_>, shards: BTreeSet<&ShardName>) -> Result<(
     });
     run.waits(None);
     if run.is_stopped() {
-        return Err(Run::stopped());
+        return Err(run.stopped());
     }
     built.into_iter().collect()
 }

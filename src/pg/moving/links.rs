@@ -17,8 +17,6 @@ use crate::pg::failure;
 
 /// The barrier that writers hold.
 pub(super) const BARRIER: i64 = 7_283_001;
-/// How long a shard that does not answer is waited for, and locks that others hold.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// The pause before a request is made again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -92,11 +90,11 @@ impl<'run> Links<'run> {
                 Err(error) if error.kind() == Kind::Unreachable => error,
                 Err(error) => return Err(error),
             };
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > run.patience {
                 return Err(failed);
             }
             if run.is_stopped() {
-                return Err(Run::stopped());
+                return Err(run.stopped());
             }
             run.sleep(PAUSE);
         }

@@ -21,6 +21,7 @@ use crate::model::topology::Epoch;
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::failure;
+use crate::pg::session::Parameter;
 use crate::pg::snapshot::held_of;
 
 /// The pause between two looks that fit together badly.
@@ -85,6 +86,14 @@ impl Cluster {
         for _ in 0..LOOKS_MAX {
             let mut states = States::new();
             let mut unknown: Vec<ShardName> = self.view().topology.names().cloned().collect();
+            // One that is to leave may be the only one that knows that its change is not finished.
+            for shard in self.shards().names().into_iter().filter(|name| !unknown.contains(name)) {
+                if let Ok(state) = look(&mut links, &shard, self)
+                    && state.change.is_some()
+                {
+                    states.insert(shard, state);
+                }
+            }
             let situation = loop {
                 for shard in &unknown {
                     let seen = look(&mut links, shard, self)?;
@@ -118,6 +127,11 @@ impl Cluster {
 
     /// What the wish, or the change under way, is still to move; nothing if there is none.
     pub fn plan_change(&self) -> Result<Option<Planned>> {
+        self.plan(true)
+    }
+
+    /// The same; without `count`, what lies where is not looked at, and the plan says nothing of it.
+    pub(super) fn plan(&self, count: bool) -> Result<Option<Planned>> {
         let Looked { situation, states } = self.look_at_all(true)?;
         let (epoch, before, target, is_under_way) = match &situation {
             Situation::Idle { wanted: None, .. } => return Ok(None),
@@ -128,21 +142,21 @@ impl Cluster {
         };
         let pieces = pieces(&states, target, epoch).map_err(damaged)?;
         let names: Vec<ShardName> = states.keys().cloned().collect();
-        let Loads { pieces: loads, total, moved, strays } = self.loads(&names, &pieces, epoch)?;
+        let Loads { pieces: loads, total, moved, strays } = self.loads(&names, &pieces, epoch, count)?;
         let goes_back = is_under_way && before == target;
         let plan = Plan::new(before.clone(), target.clone(), &pieces, &loads, total);
         Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, strays }))
     }
 
     /// What lies on each of these pieces, on all shards, and what was moved in this epoch so far.
-    fn loads(&self, names: &[ShardName], pieces: &[Piece], epoch: Epoch) -> Result<Loads> {
+    fn loads(&self, names: &[ShardName], pieces: &[Piece], epoch: Epoch, count: bool) -> Result<Loads> {
         let measured: Vec<Result<Measured>> = thread::scope(|scope| {
             let threads: Vec<_> = names
                 .iter()
                 .map(|shard| {
                     let places: Vec<usize> =
                         (0..pieces.len()).filter(|at| pieces[*at].source == *shard).collect();
-                    scope.spawn(move || measure(self, shard, pieces, places, epoch))
+                    scope.spawn(move || measure(self, shard, pieces, places, epoch, count))
                 })
                 .collect();
             threads
@@ -202,6 +216,7 @@ fn measure(
     pieces: &[Piece],
     mut places: Vec<usize>,
     epoch: Epoch,
+    counted: bool,
 ) -> Result<Measured> {
     let fail = |cause: postgres::Error| failure::doing("count what is to be moved", shard, &cause);
     let mut link = Link::open(cluster, shard)?;
@@ -214,11 +229,15 @@ fn measure(
         .start()
         .map_err(fail)?;
     snapshot.batch_execute("SET LOCAL enable_seqscan = on").map_err(fail)?;
-    let mut measured = count(&mut snapshot, pieces, &places).map_err(fail)?;
+    let mut measured = Measured::default();
+    if counted {
+        measured = count(&mut snapshot, pieces, &places).map_err(fail)?;
+    }
     let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.moved WHERE epoch = $1)::bigint, \
                        (SELECT coalesce(sum(bytes), 0) FROM ringshard.moved WHERE epoch = $1)::bigint, \
-                       (SELECT coalesce(sum(pg_column_size(users.*)), 0) FROM public.users)::bigint";
-    let rows = snapshot.query_typed(sums, &[(&epoch.number(), Type::INT8)]).map_err(fail)?;
+                       (SELECT coalesce(sum(pg_column_size(users.*)), 0) FROM public.users WHERE $2)::bigint";
+    let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&counted, Type::BOOL)];
+    let rows = snapshot.query_typed(sums, parameters).map_err(fail)?;
     if let Some(row) = rows.first() {
         let number = |at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
         measured.moved = Load { rows: number(0), bytes: number(1) };

@@ -1,7 +1,9 @@
 //! What must hold before the first row moves: what `doctor` checks, as far as a move depends on it.
 
+use super::plan::Planned;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
+use crate::model::names::ShardName;
 use crate::pg::cluster::Cluster;
 use crate::pg::doctor::{self, ConfiguredBy, Finding};
 use crate::pg::failure;
@@ -30,10 +32,13 @@ const CHECKS_AT_REST: [&str; 3] = ["leftovers", "epoch", "ring"];
 impl Cluster {
     /// Whether everything is as a move needs it; the first thing that is not, if something is not. Costs nothing but
     /// the looks.
-    pub fn preflight(&self, private: &PrivateServer, is_under_way: bool) -> Result<()> {
+    pub fn preflight(&self, private: &PrivateServer, planned: &Planned) -> Result<()> {
         // Shards that have left are nobody's business any more.
-        let belonging = self.belonging();
-        for name in self.shards().names().iter().filter(|name| !belonging.contains(name)) {
+        let (belonging, plan) = (self.belonging(), &planned.plan);
+        let takes_part = |name: &ShardName| {
+            belonging.contains(name) || plan.before.shard(name).or(plan.after.shard(name)).is_some()
+        };
+        for name in self.shards().names().iter().filter(|name| !takes_part(name)) {
             self.shards().remove(name);
         }
         let configured_by = ConfiguredBy::File("ringshard.toml".into());
@@ -41,7 +46,7 @@ impl Cluster {
         let counts = |finding: &&Finding| {
             finding.verdict.ok == Some(false)
                 && (CHECKS.contains(&finding.check)
-                    || (!is_under_way && CHECKS_AT_REST.contains(&finding.check)))
+                    || (!planned.is_under_way && CHECKS_AT_REST.contains(&finding.check)))
         };
         let crosses: Vec<&Finding> = examination.findings.iter().filter(counts).collect();
         let Some(first) = crosses.first() else { return self.check_ownership() };

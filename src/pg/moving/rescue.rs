@@ -1,5 +1,7 @@
 //! A client that meets a fence for long brings that chunk to its end itself: nobody has to wait for an operator.
 
+use std::time::Duration;
+
 use super::drive::step;
 use super::links::Links;
 use super::plan::look;
@@ -11,9 +13,13 @@ use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::pg::cluster::Cluster;
 
+/// How long a client waits for others in each step.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Moves the fenced chunk that a position lies on, if the shard has one. Whether it was brought to its end.
 pub(in crate::pg) fn finish_chunk(cluster: &Cluster, shard: &ShardName, position: Position) -> Result<bool> {
-    let run = Run::new(cluster, Options::default());
+    let mut run = Run::new(cluster, Options::default());
+    run.patience = PATIENCE;
     let mut links = Links::new(&run);
     let state = look(&mut links, shard, cluster)?;
     let held = state.arcs.into_iter().find(|held| held.arc.contains(position));

@@ -13,6 +13,9 @@ use crate::pg::cluster::Cluster;
 /// How often somebody who waits looks whether to stop.
 const SLICE: Duration = Duration::from_millis(20);
 
+/// How long a shard that does not answer is waited for, and locks that others hold.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// How to move.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -54,8 +57,12 @@ pub struct Told {
 pub(super) struct Run<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) options: Options,
+    /// How long a shard that does not answer is waited for, and locks that others hold.
+    pub(super) patience: Duration,
     /// Everybody stops where it is safe.
     stop: AtomicBool,
+    /// Whether the change is announced, so that there is something to go on with.
+    has_begun: AtomicBool,
     rows: AtomicU64,
     bytes: AtomicU64,
     chunks: AtomicU64,
@@ -70,7 +77,9 @@ impl<'a> Run<'a> {
         Self {
             cluster,
             options,
+            patience: PATIENCE,
             stop: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
@@ -89,8 +98,17 @@ impl<'a> Run<'a> {
         self.stop.load(Ordering::SeqCst)
     }
 
+    /// From here on the change is announced.
+    pub(super) fn begins(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
+    }
+
     /// The failure of who was stopped.
-    pub(super) fn stopped() -> Error {
+    pub(super) fn stopped(&self) -> Error {
+        if !self.has_begun.load(Ordering::SeqCst) {
+            return Error::new(Kind::Partial, "stopped before anything was moved")
+                .hint("ringshard rebalance");
+        }
         Error::new(
             Kind::Partial,
             "stopped; the ring is between its old and its new state, and all users are served",

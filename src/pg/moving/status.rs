@@ -38,16 +38,20 @@ pub struct Status {
 impl Cluster {
     /// Asks all shards how a change stands.
     pub fn status(&self) -> Result<Status> {
-        let planned = self.plan_change()?;
+        // Who is at work knows how much there is: then nothing is counted.
+        let mut planned = self.plan(false)?;
         let topology =
             planned.as_ref().map_or_else(|| self.view().topology.clone(), |p| p.plan.before.clone());
         let mut link = Link::open(self, arbiter(&topology))?;
+        let is_at_work = blockers::holder(&mut link, RUNNER).is_some();
+        if !is_at_work && planned.is_some() {
+            planned = self.plan(true)?;
+        }
         let sql = "SELECT runner, phase, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - since)::bigint, \
                           EXTRACT(epoch FROM pg_catalog.clock_timestamp() - begun)::bigint, rows, bytes \
                    FROM ringshard.run";
         let fail = |cause| crate::pg::failure::doing("read who changes the ring", arbiter(&topology), &cause);
         let rows = link.session().query(sql, &[]).map_err(fail)?;
-        let is_at_work = blockers::holder(&mut link, RUNNER).is_some();
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         let runner = rows.first().map(|row| Runner {
             name: row.get(0),

@@ -119,8 +119,7 @@ impl Cluster {
         if done {
             return Ok(());
         }
-        let message =
-            "somebody else changed the ring, or the wish for it, at the same time; nothing was changed here";
+        let message = "somebody else changed the ring, or the wish for it, at the same time; this wish was not written down";
         Err(Error::new(Kind::Locked, message)
             .hint("ringshard shards shows how it stands; then run this again")
             .on_shard(first))
