@@ -85,6 +85,12 @@ pub fn check_tiling(arcs: impl IntoIterator<Item = Arc>) -> Result<(), TilingFau
     open.map_or(Ok(()), |open| Err(TilingFault::Gap(Arc::new(open, Position::LAST))))
 }
 
+/// Which of these arcs, in order and without overlap, a position lies on.
+pub fn find(arcs: &[Arc], position: Position) -> Option<usize> {
+    let at = arcs.partition_point(|arc| arc.last < position);
+    arcs.get(at).filter(|arc| arc.contains(position)).map(|_| at)
+}
+
 /// Adds an arc behind the others, as part of the last one if they touch.
 pub fn append(arcs: &mut Vec<Arc>, arc: Arc) {
     match arcs.last_mut() {
@@ -130,6 +136,17 @@ mod tests {
         let all = [arc(5, 9), arc(0, 4), arc(11, 20), arc(21, u128::MAX)];
         assert_eq!(merged(all), [arc(0, 9), arc(11, u128::MAX)]);
         assert_eq!(merged([]), []);
+    }
+
+    #[test]
+    fn a_position_is_found_on_its_arc_or_on_none() {
+        let arcs = [arc(5, 9), arc(11, 20), arc(21, u128::MAX)];
+        for (at, wanted) in
+            [(4, None), (5, Some(0)), (9, Some(0)), (10, None), (20, Some(1)), (u128::MAX, Some(2))]
+        {
+            assert_eq!(find(&arcs, Position::new(at)), wanted, "{at}");
+        }
+        assert_eq!(find(&[], Position::new(0)), None);
     }
 
     #[test]

@@ -13,6 +13,26 @@ use crate::model::names::ShardName;
 /// How the crate calls a failure of TLS.
 const TLS_FAILED: &str = "error performing TLS handshake";
 
+/// Why something that was asked of a shard was not done.
+pub(super) enum Trouble {
+    /// The server said so, or is gone.
+    Server(postgres::Error),
+    /// We do: nothing that would go away by itself.
+    Ours(Error),
+}
+
+impl From<postgres::Error> for Trouble {
+    fn from(cause: postgres::Error) -> Self {
+        Self::Server(cause)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
 /// Why one endpoint gave no connection.
 #[derive(Debug)]
 pub(super) struct Refusal {

@@ -24,7 +24,7 @@ use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
-use crate::pg::failure;
+use crate::pg::failure::{self, Trouble};
 use crate::pg::pool::Loan;
 use crate::pg::session::only;
 use crate::pg::snapshot::held_of;
@@ -40,24 +40,6 @@ pub(super) struct Store<'a> {
     pub(super) shared: &'a Shared,
     pub(super) options: &'a Options,
     pub(super) fingerprint: &'a str,
-}
-
-/// Why a batch was not stored.
-enum Trouble {
-    Server(postgres::Error),
-    Ours(Error),
-}
-
-impl From<postgres::Error> for Trouble {
-    fn from(cause: postgres::Error) -> Self {
-        Self::Server(cause)
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Ours(error)
-    }
 }
 
 /// What became of a batch's rows.

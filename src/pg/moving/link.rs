@@ -12,7 +12,7 @@ use crate::model::position::Position;
 use crate::model::topology::{Epoch, Topology};
 use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription};
 use crate::pg::cluster::Cluster;
-use crate::pg::failure;
+use crate::pg::failure::{self, Trouble};
 use crate::pg::session::{Parameter, Session, only};
 use crate::pg::uuid::Uuid;
 
@@ -23,26 +23,6 @@ const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
     SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
     SET ringshard.guard = 'checked'";
-
-/// Why a request was not answered.
-pub(super) enum Trouble {
-    /// The server said so, or is gone.
-    Server(postgres::Error),
-    /// Nothing that would go away by itself.
-    Ours(Error),
-}
-
-impl From<postgres::Error> for Trouble {
-    fn from(cause: postgres::Error) -> Self {
-        Self::Server(cause)
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Ours(error)
-    }
-}
 
 /// A connection to one shard.
 pub(super) struct Link {

@@ -7,13 +7,13 @@ use postgres::error::SqlState;
 
 use super::blockers;
 use super::crash::{self, Side};
-use super::link::{Link, Trouble};
+use super::link::Link;
 use super::rows::ChunkRows;
 use super::run::Run;
 use crate::error::{Error, Kind, Result};
 use crate::model::moves::{Reply, Request};
 use crate::model::names::ShardName;
-use crate::pg::failure;
+use crate::pg::failure::{self, Trouble};
 
 /// The barrier that writers hold.
 pub(super) const BARRIER: i64 = 7_283_001;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use postgres::types::Type;
 use postgres::{IsolationLevel, Transaction};
 
-use super::link::{Link, Trouble};
+use super::link::Link;
 use super::links::Links;
 use super::run::{Options, Run};
 use crate::error::{Error, Kind, Result};
-use crate::model::arc::Arc;
+use crate::model::arc::{Arc, find};
 use crate::model::moves::mover::States;
 use crate::model::moves::plan::{Load, Plan};
 use crate::model::moves::{Damage, Piece, Situation, pieces, situation};
@@ -20,7 +20,7 @@ use crate::model::position::Position;
 use crate::model::topology::Epoch;
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
-use crate::pg::failure;
+use crate::pg::failure::{self, Trouble};
 use crate::pg::session::Parameter;
 use crate::pg::snapshot::held_of;
 
@@ -255,23 +255,16 @@ fn count(
     let mut measured = Measured::default();
     let row = snapshot.query_one(include_str!("../../../sql/snapshot.sql"), &[])?;
     let held: Vec<Arc> = held_of(&row).arcs.into_iter().map(|held| held.arc).collect();
-    let on = |arcs: &dyn Fn(usize) -> Arc, count: usize, position: Position| {
-        let (mut low, mut high) = (0, count);
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if arcs(middle).last() < position { low = middle + 1 } else { high = middle }
-        }
-        Some(low).filter(|at| *at < count && arcs(*at).contains(position))
-    };
+    let ranges: Vec<Arc> = places.iter().map(|at| pieces[*at].range).collect();
     let statement = snapshot.prepare("SELECT user_id FROM public.users")?;
     let portal = snapshot.bind(&statement, &[])?;
     loop {
         let rows = snapshot.query_portal(&portal, ROWS_PER_FETCH)?;
         for row in &rows {
             let position = Position::of_user(UserId::new(row.try_get(0)?));
-            if let Some(at) = on(&|at| pieces[places[at]].range, places.len(), position) {
+            if let Some(at) = find(&ranges, position) {
                 *measured.pieces.entry(places[at]).or_default() += 1;
-            } else if on(&|at| held[at], held.len(), position).is_none() {
+            } else if find(&held, position).is_none() {
                 measured.strays += 1;
             }
         }

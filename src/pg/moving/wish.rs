@@ -1,13 +1,13 @@
 //! The wish: which topology the ring is to have. It moves nothing.
 
-use super::link::{Link, Trouble};
+use super::link::Link;
 use super::plan::Looked;
 use crate::error::{Error, Kind, Result};
 use crate::model::moves::{Situation, arbiter};
 use crate::model::names::ShardName;
 use crate::model::topology::{Epoch, Membership, ShardSpec, Topology, Weight};
 use crate::pg::cluster::Cluster;
-use crate::pg::failure;
+use crate::pg::failure::{self, Trouble};
 
 /// What a wish changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
