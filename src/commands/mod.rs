@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod init_shards;
+pub mod line;
 pub mod list_users;
 pub mod local;
 pub mod members;
@@ -22,19 +23,28 @@ pub mod users;
 pub mod verify;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::CompletionCandidate;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::names::{ClusterId, ShardName};
 use crate::model::report::Report;
 use crate::pg::cluster::Cluster;
 use crate::pg::pool::Shards;
+use crate::pg::pulse::Pulse;
+pub use crate::pg::pulse::{Life, News};
+pub use crate::pg::running::Running;
+use crate::pg::survey::Size;
 use crate::settings::{ColorWhen, Flags, Format, Settings};
 
 const EXIT_CODES: &str = "\
@@ -75,7 +85,7 @@ pub struct Cli {
     pub globals: Globals,
     /// The command.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<Invocation>,
 }
 
 /// The flags that every command takes.
@@ -121,8 +131,6 @@ impl Globals {
         let given = [
             ("--config", self.config.is_some()),
             ("--log-file", self.log_file.is_some()),
-            ("--color", self.color.is_some()),
-            ("--verbose", self.verbose > 0),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
@@ -138,7 +146,33 @@ impl Globals {
     }
 }
 
-/// All commands.
+/// What a command line may ask for.
+#[derive(Debug, Subcommand)]
+pub enum Invocation {
+    /// What is answered with a report.
+    #[command(flatten)]
+    Command(Command),
+    /// What goes on at the terminal.
+    #[command(flatten)]
+    Live(Live),
+}
+
+/// What goes on at the terminal for a while, and is the terminal's business.
+#[derive(Debug, Subcommand)]
+pub enum Live {
+    /// Type commands, one after the other; the default on a terminal when no command is given
+    Repl(ReplArgs),
+}
+
+/// The arguments of `repl`.
+#[derive(Debug, Default, Args)]
+pub struct ReplArgs {
+    /// Do not run the init file
+    #[arg(long)]
+    pub no_init: bool,
+}
+
+/// All commands that are answered with a report.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create or adopt the shards: databases, tables, catalog
@@ -278,14 +312,18 @@ pub trait Console {
 pub struct Context<'terminal> {
     flags: Flags,
     settings: RefCell<Rc<Settings>>,
-    cluster: RefCell<Option<Rc<Cluster>>>,
+    cluster: RefCell<Option<Arc<Cluster>>>,
+    running: Arc<Running>,
+    pulse: RefCell<Option<Pulse>>,
     console: &'terminal dyn Console,
 }
 
 impl<'terminal> Context<'terminal> {
     /// A context of these settings. Connects to nothing.
     pub fn new(flags: Flags, settings: Settings, console: &'terminal dyn Console) -> Self {
-        Self { flags, settings: RefCell::new(Rc::new(settings)), cluster: RefCell::default(), console }
+        let settings = RefCell::new(Rc::new(settings));
+        let (cluster, running, pulse) = (RefCell::default(), Arc::default(), RefCell::default());
+        Self { flags, settings, cluster, running, pulse, console }
     }
 
     /// The settings in force.
@@ -298,7 +336,47 @@ impl<'terminal> Context<'terminal> {
         let settings = Settings::load(&self.flags)?;
         self.settings.replace(Rc::new(settings));
         self.cluster.replace(None);
+        self.pulse.replace(None);
         Ok(())
+    }
+
+    /// What the shards' sessions are at: another thread can stop it.
+    pub fn running(&self) -> &Arc<Running> {
+        &self.running
+    }
+
+    /// Whether the shards answer, by what is heard from them in this time; the first time `tell` is set to hear
+    /// of what happens later. `None` without a cluster that is known.
+    pub fn pulse(
+        &self,
+        limit: Duration,
+        tell: impl Fn(News) + Send + Sync + 'static,
+    ) -> Option<BTreeMap<ShardName, Life>> {
+        let cluster = self.cluster().ok()?;
+        let shards = cluster.shards();
+        let names = shards.names();
+        let addresses = names.iter().filter_map(|name| Some((name.clone(), shards.address(name).ok()?)));
+        let mut pulse = self.pulse.borrow_mut();
+        Some(pulse.get_or_insert_with(|| Pulse::new(tell)).take(addresses.collect(), limit))
+    }
+
+    /// The cluster's id, if it is known.
+    pub fn cluster_id(&self) -> Option<ClusterId> {
+        self.cluster.borrow().as_ref()?.id()
+    }
+
+    /// How many users lie on each shard that answers, if that can be counted in this time. The shards are told to
+    /// give up if not.
+    pub fn rows_in_time(&self, limit: Duration) -> Option<Vec<(ShardName, i64)>> {
+        let cluster = self.cluster().ok()?;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        thread::spawn(move || drop(sender.send(cluster.sizes())));
+        let sizes = receiver.recv_timeout(limit).ok();
+        if sizes.is_none() {
+            self.running.stop();
+        }
+        let rows = |(name, size): (_, Result<Size>)| size.ok().map(|size| (name, size.rows));
+        Some(sizes?.into_iter().filter_map(rows).collect())
     }
 
     /// Whom to ask.
@@ -307,15 +385,15 @@ impl<'terminal> Context<'terminal> {
     }
 
     /// The cluster of the configured shards. Connects to none.
-    pub fn cluster(&self) -> Result<Rc<Cluster>> {
+    pub fn cluster(&self) -> Result<Arc<Cluster>> {
         if let Some(cluster) = &*self.cluster.borrow() {
-            return Ok(Rc::clone(cluster));
+            return Ok(Arc::clone(cluster));
         }
         let shards = self.shards()?;
         let settings = self.settings();
         let id = settings.cluster.as_ref().map(|id| id.value.clone());
         let id_is_unknown = id.is_none();
-        let cluster = Rc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
+        let cluster = Arc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
         if id_is_unknown && let Err(error) = cluster.refresh() {
             // Nothing vouches for these databases but that they agree. Which of them is down is said where
             // it matters.
@@ -323,7 +401,7 @@ impl<'terminal> Context<'terminal> {
                 return Err(error);
             }
         }
-        self.cluster.replace(Some(Rc::clone(&cluster)));
+        self.cluster.replace(Some(Arc::clone(&cluster)));
         Ok(cluster)
     }
 
@@ -342,7 +420,8 @@ impl<'terminal> Context<'terminal> {
             ));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
-        Shards::new(entries, settings.private_server()?, settings.pool_options())
+        let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
+        Ok(shards.attended(&self.running))
     }
 }
 

@@ -106,11 +106,25 @@ impl Cluster {
         (position, node)
     }
 
-    fn owner(view: &View, id: UserId) -> ShardName {
-        if log::log_enabled!(log::Level::Info) {
-            return Self::locate(view, &id.to_string()).1.shard.clone();
-        }
-        view.ring.owner(Position::of_user(id)).clone()
+    fn owner(&self, id: UserId) -> ShardName {
+        let (view, running) = (self.view(), self.shards.running());
+        let since = running.now();
+        let owner = if log::log_enabled!(log::Level::Info) {
+            Self::locate(&view, &id.to_string()).1.shard.clone()
+        } else {
+            view.ring.owner(Position::of_user(id)).clone()
+        };
+        running.routed(since);
+        owner
+    }
+
+    /// Waits a little for what others do on a shard; an error if the command is to stop.
+    fn pause(&self, shard: &ShardName) -> Result<()> {
+        let running = self.shards.running();
+        let since = running.now();
+        thread::sleep(FENCE_PAUSE);
+        running.waited(shard, since);
+        running.check()
     }
 
     /// Reads a user from its owner; one statement, one connection.
@@ -127,7 +141,7 @@ impl Cluster {
 
     /// The row, or that there is none, and who said so.
     fn read(&self, what: &str, id: UserId) -> Result<(Option<User>, ShardName)> {
-        let mut shard = Self::owner(&self.view(), id);
+        let mut shard = self.owner(id);
         let mut refreshes = 0;
         let mut lost_once = false;
         let mut way = Reading::default();
@@ -192,7 +206,7 @@ impl Cluster {
                 .on_shard(shard));
         }
         self.refresh()?;
-        let owner = Self::owner(&self.view(), id);
+        let owner = self.owner(id);
         if owner != *shard {
             return Ok(owner);
         }
@@ -221,7 +235,7 @@ impl Cluster {
                 Ok(answer) => break answer,
                 Err(cause) if failure::is_worth_repeating(&cause) && tries < REPEATS_MAX => {
                     tries += 1;
-                    thread::sleep(FENCE_PAUSE);
+                    self.pause(shard)?;
                 }
                 Err(cause) => {
                     let error = failure::doing(what, shard, &cause);
@@ -257,7 +271,7 @@ impl Cluster {
             }
             rows::write(loan, expected, change)
         };
-        let mut shard = Self::owner(&self.view(), id);
+        let mut shard = self.owner(id);
         let mut refreshes = 0;
         let mut has_helped = false;
         let begun = Instant::now();
@@ -283,7 +297,7 @@ impl Cluster {
                             log::debug!("Could not finish the move of user {id}: {error}");
                         }
                     }
-                    thread::sleep(FENCE_PAUSE);
+                    self.pause(&shard)?;
                 }
                 Verdict::NotHere => shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?,
                 _ => return Ok(Written::Answer(answer, shard)),
@@ -367,7 +381,7 @@ impl Cluster {
             if begun.elapsed() > SESSION_END_PATIENCE {
                 return Err(lost.error.clone());
             }
-            thread::sleep(FENCE_PAUSE);
+            self.pause(&lost.shard)?;
         }
     }
 }

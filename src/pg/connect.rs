@@ -19,6 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{Address, Endpoint};
 use super::failure::{self, Refusal};
+use super::running::Cancel;
 use super::tls::Mode;
 use crate::error::Kind;
 
@@ -55,11 +56,24 @@ impl Target {
     }
 }
 
+/// A connection, and how what runs on it can be cancelled.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    pub(super) cancel: Cancel,
+}
+
+impl Connected {
+    fn new(client: Client, tls: Option<MakeRustlsConnect>) -> Self {
+        let cancel = Cancel::new(client.cancel_token(), tls);
+        Self { client, cancel }
+    }
+}
+
 /// Connects to the first endpoint that answers and fits. If none does, tells of each that was tried.
 ///
 /// As in libpq, the next host is tried only after one that cannot be reached or does not fit: a server that
 /// refuses a password, or cannot prove who it is, ends the search. Each host has the whole time for itself.
-pub(super) fn connect(address: &Address, application_name: &str) -> Result<Client, Vec<Refusal>> {
+pub(super) fn connect(address: &Address, application_name: &str) -> Result<Connected, Vec<Refusal>> {
     let mut endpoints: Vec<&Endpoint> = address.endpoints.iter().collect();
     if address.is_shuffled {
         let random = RandomState::new();
@@ -74,7 +88,7 @@ pub(super) fn connect(address: &Address, application_name: &str) -> Result<Clien
         refusals.clear();
         for endpoint in &endpoints {
             match connect_in_time(address, endpoint, application_name, *target) {
-                Ok(client) => return Ok(client),
+                Ok(connected) => return Ok(connected),
                 Err(refusal) => {
                     let is_final = refusal.kind != Kind::Unreachable;
                     refusals.push(refusal);
@@ -95,7 +109,7 @@ fn connect_in_time(
     endpoint: &Endpoint,
     application_name: &str,
     target: Target,
-) -> Result<Client, Refusal> {
+) -> Result<Connected, Refusal> {
     let begun = Instant::now();
     let (sender, receiver) = mpsc::sync_channel(1);
     let (address_there, mut endpoint_there) = (address.clone(), endpoint.clone());
@@ -107,14 +121,14 @@ fn connect_in_time(
         .unwrap_or_else(|_| Err(failure::no_answer(address, endpoint, begun.elapsed().as_millis())))
 }
 
-fn open(address: &Address, endpoint: &Endpoint, target: Target) -> Result<Client, Refusal> {
-    let mut client = open_any(address, endpoint)?;
+fn open(address: &Address, endpoint: &Endpoint, target: Target) -> Result<Connected, Refusal> {
+    let mut connected = open_any(address, endpoint)?;
     if target == Target::Any {
-        return Ok(client);
+        return Ok(connected);
     }
     let sql =
         "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')";
-    let rows = client.simple_query(sql).map_err(|cause| failure::refusal(address, endpoint, &cause))?;
+    let rows = connected.client.simple_query(sql).map_err(|cause| failure::refusal(address, endpoint, &cause))?;
     let row = rows.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some((row.get(0) == Some("t"), row.get(1) == Some("on"))),
         _ => None,
@@ -122,12 +136,12 @@ fn open(address: &Address, endpoint: &Endpoint, target: Target) -> Result<Client
     let (is_standby, is_read_only) = row.unwrap_or_default();
     match target.complaint(is_standby, is_standby || is_read_only) {
         Some(complaint) => Err(failure::unfit(endpoint, complaint)),
-        None => Ok(client),
+        None => Ok(connected),
     }
 }
 
 /// With TLS or without: what `sslmode` asks for, and the other way where it leaves that open.
-fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Client, Refusal> {
+fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Connected, Refusal> {
     let mode = if endpoint.is_socket { Mode::Disable } else { address.tls.mode() };
     let refusal = |cause: &postgres::Error| failure::refusal(address, endpoint, cause);
     let secure = |ssl_mode| {
@@ -138,7 +152,7 @@ fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Client, Refusal> {
         Mode::Disable => plain(&endpoint.config).map_err(|cause| refusal(&cause)),
         Mode::Allow => {
             let first = match plain(&endpoint.config) {
-                Ok(client) => return Ok(client),
+                Ok(connected) => return Ok(connected),
                 Err(first) => first,
             };
             if !failure::is_authentication(&first) {
@@ -153,7 +167,7 @@ fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Client, Refusal> {
         }
         Mode::Prefer => {
             let first = match secure(SslMode::Prefer)? {
-                Ok(client) => return Ok(client),
+                Ok(connected) => return Ok(connected),
                 Err(first) => first,
             };
             let is_about_tls =
@@ -170,10 +184,11 @@ fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Client, Refusal> {
     }
 }
 
-fn plain(config: &Config) -> Result<Client, postgres::Error> {
+fn plain(config: &Config) -> Result<Connected, postgres::Error> {
     let mut config = config.clone();
     config.ssl_mode(SslMode::Disable);
-    PostgresConnectionManager::new(config, NoTls).connect()
+    let client = PostgresConnectionManager::new(config, NoTls).connect()?;
+    Ok(Connected::new(client, None))
 }
 
 /// A connection that was to have TLS, and failed.
@@ -183,11 +198,15 @@ struct Failed {
     used_tls: bool,
 }
 
-fn secured(config: &Config, ssl_mode: SslMode, connector: MakeRustlsConnect) -> Result<Client, Failed> {
+fn secured(config: &Config, ssl_mode: SslMode, connector: MakeRustlsConnect) -> Result<Connected, Failed> {
     let used = Arc::new(AtomicBool::new(false));
-    let noting = Noting { inner: connector, used: Arc::clone(&used) };
+    let noting = Noting { inner: connector.clone(), used: Arc::clone(&used) };
     let result = config.clone().ssl_mode(ssl_mode).connect(noting);
-    result.map_err(|cause| Failed { cause, used_tls: used.load(Ordering::Relaxed) })
+    let used_tls = used.load(Ordering::Relaxed);
+    match result {
+        Ok(client) => Ok(Connected::new(client, used_tls.then_some(connector))),
+        Err(cause) => Err(Failed { cause, used_tls }),
+    }
 }
 
 /// Makes TLS connections, and notes that it was asked for one: the server has TLS.

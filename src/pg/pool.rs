@@ -12,6 +12,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::conninfo::{Address, ConnectionString};
 use super::failure;
+use super::running::Running;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
@@ -76,6 +77,10 @@ struct Shard {
 pub struct Loan {
     shard: ShardName,
     session: Lent,
+    running: Arc<Running>,
+    /// By which `running` knows it.
+    ticket: u64,
+    since: Option<Instant>,
 }
 
 enum Lent {
@@ -104,8 +109,19 @@ impl DerefMut for Loan {
     }
 }
 
+impl Loan {
+    fn new(shard: &ShardName, session: Lent, running: &Arc<Running>) -> Self {
+        let (shard, running, since) = (shard.clone(), Arc::clone(running), running.now());
+        let mut loan = Self { shard, session, running, ticket: 0, since };
+        loan.ticket = loan.running.enter(loan.cancel().clone());
+        loan
+    }
+}
+
 impl Drop for Loan {
     fn drop(&mut self) {
+        self.running.leave(self.ticket);
+        self.running.queried(&self.shard, self.since);
         if let Lent::First(session, home) = &mut self.session
             && let Some(session) = session.take().filter(|session| !session.is_closed())
         {
@@ -122,6 +138,7 @@ pub struct Shards {
     options: PoolOptions,
     /// One thread that opens connections, for all pools.
     opener: OnceLock<Arc<ScheduledThreadPool>>,
+    running: Arc<Running>,
 }
 
 impl Shards {
@@ -131,11 +148,23 @@ impl Shards {
         server: PrivateServer,
         options: PoolOptions,
     ) -> Result<Self> {
-        let shards = Self { by_name: RwLock::default(), server, options, opener: OnceLock::new() };
+        let (opener, running) = (OnceLock::new(), Arc::default());
+        let shards = Self { by_name: RwLock::default(), server, options, opener, running };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
         Ok(shards)
+    }
+
+    /// The same, and whoever holds `running` can time and stop what their sessions are at.
+    #[must_use]
+    pub fn attended(self, running: &Arc<Running>) -> Self {
+        Self { running: Arc::clone(running), ..self }
+    }
+
+    /// What their sessions are at.
+    pub fn running(&self) -> &Arc<Running> {
+        &self.running
     }
 
     /// Adds a shard, unless one of this name is there. Two names for one address are refused.
@@ -196,7 +225,12 @@ impl Shards {
     pub fn checkout(&self, name: &ShardName) -> Result<Loan> {
         log::debug!("Creating session for shard: {name}");
         let shard = self.shard(name)?;
-        let lend = |session| Loan { shard: name.clone(), session };
+        self.running.check()?;
+        let since = self.running.now();
+        let lend = |session| {
+            self.running.waited(name, since);
+            Loan::new(name, session, &self.running)
+        };
         if !shard.begun.load(Ordering::Acquire) {
             let first = self.connect(&shard)?;
             shard.begun.store(true, Ordering::Release);

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Statement};
 
+use super::connect::{self, Connected};
 use super::conninfo::Address;
-use super::{connect, failure};
+use super::failure;
+use super::running::Cancel;
 use crate::error::{Error, Result};
 use crate::model::names::ShardName;
 
@@ -34,6 +36,7 @@ pub struct Session {
     /// Its `application_name`, which no other session has.
     name: String,
     client: Client,
+    cancel: Cancel,
     statements: HashMap<&'static str, Use>,
     used_at: Instant,
     /// Whether it must not be used again.
@@ -42,8 +45,10 @@ pub struct Session {
 
 impl Session {
     /// Wraps a connection that was just made.
-    fn new(shard: ShardName, name: String, client: Client) -> Self {
-        Self { shard, name, client, statements: HashMap::new(), used_at: Instant::now(), spoiled: false }
+    fn new(shard: ShardName, name: String, connected: Connected) -> Self {
+        let Connected { client, cancel } = connected;
+        let (statements, used_at) = (HashMap::new(), Instant::now());
+        Self { shard, name, client, cancel, statements, used_at, spoiled: false }
     }
 
     /// Connects directly, in the time that the address allows, and says why if it fails. The session gets a
@@ -57,9 +62,14 @@ impl Session {
         let base: String = address.application_name().chars().take(20).filter(char::is_ascii).collect();
         let name = format!("{base}{nonce}");
         match connect::connect(address, &name) {
-            Ok(client) => Ok(Self::new(shard.clone(), name, client)),
+            Ok(connected) => Ok(Self::new(shard.clone(), name, connected)),
             Err(refusals) => Err(failure::connecting(shard, address, &refusals)),
         }
+    }
+
+    /// How what runs on it is cancelled.
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     /// What the server calls this session.

@@ -172,6 +172,19 @@ impl Settings {
         })
     }
 
+    /// Where the REPL keeps the lines that were typed, if there is a place for it.
+    pub fn history_file(&self) -> Option<PathBuf> {
+        self.state_folder.as_ref().map(|folder| folder.join("history"))
+    }
+
+    /// The commands that the REPL begins with, if there is a place for them.
+    pub fn init_file(&self) -> Option<PathBuf> {
+        match &self.home {
+            Some(home) => Some(home.join("init")),
+            None => xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("ringshard/init")),
+        }
+    }
+
     /// The private Postgres of these settings.
     pub fn private_server(&self) -> Result<PrivateServer> {
         PrivateServer::at(self.home.as_deref(), self.pg_bin.as_ref().map(|sourced| sourced.value.as_path()))

@@ -4,15 +4,17 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use super::output::write_stderr;
-use crate::commands::{Console, Interrupts, Progress};
+use crate::commands::{Console, Interrupts, Progress, Running};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{thousands, visible_lines};
 
@@ -21,7 +23,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How far the command that runs now has come.
 #[derive(Debug)]
-struct Running {
+struct Shown {
     begun: Instant,
     logged: Instant,
     /// Hidden where nobody looks.
@@ -36,8 +38,8 @@ pub(super) struct Terminal {
     /// The same, with those of the line that runs now.
     now: Cell<(bool, bool)>,
     /// Whether progress is not shown.
-    quiet: bool,
-    running: RefCell<Option<Running>>,
+    quiet: Cell<bool>,
+    running: RefCell<Option<Shown>>,
     /// The flags of the signal handlers: asked to stop, and whether a signal ends the program. Once they are
     /// there they stay.
     signals: OnceCell<(Arc<AtomicBool>, Arc<AtomicBool>)>,
@@ -47,12 +49,29 @@ impl Terminal {
     /// A console of a run with these flags.
     pub(super) fn new(yes: bool, no_input: bool, quiet: bool) -> Self {
         let of_run = (yes, no_input);
-        Self { of_run, now: Cell::new(of_run), quiet, running: RefCell::default(), signals: OnceCell::new() }
+        Self { of_run, now: Cell::new(of_run), quiet: Cell::new(quiet), running: RefCell::default(), signals: OnceCell::new() }
     }
 
     /// From here on a line with these flags runs.
-    pub(super) fn answer_for_a_line(&self, yes: bool, no_input: bool) {
+    pub(super) fn answer_for_a_line(&self, yes: bool, no_input: bool, quiet: bool) {
         self.now.set((self.of_run.0 || yes, self.of_run.1 || no_input));
+        self.quiet.set(quiet);
+    }
+
+    /// From here on Ctrl-C ends no more than a command: one that looks whether it is to stop is asked to, and
+    /// what another one has under way at the servers is cancelled; so is the first kind's by a second Ctrl-C.
+    pub(super) fn stay(&self, running: Arc<Running>) {
+        let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGTERM]));
+        let (asked, unwatched) = (Arc::clone(asked), Arc::clone(fatal));
+        let Ok(mut signals) = Signals::new([SIGINT]) else { return };
+        thread::spawn(move || {
+            for _ in signals.forever() {
+                let is_second = asked.swap(true, Ordering::SeqCst);
+                if is_second || unwatched.load(Ordering::SeqCst) {
+                    running.stop();
+                }
+            }
+        });
     }
 }
 
@@ -88,10 +107,10 @@ impl Console for Terminal {
             }
             return;
         };
-        let running = running.get_or_insert_with(|| Running {
+        let running = running.get_or_insert_with(|| Shown {
             begun: Instant::now(),
             logged: Instant::now(),
-            bar: bar(progress, !self.quiet && io::stderr().is_terminal()),
+            bar: bar(progress, !self.quiet.get() && io::stderr().is_terminal()),
         });
         running.bar.set_position(progress.part.map_or(progress.rows, |(done, _)| done));
         #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
@@ -108,14 +127,14 @@ impl Console for Terminal {
     }
 
     fn watch_interrupts(&self) -> Interrupts {
-        let (asked, fatal) = self.signals.get_or_init(handle_signals);
+        let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGINT, SIGTERM]));
         Interrupts::new(Arc::clone(asked), Arc::clone(fatal))
     }
 }
 
-fn handle_signals() -> (Arc<AtomicBool>, Arc<AtomicBool>) {
+fn handle_signals(signals: &[i32]) -> (Arc<AtomicBool>, Arc<AtomicBool>) {
     let (asked, fatal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
-    for signal in [SIGINT, SIGTERM] {
+    for &signal in signals {
         // The order counts: what was set before this signal came decides. Where no handler can be set, the
         // signal ends the program as it always did.
         let _ = flag::register_conditional_default(signal, Arc::clone(&fatal))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::output::write_stdout;
 use super::render::{self, Piece, Style};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::visible_lines;
 
@@ -31,7 +31,7 @@ impl From<io::Error> for Delivery {
 }
 
 /// Writes the data of a report to standard output. Takes the rows out of it as it goes.
-pub(super) fn deliver(report: &mut Report, style: Style) -> Delivery {
+pub(super) fn deliver(report: &mut Report, style: Style, going_on: &dyn Fn() -> Result<()>) -> Delivery {
     match report.document.take() {
         Some(Document::Text(text)) => return written(&text).unwrap_or(Delivery::Done),
         Some(Document::Stream(write)) => {
@@ -68,6 +68,10 @@ pub(super) fn deliver(report: &mut Report, style: Style) -> Delivery {
             Some(error) => return Delivery::Failed(error),
             None if last => return Delivery::Done,
             None => {}
+        }
+        // A long list may be stopped between two pieces.
+        if let Err(error) = going_on() {
+            return Delivery::Failed(error);
         }
         report.rows.clear();
         first = false;

@@ -4,20 +4,41 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{Config, ConfigBuilder, LevelPadding, WriteLogger, format_description};
 
+use crate::commands::line::LogLevel;
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{redacted, visible};
 
-/// Starts the log. Without `-v` nothing goes to stderr (errors are shown anyway); a file gets INFO at least.
-pub(super) fn start(verbose: u8, file: Option<&Path>) -> Result<()> {
-    let level = match (verbose, file) {
-        (0, None) => LevelFilter::Off,
-        (0 | 1, _) => LevelFilter::Info,
-        _ => LevelFilter::Debug,
-    };
+/// Whether the log goes to a file.
+static TO_FILE: AtomicBool = AtomicBool::new(false);
+
+/// The level that `-v` and `-vv` stand for.
+pub(super) fn level_of(verbose: u8) -> Option<LogLevel> {
+    match verbose {
+        0 => None,
+        1 => Some(LogLevel::Info),
+        _ => Some(LogLevel::Debug),
+    }
+}
+
+/// From here on this much is logged. Without `-v` nothing goes to stderr (errors are shown anyway); a file gets
+/// INFO at least.
+pub(super) fn set_level(level: LogLevel) {
+    log::set_max_level(match level {
+        LogLevel::Off if TO_FILE.load(Ordering::Relaxed) => LevelFilter::Info,
+        LogLevel::Off => LevelFilter::Off,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+    });
+}
+
+/// Starts the log, which says nothing before its level is set.
+pub(super) fn start(file: Option<&Path>) -> Result<()> {
+    TO_FILE.store(file.is_some(), Ordering::Relaxed);
     let out: Box<dyn Write + Send> = match file {
         None => Box::new(io::stderr()),
         Some(path) => {
@@ -32,8 +53,7 @@ pub(super) fn start(verbose: u8, file: Option<&Path>) -> Result<()> {
             })?)
         }
     };
-    let inner = WriteLogger::new(level, format(), Lines { line: Vec::new(), out });
-    log::set_max_level(level);
+    let inner = WriteLogger::new(LevelFilter::Debug, format(), Lines { line: Vec::new(), out });
     // A second call in one process (tests) keeps the first log.
     let _ = log::set_boxed_logger(Box::new(Escaping { inner }));
     Ok(())

@@ -1,12 +1,18 @@
 //! The terminal: words in, text out. The only part that prints.
 
+mod choices;
 mod console;
 mod deliver;
 mod errors;
 mod logging;
 mod output;
+mod parse;
 mod render;
+mod repl;
 mod run;
 mod script;
+mod session;
+mod shell;
+mod words;
 
 pub use run::main;

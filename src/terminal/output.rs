@@ -11,6 +11,8 @@ pub(super) struct Screen {
     pub(super) terminal: bool,
     /// Whether colours are wanted.
     pub(super) color: bool,
+    /// Whether its cursor can be moved.
+    pub(super) can_move: bool,
     /// Whether it shows more than ASCII.
     pub(super) unicode: bool,
 }
@@ -34,7 +36,7 @@ impl Screen {
             ColorWhen::Never => false,
             ColorWhen::Auto => terminal && !dumb && !set("NO_COLOR"),
         };
-        Self { terminal, color, unicode: locale_is_utf8() }
+        Self { terminal, color, can_move: terminal && !dumb, unicode: locale_is_utf8() }
     }
 
     /// The text in a colour, if colours are wanted. The codes are SGR parameters of ECMA-48.

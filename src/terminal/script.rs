@@ -1,65 +1,156 @@
-//! Commands from a file: a line each, quoted as in a shell, `#` comments, `FILE:LINE` in errors.
+//! Commands from a file: a line each, quoted as in a shell, `#` comments, `FILE:LINE` in errors. A quote or a
+//! backslash that is open at the end of a line goes on to the next.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::iter;
+use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
 
-use clap::Parser as _;
-
-use crate::commands::Cli;
+use super::words::Words;
 use crate::error::{Error, Kind, Result};
-use crate::terminal::errors;
 
-/// A line of a script.
-pub(super) struct Line {
-    /// `FILE:LINE`.
+/// How many lines are read ahead.
+const AHEAD_LINES: usize = 2_000;
+/// How long a command of several lines may be: behind a quote that is never closed the rest is not swallowed.
+const ENTRY_BYTES_MAX: usize = 64 * 1024;
+
+/// A command of a script, of one line or more.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// `FILE:LINE`, the first of them.
     pub(super) place: String,
     /// Its text.
     pub(super) text: String,
 }
 
-/// The lines of a file, read as they are needed; `-` is standard input.
-pub(super) fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
-    let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(BufReader::new(io::stdin()))
-    } else {
-        let file = File::open(path).map_err(|cause| {
+/// The commands of a file or of standard input, read as they are needed.
+pub(super) enum Script {
+    /// Somebody types them: nothing is read before it is needed.
+    Typed(Entries),
+    /// A thread reads ahead, so that what is there already can be told from what is yet to come.
+    Ahead(Receiver<Result<Entry>>),
+}
+
+impl Script {
+    /// Of this file; `-` is standard input.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::stdin());
+        }
+        let name = path.display().to_string();
+        let fail = |cause: io::Error| {
             let kind = match cause.kind() {
                 io::ErrorKind::PermissionDenied => Kind::Permission,
                 _ => Kind::BadInput,
             };
             Error::new(kind, format!("cannot read `{name}`: {cause}")).hint("name a file of commands with -f")
-        })?;
-        Box::new(BufReader::new(file))
-    };
-    Ok(reader.lines().zip(1..).map(move |(text, number): (_, u64)| {
-        let place = format!("{name}:{number}");
-        match text {
-            // Some editors begin a file with a byte order mark.
-            Ok(text) => Ok(Line { place, text: text.trim_start_matches('\u{feff}').into() }),
-            Err(cause) => Err(Error::new(Kind::BadInput, format!("{place}: {cause}"))),
+        };
+        let file = File::open(path).map_err(fail)?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(fail(io::ErrorKind::IsADirectory.into()));
         }
-    }))
+        Ok(Self::ahead(Entries { name, reader: Box::new(BufReader::new(file)), number: 0 }))
+    }
+
+    /// Of standard input.
+    pub(super) fn stdin() -> Self {
+        let reader = Box::new(BufReader::new(io::stdin()));
+        let entries = Entries { name: "stdin".into(), reader, number: 0 };
+        // Questions are answered at the terminal, too.
+        if io::stdin().is_terminal() { Self::Typed(entries) } else { Self::ahead(entries) }
+    }
+
+    fn ahead(entries: Entries) -> Self {
+        let (sender, receiver) = sync_channel(AHEAD_LINES);
+        thread::spawn(move || {
+            for entry in entries {
+                if sender.send(entry).is_err() {
+                    break;
+                }
+            }
+        });
+        Self::Ahead(receiver)
+    }
+
+    /// The next one, if it is there already.
+    pub(super) fn next_if_ready(&mut self) -> Option<Result<Entry>> {
+        match self {
+            Self::Typed(_) => None,
+            Self::Ahead(receiver) => match receiver.try_recv() {
+                Ok(entry) => Some(entry),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            },
+        }
+    }
 }
 
-/// The command of a line: a leading `ringshard` and a trailing `;` are dropped. `None` if it holds none.
-pub(super) fn parse(text: &str) -> Result<Option<Cli>> {
-    let text = text.trim();
-    let text = text.strip_suffix(';').unwrap_or(text);
-    let words = shlex::split(text).ok_or_else(|| {
-        Error::new(Kind::Usage, "a quote is not closed, or a backslash ends the line")
-            .hint("quote as in a shell")
-    })?;
-    let rest = words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&words);
-    if rest.is_empty() {
-        return Ok(None);
+impl Iterator for Script {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Typed(entries) => entries.next(),
+            Self::Ahead(receiver) => receiver.recv().ok(),
+        }
     }
-    let words = iter::once("ringshard").chain(rest.iter().map(String::as_str));
-    let cli = Cli::try_parse_from(words).map_err(|cause| errors::of_usage(&cause, rest))?;
-    if cli.command.is_none() || !cli.commands.is_empty() || cli.script.is_some() {
-        return Err(Error::new(Kind::Usage, "a line of a script is one command").hint("ringshard --help"));
+}
+
+/// The commands of a reader.
+pub(super) struct Entries {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    /// Of the line that was read last, from 1 on.
+    number: u64,
+}
+
+impl Entries {
+    /// A line without its end.
+    fn line(&mut self) -> Option<Result<String>> {
+        let mut bytes = Vec::new();
+        let read = self.reader.read_until(b'\n', &mut bytes);
+        self.number += 1;
+        let bad = |cause: String| {
+            let message = format!("{}:{}: {cause}", self.name, self.number);
+            Error::new(Kind::BadInput, message).hint("a script is a file of UTF-8 text, a command a line")
+        };
+        match read {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(cause) => return Some(Err(bad(cause.to_string()))),
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+            bytes.pop_if(|last| *last == b'\r');
+        }
+        Some(String::from_utf8(bytes).map_err(|_| bad("the line is not UTF-8".into())))
     }
-    Ok(Some(cli))
+}
+
+impl Iterator for Entries {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut text = match self.line()? {
+            Ok(text) => text,
+            Err(error) => return Some(Err(error)),
+        };
+        let place = format!("{}:{}", self.name, self.number);
+        // Some editors begin a file with a byte order mark.
+        if self.number == 1 {
+            text = text.trim_start_matches('\u{feff}').into();
+        }
+        // Most lines have nothing that could be open.
+        while text.contains(['\'', '"', '\\'])
+            && text.len() < ENTRY_BYTES_MAX
+            && Words::of(&text).open.is_some()
+        {
+            match self.line() {
+                Some(Ok(more)) => text = format!("{text}\n{more}"),
+                Some(Err(error)) => return Some(Err(error)),
+                None => break,
+            }
+        }
+        Some(Ok(Entry { place, text }))
+    }
 }

@@ -1,0 +1,141 @@
+//! What the sessions of this process are at, so that another thread can stop it and the time it took is known.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use postgres::{CancelToken, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+
+/// How one session's query is cancelled: over a connection of its own, with TLS if the session has it.
+#[derive(Clone)]
+pub(super) struct Cancel {
+    token: CancelToken,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Cancel {
+    /// Of a session that was made like this.
+    pub(super) fn new(token: CancelToken, tls: Option<MakeRustlsConnect>) -> Self {
+        Self { token, tls }
+    }
+
+    fn send(&self) {
+        let sent = match &self.tls {
+            Some(tls) => self.token.cancel_query(tls.clone()),
+            None => self.token.cancel_query(NoTls),
+        };
+        if let Err(cause) = sent {
+            log::debug!("Could not cancel a query: {cause}");
+        }
+    }
+}
+
+/// Where the time of a command went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Hashing keys and finding their owners.
+    pub route: Duration,
+    /// Waiting for connections, and for chunks that are being moved. Of several shards at once, the longest.
+    pub wait: Duration,
+    /// Connections in use: the servers' work, and the way there and back. Of several at once, the longest.
+    pub query: Duration,
+}
+
+#[derive(Default)]
+struct Times {
+    route: Duration,
+    by_shard: BTreeMap<ShardName, (Duration, Duration)>,
+}
+
+/// The sessions that are in use, and what they have taken. One for a process that runs one command at a time.
+#[derive(Default)]
+pub struct Running {
+    stopped: AtomicBool,
+    sessions: Mutex<(u64, BTreeMap<u64, Cancel>)>,
+    timed: AtomicBool,
+    times: Mutex<Times>,
+}
+
+impl Running {
+    /// A new command begins. Whether its time is measured.
+    pub fn begin(&self, timed: bool) {
+        self.stopped.store(false, Ordering::SeqCst);
+        self.timed.store(timed, Ordering::Relaxed);
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner) = Times::default();
+    }
+
+    /// Stops the command: cancels at the servers what its sessions are at, and lets it wait for nothing more.
+    /// Returns when the servers have been told.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // As long as this is locked no session is given back: a cancel meets no later command.
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        for cancel in sessions.1.values() {
+            cancel.send();
+        }
+    }
+
+    /// An error if the command is to stop. For who waits, or goes on to something else.
+    pub fn check(&self) -> Result<()> {
+        if !self.stopped.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Partial, "stopped by Ctrl-C"))
+    }
+
+    /// What was spent since the command began.
+    pub fn spent(&self) -> Spent {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest = |of: fn(&(Duration, Duration)) -> Duration| {
+            times.by_shard.values().map(of).max().unwrap_or_default()
+        };
+        Spent { route: times.route, wait: longest(|of| of.0), query: longest(|of| of.1) }
+    }
+
+    pub(super) fn enter(&self, cancel: Cancel) -> u64 {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.0 += 1;
+        let ticket = sessions.0;
+        sessions.1.insert(ticket, cancel);
+        ticket
+    }
+
+    pub(super) fn leave(&self, ticket: u64) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&ticket);
+    }
+
+    /// The time now, if it is measured.
+    pub(super) fn now(&self) -> Option<Instant> {
+        self.timed.load(Ordering::Relaxed).then(Instant::now)
+    }
+
+    pub(super) fn routed(&self, since: Option<Instant>) {
+        if let Some(since) = since {
+            self.times.lock().unwrap_or_else(PoisonError::into_inner).route += since.elapsed();
+        }
+    }
+
+    pub(super) fn waited(&self, shard: &ShardName, since: Option<Instant>) {
+        self.add(shard, since, |(wait, _), time| *wait += time);
+    }
+
+    pub(super) fn queried(&self, shard: &ShardName, since: Option<Instant>) {
+        self.add(shard, since, |(_, query), time| *query += time);
+    }
+
+    fn add(
+        &self,
+        shard: &ShardName,
+        since: Option<Instant>,
+        add: impl Fn(&mut (Duration, Duration), Duration),
+    ) {
+        let Some(since) = since else { return };
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        add(times.by_shard.entry(shard.clone()).or_default(), since.elapsed());
+    }
+}

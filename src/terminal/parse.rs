@@ -1,0 +1,57 @@
+//! From the text of a line to what it asks for.
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use super::errors;
+use super::words::{Open, Words};
+use crate::commands::line::Line;
+use crate::error::{Error, Kind, Result};
+
+/// What a line says.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    /// Nothing, or a comment.
+    Nothing,
+    /// What to do.
+    Line(Box<Line>),
+    /// Help or a version, which clap answers itself.
+    Text(String),
+}
+
+/// Parses a line: a leading `ringshard` and a trailing `;` are dropped.
+pub(super) fn parse(text: &str) -> Result<Parsed> {
+    let words = Words::of(text);
+    if let Some(open) = words.open {
+        let message = match open {
+            Open::Quote => "a quote is not closed",
+            Open::Backslash => "a backslash ends the line, and nothing follows",
+        };
+        return Err(Error::new(Kind::Usage, message).hint("quote as in a shell"));
+    }
+    let mut words = words.words;
+    if let Some(last) = words.last_mut()
+        && !last.is_quoted
+        && !last.text.starts_with("\\!")
+        && let Some(stripped) = last.text.strip_suffix(';')
+    {
+        last.text = stripped.to_owned();
+    }
+    words.retain(|word| word.is_quoted || !word.text.is_empty());
+    parse_words(&words.into_iter().map(|word| word.text).collect::<Vec<_>>())
+}
+
+/// Parses the words of a line.
+pub(super) fn parse_words(words: &[String]) -> Result<Parsed> {
+    let words = words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(words);
+    if words.is_empty() {
+        return Ok(Parsed::Nothing);
+    }
+    match Line::try_parse_from(std::iter::once("ringshard").chain(words.iter().map(String::as_str))) {
+        Ok(line) => Ok(Parsed::Line(Box::new(line))),
+        Err(cause) if matches!(cause.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Ok(Parsed::Text(cause.render().to_string()))
+        }
+        Err(cause) => Err(errors::of_usage(&cause, words)),
+    }
+}

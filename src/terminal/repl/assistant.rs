@@ -1,0 +1,233 @@
+//! What helps while a line is typed: completion, hints, colours, and whether the line is whole.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use clap_complete::engine::complete;
+use rustyline::completion::{Completer, Pair};
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::{Hint, Hinter, HistoryHinter};
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Context, Helper, Result};
+
+use super::grammar::{Grammar, Role, Seen};
+use crate::terminal::words::{Word, Words};
+
+/// Up to how many candidates are listed with what each is for.
+const EXPLAINED_MAX: usize = 16;
+/// How wide such a list may be, in columns.
+const WIDTH: usize = 76;
+
+/// What rustyline asks.
+pub(super) struct Assistant {
+    grammar: Grammar,
+    history: HistoryHinter,
+    color: bool,
+}
+
+impl Assistant {
+    /// One that knows of what was seen.
+    pub(super) fn new(seen: &Arc<Mutex<Seen>>, color: bool) -> Self {
+        Self { grammar: Grammar::new(seen), history: HistoryHinter::new(), color }
+    }
+
+    /// The ids of users that a line names.
+    pub(super) fn ids(&self, text: &str) -> Vec<i64> {
+        self.grammar.place(&Words::of(text).words).ids
+    }
+
+    /// Whether colours are wanted from here on.
+    pub(super) fn set_color(&mut self, color: bool) {
+        self.color = color;
+    }
+}
+
+impl Helper for Assistant {}
+
+impl Completer for Assistant {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
+        let mut words = Words::of(&line[..pos]).words;
+        let current = words.pop_if(|word| word.span.end == pos);
+        let start = current.as_ref().map_or(pos, |word| word.span.start);
+        let outer = self.grammar.place(&words).outer_of(&words);
+        let mut args = vec![OsString::from("ringshard")];
+        args.extend(words.iter().skip(outer).map(|word| OsString::from(&word.text)));
+        let index = args.len();
+        args.push(current.map_or_else(OsString::new, |word| word.text.into()));
+        let mut tree = self.grammar.tree.clone();
+        let Ok(found) = complete(&mut tree, args, index, Some(Path::new("."))) else {
+            return Ok((start, Vec::new()));
+        };
+        let found: Vec<(String, Option<String>)> = found
+            .iter()
+            .map(|candidate| {
+                let help = candidate.get_help().map(ToString::to_string);
+                (candidate.get_value().to_string_lossy().into_owned(), help)
+            })
+            .collect();
+        Ok((start, pairs(&found)))
+    }
+}
+
+/// Candidates as they are listed, and as they are put into the line.
+fn pairs(found: &[(String, Option<String>)]) -> Vec<Pair> {
+    let widest = found.iter().map(|(value, _)| value.chars().count()).max().unwrap_or_default();
+    let is_only = found.len() == 1;
+    let pair = |(value, help): &(String, Option<String>)| {
+        let mut display = value.clone();
+        if let Some(help) = help.as_ref().filter(|_| found.len() <= EXPLAINED_MAX) {
+            let help = help.lines().next().unwrap_or_default();
+            let room = WIDTH.saturating_sub(widest + 3);
+            let help: String = help.chars().take(room).collect();
+            display = format!("{value:widest$}   {help}");
+        }
+        let mut replacement =
+            shlex::try_quote(value).map_or_else(|_| value.clone(), |quoted| quoted.into_owned());
+        if value.starts_with('\\') {
+            replacement.clone_from(value);
+        }
+        // What is complete is followed by a blank; a folder goes on.
+        if is_only && !value.ends_with(['/', '=']) {
+            replacement.push(' ');
+        }
+        Pair { display, replacement }
+    };
+    found.iter().map(pair).collect()
+}
+
+/// What is shown dim behind the cursor.
+pub(super) struct Tip {
+    text: String,
+    /// What the right arrow takes over.
+    taken: Option<String>,
+}
+
+impl Hint for Tip {
+    fn display(&self) -> &str {
+        &self.text
+    }
+
+    fn completion(&self) -> Option<&str> {
+        self.taken.as_deref()
+    }
+}
+
+impl Hinter for Assistant {
+    type Hint = Tip;
+
+    fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Tip> {
+        if line.trim().is_empty() || pos < line.len() {
+            return None;
+        }
+        let words = Words::of(line);
+        // Behind a blank, or a whole command or flag: what is missing. In the middle of a word: the history.
+        let missing = if words.open.is_some() || !words.comments.is_empty() {
+            None
+        } else {
+            self.missing(line, &words.words)
+        };
+        if let Some(text) = missing {
+            return Some(Tip { text, taken: None });
+        }
+        let rest = self.history.hint(line, pos, context)?;
+        let first = rest.lines().next().unwrap_or_default().to_owned();
+        Some(Tip { text: first, taken: Some(rest) })
+    }
+}
+
+impl Assistant {
+    fn missing(&self, line: &str, words: &[Word]) -> Option<String> {
+        let place = self.grammar.place(words);
+        if place.roles.contains(&Role::Unknown) {
+            return None;
+        }
+        let is_apart = line.ends_with([' ', '\t']);
+        // A word that is still being typed may become another one.
+        if !is_apart && place.roles.last() == Some(&Role::Value) {
+            return None;
+        }
+        let blank = if is_apart { "" } else { " " };
+        if let Some(arg) = place.pending {
+            let names = arg.get_value_names().and_then(|names| names.first());
+            return Some(format!("{blank}{}", names.map_or_else(|| "VALUE".into(), ToString::to_string)));
+        }
+        let missing = place.missing();
+        if missing.is_empty() { None } else { Some(format!("{blank}{}", missing.join(" "))) }
+    }
+}
+
+impl Validator for Assistant {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> Result<ValidationResult> {
+        let open = Words::of(context.input()).open;
+        Ok(if open.is_some() { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
+    }
+}
+
+impl Highlighter for Assistant {
+    fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
+        if !self.color {
+            return Cow::Borrowed(line);
+        }
+        let words = Words::of(line);
+        let roles = self.grammar.place(&words.words).roles;
+        let mut parts: Vec<_> = words.words.iter().zip(roles).map(|(word, role)| {
+            let is_typed = word.span.end == pos && pos == line.len();
+            (word.span.clone(), color_of(word, role, is_typed && self.may_become(word)))
+        }).collect();
+        parts.extend(words.comments.into_iter().map(|span| (span, "2")));
+        parts.sort_by_key(|(span, _)| span.start);
+        let mut out = String::with_capacity(line.len() * 2);
+        let mut at = 0;
+        for (span, color) in parts {
+            let (before, text) = (&line[at..span.start], &line[span.clone()]);
+            at = span.end;
+            out.push_str(before);
+            if color.is_empty() {
+                out.push_str(text);
+            } else {
+                // SGR parameters of ECMA-48.
+                let _ = write!(out, "\x1b[{color}m{text}\x1b[0m");
+            }
+        }
+        out.push_str(&line[at..]);
+        Cow::Owned(out)
+    }
+
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        if self.color { Cow::Owned(format!("\x1b[2m{hint}\x1b[0m")) } else { Cow::Borrowed(hint) }
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
+        self.color
+    }
+}
+
+impl Assistant {
+    /// Whether a word may yet become a command.
+    fn may_become(&self, word: &Word) -> bool {
+        let begins = |name: &str| name.starts_with(&word.text);
+        self.grammar.tree.get_subcommands().any(|inner| {
+            begins(inner.get_name())
+                || inner.get_all_aliases().any(begins)
+                || inner.get_subcommands().any(|inner| begins(inner.get_name()))
+        }) || word.text.starts_with('-')
+    }
+}
+
+/// SGR parameters; none for what has no colour.
+fn color_of(word: &Word, role: Role, may_become: bool) -> &'static str {
+    match role {
+        Role::Unknown if may_become => "",
+        Role::Unknown => "31",
+        Role::Command => "1;32",
+        Role::Flag => "36",
+        Role::Value if word.is_quoted => "33",
+        Role::Value if word.text.parse::<f64>().is_ok() => "35",
+        Role::Value => "",
+    }
+}

@@ -1,0 +1,84 @@
+//! Three lines at the beginning: the shards, the users and how they are spread, where help is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Notices;
+use crate::commands::Life;
+use crate::model::names::ShardName;
+use crate::model::text::{counted, redacted};
+use crate::terminal::shell::Shell;
+
+/// How long the greeting waits for the shards to answer.
+const PULSE_PATIENCE: Duration = Duration::from_millis(500);
+/// How long it waits for the users to be counted.
+const COUNT_PATIENCE: Duration = Duration::from_millis(500);
+/// Up to how many shards are named one by one.
+const NAMED_MAX: usize = 4;
+
+/// Says what matters.
+pub(super) fn greet(shell: &Shell<'_>, notices: &Arc<Notices>) {
+    let notices = Arc::clone(notices);
+    let state = shell.context.pulse(PULSE_PATIENCE, move |news| notices.say(&news));
+    let version = env!("CARGO_PKG_VERSION");
+    let (first, second) = match &state {
+        None => match shell.context.cluster() {
+            Err(error) => (
+                format!("ringshard {version}: {}", redacted(error.message())),
+                error.hint_text().map_or_else(String::new, ToOwned::to_owned),
+            ),
+            Ok(_) => (format!("ringshard {version}"), String::new()),
+        },
+        Some(state) => {
+            let lives: Vec<(&ShardName, &Life)> = state.iter().collect();
+            (format!("ringshard {version}: {}", shards(&lives)), users(shell))
+        }
+    };
+    let third = "help lists the commands, help TOPIC explains, TAB completes, \\q leaves";
+    for line in [first.as_str(), second.as_str(), third] {
+        shell.tell(line, shell.here());
+    }
+}
+
+/// `3 shards, all up`.
+fn shards(lives: &[(&ShardName, &Life)]) -> String {
+    let count = counted(lives.len() as u64, "shard");
+    let down: Vec<String> = lives
+        .iter()
+        .filter_map(|(name, life)| match life {
+            Life::Down(why) => Some(format!("`{name}` is down ({})", redacted(why))),
+            Life::Unknown => Some(format!("`{name}` has not answered yet")),
+            Life::Up { .. } => None,
+        })
+        .collect();
+    let is_changing = lives.iter().any(|(_, life)| **life == Life::Up { changing: true });
+    let change = if is_changing { "; a rebalance is under way" } else { "" };
+    match down.as_slice() {
+        [] => format!("{count}, all up{change}"),
+        down => format!("{count}; {}{change}", down.join(", ")),
+    }
+}
+
+/// `100,000 users: shard_1 33.9 %, shard_2 32.0 %, shard_3 34.1 %`.
+fn users(shell: &Shell<'_>) -> String {
+    let Some(rows) = shell.context.rows_in_time(COUNT_PATIENCE) else {
+        return "the users are too many to count at once: count does it".into();
+    };
+    let total: i64 = rows.iter().map(|(_, rows)| rows).sum();
+    let users = counted(total.unsigned_abs(), "user");
+    if total == 0 {
+        return format!("{users}: create-user --id 1 --name Alice stores the first one");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
+    let share = |(name, rows): &(ShardName, i64)| {
+        format!("{name} {:.1} %", *rows as f64 * 100.0 / total as f64)
+    };
+    let spread = if rows.len() <= NAMED_MAX {
+        rows.iter().map(share).collect::<Vec<_>>().join(", ")
+    } else {
+        let by_rows = |(_, rows): &&(ShardName, i64)| *rows;
+        let ends = [rows.iter().min_by_key(by_rows), rows.iter().max_by_key(by_rows)];
+        ends.into_iter().flatten().map(share).collect::<Vec<_>>().join(" to ")
+    };
+    format!("{users}: {spread}")
+}

@@ -1,0 +1,202 @@
+//! The REPL: an editor in front of the same shell that runs scripts. It knows no command.
+
+mod assistant;
+mod grammar;
+mod greeting;
+mod prompt;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustyline::config::{ColorMode, CompletionType};
+use rustyline::error::ReadlineError;
+use rustyline::history::{FileHistory, History as _, SearchDirection};
+use rustyline::{Config, Editor, ExternalPrinter};
+
+use self::assistant::Assistant;
+use self::grammar::Seen;
+use super::output::{Screen, write_stderr};
+use super::shell::{End, Shell};
+use super::words;
+use crate::commands::{News, ReplArgs};
+use crate::error::{Error, Kind, Result};
+use crate::model::text::{redacted, visible_lines};
+
+/// How many lines the history keeps.
+const HISTORY_LINES_MAX: usize = 10_000;
+/// How long a prompt waits for the shards' state; what comes later is in the next one.
+const PULSE_PATIENCE: Duration = Duration::from_millis(60);
+
+type LineEditor = Editor<Assistant, FileHistory>;
+
+/// What happened beside the commands, until it can be said without breaking the line that is typed.
+#[derive(Default)]
+struct Notices {
+    waiting: Mutex<Vec<String>>,
+    printer: Mutex<Option<Box<dyn ExternalPrinter + Send>>>,
+    /// Whether a line is being typed.
+    typing: AtomicBool,
+}
+
+impl Notices {
+    fn say(&self, news: &News) {
+        let text = match news {
+            News::Down(shard, why) => format!("notice: shard `{shard}` is down: {why}\n"),
+            News::Back(shard) => format!("notice: shard `{shard}` is back\n"),
+        };
+        let text = visible_lines(&redacted(&text)).into_owned();
+        if self.typing.load(Ordering::SeqCst)
+            && let Some(printer) = &mut *self.printer.lock().unwrap_or_else(PoisonError::into_inner)
+            && printer.print(text.clone()).is_ok()
+        {
+            return;
+        }
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    fn flush(&self) {
+        for text in std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
+            write_stderr(&text);
+        }
+    }
+}
+
+/// Reads lines from a person and runs them, until the person leaves.
+pub(super) fn run(shell: &Shell<'_>, args: &ReplArgs) -> End {
+    shell.attend();
+    match Session::begin(shell) {
+        Ok(mut session) => session.run(args),
+        Err(error) => shell.fail(&error, shell.here()),
+    }
+}
+
+struct Session<'a, 'terminal> {
+    shell: &'a Shell<'terminal>,
+    editor: LineEditor,
+    seen: Arc<Mutex<Seen>>,
+    notices: Arc<Notices>,
+    history_file: Option<PathBuf>,
+}
+
+impl<'a, 'terminal> Session<'a, 'terminal> {
+    fn begin(shell: &'a Shell<'terminal>) -> Result<Self> {
+        let fail = |cause: ReadlineError| {
+            Error::new(Kind::Failed, format!("cannot read from the terminal: {cause}"))
+                .hint("ringshard -f FILE runs a script")
+        };
+        let config = Config::builder()
+            .max_history_size(HISTORY_LINES_MAX)
+            .map_err(fail)?
+            .history_ignore_space(true)
+            .completion_type(CompletionType::List)
+            .color_mode(ColorMode::Forced)
+            .tab_stop(8)
+            .build();
+        let mut editor = LineEditor::with_config(config).map_err(fail)?;
+        let seen = Arc::<Mutex<Seen>>::default();
+        editor.set_helper(Some(Assistant::new(&seen, false)));
+        let notices = Arc::<Notices>::default();
+        if let Ok(printer) = editor.create_external_printer() {
+            *notices.printer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(printer));
+        }
+        let mut session = Self { shell, editor, seen, notices, history_file: None };
+        session.open_history();
+        Ok(session)
+    }
+
+    fn run(&mut self, args: &ReplArgs) -> End {
+        if !self.shell.choices.get().quiet {
+            greeting::greet(self.shell, &self.notices);
+        }
+        if !args.no_init
+            && let Some(path) = self.shell.context.settings().init_file().filter(|path| path.is_file())
+            && self.shell.run_script(&path, false) == End::Quit
+        {
+            return End::Done;
+        }
+        loop {
+            let text = match self.read() {
+                Ok(text) => text,
+                // Ctrl-C clears the line.
+                Err(ReadlineError::Interrupted) => continue,
+                Err(ReadlineError::Eof) => return End::Done,
+                Err(cause) => {
+                    let error = Error::new(Kind::Failed, format!("cannot read from the terminal: {cause}"));
+                    return self.shell.fail(&error, self.shell.here());
+                }
+            };
+            self.remember(&text);
+            for command in words::commands(&text) {
+                match self.shell.run_text(command, None) {
+                    End::Done => {}
+                    // What was pasted behind it may count on it.
+                    End::Failed(_) => break,
+                    End::Quit | End::PipeClosed => return End::Done,
+                }
+            }
+        }
+    }
+
+    fn read(&mut self) -> std::result::Result<String, ReadlineError> {
+        let notices = Arc::clone(&self.notices);
+        let state = self.shell.context.pulse(PULSE_PATIENCE, move |news| notices.say(&news));
+        if let Some(state) = &state {
+            let names = state.keys().map(ToString::to_string).collect();
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).shards = names;
+        }
+        self.notices.flush();
+        let screen = Screen::stdout(self.shell.choices.get().color);
+        if let Some(assistant) = self.editor.helper_mut() {
+            assistant.set_color(screen.color);
+        }
+        let columns = self.editor.dimensions().map_or(80, |(columns, _)| columns);
+        let cluster = self.shell.context.cluster_id();
+        let prompt = prompt::prompt(cluster.as_ref(), state.as_ref(), columns.into(), screen);
+        self.notices.typing.store(true, Ordering::SeqCst);
+        let read = self.editor.readline(&prompt);
+        self.notices.typing.store(false, Ordering::SeqCst);
+        read
+    }
+
+    /// Opens the history, of mode 0600; without a folder for it there is none behind this session.
+    fn open_history(&mut self) {
+        let Some(path) = self.shell.context.settings().history_file() else { return };
+        let opened = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+            file.set_permissions(fs::Permissions::from_mode(0o600))
+        });
+        if let Err(cause) = opened {
+            let text = format!("the history is not kept: `{}`: {cause}", path.display());
+            self.shell.tell(&text, self.shell.here());
+            return;
+        }
+        let _ = self.editor.load_history(&path);
+        let history = self.editor.history();
+        let lines = (0..history.len()).filter_map(|at| history.get(at, SearchDirection::Forward).ok()?);
+        self.shell.typed.borrow_mut().extend(lines.map(|found| found.entry.into_owned()));
+        self.history_file = Some(path);
+    }
+
+    /// Writes a line into the history, without passwords. It is there even if this program is killed.
+    fn remember(&mut self, text: &str) {
+        let ids = self.editor.helper().map(|assistant| assistant.ids(text)).unwrap_or_default();
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            ids.into_iter().for_each(|id| seen.note(id));
+        }
+        let line = redacted(text.trim_end());
+        if line.trim().is_empty() || !self.editor.add_history_entry(line.as_str()).unwrap_or(false) {
+            return;
+        }
+        self.shell.typed.borrow_mut().push(line);
+        if let Some(path) = &self.history_file {
+            let _ = self.editor.append_history(path);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Runs lines, from wherever they come, and shows what they answer.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use super::choices::Choices;
+use super::console::Terminal;
+use super::deliver::{Delivery, deliver};
+use super::output::{Screen, write_stderr};
+use super::parse::{Parsed, parse};
+use super::script::{Entry, Script};
+use super::{errors, logging, repl};
+use crate::commands::line::{Action, Line};
+use crate::commands::{Command, Context, Invocation, Live};
+use crate::error::{Error, Kind, Result};
+use crate::model::report::Report;
+use crate::model::text::visible_lines;
+use crate::settings::Format;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Done,
+    Failed(Kind),
+    /// Nobody reads what is written.
+    PipeClosed,
+    /// The user wants to leave.
+    Quit,
+}
+
+impl End {
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Done | Self::PipeClosed | Self::Quit => 0,
+            Self::Failed(kind) => kind.exit_code(),
+        }
+    }
+}
+
+/// Where a command is run: its place in a script, and how its user wants things.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) place: Option<&'a str>,
+    pub(super) choices: Choices,
+}
+
+/// What lasts from one command to the next.
+pub(super) struct Shell<'terminal> {
+    pub(super) console: &'terminal Terminal,
+    pub(super) context: Context<'terminal>,
+    pub(super) choices: Cell<Choices>,
+    /// Those that the session began with.
+    pub(super) initial: Choices,
+    /// What is drawn below everything else on stderr; hidden unless a script runs.
+    progress: RefCell<ProgressBar>,
+    /// How many files deep `source` is.
+    pub(super) depth: Cell<u32>,
+    /// The lines that were typed, for `history`.
+    pub(super) typed: RefCell<Vec<String>>,
+    /// Whether a person types the lines.
+    pub(super) is_interactive: Cell<bool>,
+}
+
+impl<'terminal> Shell<'terminal> {
+    /// A session that begins with these choices.
+    pub(super) fn new(console: &'terminal Terminal, context: Context<'terminal>, choices: Choices) -> Self {
+        Self {
+            console,
+            context,
+            choices: Cell::new(choices),
+            initial: choices,
+            progress: RefCell::new(ProgressBar::hidden()),
+            depth: Cell::new(0),
+            typed: RefCell::default(),
+            is_interactive: Cell::new(false),
+        }
+    }
+
+    /// Where the whole run has its place.
+    pub(super) fn here(&self) -> At<'static> {
+        At { place: None, choices: self.choices.get() }
+    }
+
+    pub(super) fn fail(&self, error: &Error, at: At<'_>) -> End {
+        let as_json = at.choices.style().is_json();
+        let screen = Screen::stderr(at.choices.color);
+        self.progress.borrow().suspend(|| errors::show(error, at.place, as_json, screen));
+        End::Failed(error.kind())
+    }
+
+    /// A sentence for a person, unless a program reads stderr or nothing is to be said.
+    pub(super) fn tell(&self, text: &str, at: At<'_>) {
+        if !at.choices.quiet && !at.choices.style().is_json() {
+            self.progress.borrow().suspend(|| write_stderr(&format!("{}\n", visible_lines(text))));
+        }
+    }
+
+    /// Runs what the shell may ask for.
+    pub(super) fn run_invocation(&self, invocation: &Invocation, at: At<'_>) -> End {
+        match invocation {
+            Invocation::Command(command) => self.run_command(command, at),
+            Invocation::Live(Live::Repl(_)) if self.is_interactive.get() => {
+                self.tell("this is the repl already", at);
+                End::Done
+            }
+            Invocation::Live(Live::Repl(args)) => repl::run(self, args),
+        }
+    }
+
+    fn run_command(&self, command: &Command, at: At<'_>) -> End {
+        let begun = Instant::now();
+        let end = match command.run(&self.context) {
+            Ok(mut report) => self.show(&mut report, at),
+            Err(error) => self.fail(&error, at),
+        };
+        if at.choices.timing {
+            let spent = self.context.running().spent();
+            let ms = |time: std::time::Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
+            let text = format!(
+                "Time: {} ms (route {}, wait {}, query {})",
+                ms(begun.elapsed()),
+                ms(spent.route),
+                ms(spent.wait),
+                ms(spent.query)
+            );
+            self.tell(&text, At { choices: Choices { quiet: false, ..at.choices }, ..at });
+        }
+        end
+    }
+
+    /// Shows a report, with all that is to be said about it.
+    pub(super) fn show(&self, report: &mut Report, at: At<'_>) -> End {
+        let style = at.choices.style();
+        let going_on = || self.context.running().check();
+        match deliver(report, style, &going_on) {
+            Delivery::Done => {}
+            Delivery::PipeClosed => return End::PipeClosed,
+            Delivery::Failed(error) => return self.fail(&error, at),
+        }
+        let (as_json, screen) = (style.is_json(), Screen::stderr(at.choices.color));
+        let tell = || {
+            for warning in &report.warnings {
+                errors::warn(warning, as_json, screen);
+            }
+            let for_people = style.effective_format() == Format::Table || report.columns.is_empty();
+            // With JSON, stderr is for a program too: no prose there.
+            for note in report.notes.iter().filter(|_| for_people && !as_json) {
+                write_stderr(&format!("{}\n", visible_lines(note)));
+            }
+        };
+        if !at.choices.quiet {
+            self.progress.borrow().suspend(tell);
+        }
+        match &report.failure {
+            Some(error) => self.fail(error, at),
+            None => End::Done,
+        }
+    }
+
+    /// Runs one line. Its flags hold for itself alone.
+    pub(super) fn run_text(&self, text: &str, place: Option<&str>) -> End {
+        let at = At { place, choices: self.choices.get() };
+        match parse(text) {
+            Ok(Parsed::Line(line)) => self.run_line(&line, place),
+            Ok(Parsed::Nothing) => End::Done,
+            Ok(Parsed::Text(text)) => self.show(&mut Report::document(text), at),
+            Err(error) => self.fail(&error, at),
+        }
+    }
+
+    /// Runs a line that was parsed.
+    pub(super) fn run_line(&self, line: &Line, place: Option<&str>) -> End {
+        let at = At { place, choices: self.choices.get().for_line(&line.globals) };
+        if let Some(flag) = line.globals.flag_of_a_whole_run() {
+            let error = Error::new(Kind::Usage, format!("{flag} holds for a whole run, not for one line"));
+            return self.fail(&error.hint(format!("ringshard {flag} … begins a run with it")), at);
+        }
+        self.console.answer_for_a_line(line.globals.yes, line.globals.no_input, at.choices.quiet);
+        self.context.running().begin(at.choices.timing);
+        logging::set_level(at.choices.log);
+        let end = match &line.action {
+            Action::Invocation(invocation) => self.run_invocation(invocation, at),
+            Action::Session(command) => self.run_session(command, at),
+        };
+        logging::set_level(self.choices.get().log);
+        end
+    }
+
+    /// Runs the commands that were given with `-c`.
+    pub(super) fn run_commands(&self, commands: &[String], keep_going: bool) -> End {
+        let entries = commands.iter().zip(1..).map(|(text, number): (_, u64)| {
+            Ok(Entry { place: format!("-c:{number}"), text: text.clone() })
+        });
+        self.run_entries(entries, keep_going)
+    }
+
+    /// Runs a script, with a bar where a person looks at it.
+    pub(super) fn run_script(&self, path: &Path, keep_going: bool) -> End {
+        let script = match Script::open(path) {
+            Ok(script) => script,
+            Err(error) => return self.fail(&error, self.here()),
+        };
+        self.progress.replace(self.progress_of(path));
+        let end = self.run_entries(script, keep_going);
+        self.progress.borrow().finish_and_clear();
+        end
+    }
+
+    /// Runs what comes, to the first error or, with `keep_going`, to the end.
+    pub(super) fn run_entries(
+        &self,
+        entries: impl Iterator<Item = Result<Entry>>,
+        keep_going: bool,
+    ) -> End {
+        let mut end = End::Done;
+        for entry in entries {
+            let ended = match entry {
+                Ok(entry) => self.run_text(&entry.text, Some(&entry.place)),
+                Err(error) => self.fail(&error, self.here()),
+            };
+            self.progress.borrow().inc(1);
+            match ended {
+                End::Done => {}
+                // Ctrl-C means all of it.
+                End::Failed(_) if keep_going && self.context.running().check().is_ok() => end = ended,
+                _ => return ended,
+            }
+        }
+        end
+    }
+
+    /// A bar on stderr where a person looks at it, and nothing else is written there line by line.
+    fn progress_of(&self, path: &Path) -> ProgressBar {
+        let choices = self.choices.get();
+        let shown = !choices.quiet && io::stderr().is_terminal() && !choices.style().screen.terminal;
+        // A pipe cannot be read twice.
+        let text = if shown && path.is_file() { std::fs::read_to_string(path).ok() } else { None };
+        let Some(lines) = text.map(|text| text.lines().count()) else {
+            return ProgressBar::hidden();
+        };
+        let template = "{bar:40} {human_pos}/{human_len} commands, {rate}, {eta} left";
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", rate);
+        ProgressBar::new(lines as u64).with_style(style)
+    }
+
+    /// From here on a person types, and Ctrl-C ends no more than a command.
+    pub(super) fn attend(&self) {
+        self.is_interactive.set(true);
+        self.console.stay(Arc::clone(self.context.running()));
+    }
+}

@@ -1,0 +1,258 @@
+//! The words of a line, quoted as in a shell, and where each stands: to run it, complete it and colour it.
+//!
+//! After 2.2 ("Quoting") and 2.3 of the POSIX shell command language, as far as they are about words. A line
+//! that begins with a backslash is one of psql's: its first word is taken as it stands, and what follows `\!`
+//! is one word.
+
+use std::ops::Range;
+
+/// A word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    /// Where it stands, with its quotes.
+    pub(super) span: Range<usize>,
+    /// What it says, without them.
+    pub(super) text: String,
+    /// Whether any of it is quoted.
+    pub(super) is_quoted: bool,
+}
+
+/// What a line lacks to be whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Open {
+    /// The end of a quote.
+    Quote,
+    /// What a backslash at the end is to go on with.
+    Backslash,
+}
+
+/// A line as words.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) words: Vec<Word>,
+    /// Comments: from a `#` that begins a word to the end of the line.
+    pub(super) comments: Vec<Range<usize>>,
+    pub(super) open: Option<Open>,
+    /// Where a newline ends a command.
+    breaks: Vec<usize>,
+}
+
+impl Words {
+    /// The words of a text.
+    pub(super) fn of(text: &str) -> Self {
+        let mut words = Self::default();
+        let start = text.len() - text.trim_start().len();
+        let is_meta = text[start..].starts_with('\\') && !text[start..].starts_with("\\\n");
+        let mut at = start;
+        if is_meta && text[start..].len() > 1 {
+            at = words.take_meta(text, start);
+        }
+        let mut reader = Reader { text, at };
+        while reader.at < text.len() {
+            words.take(&mut reader);
+        }
+        words
+    }
+
+    fn take_meta(&mut self, text: &str, start: usize) -> usize {
+        let end_of = |from: usize, is_end: fn(char) -> bool| {
+            text[from..].find(is_end).map_or(text.len(), |length| from + length)
+        };
+        let verbatim = |span: Range<usize>| Word { text: text[span.clone()].into(), span, is_quoted: false };
+        if text[start..].starts_with("\\!") {
+            self.words.push(verbatim(start..start + 2));
+            let end = end_of(start, |c| c == '\n');
+            let rest = text[start + 2..end].trim();
+            if !rest.is_empty() {
+                let from = start + 2 + text[start + 2..].find(rest).unwrap_or_default();
+                self.words.push(verbatim(from..from + rest.len()));
+            }
+            return end;
+        }
+        let end = end_of(start, |c| c.is_ascii_whitespace() || c == ';');
+        self.words.push(verbatim(start..end));
+        end
+    }
+
+    /// A word, a comment or what stands between them.
+    fn take(&mut self, reader: &mut Reader<'_>) {
+        let start = reader.at;
+        match reader.peek() {
+            Some('\n') => {
+                self.breaks.push(start);
+                reader.at += 1;
+            }
+            Some(' ' | '\t' | '\r') => reader.at += 1,
+            Some('#') => {
+                let rest = &reader.text[start..];
+                reader.at = start + rest.find('\n').unwrap_or(rest.len());
+                self.comments.push(start..reader.at);
+            }
+            _ => {
+                let mut word = Word { span: start..start, text: String::new(), is_quoted: false };
+                self.open = reader.word(&mut word);
+                word.span.end = reader.at;
+                // A backslash before a newline between words is no word.
+                if word.is_quoted || !word.text.is_empty() {
+                    self.words.push(word);
+                }
+            }
+        }
+    }
+
+    /// The texts alone.
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.words.iter().map(|word| word.text.clone()).collect()
+    }
+}
+
+/// The commands of a text of several lines, such as one that was pasted: one a line, but a quote or a
+/// backslash at the end of a line goes on to the next.
+pub(super) fn commands(text: &str) -> Vec<&str> {
+    let mut commands = Vec::new();
+    let mut rest = text;
+    loop {
+        // From each break anew: only the beginning of a line can be a backslash command.
+        let Some(at) = Words::of(rest).breaks.first().copied() else {
+            commands.push(rest);
+            break;
+        };
+        commands.push(&rest[..at]);
+        rest = &rest[at + 1..];
+    }
+    commands.retain(|command| !command.trim().is_empty());
+    commands
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.at += next.len_utf8();
+        Some(next)
+    }
+
+    fn word(&mut self, word: &mut Word) -> Option<Open> {
+        while let Some(next) = self.peek() {
+            match next {
+                ' ' | '\t' | '\r' | '\n' => return None,
+                '\'' | '"' => {
+                    self.at += 1;
+                    word.is_quoted = true;
+                    if !self.quoted(next, &mut word.text) {
+                        return Some(Open::Quote);
+                    }
+                }
+                '\\' => {
+                    self.at += 1;
+                    match self.next() {
+                        None => return Some(Open::Backslash),
+                        Some('\n') if self.at == self.text.len() => return Some(Open::Backslash),
+                        Some('\n') => {}
+                        Some(escaped) => {
+                            word.is_quoted = true;
+                            word.text.push(escaped);
+                        }
+                    }
+                }
+                _ => {
+                    self.at += next.len_utf8();
+                    word.text.push(next);
+                }
+            }
+        }
+        None
+    }
+
+    /// Up to the closing quote; false if there is none.
+    fn quoted(&mut self, quote: char, out: &mut String) -> bool {
+        while let Some(next) = self.next() {
+            if next == quote {
+                return true;
+            }
+            if next == '\\' && quote == '"' {
+                match self.next() {
+                    None => return false,
+                    Some('\n') => {}
+                    Some(escaped @ ('$' | '`' | '"' | '\\')) => out.push(escaped),
+                    Some(other) => out.extend(['\\', other]),
+                }
+                continue;
+            }
+            out.push(next);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(text: &str) -> Vec<String> {
+        Words::of(text).texts()
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_those_of_a_shell(text in r##"[a\\ '"#$\n-]{0,24}"##) {
+            // shlex makes a word of a backslash and newline between words, which a shell does not; and a line
+            // that begins with a backslash is ours.
+            prop_assume!(!text.contains("\\\n") && !text.trim_start().starts_with('\\'));
+            let words = Words::of(&text);
+            match shlex::split(&text) {
+                Some(theirs) => prop_assert_eq!((words.texts(), words.open), (theirs, None)),
+                None => prop_assert!(words.open.is_some()),
+            }
+        }
+
+        #[test]
+        fn spans_tile_what_is_no_blank(text in r##"[a\\ '"#é!\n-]{0,24}"##) {
+            let words = Words::of(&text);
+            let mut at = 0;
+            let mut spans: Vec<_> = words.words.iter().map(|word| word.span.clone()).chain(words.comments).collect();
+            spans.sort_by_key(|span| span.start);
+            for span in spans {
+                prop_assert!(span.start >= at && span.end > span.start && text.is_char_boundary(span.end));
+                at = span.end;
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_and_continued_lines() {
+        assert_eq!(texts("create-user --name 'Ann Lee' # hi"), ["create-user", "--name", "Ann Lee"]);
+        assert_eq!(texts("a \\\n  b"), ["a", "b"]);
+        assert_eq!(texts("a\\\nb ''"), ["ab", ""]);
+        assert_eq!(Words::of("a 'b").open, Some(Open::Quote));
+        assert_eq!(Words::of("a \\").open, Some(Open::Backslash));
+        assert_eq!(Words::of("a \\\n").open, Some(Open::Backslash));
+        assert_eq!(Words::of("a # it's").open, None);
+    }
+
+    #[test]
+    fn a_backslash_begins_a_command_of_psql() {
+        assert_eq!(texts(" \\timing on"), ["\\timing", "on"]);
+        assert_eq!(texts("\\q;"), ["\\q", ";"]);
+        assert_eq!(texts("\\! echo 'a b' | wc"), ["\\!", "echo 'a b' | wc"]);
+        assert_eq!(texts("\\!ls"), ["\\!", "ls"]);
+    }
+
+    #[test]
+    fn a_pasted_text_is_one_command_a_line() {
+        assert_eq!(commands("count\nget-user 1\n\n"), ["count", "get-user 1"]);
+        assert_eq!(commands("sql 'a\nb'\n\\x\ncount"), ["sql 'a\nb'", "\\x", "count"]);
+        assert_eq!(commands("count \\\n --by shard\nshards"), ["count \\\n --by shard", "shards"]);
+        assert_eq!(commands("# it's\ncount"), ["# it's", "count"]);
+    }
+}
