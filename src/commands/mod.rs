@@ -69,7 +69,7 @@ RINGSHARD_HOME puts config, state and the private Postgres below one folder.";
 
 /// Shards a users table over Postgres databases by consistent hashing
 #[derive(Debug, Parser)]
-#[command(name = "ringshard", version, after_long_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "ringshard", version, after_long_help = EXIT_CODES)]
 pub struct Cli {
     /// Run a command; may be given more than once
     #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "script")]
@@ -170,6 +170,9 @@ pub struct ReplArgs {
     /// Do not run the init file
     #[arg(long)]
     pub no_init: bool,
+    /// Without a terminal, lines are a script: go on after an error
+    #[arg(long)]
+    pub keep_going: bool,
 }
 
 /// All commands that are answered with a report.

@@ -90,6 +90,10 @@ impl<'terminal> Shell<'terminal> {
     pub(super) fn fail(&self, error: &Error, at: At<'_>) -> End {
         let as_json = at.choices.style().is_json();
         let screen = Screen::stderr(at.choices.color);
+        let stopped = self.context.running().check().err().filter(|stopped| stopped != error);
+        // What the user did is the cause; what came of it are the server's words, if any.
+        let stopped = stopped.map(|stopped| Error::new(stopped.kind(), format!("{stopped}: {error}")));
+        let error = stopped.as_ref().unwrap_or(error);
         self.progress.borrow().suspend(|| errors::show(error, at.place, as_json, screen));
         End::Failed(error.kind())
     }

@@ -1,102 +1,10 @@
 //! What a person sees: the program in a pseudo-terminal.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::Duration;
-
-use rustix::fs::{Mode, OFlags, open};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use std::process::Command;
 
 use crate::harness::Test;
+use crate::person::{Person, plain};
 use crate::rebalance::{add, filled};
-
-/// A program that believes a person looks at it.
-struct Person {
-    child: Child,
-    keyboard: File,
-    screen: Receiver<Vec<u8>>,
-    /// As bytes: a character may come in two pieces.
-    seen: Vec<u8>,
-}
-
-impl Person {
-    /// Runs the program.
-    fn sees(test: &Test, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
-        let mut command = test.command();
-        command.env("TERM", "xterm-256color").envs(more.iter().copied()).args(words);
-        Self::starts(columns, command)
-    }
-
-    fn starts(columns: u16, mut command: Command) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let theirs = open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        tcsetwinsize(&theirs, size).unwrap();
-        let stream = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
-        let child =
-            command.stdin(stream(&theirs)).stdout(stream(&theirs)).stderr(stream(&theirs)).spawn().unwrap();
-        drop((theirs, command));
-        let keyboard = File::from(ours);
-        let (sender, screen) = channel();
-        let mut reader = keyboard.try_clone().unwrap();
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..count].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, keyboard, screen, seen: Vec::new() }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
-    }
-
-    fn waits_for(&mut self, words: &str) {
-        while !self.text().contains(words) {
-            let more = self.screen.recv_timeout(Duration::from_secs(20));
-            self.seen.extend(more.unwrap_or_else(|why| panic!("{why}: no `{words}` in {}", self.text())));
-        }
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// The exit code, and all that was seen.
-    fn ends(mut self) -> (i32, String) {
-        let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        // The terminal hangs up when the last process that has it open is gone.
-        while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(20)) {
-            self.seen.extend(more);
-        }
-        (code, self.text())
-    }
-}
-
-/// The text without SGR sequences.
-fn plain(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            chars.by_ref().find(char::is_ascii_alphabetic);
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
 
 #[test]
 fn the_ring_is_a_picture_with_colours() {
