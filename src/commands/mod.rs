@@ -8,6 +8,7 @@ pub mod config;
 pub mod count;
 pub mod doctor;
 pub mod export;
+pub mod help;
 pub mod import;
 pub mod init_shards;
 pub mod list_users;
@@ -60,6 +61,7 @@ RINGSHARD_HOME puts config, state and the private Postgres below one folder.";
 /// Shards a users table over Postgres databases by consistent hashing
 #[derive(Debug, Parser)]
 #[command(name = "ringshard", version, after_long_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// Run a command; may be given more than once
     #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "script")]
@@ -186,6 +188,8 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     /// Write the man pages into a folder
     Man(completions::ManArgs),
+    /// Explain a command, or a topic such as consistent-hashing; without words, list them
+    Help(help::HelpArgs),
 }
 
 impl Command {
@@ -213,6 +217,7 @@ impl Command {
             Self::Config(command) => command.run(context),
             Self::Completions(args) => Ok(args.run()),
             Self::Man(args) => args.run(),
+            Self::Help(args) => args.run(),
         }
     }
 }
