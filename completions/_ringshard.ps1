@@ -64,7 +64,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'The settings in force')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the man pages into a folder')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Explain a command, or a topic such as consistent-hashing; without words, list them')
+            [CompletionResult]::new('repl', 'repl', [CompletionResultType]::ParameterValue, 'Type commands, one after the other; the default on a terminal when no command is given')
             break
         }
         'ringshard;init-shards' {
@@ -403,7 +404,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show how far it is, and who is at it')
             [CompletionResult]::new('cancel', 'cancel', [CompletionResultType]::ParameterValue, 'Go back to where the ring was before')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'ringshard;rebalance;status' {
@@ -450,21 +450,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
-        'ringshard;rebalance;help' {
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show how far it is, and who is at it')
-            [CompletionResult]::new('cancel', 'cancel', [CompletionResultType]::ParameterValue, 'Go back to where the ring was before')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
-            break
-        }
-        'ringshard;rebalance;help;status' {
-            break
-        }
-        'ringshard;rebalance;help;cancel' {
-            break
-        }
-        'ringshard;rebalance;help;help' {
-            break
-        }
         'ringshard;verify' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
@@ -508,7 +493,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show each shard''s part of the ring')
             [CompletionResult]::new('locate', 'locate', [CompletionResultType]::ParameterValue, 'Show where keys lie, and why')
             [CompletionResult]::new('simulate', 'simulate', [CompletionResultType]::ParameterValue, 'Show what a change would move; changes nothing')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'ringshard;ring;show' {
@@ -575,25 +559,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
-        'ringshard;ring;help' {
-            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show each shard''s part of the ring')
-            [CompletionResult]::new('locate', 'locate', [CompletionResultType]::ParameterValue, 'Show where keys lie, and why')
-            [CompletionResult]::new('simulate', 'simulate', [CompletionResultType]::ParameterValue, 'Show what a change would move; changes nothing')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
-            break
-        }
-        'ringshard;ring;help;show' {
-            break
-        }
-        'ringshard;ring;help;locate' {
-            break
-        }
-        'ringshard;ring;help;simulate' {
-            break
-        }
-        'ringshard;ring;help;help' {
-            break
-        }
         'ringshard;local' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
@@ -616,7 +581,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop it; its data stays')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Where it is, and whether it runs')
             [CompletionResult]::new('destroy', 'destroy', [CompletionResultType]::ParameterValue, 'Stop it and delete all its data')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'ringshard;local;start' {
@@ -699,29 +663,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
-        'ringshard;local;help' {
-            [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Start the private Postgres; make it first if there is none')
-            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop it; its data stays')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Where it is, and whether it runs')
-            [CompletionResult]::new('destroy', 'destroy', [CompletionResultType]::ParameterValue, 'Stop it and delete all its data')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
-            break
-        }
-        'ringshard;local;help;start' {
-            break
-        }
-        'ringshard;local;help;stop' {
-            break
-        }
-        'ringshard;local;help;status' {
-            break
-        }
-        'ringshard;local;help;destroy' {
-            break
-        }
-        'ringshard;local;help;help' {
-            break
-        }
         'ringshard;config' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
@@ -741,7 +682,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show each setting and where it comes from; passwords are not shown')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'ringshard;config;show' {
@@ -762,17 +702,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            break
-        }
-        'ringshard;config;help' {
-            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show each setting and where it comes from; passwords are not shown')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
-            break
-        }
-        'ringshard;config;help;show' {
-            break
-        }
-        'ringshard;config;help;help' {
             break
         }
         'ringshard;completions' {
@@ -816,134 +745,45 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;help' {
-            [CompletionResult]::new('init-shards', 'init-shards', [CompletionResultType]::ParameterValue, 'Create or adopt the shards: databases, tables, catalog')
-            [CompletionResult]::new('create-user', 'create-user', [CompletionResultType]::ParameterValue, 'Store a new user on the shard that owns its id')
-            [CompletionResult]::new('get-user', 'get-user', [CompletionResultType]::ParameterValue, 'Read a user from the shard that owns its id')
-            [CompletionResult]::new('update-user', 'update-user', [CompletionResultType]::ParameterValue, 'Change fields of a user')
-            [CompletionResult]::new('delete-user', 'delete-user', [CompletionResultType]::ParameterValue, 'Delete a user')
-            [CompletionResult]::new('list-users', 'list-users', [CompletionResultType]::ParameterValue, 'List users of all shards, by id')
-            [CompletionResult]::new('count', 'count', [CompletionResultType]::ParameterValue, 'Count users, all of them or by shard or region')
-            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Store the users of a file: CSV with a header, or JSON lines')
-            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write all users into a file, by id')
-            [CompletionResult]::new('sql', 'sql', [CompletionResultType]::ParameterValue, 'Run one statement that reads on all shards')
-            [CompletionResult]::new('shards', 'shards', [CompletionResultType]::ParameterValue, 'List the shards')
-            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Can every shard be reached, is each set up right; what to do if not')
-            [CompletionResult]::new('add-shard', 'add-shard', [CompletionResultType]::ParameterValue, 'Plan a shard into the ring, or give one another weight; moves nothing')
-            [CompletionResult]::new('remove-shard', 'remove-shard', [CompletionResultType]::ParameterValue, 'Plan a shard out of the ring; moves nothing')
-            [CompletionResult]::new('rebalance', 'rebalance', [CompletionResultType]::ParameterValue, 'Move users to where the planned ring wants them, online')
-            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Every row on exactly one shard, its owner: look, and mend')
-            [CompletionResult]::new('ring', 'ring', [CompletionResultType]::ParameterValue, 'Look at the ring: who owns what, and why')
-            [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'The private Postgres that ringshard runs when it is given none')
-            [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'The settings in force')
-            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the man pages into a folder')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
-        'ringshard;help;init-shards' {
-            break
-        }
-        'ringshard;help;create-user' {
-            break
-        }
-        'ringshard;help;get-user' {
-            break
-        }
-        'ringshard;help;update-user' {
-            break
-        }
-        'ringshard;help;delete-user' {
-            break
-        }
-        'ringshard;help;list-users' {
-            break
-        }
-        'ringshard;help;count' {
-            break
-        }
-        'ringshard;help;import' {
-            break
-        }
-        'ringshard;help;export' {
-            break
-        }
-        'ringshard;help;sql' {
-            break
-        }
-        'ringshard;help;shards' {
-            break
-        }
-        'ringshard;help;doctor' {
-            break
-        }
-        'ringshard;help;add-shard' {
-            break
-        }
-        'ringshard;help;remove-shard' {
-            break
-        }
-        'ringshard;help;rebalance' {
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show how far it is, and who is at it')
-            [CompletionResult]::new('cancel', 'cancel', [CompletionResultType]::ParameterValue, 'Go back to where the ring was before')
-            break
-        }
-        'ringshard;help;rebalance;status' {
-            break
-        }
-        'ringshard;help;rebalance;cancel' {
-            break
-        }
-        'ringshard;help;verify' {
-            break
-        }
-        'ringshard;help;ring' {
-            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show each shard''s part of the ring')
-            [CompletionResult]::new('locate', 'locate', [CompletionResultType]::ParameterValue, 'Show where keys lie, and why')
-            [CompletionResult]::new('simulate', 'simulate', [CompletionResultType]::ParameterValue, 'Show what a change would move; changes nothing')
-            break
-        }
-        'ringshard;help;ring;show' {
-            break
-        }
-        'ringshard;help;ring;locate' {
-            break
-        }
-        'ringshard;help;ring;simulate' {
-            break
-        }
-        'ringshard;help;local' {
-            [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Start the private Postgres; make it first if there is none')
-            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop it; its data stays')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Where it is, and whether it runs')
-            [CompletionResult]::new('destroy', 'destroy', [CompletionResultType]::ParameterValue, 'Stop it and delete all its data')
-            break
-        }
-        'ringshard;help;local;start' {
-            break
-        }
-        'ringshard;help;local;stop' {
-            break
-        }
-        'ringshard;help;local;status' {
-            break
-        }
-        'ringshard;help;local;destroy' {
-            break
-        }
-        'ringshard;help;config' {
-            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show each setting and where it comes from; passwords are not shown')
-            break
-        }
-        'ringshard;help;config;show' {
-            break
-        }
-        'ringshard;help;completions' {
-            break
-        }
-        'ringshard;help;man' {
-            break
-        }
-        'ringshard;help;help' {
+        'ringshard;repl' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--no-init', '--no-init', [CompletionResultType]::ParameterName, 'Do not run the init file')
+            [CompletionResult]::new('--keep-going', '--keep-going', [CompletionResultType]::ParameterName, 'Without a terminal, lines are a script: go on after an error')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
     })

@@ -67,6 +67,9 @@ _ringshard() {
             ringshard,remove-shard)
                 cmd="ringshard__subcmd__remove__subcmd__shard"
                 ;;
+            ringshard,repl)
+                cmd="ringshard__subcmd__repl"
+                ;;
             ringshard,ring)
                 cmd="ringshard__subcmd__ring"
                 ;;
@@ -82,119 +85,11 @@ _ringshard() {
             ringshard,verify)
                 cmd="ringshard__subcmd__verify"
                 ;;
-            ringshard__subcmd__config,help)
-                cmd="ringshard__subcmd__config__subcmd__help"
-                ;;
             ringshard__subcmd__config,show)
                 cmd="ringshard__subcmd__config__subcmd__show"
                 ;;
-            ringshard__subcmd__config__subcmd__help,help)
-                cmd="ringshard__subcmd__config__subcmd__help__subcmd__help"
-                ;;
-            ringshard__subcmd__config__subcmd__help,show)
-                cmd="ringshard__subcmd__config__subcmd__help__subcmd__show"
-                ;;
-            ringshard__subcmd__help,add-shard)
-                cmd="ringshard__subcmd__help__subcmd__add__subcmd__shard"
-                ;;
-            ringshard__subcmd__help,completions)
-                cmd="ringshard__subcmd__help__subcmd__completions"
-                ;;
-            ringshard__subcmd__help,config)
-                cmd="ringshard__subcmd__help__subcmd__config"
-                ;;
-            ringshard__subcmd__help,count)
-                cmd="ringshard__subcmd__help__subcmd__count"
-                ;;
-            ringshard__subcmd__help,create-user)
-                cmd="ringshard__subcmd__help__subcmd__create__subcmd__user"
-                ;;
-            ringshard__subcmd__help,delete-user)
-                cmd="ringshard__subcmd__help__subcmd__delete__subcmd__user"
-                ;;
-            ringshard__subcmd__help,doctor)
-                cmd="ringshard__subcmd__help__subcmd__doctor"
-                ;;
-            ringshard__subcmd__help,export)
-                cmd="ringshard__subcmd__help__subcmd__export"
-                ;;
-            ringshard__subcmd__help,get-user)
-                cmd="ringshard__subcmd__help__subcmd__get__subcmd__user"
-                ;;
-            ringshard__subcmd__help,help)
-                cmd="ringshard__subcmd__help__subcmd__help"
-                ;;
-            ringshard__subcmd__help,import)
-                cmd="ringshard__subcmd__help__subcmd__import"
-                ;;
-            ringshard__subcmd__help,init-shards)
-                cmd="ringshard__subcmd__help__subcmd__init__subcmd__shards"
-                ;;
-            ringshard__subcmd__help,list-users)
-                cmd="ringshard__subcmd__help__subcmd__list__subcmd__users"
-                ;;
-            ringshard__subcmd__help,local)
-                cmd="ringshard__subcmd__help__subcmd__local"
-                ;;
-            ringshard__subcmd__help,man)
-                cmd="ringshard__subcmd__help__subcmd__man"
-                ;;
-            ringshard__subcmd__help,rebalance)
-                cmd="ringshard__subcmd__help__subcmd__rebalance"
-                ;;
-            ringshard__subcmd__help,remove-shard)
-                cmd="ringshard__subcmd__help__subcmd__remove__subcmd__shard"
-                ;;
-            ringshard__subcmd__help,ring)
-                cmd="ringshard__subcmd__help__subcmd__ring"
-                ;;
-            ringshard__subcmd__help,shards)
-                cmd="ringshard__subcmd__help__subcmd__shards"
-                ;;
-            ringshard__subcmd__help,sql)
-                cmd="ringshard__subcmd__help__subcmd__sql"
-                ;;
-            ringshard__subcmd__help,update-user)
-                cmd="ringshard__subcmd__help__subcmd__update__subcmd__user"
-                ;;
-            ringshard__subcmd__help,verify)
-                cmd="ringshard__subcmd__help__subcmd__verify"
-                ;;
-            ringshard__subcmd__help__subcmd__config,show)
-                cmd="ringshard__subcmd__help__subcmd__config__subcmd__show"
-                ;;
-            ringshard__subcmd__help__subcmd__local,destroy)
-                cmd="ringshard__subcmd__help__subcmd__local__subcmd__destroy"
-                ;;
-            ringshard__subcmd__help__subcmd__local,start)
-                cmd="ringshard__subcmd__help__subcmd__local__subcmd__start"
-                ;;
-            ringshard__subcmd__help__subcmd__local,status)
-                cmd="ringshard__subcmd__help__subcmd__local__subcmd__status"
-                ;;
-            ringshard__subcmd__help__subcmd__local,stop)
-                cmd="ringshard__subcmd__help__subcmd__local__subcmd__stop"
-                ;;
-            ringshard__subcmd__help__subcmd__rebalance,cancel)
-                cmd="ringshard__subcmd__help__subcmd__rebalance__subcmd__cancel"
-                ;;
-            ringshard__subcmd__help__subcmd__rebalance,status)
-                cmd="ringshard__subcmd__help__subcmd__rebalance__subcmd__status"
-                ;;
-            ringshard__subcmd__help__subcmd__ring,locate)
-                cmd="ringshard__subcmd__help__subcmd__ring__subcmd__locate"
-                ;;
-            ringshard__subcmd__help__subcmd__ring,show)
-                cmd="ringshard__subcmd__help__subcmd__ring__subcmd__show"
-                ;;
-            ringshard__subcmd__help__subcmd__ring,simulate)
-                cmd="ringshard__subcmd__help__subcmd__ring__subcmd__simulate"
-                ;;
             ringshard__subcmd__local,destroy)
                 cmd="ringshard__subcmd__local__subcmd__destroy"
-                ;;
-            ringshard__subcmd__local,help)
-                cmd="ringshard__subcmd__local__subcmd__help"
                 ;;
             ringshard__subcmd__local,start)
                 cmd="ringshard__subcmd__local__subcmd__start"
@@ -205,41 +100,11 @@ _ringshard() {
             ringshard__subcmd__local,stop)
                 cmd="ringshard__subcmd__local__subcmd__stop"
                 ;;
-            ringshard__subcmd__local__subcmd__help,destroy)
-                cmd="ringshard__subcmd__local__subcmd__help__subcmd__destroy"
-                ;;
-            ringshard__subcmd__local__subcmd__help,help)
-                cmd="ringshard__subcmd__local__subcmd__help__subcmd__help"
-                ;;
-            ringshard__subcmd__local__subcmd__help,start)
-                cmd="ringshard__subcmd__local__subcmd__help__subcmd__start"
-                ;;
-            ringshard__subcmd__local__subcmd__help,status)
-                cmd="ringshard__subcmd__local__subcmd__help__subcmd__status"
-                ;;
-            ringshard__subcmd__local__subcmd__help,stop)
-                cmd="ringshard__subcmd__local__subcmd__help__subcmd__stop"
-                ;;
             ringshard__subcmd__rebalance,cancel)
                 cmd="ringshard__subcmd__rebalance__subcmd__cancel"
                 ;;
-            ringshard__subcmd__rebalance,help)
-                cmd="ringshard__subcmd__rebalance__subcmd__help"
-                ;;
             ringshard__subcmd__rebalance,status)
                 cmd="ringshard__subcmd__rebalance__subcmd__status"
-                ;;
-            ringshard__subcmd__rebalance__subcmd__help,cancel)
-                cmd="ringshard__subcmd__rebalance__subcmd__help__subcmd__cancel"
-                ;;
-            ringshard__subcmd__rebalance__subcmd__help,help)
-                cmd="ringshard__subcmd__rebalance__subcmd__help__subcmd__help"
-                ;;
-            ringshard__subcmd__rebalance__subcmd__help,status)
-                cmd="ringshard__subcmd__rebalance__subcmd__help__subcmd__status"
-                ;;
-            ringshard__subcmd__ring,help)
-                cmd="ringshard__subcmd__ring__subcmd__help"
                 ;;
             ringshard__subcmd__ring,locate)
                 cmd="ringshard__subcmd__ring__subcmd__locate"
@@ -250,18 +115,6 @@ _ringshard() {
             ringshard__subcmd__ring,simulate)
                 cmd="ringshard__subcmd__ring__subcmd__simulate"
                 ;;
-            ringshard__subcmd__ring__subcmd__help,help)
-                cmd="ringshard__subcmd__ring__subcmd__help__subcmd__help"
-                ;;
-            ringshard__subcmd__ring__subcmd__help,locate)
-                cmd="ringshard__subcmd__ring__subcmd__help__subcmd__locate"
-                ;;
-            ringshard__subcmd__ring__subcmd__help,show)
-                cmd="ringshard__subcmd__ring__subcmd__help__subcmd__show"
-                ;;
-            ringshard__subcmd__ring__subcmd__help,simulate)
-                cmd="ringshard__subcmd__ring__subcmd__help__subcmd__simulate"
-                ;;
             *)
                 ;;
         esac
@@ -269,7 +122,7 @@ _ringshard() {
 
     case "${cmd}" in
         ringshard)
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify ring local config completions man help"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify ring local config completions man help repl"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -383,7 +236,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__config)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help show help"
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -409,48 +262,6 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__config__subcmd__help)
-            opts="show help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__config__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__config__subcmd__help__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -729,460 +540,32 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help)
-            opts="init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify ring local config completions man help"
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__add__subcmd__shard)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__completions)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__config)
-            opts="show"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__config__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__count)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__create__subcmd__user)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__delete__subcmd__user)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__doctor)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__export)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__get__subcmd__user)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__import)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__init__subcmd__shards)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__list__subcmd__users)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__local)
-            opts="start stop status destroy"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__local__subcmd__destroy)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__local__subcmd__start)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__local__subcmd__status)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__local__subcmd__stop)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__man)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__rebalance)
-            opts="status cancel"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__rebalance__subcmd__cancel)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__rebalance__subcmd__status)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__remove__subcmd__shard)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__ring)
-            opts="show locate simulate"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__ring__subcmd__locate)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__ring__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__ring__subcmd__simulate)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__shards)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__sql)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__update__subcmd__user)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__help__subcmd__verify)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1333,7 +716,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__local)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help start stop status destroy help"
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help start stop status destroy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1393,90 +776,6 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__local__subcmd__help)
-            opts="start stop status destroy help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__local__subcmd__help__subcmd__destroy)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__local__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__local__subcmd__help__subcmd__start)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__local__subcmd__help__subcmd__status)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__local__subcmd__help__subcmd__stop)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1621,7 +920,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__rebalance)
-            opts="-o -x -q -v -y -h --dry-run --chunk-rows --max-rows-per-sec --jobs --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help status cancel help"
+            opts="-o -x -q -v -y -h --dry-run --chunk-rows --max-rows-per-sec --jobs --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help status cancel"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1712,62 +1011,6 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ringshard__subcmd__rebalance__subcmd__help)
-            opts="status cancel help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__rebalance__subcmd__help__subcmd__cancel)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__rebalance__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__rebalance__subcmd__help__subcmd__status)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         ringshard__subcmd__rebalance__subcmd__status)
             opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1836,8 +1079,8 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ringshard__subcmd__ring)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help show locate simulate help"
+        ringshard__subcmd__repl)
+            opts="-o -x -q -v -y -h --no-init --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1870,69 +1113,33 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ringshard__subcmd__ring__subcmd__help)
-            opts="show locate simulate help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+        ringshard__subcmd__ring)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help show locate simulate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__ring__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__ring__subcmd__help__subcmd__locate)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__ring__subcmd__help__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        ringshard__subcmd__ring__subcmd__help__subcmd__simulate)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

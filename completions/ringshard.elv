@@ -61,7 +61,8 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand config 'The settings in force'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the man pages into a folder'
-            cand help 'Print this message or the help of the given subcommand(s)'
+            cand help 'Explain a command, or a topic such as consistent-hashing; without words, list them'
+            cand repl 'Type commands, one after the other; the default on a terminal when no command is given'
         }
         &'ringshard;init-shards'= {
             cand --shards 'How many shards; `shard_1` and so on are their names [default: 3]'
@@ -385,7 +386,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
             cand status 'Show how far it is, and who is at it'
             cand cancel 'Go back to where the ring was before'
-            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'ringshard;rebalance;status'= {
             cand --config 'The configuration file'
@@ -429,17 +429,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
-        &'ringshard;rebalance;help'= {
-            cand status 'Show how far it is, and who is at it'
-            cand cancel 'Go back to where the ring was before'
-            cand help 'Print this message or the help of the given subcommand(s)'
-        }
-        &'ringshard;rebalance;help;status'= {
-        }
-        &'ringshard;rebalance;help;cancel'= {
-        }
-        &'ringshard;rebalance;help;help'= {
-        }
         &'ringshard;verify'= {
             cand --config 'The configuration file'
             cand -o 'How to write data'
@@ -482,7 +471,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand show 'Show each shard''s part of the ring'
             cand locate 'Show where keys lie, and why'
             cand simulate 'Show what a change would move; changes nothing'
-            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'ringshard;ring;show'= {
             cand --config 'The configuration file'
@@ -545,20 +533,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
-        &'ringshard;ring;help'= {
-            cand show 'Show each shard''s part of the ring'
-            cand locate 'Show where keys lie, and why'
-            cand simulate 'Show what a change would move; changes nothing'
-            cand help 'Print this message or the help of the given subcommand(s)'
-        }
-        &'ringshard;ring;help;show'= {
-        }
-        &'ringshard;ring;help;locate'= {
-        }
-        &'ringshard;ring;help;simulate'= {
-        }
-        &'ringshard;ring;help;help'= {
-        }
         &'ringshard;local'= {
             cand --config 'The configuration file'
             cand -o 'How to write data'
@@ -581,7 +555,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand stop 'Stop it; its data stays'
             cand status 'Where it is, and whether it runs'
             cand destroy 'Stop it and delete all its data'
-            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'ringshard;local;start'= {
             cand --config 'The configuration file'
@@ -659,23 +632,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
-        &'ringshard;local;help'= {
-            cand start 'Start the private Postgres; make it first if there is none'
-            cand stop 'Stop it; its data stays'
-            cand status 'Where it is, and whether it runs'
-            cand destroy 'Stop it and delete all its data'
-            cand help 'Print this message or the help of the given subcommand(s)'
-        }
-        &'ringshard;local;help;start'= {
-        }
-        &'ringshard;local;help;stop'= {
-        }
-        &'ringshard;local;help;status'= {
-        }
-        &'ringshard;local;help;destroy'= {
-        }
-        &'ringshard;local;help;help'= {
-        }
         &'ringshard;config'= {
             cand --config 'The configuration file'
             cand -o 'How to write data'
@@ -695,7 +651,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand show 'Show each setting and where it comes from; passwords are not shown'
-            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'ringshard;config;show'= {
             cand --config 'The configuration file'
@@ -715,14 +670,6 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --no-input 'Ask nothing: fail where a question would be asked'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
-        }
-        &'ringshard;config;help'= {
-            cand show 'Show each setting and where it comes from; passwords are not shown'
-            cand help 'Print this message or the help of the given subcommand(s)'
-        }
-        &'ringshard;config;help;show'= {
-        }
-        &'ringshard;config;help;help'= {
         }
         &'ringshard;completions'= {
             cand --config 'The configuration file'
@@ -763,102 +710,44 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;help'= {
-            cand init-shards 'Create or adopt the shards: databases, tables, catalog'
-            cand create-user 'Store a new user on the shard that owns its id'
-            cand get-user 'Read a user from the shard that owns its id'
-            cand update-user 'Change fields of a user'
-            cand delete-user 'Delete a user'
-            cand list-users 'List users of all shards, by id'
-            cand count 'Count users, all of them or by shard or region'
-            cand import 'Store the users of a file: CSV with a header, or JSON lines'
-            cand export 'Write all users into a file, by id'
-            cand sql 'Run one statement that reads on all shards'
-            cand shards 'List the shards'
-            cand doctor 'Can every shard be reached, is each set up right; what to do if not'
-            cand add-shard 'Plan a shard into the ring, or give one another weight; moves nothing'
-            cand remove-shard 'Plan a shard out of the ring; moves nothing'
-            cand rebalance 'Move users to where the planned ring wants them, online'
-            cand verify 'Every row on exactly one shard, its owner: look, and mend'
-            cand ring 'Look at the ring: who owns what, and why'
-            cand local 'The private Postgres that ringshard runs when it is given none'
-            cand config 'The settings in force'
-            cand completions 'Print the completion script of a shell'
-            cand man 'Write the man pages into a folder'
-            cand help 'Print this message or the help of the given subcommand(s)'
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
-        &'ringshard;help;init-shards'= {
-        }
-        &'ringshard;help;create-user'= {
-        }
-        &'ringshard;help;get-user'= {
-        }
-        &'ringshard;help;update-user'= {
-        }
-        &'ringshard;help;delete-user'= {
-        }
-        &'ringshard;help;list-users'= {
-        }
-        &'ringshard;help;count'= {
-        }
-        &'ringshard;help;import'= {
-        }
-        &'ringshard;help;export'= {
-        }
-        &'ringshard;help;sql'= {
-        }
-        &'ringshard;help;shards'= {
-        }
-        &'ringshard;help;doctor'= {
-        }
-        &'ringshard;help;add-shard'= {
-        }
-        &'ringshard;help;remove-shard'= {
-        }
-        &'ringshard;help;rebalance'= {
-            cand status 'Show how far it is, and who is at it'
-            cand cancel 'Go back to where the ring was before'
-        }
-        &'ringshard;help;rebalance;status'= {
-        }
-        &'ringshard;help;rebalance;cancel'= {
-        }
-        &'ringshard;help;verify'= {
-        }
-        &'ringshard;help;ring'= {
-            cand show 'Show each shard''s part of the ring'
-            cand locate 'Show where keys lie, and why'
-            cand simulate 'Show what a change would move; changes nothing'
-        }
-        &'ringshard;help;ring;show'= {
-        }
-        &'ringshard;help;ring;locate'= {
-        }
-        &'ringshard;help;ring;simulate'= {
-        }
-        &'ringshard;help;local'= {
-            cand start 'Start the private Postgres; make it first if there is none'
-            cand stop 'Stop it; its data stays'
-            cand status 'Where it is, and whether it runs'
-            cand destroy 'Stop it and delete all its data'
-        }
-        &'ringshard;help;local;start'= {
-        }
-        &'ringshard;help;local;stop'= {
-        }
-        &'ringshard;help;local;status'= {
-        }
-        &'ringshard;help;local;destroy'= {
-        }
-        &'ringshard;help;config'= {
-            cand show 'Show each setting and where it comes from; passwords are not shown'
-        }
-        &'ringshard;help;config;show'= {
-        }
-        &'ringshard;help;completions'= {
-        }
-        &'ringshard;help;man'= {
-        }
-        &'ringshard;help;help'= {
+        &'ringshard;repl'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-init 'Do not run the init file'
+            cand --keep-going 'Without a terminal, lines are a script: go on after an error'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
     ]
     $completions[$command]

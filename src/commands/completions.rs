@@ -61,7 +61,7 @@ impl ManArgs {
 
 /// All man pages: their files' names, and their texts.
 pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = Cli::command();
     command.build();
     let mut pages = Vec::new();
     collect_pages(&command, &mut pages)?;

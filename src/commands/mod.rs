@@ -8,6 +8,7 @@ pub mod config;
 pub mod count;
 pub mod doctor;
 pub mod export;
+pub mod help;
 pub mod import;
 pub mod init_shards;
 pub mod line;
@@ -69,7 +70,7 @@ RINGSHARD_HOME puts config, state and the private Postgres below one folder.";
 
 /// Shards a users table over Postgres databases by consistent hashing
 #[derive(Debug, Parser)]
-#[command(name = "ringshard", version, after_long_help = EXIT_CODES)]
+#[command(name = "ringshard", version, after_long_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     /// Run a command; may be given more than once
     #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "script")]
@@ -128,10 +129,7 @@ pub struct Globals {
 impl Globals {
     /// The first of these flags that one line of a script cannot have for itself.
     pub fn flag_of_a_whole_run(&self) -> Option<&'static str> {
-        let given = [
-            ("--config", self.config.is_some()),
-            ("--log-file", self.log_file.is_some()),
-        ];
+        let given = [("--config", self.config.is_some()), ("--log-file", self.log_file.is_some())];
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
@@ -223,6 +221,9 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     /// Write the man pages into a folder
     Man(completions::ManArgs),
+    /// Explain a command, or a topic such as consistent-hashing; without words, list them
+    #[command(alias = "\\?")]
+    Help(help::HelpArgs),
 }
 
 impl Command {
@@ -250,6 +251,7 @@ impl Command {
             Self::Config(command) => command.run(context),
             Self::Completions(args) => Ok(args.run()),
             Self::Man(args) => args.run(),
+            Self::Help(args) => args.run(),
         }
     }
 }

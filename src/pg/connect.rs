@@ -128,7 +128,8 @@ fn open(address: &Address, endpoint: &Endpoint, target: Target) -> Result<Connec
     }
     let sql =
         "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')";
-    let rows = connected.client.simple_query(sql).map_err(|cause| failure::refusal(address, endpoint, &cause))?;
+    let rows =
+        connected.client.simple_query(sql).map_err(|cause| failure::refusal(address, endpoint, &cause))?;
     let row = rows.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some((row.get(0) == Some("t"), row.get(1) == Some("on"))),
         _ => None,

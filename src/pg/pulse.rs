@@ -132,9 +132,8 @@ fn watch(inner: &Inner, name: &ShardName, address: &Address) {
         if let Some(news) = news {
             (inner.tell)(news);
         }
-        let is_idle = |state: &mut State| {
-            !state.ended && state.round == round && state.shards.contains_key(name)
-        };
+        let is_idle =
+            |state: &mut State| !state.ended && state.round == round && state.shards.contains_key(name);
         let waited = inner.changed.wait_timeout_while(inner.state(), INTERVAL, is_idle);
         if waited.unwrap_or_else(PoisonError::into_inner).0.ended {
             return;

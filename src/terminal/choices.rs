@@ -87,7 +87,9 @@ impl Choices {
         for (setting, value, values) in rows {
             report.push(vec![setting.into(), value.into(), Cell::List(values)]);
         }
-        report.notes.push("set NAME VALUE changes one, unset NAME takes it back; config show has the rest".into());
+        report
+            .notes
+            .push("set NAME VALUE changes one, unset NAME takes it back; config show has the rest".into());
         report
     }
 }
@@ -97,5 +99,9 @@ fn name(value: impl clap::ValueEnum) -> String {
 }
 
 fn names<T: clap::ValueEnum>() -> Vec<String> {
-    T::value_variants().iter().filter_map(clap::ValueEnum::to_possible_value).map(|v| v.get_name().into()).collect()
+    T::value_variants()
+        .iter()
+        .filter_map(clap::ValueEnum::to_possible_value)
+        .map(|v| v.get_name().into())
+        .collect()
 }

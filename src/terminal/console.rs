@@ -49,7 +49,13 @@ impl Terminal {
     /// A console of a run with these flags.
     pub(super) fn new(yes: bool, no_input: bool, quiet: bool) -> Self {
         let of_run = (yes, no_input);
-        Self { of_run, now: Cell::new(of_run), quiet: Cell::new(quiet), running: RefCell::default(), signals: OnceCell::new() }
+        Self {
+            of_run,
+            now: Cell::new(of_run),
+            quiet: Cell::new(quiet),
+            running: RefCell::default(),
+            signals: OnceCell::new(),
+        }
     }
 
     /// From here on a line with these flags runs.

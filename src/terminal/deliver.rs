@@ -63,7 +63,8 @@ pub(super) fn deliver(report: &mut Report, style: Style, going_on: &dyn Fn() -> 
         // After a failure what came before it is written, and an array stays open: it is not all there. Where
         // nothing came, there is nothing.
         if !(first && failure.is_some() && report.rows.is_empty())
-            && let Some(end) = written(&render::render(report, style, Piece { first, last })) {
+            && let Some(end) = written(&render::render(report, style, Piece { first, last }))
+        {
             return end;
         }
         match failure {

@@ -52,7 +52,9 @@ pub fn main() -> ExitCode {
             let error = Error::new(Kind::Usage, "a command and -c or -f exclude each other");
             shell.fail(&error.hint("give the one or the other"), shell.here())
         }
-        (Some(Invocation::Live(Live::Repl(args))), _) => begin(&shell, args, cli.keep_going || args.keep_going),
+        (Some(Invocation::Live(Live::Repl(args))), _) => {
+            begin(&shell, args, cli.keep_going || args.keep_going)
+        }
         (Some(invocation), _) => shell.run_invocation(invocation, shell.here()),
         (None, Some(path)) => shell.run_script(path, cli.keep_going),
         (None, None) if !cli.commands.is_empty() => shell.run_commands(&cli.commands, cli.keep_going),
@@ -113,4 +115,3 @@ fn early(error: &Error, globals: &Globals) -> ExitCode {
     errors::show(error, None, as_json, Screen::stderr(globals.color.unwrap_or(ColorWhen::Auto)));
     ExitCode::from(error.kind().exit_code())
 }
-

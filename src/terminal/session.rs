@@ -147,7 +147,8 @@ fn pause_of(words: &[String]) -> Result<(Duration, &[String])> {
 
 /// Runs a command of the system's shell, or a shell to type into.
 fn system_shell(command: &str) -> Result<()> {
-    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let shell =
+        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
     let mut process = process::Command::new(&shell);
     if !command.is_empty() {
         process.arg("-c").arg(command);

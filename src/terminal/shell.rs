@@ -198,9 +198,10 @@ impl<'terminal> Shell<'terminal> {
 
     /// Runs the commands that were given with `-c`.
     pub(super) fn run_commands(&self, commands: &[String], keep_going: bool) -> End {
-        let entries = commands.iter().zip(1..).map(|(text, number): (_, u64)| {
-            Ok(Entry { place: format!("-c:{number}"), text: text.clone() })
-        });
+        let entries = commands
+            .iter()
+            .zip(1..)
+            .map(|(text, number): (_, u64)| Ok(Entry { place: format!("-c:{number}"), text: text.clone() }));
         self.run_entries(entries, keep_going)
     }
 
@@ -217,11 +218,7 @@ impl<'terminal> Shell<'terminal> {
     }
 
     /// Runs what comes, to the first error or, with `keep_going`, to the end.
-    pub(super) fn run_entries(
-        &self,
-        entries: impl Iterator<Item = Result<Entry>>,
-        keep_going: bool,
-    ) -> End {
+    pub(super) fn run_entries(&self, entries: impl Iterator<Item = Result<Entry>>, keep_going: bool) -> End {
         let mut end = End::Done;
         for entry in entries {
             let ended = match entry {

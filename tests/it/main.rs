@@ -12,6 +12,7 @@ mod import_crashes;
 mod import_faults;
 mod init;
 mod init_faults;
+mod learning;
 mod logs;
 mod mover;
 mod mutants;

@@ -1,8 +1,8 @@
 //! A program that believes a person looks at it, and what that person sees on the screen.
 
 use std::fs::File;
-use std::num::NonZero;
 use std::io::{Read as _, Write as _};
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -221,4 +221,3 @@ pub(crate) fn plain(text: &str) -> String {
     }
     out
 }
-

@@ -95,7 +95,8 @@ fn the_history_outlives_the_session_and_holds_no_password() {
     let test = Test::initialised();
     let at = |line: &str| format!("{} {line}", prompt(&test, ""));
     let mut person = greeted(&test, 120, &[]);
-    for line in ["get-user 1 -o csv", " count --by shard", "add-shard x postgresql://u:hunter2@127.0.0.1:1/x"] {
+    for line in ["get-user 1 -o csv", " count --by shard", "add-shard x postgresql://u:hunter2@127.0.0.1:1/x"]
+    {
         person.types(&format!("{line}\r"));
         person.reads(line.split('/').next().unwrap());
         person.is_asked();

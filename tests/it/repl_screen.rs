@@ -5,7 +5,6 @@ use crate::person::Person;
 use crate::rebalance::{add, filled};
 use crate::repl::{greeted, prompt};
 
-
 /// Nobody can connect to a shard's database any more, or again.
 fn allow(test: &Test, number: usize, is_allowed: bool) {
     let database = test.database(number);
@@ -33,11 +32,7 @@ fn the_prompt_tells_of_a_change_and_of_a_shard_that_is_down() {
     person.types("\r");
     person.is_at(&prompt(&test, ""));
     add(&test, 4).success();
-    test.command()
-        .args(["rebalance", "-y"])
-        .env("RINGSHARD_CRASH", "after-adopt:1")
-        .status()
-        .unwrap();
+    test.command().args(["rebalance", "-y"]).env("RINGSHARD_CRASH", "after-adopt:1").status().unwrap();
     person.types("\r");
     person.waits_until("a star", |person| person.last_line() == prompt(&test, "*"));
     assert_eq!(person.leaves().0, 0);
@@ -105,7 +100,10 @@ fn a_narrow_terminal_is_enough_and_may_change_its_size() {
     person.types("\r");
     person.reads("Bea of the long name");
     person.is_at(&prompt(&test, ""));
-    assert_eq!(test.run(&["get-user", "2", "-o", "csv", "--no-header"]).stdout, "2,Bea of the long name,EU,\n");
+    assert_eq!(
+        test.run(&["get-user", "2", "-o", "csv", "--no-header"]).stdout,
+        "2,Bea of the long name,EU,\n"
+    );
     assert_eq!(person.leaves().0, 0);
 }
 
@@ -145,7 +143,8 @@ fn a_dumb_terminal_and_one_without_colours_or_utf8_are_served() {
             let (code, seen) = person.leaves();
             assert_eq!(code, 0, "{name}");
             // Colours are SGR: what sets one has a parameter that is not 0.
-            let colored = seen.contains("\u{1b}[1") || seen.contains("\u{1b}[3") || seen.contains("\u{1b}[2m");
+            let colored =
+                seen.contains("\u{1b}[1") || seen.contains("\u{1b}[3") || seen.contains("\u{1b}[2m");
             assert_eq!(colored, name == "LANG", "{name}: {seen:?}");
             if name == "LANG" {
                 assert!(seen.is_ascii(), "{seen:?}");

@@ -29,7 +29,8 @@ fn the_shell_and_the_repl_have_one_grammar() {
     let mut compared = 0;
     for text in std::iter::once(readme.to_owned()).chain(topics) {
         for line in text.lines().map(|line| line.trim().trim_start_matches("$ ")) {
-            let Some(words) = shlex::split(line).filter(|words| words.first().is_some_and(|w| w == "ringshard"))
+            let Some(words) =
+                shlex::split(line).filter(|words| words.first().is_some_and(|w| w == "ringshard"))
             else {
                 continue;
             };
@@ -80,7 +81,9 @@ fn a_command_goes_on_in_the_next_line() {
     let ran = piped(&test, &[], lines).fails(2);
     assert!(ran.stdout.contains(r#""name": "Ann\nLee""#), "{ran:?}");
     assert!(ran.stderr.starts_with("stdin:5: error:"), "{ran:?}");
-    let ran = piped(&test, &[], "count\nget-user '1\ncount\n").fails(2).says("stdin:2: error: a quote is not closed");
+    let ran = piped(&test, &[], "count\nget-user '1\ncount\n")
+        .fails(2)
+        .says("stdin:2: error: a quote is not closed");
     assert_eq!(ran.stdout, "1\n");
 }
 

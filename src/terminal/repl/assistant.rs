@@ -175,10 +175,15 @@ impl Highlighter for Assistant {
         }
         let words = Words::of(line);
         let roles = self.grammar.place(&words.words).roles;
-        let mut parts: Vec<_> = words.words.iter().zip(roles).map(|(word, role)| {
-            let is_typed = word.span.end == pos && pos == line.len();
-            (word.span.clone(), color_of(word, role, is_typed && self.may_become(word)))
-        }).collect();
+        let mut parts: Vec<_> = words
+            .words
+            .iter()
+            .zip(roles)
+            .map(|(word, role)| {
+                let is_typed = word.span.end == pos && pos == line.len();
+                (word.span.clone(), color_of(word, role, is_typed && self.may_become(word)))
+            })
+            .collect();
         parts.extend(words.comments.into_iter().map(|span| (span, "2")));
         parts.sort_by_key(|(span, _)| span.start);
         let mut out = String::with_capacity(line.len() * 2);

@@ -115,7 +115,8 @@ impl<'a> Place<'a> {
         }
         let is_number = text.parse::<f64>().is_ok();
         if let Some(name) = text.strip_prefix("--").filter(|name| !name.is_empty()) {
-            let (name, value) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
+            let (name, value) =
+                name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
             let found = self.command.get_arguments().find(|arg| arg.get_long() == Some(name));
             return self.flag(found, value);
         }
@@ -200,7 +201,8 @@ impl<'a> Place<'a> {
             if members.iter().any(|id| is_given(id)) {
                 continue;
             }
-            let shapes = self.command.get_arguments().filter(|arg| members.contains(&arg.get_id())).map(shape);
+            let shapes =
+                self.command.get_arguments().filter(|arg| members.contains(&arg.get_id())).map(shape);
             missing.push(shapes.collect::<Vec<_>>().join(" | "));
         }
         missing

@@ -70,9 +70,8 @@ fn users(shell: &Shell<'_>) -> String {
         return format!("{users}: create-user --id 1 --name Alice stores the first one");
     }
     #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
-    let share = |(name, rows): &(ShardName, i64)| {
-        format!("{name} {:.1} %", *rows as f64 * 100.0 / total as f64)
-    };
+    let share =
+        |(name, rows): &(ShardName, i64)| format!("{name} {:.1} %", *rows as f64 * 100.0 / total as f64);
     let spread = if rows.len() <= NAMED_MAX {
         rows.iter().map(share).collect::<Vec<_>>().join(", ")
     } else {

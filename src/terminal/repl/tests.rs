@@ -40,8 +40,14 @@ fn commands_flags_values_shards_and_ids_are_completed() {
     assert_eq!(completed("create-user --na"), ["--name "]);
     assert_eq!(completed("ring loc"), ["locate "]);
     assert_eq!(completed("count -o js"), ["json", "jsonl"]);
-    assert_eq!(completed("remove-shard "), ["shard_1", "shard_2"].map(str::to_owned).into_iter().chain(
-        completed("remove-shard ").into_iter().skip(2)).collect::<Vec<_>>());
+    assert_eq!(
+        completed("remove-shard "),
+        ["shard_1", "shard_2"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(completed("remove-shard ").into_iter().skip(2))
+            .collect::<Vec<_>>()
+    );
     assert_eq!(completed("get-user --id "), ["42", "7"]);
     assert_eq!(completed("get-user --id 4"), ["42 "]);
     assert_eq!(completed("set for"), ["format "]);
@@ -85,5 +91,8 @@ fn words_have_the_colours_of_what_they_are() {
     assert_eq!(colored("creat"), "creat");
     assert_eq!(colored("creat "), format!("{} ", painted("31", "creat")));
     assert_eq!(colored("xyz"), painted("31", "xyz"));
-    assert_eq!(colored("count --nonsense "), format!("{} {} ", painted("1;32", "count"), painted("31", "--nonsense")));
+    assert_eq!(
+        colored("count --nonsense "),
+        format!("{} {} ", painted("1;32", "count"), painted("31", "--nonsense"))
+    );
 }

@@ -1,0 +1,240 @@
+//! `help`: what there is, how a command is used, and what lies behind it.
+//!
+//! The texts of the topics lie in `topics/`, one screen each.
+
+use clap::{Args, CommandFactory as _};
+
+use super::Cli;
+use super::line::Line;
+use crate::error::{Error, Kind, Result};
+use crate::model::report::Report;
+
+/// How wide a line of the overview is at most.
+const LINE_CHARS: usize = 79;
+/// How many names a hint proposes at most.
+const PROPOSALS_MAX: usize = 3;
+
+/// Something to learn about.
+#[derive(Debug, Clone, Copy)]
+pub struct Topic {
+    /// What it is asked for by.
+    pub name: &'static str,
+    /// Other words for it. A command's name is none: there the command is meant.
+    pub aliases: &'static [&'static str],
+    /// The commands whose help points at it.
+    pub commands: &'static [&'static str],
+    /// One screen of text: at most 23 lines of 79 characters, ASCII. Lines that begin with four spaces and
+    /// `ringshard` are commands to try, and work as they stand.
+    pub text: &'static str,
+}
+
+/// All topics.
+pub const TOPICS: &[Topic] = &[
+    Topic {
+        name: "consistent-hashing",
+        aliases: &["hashing", "hash", "md5", "dartboard", "wrap-around"],
+        commands: &["ring", "ring locate"],
+        text: include_str!("topics/consistent-hashing.txt"),
+    },
+    Topic {
+        name: "virtual-nodes",
+        aliases: &["virtual-node", "vnodes", "vnode", "points", "weight"],
+        commands: &["ring show"],
+        text: include_str!("topics/virtual-nodes.txt"),
+    },
+    Topic {
+        name: "sharding",
+        aliases: &["shard", "user-id"],
+        commands: &["init-shards", "create-user", "get-user"],
+        text: include_str!("topics/sharding.txt"),
+    },
+    Topic {
+        name: "region",
+        aliases: &["regions", "hotspot", "hotspots"],
+        commands: &["count"],
+        text: include_str!("topics/region.txt"),
+    },
+    Topic {
+        name: "hybrid",
+        aliases: &["index", "scatter"],
+        commands: &["list-users"],
+        text: include_str!("topics/hybrid.txt"),
+    },
+    Topic {
+        name: "rebalancing",
+        aliases: &["moving", "migration", "modulo"],
+        commands: &["add-shard", "remove-shard", "rebalance", "ring simulate"],
+        text: include_str!("topics/rebalancing.txt"),
+    },
+    Topic {
+        name: "failure",
+        aliases: &["failures", "down", "outage", "partial", "fault-tolerance"],
+        commands: &["verify"],
+        text: include_str!("topics/failure.txt"),
+    },
+    Topic {
+        name: "monitoring",
+        aliases: &["monitor", "performance", "htop", "df", "netstat"],
+        commands: &["shards", "doctor"],
+        text: include_str!("topics/monitoring.txt"),
+    },
+    Topic {
+        name: "prompt",
+        aliases: &["session", "keys", "history-file", "init"],
+        commands: &["repl", "set", "watch", "source", "timing"],
+        text: include_str!("topics/repl.txt"),
+    },
+];
+
+/// The arguments of `help`.
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// A command, such as `ring locate`, or a topic, such as `rebalancing`; none: what there is
+    #[arg(value_name = "TOPIC|COMMAND")]
+    words: Vec<String>,
+}
+
+impl HelpArgs {
+    /// The text. A command goes before a topic.
+    pub fn run(&self) -> Result<Report> {
+        let words = self.words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&self.words);
+        if words.is_empty() {
+            return Ok(Report::document(overview()));
+        }
+        match of_command(Cli::command(), words).or_else(|| of_session(words)) {
+            Some(text) => Ok(Report::document(text)),
+            None => match topic(&words.join("-")) {
+                Some(topic) => Ok(Report::document(topic.text.to_owned())),
+                None => Err(unknown(words)),
+            },
+        }
+    }
+}
+
+/// All commands and topics, on one screen.
+fn overview() -> String {
+    let mut text = String::from("ringshard COMMAND [OPTIONS]\n\n");
+    text += include_str!("topics/overview.txt");
+    let mut line = String::from("topics    ");
+    for Topic { name, .. } in TOPICS {
+        if line.len() + 1 + name.len() > LINE_CHARS {
+            text = text + "\n" + &line;
+            line = " ".repeat(10);
+        }
+        line = line + " " + name;
+    }
+    text + "\n" + &line + "\n\nringshard help COMMAND, ringshard help TOPIC, ringshard COMMAND --help\n"
+}
+
+/// The help of the command that all of these words name, and the topics behind it.
+fn of_command(mut root: clap::Command, words: &[String]) -> Option<String> {
+    // So that its usage names the whole path.
+    root.build();
+    let mut command = &mut root;
+    for word in words {
+        command = command.find_subcommand_mut(word)?;
+    }
+    let mut text = format!("{}\n", command.render_long_help().to_string().trim_end());
+    let path = words.join(" ");
+    for topic in TOPICS.iter().filter(|topic| topic.commands.contains(&path.as_str())) {
+        text += &format!("\ntopic: help {}\n", topic.name);
+    }
+    Some(text)
+}
+
+/// The help of what only lines of the REPL and of scripts may say.
+fn of_session(words: &[String]) -> Option<String> {
+    let text = of_command(Line::command(), words)?;
+    Some(text.replace("Usage: ringshard ", "Usage, in the repl and in scripts: "))
+}
+
+/// The topic of this name or alias, however it is spelled.
+fn topic(word: &str) -> Option<&'static Topic> {
+    let word = word.to_ascii_lowercase().replace(['_', ' '], "-");
+    TOPICS.iter().find(|topic| topic.name == word || topic.aliases.contains(&word.as_str()))
+}
+
+/// That there is no such command or topic, and what may be meant.
+fn unknown(words: &[String]) -> Error {
+    let root = Cli::command();
+    let mut command = &root;
+    let mut path = String::new();
+    let mut rest = words;
+    while let [word, others @ ..] = rest
+        && let Some(inner) = command.find_subcommand(word)
+    {
+        command = inner;
+        path = path + word + " ";
+        rest = others;
+    }
+    let wrong = rest.first().map_or("", String::as_str);
+    let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
+    if !path.is_empty() {
+        let names: Vec<String> = inner.collect();
+        let message = format!("`{}` has no command `{wrong}`", path.trim_end());
+        let hint = match nearest(wrong, names.iter().map(String::as_str)).first() {
+            Some(near) => format!("ringshard help {path}{near}"),
+            None => format!("ringshard help {}", path.trim_end()),
+        };
+        return Error::new(Kind::Usage, message).hint(hint);
+    }
+    let wrong = words.join("-").to_ascii_lowercase();
+    let names: Vec<String> = inner.collect();
+    let topics = TOPICS.iter().flat_map(|topic| topic.aliases.iter().chain([&topic.name]).copied());
+    let near = nearest(&wrong, names.iter().map(String::as_str).chain(topics));
+    let hint = if near.is_empty() {
+        "ringshard help lists both".to_owned()
+    } else {
+        let near: Vec<String> = near.iter().map(|name| format!("ringshard help {name}")).collect();
+        format!("{}; ringshard help lists all", near.join(", "))
+    };
+    Error::new(Kind::Usage, format!("there is no command and no topic `{}`", words.join(" "))).hint(hint)
+}
+
+/// The names that a word may be meant for: those that it begins, and those with few letters that differ.
+fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut near: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let begins = !word.is_empty() && name.starts_with(word);
+            let edits = if begins { 0 } else { edits_between(word, name) };
+            (edits * 3 <= name.len()).then_some((edits, name))
+        })
+        .collect();
+    near.sort();
+    near.into_iter().map(|(_, name)| name).take(PROPOSALS_MAX).collect()
+}
+
+/// Levenshtein's distance: how many letters must be put in, taken out or replaced to make one word of the other.
+fn edits_between(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    // Of the letters of `one` so far, to the first letters of `other`.
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, of_other) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *of_other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_is_found_by_few_edits_or_the_beginning() {
+        for (one, other, edits) in [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("abc", "abc", 0)]
+        {
+            assert_eq!(edits_between(one, other), edits);
+            assert_eq!(edits_between(other, one), edits);
+        }
+        let names = || ["rebalance", "rebalancing", "region", "ring"].into_iter();
+        assert_eq!(nearest("rebal", names()), ["rebalance", "rebalancing"]);
+        assert_eq!(nearest("regoin", names()), ["region"]);
+        assert!(nearest("zebra", names()).is_empty());
+    }
+}
