@@ -81,7 +81,7 @@ pub const TOPICS: &[Topic] = &[
     Topic {
         name: "prompt",
         aliases: &["session", "keys", "history-file", "init"],
-        commands: &["repl", "set", "watch", "source", "timing"],
+        commands: &["repl"],
         text: include_str!("topics/repl.txt"),
     },
 ];

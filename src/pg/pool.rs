@@ -80,7 +80,6 @@ pub struct Loan {
     running: Arc<Running>,
     /// By which `running` knows it.
     ticket: u64,
-    since: Option<Instant>,
 }
 
 enum Lent {
@@ -111,9 +110,8 @@ impl DerefMut for Loan {
 
 impl Loan {
     fn new(shard: &ShardName, session: Lent, running: &Arc<Running>) -> Self {
-        let (shard, running, since) = (shard.clone(), Arc::clone(running), running.now());
-        let mut loan = Self { shard, session, running, ticket: 0, since };
-        loan.ticket = loan.running.enter(loan.cancel().clone());
+        let mut loan = Self { shard: shard.clone(), session, running: Arc::clone(running), ticket: 0 };
+        loan.ticket = running.enter(shard, loan.cancel().clone());
         loan
     }
 }
@@ -121,7 +119,6 @@ impl Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         self.running.leave(self.ticket);
-        self.running.queried(&self.shard, self.since);
         if let Lent::First(session, home) = &mut self.session
             && let Some(session) = session.take().filter(|session| !session.is_closed())
         {

@@ -52,11 +52,24 @@ struct Times {
     by_shard: BTreeMap<ShardName, (Duration, Duration)>,
 }
 
+/// A session that is in use, and since when if that is measured.
+struct InUse {
+    cancel: Cancel,
+    shard: ShardName,
+    since: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    last_ticket: u64,
+    in_use: BTreeMap<u64, InUse>,
+}
+
 /// The sessions that are in use, and what they have taken. One for a process that runs one command at a time.
 #[derive(Default)]
 pub struct Running {
     stopped: AtomicBool,
-    sessions: Mutex<(u64, BTreeMap<u64, Cancel>)>,
+    sessions: Mutex<Sessions>,
     timed: AtomicBool,
     times: Mutex<Times>,
 }
@@ -75,8 +88,8 @@ impl Running {
         self.stopped.store(true, Ordering::SeqCst);
         // As long as this is locked no session is given back: a cancel meets no later command.
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        for cancel in sessions.1.values() {
-            cancel.send();
+        for session in sessions.in_use.values() {
+            session.cancel.send();
         }
     }
 
@@ -90,23 +103,33 @@ impl Running {
 
     /// What was spent since the command began.
     pub fn spent(&self) -> Spent {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        let longest = |of: fn(&(Duration, Duration)) -> Duration| {
-            times.by_shard.values().map(of).max().unwrap_or_default()
-        };
+        let mut by_shard = times.by_shard.clone();
+        // A thread may not have given its session back yet.
+        for session in sessions.in_use.values() {
+            let time = session.since.map(|since| since.elapsed()).unwrap_or_default();
+            by_shard.entry(session.shard.clone()).or_default().1 += time;
+        }
+        let longest =
+            |of: fn(&(Duration, Duration)) -> Duration| by_shard.values().map(of).max().unwrap_or_default();
         Spent { route: times.route, wait: longest(|of| of.0), query: longest(|of| of.1) }
     }
 
-    pub(super) fn enter(&self, cancel: Cancel) -> u64 {
+    pub(super) fn enter(&self, shard: &ShardName, cancel: Cancel) -> u64 {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.0 += 1;
-        let ticket = sessions.0;
-        sessions.1.insert(ticket, cancel);
+        sessions.last_ticket += 1;
+        let ticket = sessions.last_ticket;
+        sessions.in_use.insert(ticket, InUse { cancel, shard: shard.clone(), since: self.now() });
         ticket
     }
 
     pub(super) fn leave(&self, ticket: u64) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&ticket);
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(InUse { shard, since: Some(since), .. }) = sessions.in_use.remove(&ticket) {
+            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            times.by_shard.entry(shard).or_default().1 += since.elapsed();
+        }
     }
 
     /// The time now, if it is measured.
@@ -121,21 +144,9 @@ impl Running {
     }
 
     pub(super) fn waited(&self, shard: &ShardName, since: Option<Instant>) {
-        self.add(shard, since, |(wait, _), time| *wait += time);
-    }
-
-    pub(super) fn queried(&self, shard: &ShardName, since: Option<Instant>) {
-        self.add(shard, since, |(_, query), time| *query += time);
-    }
-
-    fn add(
-        &self,
-        shard: &ShardName,
-        since: Option<Instant>,
-        add: impl Fn(&mut (Duration, Duration), Duration),
-    ) {
-        let Some(since) = since else { return };
-        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        add(times.by_shard.entry(shard.clone()).or_default(), since.elapsed());
+        if let Some(since) = since {
+            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            times.by_shard.entry(shard.clone()).or_default().0 += since.elapsed();
+        }
     }
 }

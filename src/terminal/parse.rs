@@ -31,8 +31,10 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
     }
     let mut words = words.words;
     if let Some(last) = words.last_mut()
-        && !last.is_quoted
-        && !last.text.starts_with("\\!")
+        && !text.trim_start().starts_with("\\!")
+        // It is no part of a quote, as that would end behind it.
+        && text[last.span.clone()].ends_with(';')
+        && !text[last.span.clone()].ends_with("\\;")
         && let Some(stripped) = last.text.strip_suffix(';')
     {
         last.text = stripped.to_owned();

@@ -17,7 +17,7 @@ use super::parse::{Parsed, parse};
 use super::script::{Entry, Script};
 use super::{errors, logging, repl};
 use crate::commands::line::{Action, Line};
-use crate::commands::{Command, Context, Invocation, Live};
+use crate::commands::{Command, Console, Context, Invocation, Live};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 use crate::model::text::visible_lines;
@@ -119,7 +119,10 @@ impl<'terminal> Shell<'terminal> {
 
     fn run_command(&self, command: &Command, at: At<'_>) -> End {
         let begun = Instant::now();
-        let end = match command.run(&self.context) {
+        let answer = command.run(&self.context);
+        // One that failed leaves its bar behind.
+        Console::progress(self.console, None);
+        let end = match answer {
             Ok(mut report) => self.show(&mut report, at),
             Err(error) => self.fail(&error, at),
         };

@@ -139,6 +139,16 @@ impl Person {
         self.waits_until("at a prompt", |person| person.last_line().ends_with('>'));
     }
 
+    /// Types a line at a prompt, and waits until the next one.
+    #[track_caller]
+    pub(crate) fn enters(&mut self, line: &str) {
+        self.is_asked();
+        self.types(line);
+        self.waits_until("an echo", |person| person.last_line().contains(line.trim_end()));
+        self.types("\r");
+        self.is_asked();
+    }
+
     /// Presses Ctrl-C in the middle of a line, and waits for a new one.
     #[track_caller]
     pub(crate) fn clears_the_line(&mut self) {

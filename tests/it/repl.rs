@@ -56,7 +56,7 @@ fn without_a_cluster_it_says_how_to_make_one() {
     person.types(&format!("init-shards{flags}\r"));
     person.waits_until("at a prompt of three", |person| person.last_line().ends_with(" 3>"));
     person.is_at(&prompt(&test, ""));
-    person.types("create-user --id 1 --name Ann\r");
+    person.enters("create-user --id 1 --name Ann");
     person.reads("│       1 ┆ Ann  ┆");
     assert_eq!(person.leaves().0, 0);
 }
@@ -97,9 +97,7 @@ fn the_history_outlives_the_session_and_holds_no_password() {
     let mut person = greeted(&test, 120, &[]);
     for line in ["get-user 1 -o csv", " count --by shard", "add-shard x postgresql://u:hunter2@127.0.0.1:1/x"]
     {
-        person.types(&format!("{line}\r"));
-        person.reads(line.split('/').next().unwrap());
-        person.is_asked();
+        person.enters(line);
     }
     person.types(&format!("{UP}"));
     person.waits_until("the last line", |person| person.last_line().contains("add-shard x"));
@@ -124,7 +122,7 @@ fn the_history_outlives_the_session_and_holds_no_password() {
     person.types(&format!("{RIGHT}\r"));
     person.reads("error:");
     person.is_asked();
-    person.types("history\r");
+    person.enters("history");
     person.reads("get-user 1 -o csv");
     assert_eq!(person.leaves().0, 0);
 }
@@ -150,7 +148,7 @@ fn ctrl_c_clears_the_line_and_cancels_at_the_server() {
     person.reads("stopped by Ctrl-C");
     person.is_at(&at);
     assert_eq!(asleep(), 0);
-    person.types("count\r");
+    person.enters("count");
     person.reads("│    0 │");
     assert_eq!(person.leaves().0, 0);
 }
@@ -165,9 +163,9 @@ fn ctrl_c_stops_a_rebalance_at_a_safe_point_and_the_session_goes_on() {
     person.types(CTRL_C);
     person.reads("stopped");
     person.waits_until("the prompt with a star", |person| person.last_line().ends_with("4*>"));
-    person.types("verify\r");
+    person.enters("verify");
     person.reads("each on its owner");
-    person.types("rebalance -y\r");
+    person.enters("rebalance -y");
     person.waits_until("the prompt without it", |person| person.last_line().ends_with("4>"));
     assert_eq!(person.leaves().0, 0);
 }
@@ -204,11 +202,13 @@ fn an_init_file_is_run_first_and_a_session_has_settings() {
     std::fs::write(test.home.path().join("init"), "set format json\nset timing on\nnonsense\n").unwrap();
     let mut person = greeted(&test, 100, &[]);
     person.reads("init:3: unrecognized subcommand");
-    person.types("count\r");
+    person.enters("count");
     person.reads("{\"rows\": 0}");
-    person.types("unset format\r\\x\rcount\r");
+    person.enters("unset format");
+    person.enters("\\x");
+    person.enters("count");
     person.reads("expanded is on");
-    person.reads("rows │ 0");
+    person.reads("rows ┆ 0");
     assert_eq!(person.leaves().0, 0);
     let mut person = Person::runs(test.command(), 100, &["repl", "--no-init"], &[]);
     person.is_at(&prompt(&test, ""));
@@ -227,7 +227,7 @@ fn a_command_is_watched_until_ctrl_c() {
     person.reads("│    1 │");
     person.types(CTRL_C);
     person.is_at(&prompt(&test, ""));
-    person.types("\\watch count --nonsense\r");
+    person.enters("\\watch count --nonsense");
     person.reads("unexpected argument");
     assert_eq!(person.leaves().0, 0);
 }
