@@ -9,7 +9,8 @@ WITH held AS MATERIALIZED (
 ), stored AS (
     INSERT INTO public.users (user_id, name, region, email)
     SELECT wanted.user_id, wanted.name, wanted.region, wanted.email
-    FROM pg_catalog.unnest($6::bigint[], $7::text[], $8::text[], $9::text[])
+    FROM ROWS FROM (pg_catalog.unnest($6::bigint[]), pg_catalog.unnest($7::text[]),
+                    pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::text[]))
          AS wanted (user_id, name, region, email)
     WHERE (
         SELECT meta.shard = $2 AND coalesce(meta.cluster = $1::text::uuid, $1 IS NULL)

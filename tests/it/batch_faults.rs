@@ -99,6 +99,10 @@ fn a_line_that_is_cut_before_the_commit_stores_nothing() {
         assert!(all_ids(&test).is_empty(), "{word} {cut:?}");
         // No session is left behind that holds the rows: this would wait for it.
         test.execute(2, "SET lock_timeout = '5s'; BEGIN; LOCK TABLE users; COMMIT");
+        assert_eq!(cluster.create_users(&users(1..=40)), Batch::Stored, "{word} {cut:?}");
+        for number in 1..=3 {
+            test.execute(number, "DELETE FROM users");
+        }
     }
 }
 
