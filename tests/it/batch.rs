@@ -1,6 +1,7 @@
 //! Many creates at once, as the library does them: all on their owners, or none anywhere.
 
-use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,12 +58,16 @@ pub(crate) fn all_ids(test: &Test) -> Vec<i64> {
     all
 }
 
-/// Does something that must end soon.
-fn in_time<T>(work: impl FnOnce() -> T) -> T {
-    let begun = Instant::now();
-    let done = work();
-    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
-    done
+/// Begins to store these on a thread of its own; what is waited for must come soon.
+fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<Batch> {
+    let (sender, receiver) = channel();
+    let cluster = Arc::clone(cluster);
+    thread::spawn(move || sender.send(cluster.create_users(&users)));
+    receiver
+}
+
+fn soon(batch: &Receiver<Batch>) -> Batch {
+    batch.recv_timeout(Duration::from_secs(5)).expect("it ends soon")
 }
 
 /// The first `count` ids from `from` on that a shard owns.
@@ -247,13 +252,13 @@ fn who_waits_for_a_fence_sees_it() {
 #[test]
 fn nobody_waits_for_long() {
     let test = Test::initialised();
-    let cluster = cluster(&test);
+    let cluster = Arc::new(cluster(&test));
     let shard = owner(7);
     let mut other = test.client(shard);
     for held in ["SELECT pg_advisory_xact_lock(7283001)", "INSERT INTO users VALUES (7, 'x', NULL, NULL)"] {
         let mut transaction = other.transaction().unwrap();
         transaction.batch_execute(held).unwrap();
-        assert_eq!(in_time(|| cluster.create_users(&users(1..=50))), Batch::NotStored, "{held}");
+        assert_eq!(soon(&begin(&cluster, users(1..=50))), Batch::NotStored, "{held}");
         transaction.rollback().unwrap();
         assert!(all_ids(&test).is_empty(), "{held}");
     }
@@ -297,24 +302,37 @@ fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
     assert_eq!(all_ids(&test), (0..ROUNDS * 100).collect::<Vec<_>>());
 }
 
+/// Whatever order they are given in, who has the first user gets all of them.
+#[test]
+fn of_two_batches_on_one_shard_one_is_stored() {
+    let test = Test::initialised();
+    let clusters = [Arc::new(cluster(&test)), Arc::new(cluster(&test))];
+    for round in 0..30 {
+        let wanted = users(ids_of(1, round * 10_000, 300));
+        let backwards = wanted.iter().rev().cloned().collect();
+        let batches = [begin(&clusters[0], wanted), begin(&clusters[1], backwards)];
+        let mut batches = batches.map(|batch| soon(&batch));
+        batches.sort_by_key(|batch| *batch != Batch::Stored);
+        assert_eq!(batches, [Batch::Stored, Batch::NotStored], "round {round}");
+    }
+}
+
 /// Each waits on one shard for what the other holds on the next, which no server sees.
 #[test]
 fn a_circle_over_two_shards_is_broken() {
     let test = Test::initialised();
-    let cluster = cluster(&test);
+    let cluster = Arc::new(cluster(&test));
     let (one, two) = (ids_of(1, 1, 1)[0], ids_of(2, 1, 1)[0]);
     let (mut on_one, mut on_two) = (test.client(1), test.client(2));
     let insert =
-        |id: i64| format!("SET lock_timeout = '20s'; BEGIN; INSERT INTO users (user_id) VALUES ({id})");
+        |id: i64| format!("SET lock_timeout = '5s'; BEGIN; INSERT INTO users (user_id) VALUES ({id})");
     // The batch waits for this one on shard 1, and gets its row on shard 2 ...
     on_one.batch_execute(&insert(one)).unwrap();
-    thread::scope(|scope| {
-        let batch = scope.spawn(|| in_time(|| cluster.create_users(&users([one, two]))));
-        until_blocked(&test, 1);
-        // ... which this one now waits for, unless the batch has given up already.
-        on_two.batch_execute(&insert(two)).unwrap();
-        assert_eq!(batch.join().unwrap(), Batch::NotStored);
-    });
+    let batch = begin(&cluster, users([one, two]));
+    until_blocked(&test, 1);
+    // ... which this one now waits for, unless the batch has given up already.
+    on_two.batch_execute(&insert(two)).unwrap();
+    assert_eq!(soon(&batch), Batch::NotStored);
     for client in [&mut on_one, &mut on_two] {
         client.batch_execute("COMMIT").unwrap();
     }

@@ -106,6 +106,25 @@ fn a_line_that_is_cut_before_the_commit_stores_nothing() {
     }
 }
 
+/// A server that is at work hears nothing of a line that is cut, and would keep the rows to itself.
+#[test]
+fn a_session_that_is_lost_on_the_way_is_ended() {
+    let test = Test::initialised();
+    test.execute(
+        2,
+        "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM pg_sleep(60); RETURN NEW; END $$; \
+         CREATE TRIGGER sleep BEFORE INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION sleep()",
+    );
+    let proxy = Proxy::new(&test.database(2), "INSERT INTO public.users", Cut::Both);
+    let cluster = through(&test, 2, &proxy);
+    let begun = Instant::now();
+    assert_eq!(cluster.create_users(&users(1..=40)), Batch::NotStored);
+    assert!(proxy.has_cut() && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    test.execute(2, "SET lock_timeout = '5s'; DROP TRIGGER sleep ON users");
+    assert_eq!(cluster.create_users(&users(1..=40)), Batch::Stored);
+}
+
 /// A session that waits within its commit hears nothing of a line that is cut.
 #[test]
 fn a_commit_that_still_waits_is_ended_before_its_fate_is_told() {
