@@ -6,6 +6,7 @@ use super::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::user::{Email, Name, Region, User, UserId, UserPatch};
+use crate::pg::batch::{Batch, Fate};
 
 /// The columns of users: the fields of the data model.
 pub(super) const COLUMNS: [Column; 4] =
@@ -55,15 +56,50 @@ pub struct CreateUserArgs {
     email: Option<Email>,
 }
 
+/// What became of one of many users.
+pub enum Outcome {
+    /// It is stored; its report.
+    Stored(Report),
+    /// Nothing was done about it yet: `create-user` is still to be run.
+    Open,
+    /// It was tried, and is not stored, or it is not known whether it is.
+    Failed(Error),
+}
+
+/// Stores many users at once: all of them or, but for a connection that is lost at the wrong moment, none. What
+/// is open then is to be run one by one, in order: that finds out what is wrong, and with whom.
+pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<Outcome> {
+    let users: Vec<User> = args.iter().map(|args| args.user()).collect();
+    // What is wrong with the cluster is told by the first of them.
+    let batch = context.cluster().map_or(Batch::NotStored, |cluster| cluster.create_users(&users));
+    let stored = |user: User| Outcome::Stored(report(user));
+    match batch {
+        Batch::Stored => users.into_iter().map(stored).collect(),
+        Batch::NotStored => users.iter().map(|_| Outcome::Open).collect(),
+        Batch::Parted(fates) => {
+            let outcome = |(user, fate)| match fate {
+                Fate::Stored => stored(user),
+                Fate::Absent => Outcome::Open,
+                Fate::Failed(error) => Outcome::Failed(error),
+            };
+            users.into_iter().zip(fates).map(outcome).collect()
+        }
+    }
+}
+
 impl CreateUserArgs {
-    /// Stores the user and shows it.
-    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let user = User {
+    fn user(&self) -> User {
+        User {
             user_id: self.id,
             name: Some(self.name.as_str().into()),
             region: self.region.as_ref().map(|region| region.as_str().into()),
             email: self.email.as_ref().map(|email| email.as_str().into()),
-        };
+        }
+    }
+
+    /// Stores the user and shows it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let user = self.user();
         context.cluster()?.create_user(&user)?;
         Ok(report(user))
     }

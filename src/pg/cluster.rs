@@ -54,11 +54,11 @@ enum Written {
 }
 
 /// A connection that was lost with a statement on it.
-struct Lost {
-    error: Error,
-    shard: ShardName,
+pub(super) struct Lost {
+    pub(super) error: Error,
+    pub(super) shard: ShardName,
     /// What the server calls the session.
-    session: String,
+    pub(super) session: String,
 }
 
 impl Cluster {
@@ -140,7 +140,7 @@ impl Cluster {
     }
 
     /// The row, or that there is none, and who said so.
-    fn read(&self, what: &str, id: UserId) -> Result<(Option<User>, ShardName)> {
+    pub(super) fn read(&self, what: &str, id: UserId) -> Result<(Option<User>, ShardName)> {
         let mut shard = self.owner(id);
         let mut refreshes = 0;
         let mut lost_once = false;
@@ -368,7 +368,7 @@ impl Cluster {
 
     /// Ends a session whose connection was lost, and returns when it is gone from the server. It may wait
     /// there for a lock without noticing that nobody listens, and commit later.
-    fn end_session(&self, lost: &Lost) -> Result<()> {
+    pub(super) fn end_session(&self, lost: &Lost) -> Result<()> {
         let begun = Instant::now();
         loop {
             let mut loan = self.shards.checkout(&lost.shard)?;
@@ -398,7 +398,7 @@ fn exists(id: UserId, shard: &ShardName) -> Error {
         .on_shard(shard)
 }
 
-fn not_as_wanted(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
+pub(super) fn not_as_wanted(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
     let now = if found { "is there and not as wanted" } else { "is not there" };
     Error::new(lost.kind(), format!("{lost}; the user {now}, so it was not done, or was undone since"))
         .hint(format!(
@@ -407,7 +407,7 @@ fn not_as_wanted(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Er
         .on_shard(shard)
 }
 
-fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {
+pub(super) fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {
     Error::new(lost.kind(), format!("{lost}; whether it was done is not known"))
         .hint(format!("once the shard answers: ringshard get-user --id {id}"))
         .on_shard(shard)

@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints, and nothing here knows a command. SQL of more than a line lies in `sql/`.
 
+pub mod batch;
 pub mod cache;
 pub mod catalog;
 pub mod cluster;

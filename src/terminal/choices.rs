@@ -58,7 +58,7 @@ impl Choices {
     }
 
     /// Takes one back to what it is there.
-    pub(super) fn take_from(&mut self, name: SettingName, other: &Self) {
+    pub(super) fn take_from(&mut self, name: SettingName, other: Self) {
         match name {
             SettingName::Format => self.format = other.format,
             SettingName::Header => self.header = other.header,
@@ -76,13 +76,13 @@ impl Choices {
         let mut report =
             Report::list(&[Column::text("setting"), Column::text("value"), Column::text("values")]);
         let rows = [
-            ("format", name(self.format), names::<Format>()),
-            ("header", name(switch(self.header)), names::<Switch>()),
-            ("expanded", name(switch(self.expanded)), names::<Switch>()),
-            ("quiet", name(switch(self.quiet)), names::<Switch>()),
-            ("timing", name(switch(self.timing)), names::<Switch>()),
-            ("color", name(self.color), names::<ColorWhen>()),
-            ("log", name(self.log), names::<LogLevel>()),
+            ("format", name(&self.format), names::<Format>()),
+            ("header", name(&switch(self.header)), names::<Switch>()),
+            ("expanded", name(&switch(self.expanded)), names::<Switch>()),
+            ("quiet", name(&switch(self.quiet)), names::<Switch>()),
+            ("timing", name(&switch(self.timing)), names::<Switch>()),
+            ("color", name(&self.color), names::<ColorWhen>()),
+            ("log", name(&self.log), names::<LogLevel>()),
         ];
         for (setting, value, values) in rows {
             report.push(vec![setting.into(), value.into(), Cell::List(values)]);
@@ -94,7 +94,7 @@ impl Choices {
     }
 }
 
-fn name(value: impl clap::ValueEnum) -> String {
+fn name<T: clap::ValueEnum>(value: &T) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 

@@ -1,5 +1,6 @@
 //! The terminal: words in, text out. The only part that prints.
 
+mod ahead;
 mod choices;
 mod console;
 mod deliver;

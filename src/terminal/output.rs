@@ -6,6 +6,7 @@ use crate::settings::ColorWhen;
 
 /// What one stream can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Screen {
     /// Whether a person looks at it.
     pub(super) terminal: bool,

@@ -1,7 +1,9 @@
 //! From the text of a line to what it asks for.
 
-use clap::Parser as _;
+use std::cell::RefCell;
+
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::errors;
 use super::words::{Open, Words};
@@ -19,6 +21,19 @@ pub(super) enum Parsed {
     Text(String),
 }
 
+thread_local! {
+    /// The definition, made once: that takes several times as long as a line.
+    static DEFINITION: RefCell<clap::Command> = RefCell::new(Line::command());
+}
+
+fn parsed(words: &[String]) -> std::result::Result<Line, clap::Error> {
+    let words = std::iter::once("ringshard").chain(words.iter().map(String::as_str));
+    DEFINITION.with_borrow_mut(|definition| {
+        let mut matches = definition.try_get_matches_from_mut(words)?;
+        Line::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(definition))
+    })
+}
+
 /// Parses a line: a leading `ringshard` and a trailing `;` are dropped.
 pub(super) fn parse(text: &str) -> Result<Parsed> {
     let words = Words::of(text);
@@ -29,7 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
         };
         return Err(Error::new(Kind::Usage, message).hint("quote as in a shell"));
     }
-    let mut words = words.words;
+    let mut words = words.list;
     if let Some(last) = words.last_mut()
         && !text.trim_start().starts_with("\\!")
         // It is no part of a quote, as that would end behind it.
@@ -49,7 +64,7 @@ pub(super) fn parse_words(words: &[String]) -> Result<Parsed> {
     if words.is_empty() {
         return Ok(Parsed::Nothing);
     }
-    match Line::try_parse_from(std::iter::once("ringshard").chain(words.iter().map(String::as_str))) {
+    match parsed(words) {
         Ok(line) => Ok(Parsed::Line(Box::new(line))),
         Err(cause) if matches!(cause.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Parsed::Text(cause.render().to_string()))

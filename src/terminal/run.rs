@@ -72,7 +72,7 @@ fn begin(shell: &Shell<'_>, args: &ReplArgs, keep_going: bool) -> super::shell::
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         return repl::run(shell, args);
     }
-    shell.run_entries(Script::stdin(), keep_going)
+    shell.run_ahead(Script::stdin(), keep_going)
 }
 
 /// Whether standard input is something to read commands from: a terminal, a pipe, a file; not `/dev/null`.

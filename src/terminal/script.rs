@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use super::words::Words;
@@ -77,10 +77,7 @@ impl Script {
     pub(super) fn next_if_ready(&mut self) -> Option<Result<Entry>> {
         match self {
             Self::Typed(_) => None,
-            Self::Ahead(receiver) => match receiver.try_recv() {
-                Ok(entry) => Some(entry),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            },
+            Self::Ahead(receiver) => receiver.try_recv().ok(),
         }
     }
 }

@@ -45,7 +45,7 @@ impl Shell<'_> {
                 None => self.show(&mut self.choices.get().report(), at),
             },
             SessionCommand::Unset(args) => {
-                self.choose(|choices| choices.take_from(args.name, &self.initial));
+                self.choose(|choices| choices.take_from(args.name, self.initial));
                 End::Done
             }
             SessionCommand::Source(args) => {

@@ -172,8 +172,13 @@ impl<'terminal> Shell<'terminal> {
 
     /// Runs one line. Its flags hold for itself alone.
     pub(super) fn run_text(&self, text: &str, place: Option<&str>) -> End {
+        self.run_parsed(parse(text), place)
+    }
+
+    /// Runs what a line says.
+    pub(super) fn run_parsed(&self, parsed: Result<Parsed>, place: Option<&str>) -> End {
         let at = At { place, choices: self.choices.get() };
-        match parse(text) {
+        match parsed {
             Ok(Parsed::Line(line)) => self.run_line(&line, place),
             Ok(Parsed::Nothing) => End::Done,
             Ok(Parsed::Text(text)) => self.show(&mut Report::document(text), at),
@@ -215,7 +220,7 @@ impl<'terminal> Shell<'terminal> {
             Err(error) => return self.fail(&error, self.here()),
         };
         self.progress.replace(self.progress_of(path));
-        let end = self.run_entries(script, keep_going);
+        let end = self.run_ahead(script, keep_going);
         self.progress.borrow().finish_and_clear();
         end
     }
@@ -228,15 +233,25 @@ impl<'terminal> Shell<'terminal> {
                 Ok(entry) => self.run_text(&entry.text, Some(&entry.place)),
                 Err(error) => self.fail(&error, self.here()),
             };
-            self.progress.borrow().inc(1);
-            match ended {
-                End::Done => {}
-                // Ctrl-C means all of it.
-                End::Failed(_) if keep_going && self.context.running().check().is_ok() => end = ended,
-                _ => return ended,
+            if !self.goes_on(ended, &mut end, keep_going) {
+                return ended;
             }
         }
         end
+    }
+
+    /// Whether a script goes on behind a command that ended so; `end` becomes how all of it ends.
+    pub(super) fn goes_on(&self, ended: End, end: &mut End, keep_going: bool) -> bool {
+        self.progress.borrow().inc(1);
+        match ended {
+            End::Done => true,
+            // Ctrl-C means all of it.
+            End::Failed(_) if keep_going && self.context.running().check().is_ok() => {
+                *end = ended;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// A bar on stderr where a person looks at it, and nothing else is written there line by line.

@@ -29,7 +29,7 @@ pub(super) enum Open {
 /// A line as words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
-    pub(super) words: Vec<Word>,
+    pub(super) list: Vec<Word>,
     /// Comments: from a `#` that begins a word to the end of the line.
     pub(super) comments: Vec<Range<usize>>,
     pub(super) open: Option<Open>,
@@ -60,17 +60,17 @@ impl Words {
         };
         let verbatim = |span: Range<usize>| Word { text: text[span.clone()].into(), span, is_quoted: false };
         if text[start..].starts_with("\\!") {
-            self.words.push(verbatim(start..start + 2));
+            self.list.push(verbatim(start..start + 2));
             let end = end_of(start, |c| c == '\n');
             let rest = text[start + 2..end].trim();
             if !rest.is_empty() {
                 let from = start + 2 + text[start + 2..].find(rest).unwrap_or_default();
-                self.words.push(verbatim(from..from + rest.len()));
+                self.list.push(verbatim(from..from + rest.len()));
             }
             return end;
         }
         let end = end_of(start, |c| c.is_ascii_whitespace() || c == ';');
-        self.words.push(verbatim(start..end));
+        self.list.push(verbatim(start..end));
         end
     }
 
@@ -94,15 +94,16 @@ impl Words {
                 word.span.end = reader.at;
                 // A backslash before a newline between words is no word.
                 if word.is_quoted || !word.text.is_empty() {
-                    self.words.push(word);
+                    self.list.push(word);
                 }
             }
         }
     }
 
     /// The texts alone.
-    pub(super) fn texts(&self) -> Vec<String> {
-        self.words.iter().map(|word| word.text.clone()).collect()
+    #[cfg(test)]
+    fn texts(&self) -> Vec<String> {
+        self.list.iter().map(|word| word.text.clone()).collect()
     }
 }
 
@@ -220,7 +221,7 @@ mod tests {
         fn spans_tile_what_is_no_blank(text in r##"[a\\ '"#é!\n-]{0,24}"##) {
             let words = Words::of(&text);
             let mut at = 0;
-            let mut spans: Vec<_> = words.words.iter().map(|word| word.span.clone()).chain(words.comments).collect();
+            let mut spans: Vec<_> = words.list.iter().map(|word| word.span.clone()).chain(words.comments).collect();
             spans.sort_by_key(|span| span.start);
             for span in spans {
                 prop_assert!(span.start >= at && span.end > span.start && text.is_char_boundary(span.end));

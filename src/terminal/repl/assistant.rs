@@ -36,7 +36,7 @@ impl Assistant {
 
     /// The ids of users that a line names.
     pub(super) fn ids(&self, text: &str) -> Vec<i64> {
-        self.grammar.place(&Words::of(text).words).ids
+        self.grammar.place(&Words::of(text).list).ids
     }
 
     /// Whether colours are wanted from here on.
@@ -51,7 +51,7 @@ impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
-        let mut words = Words::of(&line[..pos]).words;
+        let mut words = Words::of(&line[..pos]).list;
         let current = words.pop_if(|word| word.span.end == pos);
         let start = current.as_ref().map_or(pos, |word| word.span.start);
         let outer = self.grammar.place(&words).outer_of(&words);
@@ -86,8 +86,7 @@ fn pairs(found: &[(String, Option<String>)]) -> Vec<Pair> {
             let help: String = help.chars().take(room).collect();
             display = format!("{value:widest$}   {help}");
         }
-        let mut replacement =
-            shlex::try_quote(value).map_or_else(|_| value.clone(), |quoted| quoted.into_owned());
+        let mut replacement = shlex::try_quote(value).map_or_else(|_| value.clone(), Cow::into_owned);
         if value.starts_with('\\') {
             replacement.clone_from(value);
         }
@@ -129,7 +128,7 @@ impl Hinter for Assistant {
         let missing = if words.open.is_some() || !words.comments.is_empty() {
             None
         } else {
-            self.missing(line, &words.words)
+            self.missing(line, &words.list)
         };
         if let Some(text) = missing {
             return Some(Tip { text, taken: None });
@@ -174,7 +173,7 @@ impl Highlighter for Assistant {
             return Cow::Borrowed(line);
         }
         let words = Words::of(line);
-        let roles = self.grammar.place(&words.words).roles;
+        let roles = self.grammar.place(&words.list).roles;
         let mut parts: Vec<_> = words
             .words
             .iter()

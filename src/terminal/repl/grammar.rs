@@ -210,7 +210,7 @@ impl<'a> Place<'a> {
 }
 
 /// The definition itself is no command that lacks a subcommand: nothing was typed yet.
-fn root_of<'a>(place: &Place<'a>) -> *const Command {
+fn root_of(place: &Place<'_>) -> *const Command {
     if place.roles.iter().skip(place.outer).any(|role| *role == Role::Command) {
         std::ptr::null()
     } else {

@@ -188,7 +188,9 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
         let ids = self.editor.helper().map(|assistant| assistant.ids(text)).unwrap_or_default();
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            ids.into_iter().for_each(|id| seen.note(id));
+            for id in ids {
+                seen.note(id);
+            }
         }
         let line = redacted(text.trim_end());
         if line.trim().is_empty() || !self.editor.add_history_entry(line.as_str()).unwrap_or(false) {

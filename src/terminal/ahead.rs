@@ -1,0 +1,137 @@
+//! Scripts whose lines are known ahead: a run of `create-user` lines is stored many at a time.
+//!
+//! It looks as if they were run one by one: in order, to the first error. Nothing is waited for that is not there
+//! yet, and whatever is out of the ordinary is left to the way of single lines.
+
+use super::parse::{Parsed, parse};
+use super::script::{Entry, Script};
+use super::shell::{At, End, Shell};
+use crate::commands::line::{Action, Line};
+use crate::commands::users::{CreateUserArgs, Outcome, create_together};
+use crate::commands::{Command, Invocation};
+use crate::error::Result;
+
+/// How many users are stored at a time at most.
+const WINDOW_MAX: usize = 512;
+
+/// A line that was read, and what it says.
+struct Ready {
+    place: String,
+    parsed: Result<Parsed>,
+}
+
+impl Ready {
+    fn new(entry: Entry) -> Self {
+        Self { place: entry.place, parsed: parse(&entry.text) }
+    }
+
+    /// The line, if it stores a user and has no wish of its own about the log.
+    fn create(&self) -> Option<(&Line, &CreateUserArgs)> {
+        let Ok(Parsed::Line(line)) = &self.parsed else { return None };
+        let Action::Invocation(Invocation::Command(Command::CreateUser(args))) = &line.action else {
+            return None;
+        };
+        let is_plain = line.globals.verbose == 0 && line.globals.flag_of_a_whole_run().is_none();
+        is_plain.then_some((line, args))
+    }
+}
+
+/// The lines of a script, one of which may have been read too early.
+struct Lines {
+    script: Script,
+    early: Option<Result<Ready>>,
+}
+
+impl Lines {
+    fn next(&mut self) -> Option<Result<Ready>> {
+        self.early.take().or_else(|| Some(self.script.next()?.map(Ready::new)))
+    }
+
+    /// The next line, if it is there already and stores a user.
+    fn next_create(&mut self) -> Option<Ready> {
+        match self.early.take().or_else(|| Some(self.script.next_if_ready()?.map(Ready::new)))? {
+            Ok(ready) if ready.create().is_some() => Some(ready),
+            other => {
+                self.early = Some(other);
+                None
+            }
+        }
+    }
+}
+
+impl Shell<'_> {
+    /// Runs a script, to the first error or, with `keep_going`, to the end.
+    pub(super) fn run_ahead(&self, script: Script, keep_going: bool) -> End {
+        let mut lines = Lines { script, early: None };
+        let mut end = End::Done;
+        // Twice as many after each success: most of it is quick, and an error costs little.
+        let mut window = 1;
+        while let Some(line) = lines.next() {
+            let ended = match line {
+                Err(error) => self.fail(&error, self.here()),
+                Ok(first) => {
+                    let is_many = window > 1 && first.create().is_some() && self.is_in_no_hurry_to_tell();
+                    let mut together = vec![first];
+                    while is_many
+                        && together.len() < window
+                        && let Some(line) = lines.next_create()
+                    {
+                        together.push(line);
+                    }
+                    match self.run_together(together, &mut end, keep_going) {
+                        Ok(true) => window = (window * 2).min(WINDOW_MAX),
+                        Ok(false) => window = 1,
+                        Err(ended) => return ended,
+                    }
+                    continue;
+                }
+            };
+            if !self.goes_on(ended, &mut end, keep_going) {
+                return ended;
+            }
+        }
+        end
+    }
+
+    /// Whether nobody wants to see of each line what it does, or how long it takes.
+    fn is_in_no_hurry_to_tell(&self) -> bool {
+        log::max_level() == log::LevelFilter::Off && !self.choices.get().timing
+    }
+
+    /// Runs lines; `Ok(true)` if all went well at the first try. `Err`: the script ends so.
+    fn run_together(
+        &self,
+        lines: Vec<Ready>,
+        end: &mut End,
+        keep_going: bool,
+    ) -> std::result::Result<bool, End> {
+        let creates: Vec<(&Line, &CreateUserArgs)> = lines.iter().filter_map(Ready::create).collect();
+        let mut outcomes = if creates.len() > 1 {
+            let args: Vec<&CreateUserArgs> = creates.iter().map(|(_, args)| *args).collect();
+            self.context.running().begin(false);
+            create_together(&args, &self.context)
+        } else {
+            Vec::new()
+        };
+        let mut is_smooth = true;
+        outcomes.resize_with(lines.len(), || Outcome::Open);
+        let is_single = lines.len() == 1;
+        for (ready, outcome) in lines.into_iter().zip(outcomes) {
+            let globals = ready.create().map(|(line, _)| line.globals.clone()).unwrap_or_default();
+            let at = At { place: Some(&ready.place), choices: self.choices.get().for_line(&globals) };
+            let ended = match outcome {
+                Outcome::Stored(mut report) => self.show(&mut report, at),
+                Outcome::Failed(error) => self.fail(&error, at),
+                Outcome::Open => {
+                    is_smooth &= is_single;
+                    self.run_parsed(ready.parsed, Some(&ready.place))
+                }
+            };
+            is_smooth &= ended == End::Done;
+            if !self.goes_on(ended, end, keep_going) {
+                return Err(ended);
+            }
+        }
+        Ok(is_smooth)
+    }
+}
