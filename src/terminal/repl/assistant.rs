@@ -175,7 +175,7 @@ impl Highlighter for Assistant {
         let words = Words::of(line);
         let roles = self.grammar.place(&words.list).roles;
         let mut parts: Vec<_> = words
-            .words
+            .list
             .iter()
             .zip(roles)
             .map(|(word, role)| {
