@@ -131,7 +131,7 @@ fn of_command(words: &[String]) -> Option<String> {
     let mut text = format!("{}\n", command.render_long_help().to_string().trim_end());
     let path = words.join(" ");
     for topic in TOPICS.iter().filter(|topic| topic.commands.contains(&path.as_str())) {
-        text += &format!("\ntopic: help {}\n", topic.name);
+        text = text + "\ntopic: help " + topic.name + "\n";
     }
     Some(text)
 }
@@ -188,7 +188,7 @@ fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str>
             (edits * 3 <= name.len()).then_some((edits, name))
         })
         .collect();
-    near.sort();
+    near.sort_unstable();
     near.into_iter().map(|(_, name)| name).take(PROPOSALS_MAX).collect()
 }
 

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod count;
 pub mod doctor;
+pub mod explain;
 pub mod export;
 pub mod help;
 pub mod import;
@@ -19,6 +20,7 @@ pub mod rebalance;
 pub mod ring;
 pub mod shards;
 pub mod sql;
+pub mod usage;
 pub mod users;
 pub mod verify;
 
@@ -188,6 +190,8 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     /// Write the man pages into a folder
     Man(completions::ManArgs),
+    /// Tell step by step what a command would do; runs nothing
+    Explain(explain::ExplainArgs),
     /// Explain a command, or a topic such as consistent-hashing; without words, list them
     Help(help::HelpArgs),
 }
@@ -217,6 +221,7 @@ impl Command {
             Self::Config(command) => command.run(context),
             Self::Completions(args) => Ok(args.run()),
             Self::Man(args) => args.run(),
+            Self::Explain(args) => args.run(context),
             Self::Help(args) => args.run(),
         }
     }

@@ -17,6 +17,7 @@ mod make;
 pub mod moving;
 mod narrate;
 pub mod pool;
+pub mod preview;
 pub mod rows;
 pub mod scatter;
 pub mod session;

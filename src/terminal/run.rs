@@ -16,7 +16,7 @@ use super::output::{Screen, write_stderr};
 use super::render::Style;
 use super::script::{self, Line};
 use super::{errors, logging};
-use crate::commands::{Cli, Command, Context, Globals};
+use crate::commands::{Cli, Command, Context, Globals, usage};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::visible_lines;
 use crate::settings::{ColorWhen, Format, Settings};
@@ -26,7 +26,7 @@ pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(cause) => return usage(&cause),
+        Err(cause) => return misused(&cause),
     };
     let settings = match Settings::load(&cli.globals.settings()) {
         Ok(settings) => settings,
@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
 }
 
 /// What the words that clap refuses, or answers itself, end with.
-fn usage(cause: &clap::Error) -> ExitCode {
+fn misused(cause: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
     match cause.kind() {
         DisplayHelp | DisplayVersion => {
@@ -83,7 +83,7 @@ fn usage(cause: &clap::Error) -> ExitCode {
             let words: Vec<String> =
                 std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
             let as_json = asks_for_json(&words);
-            errors::show(&errors::of_usage(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
+            errors::show(&usage::error_of(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
             ExitCode::from(Kind::Usage.exit_code())
         }
     }

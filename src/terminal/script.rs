@@ -7,9 +7,8 @@ use std::path::Path;
 
 use clap::Parser as _;
 
-use crate::commands::Cli;
+use crate::commands::{Cli, usage};
 use crate::error::{Error, Kind, Result};
-use crate::terminal::errors;
 
 /// A line of a script.
 pub(super) struct Line {
@@ -57,7 +56,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Cli>> {
         return Ok(None);
     }
     let words = iter::once("ringshard").chain(rest.iter().map(String::as_str));
-    let cli = Cli::try_parse_from(words).map_err(|cause| errors::of_usage(&cause, rest))?;
+    let cli = Cli::try_parse_from(words).map_err(|cause| usage::error_of(&cause, rest))?;
     if cli.command.is_none() || !cli.commands.is_empty() || cli.script.is_some() {
         return Err(Error::new(Kind::Usage, "a line of a script is one command").hint("ringshard --help"));
     }

@@ -3,6 +3,7 @@
 
 mod cli;
 mod doctor;
+mod explain;
 mod gate;
 mod guard;
 mod guard_barrier;
