@@ -61,6 +61,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand config 'The settings in force'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the man pages into a folder'
+            cand explain 'Tell step by step what a command would do; runs nothing'
             cand help 'Explain a command, or a topic such as consistent-hashing; without words, list them'
             cand repl 'Type commands, one after the other; the default on a terminal when no command is given'
         }
@@ -691,6 +692,25 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;man'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;explain'= {
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'

@@ -15,7 +15,7 @@ use crate::model::report::Report;
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
-    shell: Shell,
+    pub(super) shell: Shell,
 }
 
 impl CompletionsArgs {
@@ -36,7 +36,7 @@ pub fn script(shell: Shell) -> String {
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// The folder; made if it is not there
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 impl ManArgs {

@@ -13,7 +13,7 @@ use crate::pg::scatter::Counted;
 
 /// What a count is broken down by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum By {
+pub(super) enum By {
     /// A line a shard
     Shard,
     /// A line a region
@@ -25,12 +25,12 @@ enum By {
 pub struct CountArgs {
     /// Only users of this region
     #[arg(long, value_name = "S")]
-    region: Option<Region>,
+    pub(super) region: Option<Region>,
     /// Break the count down
     #[arg(long, value_enum)]
-    by: Option<By>,
+    pub(super) by: Option<By>,
     #[command(flatten)]
-    partial: AllowPartial,
+    pub(super) partial: AllowPartial,
 }
 
 impl CountArgs {

@@ -27,9 +27,9 @@ const WRITE_BYTES: usize = 256 << 10;
 pub struct ExportArgs {
     /// The file, CSV or JSON lines (.jsonl) by its name, gzipped with .gz; `-` for standard output
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
-    file: PathBuf,
+    pub(super) file: PathBuf,
     #[command(flatten)]
-    partial: AllowPartial,
+    pub(super) partial: AllowPartial,
 }
 
 impl ExportArgs {
@@ -65,7 +65,7 @@ impl ExportArgs {
     }
 
     /// What `-o` says, else what the file's name says, else CSV.
-    fn format(&self, context: &Context<'_>) -> Result<FileFormat> {
+    pub(super) fn format(&self, context: &Context<'_>) -> Result<FileFormat> {
         let settings = context.settings();
         match (settings.format.value, &settings.format.origin) {
             (Format::Csv, _) => return Ok(FileFormat::Csv),

@@ -22,7 +22,7 @@ const REJECTS_TOLD: u64 = 10;
 
 /// What becomes of a user that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Conflict {
+pub(super) enum Conflict {
     /// Stop, and name the line
     Error,
     /// Leave the user as it is
@@ -36,19 +36,19 @@ enum Conflict {
 pub struct ImportArgs {
     /// The file: CSV with a header (in any order), or JSON lines; gzipped or not; `-` for standard input
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// What to do about a user that is there already, or comes twice
     #[arg(long, value_enum, value_name = "WHAT", default_value = "error")]
-    on_conflict: Conflict,
+    pub(super) on_conflict: Conflict,
     /// Collect bad records in this file, and go on
     #[arg(long, value_name = "FILE")]
-    rejects: Option<PathBuf>,
+    pub(super) rejects: Option<PathBuf>,
     /// Forget how far an interrupted import of this file came
     #[arg(long)]
-    restart: bool,
+    pub(super) restart: bool,
     /// How large a batch gets, in KiB; for tests of what happens between two of them
     #[arg(long, value_name = "KIB", hide = true)]
-    batch_kib: Option<u16>,
+    pub(super) batch_kib: Option<u16>,
 }
 
 impl ImportArgs {

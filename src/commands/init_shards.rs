@@ -21,17 +21,17 @@ const SHARDS_DEFAULT: u32 = 3;
 pub struct InitShardsArgs {
     /// How many shards; `shard_1` and so on are their names [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SHARDS_MAX as i64))]
-    shards: Option<u32>,
+    pub(super) shards: Option<u32>,
     /// Make the shards as databases of this server
     // Any text passes here: an error of clap's would quote it, and it may hold a password.
     #[arg(long, value_name = "URL", value_parser = connection_string, conflicts_with = "shard")]
-    server: Option<ConnectionString>,
+    pub(super) server: Option<ConnectionString>,
     /// Take this database as a shard; may be given more than once
     #[arg(long, value_name = "NAME=URL", value_parser = connection_string, conflicts_with = "shards")]
-    shard: Vec<ConnectionString>,
+    pub(super) shard: Vec<ConnectionString>,
     /// Virtual nodes of each shard [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=VIRTUAL_NODES_MAX as i64))]
-    vnodes: Option<u32>,
+    pub(super) vnodes: Option<u32>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a result")]

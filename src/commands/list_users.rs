@@ -23,21 +23,25 @@ pub struct ListUsersArgs {
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     after: Option<UserId>,
     #[command(flatten)]
-    partial: AllowPartial,
+    pub(super) partial: AllowPartial,
 }
 
 impl ListUsersArgs {
     /// Asks all shards at once, and shows the rows while they come.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
-        let filter = Filter {
-            region: self.region.as_ref().map(|region| region.as_str().to_owned()),
-            after: self.after,
-            limit: self.limit,
-        };
-        let (users, missing) = cluster.list_users(&filter, self.partial.allow_partial)?;
+        let (users, missing) = cluster.list_users(&self.filter(), self.partial.allow_partial)?;
         let mut report = Report::stream(&COLUMNS, RowStream::new(users.map(|user| user.map(cells))));
         AllowPartial::tell(&cluster, missing, &mut report);
         Ok(report)
+    }
+
+    /// Which users are wanted.
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            region: self.region.as_ref().map(|region| region.as_str().to_owned()),
+            after: self.after,
+            limit: self.limit,
+        }
     }
 }

@@ -19,14 +19,14 @@ use crate::pg::pool::Shards;
 #[derive(Debug, Args)]
 pub struct AddShardArgs {
     /// The shard's name; one that is there gets another weight
-    name: ShardName,
+    pub(super) name: ShardName,
     /// Its database, which is to be empty or is made [default: beside the others]
     // Any text passes here: an error of clap's would quote it, and it may hold a password.
     #[arg(value_parser = connection_string)]
-    url: Option<ConnectionString>,
+    pub(super) url: Option<ConnectionString>,
     /// How much of the ring it gets, as a multiple of a shard of weight 1 [default: 1]
     #[arg(long)]
-    weight: Option<Weight>,
+    pub(super) weight: Option<Weight>,
 }
 
 /// The arguments of `remove-shard`.
@@ -34,7 +34,7 @@ pub struct AddShardArgs {
 pub struct RemoveShardArgs {
     /// The shard's name
     #[arg(add = ArgValueCompleter::new(complete_shard))]
-    name: ShardName,
+    pub(super) name: ShardName,
 }
 
 impl AddShardArgs {

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod count;
 pub mod doctor;
+pub mod explain;
 pub mod export;
 pub mod help;
 pub mod import;
@@ -20,6 +21,7 @@ pub mod rebalance;
 pub mod ring;
 pub mod shards;
 pub mod sql;
+pub mod usage;
 pub mod users;
 pub mod verify;
 
@@ -160,6 +162,16 @@ pub enum Invocation {
 pub enum Live {
     /// Type commands, one after the other; the default on a terminal when no command is given
     Repl(ReplArgs),
+    /// See all of it, step by step, on a private Postgres of its own
+    Tour(TourArgs),
+}
+
+/// The arguments of `tour`.
+#[derive(Debug, Args)]
+pub struct TourArgs {
+    /// Do not wait for a key between the steps
+    #[arg(long)]
+    pub at_once: bool,
 }
 
 /// The arguments of `repl`.
@@ -221,6 +233,8 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     /// Write the man pages into a folder
     Man(completions::ManArgs),
+    /// Tell step by step what a command would do; runs nothing
+    Explain(explain::ExplainArgs),
     /// Explain a command, or a topic such as consistent-hashing; without words, list them
     #[command(alias = "\\?")]
     Help(help::HelpArgs),
@@ -251,6 +265,7 @@ impl Command {
             Self::Config(command) => command.run(context),
             Self::Completions(args) => Ok(args.run()),
             Self::Man(args) => args.run(),
+            Self::Explain(args) => args.run(context),
             Self::Help(args) => args.run(),
         }
     }

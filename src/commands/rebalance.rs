@@ -25,12 +25,12 @@ const ROWS_PER_SECOND_GUESSED: f64 = 50_000.0;
 #[command(args_conflicts_with_subcommands = true)]
 pub struct RebalanceArgs {
     #[command(subcommand)]
-    command: Option<RebalanceCommand>,
+    pub(super) command: Option<RebalanceCommand>,
     /// Show what would move, and move nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     #[command(flatten)]
-    pace: Pace,
+    pub(super) pace: Pace,
 }
 
 /// How fast to move.
@@ -39,17 +39,17 @@ pub struct Pace {
     /// The most users that move at once; writers of these wait for the moment
     #[arg(long, value_name = "N", default_value_t = Options::default().chunk_rows,
           value_parser = clap::value_parser!(u32).range(1..=CHUNK_ROWS_MAX))]
-    chunk_rows: u32,
+    pub(super) chunk_rows: u32,
     /// The most users that move a second, in all [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_rows_per_sec: Option<u32>,
+    pub(super) max_rows_per_sec: Option<u32>,
     /// How many pairs of shards move users at once
     #[arg(long, value_name = "N", default_value_t = Options::default().jobs,
           value_parser = clap::value_parser!(u32).range(1..=64))]
-    jobs: u32,
+    pub(super) jobs: u32,
     /// Take no lock; for tests of two movers at once
     #[arg(long, hide = true)]
-    unlocked: bool,
+    pub(super) unlocked: bool,
 }
 
 /// The commands of `rebalance`.

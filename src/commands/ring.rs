@@ -59,7 +59,7 @@ fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<Vie
 pub struct ShowArgs {
     /// A line a virtual node, clockwise
     #[arg(long)]
-    vnodes: bool,
+    pub(super) vnodes: bool,
 }
 
 impl ShowArgs {
@@ -175,7 +175,7 @@ fn virtual_nodes(cluster: &Cluster) -> Result<Report> {
 pub struct LocateArgs {
     /// Keys: user ids, or any other text
     #[arg(value_name = "KEY", required = true, allow_negative_numbers = true)]
-    keys: Vec<String>,
+    pub(super) keys: Vec<String>,
 }
 
 impl LocateArgs {
@@ -301,10 +301,7 @@ pub struct SimulateArgs {
 impl SimulateArgs {
     /// Compares the ring now with the ring then, and both with modulo.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        if self.add.is_empty() && self.remove.is_empty() && self.vnodes.is_none() {
-            return Err(Error::new(Kind::Usage, "nothing to simulate")
-                .hint("ringshard ring simulate --add shard_4; or --remove NAME, or --vnodes N"));
-        }
+        self.check()?;
         let cluster = context.cluster()?;
         let columns = [
             Column::text("shard"),
@@ -349,6 +346,20 @@ impl SimulateArgs {
         let note = format!("{:.2} % of all keys would move{compared}", moved(&flows) * 100.0);
         report.notes.push(note);
         Ok(report)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.add.is_empty() && self.remove.is_empty() && self.vnodes.is_none() {
+            return Err(Error::new(Kind::Usage, "nothing to simulate")
+                .hint("ringshard ring simulate --add shard_4; or --remove NAME, or --vnodes N"));
+        }
+        Ok(())
+    }
+
+    /// The topology that would follow this one; why not, if there is none.
+    pub(super) fn checked_target(&self, now: &Topology) -> Result<Topology> {
+        self.check()?;
+        self.target(now)
     }
 
     fn target(&self, now: &Topology) -> Result<Topology> {

@@ -14,12 +14,12 @@ use crate::pg::statement::Answers;
 pub struct SqlArgs {
     /// One statement that returns rows; it runs in a read-only transaction
     #[arg(value_name = "STATEMENT")]
-    statement: String,
+    pub(super) statement: String,
     /// Only on this shard; may be given more than once
     #[arg(long, value_name = "NAME", add = clap_complete::ArgValueCompleter::new(complete_shard))]
-    shard: Vec<ShardName>,
+    pub(super) shard: Vec<ShardName>,
     #[command(flatten)]
-    partial: AllowPartial,
+    pub(super) partial: AllowPartial,
 }
 
 impl SqlArgs {
@@ -27,10 +27,7 @@ impl SqlArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let names = cluster.shards().names();
-        if let Some(unknown) = self.shard.iter().find(|name| !names.contains(name)) {
-            return Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))
-                .hint("ringshard shards lists them"));
-        }
+        self.check(&names)?;
         let wanted = names.into_iter().filter(|name| self.shard.is_empty() || self.shard.contains(name));
         let wanted: Vec<ShardName> = wanted.collect();
         let Answers { columns, rows, missing } =
@@ -48,5 +45,13 @@ impl SqlArgs {
         let mut report = Report::stream(&columns, RowStream::new(rows));
         AllowPartial::tell(&cluster, missing, &mut report);
         Ok(report)
+    }
+    /// Whether there are all the shards that are named.
+    pub(super) fn check(&self, names: &[ShardName]) -> Result<()> {
+        match self.shard.iter().find(|name| !names.contains(name)) {
+            None => Ok(()),
+            Some(unknown) => Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))
+                .hint("ringshard shards lists them")),
+        }
     }
 }

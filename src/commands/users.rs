@@ -34,7 +34,7 @@ pub struct WhichUser {
 }
 
 impl WhichUser {
-    fn id(&self) -> Result<UserId> {
+    pub(super) fn id(&self) -> Result<UserId> {
         self.flag.or(self.word).ok_or_else(|| Error::new(Kind::Usage, "no user is named").hint("--id N"))
     }
 }
@@ -88,7 +88,15 @@ pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<O
 }
 
 impl CreateUserArgs {
-    fn user(&self) -> User {
+    /// Stores the user and shows it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let user = self.user();
+        context.cluster()?.create_user(&user)?;
+        Ok(report(user))
+    }
+
+    /// The user that is to be stored.
+    pub(super) fn user(&self) -> User {
         User {
             user_id: self.id,
             name: Some(self.name.as_str().into()),
@@ -96,20 +104,13 @@ impl CreateUserArgs {
             email: self.email.as_ref().map(|email| email.as_str().into()),
         }
     }
-
-    /// Stores the user and shows it.
-    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let user = self.user();
-        context.cluster()?.create_user(&user)?;
-        Ok(report(user))
-    }
 }
 
 /// The arguments of `get-user`.
 #[derive(Debug, Args)]
 pub struct GetUserArgs {
     #[command(flatten)]
-    which: WhichUser,
+    pub(super) which: WhichUser,
 }
 
 impl GetUserArgs {
@@ -124,7 +125,7 @@ impl GetUserArgs {
 #[command(group = ArgGroup::new("change").required(true).multiple(true))]
 pub struct UpdateUserArgs {
     #[command(flatten)]
-    which: WhichUser,
+    pub(super) which: WhichUser,
     /// The new name
     #[arg(long, value_name = "S", group = "change")]
     name: Option<Name>,
@@ -145,12 +146,16 @@ pub struct UpdateUserArgs {
 impl UpdateUserArgs {
     /// Changes the user and shows it as it is then.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let patch = UserPatch {
+        context.cluster()?.update_user(self.which.id()?, &self.patch()).map(report)
+    }
+
+    /// What is to be changed.
+    pub(super) fn patch(&self) -> UserPatch {
+        UserPatch {
             name: self.name.clone(),
             region: if self.no_region { Some(None) } else { self.region.clone().map(Some) },
             email: if self.no_email { Some(None) } else { self.email.clone().map(Some) },
-        };
-        context.cluster()?.update_user(self.which.id()?, &patch).map(report)
+        }
     }
 }
 
@@ -158,7 +163,7 @@ impl UpdateUserArgs {
 #[derive(Debug, Args)]
 pub struct DeleteUserArgs {
     #[command(flatten)]
-    which: WhichUser,
+    pub(super) which: WhichUser,
 }
 
 impl DeleteUserArgs {

@@ -22,10 +22,10 @@ const COLUMNS: [Column; 6] = [
 pub struct VerifyArgs {
     /// Compare the contents where a user lies twice
     #[arg(long)]
-    deep: bool,
+    pub(super) deep: bool,
     /// Put each row where it belongs; what differs from its owner's row is kept in ringshard.quarantine
     #[arg(long)]
-    fix: bool,
+    pub(super) fix: bool,
 }
 
 impl VerifyArgs {

@@ -108,6 +108,15 @@ impl Ring {
         VirtualNode { wrapped, ..self.node(at) }
     }
 
+    /// How many virtual nodes a walk clockwise from position 0 passes before it comes to one at or after a
+    /// position; all of them if there is none, and the way goes over the top.
+    pub fn passed(&self, position: Position) -> usize {
+        match self.successor(position) {
+            (at, false) => at,
+            (_, true) => self.len(),
+        }
+    }
+
     fn successor(&self, position: Position) -> (usize, bool) {
         let top = usize::try_from(position.number() >> self.shift).expect("as many top bits as slots");
         let mut at = self.slots[top] as usize;

@@ -18,6 +18,7 @@ mod make;
 pub mod moving;
 mod narrate;
 pub mod pool;
+pub mod preview;
 pub mod pulse;
 pub mod rows;
 pub mod running;

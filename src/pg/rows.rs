@@ -58,15 +58,18 @@ pub(super) struct Answer {
     pub(super) user: Option<User>,
 }
 
+/// The read of a user. `$1` is its position, `$2` its id.
+pub(super) const GET: &str = include_str!("../../sql/get_user.sql");
+/// A write of a user.
+pub(super) const WRITE: &str = "SELECT answer, epoch, peer, user_id, name, region, email \
+     FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
 type Answered = Result<Answer, postgres::Error>;
 
 /// Reads a user. The one place that says what the columns of `sql/get_user.sql` mean.
 pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
     let position = Position::of_user(id);
-    let rows = session.query(
-        include_str!("../../sql/get_user.sql"),
-        &[(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)],
-    )?;
+    let rows = session.query(GET, &[(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)])?;
     // No row: `meta` is empty, so this database belongs to no shard.
     let stranger = Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
     let Some(row) = rows.first() else { return Ok(stranger) };
@@ -99,7 +102,19 @@ pub(super) enum Change<'a> {
     Delete(UserId),
 }
 
-impl Change<'_> {
+/// Whether a field is to be set, and to what.
+pub(super) type Field<'a> = (bool, Option<&'a str>);
+
+/// The arguments of `ringshard.write_user` behind the cluster and the shard.
+pub(super) struct Arguments<'a> {
+    pub(super) operation: &'static str,
+    pub(super) id: UserId,
+    pub(super) name: Field<'a>,
+    pub(super) region: Field<'a>,
+    pub(super) email: Field<'a>,
+}
+
+impl<'a> Change<'a> {
     /// Whose row it is.
     pub(super) fn id(&self) -> UserId {
         match self {
@@ -107,38 +122,46 @@ impl Change<'_> {
             Self::Update(id, _) | Self::Delete(id) => *id,
         }
     }
+
+    /// What is sent.
+    pub(super) fn arguments(&self) -> Arguments<'a> {
+        fn patched<const MAX: usize>(field: Option<&Option<Limited<MAX>>>) -> Field<'_> {
+            (field.is_some(), field.and_then(Option::as_ref).map(Limited::as_str))
+        }
+        let nothing: Field<'a> = (false, None);
+        let id = self.id();
+        match *self {
+            Self::Create(user) => Arguments {
+                operation: "create",
+                id,
+                name: (true, user.name.as_deref()),
+                region: (true, user.region.as_deref()),
+                email: (true, user.email.as_deref()),
+            },
+            Self::Update(_, patch) => Arguments {
+                operation: "update",
+                id,
+                name: (patch.name.is_some(), patch.name.as_ref().map(Limited::as_str)),
+                region: patched(patch.region.as_ref()),
+                email: patched(patch.email.as_ref()),
+            },
+            Self::Delete(_) => {
+                Arguments { operation: "delete", id, name: nothing, region: nothing, email: nothing }
+            }
+        }
+    }
 }
 
 /// Writes a row, if the shard owns it.
 pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Change<'_>) -> Answered {
-    type Field<'a> = (bool, Option<&'a str>);
-    fn patched<const MAX: usize>(field: Option<&Option<Limited<MAX>>>) -> Field<'_> {
-        (field.is_some(), field.and_then(Option::as_ref).map(Limited::as_str))
-    }
-    let nothing: Field<'_> = (false, None);
-    let (operation, name, region, email) = match change {
-        Change::Create(user) => (
-            "create",
-            (true, user.name.as_deref()),
-            (true, user.region.as_deref()),
-            (true, user.email.as_deref()),
-        ),
-        Change::Update(_, patch) => (
-            "update",
-            (patch.name.is_some(), patch.name.as_ref().map(Limited::as_str)),
-            patched(patch.region.as_ref()),
-            patched(patch.email.as_ref()),
-        ),
-        Change::Delete(_) => ("delete", nothing, nothing, nothing),
-    };
+    let Arguments { operation, id, name, region, email } = change.arguments();
     let rows = session.query(
-        "SELECT answer, epoch, peer, user_id, name, region, email \
-         FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        WRITE,
         &[
             (&expected.cluster(), Type::TEXT),
             (&expected.shard(), Type::TEXT),
             (&operation, Type::TEXT),
-            (&change.id().number(), Type::INT8),
+            (&id.number(), Type::INT8),
             (&name.0, Type::BOOL),
             (&name.1, Type::TEXT),
             (&region.0, Type::BOOL),

@@ -110,12 +110,53 @@ impl Cluster {
     }
 }
 
-fn count_part(part: &Part, by_region: bool, region: Option<&str>) -> Pending<Vec<RegionCount>> {
+/// The count of one shard. `$1` is the region, if one is wanted.
+pub(super) fn count_sql(by_region: bool, of_region: bool, without: &str) -> String {
     let (column, group) =
         if by_region { ("users.region::text", " GROUP BY users.region") } else { ("NULL::text", "") };
-    let of_region = if region.is_some() { " AND users.region = $1" } else { "" };
-    let sql =
-        format!("SELECT {column}, count(*) FROM public.users WHERE true{of_region}{}{group}", part.without());
+    let of_region = if of_region { " AND users.region = $1" } else { "" };
+    format!("SELECT {column}, count(*) FROM public.users WHERE true{of_region}{without}{group}")
+}
+
+/// The read of one shard's users in order, with its parameters.
+pub(super) struct ListQuery {
+    pub(super) sql: String,
+    values: Vec<Box<dyn ToSql + Sync>>,
+    types: Vec<Type>,
+}
+
+impl ListQuery {
+    /// Of the users that the filter lets through. `without` is a condition to add, or empty.
+    pub(super) fn new(filter: &Filter, without: &str) -> Self {
+        let (mut conditions, mut limit) = (String::new(), String::new());
+        let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
+        let mut types = Vec::new();
+        let mut number = |value: Box<dyn ToSql + Sync>, of: Type| {
+            values.push(value);
+            types.push(of);
+            format!("${}", types.len())
+        };
+        if let Some(after) = filter.after {
+            conditions += " AND user_id > ";
+            conditions += &number(Box::new(after.number()), Type::INT8);
+        }
+        if let Some(region) = &filter.region {
+            conditions += " AND region = ";
+            conditions += &number(Box::new(region.clone()), Type::TEXT);
+        }
+        if let Some(rows) = filter.limit {
+            let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+            limit = format!(" LIMIT {}", number(Box::new(rows), Type::INT8));
+        }
+        let sql = format!(
+            "SELECT user_id, name, region, email FROM public.users WHERE true{conditions}{without} ORDER BY user_id{limit}"
+        );
+        Self { sql, values, types }
+    }
+}
+
+fn count_part(part: &Part, by_region: bool, region: Option<&str>) -> Pending<Vec<RegionCount>> {
+    let sql = count_sql(by_region, region.is_some(), part.without());
     log::debug!("Executing in shard {}: {}", part.shard, OneLine(&sql));
     let region = region.map(ToOwned::to_owned);
     part.begin(move |transaction| {
@@ -134,29 +175,7 @@ fn send_rows<B: Batch>(
     new: impl Fn() -> B,
     out: &Sink<B>,
 ) -> Result<()> {
-    let (mut conditions, mut limit) = (String::new(), String::new());
-    let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
-    let mut types = Vec::new();
-    let mut number = |value: Box<dyn ToSql + Sync>, of: Type| {
-        values.push(value);
-        types.push(of);
-        format!("${}", types.len())
-    };
-    if let Some(after) = filter.after {
-        conditions += " AND user_id > ";
-        conditions += &number(Box::new(after.number()), Type::INT8);
-    }
-    if let Some(region) = &filter.region {
-        conditions += " AND region = ";
-        conditions += &number(Box::new(region.clone()), Type::TEXT);
-    }
-    if let Some(rows) = filter.limit {
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        limit = format!(" LIMIT {}", number(Box::new(rows), Type::INT8));
-    }
-    let sql = format!(
-        "SELECT user_id, name, region, email FROM public.users WHERE true{conditions}{without} ORDER BY user_id{limit}"
-    );
+    let ListQuery { sql, values, types } = ListQuery::new(filter, without);
     log::debug!("Executing in shard {shard}: {}", OneLine(&sql));
     let doing = |cause: postgres::Error| failure::doing("read users", shard, &cause);
     let statement = transaction.prepare_typed(&sql, &types).map_err(doing)?;

@@ -40,6 +40,8 @@ pub(super) struct Terminal {
     /// Whether progress is not shown.
     quiet: Cell<bool>,
     running: RefCell<Option<Shown>>,
+    /// Whether Ctrl-C ends no more than a command.
+    stays: Cell<bool>,
     /// The flags of the signal handlers: asked to stop, and whether a signal ends the program. Once they are
     /// there they stay.
     signals: OnceCell<(Arc<AtomicBool>, Arc<AtomicBool>)>,
@@ -54,6 +56,7 @@ impl Terminal {
             now: Cell::new(of_run),
             quiet: Cell::new(quiet),
             running: RefCell::default(),
+            stays: Cell::new(false),
             signals: OnceCell::new(),
         }
     }
@@ -64,11 +67,19 @@ impl Terminal {
         self.quiet.set(quiet);
     }
 
+    /// Whether every question is answered with yes.
+    pub(super) fn says_yes(&self) -> bool {
+        self.now.get().0
+    }
+
     /// From here on Ctrl-C ends no more than a command: one that looks whether it is to stop is asked to, and
     /// what another one has under way at the servers is cancelled; so is the first kind's by a second Ctrl-C.
     pub(super) fn stay(&self, running: Arc<Running>) {
         let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGTERM]));
         let (asked, unwatched) = (Arc::clone(asked), Arc::clone(fatal));
+        if self.stays.replace(true) {
+            return;
+        }
         let Ok(mut signals) = Signals::new([SIGINT]) else { return };
         thread::spawn(move || {
             for _ in signals.forever() {

@@ -14,6 +14,7 @@ mod run;
 mod script;
 mod session;
 mod shell;
+mod tour;
 mod words;
 
 pub use run::main;

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use super::errors;
 use super::words::{Open, Words};
 use crate::commands::line::Line;
+use crate::commands::usage;
 use crate::error::{Error, Kind, Result};
 
 /// What a line says.
@@ -69,6 +69,6 @@ pub(super) fn parse_words(words: &[String]) -> Result<Parsed> {
         Err(cause) if matches!(cause.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Parsed::Text(cause.render().to_string()))
         }
-        Err(cause) => Err(errors::of_usage(&cause, words)),
+        Err(cause) => Err(usage::error_of(&cause, words)),
     }
 }

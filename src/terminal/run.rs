@@ -15,7 +15,7 @@ use super::script::Script;
 use super::shell::Shell;
 use super::{errors, logging, repl};
 use crate::commands::line::LogLevel;
-use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs};
+use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
 use crate::error::{Error, Kind};
 use crate::settings::{ColorWhen, Format, Settings};
 
@@ -24,7 +24,7 @@ pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(cause) => return usage(&cause),
+        Err(cause) => return misused(&cause),
     };
     let settings = match Settings::load(&cli.globals.settings()) {
         Ok(settings) => settings,
@@ -82,7 +82,7 @@ fn has_lines_to_read() -> bool {
 }
 
 /// What the words that clap refuses, or answers itself, end with.
-fn usage(cause: &clap::Error) -> ExitCode {
+fn misused(cause: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     if matches!(cause.kind(), DisplayHelp | DisplayVersion) {
         let _ = cause.print();
@@ -91,7 +91,7 @@ fn usage(cause: &clap::Error) -> ExitCode {
     // The words could not be parsed, so what they say about the format is looked for by eye.
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let as_json = asks_for_json(&words);
-    errors::show(&errors::of_usage(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
+    errors::show(&usage::error_of(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
     ExitCode::from(Kind::Usage.exit_code())
 }
 /// Whether JSON is wanted, by the words alone: they could not be parsed, so they are looked at one by one.

@@ -109,6 +109,7 @@ impl<'terminal> Shell<'terminal> {
     pub(super) fn run_invocation(&self, invocation: &Invocation, at: At<'_>) -> End {
         match invocation {
             Invocation::Command(command) => self.run_command(command, at),
+            Invocation::Live(Live::Tour(args)) => self.tour(args, at),
             Invocation::Live(Live::Repl(_)) if self.is_interactive.get() => {
                 self.tell("this is the repl already", at);
                 End::Done

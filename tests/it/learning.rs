@@ -11,7 +11,7 @@ const SCREEN_LINES: usize = 23;
 const SCREEN_CHARS: usize = 79;
 
 /// The paths of all commands, families too, as the definition of the command line has them.
-fn command_paths() -> Vec<Vec<String>> {
+pub(crate) fn command_paths() -> Vec<Vec<String>> {
     fn collect(command: &clap::Command, path: &[String], paths: &mut Vec<Vec<String>>) {
         for inner in command.get_subcommands() {
             let path = [path, &[inner.get_name().to_owned()]].concat();

@@ -1,0 +1,163 @@
+//! The commands for one user: hash, ring, owner, one statement.
+
+use super::super::Context;
+use super::super::users::{CreateUserArgs, DeleteUserArgs, GetUserArgs, UpdateUserArgs};
+use super::steps::{Known, Steps};
+use crate::error::Result;
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::ring::Ring;
+use crate::model::user::UserId;
+use crate::pg::preview::{self, Write};
+use crate::pg::view::View;
+
+/// The way of a user to its owner, as far as all four commands have it in common.
+struct Way {
+    known: Known,
+    owner: ShardName,
+}
+
+impl Way {
+    fn of(id: UserId, context: &Context<'_>) -> Result<Self> {
+        let mut known = Known::of(context)?;
+        let view = &known.view;
+        let owner = view.ring.owner(Position::of_user(id)).clone();
+        let steps = std::mem::take(&mut known.steps);
+        let steps = key(steps, &id.to_string(), &view.ring);
+        let count = known.cluster.shards().names().len();
+        let settings = context.settings();
+        let url = settings.shards.iter().find(|(name, _)| *name == owner).map(|(_, url)| &url.value);
+        let is_private = url.is_some_and(|url| url.local_database().is_some());
+        let started = if is_private { "; the private Postgres is started if it is down" } else { "" };
+        let steps = steps.add("shards", format!("1 of {count} is asked: `{owner}`")).add(
+            "connection",
+            format!(
+                "one, to {} (at most {} ms), and kept for the next command of this process{started}",
+                known.shown_address(&owner)?,
+                settings.connect_timeout.value.as_millis()
+            ),
+        );
+        let steps = moving(steps, view, Position::of_user(id), &owner);
+        known.steps = steps;
+        Ok(Self { known, owner })
+    }
+
+    /// What all three writes have in common. `done` is what is done to the row.
+    fn write(self, write: Write<'_>, done: &str) -> Steps {
+        let cluster = self.known.cluster.id();
+        let statement = preview::write_user(cluster.as_ref(), &self.owner, write);
+        self.known
+            .steps
+            .statement(statement)
+            .add(
+                "barrier",
+                "the shard takes a shared lock and holds it to the commit; who wants to move a range takes it exclusively",
+            )
+            .add(
+                "arc",
+                format!("in a new statement it looks whether it owns the position, and only then {done}"),
+            )
+            .add(
+                "guard",
+                "as that is proved, the triggers that refuse rows of other shards need not prove it again",
+            )
+            .add(
+                "fenced",
+                "if the arc is just being moved: tried again for 10 s, then exit code 75; after 2 s ringshard brings the \
+                 move of that chunk to its end itself",
+            )
+            .add("not here", "if the arc has moved: the topology is read again, and the new owner is asked")
+            .add("commit", "on disk before the answer comes, whatever synchronous_commit is by default")
+            .add(
+                "lost",
+                "if the connection is lost before the answer: its session is ended at the server, and the user is read; \
+                 a write is never repeated blindly",
+            )
+    }
+}
+
+/// Where a key lies on a ring, and why.
+pub(super) fn key(steps: Steps, key: &str, ring: &Ring) -> Steps {
+    let position = Position::of_key(key);
+    let node = ring.locate(position);
+    let point = format!("{}#{} at {}", node.shard, node.index, node.position);
+    let (passed, all) = (ring.passed(position), ring.len());
+    let walk = if node.wrapped {
+        format!("clockwise from 0 it lies behind all {all} points; over the top, the first of all is {point}")
+    } else {
+        format!(
+            "clockwise from 0 it lies behind {passed} of {all} points; the first one at or after it is {point}"
+        )
+    };
+    let share = ring.shares().into_iter().find(|(of, _)| *of == node.shard).map_or(0.0, |(_, share)| share);
+    steps
+        .add("hash", format!("md5(\"{key}\") = {:032x} = {position}", position.number()))
+        .add("ring", walk)
+        .add("owner", format!("`{}`, which has {:.2} % of the ring", node.shard, share * 100.0))
+}
+
+/// Who is to have a position, where another ring is on its way.
+fn moving(steps: Steps, view: &View, position: Position, owner: &ShardName) -> Steps {
+    if let Some((_, ring)) = &view.change {
+        let next = ring.owner(position);
+        return if next == owner {
+            steps.add("change", format!("one is under way; `{owner}` keeps this user"))
+        } else {
+            let detail = format!(
+                "one is under way, and gives this user to `{next}`: asked at once if `{owner}` has let go of it"
+            );
+            steps.add("change", detail)
+        };
+    }
+    match &view.wanted {
+        Some(wanted) if wanted.ring().owner(position) != owner => {
+            let next = wanted.ring().owner(position).clone();
+            steps.add(
+                "wish",
+                format!("a rebalance would move this user to `{next}`; until then nothing changes"),
+            )
+        }
+        _ => steps,
+    }
+}
+
+pub(super) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
+    let id = args.which.id()?;
+    let way = Way::of(id, context)?;
+    Ok(way
+        .known
+        .steps
+        .statement(preview::get_user(id))
+        .add("check", "in one snapshot: who answers, its epoch, the arc at the position, and the row")
+        .add("owned", "if the shard owns the arc, its row counts, and the absence of a row too")
+        .add(
+            "fenced",
+            "if the arc is on its way to a peer: the row is kept, and the peer is asked; the word of who owns it counts",
+        )
+        .add(
+            "not here",
+            "if the arc has moved: the topology is read again, and the new owner is asked, 3 times at most",
+        )
+        .add("answer", "the user; exit code 4 if there is none, 69 if the shard cannot be reached"))
+}
+
+pub(super) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Steps> {
+    let user = args.user();
+    let way = Way::of(user.user_id, context)?;
+    let steps = way.write(Write::Create(&user), "stores the row, unless one of this id is there");
+    Ok(steps.add("answer", "the user as it was stored; exit code 5 if the id is taken"))
+}
+
+pub(super) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Steps> {
+    let id = args.which.id()?;
+    let patch = args.patch();
+    let steps =
+        Way::of(id, context)?.write(Write::Update(id, &patch), "changes the fields whose flag is true");
+    Ok(steps.add("answer", "the user as it is then; exit code 4 if there is none"))
+}
+
+pub(super) fn delete(args: &DeleteUserArgs, context: &Context<'_>) -> Result<Steps> {
+    let id = args.which.id()?;
+    let steps = Way::of(id, context)?.write(Write::Delete(id), "deletes the row");
+    Ok(steps.add("answer", "the user as it was; exit code 4 if there is none"))
+}

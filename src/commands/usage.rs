@@ -1,0 +1,52 @@
+//! Words of a command line that do not fit its grammar, as an error of ours.
+//!
+//! What clap says is taken apart here and nowhere else: the terminal, scripts and `explain` say the same.
+
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+
+use super::Cli;
+use crate::error::{Error, Kind};
+
+/// What clap says about words that do not fit, as an error of ours. `words` is the whole command line.
+pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
+    let text = cause.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let mut blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
+    let message = match cause.kind() {
+        // clap shows the whole help then; for an error its line of usage is enough.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+        _ => blocks.next().unwrap_or("the words do not fit"),
+    };
+    let mut hints = Vec::new();
+    for block in blocks {
+        if let Some(tip) = block.strip_prefix("tip: ") {
+            hints.push(
+                tip.split('\n')
+                    .map(|line| line.trim().trim_start_matches("tip: "))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            );
+        } else if let Some(usage) = block.strip_prefix("Usage: ") {
+            hints.push(usage.lines().next().unwrap_or_default().to_owned());
+        }
+    }
+    let error = Error::new(Kind::Usage, message.to_owned());
+    if hints.is_empty() {
+        hints.push(format!("{} --help", command_path(words)));
+    }
+    error.hint(hints.join("; "))
+}
+
+/// The command that these words name, as far as they name one: `ringshard ring locate`.
+fn command_path(words: &[String]) -> String {
+    let mut command = Cli::command();
+    let mut path = String::from("ringshard");
+    for word in words {
+        if let Some(inner) = command.find_subcommand(word).cloned() {
+            path = format!("{path} {word}");
+            command = inner;
+        }
+    }
+    path
+}

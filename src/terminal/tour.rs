@@ -1,0 +1,172 @@
+//! `tour`: the whole of it, step by step, on a private Postgres that is made for it and goes with it.
+//!
+//! Each command is run as a process of its own, as its user would run it, in a home of its own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use std::process::{self, Stdio};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use super::output::{write_stderr, write_stdout};
+use super::shell::{At, End, Shell};
+use super::words::Words;
+use crate::commands::TourArgs;
+use crate::error::{Error, Kind, Result};
+
+const TEXT: &str = include_str!("tour.txt");
+/// How many users are imported.
+const USERS: u32 = 10_000;
+
+/// The folder of the tour, and its server. Both go with it.
+struct Home {
+    folder: PathBuf,
+    program: PathBuf,
+}
+
+impl Home {
+    fn make() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("ringshard-tour-{}", process::id()));
+        let fail = |what: &str, cause: io::Error| {
+            Error::new(Kind::Failed, format!("cannot {what} for the tour: {cause}"))
+                .hint("set TMPDIR to a folder that can be written to")
+        };
+        let program = std::env::current_exe().map_err(|cause| fail("find this program", cause))?;
+        fs::create_dir(&folder).map_err(|cause| fail(&format!("make `{}`", folder.display()), cause))?;
+        let home = Self { folder, program };
+        fs::write(home.folder.join("users.csv"), users()).map_err(|cause| fail("write users", cause))?;
+        Ok(home)
+    }
+
+    /// Runs a command, and returns whether it went well.
+    fn run(&self, words: &[String]) -> Result<bool> {
+        let mut command = self.command(words);
+        let status = command.status().map_err(|cause| {
+            Error::new(Kind::Failed, format!("cannot run `{}`: {cause}", self.program.display()))
+        })?;
+        Ok(status.success())
+    }
+
+    /// In an environment in which nothing leads to other servers.
+    fn command(&self, words: &[String]) -> process::Command {
+        let mut command = process::Command::new(&self.program);
+        let leads_elsewhere = |name: &str| {
+            name.starts_with("PG") || name.starts_with("RINGSHARD_") && name != "RINGSHARD_PG_BIN"
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(leads_elsewhere)) {
+            command.env_remove(name);
+        }
+        command.env("RINGSHARD_HOME", &self.folder).current_dir(&self.folder).args(words);
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let words = ["local", "destroy", "-y", "-q"].map(str::to_owned);
+        let _ = self.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Users from 2 on: the tour stores the first one by hand. Regions of unequal size, as they are.
+fn users() -> String {
+    let regions = ["US", "US", "US", "US", "US", "EU", "EU", "EU", "ASIA", "LATAM"];
+    let mut text = String::from("user_id,name,region,email\n");
+    for (id, region) in (2..=USERS).zip(regions.iter().cycle()) {
+        let _ = writeln!(text, "{id},User {id},{region},user{id}@example.com");
+    }
+    text
+}
+
+impl Shell<'_> {
+    /// Goes through all steps, with a key press between them.
+    pub(super) fn tour(&self, args: &TourArgs, at: At<'_>) -> End {
+        let is_asked = !(args.at_once || self.console.says_yes());
+        if is_asked && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+            let error =
+                Error::new(Kind::Declined, "the tour waits for a key between its steps, and nobody is here");
+            return self.fail(&error.hint("ringshard tour --at-once does not wait"), at);
+        }
+        // Ctrl-C ends the tour, and not before it has cleaned up.
+        self.console.stay(std::sync::Arc::clone(self.context.running()));
+        let end = Home::make().and_then(|home| self.walk(&home, is_asked, at));
+        match end {
+            Ok(()) => End::Done,
+            Err(error) => self.fail(&error, at),
+        }
+    }
+
+    fn walk(&self, home: &Home, is_asked: bool, at: At<'_>) -> Result<()> {
+        let text: String =
+            TEXT.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+        let steps: Vec<&str> = text.split("---\n").collect();
+        let screen = at.choices.style().screen;
+        for (number, step) in (1..).zip(&steps) {
+            for line in step.lines() {
+                let Some(command) = line.strip_prefix("$ ") else {
+                    say(&format!("{line}\n"))?;
+                    continue;
+                };
+                say(&format!("\n{} {command}\n", screen.paint("1;32", "ringshard>")))?;
+                let words: Vec<String> = Words::of(command).list.into_iter().map(|word| word.text).collect();
+                let is_well = home.run(&words)?;
+                self.context.running().check()?;
+                if !is_well {
+                    return Err(Error::new(Kind::Failed, format!("`{command}` of the tour failed"))
+                        .hint("the lines above say why; ringshard doctor looks at your own shards"));
+                }
+            }
+            if number < steps.len() {
+                say("\n")?;
+                if is_asked && !self.wait_for_a_key(number, steps.len())? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// False if the user wants to leave.
+    fn wait_for_a_key(&self, number: usize, count: usize) -> Result<bool> {
+        write_stderr(&format!("[{number}/{count}] a key goes on, q leaves "));
+        let key = key();
+        write_stderr("\r\x1b[K");
+        self.context.running().check()?;
+        Ok(!matches!(key?, None | Some(b'q' | b'Q' | 4)))
+    }
+}
+
+fn say(text: &str) -> Result<()> {
+    match write_stdout(text) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::new(Kind::Partial, "nobody reads the tour any more")),
+        Err(cause) => Err(Error::new(Kind::Failed, format!("cannot write to standard output: {cause}"))),
+    }
+}
+
+/// One key, without waiting for Enter; `None` at the end of input. Ctrl-C is noticed, too.
+fn key() -> Result<Option<u8>> {
+    let fail = |cause: io::Error| {
+        Error::new(Kind::Failed, format!("cannot read a key: {cause}"))
+            .hint("ringshard tour --at-once needs none")
+    };
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin).map_err(|cause| fail(cause.into()))?;
+    let mut keys = before.clone();
+    // No lines, no echo, and Ctrl-C as a key.
+    keys.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+    tcsetattr(&stdin, OptionalActions::Now, &keys).map_err(|cause| fail(cause.into()))?;
+    let mut byte = [0];
+    let read = stdin.lock().read(&mut byte);
+    let _ = tcsetattr(&stdin, OptionalActions::Now, &before);
+    Ok(match read.map_err(fail)? {
+        0 => None,
+        // Ctrl-C.
+        _ if byte[0] == 3 => Some(b'q'),
+        _ => Some(byte[0]),
+    })
+}
