@@ -70,6 +70,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "man" -d 'Write 
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "explain" -d 'Tell step by step what a command would do; runs nothing'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "help" -d 'Explain a command, or a topic such as consistent-hashing; without words, list them'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "repl" -d 'Type commands, one after the other; the default on a terminal when no command is given'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "tour" -d 'See all of it, step by step, on a private Postgres of its own'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shards -d 'How many shards; `shard_1` and so on are their names [default: 3]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l server -d 'Make the shards as databases of this server' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Take this database as a shard; may be given more than once' -r
@@ -743,3 +744,22 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s v -l verbos
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l at-once -d 'Do not wait for a key between the steps'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
