@@ -34,11 +34,11 @@ pub(crate) struct Person {
 impl Person {
     /// Types into the REPL of this home, at a terminal that Ctrl-C comes from.
     pub(crate) fn at_the_repl(test: &Test, columns: u16, more: &[(&str, &str)]) -> Self {
-        Self::runs(test.command(), columns, &[], more)
+        Self::runs(&test.command(), columns, &[], more)
     }
 
     /// The same with this command and these words.
-    pub(crate) fn runs(like: Command, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
+    pub(crate) fn runs(like: &Command, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
         // Only the leader of a session can have a terminal of its own.
         let mut command = Command::new("setsid");
         command.args(["-c", BINARY]).args(words).env_clear();

@@ -33,7 +33,10 @@ fn three_lines_say_what_matters_and_ctrl_d_ends() {
     let lines: Vec<&str> = screen.lines().collect();
     assert_eq!(lines.len(), 4, "{screen}");
     assert!(lines[0].ends_with("3 shards, all up"), "{screen}");
-    let share = |number| format!("shard_{number} {:.1} %", test.ids(number).len() as f64 * 100.0 / 299.0);
+    let share = |number| {
+        let rows = u32::try_from(test.ids(number).len()).unwrap();
+        format!("shard_{number} {:.1} %", f64::from(rows) * 100.0 / 299.0)
+    };
     assert_eq!(lines[1], format!("299 users: {}, {}, {}", share(1), share(2), share(3)));
     assert!(lines[2].contains("help") && lines[2].contains("\\q"), "{screen}");
     assert_eq!(person.leaves().0, 0);
@@ -99,7 +102,7 @@ fn the_history_outlives_the_session_and_holds_no_password() {
     {
         person.enters(line);
     }
-    person.types(&format!("{UP}"));
+    person.types(UP);
     person.waits_until("the last line", |person| person.last_line().contains("add-shard x"));
     assert!(!person.last_line().contains("hunter2"), "{}", person.screen());
     // Even killed, it has written its lines.
@@ -210,7 +213,7 @@ fn an_init_file_is_run_first_and_a_session_has_settings() {
     person.reads("expanded is on");
     person.reads("rows ┆ 0");
     assert_eq!(person.leaves().0, 0);
-    let mut person = Person::runs(test.command(), 100, &["repl", "--no-init"], &[]);
+    let mut person = Person::runs(&test.command(), 100, &["repl", "--no-init"], &[]);
     person.is_at(&prompt(&test, ""));
     assert!(!person.screen().contains("init:3"), "{}", person.screen());
     assert_eq!(person.leaves().0, 0);

@@ -42,7 +42,7 @@ fn every_command_of_it_works_and_nothing_is_left() {
 #[test]
 fn a_key_goes_on_and_q_leaves() {
     let test = Test::initialised();
-    let mut person = Person::runs(command(&test), 100, &["tour"], &[]);
+    let mut person = Person::runs(&command(&test), 100, &["tour"], &[]);
     person.reads("[1/11] a key goes on");
     assert!(!is_empty(test.home.path()));
     person.types(" ");
@@ -52,7 +52,7 @@ fn a_key_goes_on_and_q_leaves() {
     assert_eq!(person.ends().0, 0);
     assert!(is_empty(test.home.path()));
     // Ctrl-C cleans up as well, also in the middle of a command.
-    let mut person = Person::runs(command(&test), 100, &["tour"], &[]);
+    let mut person = Person::runs(&command(&test), 100, &["tour"], &[]);
     person.waits_for("init-shards");
     person.types("\u{3}");
     assert_ne!(person.ends().0, 0);
