@@ -385,9 +385,9 @@ impl<'terminal> Context<'terminal> {
         self.cluster.borrow().as_ref()?.id()
     }
 
-    /// How many users lie on each shard that answers, if that can be counted in this time. The shards are told to
+    /// How many users lie on each shard, or why that is not known, if it can be counted in this time. The shards are told to
     /// give up if not.
-    pub fn rows_in_time(&self, limit: Duration) -> Option<Vec<(ShardName, i64)>> {
+    pub fn rows_in_time(&self, limit: Duration) -> Option<Vec<(ShardName, Result<i64>)>> {
         let cluster = self.cluster().ok()?;
         let (sender, receiver) = mpsc::sync_channel(1);
         thread::spawn(move || drop(sender.send(cluster.sizes())));
@@ -395,8 +395,8 @@ impl<'terminal> Context<'terminal> {
         if sizes.is_none() {
             self.running.stop();
         }
-        let rows = |(name, size): (_, Result<Size>)| size.ok().map(|size| (name, size.rows));
-        Some(sizes?.into_iter().filter_map(rows).collect())
+        let rows = |(name, size): (_, Result<Size>)| (name, size.map(|size| size.rows));
+        Some(sizes?.into_iter().map(rows).collect())
     }
 
     /// Whom to ask.

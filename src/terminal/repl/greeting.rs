@@ -64,20 +64,39 @@ fn users(shell: &Shell<'_>) -> String {
     let Some(rows) = shell.context.rows_in_time(COUNT_PATIENCE) else {
         return "the users are too many to count at once: count does it".into();
     };
-    let total: i64 = rows.iter().map(|(_, rows)| rows).sum();
-    let users = counted(total.unsigned_abs(), "user");
-    if total == 0 {
-        return format!("{users}: create-user --id 1 --name Alice stores the first one");
+    let (mut counts, mut failed) = (Vec::new(), None);
+    for (name, rows) in rows {
+        match rows {
+            Ok(rows) => counts.push((name, rows)),
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
-    let share =
-        |(name, rows): &(ShardName, i64)| format!("{name} {:.1} %", *rows as f64 * 100.0 / total as f64);
-    let spread = if rows.len() <= NAMED_MAX {
-        rows.iter().map(share).collect::<Vec<_>>().join(", ")
+    match failed {
+        Some(error) if counts.is_empty() => {
+            format!("the users cannot be counted: {}", redacted(error.message()))
+        }
+        Some(_) => format!("on the shards that answer {}", spread(&counts)),
+        None if counts.iter().all(|(_, rows)| *rows == 0) => {
+            "0 users: create-user --id 1 --name Alice stores the first one".into()
+        }
+        None => spread(&counts),
+    }
+}
+
+/// How many users there are, and how they are spread.
+fn spread(counts: &[(ShardName, i64)]) -> String {
+    let total: i64 = counts.iter().map(|(_, rows)| rows).sum();
+    let share = |(name, rows): &(ShardName, i64)| {
+        #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
+        let percent = *rows as f64 * 100.0 / total.max(1) as f64;
+        format!("{name} {percent:.1} %")
+    };
+    let by_rows = |(_, rows): &&(ShardName, i64)| *rows;
+    let shares = if counts.len() <= NAMED_MAX {
+        counts.iter().map(share).collect::<Vec<_>>().join(", ")
     } else {
-        let by_rows = |(_, rows): &&(ShardName, i64)| *rows;
-        let ends = [rows.iter().min_by_key(by_rows), rows.iter().max_by_key(by_rows)];
+        let ends = [counts.iter().min_by_key(by_rows), counts.iter().max_by_key(by_rows)];
         ends.into_iter().flatten().map(share).collect::<Vec<_>>().join(" to ")
     };
-    format!("{users}: {spread}")
+    format!("{}: {shares}", counted(total.unsigned_abs(), "user"))
 }
