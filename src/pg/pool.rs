@@ -245,7 +245,7 @@ impl Shards {
                     .on_shard(name));
             };
             // One that died while it lay idle is dropped, and the pool makes another.
-            if session.is_alive() {
+            if session.is_alive(self.running.is_wary()) {
                 return Ok(lend(Lent::Pooled(session)));
             }
         }

@@ -69,12 +69,23 @@ struct Sessions {
 #[derive(Default)]
 pub struct Running {
     stopped: AtomicBool,
+    wary: AtomicBool,
     sessions: Mutex<Sessions>,
     timed: AtomicBool,
     times: Mutex<Times>,
 }
 
 impl Running {
+    /// From here on no session is taken to be alive because it was used just now: between two commands of a person
+    /// a server may have been restarted.
+    pub fn be_wary(&self) {
+        self.wary.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_wary(&self) -> bool {
+        self.wary.load(Ordering::Relaxed)
+    }
+
     /// A new command begins. Whether its time is measured.
     pub fn begin(&self, timed: bool) {
         self.stopped.store(false, Ordering::SeqCst);

@@ -103,9 +103,10 @@ impl Session {
         self.client.query(statement, &values)
     }
 
-    /// Whether the connection still stands. Asks the server only after a pause, so a busy loop pays nothing.
-    pub(super) fn is_alive(&mut self) -> bool {
-        let alive = self.used_at.elapsed() < IDLE_TRUSTED || self.client.check_connection().is_ok();
+    /// Whether the connection still stands. Asks the server only after a pause, so a busy loop pays nothing, or if
+    /// `wary`.
+    pub(super) fn is_alive(&mut self, wary: bool) -> bool {
+        let alive = !wary && self.used_at.elapsed() < IDLE_TRUSTED || self.client.check_connection().is_ok();
         self.used_at = Instant::now();
         alive
     }

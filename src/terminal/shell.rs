@@ -276,6 +276,7 @@ impl<'terminal> Shell<'terminal> {
     /// From here on a person types, and Ctrl-C ends no more than a command.
     pub(super) fn attend(&self) {
         self.is_interactive.set(true);
+        self.context.running().be_wary();
         self.console.stay(Arc::clone(self.context.running()));
     }
 }

@@ -31,6 +31,7 @@ mod ring;
 mod routing;
 mod scatter;
 mod script;
+mod script_creates;
 mod secrets;
 mod servers;
 mod stale;

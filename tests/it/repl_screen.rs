@@ -4,6 +4,7 @@ use crate::harness::{Test, admin};
 use crate::person::Person;
 use crate::rebalance::{add, filled};
 use crate::repl::{greeted, prompt};
+use crate::servers::Servers;
 
 /// Nobody can connect to a shard's database any more, or again.
 fn allow(test: &Test, number: usize, is_allowed: bool) {
@@ -159,4 +160,25 @@ fn a_dumb_terminal_and_one_without_colours_or_utf8_are_served() {
         assert_eq!(code, 0, "{name}");
         assert!(!seen.contains('\u{1b}'), "{seen:?}");
     }
+}
+
+#[test]
+fn a_server_that_restarts_between_two_commands_is_no_matter() {
+    let servers = Servers::initialised(2);
+    let mut person = Person::runs(&servers.command(), 100, &[], &[]);
+    person.enters("create-user --id 1 --name Ann -o csv");
+    person.reads("1,Ann,,");
+    for name in ["Bea", "Cyd"] {
+        for number in 1..=2 {
+            servers.crash(number);
+            servers.start(number);
+        }
+        person.enters(&format!("update-user 1 --name {name} -o jsonl"));
+        person.reads(&format!("\"name\": \"{name}\""));
+        person.enters("count -o jsonl");
+        person.reads("{\"rows\": 1}");
+    }
+    let screen = person.screen();
+    assert!(!screen.contains("error") && !screen.contains("notice"), "{screen}");
+    assert_eq!(person.leaves().0, 0);
 }

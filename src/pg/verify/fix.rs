@@ -137,7 +137,7 @@ impl Fixing<'_> {
         let mut done = 0;
         for ((shard, owner), ids) in &verified.plan.strays {
             for ids in ids.chunks(USERS_PER_STEP) {
-                if !self.session.is_alive() {
+                if !self.session.is_alive(false) {
                     let message =
                         format!("the connection to shard `{}` that held the lock is lost", self.arbiter);
                     return Err(Error::new(Kind::Partial, message)
