@@ -2,7 +2,11 @@
 //!
 //! The texts of the topics lie in `topics/`, one screen each.
 
+use std::ffi::OsStr;
+
 use clap::{Args, CommandFactory as _};
+use clap_complete::CompletionCandidate;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::Cli;
 use super::line::Line;
@@ -90,7 +94,7 @@ pub const TOPICS: &[Topic] = &[
 #[derive(Debug, Args)]
 pub struct HelpArgs {
     /// A command, such as `ring locate`, or a topic, such as `rebalancing`; none: what there is
-    #[arg(value_name = "TOPIC|COMMAND")]
+    #[arg(value_name = "TOPIC|COMMAND", add = ArgValueCompleter::new(complete))]
     words: Vec<String>,
 }
 
@@ -109,6 +113,15 @@ impl HelpArgs {
             },
         }
     }
+}
+
+/// Completes a topic or a command.
+fn complete(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let commands = Cli::command();
+    let commands = commands.get_subcommands().map(clap::Command::get_name);
+    let names = TOPICS.iter().map(|topic| topic.name).chain(commands);
+    names.filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()
 }
 
 /// All commands and topics, on one screen.

@@ -55,15 +55,48 @@ pub fn redacted(text: &str) -> String {
                 let user = userinfo.split([':', '@']).next().unwrap_or_default();
                 out.extend([user, ":[redacted]@", host]);
             }
-            _ => out.push_str(url),
+            _ => out.push_str(&without_host(url)),
         }
         rest = after;
     }
     out.push_str(rest);
-    let Some(at) = out.to_ascii_lowercase().find("password=") else { return out };
-    let (before, value) = out.split_at(at + "password=".len());
-    let end = value.find(|c: char| c.is_whitespace() || c == '`' || c == '&').unwrap_or(value.len());
-    format!("{before}[redacted]{}", redacted(&value[end..]))
+    without_keywords(&out)
+}
+
+/// A URL without an `@`: what stands behind the user's colon is a port, or a password whose host was forgotten.
+fn without_host(url: &str) -> Cow<'_, str> {
+    let authority = url.find(['/', '?', '\'', '"']).map_or(url, |end| &url[..end]);
+    let is_port = |port: &str| port.chars().all(|c| c.is_ascii_digit());
+    let is_place =
+        |host: &str| host.starts_with('[') || host.rsplit_once(':').is_none_or(|(_, port)| is_port(port));
+    match authority.split_once(':') {
+        Some((user, _)) if !authority.split(',').all(is_place) => {
+            Cow::Owned(format!("{user}:[redacted]{}", &url[authority.len()..]))
+        }
+        _ => Cow::Borrowed(url),
+    }
+}
+
+/// The values of `password = value`, quoted or not, with blanks around the sign or without.
+fn without_keywords(text: &str) -> String {
+    const KEYWORD: &str = "password";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.to_ascii_lowercase().find(KEYWORD) {
+        let (before, after) = rest.split_at(at + KEYWORD.len());
+        out.push_str(before);
+        rest = after;
+        let Some(value) = after.trim_start().strip_prefix('=') else { continue };
+        let value = value.trim_start();
+        out.push_str(&after[..after.len() - value.len()]);
+        out.push_str("[redacted]");
+        let end = match value.chars().next() {
+            Some(quote @ ('\'' | '"')) => value[1..].find(quote).map_or(value.len(), |end| end + 2),
+            _ => value.find(|c: char| c.is_whitespace() || c == '`' || c == '&').unwrap_or(value.len()),
+        };
+        rest = &value[end..];
+    }
+    out + rest
 }
 
 /// A number with a comma after each third digit from the right: `1,048,576`.
@@ -104,6 +137,17 @@ mod tests {
             ("https://example.com", "https://example.com"),
             ("host=h password=hunter2 user=u", "host=h password=[redacted] user=u"),
             ("a://b:c@d e://f:g@h", "a://b:[redacted]@d e://f:[redacted]@h"),
+            ("host=h Password = hunter2 user=u", "host=h Password = [redacted] user=u"),
+            ("\"host=h password='hun ter2' dbname=d\"", "\"host=h password=[redacted] dbname=d\""),
+            ("password='hun ter2", "password=[redacted]"),
+            (
+                "the password of u: password=a password=b",
+                "the password of u: password=[redacted] password=[redacted]",
+            ),
+            ("postgresql://u:hunter2", "postgresql://u:[redacted]"),
+            ("postgresql://u:hunter2/db", "postgresql://u:[redacted]/db"),
+            ("postgresql://h:5432/db http://[::1]:80", "postgresql://h:5432/db http://[::1]:80"),
+            ("postgresql://h:1,i:2/db", "postgresql://h:1,i:2/db"),
         ] {
             assert_eq!(redacted(text), safe);
         }

@@ -20,6 +20,8 @@ use crate::model::names::ShardName;
 
 /// How long a private server that crashed may take to be gone.
 const CRASH_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a pool may take before it is looked at why.
+const POOL_STEP: Duration = Duration::from_millis(200);
 /// The pause before it is tried again.
 const CRASH_PAUSE: Duration = Duration::from_millis(20);
 
@@ -234,11 +236,18 @@ impl Shards {
             return Ok(lend(Lent::First(Some(first), Arc::clone(&shard.first))));
         }
         let pool = shard.pool.get_or_init(|| self.open(&shard));
+        let begun = Instant::now();
         loop {
-            let Ok(mut session) = pool.get() else {
-                // The pool hides the cause. Try once more by hand: either that fails and says why, or the
-                // server is there and all connections are on loan.
-                drop(self.connect(&shard)?);
+            self.running.check()?;
+            let Ok(mut session) = pool.get_timeout(POOL_STEP) else {
+                // The pool hides why it cannot connect, and does not start a private server. By hand that works,
+                // or fails and says why; the session goes to the pool later.
+                if pool.state().connections < self.options.size {
+                    return Ok(lend(Lent::First(Some(self.connect(&shard)?), Arc::clone(&shard.first))));
+                }
+                if begun.elapsed() < self.options.connect_timeout {
+                    continue;
+                }
                 let message = format!("all {} connections to shard `{name}` are in use", self.options.size);
                 return Err(Error::new(Kind::Unreachable, message)
                     .hint("raise pool_size in the configuration")

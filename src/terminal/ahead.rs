@@ -9,7 +9,7 @@ use super::shell::{At, End, Shell};
 use crate::commands::line::{Action, Line};
 use crate::commands::users::{CreateUserArgs, Outcome, create_together};
 use crate::commands::{Command, Invocation};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// How many users are stored at a time at most.
 const WINDOW_MAX: usize = 512;
@@ -22,7 +22,7 @@ struct Ready {
 
 impl Ready {
     fn new(entry: Entry) -> Self {
-        Self { place: entry.place, parsed: parse(&entry.text) }
+        Self { place: entry.place, parsed: entry.text.and_then(|text| parse(&text)) }
     }
 
     /// The line, if it stores a user and has no wish of its own about the log.
@@ -39,23 +39,22 @@ impl Ready {
 /// The lines of a script, one of which may have been read too early.
 struct Lines {
     script: Script,
-    early: Option<Result<Ready>>,
+    early: Option<Ready>,
 }
 
 impl Lines {
-    fn next(&mut self) -> Option<Result<Ready>> {
-        self.early.take().or_else(|| Some(self.script.next()?.map(Ready::new)))
+    fn next(&mut self) -> Option<Ready> {
+        self.early.take().or_else(|| self.script.next().map(Ready::new))
     }
 
     /// The next line, if it is there already and stores a user.
     fn next_create(&mut self) -> Option<Ready> {
-        match self.early.take().or_else(|| Some(self.script.next_if_ready()?.map(Ready::new)))? {
-            Ok(ready) if ready.create().is_some() => Some(ready),
-            other => {
-                self.early = Some(other);
-                None
-            }
+        let next = self.early.take().or_else(|| self.script.next_if_ready().map(Ready::new))?;
+        if next.create().is_some() {
+            return Some(next);
         }
+        self.early = Some(next);
+        None
     }
 }
 
@@ -66,28 +65,19 @@ impl Shell<'_> {
         let mut end = End::Done;
         // Twice as many after each success: most of it is quick, and an error costs little.
         let mut window = 1;
-        while let Some(line) = lines.next() {
-            let ended = match line {
-                Err(error) => self.fail(&error, self.here()),
-                Ok(first) => {
-                    let is_many = window > 1 && first.create().is_some() && self.is_in_no_hurry_to_tell();
-                    let mut together = vec![first];
-                    while is_many
-                        && together.len() < window
-                        && let Some(line) = lines.next_create()
-                    {
-                        together.push(line);
-                    }
-                    match self.run_together(together, &mut end, keep_going) {
-                        Ok(true) => window = (window * 2).min(WINDOW_MAX),
-                        Ok(false) => window = 1,
-                        Err(ended) => return ended,
-                    }
-                    continue;
-                }
-            };
-            if !self.goes_on(ended, &mut end, keep_going) {
-                return ended;
+        while let Some(first) = lines.next() {
+            let is_many = window > 1 && first.create().is_some() && self.is_in_no_hurry_to_tell();
+            let mut together = vec![first];
+            while is_many
+                && together.len() < window
+                && let Some(line) = lines.next_create()
+            {
+                together.push(line);
+            }
+            match self.run_together(together, &mut end, keep_going) {
+                Ok(true) => window = (window * 2).min(WINDOW_MAX),
+                Ok(false) => window = 1,
+                Err(ended) => return ended,
             }
         }
         end
@@ -106,9 +96,9 @@ impl Shell<'_> {
         keep_going: bool,
     ) -> std::result::Result<bool, End> {
         let creates: Vec<(&Line, &CreateUserArgs)> = lines.iter().filter_map(Ready::create).collect();
+        self.context.running().begin(false);
         let mut outcomes = if creates.len() > 1 {
             let args: Vec<&CreateUserArgs> = creates.iter().map(|(_, args)| *args).collect();
-            self.context.running().begin(false);
             create_together(&args, &self.context)
         } else {
             Vec::new()
@@ -122,6 +112,10 @@ impl Shell<'_> {
             let ended = match outcome {
                 Outcome::Stored(mut report) => self.show(&mut report, at),
                 Outcome::Failed(error) => self.fail(&error, at),
+                Outcome::Open if self.context.running().check().is_err() => {
+                    let stopped = Error::new(Kind::Partial, "stopped by Ctrl-C");
+                    self.fail(&stopped, at)
+                }
                 Outcome::Open => {
                     is_smooth &= is_single;
                     self.run_parsed(ready.parsed, Some(&ready.place))

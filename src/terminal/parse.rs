@@ -34,7 +34,8 @@ fn parsed(words: &[String]) -> std::result::Result<Line, clap::Error> {
     })
 }
 
-/// Parses a line: a leading `ringshard` and a trailing `;` are dropped.
+/// Parses a line: a leading `ringshard` and a trailing `;` are dropped, and `~/` at the beginning of a word is the
+/// user's home.
 pub(super) fn parse(text: &str) -> Result<Parsed> {
     let words = Words::of(text);
     if let Some(open) = words.open {
@@ -53,6 +54,11 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
         && let Some(stripped) = last.text.strip_suffix(';')
     {
         last.text = stripped.to_owned();
+    }
+    for word in words.iter_mut().filter(|word| text[word.span.clone()].starts_with("~/")) {
+        if let Ok(home) = std::env::var("HOME") {
+            word.text.replace_range(..1, &home);
+        }
     }
     words.retain(|word| word.is_quoted || !word.text.is_empty());
     parse_words(&words.into_iter().map(|word| word.text).collect::<Vec<_>>())

@@ -20,8 +20,8 @@ const ENTRY_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Entry {
     /// `FILE:LINE`, the first of them.
     pub(super) place: String,
-    /// Its text.
-    pub(super) text: String,
+    /// Its text, or why that cannot be read.
+    pub(super) text: Result<String>,
 }
 
 /// The commands of a file or of standard input, read as they are needed.
@@ -29,7 +29,7 @@ pub(super) enum Script {
     /// Somebody types them: nothing is read before it is needed.
     Typed(Entries),
     /// A thread reads ahead, so that what is there already can be told from what is yet to come.
-    Ahead(Receiver<Result<Entry>>),
+    Ahead(Receiver<Entry>),
 }
 
 impl Script {
@@ -74,7 +74,7 @@ impl Script {
     }
 
     /// The next one, if it is there already.
-    pub(super) fn next_if_ready(&mut self) -> Option<Result<Entry>> {
+    pub(super) fn next_if_ready(&mut self) -> Option<Entry> {
         match self {
             Self::Typed(_) => None,
             Self::Ahead(receiver) => receiver.try_recv().ok(),
@@ -83,7 +83,7 @@ impl Script {
 }
 
 impl Iterator for Script {
-    type Item = Result<Entry>;
+    type Item = Entry;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
@@ -108,8 +108,7 @@ impl Entries {
         let read = self.reader.read_until(b'\n', &mut bytes);
         self.number += 1;
         let bad = |cause: String| {
-            let message = format!("{}:{}: {cause}", self.name, self.number);
-            Error::new(Kind::BadInput, message).hint("a script is a file of UTF-8 text, a command a line")
+            Error::new(Kind::BadInput, cause).hint("a script is a file of UTF-8 text, a command a line")
         };
         match read {
             Ok(0) => return None,
@@ -125,14 +124,15 @@ impl Entries {
 }
 
 impl Iterator for Entries {
-    type Item = Result<Entry>;
+    type Item = Entry;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut text = match self.line()? {
-            Ok(text) => text,
-            Err(error) => return Some(Err(error)),
-        };
+        let line = self.line()?;
         let place = format!("{}:{}", self.name, self.number);
+        let mut text = match line {
+            Ok(text) => text,
+            Err(error) => return Some(Entry { place, text: Err(error) }),
+        };
         // Some editors begin a file with a byte order mark.
         if self.number == 1 {
             text = text.trim_start_matches('\u{feff}').into();
@@ -144,10 +144,10 @@ impl Iterator for Entries {
         {
             match self.line() {
                 Some(Ok(more)) => text = format!("{text}\n{more}"),
-                Some(Err(error)) => return Some(Err(error)),
+                Some(Err(error)) => return Some(Entry { place, text: Err(error) }),
                 None => break,
             }
         }
-        Some(Ok(Entry { place, text }))
+        Some(Entry { place, text: Ok(text) })
     }
 }

@@ -108,7 +108,9 @@ impl Shell<'_> {
                 write_stderr("\x1b[2J\x1b[H");
             }
             self.tell(&title, at);
+            self.is_watching.set(true);
             let end = self.run_invocation(command, at);
+            self.is_watching.set(false);
             if end == End::PipeClosed {
                 return end;
             }

@@ -65,6 +65,8 @@ pub(super) struct Shell<'terminal> {
     pub(super) typed: RefCell<Vec<String>>,
     /// Whether a person types the lines.
     pub(super) is_interactive: Cell<bool>,
+    /// Whether a command is run again and again: Ctrl-C is how that ends.
+    pub(super) is_watching: Cell<bool>,
 }
 
 impl<'terminal> Shell<'terminal> {
@@ -79,6 +81,7 @@ impl<'terminal> Shell<'terminal> {
             depth: Cell::new(0),
             typed: RefCell::default(),
             is_interactive: Cell::new(false),
+            is_watching: Cell::new(false),
         }
     }
 
@@ -90,7 +93,10 @@ impl<'terminal> Shell<'terminal> {
     pub(super) fn fail(&self, error: &Error, at: At<'_>) -> End {
         let as_json = at.choices.style().is_json();
         let screen = Screen::stderr(at.choices.color);
-        let stopped = self.context.running().check().err().filter(|stopped| stopped != error);
+        if self.is_watching.get() && self.context.running().check().is_err() {
+            return End::Failed(error.kind());
+        }
+        let stopped = self.context.running().check().err().filter(|_| error.kind() != Kind::Partial);
         // What the user did is the cause; what came of it are the server's words, if any.
         let stopped = stopped.map(|stopped| Error::new(stopped.kind(), format!("{stopped}: {error}")));
         let error = stopped.as_ref().unwrap_or(error);
@@ -178,6 +184,7 @@ impl<'terminal> Shell<'terminal> {
 
     /// Runs what a line says.
     pub(super) fn run_parsed(&self, parsed: Result<Parsed>, place: Option<&str>) -> End {
+        self.context.running().begin(false);
         let at = At { place, choices: self.choices.get() };
         match parsed {
             Ok(Parsed::Line(line)) => self.run_line(&line, place),
@@ -210,7 +217,7 @@ impl<'terminal> Shell<'terminal> {
         let entries = commands
             .iter()
             .zip(1..)
-            .map(|(text, number): (_, u64)| Ok(Entry { place: format!("-c:{number}"), text: text.clone() }));
+            .map(|(text, number): (_, u64)| Entry { place: format!("-c:{number}"), text: Ok(text.clone()) });
         self.run_entries(entries, keep_going)
     }
 
@@ -227,13 +234,11 @@ impl<'terminal> Shell<'terminal> {
     }
 
     /// Runs what comes, to the first error or, with `keep_going`, to the end.
-    pub(super) fn run_entries(&self, entries: impl Iterator<Item = Result<Entry>>, keep_going: bool) -> End {
+    pub(super) fn run_entries(&self, entries: impl Iterator<Item = Entry>, keep_going: bool) -> End {
         let mut end = End::Done;
         for entry in entries {
-            let ended = match entry {
-                Ok(entry) => self.run_text(&entry.text, Some(&entry.place)),
-                Err(error) => self.fail(&error, self.here()),
-            };
+            let parsed = entry.text.and_then(|text| parse(&text));
+            let ended = self.run_parsed(parsed, Some(&entry.place));
             if !self.goes_on(ended, &mut end, keep_going) {
                 return ended;
             }
@@ -245,7 +250,10 @@ impl<'terminal> Shell<'terminal> {
     pub(super) fn goes_on(&self, ended: End, end: &mut End, keep_going: bool) -> bool {
         self.progress.borrow().inc(1);
         match ended {
-            End::Done => true,
+            End::Done => match self.context.running().check() {
+                Ok(()) => true,
+                Err(stopped) => self.fail(&stopped, self.here()) == End::Done,
+            },
             // Ctrl-C means all of it.
             End::Failed(_) if keep_going && self.context.running().check().is_ok() => {
                 *end = ended;

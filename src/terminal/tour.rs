@@ -95,12 +95,12 @@ impl Shell<'_> {
         self.console.stay(std::sync::Arc::clone(self.context.running()));
         let end = Home::make().and_then(|home| self.walk(&home, is_asked, at));
         match end {
-            Ok(()) => End::Done,
+            Ok(end) => end,
             Err(error) => self.fail(&error, at),
         }
     }
 
-    fn walk(&self, home: &Home, is_asked: bool, at: At<'_>) -> Result<()> {
+    fn walk(&self, home: &Home, is_asked: bool, at: At<'_>) -> Result<End> {
         let text: String =
             TEXT.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
         let steps: Vec<&str> = text.split("---\n").collect();
@@ -108,7 +108,9 @@ impl Shell<'_> {
         for (number, step) in (1..).zip(&steps) {
             for line in step.lines() {
                 let Some(command) = line.strip_prefix("$ ") else {
-                    say(&format!("{line}\n"))?;
+                    if !say(&format!("{line}\n"))? {
+                        return Ok(End::PipeClosed);
+                    }
                     continue;
                 };
                 say(&format!("\n{} {command}\n", screen.paint("1;32", "ringshard>")))?;
@@ -127,7 +129,7 @@ impl Shell<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(End::Done)
     }
 
     /// False if the user wants to leave.
@@ -140,12 +142,10 @@ impl Shell<'_> {
     }
 }
 
-fn say(text: &str) -> Result<()> {
-    match write_stdout(text) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::new(Kind::Partial, "nobody reads the tour any more")),
-        Err(cause) => Err(Error::new(Kind::Failed, format!("cannot write to standard output: {cause}"))),
-    }
+/// False if nobody reads any more.
+fn say(text: &str) -> Result<bool> {
+    write_stdout(text)
+        .map_err(|cause| Error::new(Kind::Failed, format!("cannot write to standard output: {cause}")))
 }
 
 /// One key, without waiting for Enter; `None` at the end of input. Ctrl-C is noticed, too.

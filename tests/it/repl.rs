@@ -230,6 +230,10 @@ fn a_command_is_watched_until_ctrl_c() {
     person.reads("│    1 │");
     person.types(CTRL_C);
     person.is_at(&prompt(&test, ""));
+    // That was no error, and what comes next has its own.
+    assert!(!person.screen().contains("stopped"), "{}", person.screen());
+    person.enters("nonsense");
+    person.reads("error: unrecognized subcommand");
     person.enters("\\watch count --nonsense");
     person.reads("unexpected argument");
     assert_eq!(person.leaves().0, 0);

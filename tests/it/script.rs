@@ -102,7 +102,7 @@ fn a_file_is_sourced_and_says_where_it_fails() {
     test.run(&["-c", "source nowhere"]).fails(65).says("cannot read `nowhere`");
     test.run(&["-c", "source ."]).fails(65).says("cannot read `.`");
     std::fs::write(test.home.path().join("bytes"), b"count\n\xff\n").unwrap();
-    test.run(&["-f", "bytes"]).fails(65).says("bytes:2: the line is not UTF-8");
+    test.run(&["-f", "bytes"]).fails(65).says("bytes:2: error: the line is not UTF-8");
 }
 
 #[test]
@@ -164,4 +164,25 @@ fn without_a_screen_there_is_no_editor() {
     let (code, seen) = person.ends();
     assert_eq!(code, 0);
     assert!(!seen.contains('\u{1b}') && !seen.contains('>'), "{seen:?}");
+}
+
+#[test]
+fn a_private_server_that_was_stopped_in_between_is_started() {
+    let test = Test::new();
+    let programs = std::env::var_os("RINGSHARD_PG_BIN").unwrap_or_default();
+    let command = || {
+        let mut command = test.command();
+        command.env("RINGSHARD_PG_BIN", &programs);
+        command
+    };
+    let lines = format!(
+        "init-shards\ncount\n\\! RINGSHARD_HOME='{}' '{}' local stop -q\ncount\nget-user 1\n",
+        test.home.path().display(),
+        crate::harness::BINARY
+    );
+    let mut child = command().args(["-q"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let ran = Ran::of(child);
+    Ran::of(command().args(["local", "destroy", "-y"]).spawn().unwrap()).success();
+    ran.fails(4).says("user `1` not found");
 }

@@ -35,6 +35,10 @@ fn every_command_of_it_works_and_nothing_is_left() {
     assert!(is_empty(test.home.path()));
     // The user's own cluster is as it was.
     assert_eq!(test.run(&["count"]).stdout, "0\n");
+    let mut early = command(&test).args(["tour", "--at-once"]).spawn().unwrap();
+    drop(early.stdout.take());
+    assert!(early.wait().unwrap().success(), "a closed pipe is no failure");
+    assert!(is_empty(test.home.path()));
     let ran = crate::harness::Ran::of(command(&test).arg("tour").spawn().unwrap());
     ran.fails(3).says("--at-once");
 }

@@ -51,9 +51,16 @@ impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
-        let mut words = Words::of(&line[..pos]).list;
+        let Words { list: mut words, comments, .. } = Words::of(&line[..pos]);
+        if comments.last().is_some_and(|comment| comment.end == pos) {
+            return Ok((pos, Vec::new()));
+        }
         let current = words.pop_if(|word| word.span.end == pos);
         let start = current.as_ref().map_or(pos, |word| word.span.start);
+        if let Some(word) = current.as_ref().filter(|word| words.is_empty() && word.text.starts_with('\\')) {
+            let found: Vec<_> = self.grammar.metas(&word.text).into_iter().map(|meta| (meta, None)).collect();
+            return Ok((start, pairs(&found, is_apart(line, pos))));
+        }
         let outer = self.grammar.place(&words).outer_of(&words);
         let mut args = vec![OsString::from("ringshard")];
         args.extend(words.iter().skip(outer).map(|word| OsString::from(&word.text)));
@@ -70,12 +77,28 @@ impl Completer for Assistant {
                 (candidate.get_value().to_string_lossy().into_owned(), help)
             })
             .collect();
-        Ok((start, pairs(&found)))
+        Ok((start, pairs(&found, is_apart(line, pos))))
     }
 }
 
+/// Whether a blank stands behind the cursor.
+fn is_apart(line: &str, pos: usize) -> bool {
+    line[pos..].starts_with(char::is_whitespace)
+}
+
+/// The word as it is typed: in quotes if a shell's words need them.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-\\".contains(c);
+    let (home, rest) = value.split_at(if value.starts_with("~/") { 2 } else { 0 });
+    if !rest.is_empty() && rest.chars().all(is_plain) || rest.is_empty() && !home.is_empty() {
+        return value.to_owned();
+    }
+    // A tilde in quotes is a tilde.
+    shlex::try_quote(rest).map_or_else(|_| value.to_owned(), |quoted| format!("{home}{quoted}"))
+}
+
 /// Candidates as they are listed, and as they are put into the line.
-fn pairs(found: &[(String, Option<String>)]) -> Vec<Pair> {
+fn pairs(found: &[(String, Option<String>)], is_apart: bool) -> Vec<Pair> {
     let widest = found.iter().map(|(value, _)| value.chars().count()).max().unwrap_or_default();
     let is_only = found.len() == 1;
     let pair = |(value, help): &(String, Option<String>)| {
@@ -86,12 +109,9 @@ fn pairs(found: &[(String, Option<String>)]) -> Vec<Pair> {
             let help: String = help.chars().take(room).collect();
             display = format!("{value:widest$}   {help}");
         }
-        let mut replacement = shlex::try_quote(value).map_or_else(|_| value.clone(), Cow::into_owned);
-        if value.starts_with('\\') {
-            replacement.clone_from(value);
-        }
+        let mut replacement = quoted(value);
         // What is complete is followed by a blank; a folder goes on.
-        if is_only && !value.ends_with(['/', '=']) {
+        if is_only && !is_apart && !value.ends_with(['/', '=']) {
             replacement.push(' ');
         }
         Pair { display, replacement }

@@ -74,6 +74,15 @@ impl Grammar {
         Self { tree }
     }
 
+    /// The commands of psql's kind that begin like this.
+    pub(super) fn metas(&self, typed: &str) -> Vec<String> {
+        let commands = self.tree.get_subcommands().flat_map(Command::get_all_aliases);
+        let mut metas: Vec<String> =
+            commands.filter(|alias| alias.starts_with(typed)).map(Into::into).collect();
+        metas.sort_unstable();
+        metas
+    }
+
     /// What these words mean.
     pub(super) fn place(&self, words: &[Word]) -> Place<'_> {
         let mut place = Place {

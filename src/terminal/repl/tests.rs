@@ -44,6 +44,11 @@ fn commands_flags_values_shards_and_ids_are_completed() {
     assert_eq!(completed("remove-shard sh"), ["shard_1", "shard_2"]);
     assert_eq!(completed("remove-shard shard_2"), ["shard_2 "]);
     assert_eq!(completed("get-user --id "), ["42", "7"]);
+    assert_eq!(completed("count --by="), ["--by=shard", "--by=region"]);
+    assert_eq!(completed("\\t"), ["\\timing "]);
+    assert!(completed("\\").len() > 5);
+    assert_eq!(completed("help virt"), ["virtual-nodes "]);
+    assert_eq!(completed("shards # co"), Vec::<String>::new());
     assert_eq!(completed("get-user --id 4"), ["42 "]);
     assert_eq!(completed("set for"), ["format "]);
     assert_eq!(completed("set format j"), ["json", "jsonl"]);
