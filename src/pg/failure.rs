@@ -40,11 +40,26 @@ pub(super) struct Refusal {
     place: String,
     words: String,
     hint: String,
+    /// Whether a server answered that it will not have this session, now or a little later.
+    is_lasting: bool,
 }
 
 impl Refusal {
     fn new(endpoint: &Endpoint, kind: Kind, words: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { place: endpoint.place.clone(), kind, words: words.into(), hint: hint.into() }
+        Self {
+            place: endpoint.place.clone(),
+            kind,
+            words: words.into(),
+            hint: hint.into(),
+            is_lasting: false,
+        }
+    }
+
+    /// The same, of a server that answered with this code: one that starts or stops may answer otherwise soon.
+    fn answered(mut self, code: Option<&SqlState>) -> Self {
+        let passing = [&SqlState::CANNOT_CONNECT_NOW, &SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN];
+        self.is_lasting = code.is_some_and(|code| !passing.contains(&code));
+        self
     }
 
     /// The same, with what another attempt at the same endpoint met.
@@ -56,9 +71,18 @@ impl Refusal {
     }
 }
 
+/// Why there is no connection.
+pub(super) struct Unconnected {
+    pub(super) error: Error,
+    /// What the server, or the network, said.
+    pub(super) words: String,
+    /// Whether it makes no sense to try again at once.
+    pub(super) is_lasting: bool,
+}
+
 /// A failed connection: what the server, or the network, said. The last refusal decides what kind of failure
 /// it is: the search ends at the first that no other host can mend.
-pub(super) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refusal]) -> Error {
+pub(super) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refusal]) -> Unconnected {
     let words = match refusals {
         [only] => only.words.clone(),
         all => {
@@ -71,7 +95,8 @@ pub(super) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refus
         |last| (last.kind, last.hint.clone()),
     );
     let message = format!("cannot connect to shard `{shard}` at {}: {words}", address.shown());
-    Error::new(kind, message).hint(hint).on_shard(shard)
+    let error = Error::new(kind, message).hint(hint).on_shard(shard);
+    Unconnected { error, words, is_lasting: refusals.last().is_some_and(|last| last.is_lasting) }
 }
 
 /// What the server, or the way to it, said at one endpoint.
@@ -88,7 +113,11 @@ pub(super) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
         return Refusal::new(endpoint, Kind::Permission, words, CERTIFICATE_HINT);
     }
     let (kind, hint) = kind_of_connect(address, cause);
-    Refusal::new(endpoint, kind, words_of(cause), hint)
+    let mut refusal = Refusal::new(endpoint, kind, words_of(cause), hint).answered(cause.code());
+    if refusal.is_lasting && kind == Kind::Unreachable && address.is_local() {
+        refusal.hint = "the server answers, and refuses; ringshard doctor tells more".into();
+    }
+    refusal
 }
 
 /// A file that TLS needs is not there, or not right.

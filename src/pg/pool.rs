@@ -11,7 +11,7 @@ use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::conninfo::{Address, ConnectionString};
-use super::failure;
+use super::failure::{self, Unconnected};
 use super::running::Running;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
@@ -262,32 +262,34 @@ impl Shards {
 
     /// Connects without the pool. If the private server has the shard and is down, starts it.
     fn connect(&self, shard: &Shard) -> Result<Session> {
-        match Session::connect(&shard.name, &shard.address) {
-            Err(error) if shard.address.is_local() && error.kind() == Kind::Unreachable => {
-                if !self.server.exists() {
-                    let message =
-                        format!("shard `{}` is gone with the private Postgres that held it", shard.name);
-                    return Err(Error::new(Kind::Unreachable, message)
-                        .hint("ringshard init-shards makes a new one, empty")
-                        .on_shard(&shard.name));
-                }
-                // Just after a crash the old server may still be there, and refuse.
-                let begun = Instant::now();
-                loop {
-                    if self.server.ensure_running()? {
-                        log::info!("Started the private Postgres for shard {}", shard.name);
-                    }
-                    match Session::connect(&shard.name, &shard.address) {
-                        Err(error)
-                            if error.kind() == Kind::Unreachable && begun.elapsed() < CRASH_PATIENCE =>
-                        {
-                            thread::sleep(CRASH_PAUSE);
-                        }
-                        result => return result,
-                    }
-                }
+        let may_help = |failed: &Unconnected| {
+            shard.address.is_local() && failed.error.kind() == Kind::Unreachable && !failed.is_lasting
+        };
+        match Session::try_connect(&shard.name, &shard.address) {
+            Ok(session) => return Ok(session),
+            Err(failed) if !may_help(&failed) => return Err(failed.error),
+            Err(_) => {}
+        }
+        if !self.server.exists() {
+            let message = format!("shard `{}` is gone with the private Postgres that held it", shard.name);
+            return Err(Error::new(Kind::Unreachable, message)
+                .hint("ringshard init-shards makes a new one, empty")
+                .on_shard(&shard.name));
+        }
+        // Just after a crash the old server may still be there, and refuse.
+        let begun = Instant::now();
+        loop {
+            if self.server.ensure_running()? {
+                log::info!("Started the private Postgres for shard {}", shard.name);
             }
-            result => result,
+            match Session::try_connect(&shard.name, &shard.address) {
+                Ok(session) => return Ok(session),
+                Err(failed) if may_help(&failed) && begun.elapsed() < CRASH_PATIENCE => {
+                    self.running.check()?;
+                    thread::sleep(CRASH_PAUSE);
+                }
+                Err(failed) => return Err(failed.error),
+            }
         }
     }
 

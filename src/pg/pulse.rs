@@ -146,9 +146,9 @@ fn ask(session: &mut Option<Session>, name: &ShardName, address: &Address) -> Li
     if let Some(life) = session.as_mut().and_then(answer) {
         return life;
     }
-    match Session::connect(name, address) {
+    match Session::try_connect(name, address) {
         Ok(new) => session.insert(new),
-        Err(error) => return Life::Down(error.message().to_owned()),
+        Err(unconnected) => return Life::Down(unconnected.words),
     };
     session.as_mut().and_then(answer).unwrap_or(Life::Down("it closes the connection".into()))
 }

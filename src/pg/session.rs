@@ -10,7 +10,7 @@ use postgres::{Client, Row, Statement};
 
 use super::connect::{self, Connected};
 use super::conninfo::Address;
-use super::failure;
+use super::failure::{self, Unconnected};
 use super::running::Cancel;
 use crate::error::{Error, Result};
 use crate::model::names::ShardName;
@@ -54,6 +54,11 @@ impl Session {
     /// Connects directly, in the time that the address allows, and says why if it fails. The session gets a
     /// name of its own, by which it can be found at the server if the connection is lost.
     pub(super) fn connect(shard: &ShardName, address: &Address) -> Result<Self> {
+        Self::try_connect(shard, address).map_err(|unconnected| unconnected.error)
+    }
+
+    /// The same, and tells more of why it failed.
+    pub(super) fn try_connect(shard: &ShardName, address: &Address) -> Result<Self, Unconnected> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

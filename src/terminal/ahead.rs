@@ -66,7 +66,7 @@ impl Shell<'_> {
         // Twice as many after each success: most of it is quick, and an error costs little.
         let mut window = 1;
         while let Some(first) = lines.next() {
-            let is_many = window > 1 && first.create().is_some() && self.is_in_no_hurry_to_tell();
+            let is_many = window > 1 && first.create().is_some() && self.is_silent();
             let mut together = vec![first];
             while is_many
                 && together.len() < window
@@ -83,8 +83,8 @@ impl Shell<'_> {
         end
     }
 
-    /// Whether nobody wants to see of each line what it does, or how long it takes.
-    fn is_in_no_hurry_to_tell(&self) -> bool {
+    /// Whether nobody wants to see of each line how it goes, or how long it takes.
+    fn is_silent(&self) -> bool {
         log::max_level() == log::LevelFilter::Off && !self.choices.get().timing
     }
 

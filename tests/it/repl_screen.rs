@@ -182,3 +182,15 @@ fn a_server_that_restarts_between_two_commands_is_no_matter() {
     assert!(!screen.contains("error") && !screen.contains("notice"), "{screen}");
     assert_eq!(person.leaves().0, 0);
 }
+
+#[test]
+fn a_shard_that_refuses_sessions_is_told_of_at_once() {
+    let test = Test::initialised();
+    allow(&test, 2, false);
+    let mut person = Person::at_the_repl(&test, 160, &[]);
+    person.is_at(&prompt(&test, "!"));
+    person.reads("`shard_2` is down (FATAL: database");
+    person.reads("on the shards that answer 0 users: shard_1");
+    allow(&test, 2, true);
+    assert_eq!(person.leaves().0, 0);
+}
