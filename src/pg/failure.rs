@@ -115,7 +115,12 @@ pub(super) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
     let (kind, hint) = kind_of_connect(address, cause);
     let mut refusal = Refusal::new(endpoint, kind, words_of(cause), hint).answered(cause.code());
     if refusal.is_lasting && kind == Kind::Unreachable && address.is_local() {
-        refusal.hint = "the server answers, and refuses; ringshard doctor tells more".into();
+        refusal.hint = match cause.code() {
+            Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) => {
+                "ALTER DATABASE … ALLOW_CONNECTIONS true, typed in another database of that server".into()
+            }
+            _ => "the server answers, and refuses: its log tells more".into(),
+        };
     }
     refusal
 }
