@@ -40,16 +40,29 @@ impl Cancel {
 pub struct Spent {
     /// Hashing keys and finding their owners.
     pub route: Duration,
-    /// Waiting for connections, and for chunks that are being moved. Of several shards at once, the longest.
+    /// Waiting for connections, and for chunks that are being moved. Of several shards at once, the slowest.
     pub wait: Duration,
-    /// Connections in use: the servers' work, and the way there and back. Of several at once, the longest.
+    /// Connections in use: the servers' work, and the way there and back. Of several at once, the slowest.
     pub query: Duration,
 }
 
-#[derive(Default)]
 struct Times {
+    begun: Instant,
     route: Duration,
     by_shard: BTreeMap<ShardName, (Duration, Duration)>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { begun: Instant::now(), route: Duration::ZERO, by_shard: BTreeMap::new() }
+    }
+}
+
+impl Times {
+    /// What counts of the time since then: a session may still be in use from the command before.
+    fn since(&self, since: Instant) -> Duration {
+        since.max(self.begun).elapsed()
+    }
 }
 
 /// A session that is in use, and since when if that is measured.
@@ -90,6 +103,11 @@ impl Running {
     pub fn begin(&self, timed: bool) {
         self.stopped.store(false, Ordering::SeqCst);
         self.timed.store(timed, Ordering::Relaxed);
+        self.time_anew();
+    }
+
+    /// Forgets the times so far: the same command runs once more.
+    pub fn time_anew(&self) {
         *self.times.lock().unwrap_or_else(PoisonError::into_inner) = Times::default();
     }
 
@@ -119,12 +137,12 @@ impl Running {
         let mut by_shard = times.by_shard.clone();
         // A thread may not have given its session back yet.
         for session in sessions.in_use.values() {
-            let time = session.since.map(|since| since.elapsed()).unwrap_or_default();
+            let time = session.since.map(|since| times.since(since)).unwrap_or_default();
             by_shard.entry(session.shard.clone()).or_default().1 += time;
         }
-        let longest =
-            |of: fn(&(Duration, Duration)) -> Duration| by_shard.values().map(of).max().unwrap_or_default();
-        Spent { route: times.route, wait: longest(|of| of.0), query: longest(|of| of.1) }
+        let slowest = by_shard.into_values().max_by_key(|(wait, query)| *wait + *query);
+        let (wait, query) = slowest.unwrap_or_default();
+        Spent { route: times.route, wait, query }
     }
 
     pub(super) fn enter(&self, shard: &ShardName, cancel: Cancel) -> u64 {
@@ -139,7 +157,8 @@ impl Running {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(InUse { shard, since: Some(since), .. }) = sessions.in_use.remove(&ticket) {
             let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-            times.by_shard.entry(shard).or_default().1 += since.elapsed();
+            let time = times.since(since);
+            times.by_shard.entry(shard).or_default().1 += time;
         }
     }
 

@@ -125,6 +125,7 @@ impl<'terminal> Shell<'terminal> {
     }
 
     fn run_command(&self, command: &Command, at: At<'_>) -> End {
+        self.context.running().time_anew();
         let begun = Instant::now();
         let answer = command.run(&self.context);
         // One that failed leaves its bar behind.

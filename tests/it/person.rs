@@ -165,6 +165,11 @@ impl Person {
         self.ends()
     }
 
+    /// How often this was written, seen or not any more.
+    pub(crate) fn seen_count(&self, words: &str) -> usize {
+        self.text().matches(words).count()
+    }
+
     /// In which columns each line of the screen has this character.
     pub(crate) fn columns_of(&self, character: &str) -> Vec<Vec<u16>> {
         let screen = self.terminal.screen();

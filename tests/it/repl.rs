@@ -223,13 +223,23 @@ fn an_init_file_is_run_first_and_a_session_has_settings() {
 fn a_command_is_watched_until_ctrl_c() {
     let test = Test::initialised();
     let mut person = greeted(&test, 100, &[]);
+    person.enters("\\timing");
     person.types("watch 0.2 count\r");
     person.reads("every 0.2 s: count");
     person.reads("│    0 │");
     test.run(&["create-user", "--id", "1", "--name", "A"]).success();
     person.reads("│    1 │");
+    for _ in 0..5 {
+        let before = person.seen_count("Time: ");
+        person.waits_until("another run", |person| person.seen_count("Time: ") > before);
+    }
     person.types(CTRL_C);
     person.is_at(&prompt(&test, ""));
+    // The times of each run are its own.
+    let text = person.text();
+    let line = text.lines().rfind(|line| line.contains("Time: ")).unwrap();
+    let figures: Vec<f64> = line.split([' ', ',', ')']).filter_map(|word| word.parse().ok()).collect();
+    assert!(2.0 * figures[0] > figures[1] + figures[2] + figures[3], "{line}");
     // That was no error, and what comes next has its own.
     assert!(!person.screen().contains("stopped"), "{}", person.screen());
     person.enters("nonsense");
