@@ -56,7 +56,7 @@ impl Person {
     }
 
     pub(crate) fn starts(columns: u16, mut command: Command) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
@@ -216,6 +216,14 @@ impl Person {
             self.take(&more);
         }
         (code, self.text())
+    }
+}
+
+/// Whoever is still there when a test fails goes with it.
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
