@@ -12,16 +12,11 @@ mod common;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use ringshard::model::names::ShardName;
-use ringshard::model::user::{User, UserId};
+use ringshard::model::user::User;
 use ringshard::pg::batch::Batch;
-use ringshard::pg::cluster::Cluster;
-use ringshard::pg::conninfo::ConnectionString;
-use ringshard::pg::pool::{PoolOptions, Shards};
 
-use common::{Home, median, run, seconds};
+use common::{Home, median, run, seconds, user};
 
 const USERS: i64 = 100_000;
 const ROUNDS: i64 = 3;
@@ -33,7 +28,8 @@ fn main() {
         "CREATE DATABASE plain;\n\\c plain\n{};\nCREATE INDEX ON users (region);\n",
         include_str!("../sql/users.sql")
     ));
-    let cluster = cluster(&home);
+    let cluster = home.cluster();
+    assert!(cluster.refresh().unwrap().is_empty());
     let (mut program, mut library, mut psql) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         // Other ids for the program and for the library, as both store into the same shards.
@@ -82,25 +78,6 @@ fn line(what: &str, ours: f64, theirs: f64) {
 
 fn ids(part: i64) -> std::ops::Range<i64> {
     part * USERS..(part + 1) * USERS
-}
-
-fn user(id: i64) -> User {
-    User {
-        user_id: UserId::new(id),
-        name: Some(format!("Name {id}")),
-        region: Some("EU".into()),
-        email: Some(format!("user{id}@example.com")),
-    }
-}
-
-fn cluster(home: &Home) -> Cluster {
-    let names = (1..=3).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
-    let entries = names.map(|name| (name.clone(), ConnectionString::local(name.as_str())));
-    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
-    let shards = Shards::new(entries, home.server.clone(), options).unwrap();
-    let cluster = Cluster::open(shards, None, None).unwrap();
-    assert!(cluster.refresh().unwrap().is_empty());
-    cluster
 }
 
 fn write(home: &Home, name: &str, lines: impl Iterator<Item = String>) -> PathBuf {

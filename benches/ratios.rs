@@ -14,12 +14,9 @@ use std::time::{Duration, Instant};
 use ringshard::model::names::ShardName;
 use ringshard::model::position::Position;
 use ringshard::model::topology::Topology;
-use ringshard::model::user::{User, UserId};
-use ringshard::pg::cluster::Cluster;
-use ringshard::pg::conninfo::ConnectionString;
-use ringshard::pg::pool::{PoolOptions, Shards};
+use ringshard::model::user::UserId;
 
-use common::{Home, median, run};
+use common::{Home, median, run, user};
 
 const USERS: i64 = 10_000;
 const ROUNDS: usize = 7;
@@ -68,7 +65,7 @@ fn lookup() {
 /// Three shards with all users, and beside them a plain database with the same.
 fn filled() -> Home {
     let home = Home::new();
-    let cluster = cluster(&home);
+    let cluster = home.cluster();
     for id in 1..=USERS {
         cluster.create_user(&user(id)).unwrap();
     }
@@ -79,22 +76,6 @@ fn filled() -> Home {
         include_str!("../sql/users.sql")
     ));
     home
-}
-
-fn cluster(home: &Home) -> Cluster {
-    let names = (1..=3).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
-    let entries = names.map(|name| (name.clone(), ConnectionString::local(name.as_str())));
-    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
-    Cluster::open(Shards::new(entries, home.server.clone(), options).unwrap(), None, None).unwrap()
-}
-
-fn user(id: i64) -> User {
-    User {
-        user_id: UserId::new(id),
-        name: Some(format!("Name {id}")),
-        region: Some("EU".into()),
-        email: Some(format!("user{id}@example.com")),
-    }
 }
 
 fn one_shot(home: &Home) {
@@ -113,7 +94,7 @@ fn one_shot(home: &Home) {
 }
 
 fn in_process(home: &Home) {
-    let cluster = cluster(home);
+    let cluster = home.cluster();
     let select =
         "\\set id random(1, 10000)\nSELECT user_id, name, region, email FROM users WHERE user_id = :id;\n";
     let insert = "\\set id random(1000000, 1000000000000)\n\

@@ -6,6 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringshard::local::PrivateServer;
+use ringshard::model::names::ShardName;
+use ringshard::model::user::{User, UserId};
+use ringshard::pg::cluster::Cluster;
+use ringshard::pg::conninfo::ConnectionString;
+use ringshard::pg::pool::{PoolOptions, Shards};
 
 /// A private Postgres of its own with three shards, still empty.
 pub(crate) struct Home {
@@ -31,6 +36,15 @@ impl Home {
         command
     }
 
+    /// The shards in this process, with one connection each.
+    #[allow(dead_code, reason = "not each bench needs it")]
+    pub(crate) fn cluster(&self) -> Cluster {
+        let names = (1..=3).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
+        let entries = names.map(|name| (name.clone(), ConnectionString::local(name.as_str())));
+        let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
+        Cluster::open(Shards::new(entries, self.server.clone(), options).unwrap(), None, None).unwrap()
+    }
+
     /// psql or pgbench, the real one, pointed at the server.
     pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(find(program));
@@ -53,6 +67,17 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         let _ = self.server.destroy();
+    }
+}
+
+/// A user of this id.
+#[allow(dead_code, reason = "not each bench needs it")]
+pub(crate) fn user(id: i64) -> User {
+    User {
+        user_id: UserId::new(id),
+        name: Some(format!("Name {id}")),
+        region: Some("EU".into()),
+        email: Some(format!("user{id}@example.com")),
     }
 }
 

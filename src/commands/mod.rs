@@ -45,8 +45,8 @@ use crate::model::report::Report;
 use crate::pg::cluster::Cluster;
 use crate::pg::pool::Shards;
 use crate::pg::pulse::Pulse;
-pub use crate::pg::pulse::{Life, News};
-pub use crate::pg::running::Running;
+pub use crate::pg::pulse::{Life, Listener, News};
+pub use crate::pg::running::{Running, Spent};
 use crate::pg::survey::Size;
 use crate::settings::{ColorWhen, Flags, Format, Settings};
 
@@ -335,6 +335,7 @@ pub struct Context<'terminal> {
     cluster: RefCell<Option<Arc<Cluster>>>,
     running: Arc<Running>,
     pulse: RefCell<Option<Pulse>>,
+    listener: RefCell<Listener>,
     console: &'terminal dyn Console,
 }
 
@@ -343,7 +344,8 @@ impl<'terminal> Context<'terminal> {
     pub fn new(flags: Flags, settings: Settings, console: &'terminal dyn Console) -> Self {
         let settings = RefCell::new(Rc::new(settings));
         let (cluster, running, pulse) = (RefCell::default(), Arc::default(), RefCell::default());
-        Self { flags, settings, cluster, running, pulse, console }
+        let listener: RefCell<Listener> = RefCell::new(Arc::new(|_| {}));
+        Self { flags, settings, cluster, running, pulse, listener, console }
     }
 
     /// The settings in force.
@@ -365,19 +367,20 @@ impl<'terminal> Context<'terminal> {
         &self.running
     }
 
-    /// Whether the shards answer, by what is heard from them in this time; the first time `tell` is set to hear
-    /// of what happens later. `None` without a cluster that is known.
-    pub fn pulse(
-        &self,
-        limit: Duration,
-        tell: impl Fn(News) + Send + Sync + 'static,
-    ) -> Option<BTreeMap<ShardName, Life>> {
+    /// From here on this hears when a shard goes or comes, as long as [`Self::pulse`] is taken now and then.
+    pub fn listen(&self, listener: Listener) {
+        self.listener.replace(listener);
+    }
+
+    /// Whether the shards answer, by what is heard from them in this time. `None` without a cluster that is known.
+    pub fn pulse(&self, limit: Duration) -> Option<BTreeMap<ShardName, Life>> {
         let cluster = self.cluster().ok()?;
         let shards = cluster.shards();
         let names = shards.names();
         let addresses = names.iter().filter_map(|name| Some((name.clone(), shards.address(name).ok()?)));
         let mut pulse = self.pulse.borrow_mut();
-        Some(pulse.get_or_insert_with(|| Pulse::new(tell)).take(addresses.collect(), limit))
+        let begin = || Pulse::new(Arc::clone(&self.listener.borrow()));
+        Some(pulse.get_or_insert_with(begin).take(addresses.collect(), limit))
     }
 
     /// The cluster's id, if it is known.

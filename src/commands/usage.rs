@@ -5,7 +5,7 @@
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
-use super::Cli;
+use super::line::Line;
 use crate::error::{Error, Kind};
 
 /// What clap says about words that do not fit, as an error of ours. `words` is the whole command line.
@@ -32,21 +32,25 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
         }
     }
     let error = Error::new(Kind::Usage, message.to_owned());
+    if cause.kind() == ErrorKind::InvalidSubcommand && path_of(words).is_empty() {
+        hints.retain(|hint| !hint.starts_with("ringshard "));
+        hints.push("ringshard help lists the commands".into());
+    }
     if hints.is_empty() {
-        hints.push(format!("{} --help", command_path(words)));
+        hints.push(format!("ringshard {} --help", path_of(words)).replace("  ", " "));
     }
     error.hint(hints.join("; "))
 }
 
-/// The command that these words name, as far as they name one: `ringshard ring locate`.
-fn command_path(words: &[String]) -> String {
-    let mut command = Cli::command();
-    let mut path = String::from("ringshard");
+/// The command that these words name, as far as they name one: `ring locate`.
+fn path_of(words: &[String]) -> String {
+    let mut command = Line::command();
+    let mut path = Vec::new();
     for word in words {
         if let Some(inner) = command.find_subcommand(word).cloned() {
-            path = format!("{path} {word}");
+            path.push(word.as_str());
             command = inner;
         }
     }
-    path
+    path.join(" ")
 }

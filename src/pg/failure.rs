@@ -113,16 +113,7 @@ pub(super) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
         return Refusal::new(endpoint, Kind::Permission, words, CERTIFICATE_HINT);
     }
     let (kind, hint) = kind_of_connect(address, cause);
-    let mut refusal = Refusal::new(endpoint, kind, words_of(cause), hint).answered(cause.code());
-    if refusal.is_lasting && kind == Kind::Unreachable && address.is_local() {
-        refusal.hint = match cause.code() {
-            Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) => {
-                "ALTER DATABASE … ALLOW_CONNECTIONS true, typed in another database of that server".into()
-            }
-            _ => "the server answers, and refuses: its log tells more".into(),
-        };
-    }
-    refusal
+    Refusal::new(endpoint, kind, words_of(cause), hint).answered(cause.code())
 }
 
 /// A file that TLS needs is not there, or not right.
@@ -208,6 +199,13 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
         ),
         SqlState::TOO_MANY_CONNECTIONS => {
             (Kind::Unreachable, "raise max_connections on that server, or close other sessions".into())
+        }
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+            let database = address.database();
+            let hint = format!(
+                "ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true, in another database of that server"
+            );
+            (Kind::Unreachable, hint)
         }
         _ => (Kind::Unreachable, unreachable_hint(address)),
     }

@@ -43,6 +43,7 @@ struct Manager {
     shard: ShardName,
     address: Address,
     first: First,
+    has_failed: Arc<AtomicBool>,
 }
 
 impl ManageConnection for Manager {
@@ -51,7 +52,9 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Session> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(|| Session::connect(&self.shard, &self.address), Ok)
+        let made = first.map_or_else(|| Session::connect(&self.shard, &self.address), Ok);
+        self.has_failed.store(made.is_err(), Ordering::Release);
+        made
     }
 
     fn is_valid(&self, session: &mut Session) -> Result<()> {
@@ -73,6 +76,8 @@ struct Shard {
     first: First,
     /// Whether the first session was made.
     begun: AtomicBool,
+    /// Whether the pool failed when it last tried to connect.
+    has_failed: Arc<AtomicBool>,
 }
 
 /// A connection on loan from a shard; it goes back when dropped.
@@ -185,7 +190,7 @@ impl Shards {
         }
         shards.entry(name.clone()).or_insert_with(|| {
             let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
-            Arc::new(Shard { name, address, pool, first, begun })
+            Arc::new(Shard { name, address, pool, first, begun, has_failed: Arc::default() })
         });
         Ok(())
     }
@@ -240,9 +245,9 @@ impl Shards {
         loop {
             self.running.check()?;
             let Ok(mut session) = pool.get_timeout(POOL_STEP) else {
-                // The pool hides why it cannot connect, and does not start a private server. By hand that works,
-                // or fails and says why; the session goes to the pool later.
-                if pool.state().connections < self.options.size {
+                // The pool hides why it failed, tries again late, and does not start a private server. By hand
+                // that works, or fails and says why; the session goes to the pool later.
+                if shard.has_failed.load(Ordering::Acquire) {
                     return Ok(lend(Lent::First(Some(self.connect(&shard)?), Arc::clone(&shard.first))));
                 }
                 if begun.elapsed() < self.options.connect_timeout {
@@ -306,6 +311,7 @@ impl Shards {
                 shard: shard.name.clone(),
                 address: shard.address.clone(),
                 first: Arc::clone(&shard.first),
+                has_failed: Arc::clone(&shard.has_failed),
             })
     }
 

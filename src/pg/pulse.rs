@@ -54,12 +54,13 @@ struct State {
     shards: BTreeMap<ShardName, Shard>,
 }
 
-type Tell = dyn Fn(News) + Send + Sync;
+/// Hears of news, on the threads that have them.
+pub type Listener = Arc<dyn Fn(News) + Send + Sync>;
 
 struct Inner {
     state: Mutex<State>,
     changed: Condvar,
-    tell: Box<Tell>,
+    tell: Listener,
 }
 
 impl Inner {
@@ -74,16 +75,10 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Nobody is asked yet. News are told on the threads that have them.
-    pub fn new(tell: impl Fn(News) + Send + Sync + 'static) -> Self {
+    /// Nobody is asked yet.
+    pub fn new(tell: Listener) -> Self {
         let state = State { round: 0, ended: false, shards: BTreeMap::new() };
-        Self {
-            inner: Arc::new(Inner {
-                state: Mutex::new(state),
-                changed: Condvar::new(),
-                tell: Box::new(tell),
-            }),
-        }
+        Self { inner: Arc::new(Inner { state: Mutex::new(state), changed: Condvar::new(), tell }) }
     }
 
     /// Asks these shards and no others, and waits for their answers no longer than this.

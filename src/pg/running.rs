@@ -99,15 +99,14 @@ impl Running {
         self.wary.load(Ordering::Relaxed)
     }
 
-    /// A new command begins. Whether its time is measured.
-    pub fn begin(&self, timed: bool) {
+    /// A new line begins: nobody has asked to stop it.
+    pub fn begin(&self) {
         self.stopped.store(false, Ordering::SeqCst);
-        self.timed.store(timed, Ordering::Relaxed);
-        self.time_anew();
     }
 
-    /// Forgets the times so far: the same command runs once more.
-    pub fn time_anew(&self) {
+    /// A command begins, for the first time or once more. Whether its time is measured.
+    pub fn measure(&self, timed: bool) {
+        self.timed.store(timed, Ordering::Relaxed);
         *self.times.lock().unwrap_or_else(PoisonError::into_inner) = Times::default();
     }
 

@@ -3,13 +3,13 @@
 //! It looks as if they were run one by one: in order, to the first error. Nothing is waited for that is not there
 //! yet, and whatever is out of the ordinary is left to the way of single lines.
 
-use super::parse::{Parsed, parse};
+use super::parse::Parsed;
 use super::script::{Entry, Script};
 use super::shell::{At, End, Shell};
 use crate::commands::line::{Action, Line};
 use crate::commands::users::{CreateUserArgs, Outcome, create_together};
 use crate::commands::{Command, Invocation};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 
 /// How many users are stored at a time at most.
 const WINDOW_MAX: usize = 512;
@@ -22,7 +22,7 @@ struct Ready {
 
 impl Ready {
     fn new(entry: Entry) -> Self {
-        Self { place: entry.place, parsed: entry.text.and_then(|text| parse(&text)) }
+        Self { place: entry.place.clone(), parsed: entry.parsed() }
     }
 
     /// The line, if it stores a user and has no wish of its own about the log.
@@ -96,7 +96,7 @@ impl Shell<'_> {
         keep_going: bool,
     ) -> std::result::Result<bool, End> {
         let creates: Vec<(&Line, &CreateUserArgs)> = lines.iter().filter_map(Ready::create).collect();
-        self.context.running().begin(false);
+        self.context.running().begin();
         let mut outcomes = if creates.len() > 1 {
             let args: Vec<&CreateUserArgs> = creates.iter().map(|(_, args)| *args).collect();
             create_together(&args, &self.context)
@@ -109,21 +109,17 @@ impl Shell<'_> {
         for (ready, outcome) in lines.into_iter().zip(outcomes) {
             let globals = ready.create().map(|(line, _)| line.globals.clone()).unwrap_or_default();
             let at = At { place: Some(&ready.place), choices: self.choices.get().for_line(&globals) };
-            let ended = match outcome {
-                Outcome::Stored(mut report) => self.show(&mut report, at),
-                Outcome::Failed(error) => self.fail(&error, at),
-                Outcome::Open if self.context.running().check().is_err() => {
-                    let stopped = Error::new(Kind::Partial, "stopped by Ctrl-C");
-                    self.fail(&stopped, at)
-                }
-                Outcome::Open => {
+            let ended = match (outcome, self.context.running().check()) {
+                (Outcome::Stored(mut report), _) => self.show(&mut report, at),
+                (Outcome::Failed(error), _) | (Outcome::Open, Err(error)) => self.fail(&error, at),
+                (Outcome::Open, Ok(())) => {
                     is_smooth &= is_single;
                     self.run_parsed(ready.parsed, Some(&ready.place))
                 }
             };
             is_smooth &= ended == End::Done;
-            if !self.goes_on(ended, end, keep_going) {
-                return Err(ended);
+            if let Some(last) = self.last_of(ended, end, keep_going) {
+                return Err(last);
             }
         }
         Ok(is_smooth)

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
@@ -80,7 +80,8 @@ impl Terminal {
         if self.stays.replace(true) {
             return;
         }
-        let Ok(mut signals) = Signals::new([SIGINT]) else { return };
+        // A terminal that is closed asks as well; then there is no next line, and the session ends.
+        let Ok(mut signals) = Signals::new([SIGINT, SIGHUP]) else { return };
         thread::spawn(move || {
             for _ in signals.forever() {
                 let is_second = asked.swap(true, Ordering::SeqCst);

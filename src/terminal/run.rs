@@ -12,7 +12,7 @@ use super::choices::Choices;
 use super::console::Terminal;
 use super::output::Screen;
 use super::script::Script;
-use super::shell::Shell;
+use super::shell::{End, Shell};
 use super::{errors, logging, repl};
 use crate::commands::line::LogLevel;
 use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Commands from whoever is at the other end: a person at a terminal, or a script.
-fn begin(shell: &Shell<'_>, args: &ReplArgs, keep_going: bool) -> super::shell::End {
+fn begin(shell: &Shell<'_>, args: &ReplArgs, keep_going: bool) -> End {
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         return repl::run(shell, args);
     }
@@ -94,6 +94,7 @@ fn misused(cause: &clap::Error) -> ExitCode {
     errors::show(&usage::error_of(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
     ExitCode::from(Kind::Usage.exit_code())
 }
+
 /// Whether JSON is wanted, by the words alone: they could not be parsed, so they are looked at one by one.
 fn asks_for_json(words: &[String]) -> bool {
     let wants_json = |word: &str| word == "json" || word == "jsonl";

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
+use super::parse::{Parsed, parse};
 use super::words::Words;
 use crate::error::{Error, Kind, Result};
 
@@ -22,6 +23,13 @@ pub(super) struct Entry {
     pub(super) place: String,
     /// Its text, or why that cannot be read.
     pub(super) text: Result<String>,
+}
+
+impl Entry {
+    /// What it says.
+    pub(super) fn parsed(self) -> Result<Parsed> {
+        self.text.and_then(|text| parse(&text))
+    }
 }
 
 /// The commands of a file or of standard input, read as they are needed.

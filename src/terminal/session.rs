@@ -8,7 +8,8 @@ use super::choices::Choices;
 use super::output::{Screen, write_stderr};
 use super::parse::{Parsed, parse_words};
 use super::shell::{At, End, Shell};
-use crate::commands::line::{Action, SessionCommand, Switch, WatchArgs};
+use crate::commands::Invocation;
+use crate::commands::line::{Action, SessionCommand, Switch, SwitchArgs, WatchArgs};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Column, Report};
 
@@ -24,17 +25,9 @@ impl Shell<'_> {
     pub(super) fn run_session(&self, command: &SessionCommand, at: At<'_>) -> End {
         match command {
             SessionCommand::Quit => End::Quit,
-            SessionCommand::Timing(args) => {
-                let on = Switch::turned(args.state, self.choices.get().timing);
-                self.choose(|choices| choices.timing = on);
-                self.tell(&format!("timing is {}", if on { "on" } else { "off" }), at);
-                End::Done
-            }
+            SessionCommand::Timing(args) => self.turn("timing", args, |choices| &mut choices.timing, at),
             SessionCommand::Expanded(args) => {
-                let on = Switch::turned(args.state, self.choices.get().expanded);
-                self.choose(|choices| choices.expanded = on);
-                self.tell(&format!("expanded is {}", if on { "on" } else { "off" }), at);
-                End::Done
+                self.turn("expanded", args, |choices| &mut choices.expanded, at)
             }
             SessionCommand::Watch(args) => self.watch(args, at),
             SessionCommand::Set(args) => match args.setting {
@@ -81,6 +74,17 @@ impl Shell<'_> {
         self.choices.set(choices);
     }
 
+    /// Turns a switch, the other way round if it is not said which.
+    fn turn(&self, name: &str, args: &SwitchArgs, of: fn(&mut Choices) -> &mut bool, at: At<'_>) -> End {
+        self.choose(|choices| {
+            let switch = of(choices);
+            *switch = args.state.map_or(!*switch, Switch::is_on);
+        });
+        let is_on = *of(&mut self.choices.get());
+        self.tell(&format!("{name} is {}", if is_on { "on" } else { "off" }), at);
+        End::Done
+    }
+
     /// Runs a command again and again. An error is shown and does not end it: what is watched may be down.
     fn watch(&self, args: &WatchArgs, at: At<'_>) -> End {
         let (pause, words) = match pause_of(&args.words) {
@@ -96,8 +100,8 @@ impl Shell<'_> {
             Err(error) => return self.fail(&error, at),
         };
         let at = At { choices: at.choices.for_line(&invocation.globals), ..at };
-        let Action::Invocation(command) = &invocation.action else {
-            let error = Error::new(Kind::Usage, "`watch` runs no command about the session");
+        let Action::Invocation(command @ Invocation::Command(_)) = &invocation.action else {
+            let error = Error::new(Kind::Usage, "`watch` runs only commands that answer at once");
             return self.fail(&error.hint("watch 2 shards"), at);
         };
         let screen = Screen::stdout(at.choices.color);
@@ -126,12 +130,6 @@ impl Shell<'_> {
                 thread::sleep(left.min(WATCH_STEP));
             }
         }
-    }
-}
-
-impl Switch {
-    fn turned(to: Option<Self>, now: bool) -> bool {
-        to.map_or(!now, Self::is_on)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
@@ -17,7 +17,7 @@ use super::parse::{Parsed, parse};
 use super::script::{Entry, Script};
 use super::{errors, logging, repl};
 use crate::commands::line::{Action, Line};
-use crate::commands::{Command, Console, Context, Invocation, Live};
+use crate::commands::{Command, Console, Context, Invocation, Live, Spent};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 use crate::model::text::visible_lines;
@@ -91,17 +91,19 @@ impl<'terminal> Shell<'terminal> {
     }
 
     pub(super) fn fail(&self, error: &Error, at: At<'_>) -> End {
-        let as_json = at.choices.style().is_json();
-        let screen = Screen::stderr(at.choices.color);
-        if self.is_watching.get() && self.context.running().check().is_err() {
-            return End::Failed(error.kind());
+        let show = |error: &Error| {
+            let (as_json, screen) = (at.choices.style().is_json(), Screen::stderr(at.choices.color));
+            self.progress.borrow().suspend(|| errors::show(error, at.place, as_json, screen));
+            End::Failed(error.kind())
+        };
+        match self.context.running().check() {
+            Ok(()) => show(error),
+            Err(_) if self.is_watching.get() => End::Failed(error.kind()),
+            // It says so itself, and how to go on.
+            Err(_) if error.kind() == Kind::Partial => show(error),
+            // What the user did is the cause; what came of it are the server's words.
+            Err(stopped) => show(&Error::new(stopped.kind(), format!("{stopped}: {error}"))),
         }
-        let stopped = self.context.running().check().err().filter(|_| error.kind() != Kind::Partial);
-        // What the user did is the cause; what came of it are the server's words, if any.
-        let stopped = stopped.map(|stopped| Error::new(stopped.kind(), format!("{stopped}: {error}")));
-        let error = stopped.as_ref().unwrap_or(error);
-        self.progress.borrow().suspend(|| errors::show(error, at.place, as_json, screen));
-        End::Failed(error.kind())
     }
 
     /// A sentence for a person, unless a program reads stderr or nothing is to be said.
@@ -125,7 +127,7 @@ impl<'terminal> Shell<'terminal> {
     }
 
     fn run_command(&self, command: &Command, at: At<'_>) -> End {
-        self.context.running().time_anew();
+        self.context.running().measure(at.choices.timing);
         let begun = Instant::now();
         let answer = command.run(&self.context);
         // One that failed leaves its bar behind.
@@ -135,18 +137,23 @@ impl<'terminal> Shell<'terminal> {
             Err(error) => self.fail(&error, at),
         };
         if at.choices.timing {
-            let spent = self.context.running().spent();
-            let ms = |time: std::time::Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
-            let text = format!(
-                "Time: {} ms (route {}, wait {}, query {})",
-                ms(begun.elapsed()),
-                ms(spent.route),
-                ms(spent.wait),
-                ms(spent.query)
-            );
-            self.tell(&text, At { choices: Choices { quiet: false, ..at.choices }, ..at });
+            self.tell_time(begun.elapsed(), at);
         }
         end
+    }
+
+    /// How long a command took. It was asked for: it is told whatever else is to be quiet.
+    fn tell_time(&self, whole: Duration, at: At<'_>) {
+        let Spent { route, wait, query } = self.context.running().spent();
+        let [whole, route, wait, query] = [whole, route, wait, query].map(|time| time.as_secs_f64() * 1e3);
+        let text = if at.choices.style().is_json() {
+            format!(
+                "{{\"timing_ms\": {{\"whole\": {whole:.3}, \"route\": {route:.3}, \"wait\": {wait:.3}, \"query\": {query:.3}}}}}\n"
+            )
+        } else {
+            format!("Time: {whole:.3} ms (route {route:.3}, wait {wait:.3}, query {query:.3})\n")
+        };
+        self.progress.borrow().suspend(|| write_stderr(&text));
     }
 
     /// Shows a report, with all that is to be said about it.
@@ -185,7 +192,7 @@ impl<'terminal> Shell<'terminal> {
 
     /// Runs what a line says.
     pub(super) fn run_parsed(&self, parsed: Result<Parsed>, place: Option<&str>) -> End {
-        self.context.running().begin(false);
+        self.context.running().begin();
         let at = At { place, choices: self.choices.get() };
         match parsed {
             Ok(Parsed::Line(line)) => self.run_line(&line, place),
@@ -203,7 +210,6 @@ impl<'terminal> Shell<'terminal> {
             return self.fail(&error.hint(format!("ringshard {flag} … begins a run with it")), at);
         }
         self.console.answer_for_a_line(line.globals.yes, line.globals.no_input, at.choices.quiet);
-        self.context.running().begin(at.choices.timing);
         logging::set_level(at.choices.log);
         let end = match &line.action {
             Action::Invocation(invocation) => self.run_invocation(invocation, at),
@@ -238,29 +244,27 @@ impl<'terminal> Shell<'terminal> {
     pub(super) fn run_entries(&self, entries: impl Iterator<Item = Entry>, keep_going: bool) -> End {
         let mut end = End::Done;
         for entry in entries {
-            let parsed = entry.text.and_then(|text| parse(&text));
-            let ended = self.run_parsed(parsed, Some(&entry.place));
-            if !self.goes_on(ended, &mut end, keep_going) {
-                return ended;
+            let place = entry.place.clone();
+            let ended = self.run_parsed(entry.parsed(), Some(&place));
+            if let Some(last) = self.last_of(ended, &mut end, keep_going) {
+                return last;
             }
         }
         end
     }
 
-    /// Whether a script goes on behind a command that ended so; `end` becomes how all of it ends.
-    pub(super) fn goes_on(&self, ended: End, end: &mut End, keep_going: bool) -> bool {
+    /// How a script ends, if it ends behind a command that ended so; `end` becomes how all of it ends if not.
+    pub(super) fn last_of(&self, ended: End, end: &mut End, keep_going: bool) -> Option<End> {
         self.progress.borrow().inc(1);
-        match ended {
-            End::Done => match self.context.running().check() {
-                Ok(()) => true,
-                Err(stopped) => self.fail(&stopped, self.here()) == End::Done,
-            },
+        match (ended, self.context.running().check()) {
             // Ctrl-C means all of it.
-            End::Failed(_) if keep_going && self.context.running().check().is_ok() => {
+            (End::Done, Err(stopped)) => Some(self.fail(&stopped, self.here())),
+            (End::Done, Ok(())) => None,
+            (End::Failed(_), Ok(())) if keep_going => {
                 *end = ended;
-                true
+                None
             }
-            _ => false,
+            _ => Some(ended),
         }
     }
 

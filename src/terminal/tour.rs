@@ -10,7 +10,7 @@ use std::process::{self, Stdio};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use super::output::{write_stderr, write_stdout};
+use super::output::{Screen, write_stderr, write_stdout};
 use super::shell::{At, End, Shell};
 use super::words::Words;
 use crate::commands::TourArgs;
@@ -113,7 +113,10 @@ impl Shell<'_> {
                     }
                     continue;
                 };
-                say(&format!("\n{} {command}\n", screen.paint("1;32", "ringshard>")))?;
+                let prompt = screen.paint("1;32", "ringshard>");
+                if !say(&format!("\n{prompt} {command}\n"))? {
+                    return Ok(End::PipeClosed);
+                }
                 let words: Vec<String> = Words::of(command).list.into_iter().map(|word| word.text).collect();
                 let is_well = home.run(&words)?;
                 self.context.running().check()?;
@@ -123,8 +126,10 @@ impl Shell<'_> {
                 }
             }
             if number < steps.len() {
-                say("\n")?;
-                if is_asked && !self.wait_for_a_key(number, steps.len())? {
+                if !say("\n")? {
+                    return Ok(End::PipeClosed);
+                }
+                if is_asked && !self.wait_for_a_key(number, steps.len(), screen)? {
                     break;
                 }
             }
@@ -133,12 +138,14 @@ impl Shell<'_> {
     }
 
     /// False if the user wants to leave.
-    fn wait_for_a_key(&self, number: usize, count: usize) -> Result<bool> {
+    fn wait_for_a_key(&self, number: usize, count: usize, screen: Screen) -> Result<bool> {
         write_stderr(&format!("[{number}/{count}] a key goes on, q leaves "));
         let key = key();
-        write_stderr("\r\x1b[K");
+        // Clear the line again: EL of ECMA-48.
+        write_stderr(if screen.can_move { "\r\x1b[K" } else { "\n" });
         self.context.running().check()?;
-        Ok(!matches!(key?, None | Some(b'q' | b'Q' | 4)))
+        // Ctrl-C and Ctrl-D are keys here.
+        Ok(!matches!(key?, None | Some(b'q' | b'Q' | 3 | 4)))
     }
 }
 
@@ -148,7 +155,7 @@ fn say(text: &str) -> Result<bool> {
         .map_err(|cause| Error::new(Kind::Failed, format!("cannot write to standard output: {cause}")))
 }
 
-/// One key, without waiting for Enter; `None` at the end of input. Ctrl-C is noticed, too.
+/// One key, without waiting for Enter; `None` at the end of input.
 fn key() -> Result<Option<u8>> {
     let fail = |cause: io::Error| {
         Error::new(Kind::Failed, format!("cannot read a key: {cause}"))
@@ -163,10 +170,5 @@ fn key() -> Result<Option<u8>> {
     let mut byte = [0];
     let read = stdin.lock().read(&mut byte);
     let _ = tcsetattr(&stdin, OptionalActions::Now, &before);
-    Ok(match read.map_err(fail)? {
-        0 => None,
-        // Ctrl-C.
-        _ if byte[0] == 3 => Some(b'q'),
-        _ => Some(byte[0]),
-    })
+    Ok(if read.map_err(fail)? == 0 { None } else { Some(byte[0]) })
 }

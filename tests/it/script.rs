@@ -114,7 +114,8 @@ fn a_session_remembers_its_settings_and_a_line_has_its_own() {
     let (begin, rest) = ran.stdout.split_at(ran.stdout.find("setting").unwrap());
     assert_eq!(begin, "{\"rows\": 0}\nrows\n0\n{\"rows\": 0}\n0\n0\n");
     assert!(rest.contains("csv") && rest.contains("expanded"), "{rest}");
-    piped(&test, &[], "set format nonsense\n").fails(2).says("nonsense");
+    piped(&test, &[], "set format nonsense\n").fails(2).says("nonsense").says("ringshard set format --help");
+    piped(&test, &[], "nonsense\n").fails(2).says("hint: ringshard help lists the commands");
     // Verbosity holds for one line.
     let ran = piped(&test, &[], "ring locate 1 -vv\nring locate 2\n").success();
     assert!(ran.stderr.contains("[DEBUG] Hashed key '1'"), "{ran:?}");
@@ -135,6 +136,9 @@ fn timing_tells_where_the_time_went() {
     assert!(route > 0.0 && wait > 0.0 && query > 0.0, "{line}");
     assert!(route + wait + query <= whole, "{line}");
     assert_eq!(ran.stderr.matches("Time:").count(), 1, "{ran:?}");
+    let ran = piped(&test, &["-o", "json"], "\\timing\ncount\n").success();
+    let spent: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert!(spent["timing_ms"]["query"].as_f64().unwrap() > 0.0, "{ran:?}");
 }
 
 #[test]

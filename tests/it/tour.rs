@@ -55,6 +55,13 @@ fn a_key_goes_on_and_q_leaves() {
     person.types("q");
     assert_eq!(person.ends().0, 0);
     assert!(is_empty(test.home.path()));
+    // A terminal that is closed cleans up as well.
+    let mut person = Person::runs(&command(&test), 100, &["tour"], &[]);
+    person.reads("[1/11] a key goes on");
+    Command::new("kill").args(["-HUP", &person.pid().to_string()]).status().unwrap();
+    person.types(" ");
+    assert_eq!(person.ends().0, 6);
+    assert!(is_empty(test.home.path()));
     // Ctrl-C cleans up as well, also in the middle of a command.
     let mut person = Person::runs(&command(&test), 100, &["tour"], &[]);
     person.waits_for("init-shards");

@@ -197,7 +197,9 @@ impl<'a> Place<'a> {
         }
         let is_given = |id: &clap::Id| self.given.iter().any(|arg| arg.get_id() == id);
         let mut missing = Vec::new();
-        if self.command.is_subcommand_required_set() && !std::ptr::eq(self.command, root_of(self)) {
+        // Nothing is missing before a command was typed at all.
+        let has_begun = self.roles.iter().skip(self.outer).any(|role| *role == Role::Command);
+        if self.command.is_subcommand_required_set() && has_begun {
             missing.push("COMMAND".to_owned());
         }
         for arg in self.command.get_arguments().filter(|arg| arg.is_required_set()) {
@@ -215,15 +217,6 @@ impl<'a> Place<'a> {
             missing.push(shapes.collect::<Vec<_>>().join(" | "));
         }
         missing
-    }
-}
-
-/// The definition itself is no command that lacks a subcommand: nothing was typed yet.
-fn root_of(place: &Place<'_>) -> *const Command {
-    if place.roles.iter().skip(place.outer).any(|role| *role == Role::Command) {
-        std::ptr::null()
-    } else {
-        std::ptr::from_ref(place.command)
     }
 }
 

@@ -1,9 +1,7 @@
 //! Three lines at the beginning: the shards, the users and how they are spread, where help is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Notices;
 use crate::commands::Life;
 use crate::model::names::ShardName;
 use crate::model::text::{counted, redacted};
@@ -17,9 +15,8 @@ const COUNT_PATIENCE: Duration = Duration::from_millis(500);
 const NAMED_MAX: usize = 4;
 
 /// Says what matters.
-pub(super) fn greet(shell: &Shell<'_>, notices: &Arc<Notices>) {
-    let notices = Arc::clone(notices);
-    let state = shell.context.pulse(PULSE_PATIENCE, move |news| notices.say(&news));
+pub(super) fn greet(shell: &Shell<'_>) {
+    let state = shell.context.pulse(PULSE_PATIENCE);
     let version = env!("CARGO_PKG_VERSION");
     let (first, second) = match &state {
         None => match shell.context.cluster() {

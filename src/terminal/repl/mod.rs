@@ -96,7 +96,6 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
             .history_ignore_space(true)
             .completion_type(CompletionType::List)
             .color_mode(ColorMode::Forced)
-            .tab_stop(8)
             .build();
         let mut editor = LineEditor::with_config(config).map_err(fail)?;
         let seen = Arc::<Mutex<Seen>>::default();
@@ -105,6 +104,8 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
         if let Ok(printer) = editor.create_external_printer() {
             *notices.printer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(printer));
         }
+        let listener = Arc::clone(&notices);
+        shell.context.listen(Arc::new(move |news| listener.say(&news)));
         let mut session = Self { shell, editor, seen, notices, history_file: None };
         session.open_history();
         Ok(session)
@@ -112,7 +113,7 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
 
     fn run(&mut self, args: &ReplArgs) -> End {
         if !self.shell.choices.get().quiet {
-            greeting::greet(self.shell, &self.notices);
+            greeting::greet(self.shell);
         }
         if !args.no_init
             && let Some(path) = self.shell.context.settings().init_file().filter(|path| path.is_file())
@@ -144,8 +145,7 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
     }
 
     fn read(&mut self) -> std::result::Result<String, ReadlineError> {
-        let notices = Arc::clone(&self.notices);
-        let state = self.shell.context.pulse(PULSE_PATIENCE, move |news| notices.say(&news));
+        let state = self.shell.context.pulse(PULSE_PATIENCE);
         if let Some(state) = &state {
             let names = state.keys().map(ToString::to_string).collect();
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).shards = names;
