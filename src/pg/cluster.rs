@@ -24,9 +24,9 @@ use crate::model::topology::{Epoch, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::model::user::{User, UserId, UserPatch};
 
 /// How long a write waits for a chunk that is being moved.
-const FENCE_PATIENCE: Duration = Duration::from_secs(10);
+pub const FENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a write waits before it brings the move of its chunk to an end itself.
-const FENCE_HELP_AFTER: Duration = Duration::from_secs(2);
+pub const FENCE_HELP_AFTER: Duration = Duration::from_secs(2);
 /// The pause before a fenced key is tried again.
 const FENCE_PAUSE: Duration = Duration::from_millis(20);
 /// How often a transaction is run again that the server chose as the victim of a conflict.

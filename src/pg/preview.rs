@@ -7,7 +7,7 @@ use super::scatter::{Filter, ListQuery, count_sql};
 use super::session::OneLine;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
-use crate::model::user::{User, UserId, UserPatch};
+use crate::model::user::UserId;
 
 /// A statement and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,17 +16,6 @@ pub struct Statement {
     pub sql: String,
     /// The parameters in order, each with a name for the eye and its value as SQL has it.
     pub parameters: Vec<(&'static str, String)>,
-}
-
-/// A write of a user.
-#[derive(Debug, Clone, Copy)]
-pub enum Write<'a> {
-    /// Stores a new user.
-    Create(&'a User),
-    /// Changes fields of a user.
-    Update(UserId, &'a UserPatch),
-    /// Deletes a user.
-    Delete(UserId),
 }
 
 /// The read of a user on its owner.
@@ -39,12 +28,7 @@ pub fn get_user(id: UserId) -> Statement {
 }
 
 /// The write of a user on its owner.
-pub fn write_user(cluster: Option<&ClusterId>, shard: &ShardName, write: Write<'_>) -> Statement {
-    let change = match write {
-        Write::Create(user) => Change::Create(user),
-        Write::Update(id, patch) => Change::Update(id, patch),
-        Write::Delete(id) => Change::Delete(id),
-    };
+pub fn write_user(cluster: Option<&ClusterId>, shard: &ShardName, change: Change<'_>) -> Statement {
     let Arguments { operation, id, name, region, email } = change.arguments();
     let text = |text: Option<&str>| text.map_or_else(|| "NULL".into(), quoted);
     let parameters = vec![

@@ -93,7 +93,7 @@ pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> 
 
 /// What a write does to a row.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Change<'a> {
+pub enum Change<'a> {
     /// Stores a new user.
     Create(&'a User),
     /// Changes fields of a user.

@@ -8,7 +8,9 @@ use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::model::ring::Ring;
 use crate::model::user::UserId;
-use crate::pg::preview::{self, Write};
+use crate::pg::cluster::{FENCE_HELP_AFTER, FENCE_PATIENCE};
+use crate::pg::preview;
+use crate::pg::rows::Change;
 use crate::pg::view::View;
 
 /// The way of a user to its owner, as far as all four commands have it in common.
@@ -43,9 +45,9 @@ impl Way {
     }
 
     /// What all three writes have in common. `done` is what is done to the row.
-    fn write(self, write: Write<'_>, done: &str) -> Steps {
+    fn write(self, change: Change<'_>, done: &str) -> Steps {
         let cluster = self.known.cluster.id();
-        let statement = preview::write_user(cluster.as_ref(), &self.owner, write);
+        let statement = preview::write_user(cluster.as_ref(), &self.owner, change);
         self.known
             .steps
             .statement(statement)
@@ -63,8 +65,12 @@ impl Way {
             )
             .add(
                 "fenced",
-                "if the arc is just being moved: tried again for 10 s, then exit code 75; after 2 s ringshard brings the \
-                 move of that chunk to its end itself",
+                format!(
+                    "if the arc is just being moved: tried again for {} s, then exit code 75; after {} s ringshard brings \
+                     the move of that chunk to its end itself",
+                    FENCE_PATIENCE.as_secs(),
+                    FENCE_HELP_AFTER.as_secs()
+                ),
             )
             .add("not here", "if the arc has moved: the topology is read again, and the new owner is asked")
             .add("commit", "on disk before the answer comes, whatever synchronous_commit is by default")
@@ -144,7 +150,7 @@ pub(super) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
 pub(super) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Steps> {
     let user = args.user();
     let way = Way::of(user.user_id, context)?;
-    let steps = way.write(Write::Create(&user), "stores the row, unless one of this id is there");
+    let steps = way.write(Change::Create(&user), "stores the row, unless one of this id is there");
     Ok(steps.add("answer", "the user as it was stored; exit code 5 if the id is taken"))
 }
 
@@ -152,12 +158,12 @@ pub(super) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Ste
     let id = args.which.id()?;
     let patch = args.patch();
     let steps =
-        Way::of(id, context)?.write(Write::Update(id, &patch), "changes the fields whose flag is true");
+        Way::of(id, context)?.write(Change::Update(id, &patch), "changes the fields whose flag is true");
     Ok(steps.add("answer", "the user as it is then; exit code 4 if there is none"))
 }
 
 pub(super) fn delete(args: &DeleteUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
-    let steps = Way::of(id, context)?.write(Write::Delete(id), "deletes the row");
+    let steps = Way::of(id, context)?.write(Change::Delete(id), "deletes the row");
     Ok(steps.add("answer", "the user as it was; exit code 4 if there is none"))
 }
