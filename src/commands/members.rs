@@ -72,15 +72,16 @@ impl AddShardArgs {
         }
         if let Err(error) = cluster.wish(&standing, &wanted) {
             let was_there = settings.shards.iter().any(|(name, _)| *name == self.name);
-            // Unless somebody else was faster with the same shard.
-            let is_wanted = cluster.refresh().is_err() || cluster.view().goal().shard(&self.name).is_some();
-            if !is_from_environment && !was_there && !is_wanted {
-                settings.forget_shard(&self.name)?;
+            if !is_from_environment && !was_there {
+                // Unless somebody else was faster with the same shard.
+                settings.forget_shard(&self.name, || {
+                    Ok(cluster.refresh().is_err() || cluster.view().goal().shard(&self.name).is_some())
+                })?;
             }
             return Err(error);
         }
         if !is_from_environment {
-            // Once more: a rebalance that took the shard out before may just have cleaned up behind it.
+            // Once more: a rebalance that took the shard out before may have cleaned up behind it until the wish.
             settings.write_cluster(&standing.membership.cluster, &entry)?;
         }
         let mut report = report(&standing, &wanted, &self.name, wished);
@@ -129,7 +130,10 @@ pub(super) fn forget(context: &Context<'_>, cluster: &Cluster, name: &ShardName)
     if settings.shards_are_from_environment() {
         return Ok(Some(format!("take `{name}` out of RINGSHARD_SHARDS")));
     }
-    settings.forget_shard(name)?;
+    let belongs = || cluster.refresh().map(|_| cluster.view().belongs(name));
+    if settings.forget_shard(name, belongs)? {
+        return Ok(None);
+    }
     Ok(database.ok().map(|url| match left {
         Some((0, 0)) => format!("`{name}` owns nothing; its database stays, empty, at {url}"),
         Some((rows, set_aside)) => format!(

@@ -200,9 +200,17 @@ impl Settings {
         ConfigFile::edit(&self.file.value, |file| file.set_cluster(cluster, shards))
     }
 
-    /// Takes a shard out of the configuration file. Whether it stood there.
-    pub fn forget_shard(&self, name: &ShardName) -> Result<bool> {
-        ConfigFile::edit(&self.file.value, |file| file.remove_shard(name))
+    /// Takes a shard out of the configuration file, unless it turns out to belong to the ring after all. That is
+    /// asked while nobody else can write the file: who makes a shard belong writes its line afterwards. Whether it
+    /// belongs.
+    pub fn forget_shard(&self, name: &ShardName, belongs: impl FnOnce() -> Result<bool>) -> Result<bool> {
+        ConfigFile::edit(&self.file.value, |file| {
+            let stays = belongs()?;
+            if !stays {
+                file.remove_shard(name)?;
+            }
+            Ok(stays)
+        })
     }
 
     /// Whether a variable of the environment names the shards, and not the file.

@@ -24,6 +24,7 @@ mod output;
 mod person;
 mod proxy;
 mod rebalance;
+mod rebalance_cleanup;
 mod rebalance_faults;
 mod repl;
 mod repl_screen;
