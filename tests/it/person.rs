@@ -17,6 +17,8 @@ use crate::harness::{BINARY, Test};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What the editor sends when it begins to read a line: from here on a paste is to be marked (xterm's DECSET 2004).
+const BEGIN_OF_LINE: &str = "\u{1b}[?2004h";
 /// How many lines the screen has.
 const ROWS: u16 = 40;
 
@@ -147,6 +149,23 @@ impl Person {
         self.waits_until("an echo", |person| person.last_line().contains(line.trim_end()));
         self.types("\r");
         self.is_asked();
+    }
+
+    /// Presses Enter until the prompt ends like this: what a shard says too late for one is in the next.
+    #[track_caller]
+    pub(crate) fn presses_enter_until(&mut self, end: &str) {
+        let begun = Instant::now();
+        loop {
+            let before = self.seen_count(BEGIN_OF_LINE);
+            self.types("\r");
+            self.waits_until("at the next prompt", |person| {
+                person.seen_count(BEGIN_OF_LINE) > before && person.last_line().ends_with('>')
+            });
+            if self.last_line().ends_with(end) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no prompt ends with `{end}`:\n{}", self.screen());
+        }
     }
 
     /// Presses Ctrl-C in the middle of a line, and waits for a new one.

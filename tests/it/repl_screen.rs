@@ -23,19 +23,16 @@ fn the_prompt_tells_of_a_change_and_of_a_shard_that_is_down() {
     let mut person = greeted(&test, 100, &[]);
     person.is_at(&prompt(&test, ""));
     allow(&test, 2, false);
-    person.types("\r");
-    person.is_at(&prompt(&test, "!"));
+    person.presses_enter_until(&prompt(&test, "!"));
     // The others go on as if nothing were.
     let id = test.ids(1)[0];
     person.enters(&format!("get-user {id} -o csv"));
     person.reads(&format!("\n{id},"));
     allow(&test, 2, true);
-    person.types("\r");
-    person.is_at(&prompt(&test, ""));
+    person.presses_enter_until(&prompt(&test, ""));
     add(&test, 4).success();
     test.command().args(["rebalance", "-y"]).env("RINGSHARD_CRASH", "after-adopt:1").status().unwrap();
-    person.types("\r");
-    person.waits_until("a star", |person| person.last_line() == prompt(&test, "*"));
+    person.presses_enter_until(&prompt(&test, "*"));
     assert_eq!(person.leaves().0, 0);
 }
 
@@ -188,7 +185,8 @@ fn a_shard_that_refuses_sessions_is_told_of_at_once() {
     let test = Test::initialised();
     allow(&test, 2, false);
     let mut person = Person::at_the_repl(&test, 160, &[]);
-    person.is_at(&prompt(&test, "!"));
+    person.is_asked();
+    person.presses_enter_until(&prompt(&test, "!"));
     person.reads("`shard_2` is down (FATAL: database");
     person.reads("on the shards that answer 0 users: shard_1");
     allow(&test, 2, true);

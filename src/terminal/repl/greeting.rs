@@ -8,9 +8,9 @@ use crate::model::text::{counted, redacted};
 use crate::terminal::shell::Shell;
 
 /// How long the greeting waits for the shards to answer.
-const PULSE_PATIENCE: Duration = Duration::from_millis(500);
+const PULSE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long it waits for the users to be counted.
-const COUNT_PATIENCE: Duration = Duration::from_millis(500);
+const COUNT_PATIENCE: Duration = Duration::from_secs(1);
 /// Up to how many shards are named one by one.
 const NAMED_MAX: usize = 4;
 
