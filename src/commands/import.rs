@@ -59,7 +59,7 @@ impl ImportArgs {
         let rejects =
             self.rejects.as_deref().map(|path| Rejects::create(path, &self.file, &records)).transpose()?;
         let Some(source) = source_of(&mut records)? else {
-            return Ok(self.report(&name, Summary::default(), &Rejected::default()));
+            return Ok(self.report(&name, &Summary::default(), &Rejected::default()));
         };
         let options = Options {
             file: name.clone(),
@@ -90,10 +90,10 @@ impl ImportArgs {
         });
         console.progress(None);
         let summary = summary?;
-        Ok(self.report(&name, summary, &rejected(&fed)))
+        Ok(self.report(&name, &summary, &rejected(&fed)))
     }
 
-    fn report(&self, name: &str, summary: Summary, rejected: &Rejected) -> Report {
+    fn report(&self, name: &str, summary: &Summary, rejected: &Rejected) -> Report {
         let columns = [
             Column::text("file"),
             Column::number("records"),
@@ -104,7 +104,7 @@ impl ImportArgs {
             Column::number("resumed"),
         ];
         let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
-        let Summary { records, inserted, updated, skipped, resumed } = summary;
+        let Summary { records, inserted, updated, skipped, resumed, ref unforgotten } = *summary;
         let row = vec![
             name.into(),
             number(records),
@@ -118,6 +118,16 @@ impl ImportArgs {
         if resumed > 0 {
             let told = counted(resumed, "user");
             report.notes.push(format!("in already, from an import that was interrupted: {told}"));
+        }
+        for cause in unforgotten {
+            let message =
+                format!("all users of the file are in; but {cause}, and may still hold it for interrupted");
+            let mut warning = Error::new(cause.kind(), message)
+                .hint("before a later import of the same file: ringshard import FILE --restart");
+            if let Some(shard) = cause.shard() {
+                warning = warning.on_shard(shard.to_owned());
+            }
+            report.warnings.push(warning);
         }
         for why in &rejected.first {
             report.warnings.push(Error::new(Kind::BadInput, why.clone()));

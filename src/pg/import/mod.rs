@@ -80,7 +80,7 @@ pub struct Options {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Records of the file, rejected ones too.
     pub records: u64,
@@ -92,6 +92,8 @@ pub struct Summary {
     pub skipped: u64,
     /// Users that an earlier run had stored.
     pub resumed: u64,
+    /// What kept shards from forgetting the import once all of it was in, or from saying that they did.
+    pub unforgotten: Vec<Error>,
 }
 
 #[derive(Debug, Default)]
@@ -256,15 +258,14 @@ impl Import {
                     .hint("run this again with the same file: it goes on from there"));
             }
         };
-        if records > 0 {
-            store.finish(&mut loans, records, digest)?;
-        }
+        let unforgotten = if records > 0 { store.finish(&mut loans, records, digest)? } else { Vec::new() };
         Ok(Summary {
             records,
             inserted: count(&counts.inserted),
             updated: count(&counts.updated),
             skipped: count(&counts.skipped),
             resumed: count(&counts.resumed),
+            unforgotten,
         })
     }
 }

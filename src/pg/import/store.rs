@@ -342,43 +342,51 @@ impl Store<'_> {
         Ok(client.batch_execute("COMMIT")?)
     }
 
-    /// All is in: flushes each shard, so that all of it is on disk, and then forgets the import on each.
-    pub(super) fn finish(&self, loans: &mut [(ShardName, Loan)], records: u64, digest: i64) -> Result<()> {
+    /// All is in: flushes each shard, so that all of it is on disk, and then forgets the import on each. A shard
+    /// that could not be told to forget is no failure by then: nobody knows whether it did.
+    pub(super) fn finish(
+        &self,
+        loans: &mut [(ShardName, Loan)],
+        records: u64,
+        digest: i64,
+    ) -> Result<Vec<Error>> {
         let source = self.options.source;
         let mixed = self.shared.mixed.load(Ordering::SeqCst);
         let routing = if mixed { MIXED } else { self.fingerprint }.to_owned();
         let all = Known { records, high: records, digest, routing };
         let done = Known { records, high: records, digest, routing: DONE.to_owned() };
-        let durable = "BEGIN READ WRITE; SET LOCAL synchronous_commit = on";
-        let each = |loans: &mut [(ShardName, Loan)],
-                    step: &(dyn Fn(&mut Client) -> Result<(), postgres::Error> + Sync)| {
-            thread::scope(|scope| {
-                let threads: Vec<_> = loans
-                    .iter_mut()
-                    .map(|(shard, loan)| {
-                        scope.spawn(move || {
-                            let client = loan.client();
-                            let ended = client
-                                .batch_execute(durable)
-                                .and_then(|()| step(client))
-                                .and_then(|()| client.batch_execute("COMMIT"));
-                            ended.map_err(|cause| {
-                                let error = failure::doing("finish the import", shard, &cause);
-                                error.hint("run this again with the same file: it goes on")
-                            })
-                        })
-                    })
-                    .collect();
-                threads.into_iter().try_for_each(|thread| {
-                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-            })
-        };
+        let on_all = |results: Vec<Result<()>>| results.into_iter().collect::<Result<()>>();
         // First each for itself: a shard that says `done` vouches for all, so all must be on disk by then.
-        each(loans, &|client| known::write(client, source, &all))?;
-        each(loans, &|client| known::write(client, source, &done))?;
-        each(loans, &|client| known::forget(client, source))
+        on_all(on_disk(loans, &|client| known::write(client, source, &all)))?;
+        on_all(on_disk(loans, &|client| known::write(client, source, &done)))?;
+        let forgotten = on_disk(loans, &|client| known::forget(client, source));
+        Ok(forgotten.into_iter().filter_map(Result::err).collect())
     }
+}
+
+/// Takes a step on each shard at once, in a transaction that waits for the disk.
+fn on_disk(
+    loans: &mut [(ShardName, Loan)],
+    step: &(dyn Fn(&mut Client) -> Result<(), postgres::Error> + Sync),
+) -> Vec<Result<()>> {
+    let one = |shard: &ShardName, client: &mut Client| {
+        let ended = client
+            .batch_execute("BEGIN READ WRITE; SET LOCAL synchronous_commit = on")
+            .and_then(|()| step(client))
+            .and_then(|()| client.batch_execute("COMMIT"));
+        ended.map_err(|cause| {
+            let error = failure::doing("finish the import", shard, &cause);
+            error.hint("run this again with the same file: it goes on")
+        })
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            loans.iter_mut().map(|(shard, loan)| scope.spawn(move || one(shard, loan.client()))).collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
 
 /// Sends a batch.
