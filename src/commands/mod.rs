@@ -380,7 +380,11 @@ impl<'terminal> Context<'terminal> {
         let addresses = names.iter().filter_map(|name| Some((name.clone(), shards.address(name).ok()?)));
         let mut pulse = self.pulse.borrow_mut();
         let begin = || Pulse::new(Arc::clone(&self.listener.borrow()));
-        Some(pulse.get_or_insert_with(begin).take(addresses.collect(), limit))
+        let lives = pulse.get_or_insert_with(begin).take(addresses.collect(), limit);
+        for (name, _) in lives.iter().filter(|(_, life)| matches!(life, Life::Up { .. })) {
+            shards.hear(name);
+        }
+        Some(lives)
     }
 
     /// The cluster's id, if it is known.
@@ -444,7 +448,12 @@ impl<'terminal> Context<'terminal> {
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
-        Ok(shards.attended(&self.running))
+        let shards = shards.attended(&self.running);
+        let known = settings.cluster.as_ref().zip(settings.state_folder.as_deref());
+        Ok(match known {
+            Some((cluster, folder)) => shards.remembering(&cluster.value, folder),
+            None => shards,
+        })
     }
 }
 

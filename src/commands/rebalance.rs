@@ -1,5 +1,7 @@
 //! `rebalance`: carries out what `add-shard` and `remove-shard` wished for.
 
+mod status;
+
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
@@ -13,7 +15,7 @@ use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, thousands};
 use crate::model::topology::Topology;
 use crate::pg::cluster::Cluster;
-use crate::pg::moving::{Moved, Options, Planned, Status, Told};
+use crate::pg::moving::{Moved, Options, Planned, Told};
 
 /// The most rows of a chunk: they are held in memory, and writers of that chunk wait.
 const CHUNK_ROWS_MAX: i64 = 10_000;
@@ -83,7 +85,7 @@ impl RebalanceArgs {
     /// Shows the plan, asks, moves, and verifies.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match &self.command {
-            Some(RebalanceCommand::Status) => return status(context),
+            Some(RebalanceCommand::Status) => return status::status(context),
             Some(RebalanceCommand::Cancel(pace)) => return cancel(context, pace),
             None => {}
         }
@@ -422,63 +424,6 @@ fn describe(planned: &Planned, pace: &Pace) -> String {
     lines.push(describe_shares(&planned.plan));
     lines.push(describe_totals(planned, pace));
     lines.join("\n")
-}
-
-fn status(context: &Context<'_>) -> Result<Report> {
-    let Status { planned, runner } = context.cluster()?.status()?;
-    let columns = [
-        Column::text("state"),
-        Column::number("epoch"),
-        Column::text("phase"),
-        Column::number("phase_seconds"),
-        Column::text("runner"),
-        Column::text("at_work"),
-        Column::number("rows_moved"),
-        Column::number("rows_total"),
-        Column::number("bytes_moved"),
-        Column::number("bytes_total"),
-        Column::number("seconds"),
-    ];
-    let state = match &planned {
-        None => "idle",
-        Some(Planned { is_under_way: false, .. }) => "planned",
-        Some(Planned { goes_back: true, .. }) => "going back",
-        Some(_) => "under way",
-    };
-    let is_at_work = runner.as_ref().is_some_and(|runner| runner.is_at_work);
-    // Who is long gone tells nothing of a change that has not begun.
-    let told = runner.filter(|runner| runner.is_at_work || state == "under way" || state == "going back");
-    let load =
-        |of: &dyn Fn(&Planned) -> u64| planned.as_ref().map_or(Cell::Null, |planned| number(of(planned)));
-    // What is just being moved is seen on both sides: who is at it knows better.
-    let by_runner = told.as_ref().filter(|runner| runner.is_at_work).map(|runner| runner.total);
-    let total = |planned: &Planned| by_runner.unwrap_or(planned.moved.plus(planned.plan.moving()));
-    let row = vec![
-        state.into(),
-        planned.as_ref().map(|planned| planned.epoch.number()).into(),
-        told.as_ref().map(|runner| runner.phase.as_str()).into(),
-        told.as_ref().map(|runner| runner.phase_seconds).into(),
-        told.as_ref().map(|runner| runner.name.as_str()).into(),
-        is_at_work.into(),
-        load(&|planned| planned.moved.rows),
-        load(&|planned| total(planned).rows),
-        load(&|planned| planned.moved.bytes),
-        load(&|planned| total(planned).bytes),
-        told.as_ref().map(|runner| runner.seconds).into(),
-    ];
-    let mut report = Report::one(&columns, row);
-    report.notes.push(
-        match (state, is_at_work) {
-            ("idle", _) => "the ring is as it is wished for",
-            ("planned", false) => "nothing has moved yet; next: ringshard rebalance --dry-run",
-            (_, true) => "somebody is at it",
-            (_, false) => {
-                "nobody is at it: ringshard rebalance goes on, ringshard rebalance cancel goes back"
-            }
-        }
-        .into(),
-    );
-    Ok(report)
 }
 
 /// A size for the eye.

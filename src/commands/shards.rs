@@ -6,10 +6,11 @@ use super::Context;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
+use crate::model::text::timestamp;
 use crate::model::topology::Epoch;
 use crate::pg::view::View;
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::text("shard"),
     Column::number("rows"),
     Column::number("share_pct"),
@@ -19,6 +20,7 @@ const COLUMNS: [Column; 9] = [
     Column::number("size_bytes"),
     Column::text("url"),
     Column::number("wanted_pct"),
+    Column::text("down_since"),
 ];
 
 /// The arguments of `shards`: none.
@@ -65,6 +67,7 @@ impl ShardsArgs {
                 size.map(|size| size.size_bytes).into(),
                 cluster.shards().address(&name)?.shown().into(),
                 wanted.map_or(Cell::Null, Cell::percent),
+                cluster.shards().down_since(&name).filter(|_| state == "down").map(timestamp).into(),
             ]);
         }
         // With some shards down the list is an answer; with all of them down it is not.

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Whether a character could move the cursor, change colours or reorder what stands beside it.
 fn is_unsafe(c: char) -> bool {
@@ -9,6 +13,12 @@ fn is_unsafe(c: char) -> bool {
     // (but not the joiners, which emoji and scripts need), tags.
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A moment as RFC 3339 has it, in UTC, to the second: `2026-11-25T03:12:45Z`.
+pub fn timestamp(moment: SystemTime) -> String {
+    let moment = OffsetDateTime::from(moment).truncate_to_second();
+    moment.format(&Rfc3339).unwrap_or_else(|_| "unknown".into())
 }
 
 /// The text with each unsafe character as an escape: `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.

@@ -17,6 +17,7 @@ pub mod init;
 mod make;
 pub mod moving;
 mod narrate;
+mod outages;
 pub mod pool;
 pub mod preview;
 pub mod pulse;

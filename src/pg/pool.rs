@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::conninfo::{Address, ConnectionString};
 use super::failure::{self, Unconnected};
+use super::outages::Outages;
 use super::running::Running;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
-use crate::model::names::ShardName;
+use crate::model::names::{ClusterId, ShardName};
 
 /// How long a private server that crashed may take to be gone.
 const CRASH_PATIENCE: Duration = Duration::from_secs(3);
@@ -143,6 +145,7 @@ pub struct Shards {
     /// One thread that opens connections, for all pools.
     opener: OnceLock<Arc<ScheduledThreadPool>>,
     running: Arc<Running>,
+    outages: Outages,
 }
 
 impl Shards {
@@ -152,8 +155,8 @@ impl Shards {
         server: PrivateServer,
         options: PoolOptions,
     ) -> Result<Self> {
-        let (opener, running) = (OnceLock::new(), Arc::default());
-        let shards = Self { by_name: RwLock::default(), server, options, opener, running };
+        let (opener, running, outages) = (OnceLock::new(), Arc::default(), Outages::default());
+        let shards = Self { by_name: RwLock::default(), server, options, opener, running, outages };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
@@ -205,6 +208,29 @@ impl Shards {
         self.shard(name).map(|shard| shard.address.clone())
     }
 
+    /// The same, and since when shards of this cluster have been down is kept in this folder, from one process to the
+    /// next.
+    #[must_use]
+    pub fn remembering(self, cluster: &ClusterId, folder: &Path) -> Self {
+        self.outages.remember_in(folder.join(format!("down-{cluster}.json")));
+        self
+    }
+
+    /// Since when a shard has not answered, as far as this user's processes have seen.
+    pub fn down_since(&self, name: &ShardName) -> Option<SystemTime> {
+        self.outages.since(name)
+    }
+
+    /// Somebody else heard from a shard: it is not left alone any more.
+    pub fn hear(&self, name: &ShardName) {
+        self.outages.answered(name);
+    }
+
+    /// Somebody else asked a shard in vain, for so long.
+    pub(super) fn miss(&self, name: &ShardName, error: &Error, after: Duration) {
+        self.outages.failed(name, error, after);
+    }
+
     /// A connection that is no pool's, for who holds it long or sets it up in a way of its own.
     pub(super) fn connect_apart(&self, name: &ShardName) -> Result<Session> {
         let shard = self.shard(name)?;
@@ -230,6 +256,7 @@ impl Shards {
         log::debug!("Creating session for shard: {name}");
         let shard = self.shard(name)?;
         self.running.check()?;
+        self.outages.check(name)?;
         let since = self.running.now();
         let lend = |session| {
             self.running.waited(name, since);
@@ -260,13 +287,25 @@ impl Shards {
             };
             // One that died while it lay idle is dropped, and the pool makes another.
             if session.is_alive(self.running.is_wary()) {
+                self.outages.answered(name);
                 return Ok(lend(Lent::Pooled(session)));
             }
         }
     }
 
-    /// Connects without the pool. If the private server has the shard and is down, starts it.
+    /// Connects without the pool, and notes whether the shard answers.
     fn connect(&self, shard: &Shard) -> Result<Session> {
+        let begun = Instant::now();
+        let connected = self.connect_or_start(shard);
+        match &connected {
+            Ok(_) => self.outages.answered(&shard.name),
+            Err(error) => self.outages.failed(&shard.name, error, begun.elapsed()),
+        }
+        connected
+    }
+
+    /// If the private server has the shard and is down, starts it.
+    fn connect_or_start(&self, shard: &Shard) -> Result<Session> {
         let may_help = |failed: &Unconnected| {
             shard.address.is_local() && failed.error.kind() == Kind::Unreachable && !failed.is_lasting
         };

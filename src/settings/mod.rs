@@ -154,7 +154,7 @@ impl Settings {
             shards: lookup.shards()?,
             connect_timeout: lookup
                 .number("RINGSHARD_CONNECT_TIMEOUT_MS", "connect_timeout_ms", 1..=600_000)?
-                .map_or(Sourced::new(Duration::from_secs(5), Origin::Default), |ms| {
+                .map_or(Sourced::new(Duration::from_secs(2), Origin::Default), |ms| {
                     Sourced::new(Duration::from_millis(ms.value.into()), ms.origin)
                 }),
             pool_size: lookup

@@ -20,6 +20,7 @@ mod logs;
 mod mover;
 mod mutants;
 mod nemesis;
+mod outages;
 mod output;
 mod person;
 mod proxy;

@@ -9,11 +9,13 @@ mod shipped;
 mod whole;
 
 use std::thread;
+use std::time::{Instant, SystemTime};
 
 use super::pool::Shards;
 use crate::error::{Error, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
+use crate::model::text::timestamp;
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +91,16 @@ pub fn examine(
             .into_iter()
             .map(|(name, address)| {
                 let asked = name.clone();
-                (name, scope.spawn(move || ask::ask(&asked, address, private)))
+                let asking = move || {
+                    let begun = Instant::now();
+                    let facts = ask::ask(&asked, address, private);
+                    match &facts {
+                        Ok(_) => shards.hear(&asked),
+                        Err(error) => shards.miss(&asked, error, begun.elapsed()),
+                    }
+                    facts
+                };
+                (name, scope.spawn(asking))
             })
             .collect();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
@@ -109,7 +120,7 @@ pub fn examine(
     for (name, facts) in &answers {
         match facts {
             Ok(facts) => add(Some(name), judge::shard(name, facts, cluster)),
-            Err(error) => add(Some(name), vec![("reachable", unreachable(error))]),
+            Err(error) => add(Some(name), vec![("reachable", unreachable(error, shards.down_since(name)))]),
         }
     }
     examination.unreachable =
@@ -117,7 +128,8 @@ pub fn examine(
     Ok(examination)
 }
 
-fn unreachable(error: &Error) -> Verdict {
+fn unreachable(error: &Error, since: Option<SystemTime>) -> Verdict {
     let hint = error.hint_text().unwrap_or("ringshard config show names where the URL comes from");
-    Verdict::bad(ask::in_one_line(error), hint)
+    let since = since.map_or(String::new(), |since| format!("; down since {}", timestamp(since)));
+    Verdict::bad(format!("{}{since}", ask::in_one_line(error)), hint)
 }

@@ -23,5 +23,5 @@ mod wish;
 pub use plan::Planned;
 pub(super) use rescue::finish_chunk;
 pub use run::{Moved, Options, Told};
-pub use status::{Runner, Status};
+pub use status::{Outline, Runner, Status};
 pub use wish::{Standing, Wished};

@@ -1,0 +1,189 @@
+//! Which shards do not answer: since when, and when each is tried again.
+//!
+//! Since when is kept in a file for the next process. It decides nothing; a shard that answers is up, whatever was
+//! noted. That a shard which was just found to be down is left alone for a while is a matter of one process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+
+/// A shard that is down gets no more than one part in so many of the time of who needs it.
+const PAUSE_FACTOR: u32 = 10;
+/// The longest pause before it is tried again.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// A shard that did not answer.
+struct Outage {
+    since: SystemTime,
+    /// How the last attempt of this process ended, and until when there is no other one.
+    last: Option<(Error, Instant)>,
+}
+
+#[derive(Default)]
+struct State {
+    shards: BTreeMap<ShardName, Outage>,
+    file: Option<PathBuf>,
+}
+
+/// The shards that did not answer when they were asked last.
+#[derive(Default)]
+pub(super) struct Outages {
+    state: Mutex<State>,
+    /// Whether there is any: who asks a shard that is well pays no more than this.
+    any: AtomicBool,
+}
+
+impl Outages {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what earlier processes noted in this file, and keeps it from here on.
+    pub(super) fn remember_in(&self, file: PathBuf) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let noted: BTreeMap<ShardName, u64> = serde_json::from_str(&text).unwrap_or_default();
+        let mut state = self.state();
+        for (name, seconds) in noted {
+            let since = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH);
+            state.shards.entry(name).or_insert(Outage { since, last: None });
+        }
+        self.any.store(!state.shards.is_empty(), Ordering::Release);
+        state.file = Some(file);
+    }
+
+    /// An error if the shard was found to be down just now.
+    pub(super) fn check(&self, name: &ShardName) -> Result<()> {
+        if !self.any.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let state = self.state();
+        let Some(Outage { last: Some((error, until)), .. }) = state.shards.get(name) else { return Ok(()) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let message =
+            format!("{}; found just now, and tried again in {:.1} s", error.message(), left.as_secs_f64());
+        let again = Error::new(error.kind(), message).on_shard(name);
+        Err(match error.hint_text() {
+            Some(hint) => again.hint(hint.to_owned()),
+            None => again,
+        })
+    }
+
+    /// An attempt to connect failed, after this time.
+    pub(super) fn failed(&self, name: &ShardName, error: &Error, after: Duration) {
+        if error.kind() != Kind::Unreachable {
+            return;
+        }
+        let until = Instant::now() + (after * PAUSE_FACTOR).min(PAUSE_MAX);
+        let mut state = self.state();
+        let is_news = !state.shards.contains_key(name);
+        let outage = state.shards.entry(name.clone());
+        outage.or_insert(Outage { since: SystemTime::now(), last: None }).last = Some((error.clone(), until));
+        self.any.store(true, Ordering::Release);
+        if is_news {
+            state.write();
+        }
+    }
+
+    /// The shard answers.
+    pub(super) fn answered(&self, name: &ShardName) {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        let mut state = self.state();
+        if state.shards.remove(name).is_some() {
+            self.any.store(!state.shards.is_empty(), Ordering::Release);
+            state.write();
+        }
+    }
+
+    /// Since when a shard has not answered, as far as is known here.
+    pub(super) fn since(&self, name: &ShardName) -> Option<SystemTime> {
+        self.state().shards.get(name).map(|outage| outage.since)
+    }
+}
+
+impl State {
+    /// A failure costs the next process the knowledge of since when, and is no more than logged.
+    fn write(&self) {
+        let Some(file) = &self.file else { return };
+        let seconds = |since: SystemTime| since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let noted: BTreeMap<&ShardName, u64> =
+            self.shards.iter().map(|(name, outage)| (name, seconds(outage.since))).collect();
+        let fresh = file.with_extension(format!("{}.new", std::process::id()));
+        let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = serde_json::to_vec(&noted)
+            .map_err(std::io::Error::from)
+            .and_then(|text| folder.and_then(|()| fs::write(&fresh, text)))
+            .and_then(|()| fs::rename(&fresh, file));
+        if let Err(cause) = written {
+            log::debug!("Did not keep in {} which shards are down: {cause}", file.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name() -> ShardName {
+        "shard_2".parse().unwrap()
+    }
+
+    fn refused() -> Error {
+        Error::new(Kind::Unreachable, "connection refused").hint("start it").on_shard(name())
+    }
+
+    #[test]
+    fn a_shard_that_was_slow_to_fail_is_left_alone_and_one_that_answers_is_up() {
+        let outages = Outages::default();
+        outages.failed(&name(), &refused(), Duration::from_secs(1));
+        let error = outages.check(&name()).unwrap_err();
+        assert!(error.message().starts_with("connection refused; found just now"), "{error}");
+        assert_eq!((error.kind(), error.hint_text()), (Kind::Unreachable, Some("start it")));
+        assert!(outages.check(&"shard_1".parse().unwrap()).is_ok());
+        outages.answered(&name());
+        assert!(outages.check(&name()).is_ok() && outages.since(&name()).is_none());
+    }
+
+    #[test]
+    fn a_shard_that_failed_at_once_may_be_tried_at_once() {
+        let outages = Outages::default();
+        outages.failed(&name(), &refused(), Duration::ZERO);
+        assert!(outages.check(&name()).is_ok() && outages.since(&name()).is_some());
+    }
+
+    #[test]
+    fn a_password_that_is_refused_is_no_outage() {
+        let outages = Outages::default();
+        outages.failed(&name(), &Error::new(Kind::Permission, "no"), Duration::from_secs(1));
+        assert!(outages.check(&name()).is_ok() && outages.since(&name()).is_none());
+    }
+
+    #[test]
+    fn the_next_process_knows_since_when() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deeper/down.json");
+        let first = Outages::default();
+        first.remember_in(file.clone());
+        first.failed(&name(), &refused(), Duration::from_secs(1));
+        let second = Outages::default();
+        second.remember_in(file.clone());
+        let (here, there) = (first.since(&name()).unwrap(), second.since(&name()).unwrap());
+        assert!(here.duration_since(there).unwrap() < Duration::from_secs(1));
+        // It is not left alone there: only this process found it to be down just now.
+        assert!(second.check(&name()).is_ok());
+        second.answered(&name());
+        let third = Outages::default();
+        third.remember_in(file);
+        assert!(third.since(&name()).is_none());
+    }
+}
