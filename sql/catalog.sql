@@ -21,6 +21,10 @@ CREATE TABLE ringshard.meta (
     members         jsonb,
     -- The topology that is wished for, on the first shard of the topology in force alone.
     wanted          jsonb,
+    -- Grows by one when a replica takes this shard over: what is left of an older one must not serve.
+    incarnation     bigint  NOT NULL DEFAULT 1,
+    -- Addresses at which old data of shards may come back, and whose: {URL: SHARD}.
+    retired         jsonb   NOT NULL DEFAULT '{}',
     CHECK ((status = 'pending') = (target IS NOT NULL)),
     CONSTRAINT meta_members_check CHECK ((members IS NULL) = (target IS NULL))
 );
@@ -41,8 +45,11 @@ CREATE TABLE ringshard.arc (
 COMMENT ON TABLE ringshard.arc IS 'The positions that this shard answers for: inclusive ranges that never wrap.';
 
 CREATE TABLE ringshard.address (
-    shard text PRIMARY KEY,
-    url   text NOT NULL
+    shard       text   PRIMARY KEY,
+    url         text   NOT NULL,
+    -- Standbys that can serve reads, and take the shard over.
+    replicas    text[] NOT NULL DEFAULT '{}',
+    incarnation bigint NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE ringshard.address IS 'How to reach each shard of the cluster, without any password.';
 

@@ -1,7 +1,9 @@
 -- What a shard says of itself, for who changes the ring. One row, one snapshot.
 SELECT meta.catalog_version, meta.cluster::text, meta.shard, meta.epoch, meta.status, meta.topology, meta.target,
        meta.members, meta.wanted,
-       (SELECT pg_catalog.jsonb_object_agg(address.shard, address.url) FROM ringshard.address) AS addresses,
+       pg_catalog.to_jsonb(meta) -> 'incarnation' AS incarnation, pg_catalog.to_jsonb(meta) -> 'retired' AS retired,
+       (SELECT pg_catalog.jsonb_object_agg(address.shard, pg_catalog.to_jsonb(address) - 'shard')
+        FROM ringshard.address) AS places,
        held.firsts, held.lasts, held.epochs, held.peers
 FROM ringshard.meta,
 LATERAL (

@@ -2,5 +2,7 @@
 SELECT meta.catalog_version, meta.cluster::text, meta.shard, meta.epoch, meta.status, meta.topology, meta.target,
        nullif(pg_catalog.to_jsonb(meta) -> 'members', 'null') AS members,
        nullif(pg_catalog.to_jsonb(meta) -> 'wanted', 'null') AS wanted,
-       (SELECT pg_catalog.jsonb_object_agg(address.shard, address.url) FROM ringshard.address) AS addresses
+       pg_catalog.to_jsonb(meta) -> 'incarnation' AS incarnation, pg_catalog.to_jsonb(meta) -> 'retired' AS retired,
+       (SELECT pg_catalog.jsonb_object_agg(address.shard, pg_catalog.to_jsonb(address) - 'shard')
+        FROM ringshard.address) AS places
 FROM ringshard.meta

@@ -1,12 +1,15 @@
 //! `config`: the settings in force, and where each comes from.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 
 use super::Context;
 use crate::error::Result;
 use crate::local::PrivateServer;
 use crate::model::report::{Cell, Column, Report};
-use crate::settings::Sourced;
+use crate::pg::conninfo::ConnectionString;
+use crate::settings::{Origin, Sourced};
 
 /// The commands of `config`.
 #[derive(Debug, Subcommand)]
@@ -44,12 +47,25 @@ impl ConfigCommand {
         let timeout = settings.connect_timeout.value.as_millis().to_string();
         line("connect_timeout_ms", timeout.into(), &settings.connect_timeout.origin);
         line("pool_size", settings.pool_size.value.to_string().into(), &settings.pool_size.origin);
+        let read_replica = &settings.read_replica;
+        line("read_replica", value_name(&read_replica.value).into(), &read_replica.origin);
         match &settings.pg_bin {
             Some(Sourced { value, origin }) => line("pg_bin", value.display().to_string().into(), origin),
             None => line("pg_bin", Cell::Null, &"default"),
         }
         for (name, url) in &settings.shards {
             shard_lines(&mut line, name.as_str(), url, &server, settings.connect_timeout.value);
+            for replica in settings.replicas.get(name).into_iter().flatten() {
+                let setting = format!("shards.{name}.replicas");
+                address_lines(
+                    &mut line,
+                    &setting,
+                    replica,
+                    &url.origin,
+                    &server,
+                    settings.connect_timeout.value,
+                );
+            }
         }
         Ok(report)
     }
@@ -58,19 +74,34 @@ impl ConfigCommand {
 fn shard_lines(
     line: &mut impl FnMut(&str, Cell, &dyn ToString),
     name: &str,
-    url: &Sourced<crate::pg::conninfo::ConnectionString>,
+    url: &Sourced<ConnectionString>,
     server: &PrivateServer,
-    timeout: std::time::Duration,
+    timeout: Duration,
 ) {
     let setting = format!("shards.{name}.url");
-    match url.value.resolve(server, timeout) {
+    if let Some(origin) = address_lines(line, &setting, &url.value, &url.origin, server, timeout) {
+        line(&format!("shards.{name}.password"), "[redacted]".into(), &origin);
+    }
+}
+
+/// One address without its password; where that comes from, if there is one.
+fn address_lines(
+    line: &mut impl FnMut(&str, Cell, &dyn ToString),
+    setting: &str,
+    url: &ConnectionString,
+    origin: &Origin,
+    server: &PrivateServer,
+    timeout: Duration,
+) -> Option<&'static str> {
+    match url.resolve(server, timeout) {
         Ok(address) => {
-            line(&setting, address.shown().into(), &url.origin);
-            if let Some(origin) = address.password_from() {
-                line(&format!("shards.{name}.password"), "[redacted]".into(), &origin);
-            }
+            line(setting, address.shown().into(), origin);
+            address.password_from()
         }
-        Err(error) => line(&setting, format!("wrong: {error}").into(), &url.origin),
+        Err(error) => {
+            line(setting, format!("wrong: {error}").into(), origin);
+            None
+        }
     }
 }
 

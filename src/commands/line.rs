@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{Globals, Invocation};
-use crate::settings::{ColorWhen, Format};
+use crate::settings::{ColorWhen, Format, ReadReplica};
 
 /// One line: the same commands and flags as in the shell, and what is about the session
 #[derive(Debug, Parser)]
@@ -154,6 +154,12 @@ pub enum SetCommand {
         #[arg(value_enum)]
         value: LogLevel,
     },
+    /// Whether reads may go to replicas
+    ReadReplica {
+        /// When
+        #[arg(value_enum)]
+        value: ReadReplica,
+    },
 }
 
 /// How much is logged.
@@ -184,6 +190,8 @@ pub enum SettingName {
     Color,
     /// What to log on stderr.
     Log,
+    /// Whether reads may go to replicas.
+    ReadReplica,
 }
 
 /// The arguments of `unset`.

@@ -25,7 +25,7 @@ pub mod usage;
 pub mod users;
 pub mod verify;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -43,12 +43,12 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::report::Report;
 use crate::pg::cluster::Cluster;
-use crate::pg::pool::Shards;
+use crate::pg::pool::{ReadFrom, Shards};
 use crate::pg::pulse::Pulse;
 pub use crate::pg::pulse::{Life, Listener, News};
 pub use crate::pg::running::{Running, Spent};
 use crate::pg::survey::Size;
-use crate::settings::{ColorWhen, Flags, Format, Settings};
+use crate::settings::{ColorWhen, Flags, Format, ReadReplica, Settings};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -120,6 +120,9 @@ pub struct Globals {
     /// Log to this file instead of stderr
     #[arg(long, global = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
+    /// Whether reads may go to replicas, whose answer may be stale [default: never]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub read_replica: Option<ReadReplica>,
     /// Answer every question with yes
     #[arg(short, long, global = true)]
     pub yes: bool,
@@ -142,6 +145,7 @@ impl Globals {
             format: self.format,
             color: self.color,
             log_file: self.log_file.clone(),
+            read_replica: self.read_replica,
         }
     }
 }
@@ -336,6 +340,7 @@ pub struct Context<'terminal> {
     running: Arc<Running>,
     pulse: RefCell<Option<Pulse>>,
     listener: RefCell<Listener>,
+    reads: Cell<ReadFrom>,
     console: &'terminal dyn Console,
 }
 
@@ -345,7 +350,8 @@ impl<'terminal> Context<'terminal> {
         let settings = RefCell::new(Rc::new(settings));
         let (cluster, running, pulse) = (RefCell::default(), Arc::default(), RefCell::default());
         let listener: RefCell<Listener> = RefCell::new(Arc::new(|_| {}));
-        Self { flags, settings, cluster, running, pulse, listener, console }
+        let reads = Cell::default();
+        Self { flags, settings, cluster, running, pulse, listener, reads, console }
     }
 
     /// The settings in force.
@@ -365,6 +371,19 @@ impl<'terminal> Context<'terminal> {
     /// What the shards' sessions are at: another thread can stop it.
     pub fn running(&self) -> &Arc<Running> {
         &self.running
+    }
+
+    /// Where reads may go from here on.
+    pub fn read_from(&self, read_replica: ReadReplica) {
+        self.reads.set(read_replica.into());
+        if let Some(cluster) = &*self.cluster.borrow() {
+            cluster.shards().read_from(self.reads.get());
+        }
+    }
+
+    /// What was read from replicas since this was asked last, as warnings.
+    pub fn stale_reads(&self) -> Vec<Error> {
+        self.cluster.borrow().as_ref().map_or_else(Vec::new, |cluster| cluster.shards().stale_reads())
     }
 
     /// From here on this hears when a shard goes or comes, as long as [`Self::pulse`] is taken now and then.
@@ -448,6 +467,10 @@ impl<'terminal> Context<'terminal> {
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
+        for (name, replicas) in &settings.replicas {
+            shards.add_replicas(name, replicas)?;
+        }
+        shards.read_from(self.reads.get());
         let shards = shards.attended(&self.running);
         let known = settings.cluster.as_ref().zip(settings.state_folder.as_deref());
         Ok(match known {

@@ -13,6 +13,7 @@ use super::catalog::CATALOG_VERSION;
 use super::cluster::{Cluster, Lost, not_as_wanted, unknown};
 use super::failure;
 use super::pool::Loan;
+use super::replicas::Purpose;
 use super::uuid::Uuid;
 use crate::error::Error;
 use crate::model::names::{ClusterId, ShardName};
@@ -183,7 +184,7 @@ impl Cluster {
             let id = user.user_id;
             let what = format!("create user `{id}`");
             // A shard that does not answer once is not asked hundreds of times.
-            let read = if is_gone && !was_undone { self.read(&what, id).ok() } else { None };
+            let read = if is_gone && !was_undone { self.read(Purpose::Truth, &what, id).ok() } else { None };
             let error = failure::doing(&what, &lost.shard, cause);
             fates[*place] = match read {
                 _ if was_undone => Fate::Absent,

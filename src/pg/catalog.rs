@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use postgres::Row;
 use postgres::types::Json;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::conninfo::Address;
 use super::failure;
@@ -14,7 +16,7 @@ use crate::model::names::{ClusterId, ShardName};
 use crate::model::topology::{Epoch, Membership, Topology};
 
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 3;
+pub const CATALOG_VERSION: i32 = 4;
 
 /// A shard's own word about itself.
 #[derive(Debug, Clone)]
@@ -29,8 +31,35 @@ pub struct SelfDescription {
     pub change: Option<Change>,
     /// The topology that is wished for; only the first shard of the topology in force knows.
     pub wanted: Option<Topology>,
-    /// How to reach the shards of the cluster, without passwords.
-    pub addresses: BTreeMap<ShardName, String>,
+    /// Where the shards of the cluster are.
+    pub places: BTreeMap<ShardName, Place>,
+    /// How often a replica has taken this shard over, and one.
+    pub incarnation: Incarnation,
+    /// Addresses at which old data of shards may come back, and whose.
+    pub retired: BTreeMap<String, ShardName>,
+}
+
+/// Grows by one when a replica takes a shard over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Incarnation(pub i64);
+
+impl Default for Incarnation {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// Where a shard is, without passwords.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Place {
+    /// Its primary.
+    pub url: String,
+    /// Its standbys.
+    #[serde(default)]
+    pub replicas: Vec<String>,
+    /// Which of the shard's incarnations is there.
+    #[serde(default)]
+    pub incarnation: Incarnation,
 }
 
 /// Asks a database which shard it is.
@@ -73,17 +102,27 @@ pub(super) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
     let cluster: ClusterId =
         row.get::<_, String>("cluster").parse().map_err(|why| broken("`meta.cluster`", why))?;
     let name: ShardName = row.get::<_, String>("shard").parse().map_err(|why| broken("`meta.shard`", why))?;
-    let addresses = row
-        .try_get::<_, Option<Json<BTreeMap<ShardName, String>>>>("addresses")
-        .map_err(|cause| broken("`address`", failure::words_of(&cause)))?;
+    // An older catalog knows no incarnations, and nobody was ever replaced there.
+    let places = json(row, "places").map_err(|cause| broken("`address`", failure::words_of(&cause)))?;
+    let incarnation =
+        json(row, "incarnation").map_err(|cause| broken("`meta.incarnation`", failure::words_of(&cause)))?;
+    let retired =
+        json(row, "retired").map_err(|cause| broken("`meta.retired`", failure::words_of(&cause)))?;
     Ok(SelfDescription {
         catalog_version: version,
         shard: name,
         membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology: in_force },
         change,
         wanted: topology("wanted")?,
-        addresses: addresses.map(|Json(addresses)| addresses).unwrap_or_default(),
+        places,
+        incarnation,
+        retired,
     })
+}
+
+/// A column of JSON; what it is by default if it is not there.
+fn json<T: DeserializeOwned + Default>(row: &Row, column: &str) -> Result<T, postgres::Error> {
+    Ok(row.try_get::<_, Option<Json<T>>>(column)?.map(|Json(value)| value).unwrap_or_default())
 }
 
 /// Refuses a database that is another shard's, or another cluster's.

@@ -3,14 +3,16 @@
 //! What is known of the topology (`view.rs`) is never trusted. Each answer of a shard carries the shard's epoch; a
 //! newer one means that the topology is read again, and a shard that does not own a key says so.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
 use super::pool::{Loan, Shards};
+use super::replicas::Purpose;
 use super::rows::{self, Answer, Change, Expected, Verdict};
 use super::view::View;
 use super::{cache, failure, moving, narrate};
@@ -35,6 +37,8 @@ const REPEATS_MAX: u32 = 50;
 const SESSION_END_PATIENCE: Duration = Duration::from_secs(10);
 /// How often one read is sent on from a fence: there are two shards, and each change asks them once more.
 const HOPS_MAX: u32 = 8;
+/// How long a shard that does not answer is not looked for again at another place.
+const SEEK_PAUSE: Duration = Duration::from_secs(1);
 /// How often one command looks for a key's new owner.
 const REFRESHES_MAX: u32 = 3;
 
@@ -44,6 +48,8 @@ pub struct Cluster {
     pub(super) id: RwLock<Option<ClusterId>>,
     pub(super) cache_folder: Option<PathBuf>,
     pub(super) view: RwLock<Arc<View>>,
+    /// When the others were asked last where a shard is that does not answer.
+    sought: Mutex<BTreeMap<ShardName, Instant>>,
 }
 
 /// The end of a write that may not be known.
@@ -80,7 +86,7 @@ impl Cluster {
         narrate::ring_built(&topology, &ring);
         let view = View { epoch, topology, ring, change: None, wanted: None };
         let view = RwLock::new(Arc::new(view));
-        Ok(Self { shards, id: RwLock::new(id), cache_folder, view })
+        Ok(Self { shards, id: RwLock::new(id), cache_folder, view, sought: Mutex::default() })
     }
 
     /// The shards' pools.
@@ -131,8 +137,9 @@ impl Cluster {
     pub fn get_user(&self, id: UserId) -> Result<User> {
         log::info!("Received request to get user: {id}");
         let what = format!("get user `{id}`");
-        let (user, shard) =
-            self.read(&what, id).inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
+        let (user, shard) = self
+            .read(Purpose::Look, &what, id)
+            .inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
         user.ok_or_else(|| {
             log::warn!("User {id} not found in shard {shard}");
             not_found(id, &shard)
@@ -140,14 +147,15 @@ impl Cluster {
     }
 
     /// The row, or that there is none, and who said so.
-    pub(super) fn read(&self, what: &str, id: UserId) -> Result<(Option<User>, ShardName)> {
+    pub(super) fn read(&self, purpose: Purpose, what: &str, id: UserId) -> Result<(Option<User>, ShardName)> {
         let mut shard = self.owner(id);
         let mut refreshes = 0;
         let mut lost_once = false;
         let mut way = Reading::default();
         let mut hops = 0;
         loop {
-            let answer = match self.ask(&shard, what, |loan, expected| rows::get(loan, expected, id)) {
+            let get = |loan: &mut Loan, expected: Expected<'_>| rows::get(loan, expected, id);
+            let answer = match self.ask(purpose, &shard, what, get) {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) if !lost_once => {
                     lost_once = true;
@@ -219,14 +227,40 @@ impl Cluster {
         Ok(self.holder(position).unwrap_or(owner))
     }
 
+    /// A connection to a shard. One that does not answer may have another primary by now, or standbys that are not
+    /// known here: the others know.
+    fn reach(&self, purpose: Purpose, shard: &ShardName) -> Result<Loan> {
+        match self.shards.checkout_for(purpose, shard) {
+            Err(error) if error.kind() == Kind::Unreachable && self.seeks_anew(shard) => {
+                let before = self.shards.servers(shard);
+                if self.refresh().is_ok() && self.shards.servers(shard) != before {
+                    return self.shards.checkout_for(purpose, shard);
+                }
+                Err(error)
+            }
+            lent => lent,
+        }
+    }
+
+    /// Whether the others are to be asked where a shard is: not again and again.
+    fn seeks_anew(&self, shard: &ShardName) -> bool {
+        let mut sought = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = sought.get(shard).is_none_or(|at| at.elapsed() > SEEK_PAUSE);
+        if is_due {
+            sought.insert(shard.clone(), Instant::now());
+        }
+        is_due
+    }
+
     /// Sends one statement to one shard. The inner error is a lost connection: the outcome is not known.
     fn ask(
         &self,
+        purpose: Purpose,
         shard: &ShardName,
         what: &str,
         statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
     ) -> Result<Result<Answer, Lost>> {
-        let mut loan = self.shards.checkout(shard)?;
+        let mut loan = self.reach(purpose, shard)?;
         let id = self.id();
         let expected = Expected { cluster: id.as_ref(), shard };
         let mut tries = 0;
@@ -276,7 +310,7 @@ impl Cluster {
         let mut has_helped = false;
         let begun = Instant::now();
         loop {
-            let answer = match self.ask(&shard, what, statement)? {
+            let answer = match self.ask(Purpose::Truth, &shard, what, statement)? {
                 Ok(answer) => answer,
                 Err(lost) => return Ok(Written::Unknown(lost)),
             };
@@ -348,7 +382,7 @@ impl Cluster {
                 _ => Ok((answer.user, shard)),
             },
             Written::Unknown(lost) => {
-                let read = self.end_session(&lost).and_then(|()| self.read(&what, id));
+                let read = self.end_session(&lost).and_then(|()| self.read(Purpose::Truth, &what, id));
                 match read {
                     Ok((found, shard)) if as_wanted(found.as_ref()) => Ok((found, shard)),
                     Ok((found, shard)) => Err(not_as_wanted(&lost.error, id, found.is_some(), &shard)),

@@ -88,6 +88,7 @@ impl Plan<'_> {
                 let upgrades = [
                     (2, include_str!("../../sql/upgrade_2.sql")),
                     (3, include_str!("../../sql/upgrade_3.sql")),
+                    (4, include_str!("../../sql/upgrade_4.sql")),
                 ];
                 for (_, sql) in upgrades.iter().filter(|(version, _)| said.catalog_version < *version) {
                     transaction.batch_execute(sql)?;

@@ -1,4 +1,5 @@
-//! Which shards do not answer: since when, and when each is tried again.
+//! Which servers of shards do not answer: since when, and when each is tried again. Each has a name, that of its shard if
+//! it is the primary.
 //!
 //! Since when is kept in a file for the next process. It decides nothing; a shard that answers is up, whatever was
 //! noted. That a shard which was just found to be down is left alone for a while is a matter of one process.
@@ -11,7 +12,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::names::ShardName;
 
 /// A shard that is down gets no more than one part in so many of the time of who needs it.
 const PAUSE_FACTOR: u32 = 10;
@@ -27,7 +27,7 @@ struct Outage {
 
 #[derive(Default)]
 struct State {
-    shards: BTreeMap<ShardName, Outage>,
+    shards: BTreeMap<String, Outage>,
     file: Option<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ impl Outages {
     /// Reads what earlier processes noted in this file, and keeps it from here on.
     pub(super) fn remember_in(&self, file: PathBuf) {
         let text = fs::read_to_string(&file).unwrap_or_default();
-        let noted: BTreeMap<ShardName, u64> = serde_json::from_str(&text).unwrap_or_default();
+        let noted: BTreeMap<String, u64> = serde_json::from_str(&text).unwrap_or_default();
         let mut state = self.state();
         for (name, seconds) in noted {
             let since = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH);
@@ -58,7 +58,7 @@ impl Outages {
     }
 
     /// An error if the shard was found to be down just now.
-    pub(super) fn check(&self, name: &ShardName) -> Result<()> {
+    pub(super) fn check(&self, name: &str) -> Result<()> {
         if !self.any.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl Outages {
         }
         let message =
             format!("{}; found just now, and tried again in {:.1} s", error.message(), left.as_secs_f64());
-        let again = Error::new(error.kind(), message).on_shard(name);
+        let again = Error::new(error.kind(), message);
         Err(match error.hint_text() {
             Some(hint) => again.hint(hint.to_owned()),
             None => again,
@@ -78,14 +78,14 @@ impl Outages {
     }
 
     /// An attempt to connect failed, after this time.
-    pub(super) fn failed(&self, name: &ShardName, error: &Error, after: Duration) {
+    pub(super) fn failed(&self, name: &str, error: &Error, after: Duration) {
         if error.kind() != Kind::Unreachable {
             return;
         }
         let until = Instant::now() + (after * PAUSE_FACTOR).min(PAUSE_MAX);
         let mut state = self.state();
         let is_news = !state.shards.contains_key(name);
-        let outage = state.shards.entry(name.clone());
+        let outage = state.shards.entry(name.to_owned());
         outage.or_insert(Outage { since: SystemTime::now(), last: None }).last = Some((error.clone(), until));
         self.any.store(true, Ordering::Release);
         if is_news {
@@ -94,7 +94,7 @@ impl Outages {
     }
 
     /// The shard answers.
-    pub(super) fn answered(&self, name: &ShardName) {
+    pub(super) fn answered(&self, name: &str) {
         if !self.any.load(Ordering::Acquire) {
             return;
         }
@@ -106,7 +106,7 @@ impl Outages {
     }
 
     /// Since when a shard has not answered, as far as is known here.
-    pub(super) fn since(&self, name: &ShardName) -> Option<SystemTime> {
+    pub(super) fn since(&self, name: &str) -> Option<SystemTime> {
         self.state().shards.get(name).map(|outage| outage.since)
     }
 }
@@ -116,8 +116,8 @@ impl State {
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let seconds = |since: SystemTime| since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let noted: BTreeMap<&ShardName, u64> =
-            self.shards.iter().map(|(name, outage)| (name, seconds(outage.since))).collect();
+        let noted: BTreeMap<&str, u64> =
+            self.shards.iter().map(|(name, outage)| (name.as_str(), seconds(outage.since))).collect();
         let fresh = file.with_extension(format!("{}.new", std::process::id()));
         let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
         let written = serde_json::to_vec(&noted)
@@ -134,38 +134,34 @@ impl State {
 mod tests {
     use super::*;
 
-    fn name() -> ShardName {
-        "shard_2".parse().unwrap()
-    }
-
     fn refused() -> Error {
-        Error::new(Kind::Unreachable, "connection refused").hint("start it").on_shard(name())
+        Error::new(Kind::Unreachable, "connection refused").hint("start it")
     }
 
     #[test]
     fn a_shard_that_was_slow_to_fail_is_left_alone_and_one_that_answers_is_up() {
         let outages = Outages::default();
-        outages.failed(&name(), &refused(), Duration::from_secs(1));
-        let error = outages.check(&name()).unwrap_err();
+        outages.failed("shard_2", &refused(), Duration::from_secs(1));
+        let error = outages.check("shard_2").unwrap_err();
         assert!(error.message().starts_with("connection refused; found just now"), "{error}");
         assert_eq!((error.kind(), error.hint_text()), (Kind::Unreachable, Some("start it")));
-        assert!(outages.check(&"shard_1".parse().unwrap()).is_ok());
-        outages.answered(&name());
-        assert!(outages.check(&name()).is_ok() && outages.since(&name()).is_none());
+        assert!(outages.check("shard_1").is_ok());
+        outages.answered("shard_2");
+        assert!(outages.check("shard_2").is_ok() && outages.since("shard_2").is_none());
     }
 
     #[test]
     fn a_shard_that_failed_at_once_may_be_tried_at_once() {
         let outages = Outages::default();
-        outages.failed(&name(), &refused(), Duration::ZERO);
-        assert!(outages.check(&name()).is_ok() && outages.since(&name()).is_some());
+        outages.failed("shard_2", &refused(), Duration::ZERO);
+        assert!(outages.check("shard_2").is_ok() && outages.since("shard_2").is_some());
     }
 
     #[test]
     fn a_password_that_is_refused_is_no_outage() {
         let outages = Outages::default();
-        outages.failed(&name(), &Error::new(Kind::Permission, "no"), Duration::from_secs(1));
-        assert!(outages.check(&name()).is_ok() && outages.since(&name()).is_none());
+        outages.failed("shard_2", &Error::new(Kind::Permission, "no"), Duration::from_secs(1));
+        assert!(outages.check("shard_2").is_ok() && outages.since("shard_2").is_none());
     }
 
     #[test]
@@ -174,16 +170,16 @@ mod tests {
         let file = folder.path().join("deeper/down.json");
         let first = Outages::default();
         first.remember_in(file.clone());
-        first.failed(&name(), &refused(), Duration::from_secs(1));
+        first.failed("shard_2", &refused(), Duration::from_secs(1));
         let second = Outages::default();
         second.remember_in(file.clone());
-        let (here, there) = (first.since(&name()).unwrap(), second.since(&name()).unwrap());
+        let (here, there) = (first.since("shard_2").unwrap(), second.since("shard_2").unwrap());
         assert!(here.duration_since(there).unwrap() < Duration::from_secs(1));
         // It is not left alone there: only this process found it to be down just now.
-        assert!(second.check(&name()).is_ok());
-        second.answered(&name());
+        assert!(second.check("shard_2").is_ok());
+        second.answered("shard_2");
         let third = Outages::default();
         third.remember_in(file);
-        assert!(third.since(&name()).is_none());
+        assert!(third.since("shard_2").is_none());
     }
 }

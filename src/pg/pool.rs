@@ -14,6 +14,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use super::conninfo::{Address, ConnectionString};
 use super::failure::{self, Unconnected};
 use super::outages::Outages;
+use super::replicas::Reads;
 use super::running::Running;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
@@ -26,6 +27,18 @@ const CRASH_PATIENCE: Duration = Duration::from_secs(3);
 const POOL_STEP: Duration = Duration::from_millis(200);
 /// The pause before it is tried again.
 const CRASH_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a read goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadFrom {
+    /// To the primary alone.
+    #[default]
+    Primary,
+    /// To a replica when the primary cannot be reached.
+    PrimaryThenReplica,
+    /// To a replica; to the primary where none answers.
+    ReplicaThenPrimary,
+}
 
 /// How the pools behave.
 #[derive(Debug, Clone, Copy)]
@@ -69,10 +82,14 @@ impl ManageConnection for Manager {
     }
 }
 
-/// One shard: where it is, and its pool once it was needed.
-struct Shard {
+/// One server of a shard: where it is, and its pool once it was needed.
+pub(super) struct Shard {
     name: ShardName,
-    address: Address,
+    pub(super) address: Address,
+    /// By which `outages` knows it.
+    pub(super) known_as: String,
+    /// The shard's standbys. A standby has none.
+    pub(super) replicas: RwLock<Vec<Arc<Shard>>>,
     /// Set when the shard is needed for the second time.
     pool: OnceLock<Pool<Manager>>,
     first: First,
@@ -146,6 +163,21 @@ pub struct Shards {
     opener: OnceLock<Arc<ScheduledThreadPool>>,
     running: Arc<Running>,
     outages: Outages,
+    pub(super) reads: Mutex<Reads>,
+}
+
+impl Shard {
+    fn new(name: ShardName, address: Address, known_as: String) -> Self {
+        let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
+        let (replicas, has_failed) = (RwLock::default(), Arc::default());
+        Self { name, address, known_as, replicas, pool, first, begun, has_failed }
+    }
+
+    /// A standby of a shard.
+    pub(super) fn standby(name: &ShardName, address: Address) -> Self {
+        let known_as = format!("{name} at {}", address.shown());
+        Self::new(name.clone(), address, known_as)
+    }
 }
 
 impl Shards {
@@ -156,7 +188,8 @@ impl Shards {
         options: PoolOptions,
     ) -> Result<Self> {
         let (opener, running, outages) = (OnceLock::new(), Arc::default(), Outages::default());
-        let shards = Self { by_name: RwLock::default(), server, options, opener, running, outages };
+        let (by_name, reads) = (RwLock::default(), Mutex::default());
+        let shards = Self { by_name, server, options, opener, running, outages, reads };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
@@ -176,12 +209,7 @@ impl Shards {
 
     /// Adds a shard, unless one of this name is there. Two names for one address are refused.
     pub fn add(&self, name: ShardName, url: &ConnectionString) -> Result<()> {
-        let address = url.resolve(&self.server, self.options.connect_timeout).map_err(|error| {
-            let message = format!("the URL of shard `{name}` is wrong: {error}");
-            Error::new(error.kind(), message)
-                .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
-                .on_shard(&name)
-        })?;
+        let address = self.resolve(&name, url)?;
         let mut shards = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let twin =
             shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());
@@ -191,11 +219,27 @@ impl Shards {
                 .hint("give each shard a database of its own")
                 .on_shard(&name));
         }
-        shards.entry(name.clone()).or_insert_with(|| {
-            let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
-            Arc::new(Shard { name, address, pool, first, begun, has_failed: Arc::default() })
-        });
+        let known_as = name.to_string();
+        shards.entry(name.clone()).or_insert_with(|| Arc::new(Shard::new(name, address, known_as)));
         Ok(())
+    }
+
+    /// What a URL of a shard means here.
+    pub(super) fn resolve(&self, name: &ShardName, url: &ConnectionString) -> Result<Address> {
+        url.resolve(&self.server, self.options.connect_timeout).map_err(|error| {
+            let message = format!("the URL of shard `{name}` is wrong: {error}");
+            Error::new(error.kind(), message)
+                .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
+                .on_shard(name)
+        })
+    }
+
+    /// From here on a shard is somewhere else, and has these standbys.
+    pub(super) fn replace(&self, name: &ShardName, address: Address, replicas: Vec<Arc<Shard>>) {
+        let shard = Shard::new(name.clone(), address, name.to_string());
+        *shard.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
+        self.outages.answered(&shard.known_as);
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(shard));
     }
 
     /// The names, sorted.
@@ -218,17 +262,17 @@ impl Shards {
 
     /// Since when a shard has not answered, as far as this user's processes have seen.
     pub fn down_since(&self, name: &ShardName) -> Option<SystemTime> {
-        self.outages.since(name)
+        self.outages.since(name.as_str())
     }
 
     /// Somebody else heard from a shard: it is not left alone any more.
     pub fn hear(&self, name: &ShardName) {
-        self.outages.answered(name);
+        self.outages.answered(name.as_str());
     }
 
     /// Somebody else asked a shard in vain, for so long.
     pub(super) fn miss(&self, name: &ShardName, error: &Error, after: Duration) {
-        self.outages.failed(name, error, after);
+        self.outages.failed(name.as_str(), error, after);
     }
 
     /// A connection that is no pool's, for who holds it long or sets it up in a way of its own.
@@ -242,7 +286,7 @@ impl Shards {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    fn shard(&self, name: &ShardName) -> Result<Arc<Shard>> {
+    pub(super) fn shard(&self, name: &ShardName) -> Result<Arc<Shard>> {
         let shards = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         shards.get(name).cloned().ok_or_else(|| {
             Error::new(Kind::Configuration, format!("no address is known for shard `{name}`"))
@@ -255,19 +299,25 @@ impl Shards {
     pub fn checkout(&self, name: &ShardName) -> Result<Loan> {
         log::debug!("Creating session for shard: {name}");
         let shard = self.shard(name)?;
+        self.lend(&shard)
+    }
+
+    /// A connection to one server of a shard.
+    pub(super) fn lend(&self, shard: &Shard) -> Result<Loan> {
+        let name = &shard.name;
         self.running.check()?;
-        self.outages.check(name)?;
+        self.outages.check(&shard.known_as).map_err(|error| error.on_shard(name))?;
         let since = self.running.now();
         let lend = |session| {
             self.running.waited(name, since);
             Loan::new(name, session, &self.running)
         };
         if !shard.begun.load(Ordering::Acquire) {
-            let first = self.connect(&shard)?;
+            let first = self.connect(shard)?;
             shard.begun.store(true, Ordering::Release);
             return Ok(lend(Lent::First(Some(first), Arc::clone(&shard.first))));
         }
-        let pool = shard.pool.get_or_init(|| self.open(&shard));
+        let pool = shard.pool.get_or_init(|| self.open(shard));
         let begun = Instant::now();
         loop {
             self.running.check()?;
@@ -275,7 +325,7 @@ impl Shards {
                 // The pool hides why it failed, tries again late, and does not start a private server. By hand
                 // that works, or fails and says why; the session goes to the pool later.
                 if shard.has_failed.load(Ordering::Acquire) {
-                    return Ok(lend(Lent::First(Some(self.connect(&shard)?), Arc::clone(&shard.first))));
+                    return Ok(lend(Lent::First(Some(self.connect(shard)?), Arc::clone(&shard.first))));
                 }
                 if begun.elapsed() < self.options.connect_timeout {
                     continue;
@@ -287,7 +337,7 @@ impl Shards {
             };
             // One that died while it lay idle is dropped, and the pool makes another.
             if session.is_alive(self.running.is_wary()) {
-                self.outages.answered(name);
+                self.outages.answered(&shard.known_as);
                 return Ok(lend(Lent::Pooled(session)));
             }
         }
@@ -298,8 +348,8 @@ impl Shards {
         let begun = Instant::now();
         let connected = self.connect_or_start(shard);
         match &connected {
-            Ok(_) => self.outages.answered(&shard.name),
-            Err(error) => self.outages.failed(&shard.name, error, begun.elapsed()),
+            Ok(_) => self.outages.answered(&shard.known_as),
+            Err(error) => self.outages.failed(&shard.known_as, error, begun.elapsed()),
         }
         connected
     }
@@ -370,19 +420,24 @@ impl Shards {
         names: &[ShardName],
         work: impl Fn(&ShardName, Loan) -> Result<T> + Sync,
     ) -> Vec<(ShardName, Result<T>)> {
-        let work = &work;
-        thread::scope(|scope| {
-            let threads: Vec<_> = names
-                .iter()
-                .map(|name| (name, scope.spawn(move || work(name, self.checkout(name)?))))
-                .collect();
-            threads
-                .into_iter()
-                .map(|(name, thread)| {
-                    let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                    (name.clone(), result)
-                })
-                .collect()
-        })
+        at_once(names, |name| work(name, self.checkout(name)?))
     }
+}
+
+/// Does the same for each of these shards at once, each on a thread of its own; results in the order of the names.
+pub(super) fn at_once<T: Send>(
+    names: &[ShardName],
+    work: impl Fn(&ShardName) -> Result<T> + Sync,
+) -> Vec<(ShardName, Result<T>)> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = names.iter().map(|name| (name, scope.spawn(move || work(name)))).collect();
+        threads
+            .into_iter()
+            .map(|(name, thread)| {
+                let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                (name.clone(), result)
+            })
+            .collect()
+    })
 }

@@ -12,6 +12,7 @@ use postgres::{Row, Statement, Transaction};
 
 use super::cluster::Cluster;
 use super::failure;
+use super::replicas::Purpose;
 use super::session::OneLine;
 use super::snapshot::{Missing, Part, Pending};
 use crate::error::{Error, Kind, Result};
@@ -67,7 +68,7 @@ pub trait Batch: Send + 'static {
 impl Cluster {
     /// Counts users in snapshots that tile the ring: exact, also while chunks move.
     pub fn count(&self, by_region: bool, region: Option<&str>, allow_partial: bool) -> Result<Counted> {
-        let snapshot = self.snapshot(allow_partial)?;
+        let snapshot = self.snapshot(Purpose::Look, allow_partial)?;
         let counts: Vec<_> =
             snapshot.parts.iter().map(|part| (&part.shard, count_part(part, by_region, region))).collect();
         let by_shard: Result<Vec<_>> = counts
@@ -90,7 +91,7 @@ impl Cluster {
         allow_partial: bool,
         new: impl Fn() -> B + Clone + Send + 'static,
     ) -> Result<(Merged<B>, Missing)> {
-        let snapshot = self.snapshot(allow_partial)?;
+        let snapshot = self.snapshot(Purpose::Look, allow_partial)?;
         let mut sources = Vec::new();
         for part in snapshot.parts {
             let shard = part.shard.clone();

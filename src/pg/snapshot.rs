@@ -14,6 +14,7 @@ use super::catalog::{self, CATALOG_VERSION};
 use super::cluster::Cluster;
 use super::failure;
 use super::pool::Loan;
+use super::replicas::Purpose;
 use super::session::only;
 use super::uuid::Uuid;
 use crate::error::{Error, Kind, Result};
@@ -147,11 +148,11 @@ impl Missing {
 impl Cluster {
     /// Opens a snapshot on each shard until they tile the ring. A shard that cannot be reached is an error,
     /// or missing if `allow_partial`.
-    pub(super) fn snapshot(&self, allow_partial: bool) -> Result<Snapshot> {
+    pub(super) fn snapshot(&self, purpose: Purpose, allow_partial: bool) -> Result<Snapshot> {
         let begun = Instant::now();
         loop {
             let names = self.holding();
-            let (opened, down) = match self.open_parts(&names, allow_partial) {
+            let (opened, down) = match self.open_parts(purpose, &names, allow_partial) {
                 // Perhaps one that has left in the meantime.
                 Err(error) if error.kind() == Kind::Unreachable && self.has_left(&names)? => continue,
                 opened => opened?,
@@ -200,11 +201,13 @@ impl Cluster {
     /// Opens a snapshot on each of these shards at once. Those that are down, if that is allowed, are told apart.
     pub(super) fn open_parts(
         &self,
+        purpose: Purpose,
         names: &[ShardName],
         allow_partial: bool,
     ) -> Result<(Vec<(Part, Held)>, Down)> {
         let (mut opened, mut missing) = (Vec::new(), Down::new());
-        for (shard, part) in self.shards().lend_each(names, |name, loan| self.open_part(name, loan)) {
+        let open = |name: &ShardName, loan| self.open_part(purpose, name, loan);
+        for (shard, part) in self.shards().lend_each_for(purpose, names, open) {
             match part {
                 Ok(part) => opened.push(part),
                 Err(error) if allow_partial && error.kind() == Kind::Unreachable => {
@@ -222,9 +225,11 @@ impl Cluster {
     }
 
     /// An idle connection may have died unnoticed: once more, then.
-    fn open_part(&self, shard: &ShardName, loan: Loan) -> Result<(Part, Held)> {
+    fn open_part(&self, purpose: Purpose, shard: &ShardName, loan: Loan) -> Result<(Part, Held)> {
         let (part, rows) = match start(shard, loan) {
-            (_, Err(cause)) if failure::is_lost(&cause) => start(shard, self.shards().checkout(shard)?),
+            (_, Err(cause)) if failure::is_lost(&cause) => {
+                start(shard, self.shards().checkout_for(purpose, shard)?)
+            }
             result => result,
         };
         let rows = rows.map_err(|cause| failure::doing("read the arcs", shard, &cause))?;
@@ -234,10 +239,10 @@ impl Cluster {
         if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > self.view().epoch {
             // The pool may have no more than the one connection.
             drop(part);
-            let mut loan = self.shards().checkout(shard)?;
+            let mut loan = self.shards().checkout_for(purpose, shard)?;
             let said = catalog::describe(&mut loan, shard)?;
             self.learn(said)?;
-            return self.open_part(shard, loan);
+            return self.open_part(purpose, shard, loan);
         }
         Ok((part, held))
     }

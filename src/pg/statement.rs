@@ -9,6 +9,7 @@ use postgres::{SimpleQueryMessage, Statement, Transaction};
 
 use super::cluster::Cluster;
 use super::failure;
+use super::replicas::Purpose;
 use super::scatter::cut_off;
 use super::snapshot::{Missing, Part};
 use crate::error::{Error, Kind, Result};
@@ -65,7 +66,7 @@ impl Cluster {
     /// Runs a statement on these shards at once, in a snapshot of each.
     pub fn run_statement(&self, sql: &str, shards: &[ShardName], allow_partial: bool) -> Result<Answers> {
         let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-        let (opened, down) = self.open_parts(shards, allow_partial)?;
+        let (opened, down) = self.open_parts(Purpose::Look, shards, allow_partial)?;
         // Prepared, it is one statement, and says what it returns before it is run.
         let prepare = |part: &Part| {
             let sql = sql.to_owned();

@@ -164,7 +164,7 @@ impl Cluster {
 
     /// What comes from all shards counts whatever was known before: a cache may hold anything.
     fn take_over(&self, said: SelfDescription, wanted: Option<Topology>) -> Result<()> {
-        self.learn_addresses(&said)?;
+        self.learn_places(&said)?;
         self.id
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -192,8 +192,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Adds the shards that this one knows the addresses of, if they belong to the cluster or are to do so.
-    pub(super) fn learn_addresses(&self, said: &SelfDescription) -> Result<()> {
+    /// Adds the shards and standbys that this one knows of, if they belong to the cluster or are to do so; and finds
+    /// those anew that are somewhere else now.
+    pub(super) fn learn_places(&self, said: &SelfDescription) -> Result<()> {
         let topologies = [Some(&said.membership.topology), said.wanted.as_ref()];
         let targets = said.change.as_ref().map(|change| &change.target);
         let members = said.change.iter().flat_map(|change| &change.members);
@@ -201,10 +202,19 @@ impl Cluster {
             topologies.into_iter().flatten().chain(targets).any(|topology| topology.shard(name).is_some())
                 || members.clone().any(|member| member == name)
         };
-        for (name, url) in &said.addresses {
-            if belongs(name) && !self.shards.names().contains(name) {
-                self.shards.add(name.clone(), &ConnectionString::new(url))?;
+        let known = self.shards.names();
+        for (name, place) in said.places.iter().filter(|(name, _)| belongs(name)) {
+            let url = ConnectionString::new(&place.url);
+            if !known.contains(name) {
+                self.shards.add(name.clone(), &url)?;
+            } else if said.retired.get(self.shards.address(name)?.shown()) == Some(name) {
+                // What is configured is where the shard was before a replica took it over.
+                let address = self.shards.resolve(name, &url)?;
+                log::info!("Shard {name} is at {} now", address.shown());
+                self.shards.replace(name, address, Vec::new());
             }
+            let replicas: Vec<_> = place.replicas.iter().map(ConnectionString::new).collect();
+            self.shards.add_replicas(name, &replicas)?;
         }
         Ok(())
     }

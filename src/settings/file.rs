@@ -18,8 +18,25 @@ const HEADER: &str = "\
 ";
 
 /// The keys that stand at the top of the file, beside `[shards.NAME]`.
-const KEYS: [&str; 8] =
-    ["cluster", "shards", "format", "color", "log_file", "connect_timeout_ms", "pool_size", "pg_bin"];
+const KEYS: [&str; 9] = [
+    "cluster",
+    "shards",
+    "format",
+    "color",
+    "log_file",
+    "connect_timeout_ms",
+    "pool_size",
+    "read_replica",
+    "pg_bin",
+];
+
+/// A shard as the file has it.
+#[derive(Debug)]
+pub(super) struct ShardEntry {
+    pub(super) name: ShardName,
+    pub(super) url: ConnectionString,
+    pub(super) replicas: Vec<ConnectionString>,
+}
 
 /// A file as it was read. A missing file is an empty one.
 #[derive(Debug, Default)]
@@ -83,7 +100,7 @@ impl ConfigFile {
     }
 
     /// The shards of `[shards.NAME]`, as they stand.
-    pub(super) fn shards(&self) -> Result<Vec<(ShardName, ConnectionString)>> {
+    pub(super) fn shards(&self) -> Result<Vec<ShardEntry>> {
         let Some(item) = self.document.get("shards") else { return Ok(Vec::new()) };
         let example = "write it as\n  [shards.shard_1]\n  url = \"postgresql://USER@HOST/DATABASE\"";
         let table =
@@ -93,16 +110,51 @@ impl ConfigFile {
             let key = format!("shards.{name}");
             let shard: ShardName = name.parse().map_err(|why: String| self.wrong(&key, &why, example))?;
             let fields = item.as_table_like().ok_or_else(|| self.wrong(&key, "not a table", example))?;
-            if let Some((other, _)) = fields.iter().find(|(field, _)| *field != "url") {
+            if let Some((other, _)) = fields.iter().find(|(field, _)| !["url", "replicas"].contains(field)) {
                 return Err(self.wrong(&format!("{key}.{other}"), "no such setting of a shard", example));
             }
             let url = fields
                 .get("url")
                 .and_then(Item::as_str)
                 .ok_or_else(|| self.wrong(&key, "it has no `url`", example))?;
-            shards.push((shard, ConnectionString::new(url)));
+            let replicas = match fields.get("replicas") {
+                None => Vec::new(),
+                Some(item) => self.replicas(&format!("{key}.replicas"), item)?,
+            };
+            shards.push(ShardEntry { name: shard, url: ConnectionString::new(url), replicas });
         }
         Ok(shards)
+    }
+
+    fn replicas(&self, key: &str, item: &Item) -> Result<Vec<ConnectionString>> {
+        let urls: Option<Vec<&str>> =
+            item.as_array().and_then(|list| list.iter().map(toml_edit::Value::as_str).collect());
+        let example = "write it as `replicas = [\"postgresql://USER@HOST/DATABASE\"]`";
+        let urls = urls.ok_or_else(|| self.wrong(key, "not a list of URLs", example))?;
+        Ok(urls.into_iter().map(ConnectionString::new).collect())
+    }
+
+    /// Writes down where a shard and its replicas are, and leaves all else as it is.
+    pub(super) fn set_places(
+        &mut self,
+        name: &ShardName,
+        url: &ConnectionString,
+        replicas: &[ConnectionString],
+    ) -> Result<()> {
+        let key = format!("shards.{name}");
+        let table = self.document.get_mut("shards").and_then(Item::as_table_like_mut);
+        let entry = table.and_then(|table| table.get_mut(name.as_str()));
+        let Some(fields) = entry.and_then(Item::as_table_like_mut) else {
+            return Err(self.wrong(&key, "it is not there", "ringshard config show names the file"));
+        };
+        set_text(fields.entry("url").or_insert(Item::None), url.expose());
+        if replicas.is_empty() {
+            fields.remove("replicas");
+        } else {
+            let list: toml_edit::Array = replicas.iter().map(ConnectionString::expose).collect();
+            fields.insert("replicas", value(list));
+        }
+        self.write()
     }
 
     /// Writes down the cluster and its shards, and leaves all else as it is.

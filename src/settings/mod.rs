@@ -4,6 +4,7 @@
 
 mod file;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,12 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use self::file::ConfigFile;
+use self::file::{ConfigFile, ShardEntry};
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::conninfo::ConnectionString;
-use crate::pg::pool::PoolOptions;
+use crate::pg::pool::{PoolOptions, ReadFrom};
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,6 +41,27 @@ impl Format {
     /// Whether errors are JSON too.
     pub fn is_json(self) -> bool {
         matches!(self, Self::Json | Self::Jsonl)
+    }
+}
+
+/// Whether reads may go to replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadReplica {
+    /// When the primary cannot be reached.
+    Auto,
+    /// Never: a shard whose primary is down fails.
+    Never,
+    /// Wherever a shard has a replica that answers.
+    Always,
+}
+
+impl From<ReadReplica> for ReadFrom {
+    fn from(read_replica: ReadReplica) -> Self {
+        match read_replica {
+            ReadReplica::Auto => Self::PrimaryThenReplica,
+            ReadReplica::Never => Self::Primary,
+            ReadReplica::Always => Self::ReplicaThenPrimary,
+        }
     }
 }
 
@@ -103,6 +125,8 @@ pub struct Flags {
     pub color: Option<ColorWhen>,
     /// `--log-file`.
     pub log_file: Option<PathBuf>,
+    /// `--read-replica`.
+    pub read_replica: Option<ReadReplica>,
 }
 
 /// All settings in force.
@@ -118,10 +142,14 @@ pub struct Settings {
     pub cluster: Option<Sourced<ClusterId>>,
     /// The shards, as written.
     pub shards: Vec<(ShardName, Sourced<ConnectionString>)>,
+    /// The replicas of each shard, as written; from the file alone.
+    pub replicas: BTreeMap<ShardName, Vec<ConnectionString>>,
     /// How long to wait for a connection.
     pub connect_timeout: Sourced<Duration>,
     /// The most connections to one shard.
     pub pool_size: Sourced<u32>,
+    /// Whether reads may go to replicas.
+    pub read_replica: Sourced<ReadReplica>,
     /// The folder of Postgres's programs, for the private server.
     pub pg_bin: Option<Sourced<PathBuf>>,
     /// How reports are written.
@@ -144,6 +172,8 @@ impl Settings {
         let format = lookup.choice("RINGSHARD_FORMAT", "format")?;
         let color = lookup.choice("RINGSHARD_COLOR", "color")?;
         let log_file = lookup.path("RINGSHARD_LOG_FILE", "log_file")?;
+        let read_replica = lookup.choice("RINGSHARD_READ_REPLICA", "read_replica")?;
+        let (shards, replicas) = lookup.shards()?;
         Ok(Self {
             state_folder: match &home {
                 Some(home) => Some(home.join("state")),
@@ -151,7 +181,8 @@ impl Settings {
             },
             home,
             cluster: lookup.parsed("RINGSHARD_CLUSTER", "cluster")?,
-            shards: lookup.shards()?,
+            shards,
+            replicas,
             connect_timeout: lookup
                 .number("RINGSHARD_CONNECT_TIMEOUT_MS", "connect_timeout_ms", 1..=600_000)?
                 .map_or(Sourced::new(Duration::from_secs(2), Origin::Default), |ms| {
@@ -160,6 +191,7 @@ impl Settings {
             pool_size: lookup
                 .number("RINGSHARD_POOL_SIZE", "pool_size", 1..=1_000)?
                 .unwrap_or(Sourced::new(4, Origin::Default)),
+            read_replica: flag_first(flags.read_replica, "--read-replica", read_replica, ReadReplica::Never),
             pg_bin: lookup.path("RINGSHARD_PG_BIN", "pg_bin")?,
             format: flag_first(flags.format, "--format", format, Format::Auto),
             color: flag_first(flags.color, "--color", color, ColorWhen::Auto),
@@ -198,6 +230,16 @@ impl Settings {
     /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.
     pub fn write_cluster(&self, cluster: &ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
         ConfigFile::edit(&self.file.value, |file| file.set_cluster(cluster, shards))
+    }
+
+    /// Writes down where a shard and its replicas are, comments kept.
+    pub fn write_places(
+        &self,
+        name: &ShardName,
+        url: &ConnectionString,
+        replicas: &[ConnectionString],
+    ) -> Result<()> {
+        ConfigFile::edit(&self.file.value, |file| file.set_places(name, url, replicas))
     }
 
     /// Takes a shard out of the configuration file, unless it turns out to belong to the ring after all. That is
@@ -266,6 +308,9 @@ fn find_file(flags: &Flags, home: Option<&Path>) -> Sourced<PathBuf> {
     Sourced::new(shared.filter(|path| path.is_file()).unwrap_or(here), Origin::Default)
 }
 
+/// The shards, and the replicas of each.
+type Shards = (Vec<(ShardName, Sourced<ConnectionString>)>, BTreeMap<ShardName, Vec<ConnectionString>>);
+
 /// Variables first, then the file.
 struct Lookup<'a> {
     file: &'a ConfigFile,
@@ -329,15 +374,15 @@ impl Lookup<'_> {
     }
 
     /// `RINGSHARD_SHARDS` ("NAME=URL NAME=URL …") instead of the file's shards.
-    fn shards(&self) -> Result<Vec<(ShardName, Sourced<ConnectionString>)>> {
+    fn shards(&self) -> Result<Shards> {
         const NAME: &str = "RINGSHARD_SHARDS";
         let Some(text) = variable(NAME)? else {
-            let shards = self.file.shards()?;
-            let origin = Origin::File(self.path.to_owned());
-            return Ok(shards
-                .into_iter()
-                .map(|(name, url)| (name, Sourced::new(url, origin.clone())))
-                .collect());
+            let (mut shards, mut replicas) = (Vec::new(), BTreeMap::new());
+            for ShardEntry { name, url, replicas: of_shard } in self.file.shards()? {
+                shards.push((name.clone(), Sourced::new(url, Origin::File(self.path.to_owned()))));
+                replicas.insert(name, of_shard);
+            }
+            return Ok((shards, replicas));
         };
         let shards: Vec<(ShardName, Sourced<ConnectionString>)> = text
             .split_whitespace()
@@ -367,6 +412,6 @@ impl Lookup<'_> {
                 ));
             }
         }
-        Ok(shards)
+        Ok((shards, BTreeMap::new()))
     }
 }

@@ -5,7 +5,7 @@ use super::render::Style;
 use crate::commands::Globals;
 use crate::commands::line::{LogLevel, SetCommand, SettingName, Switch};
 use crate::model::report::{Cell, Column, Report};
-use crate::settings::{ColorWhen, Format};
+use crate::settings::{ColorWhen, Format, ReadReplica};
 
 /// The settings of a session, or of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub(super) struct Choices {
     pub(super) timing: bool,
     pub(super) color: ColorWhen,
     pub(super) log: LogLevel,
+    pub(super) read_replica: ReadReplica,
 }
 
 impl Choices {
@@ -30,6 +31,7 @@ impl Choices {
             quiet: self.quiet || flags.quiet,
             color: flags.color.unwrap_or(self.color),
             log: logging::level_of(flags.verbose).unwrap_or(self.log),
+            read_replica: flags.read_replica.unwrap_or(self.read_replica),
             ..self
         }
     }
@@ -54,6 +56,7 @@ impl Choices {
             SetCommand::Timing { value } => self.timing = value.is_on(),
             SetCommand::Color { value } => self.color = value,
             SetCommand::Log { value } => self.log = value,
+            SetCommand::ReadReplica { value } => self.read_replica = value,
         }
     }
 
@@ -67,6 +70,7 @@ impl Choices {
             SettingName::Timing => self.timing = other.timing,
             SettingName::Color => self.color = other.color,
             SettingName::Log => self.log = other.log,
+            SettingName::ReadReplica => self.read_replica = other.read_replica,
         }
     }
 
@@ -83,6 +87,7 @@ impl Choices {
             ("timing", name(&switch(self.timing)), names::<Switch>()),
             ("color", name(&self.color), names::<ColorWhen>()),
             ("log", name(&self.log), names::<LogLevel>()),
+            ("read-replica", name(&self.read_replica), names::<ReadReplica>()),
         ];
         for (setting, value, values) in rows {
             report.push(vec![setting.into(), value.into(), Cell::List(values)]);

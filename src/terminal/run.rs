@@ -42,6 +42,7 @@ pub fn main() -> ExitCode {
         timing: false,
         color: settings.color.value,
         log: logging::level_of(cli.globals.verbose).unwrap_or(LogLevel::Off),
+        read_replica: settings.read_replica.value,
     };
     logging::set_level(choices.log);
     let console = Terminal::new(cli.globals.yes, cli.globals.no_input, cli.globals.quiet);

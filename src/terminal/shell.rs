@@ -129,7 +129,11 @@ impl<'terminal> Shell<'terminal> {
     fn run_command(&self, command: &Command, at: At<'_>) -> End {
         self.context.running().measure(at.choices.timing);
         let begun = Instant::now();
-        let answer = command.run(&self.context);
+        self.context.read_from(at.choices.read_replica);
+        let answer = command.run(&self.context).map(|mut report| {
+            report.warnings.extend(self.context.stale_reads());
+            report
+        });
         // One that failed leaves its bar behind.
         Console::progress(self.console, None);
         let end = match answer {

@@ -29,6 +29,7 @@ mod rebalance_cleanup;
 mod rebalance_faults;
 mod repl;
 mod repl_screen;
+mod replicas;
 mod ring;
 mod routing;
 mod scatter;

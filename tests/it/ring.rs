@@ -44,8 +44,18 @@ fn an_empty_cluster_counts_to_zero() {
 fn shards_are_listed_with_the_columns_of_the_contract() {
     let test = with_users(30);
     let listed = test.run(&["shards", "-o", "json"]).success().json();
-    let columns =
-        ["shard", "rows", "share_pct", "vnodes", "weight", "state", "size_bytes", "url", "wanted_pct"];
+    let columns = [
+        "shard",
+        "rows",
+        "share_pct",
+        "vnodes",
+        "weight",
+        "state",
+        "size_bytes",
+        "url",
+        "wanted_pct",
+        "down_since",
+    ];
     for (number, shard) in (1..).zip(listed.as_array().unwrap()) {
         let keys: Vec<&String> = shard.as_object().unwrap().keys().collect();
         let mut sorted = columns.to_vec();

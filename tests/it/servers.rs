@@ -1,8 +1,9 @@
 //! A server for each shard, any of which can crash and come back while the others stay.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{ChildStdin, Command};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::Client;
 use ringshard::local::PrivateServer;
@@ -87,6 +88,71 @@ impl Servers {
 
     fn server(&self, number: usize) -> &PrivateServer {
         &self.shards[number - 1].server
+    }
+}
+
+/// A streaming standby of a shard, on a server of its own.
+pub(crate) struct Standby {
+    server: PrivateServer,
+    _watched: ChildStdin,
+}
+
+impl Standby {
+    pub(crate) fn url(&self) -> String {
+        format!("postgresql://postgres@/users?host={}", self.server.socket_dir().display())
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        connect(&self.server, "users")
+    }
+
+    /// Stops replaying what comes, or goes on.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        let function = if is_paused { "pg_wal_replay_pause" } else { "pg_wal_replay_resume" };
+        self.client().batch_execute(&format!("SELECT {function}()")).unwrap();
+    }
+
+    /// Waits until it has all that its primary has.
+    pub(crate) fn catches_up(&self, primary: &mut Client) {
+        let sql = "SELECT pg_current_wal_flush_lsn()::text";
+        let lsn: String = primary.query_one(sql, &[]).unwrap().get(0);
+        let mut client = self.client();
+        let begun = Instant::now();
+        let sql = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn";
+        while !client.query_one(sql, &[&lsn]).unwrap().get::<_, bool>(0) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the standby does not catch up");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Servers {
+    /// A standby of this shard, made from a cold copy of its data. Its primary is down for a moment.
+    pub(crate) fn standby_of(&self, number: usize) -> Standby {
+        let primary = self.server(number);
+        let folder = tempfile::Builder::new().prefix("rss").tempdir_in("/tmp").unwrap().keep();
+        let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
+        let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
+        let watched = clean_up_after(&folder);
+        // For its folders, and who owns them.
+        server.ensure_running().unwrap();
+        server.stop().unwrap();
+        primary.stop().unwrap();
+        std::fs::remove_dir_all(server.data()).unwrap();
+        let copied = Command::new("cp").arg("-a").args([primary.data(), server.data()]).status().unwrap();
+        assert!(copied.success());
+        let from = primary.socket_dir().display();
+        let settings = format!("primary_conninfo = 'host={from} port={} user=postgres'\n", primary.port());
+        let auto = server.data().join("postgresql.auto.conf");
+        let text = std::fs::read_to_string(&auto).unwrap() + &settings;
+        std::fs::write(&auto, text).unwrap();
+        let signal = server.data().join("standby.signal");
+        std::fs::write(&signal, "").unwrap();
+        let owner = std::fs::metadata(server.data()).unwrap();
+        std::os::unix::fs::chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
+        primary.ensure_running().unwrap();
+        server.ensure_running().unwrap();
+        Standby { server, _watched: watched }
     }
 }
 

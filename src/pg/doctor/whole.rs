@@ -108,7 +108,7 @@ fn members(answers: Answers<'_>, known: Known<'_>, configured_by: &ConfiguredBy)
     let said = newest(known);
     let configured = |name: &ShardName| answers.iter().any(|(other, _)| other == name);
     if let Some(missing) = said.membership.topology.names().find(|name| !configured(name)) {
-        let url = said.addresses.get(missing).map_or("postgresql://…", String::as_str);
+        let url = said.places.get(missing).map_or("postgresql://…", |place| place.url.as_str());
         return Verdict::bad(
             format!("`{missing}` is in the topology and not in the configuration"),
             match configured_by {

@@ -32,6 +32,7 @@ use self::store::Store;
 use super::cluster::Cluster;
 use super::failure;
 use super::pool::Loan;
+use super::replicas::Purpose;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::model::coverage::Coverage;
@@ -168,7 +169,7 @@ impl Import {
     /// Looks at all shards, locks the file against a second import of it, and finds out what an earlier run
     /// left to do. Nothing is stored yet.
     pub fn begin(cluster: &Cluster, options: Options) -> Result<(Self, Feeder)> {
-        let coverage = cluster.snapshot(false)?.coverage;
+        let coverage = cluster.snapshot(Purpose::Truth, false)?.coverage;
         let fingerprint = known::fingerprint(&coverage);
         let source = options.source;
         let names = cluster.belonging();

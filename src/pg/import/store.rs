@@ -26,6 +26,7 @@ use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::failure::{self, Trouble};
 use crate::pg::pool::Loan;
+use crate::pg::replicas::Purpose;
 use crate::pg::session::only;
 use crate::pg::snapshot::held_of;
 
@@ -87,7 +88,7 @@ impl Store<'_> {
         while !left.is_empty() && !self.shared.has_halted() {
             let coverage = {
                 let _turn = self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner);
-                self.cluster.snapshot(false)?.coverage
+                self.cluster.snapshot(Purpose::Truth, false)?.coverage
             };
             // Fenced: nobody may write there until the other shard has taken over.
             let owner = |place: &Place| {

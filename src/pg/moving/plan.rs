@@ -191,7 +191,7 @@ pub(super) fn look(
         Trouble::Server(cause) => failure::doing("look at the catalog", shard, &cause),
         Trouble::Ours(error) => error,
     })?;
-    cluster.learn_addresses(&seen.said)?;
+    cluster.learn_places(&seen.said)?;
     Ok(seen.state)
 }
 

@@ -20,6 +20,7 @@ use super::catalog;
 use super::cluster::Cluster;
 use super::conninfo::ConnectionString;
 use super::failure;
+use super::replicas::Purpose;
 use super::scatter::cut_off;
 use super::session::only;
 use super::snapshot::{Held, Part};
@@ -184,7 +185,7 @@ impl Cluster {
     /// Asks all shards, in a snapshot on each.
     fn look(&self) -> Result<Look> {
         loop {
-            let (opened, _) = self.open_parts(&self.belonging(), false)?;
+            let (opened, _) = self.open_parts(Purpose::Truth, &self.belonging(), false)?;
             let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
             let (words, addresses): (Vec<Word>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
             if self.meet(&words, &addresses)? {
@@ -229,7 +230,7 @@ fn describe(part: &Part, held: &Held) -> Result<(Word, BTreeMap<ShardName, Strin
         change: said.change,
         held: held.arcs.clone(),
     };
-    Ok((word, said.addresses))
+    Ok((word, said.places.into_iter().map(|(name, place)| (name, place.url)).collect()))
 }
 
 /// Reads the ids of all shards at once, each on its part's thread.
