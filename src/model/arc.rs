@@ -18,6 +18,11 @@ impl Arc {
         Self { first, last }
     }
 
+    /// All positions.
+    pub const fn whole() -> Self {
+        Self { first: Position::FIRST, last: Position::LAST }
+    }
+
     /// Its first position.
     pub const fn first(self) -> Position {
         self.first
@@ -108,6 +113,23 @@ pub fn merged(arcs: impl IntoIterator<Item = Arc>) -> Vec<Arc> {
         append(&mut merged, arc);
     }
     merged
+}
+
+/// What lies in `these` and not in `those`; both in order and without overlaps.
+pub fn without(these: &[Arc], those: &[Arc]) -> Vec<Arc> {
+    let mut left = Vec::new();
+    for arc in these {
+        let mut first = Some(arc.first());
+        let from = those.partition_point(|other| other.last() < arc.first());
+        for other in those[from..].iter().take_while(|other| other.first() <= arc.last()) {
+            if let Some(first) = first.filter(|first| *first < other.first()) {
+                left.push(Arc::new(first, Position::new(other.first().number() - 1)));
+            }
+            first = other.last().next();
+        }
+        left.extend(first.filter(|first| *first <= arc.last()).map(|first| Arc::new(first, arc.last())));
+    }
+    left
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod reading;
 pub mod report;
 pub mod ring;
 pub mod secret;
+pub mod succession;
 pub mod text;
 pub mod topology;
 pub mod user;

@@ -120,7 +120,7 @@ impl Standby {
         let begun = Instant::now();
         let sql = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn";
         while !client.query_one(sql, &[&lsn]).unwrap().get::<_, bool>(0) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "the standby does not catch up");
+            assert!(begun.elapsed() < Duration::from_mins(1), "the standby does not catch up");
             thread::sleep(Duration::from_millis(5));
         }
     }

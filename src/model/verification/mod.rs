@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::arc::{Arc, merged};
+use super::arc::{Arc, merged, without};
 use super::coverage::{Coverage, HeldArc};
 use super::moves::{Change, Damage, ShardState, Situation, situation};
 use super::names::ShardName;
@@ -218,23 +218,6 @@ fn uncovered(words: &BTreeMap<ShardName, Word>, coverage: &Coverage, faults: &mu
         }
         before = Some((arc, shard));
     }
-}
-
-/// What lies in `these` and not in `those`; both in order and without overlaps.
-fn without(these: &[Arc], those: &[Arc]) -> Vec<Arc> {
-    let mut left = Vec::new();
-    for arc in these {
-        let mut first = Some(arc.first());
-        let from = those.partition_point(|other| other.last() < arc.first());
-        for other in those[from..].iter().take_while(|other| other.first() <= arc.last()) {
-            if let Some(first) = first.filter(|first| *first < other.first()) {
-                left.push(Arc::new(first, Position::new(other.first().number() - 1)));
-            }
-            first = other.last().next();
-        }
-        left.extend(first.filter(|first| *first <= arc.last()).map(|first| Arc::new(first, arc.last())));
-    }
-    left
 }
 
 /// Where a row lies, seen from the shard that it lies on.
