@@ -4,6 +4,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 
 use super::init_shards::{connection_string, local_database};
+use super::replica::shown_of;
 use super::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -45,7 +46,7 @@ impl AddShardArgs {
         let (wanted, wished) = standing.with(&self.name, self.weight)?;
         if wished != Wished::Joins {
             if let Some(url) = &self.url
-                && address_of(context, &self.name, url)? != cluster.shards().address(&self.name)?.shown()
+                && shown_of(context, &self.name, url)? != cluster.shards().address(&self.name)?.shown()
             {
                 let message = format!("shard `{}` is there already, and has its database", self.name);
                 return Err(Error::new(Kind::Conflict, message)
@@ -144,14 +145,6 @@ pub(super) fn forget(context: &Context<'_>, cluster: &Cluster, name: &ShardName)
     }))
 }
 
-/// Where a URL leads, without its password.
-fn address_of(context: &Context<'_>, name: &ShardName, url: &ConnectionString) -> Result<String> {
-    let settings = context.settings();
-    let entry = [(name.clone(), url.clone())];
-    let shards = Shards::new(entry, settings.private_server()?, settings.pool_options())?;
-    Ok(shards.address(name)?.shown().to_owned())
-}
-
 /// A database of the shard's name, where the other shards have theirs.
 fn beside_the_others(context: &Context<'_>, name: &ShardName) -> Result<ConnectionString> {
     let settings = context.settings();
@@ -162,7 +155,7 @@ fn beside_the_others(context: &Context<'_>, name: &ShardName) -> Result<Connecti
     // One server holds them all if the addresses differ in nothing but the database.
     let mut servers = Vec::new();
     for url in &urls {
-        servers.push(address_of(context, name, &url.with_database("postgres")?)?);
+        servers.push(shown_of(context, name, &url.with_database("postgres")?)?);
     }
     servers.dedup();
     match (urls.first(), servers.len()) {

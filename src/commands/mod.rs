@@ -17,7 +17,9 @@ pub mod list_users;
 pub mod local;
 pub mod members;
 pub mod partial;
+pub mod promote;
 pub mod rebalance;
+pub mod replica;
 pub mod ring;
 pub mod shards;
 pub mod sql;
@@ -224,6 +226,11 @@ pub enum Command {
     Rebalance(rebalance::RebalanceArgs),
     /// Every row on exactly one shard, its owner: look, and mend
     Verify(verify::VerifyArgs),
+    /// The replicas of the shards: which there are, and how far each is
+    #[command(subcommand)]
+    Replica(replica::ReplicaCommand),
+    /// Make a replica the primary of a shard whose primary is gone
+    Promote(promote::PromoteArgs),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
@@ -264,6 +271,8 @@ impl Command {
             Self::RemoveShard(args) => args.run(context),
             Self::Rebalance(args) => args.run(context),
             Self::Verify(args) => args.run(context),
+            Self::Replica(command) => command.run(context),
+            Self::Promote(args) => args.run(context),
             Self::Ring(command) => command.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),

@@ -95,7 +95,7 @@ pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
     {
         state.epoch = newest.epoch;
         state.topology = newest.topology.clone();
-        state.change = newest.change.clone();
+        state.change.clone_from(&newest.change);
     }
     let taken: Vec<Arc> = merged(others.values().flat_map(owned));
     let mut arcs = Vec::new();

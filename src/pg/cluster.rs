@@ -84,7 +84,8 @@ impl Cluster {
         };
         let ring = topology.ring();
         narrate::ring_built(&topology, &ring);
-        let view = View { epoch, topology, ring, change: None, wanted: None };
+        let (places, retired) = (BTreeMap::new(), BTreeMap::new());
+        let view = View { epoch, topology, ring, change: None, wanted: None, places, retired };
         let view = RwLock::new(Arc::new(view));
         Ok(Self { shards, id: RwLock::new(id), cache_folder, view, sought: Mutex::default() })
     }

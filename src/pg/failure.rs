@@ -42,6 +42,8 @@ pub(super) struct Refusal {
     hint: String,
     /// Whether a server answered that it will not have this session, now or a little later.
     is_lasting: bool,
+    /// Whether a server answered at all.
+    is_there: bool,
 }
 
 impl Refusal {
@@ -52,6 +54,7 @@ impl Refusal {
             words: words.into(),
             hint: hint.into(),
             is_lasting: false,
+            is_there: kind != Kind::Unreachable,
         }
     }
 
@@ -59,6 +62,7 @@ impl Refusal {
     fn answered(mut self, code: Option<&SqlState>) -> Self {
         let passing = [&SqlState::CANNOT_CONNECT_NOW, &SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN];
         self.is_lasting = code.is_some_and(|code| !passing.contains(&code));
+        self.is_there |= code.is_some();
         self
     }
 
@@ -78,6 +82,8 @@ pub(super) struct Unconnected {
     pub(super) words: String,
     /// Whether it makes no sense to try again at once.
     pub(super) is_lasting: bool,
+    /// Whether a server was there, and refused.
+    pub(super) is_there: bool,
 }
 
 /// A failed connection: what the server, or the network, said. The last refusal decides what kind of failure
@@ -96,7 +102,12 @@ pub(super) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refus
     );
     let message = format!("cannot connect to shard `{shard}` at {}: {words}", address.shown());
     let error = Error::new(kind, message).hint(hint).on_shard(shard);
-    Unconnected { error, words, is_lasting: refusals.last().is_some_and(|last| last.is_lasting) }
+    Unconnected {
+        error,
+        words,
+        is_lasting: refusals.last().is_some_and(|last| last.is_lasting),
+        is_there: refusals.iter().any(|refusal| refusal.is_there),
+    }
 }
 
 /// What the server, or the way to it, said at one endpoint.

@@ -99,6 +99,7 @@ impl Plan<'_> {
         transaction.batch_execute(include_str!("../../sql/functions.sql"))?;
         transaction.batch_execute(include_str!("../../sql/guard.sql"))?;
         transaction.batch_execute(include_str!("../../sql/moves.sql"))?;
+        transaction.batch_execute(include_str!("../../sql/failover.sql"))?;
         if !found.has_region_index {
             // The seed's name for it, unless something else has that name.
             let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";

@@ -21,7 +21,7 @@ mod outages;
 pub mod pool;
 pub mod preview;
 pub mod pulse;
-mod replicas;
+pub mod replicas;
 pub mod rows;
 pub mod running;
 pub mod scatter;

@@ -3,16 +3,38 @@
 use std::sync::{Arc, PoisonError};
 
 use postgres::Row;
+use postgres::types::Type;
 
+use super::catalog;
+use super::cluster::Cluster;
 use super::conninfo::ConnectionString;
 use super::failure;
 use super::pool::{Loan, ReadFrom, Shard, Shards, at_once};
+use super::session::{Parameter, Session, only};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 
-/// How far a standby is.
+/// How far a standby is, of a primary that is at `$1`.
+const STANDING: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
+    pg_catalog.pg_wal_lsn_diff($1::text::pg_lsn, pg_catalog.pg_last_wal_replay_lsn())::int8, \
+    EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8, \
+    coalesce(pg_catalog.pg_last_wal_replay_lsn()::text, '')";
+/// How far a standby is that is read from.
 const LAG: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
     EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8";
+
+/// How a replica stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Whether it follows a primary.
+    pub is_standby: bool,
+    /// How much its primary has that it has not replayed, if both answer.
+    pub lag_bytes: Option<i64>,
+    /// How old its last replayed transaction is, in seconds.
+    pub age_seconds: Option<f64>,
+    /// Up to where it has replayed the write-ahead log.
+    pub replayed: String,
+}
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +83,15 @@ impl Shards {
             shard.replicas.read().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone).collect()
         };
         self.shard(name).map_or_else(|_| Vec::new(), replicas)
+    }
+
+    /// Forgets a standby; whether it was known.
+    pub fn remove_replica(&self, name: &ShardName, shown: &str) -> Result<bool> {
+        let shard = self.shard(name)?;
+        let mut replicas = shard.replicas.write().unwrap_or_else(PoisonError::into_inner);
+        let count = replicas.len();
+        replicas.retain(|replica| replica.address.shown() != shown);
+        Ok(replicas.len() < count)
     }
 
     /// Where a shard's primary and standbys are.
@@ -123,6 +154,86 @@ impl Shards {
             }
         }
         failed.map(Err)
+    }
+}
+
+impl Cluster {
+    /// Each replica that is known, and how it stands.
+    pub fn standings(&self) -> Vec<(ShardName, String, Result<Standing>)> {
+        let asked = at_once(&self.shards().names(), |name| {
+            let replicas = self.shards().replicas(name);
+            if replicas.is_empty() {
+                return Ok(Vec::new());
+            }
+            let at = "SELECT pg_catalog.pg_current_wal_flush_lsn()::text";
+            let primary = self.shards().checkout(name).ok();
+            let rows = primary.and_then(|mut loan| loan.query(at, &[]).ok()).unwrap_or_default();
+            let at: Option<String> = rows.first().map(|row| row.get(0));
+            let stand = |replica: &Arc<Shard>| {
+                let standing = self.shards().lend(replica).and_then(|mut loan| {
+                    let rows = loan.query(STANDING, &[(&at, Type::TEXT)]);
+                    let rows =
+                        rows.map_err(|cause| failure::doing("ask how far a replica is", name, &cause))?;
+                    let row = only(rows, "ask how far a replica is", name)?;
+                    let (is_standby, replayed) = (row.get(0), row.get(3));
+                    Ok(Standing { is_standby, lag_bytes: row.get(1), age_seconds: row.get(2), replayed })
+                });
+                (replica.address.shown().to_owned(), standing)
+            };
+            Ok(replicas.iter().map(stand).collect::<Vec<_>>())
+        });
+        let of = |(name, standings): (ShardName, Result<Vec<_>>)| {
+            standings
+                .unwrap_or_default()
+                .into_iter()
+                .map(move |(url, standing)| (name.clone(), url, standing))
+        };
+        asked.into_iter().flat_map(of).collect()
+    }
+
+    /// Refuses a URL that is no standby of this shard.
+    pub fn check_replica(&self, name: &ShardName, url: &ConnectionString) -> Result<()> {
+        self.shards().shard(name)?;
+        let address = self.shards().resolve(name, url)?;
+        let mut session = Session::connect(name, &address)?;
+        let said = catalog::describe(&mut session, name)?;
+        let (shard, cluster) = (said.shard.as_str(), said.membership.cluster.as_str());
+        catalog::check_identity(name, &address, self.id().as_ref(), shard, cluster)?;
+        let rows = session
+            .query("SELECT pg_catalog.pg_is_in_recovery()", &[])
+            .map_err(|cause| failure::doing("ask whether it is a replica", name, &cause))?;
+        if only(rows, "ask whether it is a replica", name)?.get(0) {
+            return Ok(());
+        }
+        let message =
+            format!("the server at {} takes writes: it is no replica of shard `{name}`", address.shown());
+        Err(Error::new(Kind::Configuration, message)
+            .hint("make it a streaming standby of the shard's primary: pg_basebackup -R, then start it")
+            .on_shard(name))
+    }
+
+    /// Tells all shards which replicas a shard has; what kept some of them from hearing it.
+    pub fn tell_replicas(&self, name: &ShardName) -> Result<Vec<Error>> {
+        let urls: Vec<String> =
+            self.shards().replicas(name).iter().map(|replica| replica.address.shown().to_owned()).collect();
+        let told = self.shards().on_each(&self.belonging(), |shard, loan| {
+            let sql = "WITH known AS (UPDATE ringshard.address SET replicas = $2 WHERE shard = $1) \
+                       UPDATE ringshard.meta SET retired = retired - $2::text[]";
+            let parameters: &[Parameter<'_>] = &[(&name.as_str(), Type::TEXT), (&urls, Type::TEXT_ARRAY)];
+            loan.query(sql, parameters).map_err(|cause| failure::doing("tell of replicas", shard, &cause))
+        });
+        let (mut untold, mut is_told) = (Vec::new(), false);
+        for (_, told) in told {
+            match told {
+                Ok(_) => is_told = true,
+                Err(error) if error.kind() == Kind::Unreachable => untold.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match untold.pop() {
+            Some(error) if !is_told => Err(error),
+            last => Ok(untold.into_iter().chain(last).collect()),
+        }
     }
 }
 

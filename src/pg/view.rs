@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use super::catalog::{self, SelfDescription};
+use super::catalog::{self, Place, SelfDescription};
 use super::cluster::Cluster;
 use super::conninfo::ConnectionString;
 use super::pool::Loan;
@@ -27,6 +27,10 @@ pub struct View {
     pub change: Option<(Change, Ring)>,
     /// The topology that is wished for, if that is known: only the first shard knows.
     pub wanted: Option<Topology>,
+    /// Where the shards are, as far as a catalog was read.
+    pub places: BTreeMap<ShardName, Place>,
+    /// Addresses at which old data of shards may come back, and whose.
+    pub retired: BTreeMap<String, ShardName>,
 }
 
 impl View {
@@ -173,7 +177,8 @@ impl Cluster {
         let same = said.membership.topology == view.topology;
         let is_news = !same || said.membership.epoch != view.epoch;
         let same_change = view.change.as_ref().map(|(change, _)| change) == said.change.as_ref();
-        if !is_news && same_change && view.wanted == wanted {
+        let same_places = view.places == said.places && view.retired == said.retired;
+        if !is_news && same_change && same_places && view.wanted == wanted {
             return Ok(());
         }
         if let Some(folder) = self.cache_folder.as_ref().filter(|_| is_news) {
@@ -188,7 +193,8 @@ impl Cluster {
             let ring = change.target.ring();
             (change, ring)
         });
-        *view = Arc::new(View { epoch, topology, ring, change, wanted });
+        let (places, retired) = (said.places, said.retired);
+        *view = Arc::new(View { epoch, topology, ring, change, wanted, places, retired });
         Ok(())
     }
 

@@ -23,6 +23,7 @@ mod nemesis;
 mod outages;
 mod output;
 mod person;
+mod promote;
 mod proxy;
 mod rebalance;
 mod rebalance_cleanup;

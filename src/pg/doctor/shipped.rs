@@ -11,10 +11,11 @@ pub(super) struct Shipped {
 }
 
 /// The files that `init-shards` runs each time.
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     include_str!("../../../sql/functions.sql"),
     include_str!("../../../sql/guard.sql"),
     include_str!("../../../sql/moves.sql"),
+    include_str!("../../../sql/failover.sql"),
 ];
 /// How each function begins.
 const BEGIN: &str = "CREATE OR REPLACE FUNCTION ringshard.";
@@ -42,7 +43,8 @@ mod tests {
         let names: Vec<&str> = functions().iter().map(|function| function.name).collect();
         let guard = ["write_user", "owner_of", "refuse", "guard", "guard_truncate"];
         let moves = ["be_durable", "announce", "fence", "adopt", "purge", "release", "finish"];
-        assert_eq!(names, [&guard[..], &moves[..]].concat());
+        let failover = ["replace_primary", "restate", "retire"];
+        assert_eq!(names, [&guard[..], &moves[..], &failover[..]].concat());
         let count: usize = FILES.iter().map(|file| file.matches("FUNCTION ringshard.").count()).sum();
         assert_eq!(names.len(), count);
         let definers: Vec<&str> =

@@ -39,12 +39,21 @@ pub(super) struct Seen {
 impl Link {
     /// Connects.
     pub(super) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
-        let mut session = cluster.shards().connect_apart(shard)?;
-        session
-            .client()
-            .batch_execute(PRELUDE)
-            .map_err(|cause| failure::doing("prepare a connection", shard, &cause))?;
+        Self::over(shard, cluster.shards().connect_apart(shard)?, true)
+    }
+
+    /// Over a session that is there, which is set up only if the server takes writes.
+    pub(super) fn over(shard: &ShardName, mut session: Session, writes: bool) -> Result<Self> {
+        if writes {
+            let set_up = session.client().batch_execute(PRELUDE);
+            set_up.map_err(|cause| failure::doing("prepare a connection", shard, &cause))?;
+        }
         Ok(Self { shard: shard.clone(), session })
+    }
+
+    /// The connection, given back.
+    pub(super) fn into_session(self) -> Session {
+        self.session
     }
 
     /// The shard.
@@ -245,7 +254,7 @@ impl Link {
     }
 
     /// A function's word.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         sql: &'static str,
         parameters: &[Parameter<'_>],

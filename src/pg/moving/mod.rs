@@ -7,6 +7,7 @@
 mod blockers;
 mod crash;
 mod drive;
+mod gone;
 mod index;
 mod join;
 mod link;
@@ -14,6 +15,7 @@ mod links;
 mod lock;
 mod plan;
 mod preflight;
+mod promote;
 mod rescue;
 mod rows;
 mod run;
@@ -21,6 +23,7 @@ mod status;
 mod wish;
 
 pub use plan::Planned;
+pub use promote::{TakenOver, Takeover};
 pub(super) use rescue::finish_chunk;
 pub use run::{Moved, Options, Told};
 pub use status::{Outline, Runner, Status};

@@ -1,0 +1,154 @@
+//! What a takeover and a removal have in common: the shard must be gone, the others must hold still, and a shard is told
+//! what it has from then on.
+
+use postgres::types::{Json, Type};
+
+use super::link::{Link, Seen};
+use super::lock::Lock;
+use super::rows::ChunkRows;
+use super::run::{Options, Run};
+use crate::error::{Error, Kind, Result};
+use crate::model::arc::Arc;
+use crate::model::moves::{ArcState, Change, Reply, ShardArc, ShardState};
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::topology::{Epoch, Topology};
+use crate::pg::catalog::{Incarnation, Place};
+use crate::pg::cluster::Cluster;
+use crate::pg::failure::{self, Trouble};
+use crate::pg::session::Session;
+use crate::pg::uuid::Uuid;
+
+/// The other shards, as they stand.
+pub(super) struct Rest {
+    /// What each says.
+    pub(super) seen: Vec<(ShardName, Seen)>,
+}
+
+impl Rest {
+    pub(super) fn states(&self) -> std::collections::BTreeMap<ShardName, ShardState> {
+        self.seen.iter().map(|(name, seen)| (name.clone(), seen.state.clone())).collect()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &ShardName> {
+        self.seen.iter().map(|(name, _)| name)
+    }
+
+    /// Where they think that a shard is: the word about its latest incarnation.
+    pub(super) fn place(&self, shard: &ShardName) -> Option<&Place> {
+        let places = self.seen.iter().filter_map(|(_, seen)| seen.said.places.get(shard));
+        places.max_by_key(|place| place.incarnation)
+    }
+
+    pub(super) fn incarnation(&self, shard: &ShardName) -> Incarnation {
+        self.place(shard).map_or_else(Incarnation::default, |place| place.incarnation)
+    }
+
+    /// The last epoch that any of them has heard of.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.seen.iter().map(|(_, seen)| seen.state.epoch).max()
+    }
+
+    pub(super) fn is_changing(&self) -> bool {
+        self.seen.iter().any(|(_, seen)| seen.state.change.is_some())
+    }
+}
+
+pub(super) fn ours(what: &str, shard: &ShardName) -> impl Fn(Trouble) -> Error {
+    move |trouble| match trouble {
+        Trouble::Server(cause) => failure::doing(what, shard, &cause),
+        Trouble::Ours(error) => error,
+    }
+}
+
+impl Cluster {
+    /// Refuses if anything answers where a shard is: two servers for one shard would part its data.
+    pub(super) fn must_be_gone(&self, shard: &ShardName) -> Result<()> {
+        let address = self.shards().address(shard)?;
+        let answer = match Session::try_connect(shard, &address) {
+            Ok(_) => "it takes connections".to_owned(),
+            Err(failed) if failed.is_there => failed.words,
+            Err(_) => return Ok(()),
+        };
+        let message =
+            format!("shard `{shard}` is not gone: a server answers at {}: {answer}", address.shown());
+        Err(Error::new(Kind::Conflict, message)
+            .hint("stop that server, and make sure that it stays down; then run this again")
+            .on_shard(shard))
+    }
+
+    /// What all other shards say. Each of them must answer.
+    pub(super) fn rest(&self, shard: &ShardName) -> Result<Rest> {
+        let view = self.view();
+        let mut names: Vec<ShardName> = view.members().into_iter().cloned().collect();
+        names.retain(|name| name != shard);
+        let look = |name: &ShardName| {
+            let mut link = Link::open(self, name)?;
+            link.look(self).map_err(ours("look at the catalog", name))
+        };
+        let seen = crate::pg::pool::at_once(&names, look);
+        let seen = seen.into_iter().map(|(name, seen)| Ok((name, seen?))).collect::<Result<_>>()?;
+        Ok(Rest { seen })
+    }
+
+    /// Nobody changes the ring while this is held. `None` where there is no other shard.
+    pub(super) fn hold_still(&self, rest: &Rest) -> Result<Option<Lock>> {
+        let run = Run::new(self, Options::default());
+        rest.names().next().map(|arbiter| Lock::take(&run, arbiter)).transpose()
+    }
+}
+
+/// What a shard has from here on.
+pub(super) struct Statement<'a> {
+    pub(super) epoch: Epoch,
+    pub(super) topology: &'a Topology,
+    pub(super) change: Option<&'a Change>,
+    pub(super) arcs: &'a [ShardArc],
+    /// A shard that is no part of the cluster any more, and where it was.
+    pub(super) dead: Option<(&'a ShardName, &'a str)>,
+}
+
+type Columns = (Vec<Uuid>, Vec<Uuid>, Vec<i64>, Vec<Option<String>>);
+
+fn columns(arcs: &[ShardArc]) -> Columns {
+    let ends = |end: fn(Arc) -> Position| arcs.iter().map(|held| Uuid::from(end(held.arc))).collect();
+    let peer = |held: &ShardArc| match &held.state {
+        ArcState::Owned => None,
+        ArcState::Fenced(peer) => Some(peer.to_string()),
+    };
+    let epochs = arcs.iter().map(|held| held.epoch.number()).collect();
+    (ends(Arc::first), ends(Arc::last), epochs, arcs.iter().map(peer).collect())
+}
+
+impl Link {
+    /// Puts a statement in place of what the shard said. [`Reply::Stale`] if it says something else by now.
+    pub(super) fn restate(
+        &mut self,
+        seen: &ShardState,
+        stated: &Statement<'_>,
+    ) -> Result<Reply<ChunkRows>, Trouble> {
+        let (seen_firsts, seen_lasts, seen_epochs, seen_peers) = columns(&seen.arcs);
+        let (firsts, lasts, epochs, peers) = columns(stated.arcs);
+        let (dead, dead_url) = (stated.dead.map(|(name, _)| name.as_str()), stated.dead.map(|(_, url)| url));
+        self.answer(
+            "SELECT ringshard.restate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            &[
+                (&seen.epoch.number(), Type::INT8),
+                (&seen_firsts, Type::UUID_ARRAY),
+                (&seen_lasts, Type::UUID_ARRAY),
+                (&seen_epochs, Type::INT8_ARRAY),
+                (&seen_peers, Type::TEXT_ARRAY),
+                (&stated.epoch.number(), Type::INT8),
+                (&Json(stated.topology), Type::JSONB),
+                (&stated.change.map(|change| Json(&change.target)), Type::JSONB),
+                (&stated.change.map(|change| Json(&change.members)), Type::JSONB),
+                (&firsts, Type::UUID_ARRAY),
+                (&lasts, Type::UUID_ARRAY),
+                (&epochs, Type::INT8_ARRAY),
+                (&peers, Type::TEXT_ARRAY),
+                (&dead, Type::TEXT),
+                (&dead_url, Type::TEXT),
+            ],
+        )
+    }
+}

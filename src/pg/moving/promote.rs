@@ -1,0 +1,313 @@
+//! A replica takes a shard over, whose primary is gone.
+//!
+//! The old primary must not answer, the others must hold still, and the replica must have seen all hand-overs that its
+//! primary took part in: `model/succession.rs` decides. Then it is promoted, says that it is the next incarnation of
+//! the shard, and the others are told, with a new epoch: whoever talks to one of them hears of it. Killed on the way, the
+//! next run goes on.
+
+use std::sync;
+use std::time::Duration;
+
+use postgres::types::Type;
+
+use super::gone::{Rest, Statement, ours};
+use super::link::{Link, Seen};
+use crate::error::{Error, Kind, Result};
+use crate::model::moves::Reply;
+use crate::model::names::ShardName;
+use crate::model::succession::{Unseen, forced, unseen};
+use crate::model::topology::Epoch;
+use crate::pg::catalog::Incarnation;
+use crate::pg::cluster::Cluster;
+use crate::pg::failure;
+use crate::pg::pool::Shard;
+use crate::pg::session::{Parameter, Session};
+
+/// How long the server may take to become a primary.
+const PATIENCE: Duration = Duration::from_mins(1);
+const STANDING: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
+    coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0')::text, \
+    pg_catalog.pg_wal_lsn_diff(coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()), '0/0')::int8, \
+    EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8";
+
+/// What a takeover comes to, before it is done.
+pub struct Takeover {
+    shard: ShardName,
+    replica: sync::Arc<Shard>,
+    rest: Rest,
+    /// Where the primary was.
+    pub before: String,
+    /// Where it will be.
+    pub after: String,
+    /// The last position of the write-ahead log that the replica has replayed.
+    pub replayed: String,
+    /// How old its last replayed transaction is, in seconds.
+    pub age_seconds: Option<f64>,
+    /// The hand-overs that it has not seen.
+    pub unseen: Vec<Unseen>,
+    /// Whether it is a primary already, as an earlier takeover did not come to its end.
+    pub is_begun: bool,
+    /// The other standbys, which still follow the old primary.
+    pub others: Vec<String>,
+}
+
+/// A takeover that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The epoch of all shards then; while a change of the ring is under way, its epoch.
+    pub epoch: Epoch,
+    /// Which incarnation of the shard it is.
+    pub incarnation: Incarnation,
+}
+
+/// How a replica stands.
+struct Candidate {
+    replica: sync::Arc<Shard>,
+    link: Link,
+    is_standby: bool,
+    replayed: String,
+    /// Bytes of the write-ahead log that it has received.
+    received: i64,
+    age_seconds: Option<f64>,
+}
+
+impl Candidate {
+    fn of(shard: &ShardName, replica: sync::Arc<Shard>) -> Result<Self> {
+        let mut session = Session::connect(shard, &replica.address)?;
+        let rows = session
+            .query(STANDING, &[])
+            .map_err(|cause| failure::doing("ask a replica how far it is", shard, &cause))?;
+        let row = rows.first().ok_or_else(|| Error::new(Kind::Failed, "a replica says nothing of itself"))?;
+        let is_standby = row.get(0);
+        Ok(Self {
+            is_standby,
+            replayed: row.get(1),
+            received: if is_standby { row.get(2) } else { i64::MAX },
+            age_seconds: row.get(3),
+            link: Link::over(shard, session, !is_standby)?,
+            replica,
+        })
+    }
+}
+
+impl Cluster {
+    /// What it would come to if a replica of this shard took over: the one at `wanted`, or else the one that has
+    /// received the most.
+    pub fn plan_takeover(&self, shard: &ShardName, wanted: Option<&str>) -> Result<Takeover> {
+        self.refresh_of_the_rest(shard)?;
+        self.must_be_gone(shard)?;
+        let rest = self.rest(shard)?;
+        let replicas = self.shards().replicas(shard);
+        let shown = |replica: &Shard| replica.address.shown().to_owned();
+        let eligible =
+            replicas.iter().filter(|one| wanted.is_none_or(|wanted| wanted == one.address.shown()));
+        let (mut candidates, mut failed) = (Vec::new(), None);
+        for replica in eligible {
+            match Candidate::of(shard, sync::Arc::clone(replica)) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        let Some(mut best) = candidates.into_iter().max_by_key(|candidate| candidate.received) else {
+            return Err(failed.unwrap_or_else(|| none_known(shard, wanted)));
+        };
+        let seen = best.link.look(self).map_err(ours("look at the catalog of a replica", shard))?;
+        let is_begun = !best.is_standby && seen.said.incarnation > rest.incarnation(shard);
+        Ok(Takeover {
+            before: self.shards().address(shard)?.shown().to_owned(),
+            after: shown(&best.replica),
+            unseen: unseen(&rest.states(), &seen.state),
+            others: replicas
+                .iter()
+                .map(|other| shown(other))
+                .filter(|other| *other != shown(&best.replica))
+                .collect(),
+            shard: shard.clone(),
+            rest,
+            replayed: best.replayed,
+            age_seconds: best.age_seconds,
+            replica: best.replica,
+            is_begun,
+        })
+    }
+
+    /// Does it, as it was planned. What was unseen then is lost.
+    pub fn take_over_shard(&self, plan: &Takeover) -> Result<TakenOver> {
+        let shard = &plan.shard;
+        let _still = self.hold_still(&plan.rest)?;
+        let rest = self.rest(shard)?;
+        if rest.states() != plan.rest.states() {
+            return Err(Error::new(Kind::Locked, "the ring was changed meanwhile; nothing was done")
+                .hint(format!("ringshard promote {shard}"))
+                .on_shard(shard));
+        }
+        self.must_be_gone(shard)?;
+        let Candidate { link, is_standby, .. } = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
+        let mut link = if is_standby { promoted(shard, link)? } else { link };
+        let seen = link.look(self).map_err(ours("look at the catalog", shard))?;
+        // By now all is replayed that was received.
+        let others = rest.states();
+        if !unseen(&others, &seen.state).is_empty() {
+            let state = forced(&others, &seen.state);
+            let stated = Statement {
+                epoch: state.epoch,
+                topology: &state.topology,
+                change: state.change.as_ref(),
+                arcs: &state.arcs,
+                dead: None,
+            };
+            let reply = link.restate(&seen.state, &stated).map_err(ours("settle its arcs", shard))?;
+            if matches!(reply, Reply::Stale) {
+                return Err(Error::new(Kind::Locked, format!("shard `{shard}` was changed meanwhile"))
+                    .hint(format!("ringshard promote {shard}"))
+                    .on_shard(shard));
+            }
+        }
+        let known = rest.incarnation(shard);
+        let is_told = seen.said.incarnation > known;
+        let incarnation = if is_told {
+            seen.said.incarnation
+        } else {
+            Incarnation(known.0.max(seen.said.incarnation.0) + 1)
+        };
+        let newest = rest.epoch().unwrap_or(seen.state.epoch).max(seen.state.epoch);
+        let is_changing = rest.is_changing() || seen.state.change.is_some();
+        // Who goes on with a takeover has the epoch that it began with.
+        let epoch =
+            if is_changing || (is_told && seen.state.epoch == newest) { newest } else { newest.next() };
+        self.tell_of_takeover(plan, &rest, link, incarnation, epoch)?;
+        let address = plan.replica.address.clone();
+        let standbys = self.shards().replicas(shard).into_iter();
+        let standbys = standbys.filter(|one| one.address.shown() != address.shown()).collect();
+        self.shards().replace(shard, address, standbys);
+        self.refresh()?;
+        Ok(TakenOver { epoch, incarnation })
+    }
+
+    /// Brings a takeover to its end of which not all have heard: some shards, or the configuration, which has the shard
+    /// at `configured`. `None` if there is none.
+    pub fn finish_takeover(&self, shard: &ShardName, configured: Option<&str>) -> Result<Option<TakenOver>> {
+        self.refresh_of_the_rest(shard)?;
+        let address = self.shards().address(shard)?.shown().to_owned();
+        let view = self.view();
+        let Some(place) = view.places.get(shard).filter(|place| place.url == address) else {
+            return Ok(None);
+        };
+        let Some((before, _)) = view.retired.iter().find(|(_, of)| *of == shard) else { return Ok(None) };
+        // If it is gone as well, another replica is to take over.
+        let Ok(mut link) = Link::open(self, shard) else { return Ok(None) };
+        let rest = self.rest(shard)?;
+        let seen = link.look(self).map_err(ours("look at the catalog", shard))?;
+        let (incarnation, epoch) = (seen.said.incarnation, seen.state.epoch);
+        let has_heard =
+            |seen: &Seen| seen.said.places.get(shard).is_some_and(|of| of.incarnation == incarnation);
+        if configured == Some(&address) && rest.seen.iter().all(|(_, seen)| has_heard(seen)) {
+            return Ok(None);
+        }
+        let _still = self.hold_still(&rest)?;
+        let parameters = told(shard, incarnation, &place.url, &place.replicas, before, epoch);
+        for name in rest.names() {
+            tell(&mut Link::open(self, name)?, &parameters)?;
+        }
+        Ok(Some(TakenOver { epoch, incarnation }))
+    }
+
+    /// Tells the new primary first, then the others.
+    fn tell_of_takeover(
+        &self,
+        plan: &Takeover,
+        rest: &Rest,
+        mut link: Link,
+        incarnation: Incarnation,
+        epoch: Epoch,
+    ) -> Result<()> {
+        let parameters = told(&plan.shard, incarnation, &plan.after, &plan.others, &plan.before, epoch);
+        tell(&mut link, &parameters)?;
+        for name in rest.names() {
+            tell(&mut Link::open(self, name)?, &parameters)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the topology anew; that this shard does not answer is no surprise.
+    pub(super) fn refresh_of_the_rest(&self, shard: &ShardName) -> Result<()> {
+        match self.refresh() {
+            Ok(_) => {}
+            // It is the only one.
+            Err(error) if error.kind() == Kind::Unreachable && self.shards().names() == [shard.clone()] => {}
+            Err(error) => return Err(error),
+        }
+        if self.shards().names().contains(shard) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::NotFound, format!("no shard is called `{shard}`"))
+            .hint("ringshard shards lists them"))
+    }
+}
+
+/// What each shard is told.
+type Told = (String, i64, String, Vec<String>, String, i64);
+
+fn told(
+    shard: &ShardName,
+    incarnation: Incarnation,
+    url: &str,
+    replicas: &[String],
+    before: &str,
+    epoch: Epoch,
+) -> Told {
+    (shard.to_string(), incarnation.0, url.into(), replicas.to_vec(), before.into(), epoch.number())
+}
+
+fn tell(link: &mut Link, told: &Told) -> Result<()> {
+    let shard = link.shard().clone();
+    let (of, incarnation, url, replicas, before, epoch) = told;
+    let parameters: &[Parameter<'_>] = &[
+        (of, Type::TEXT),
+        (incarnation, Type::INT8),
+        (url, Type::TEXT),
+        (replicas, Type::TEXT_ARRAY),
+        (before, Type::TEXT),
+        (epoch, Type::INT8),
+    ];
+    let answer = link.answer("SELECT ringshard.replace_primary($1, $2, $3, $4, $5, $6)", parameters);
+    let told = answer.map_err(ours("tell of the new primary", &shard));
+    told.map(|_| ()).map_err(|error| error.hint(format!("ringshard promote {of} goes on")))
+}
+
+fn none_known(shard: &ShardName, wanted: Option<&str>) -> Error {
+    let message = match wanted {
+        Some(url) => format!("{url} is no replica of shard `{shard}` that is known"),
+        None => format!("no replica of shard `{shard}` is known"),
+    };
+    Error::new(Kind::NotFound, message)
+        .hint(format!(
+            "name it in the configuration: [shards.{shard}] replicas = [\"postgresql://…\"]; or, without one: ringshard \
+             remove-shard {shard} --dead"
+        ))
+        .on_shard(shard)
+}
+
+/// Makes a primary of a standby.
+fn promoted(shard: &ShardName, link: Link) -> Result<Link> {
+    let mut session = link.into_session();
+    let seconds = i32::try_from(PATIENCE.as_secs()).unwrap_or(i32::MAX);
+    let sql = "SELECT pg_catalog.pg_promote(true, $1)";
+    let rows = session.query(sql, &[(&seconds, Type::INT4)]).map_err(|cause| {
+        let error = failure::doing("promote the replica", shard, &cause);
+        if error.kind() == Kind::Permission {
+            return error.hint(
+                "as a superuser there: GRANT EXECUTE ON FUNCTION pg_promote TO this role; or run pg_ctl promote on that \
+                 machine, and then this again",
+            );
+        }
+        error
+    })?;
+    if rows.first().is_some_and(|row| row.get(0)) {
+        return Link::over(shard, session, true);
+    }
+    let message = format!("the replica of shard `{shard}` did not become a primary in {seconds} s");
+    Err(Error::new(Kind::Failed, message)
+        .hint(format!("look at its log; ringshard promote {shard} goes on"))
+        .on_shard(shard))
+}
