@@ -98,25 +98,77 @@ fn killed_at_any_step_the_next_run_goes_on() {
     promote(&servers, &[]).fails(5);
 }
 
+/// From here on it gets nothing of what its primary does.
+fn cut_off(standby: &Standby) {
+    let mut client = standby.client();
+    client.batch_execute("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+    while client.query_one("SELECT count(*) FROM pg_stat_wal_receiver", &[]).unwrap().get::<_, i64>(0) > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 #[test]
-fn a_replica_that_has_not_seen_a_hand_over_is_refused() {
+fn a_replica_that_has_not_seen_a_hand_over_takes_over_by_force_alone() {
     let (servers, standby) = with_standby();
-    standby.pause(true);
+    cut_off(&standby);
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     servers.run(&["rebalance", "-y"]).success();
-    // The server of the replica gets no more of it.
-    let settings = "ALTER SYSTEM SET primary_conninfo = ''; SELECT pg_reload_conf()";
-    let received = "SELECT pg_last_wal_receive_lsn()::text";
-    let _: String = standby.client().query_one(received, &[]).unwrap().get(0);
-    for statement in settings.split("; ") {
-        standby.client().batch_execute(statement).unwrap();
-    }
+    let moved = servers.client(4).query_one("SELECT count(*) FROM users", &[]).unwrap().get::<_, i64>(0);
+    assert!(moved > 20, "{moved}");
+    servers.run(&["update-user", "5", "--name", "new"]).success();
     servers.crash(2);
-    // It would replay all that it has received when it is promoted, so it is refused only while it has not.
     let ran = promote(&servers, &[]).fails(5);
     assert!(ran.stderr.contains("lags behind a hand-over of ownership"), "{ran:?}");
     assert!(
         ran.stderr.contains("that `shard_4` has taken over") && ran.stderr.contains("it is in epoch 1"),
         "{ran:?}"
     );
+    let question = servers.run(&["promote", "shard_2", "--force", "--no-input"]).fails(3);
+    assert!(question.stderr.contains("lost: "), "{question:?}");
+    promote(&servers, &["--force"]).success();
+    // What had moved stays where it is, as it is there; what was left of it here is set aside.
+    is_well(&servers, 200);
+    assert_eq!(servers.run(&["get-user", "5", "-o", "csv", "--no-header"]).success().stdout, "5,new,,\n");
+    let aside = "SELECT count(*) FROM ringshard.quarantine";
+    let aside: i64 = standby.client().query_one(aside, &[]).unwrap().get(0);
+    assert!((1..=moved).contains(&aside), "{aside}");
+}
+
+#[test]
+fn arcs_that_a_replica_has_not_taken_over_are_told_to_be_lost() {
+    let (servers, standby) = with_standby();
+    cut_off(&standby);
+    servers.run(&["remove-shard", "shard_3"]).success();
+    servers.run(&["rebalance", "-y"]).success();
+    let had: i64 = servers.client(2).query_one("SELECT count(*) FROM users", &[]).unwrap().get(0);
+    let has: i64 = standby.client().query_one("SELECT count(*) FROM users", &[]).unwrap().get(0);
+    assert!(had > has);
+    servers.crash(2);
+    let ran = promote(&servers, &[]).fails(5);
+    assert!(ran.stderr.contains("the users on them are gone"), "{ran:?}");
+    promote(&servers, &["--force"]).success();
+    is_well(&servers, 200 - (had - has));
+}
+
+#[test]
+fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
+    let (servers, standby) = with_standby();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    // Stopped behind the first chunks, with a fence left.
+    let mut child = servers.command();
+    child
+        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
+        .env("RINGSHARD_CRASH", "after-adopt:3");
+    let ran = Ran::of(child.spawn().unwrap());
+    assert_ne!(ran.code, 0, "{ran:?}");
+    standby.catches_up(&mut servers.client(2));
+    servers.crash(2);
+    assert_eq!(servers.run(&["count", "--read-replica", "auto"]).success().stdout, "200\n");
+    // The word of the others: a change is under way.
+    servers.run(&["rebalance", "status"]).fails(6);
+    promote(&servers, &[]).success();
+    assert_eq!(servers.run(&["count"]).success().stdout, "200\n");
+    servers.run(&["rebalance", "-y"]).success();
+    is_well(&servers, 200);
 }

@@ -6,7 +6,8 @@
 //! next run goes on.
 
 use std::sync;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
@@ -25,6 +26,13 @@ use crate::pg::session::{Parameter, Session};
 
 /// How long the server may take to become a primary.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a replica may take to replay what it has received.
+const REPLAY_PATIENCE: Duration = Duration::from_secs(20);
+/// The pause before it is asked again.
+const REPLAY_PAUSE: Duration = Duration::from_millis(20);
+/// Whether it has received more than it has replayed, and whether it does not replay.
+const IS_LATE: &str = "SELECT coalesce(pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn(), false), \
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END";
 const STANDING: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
     coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0')::text, \
     pg_catalog.pg_wal_lsn_diff(coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()), '0/0')::int8, \
@@ -90,6 +98,33 @@ impl Candidate {
     }
 }
 
+impl Candidate {
+    /// Waits until it has replayed what it has received: then it says what it would say as a primary.
+    fn catches_up(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let shard = self.link.shard().clone();
+            let rows = self.link.session().query(IS_LATE, &[]);
+            let rows = rows.map_err(|cause| failure::doing("ask a replica how far it is", &shard, &cause))?;
+            let (is_late, is_paused) = rows.first().map_or((false, false), |row| (row.get(0), row.get(1)));
+            if !is_late {
+                return Ok(());
+            }
+            if is_paused || begun.elapsed() > REPLAY_PATIENCE {
+                let why = if is_paused { "replay is paused there" } else { "it is still at it" };
+                let place = self.replica.address.shown();
+                let message = format!(
+                    "the replica of shard `{shard}` at {place} has not replayed all that it has received: {why}"
+                );
+                return Err(Error::new(Kind::Locked, message)
+                    .hint("SELECT pg_wal_replay_resume() there goes on; then run this again")
+                    .on_shard(shard));
+            }
+            thread::sleep(REPLAY_PAUSE);
+        }
+    }
+}
+
 impl Cluster {
     /// What it would come to if a replica of this shard took over: the one at `wanted`, or else the one that has
     /// received the most.
@@ -111,6 +146,7 @@ impl Cluster {
         let Some(mut best) = candidates.into_iter().max_by_key(|candidate| candidate.received) else {
             return Err(failed.unwrap_or_else(|| none_known(shard, wanted)));
         };
+        best.catches_up()?;
         let seen = best.link.look(self).map_err(ours("look at the catalog of a replica", shard))?;
         let is_begun = !best.is_standby && seen.said.incarnation > rest.incarnation(shard);
         Ok(Takeover {
