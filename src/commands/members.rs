@@ -5,7 +5,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::init_shards::{connection_string, local_database};
 use super::replica::shown_of;
-use super::{Context, complete_shard};
+use super::{Context, bequest, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
@@ -36,6 +36,12 @@ pub struct RemoveShardArgs {
     /// The shard's name
     #[arg(add = ArgValueCompleter::new(complete_shard))]
     pub(super) name: ShardName,
+    /// It is gone and will not come back: the others get its arcs at once
+    #[arg(long)]
+    pub(super) dead: bool,
+    /// With --dead: bring in the users of its replica, or of a backup that was restored there
+    #[arg(long, value_name = "URL", requires = "dead", value_parser = connection_string)]
+    pub(super) recover_from: Option<ConnectionString>,
 }
 
 impl AddShardArgs {
@@ -96,8 +102,11 @@ impl AddShardArgs {
 }
 
 impl RemoveShardArgs {
-    /// Writes down the wish.
+    /// Writes down the wish; or takes the shard out at once, if it is gone.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if self.dead {
+            return bequest::remove_dead(&self.name, self.recover_from.as_ref(), context);
+        }
         let cluster = context.cluster()?;
         let standing = cluster.standing()?;
         let is_configured = context.settings().shards.iter().any(|(name, _)| *name == self.name);

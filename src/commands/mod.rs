@@ -3,6 +3,7 @@
 //! A command turns its arguments into an operation and returns a report. It never prints; what it must ask
 //! or show on the way goes through [`Console`].
 
+mod bequest;
 pub mod completions;
 pub mod config;
 pub mod count;

@@ -110,8 +110,12 @@ impl RebalanceArgs {
             check_strays(&planned)?;
         }
         cluster.preflight(&context.settings().private_server()?, &planned)?;
+        let returned = cluster.fence_returned();
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
-        carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)
+        let mut report = carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)?;
+        let told = |returned: Result<_>| returned.map_or_else(|error| error, |of| verify::told_of(&of));
+        report.warnings.extend(returned.into_iter().map(told));
+        Ok(report)
     }
 }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Context;
+use super::verify::told_of;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
@@ -38,6 +39,10 @@ impl ShardsArgs {
         {
             return Err(error);
         }
+        for returned in cluster.fence_returned() {
+            report.warnings.push(returned.map_or_else(|error| error, |returned| told_of(&returned)));
+        }
+        let told = report.warnings.len();
         let view = cluster.view();
         let shares = view.ring.shares();
         let goal = view.goal();
@@ -71,7 +76,7 @@ impl ShardsArgs {
             ]);
         }
         // With some shards down the list is an answer; with all of them down it is not.
-        if report.rows.len() == report.warnings.len() {
+        if report.rows.len() == report.warnings.len() - told {
             report.failure = report.warnings.pop();
         }
         Ok(report)

@@ -6,6 +6,7 @@ use super::{Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, thousands};
+use crate::pg::moving::Returned;
 use crate::pg::verify::{Mended, Verified};
 
 const COLUMNS: [Column; 6] = [
@@ -33,6 +34,9 @@ impl VerifyArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let console = context.console();
+        cluster.refresh()?;
+        let returned = cluster.fence_returned().into_iter().collect::<Result<Vec<_>>>()?;
+        cluster.include_returned(&returned)?;
         let told = |rows| console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
         let verify = |deep| {
             let verified = cluster.verify(deep, told);
@@ -40,7 +44,7 @@ impl VerifyArgs {
             verified
         };
         if !self.fix {
-            return Ok(report(&verify(self.deep)?, None));
+            return Ok(report(&verify(self.deep)?, None, &returned));
         }
         // Before the look at the rows: what is seen stays so until it is mended.
         let mut fixing = cluster.begin_fix()?;
@@ -48,10 +52,10 @@ impl VerifyArgs {
         fixing.check(&found)?;
         if !found.faults.is_empty() {
             // Where a row belongs is not known.
-            return Ok(report(&found, None));
+            return Ok(report(&found, None, &returned));
         }
         if found.is_clean() {
-            let mut report = report(&found, None);
+            let mut report = report(&found, None, &returned);
             report.notes.push("there is nothing to mend".into());
             return Ok(report);
         }
@@ -60,8 +64,31 @@ impl VerifyArgs {
         console.progress(None);
         let mended = mended?;
         let again = verify(true)?;
-        Ok(report(&again, Some(mended)))
+        let (emptied, returned): (Vec<_>, Vec<_>) = returned
+            .into_iter()
+            .partition(|of| again.tallies.get(&of.name).is_some_and(|tally| tally.rows == 0));
+        let mut report = report(&again, Some(mended), &returned);
+        for Returned { name, url, .. } in emptied {
+            cluster.forget_retired(&url)?;
+            report
+                .notes
+                .push(format!("`{name}` at {url} is empty now, and forgotten; that database can be dropped"));
+        }
+        Ok(report)
     }
+}
+
+/// That old data of a shard is there again.
+pub(super) fn told_of(returned: &Returned) -> Error {
+    let Returned { shard, name, url, rows, is_news } = returned;
+    let since = if *is_news { "is fenced from now on" } else { "is fenced" };
+    let rows = counted(u64::try_from(*rows).unwrap_or(0), "user");
+    let message = format!(
+        "old data of shard `{shard}` is back at {url}: it {since}, is called `{name}`, and has {rows}"
+    );
+    let hint =
+        "ringshard verify --fix brings home what the owners lack, and empties it; nothing is overwritten";
+    Error::new(Kind::Failed, message).hint(hint).on_shard(name)
 }
 
 /// The plan, and whether it is wanted.
@@ -80,8 +107,9 @@ fn question(found: &Verified) -> String {
     format!("misplaced: {}\n{}\nDo it?", counted(found.sum(|tally| tally.misplaced), "row"), parts.join("\n"))
 }
 
-fn report(verified: &Verified, mended: Option<Mended>) -> Report {
+fn report(verified: &Verified, mended: Option<Mended>, returned: &[Returned]) -> Report {
     let mut report = Report::list(&COLUMNS);
+    report.warnings.extend(returned.iter().map(told_of));
     let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     for (shard, tally) in &verified.tallies {
         report.push(vec![

@@ -3,7 +3,7 @@
 //! What is known of the topology (`view.rs`) is never trusted. Each answer of a shard carries the shard's epoch; a
 //! newer one means that the topology is read again, and a shard that does not own a key says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
@@ -48,6 +48,10 @@ pub struct Cluster {
     pub(super) id: RwLock<Option<ClusterId>>,
     pub(super) cache_folder: Option<PathBuf>,
     pub(super) view: RwLock<Arc<View>>,
+    /// Old data of shards, which `verify` looks at as well.
+    pub(super) returned: RwLock<BTreeSet<ShardName>>,
+    /// Which shards were late, at which epoch, when which was known: they were looked into.
+    late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
     /// When the others were asked last where a shard is that does not answer.
     sought: Mutex<BTreeMap<ShardName, Instant>>,
 }
@@ -85,9 +89,18 @@ impl Cluster {
         let ring = topology.ring();
         narrate::ring_built(&topology, &ring);
         let (places, retired) = (BTreeMap::new(), BTreeMap::new());
+        let returned = RwLock::default();
         let view = View { epoch, topology, ring, change: None, wanted: None, places, retired };
         let view = RwLock::new(Arc::new(view));
-        Ok(Self { shards, id: RwLock::new(id), cache_folder, view, sought: Mutex::default() })
+        Ok(Self {
+            shards,
+            id: RwLock::new(id),
+            cache_folder,
+            view,
+            returned,
+            late: Mutex::default(),
+            sought: Mutex::default(),
+        })
     }
 
     /// The shards' pools.
@@ -287,11 +300,34 @@ impl Cluster {
             let message = format!("shard `{shard}` changed its identity to `{}`", said.shard);
             return Err(Error::new(Kind::Configuration, message).hint("run this again").on_shard(shard));
         }
-        if answer.epoch > self.view().epoch {
+        let known = self.view().epoch;
+        if answer.epoch > known {
             let said = self.describe(shard, &mut loan)?;
             self.learn(said)?;
+        } else if answer.epoch < known
+            && purpose == Purpose::Truth
+            && self.was_replaced(shard, answer.epoch)?
+        {
+            // What was done there was done on old data.
+            drop(loan);
+            for returned in self.fence_returned() {
+                returned?;
+            }
+            return self.ask(purpose, shard, what, statement);
         }
         Ok(Ok(answer))
+    }
+
+    /// Whether a shard that has not heard of an epoch is old data, and its shard is somewhere else. If it is just late,
+    /// the others are asked once.
+    fn was_replaced(&self, shard: &ShardName, epoch: Epoch) -> Result<bool> {
+        let is_new = |late: &mut BTreeSet<_>| late.insert((shard.clone(), epoch, self.view().epoch));
+        if !is_new(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(false);
+        }
+        let before = self.shards.address(shard)?;
+        self.refresh()?;
+        Ok(self.shards.address(shard)?.shown() != before.shown())
     }
 
     /// A write: to the owner, again after a fence or a change of the ring.

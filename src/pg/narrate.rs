@@ -24,6 +24,11 @@ pub(super) fn ring_built(topology: &Topology, ring: &Ring) {
     log::info!("Hash ring built with {} virtual nodes", ring.len());
 }
 
+/// A key goes to another shard than before.
+pub(super) fn key_reassigned(key: &str, shard: &ShardName) {
+    log::info!("Key {} reassigned to {shard}", python::repr(key));
+}
+
 /// A key was routed.
 pub(super) fn key_routed(key: &str, position: Position, node: VirtualNode<'_>) {
     log::debug!("Hashed key {} to {position}", python::repr(key));

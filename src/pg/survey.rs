@@ -1,7 +1,10 @@
 //! Questions to all shards at once: how many rows, how large, who holds a row.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use postgres::types::Type;
 
+use super::cache;
 use super::cluster::Cluster;
 use super::failure;
 use super::pool::Loan;
@@ -25,14 +28,27 @@ pub struct Size {
 impl Cluster {
     /// Each configured shard's size; a shard that fails fails alone.
     pub fn sizes(&self) -> Vec<(ShardName, Result<Size>)> {
-        self.shards().on_each(&self.shards().names(), |name, loan| {
+        let sizes = self.shards().on_each(&self.shards().names(), |name, loan| {
             let rows = loan
                 .query(include_str!("../../sql/size.sql"), &[])
                 .map_err(|cause| failure::doing("count users", name, &cause))?;
             let row = only(rows, "count users", name)?;
             self.check_row(name, &row)?;
             Ok(Size { rows: row.get("rows"), size_bytes: row.get("size_bytes") })
-        })
+        });
+        if let Some((id, folder)) = self.id().zip(self.cache_folder.as_deref()) {
+            let rows =
+                |(name, size): &(ShardName, Result<Size>)| Some((name.clone(), size.as_ref().ok()?.rows));
+            cache::write_counts(folder, &id, &sizes.iter().filter_map(rows).collect());
+        }
+        sizes
+    }
+
+    /// How many users a shard had when they were counted last by this user's processes, and when that was.
+    pub fn last_known_rows(&self, name: &ShardName) -> Option<(i64, SystemTime)> {
+        let (id, folder) = self.id().zip(self.cache_folder.as_deref())?;
+        let (rows, seconds) = cache::read_counts(folder, &id).get(name).copied()?;
+        Some((rows, UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?))
     }
 
     /// The shard that owns a position, or has it fenced if none does, by the word of all shards that answer:

@@ -3,6 +3,7 @@
 
 mod batch;
 mod batch_faults;
+mod bequest;
 mod cli;
 mod doctor;
 mod explain;

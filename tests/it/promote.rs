@@ -4,7 +4,7 @@ use crate::harness::Ran;
 use crate::servers::{Servers, Standby};
 
 /// Three shards with users 1 to 200, and a standby of the second that all know of.
-fn with_standby() -> (Servers, Standby) {
+pub(crate) fn with_standby() -> (Servers, Standby) {
     let servers = Servers::with_spares(3, 1);
     let standby = servers.standby_of(2);
     let lines: String = (1..=200).map(|id| format!("create-user --id {id} --name n{id} -q\n")).collect();
@@ -99,7 +99,7 @@ fn killed_at_any_step_the_next_run_goes_on() {
 }
 
 /// From here on it gets nothing of what its primary does.
-fn cut_off(standby: &Standby) {
+pub(crate) fn cut_off(standby: &Standby) {
     let mut client = standby.client();
     client.batch_execute("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
     client.batch_execute("SELECT pg_reload_conf()").unwrap();

@@ -84,6 +84,9 @@ pub(super) fn add_shard(args: &AddShardArgs, context: &Context<'_>) -> Result<St
 }
 
 pub(super) fn remove_shard(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
+    if args.dead {
+        return super::failover::remove_dead(args, context);
+    }
     let known = Known::of(context)?;
     let now = known.view.topology.clone();
     let is_configured = known.cluster.shards().names().contains(&args.name);

@@ -1,10 +1,12 @@
 //! When a server is gone: replicas, and who takes over.
 
 use super::super::Context;
+use super::super::members::RemoveShardArgs;
 use super::super::promote::PromoteArgs;
 use super::super::replica::ReplicaCommand;
 use super::steps::{Known, Steps};
 use crate::error::Result;
+use crate::model::change::{moved, ring_flows};
 
 pub(super) fn replica(command: &ReplicaCommand, context: &Context<'_>) -> Result<Steps> {
     let steps = Known::of(context)?.steps;
@@ -27,6 +29,42 @@ pub(super) fn replica(command: &ReplicaCommand, context: &Context<'_>) -> Result
             .add("tell", format!("all shards forget that it is a replica of `{}`", args.name))
             .add("configure", "the URL is taken out of the configuration; the server is left alone"),
     })
+}
+
+pub(super) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
+    let name = &args.name;
+    let known = Known::of(context)?;
+    let rows = if args.recover_from.is_some() {
+        "the users are read where they are recovered from, in one snapshot, and each goes to its heir"
+    } else {
+        "its users are lost; how many they were when they were counted last is shown"
+    };
+    let heirs = match known.view.topology.without(name) {
+        Ok(rest) => {
+            let moved = moved(&ring_flows(&known.view.ring, &rest.ring())) * 100.0;
+            format!(
+                "by what is known here, {moved:.2} % of the ring goes to the other {} shards",
+                rest.names().count()
+            )
+        }
+        Err(why) => format!("by what is known here, that is refused: {why}"),
+    };
+    Ok(known
+        .steps
+        .add(
+            "refuse",
+            format!("as long as anything answers where `{name}` is, nothing is done (exit code 5)"),
+        )
+        .add("look", "all other shards say what they hold; each must answer")
+        .add("heirs", heirs)
+        .add("rows", rows)
+        .add("question", "who inherits what, and what is lost: it must be agreed to")
+        .add(
+            "inherit",
+            "one transaction on each heir: rows, arcs, the topology without the shard, in a new epoch",
+        )
+        .add("retire", "its address is written down: if it comes back, it is fenced before it can serve")
+        .add("configure", "it is taken out of the configuration"))
 }
 
 pub(super) fn promote(args: &PromoteArgs, context: &Context<'_>) -> Result<Steps> {

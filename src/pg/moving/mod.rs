@@ -4,6 +4,7 @@
 //! workers at once, over connections of their own. Nothing that matters is remembered here: whoever dies on the way
 //! leaves it to the next one.
 
+mod bequest;
 mod blockers;
 mod crash;
 mod drive;
@@ -17,14 +18,17 @@ mod plan;
 mod preflight;
 mod promote;
 mod rescue;
+mod retired;
 mod rows;
 mod run;
 mod status;
 mod wish;
 
+pub use bequest::{Bequeathed, Bequest, Inherited, Recovery};
 pub use plan::Planned;
 pub use promote::{TakenOver, Takeover};
 pub(super) use rescue::finish_chunk;
+pub use retired::Returned;
 pub use run::{Moved, Options, Told};
 pub use status::{Outline, Runner, Status};
 pub use wish::{Standing, Wished};

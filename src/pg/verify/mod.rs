@@ -8,9 +8,9 @@ mod fix;
 mod strays;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -185,7 +185,9 @@ impl Cluster {
     /// Asks all shards, in a snapshot on each.
     fn look(&self) -> Result<Look> {
         loop {
-            let (opened, _) = self.open_parts(Purpose::Truth, &self.belonging(), false)?;
+            let mut names = self.belonging();
+            names.extend(self.returned.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+            let (opened, _) = self.open_parts(Purpose::Truth, &names, false)?;
             let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
             let (words, addresses): (Vec<Word>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
             if self.meet(&words, &addresses)? {
