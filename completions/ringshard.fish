@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ringshard_global_optspecs
-    string join \n c= f= keep-going config= o/format= no-header x/expanded q/quiet v/verbose color= log-file= y/yes no-input h/help V/version
+    string join \n c= f= keep-going config= o/format= no-header x/expanded q/quiet v/verbose color= log-file= read-replica= y/yes no-input h/help V/version
 end
 
 function __fish_ringshard_needs_command
@@ -37,6 +37,9 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -l color -d 'When to u
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_needs_command" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_needs_command" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_needs_command" -l keep-going -d 'With -c or -f: go on after an error'
 complete -c ringshard -n "__fish_ringshard_needs_command" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s x -l expanded -d 'One field a line'
@@ -62,6 +65,8 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "add-shard" -d '
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "remove-shard" -d 'Plan a shard out of the ring; moves nothing'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "rebalance" -d 'Move users to where the planned ring wants them, online'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "verify" -d 'Every row on exactly one shard, its owner: look, and mend'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "replica" -d 'The replicas of the shards: which there are, and how far each is'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "promote" -d 'Make a replica the primary of a shard whose primary is gone'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "ring" -d 'Look at the ring: who owns what, and why'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "local" -d 'The private Postgres that ringshard runs when it is given none'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "config" -d 'The settings in force'
@@ -86,6 +91,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l colo
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -108,6 +116,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l colo
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -127,6 +138,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l color -
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -149,6 +163,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l colo
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-region -d 'No region any more'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-email -d 'No email any more'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-header -d 'Leave out the header line'
@@ -170,6 +187,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l colo
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -191,6 +211,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l color
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s x -l expanded -d 'One field a line'
@@ -213,6 +236,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l color -d '
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'One field a line'
@@ -237,6 +263,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l color -d 
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l restart -d 'Forget how far an interrupted import of this file came'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s x -l expanded -d 'One field a line'
@@ -256,6 +285,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l color -d 
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s x -l expanded -d 'One field a line'
@@ -276,6 +308,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l color -d 'Wh
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'One field a line'
@@ -295,6 +330,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l color -d 
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -313,6 +351,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l color -d 
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -332,6 +373,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l color 
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -339,6 +383,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s v -l v
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l recover-from -d 'With --dead: bring in the users of its replica, or of a backup that was restored there' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
@@ -350,6 +395,10 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l col
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l dead -d 'It is gone and will not come back: the others get its arcs at once'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -371,6 +420,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not _
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l dry-run -d 'Show what would move, and move nothing'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l unlocked -d 'Take no lock; for tests of two movers at once'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-header -d 'Leave out the header line'
@@ -393,6 +445,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fis
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -414,6 +469,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fis
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l unlocked -d 'Take no lock; for tests of two movers at once'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s x -l expanded -d 'One field a line'
@@ -433,6 +491,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l color -d 
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l deep -d 'Compare the contents where a user lies twice'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l fix -d 'Put each row where it belongs; what differs from its owner\'s row is kept in ringshard.quarantine'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-header -d 'Leave out the header line'
@@ -442,6 +503,116 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List the replicas that are known, and how far each is'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Make a streaming standby of a shard known to all'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Forget a replica; its server is left alone'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l replica -d 'The replica that is to take over [default: the one that has received the most]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Take over though the replica has not seen all hand-overs of arcs: what it lacks is lost'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
@@ -453,6 +624,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -474,6 +648,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l vnodes -d 'A line a virtual node, clockwise'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
@@ -493,6 +670,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -514,6 +694,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -532,6 +715,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fis
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -554,6 +740,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -572,6 +761,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -590,6 +782,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -608,6 +803,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -626,6 +824,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fi
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -645,6 +846,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_s
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -663,6 +867,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l colo
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -681,6 +888,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l color -d 'Wh
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -699,6 +909,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l color -d
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -717,6 +930,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l color -d 'W
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -735,6 +951,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l color -d 'W
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-init -d 'Do not run the init file'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l keep-going -d 'Without a terminal, lines are a script: go on after an error'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-header -d 'Leave out the header line'
@@ -755,6 +974,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l color -d 'W
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l at-once -d 'Do not wait for a key between the steps'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s x -l expanded -d 'One field a line'

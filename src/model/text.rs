@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::time::SystemTime;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -15,10 +14,10 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A moment as RFC 3339 has it, in UTC, to the second: `2026-11-25T03:12:45Z`.
-pub fn timestamp(moment: SystemTime) -> String {
-    let moment = OffsetDateTime::from(moment).truncate_to_second();
-    moment.format(&Rfc3339).unwrap_or_else(|_| "unknown".into())
+/// A moment, in seconds since 1970, as RFC 3339 has it, in UTC: `2026-11-25T03:12:45Z`.
+pub fn timestamp(seconds: u64) -> String {
+    let moment = i64::try_from(seconds).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| "unknown".into())
 }
 
 /// The text with each unsafe character as an escape: `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.
@@ -130,6 +129,13 @@ pub fn counted(number: u64, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_told_in_utc() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
+        assert_eq!(timestamp(1_795_575_165), "2026-11-25T02:12:45Z");
+        assert_eq!(timestamp(u64::MAX), "unknown");
+    }
 
     #[test]
     fn control_characters_become_visible() {

@@ -37,8 +37,6 @@ const REPEATS_MAX: u32 = 50;
 const SESSION_END_PATIENCE: Duration = Duration::from_secs(10);
 /// How often one read is sent on from a fence: there are two shards, and each change asks them once more.
 const HOPS_MAX: u32 = 8;
-/// How long a shard that does not answer is not looked for again at another place.
-const SEEK_PAUSE: Duration = Duration::from_secs(1);
 /// How often one command looks for a key's new owner.
 const REFRESHES_MAX: u32 = 3;
 
@@ -51,9 +49,9 @@ pub struct Cluster {
     /// Old data of shards, which `verify` looks at as well.
     pub(super) returned: RwLock<BTreeSet<ShardName>>,
     /// Which shards were late, at which epoch, when which was known: they were looked into.
-    late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
+    pub(super) late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
     /// When the others were asked last where a shard is that does not answer.
-    sought: Mutex<BTreeMap<ShardName, Instant>>,
+    pub(super) sought: Mutex<BTreeMap<ShardName, Instant>>,
 }
 
 /// The end of a write that may not be known.
@@ -241,31 +239,6 @@ impl Cluster {
         Ok(self.holder(position).unwrap_or(owner))
     }
 
-    /// A connection to a shard. One that does not answer may have another primary by now, or standbys that are not
-    /// known here: the others know.
-    fn reach(&self, purpose: Purpose, shard: &ShardName) -> Result<Loan> {
-        match self.shards.checkout_for(purpose, shard) {
-            Err(error) if error.kind() == Kind::Unreachable && self.seeks_anew(shard) => {
-                let before = self.shards.servers(shard);
-                if self.refresh().is_ok() && self.shards.servers(shard) != before {
-                    return self.shards.checkout_for(purpose, shard);
-                }
-                Err(error)
-            }
-            lent => lent,
-        }
-    }
-
-    /// Whether the others are to be asked where a shard is: not again and again.
-    fn seeks_anew(&self, shard: &ShardName) -> bool {
-        let mut sought = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = sought.get(shard).is_none_or(|at| at.elapsed() > SEEK_PAUSE);
-        if is_due {
-            sought.insert(shard.clone(), Instant::now());
-        }
-        is_due
-    }
-
     /// Sends one statement to one shard. The inner error is a lost connection: the outcome is not known.
     fn ask(
         &self,
@@ -296,7 +269,17 @@ impl Cluster {
             }
         };
         if answer.verdict == Verdict::Stranger {
-            let said = self.describe(shard, &mut loan)?;
+            let said = match self.describe(shard, &mut loan) {
+                // What is left of a shard that has another primary by now has another name.
+                Err(error) if error.kind() == Kind::Configuration => {
+                    drop(loan);
+                    if self.moves_on(shard)? {
+                        return self.ask(purpose, shard, what, statement);
+                    }
+                    return Err(error);
+                }
+                said => said?,
+            };
             let message = format!("shard `{shard}` changed its identity to `{}`", said.shard);
             return Err(Error::new(Kind::Configuration, message).hint("run this again").on_shard(shard));
         }
@@ -316,18 +299,6 @@ impl Cluster {
             return self.ask(purpose, shard, what, statement);
         }
         Ok(Ok(answer))
-    }
-
-    /// Whether a shard that has not heard of an epoch is old data, and its shard is somewhere else. If it is just late,
-    /// the others are asked once.
-    fn was_replaced(&self, shard: &ShardName, epoch: Epoch) -> Result<bool> {
-        let is_new = |late: &mut BTreeSet<_>| late.insert((shard.clone(), epoch, self.view().epoch));
-        if !is_new(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(false);
-        }
-        let before = self.shards.address(shard)?;
-        self.refresh()?;
-        Ok(self.shards.address(shard)?.shown() != before.shown())
     }
 
     /// A write: to the owner, again after a fence or a change of the ring.

@@ -25,6 +25,7 @@ pub mod replicas;
 pub mod rows;
 pub mod running;
 pub mod scatter;
+mod seek;
 pub mod session;
 pub mod snapshot;
 pub mod statement;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -260,8 +260,8 @@ impl Shards {
         self
     }
 
-    /// Since when a shard has not answered, as far as this user's processes have seen.
-    pub fn down_since(&self, name: &ShardName) -> Option<SystemTime> {
+    /// Since when a shard has not answered, in seconds since 1970, as far as this user's processes have seen.
+    pub fn down_since(&self, name: &ShardName) -> Option<u64> {
         self.outages.since(name.as_str())
     }
 

@@ -1,7 +1,5 @@
 //! Questions to all shards at once: how many rows, how large, who holds a row.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use postgres::types::Type;
 
 use super::cache;
@@ -44,11 +42,11 @@ impl Cluster {
         sizes
     }
 
-    /// How many users a shard had when they were counted last by this user's processes, and when that was.
-    pub fn last_known_rows(&self, name: &ShardName) -> Option<(i64, SystemTime)> {
+    /// How many users a shard had when they were counted last by this user's processes, and when that was, in seconds
+    /// since 1970.
+    pub fn last_known_rows(&self, name: &ShardName) -> Option<(i64, u64)> {
         let (id, folder) = self.id().zip(self.cache_folder.as_deref())?;
-        let (rows, seconds) = cache::read_counts(folder, &id).get(name).copied()?;
-        Some((rows, UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?))
+        cache::read_counts(folder, &id).get(name).copied()
     }
 
     /// The shard that owns a position, or has it fenced if none does, by the word of all shards that answer:

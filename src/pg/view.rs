@@ -96,7 +96,17 @@ impl Cluster {
         // A wrong database is no shard that is down: nothing may be read from it or written to it. That of a shard
         // that does not belong to the ring, or not yet, may be anything.
         let belongs = |name: &ShardName| newest.as_ref().is_none_or(|newest| newest.names(name));
-        let wrong = failed.iter().find(|(name, error)| error.kind() == Kind::Configuration && belongs(name));
+        // Nor is what is left of one that has another primary by now, which is looked for there from here on.
+        let is_retired = |name: &ShardName| {
+            let address = self.shards.address(name).ok();
+            newest
+                .as_ref()
+                .zip(address)
+                .is_some_and(|(newest, at)| newest.retired.get(at.shown()) == Some(name))
+        };
+        let wrong = failed
+            .iter()
+            .find(|(name, error)| error.kind() == Kind::Configuration && belongs(name) && !is_retired(name));
         if let Some((_, error)) = wrong {
             return Err(error.clone());
         }

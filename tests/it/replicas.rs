@@ -62,7 +62,8 @@ fn reads_go_to_a_standby_only_if_that_is_wanted() {
         let ran = servers.run(&[words, &["--read-replica", "always"]].concat());
         assert!(ran.code == if words[0] == "create-user" { 0 } else { 69 }, "{ran:?}");
     }
-    servers.run(&["import", "nothing.csv", "--read-replica", "always"]).fails(1);
+    servers.write("f.csv", b"user_id\n5\n");
+    servers.run(&["import", "f.csv", "--read-replica", "always"]).fails(69);
     servers.start(2);
     let ran = get("auto").success();
     assert!(ran.stdout == "1,y,,\n" && ran.stderr.is_empty(), "{ran:?}");

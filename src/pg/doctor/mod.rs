@@ -9,7 +9,7 @@ mod shipped;
 mod whole;
 
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::pool::Shards;
 use crate::error::{Error, Result};
@@ -128,7 +128,7 @@ pub fn examine(
     Ok(examination)
 }
 
-fn unreachable(error: &Error, since: Option<SystemTime>) -> Verdict {
+fn unreachable(error: &Error, since: Option<u64>) -> Verdict {
     let hint = error.hint_text().unwrap_or("ringshard config show names where the URL comes from");
     let since = since.map_or(String::new(), |since| format!("; down since {}", timestamp(since)));
     Verdict::bad(format!("{}{since}", ask::in_one_line(error)), hint)

@@ -10,6 +10,7 @@ use crate::model::names::ShardName;
 use crate::model::topology::Membership;
 use crate::pg::cluster::Cluster;
 use crate::pg::conninfo::ConnectionString;
+use crate::pg::pool::Loan;
 use crate::pg::session::Parameter;
 use crate::pg::{failure, init, make};
 
@@ -63,8 +64,27 @@ impl Cluster {
         if rows.is_empty() {
             return Err(taken());
         }
+        self.tell_places(&mut loan, name)?;
         drop(loan);
         self.tell_address(&names, name)
+    }
+
+    /// A new shard learns which replicas there are, and where old data may come back.
+    fn tell_places(&self, loan: &mut Loan, name: &ShardName) -> Result<()> {
+        let view = self.view();
+        let fail = |cause: postgres::Error| failure::doing("write down where the shards are", name, &cause);
+        for (shard, place) in &view.places {
+            let sql = "UPDATE ringshard.address SET replicas = $2, incarnation = $3 WHERE shard = $1";
+            let parameters: &[Parameter<'_>] = &[
+                (&shard.as_str(), Type::TEXT),
+                (&place.replicas, Type::TEXT_ARRAY),
+                (&place.incarnation.0, Type::INT8),
+            ];
+            loan.query(sql, parameters).map_err(fail)?;
+        }
+        let sql = "UPDATE ringshard.meta SET retired = $1";
+        loan.query(sql, &[(&Json(&view.retired), Type::JSONB)]).map_err(fail)?;
+        Ok(())
     }
 
     /// Each of these shards learns where the new one is.
@@ -73,8 +93,9 @@ impl Cluster {
         let told = self.shards().on_each(names, |name, loan| {
             let parameters: &[Parameter<'_>] = &[(&new.as_str(), Type::TEXT), (&address.shown(), Type::TEXT)];
             loan.query(
-                "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
-                 ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE address.url <> excluded.url",
+                "WITH known AS (INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
+                                ON CONFLICT (shard) DO UPDATE SET url = excluded.url) \
+                 UPDATE ringshard.meta SET retired = retired - $2",
                 parameters,
             )
             .map_err(|cause| failure::doing("write down an address", name, &cause))

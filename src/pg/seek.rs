@@ -1,0 +1,59 @@
+//! A shard that is not where it was: the others know where it is.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::cluster::Cluster;
+use super::pool::Loan;
+use super::replicas::Purpose;
+use crate::error::{Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::topology::Epoch;
+
+/// How long a shard that does not answer is not looked for again at another place.
+const SEEK_PAUSE: Duration = Duration::from_secs(1);
+
+impl Cluster {
+    /// A connection to a shard. One that does not answer may have another primary by now, or standbys that are not
+    /// known here: the others know.
+    pub(super) fn reach(&self, purpose: Purpose, shard: &ShardName) -> Result<Loan> {
+        match self.shards.checkout_for(purpose, shard) {
+            Err(error) if error.kind() == Kind::Unreachable && self.seeks_anew(shard) => {
+                let before = self.shards.servers(shard);
+                if self.refresh().is_ok() && self.shards.servers(shard) != before {
+                    return self.shards.checkout_for(purpose, shard);
+                }
+                Err(error)
+            }
+            lent => lent,
+        }
+    }
+
+    /// Whether the others are to be asked where a shard is: not again and again.
+    fn seeks_anew(&self, shard: &ShardName) -> bool {
+        let mut sought = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = sought.get(shard).is_none_or(|at| at.elapsed() > SEEK_PAUSE);
+        if is_due {
+            sought.insert(shard.clone(), Instant::now());
+        }
+        is_due
+    }
+
+    /// Whether a shard that has not heard of an epoch is old data, and its shard is somewhere else. If it is just late,
+    /// the others are asked once.
+    pub(super) fn was_replaced(&self, shard: &ShardName, epoch: Epoch) -> Result<bool> {
+        let is_new = |late: &mut BTreeSet<_>| late.insert((shard.clone(), epoch, self.view().epoch));
+        if !is_new(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(false);
+        }
+        self.moves_on(shard)
+    }
+
+    /// Asks all where a shard is. Whether it is somewhere else than it was.
+    pub(super) fn moves_on(&self, shard: &ShardName) -> Result<bool> {
+        let before = self.shards.address(shard)?;
+        self.refresh()?;
+        Ok(self.shards.address(shard)?.shown() != before.shown())
+    }
+}
