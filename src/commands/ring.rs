@@ -197,16 +197,17 @@ impl LocateArgs {
             let (position, node) = Cluster::locate(&view, key);
             let holders = holders(&cluster, key, &mut report);
             report.notes.push(explain(key, position, &view, holders.as_deref()));
+            let moving_to = Some(goal.owner(position)).filter(|owner| **owner != *node.shard);
+            if let Some(heir) = moving_to {
+                Cluster::tell_reassigned(key, heir);
+            }
             report.push(vec![
                 key.as_str().into(),
                 position.into(),
                 format!("{}#{}", node.shard, node.index).into(),
                 node.shard.as_str().into(),
                 Cell::List(holders.unwrap_or_default().iter().map(ToString::to_string).collect()),
-                Some(goal.owner(position))
-                    .filter(|owner| **owner != *node.shard)
-                    .map(ShardName::as_str)
-                    .into(),
+                moving_to.map(ShardName::as_str).into(),
             ]);
         }
         // Who asks for one key gets one answer, not a list.

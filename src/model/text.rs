@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn moments_are_told_in_utc() {
         assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
-        assert_eq!(timestamp(1_795_575_165), "2026-11-25T02:12:45Z");
+        assert_eq!(timestamp(1_795_575_165), "2026-11-25T02:52:45Z");
         assert_eq!(timestamp(u64::MAX), "unknown");
     }
 

@@ -124,6 +124,11 @@ impl Cluster {
         (position, node)
     }
 
+    /// Logs that a key goes to another shard, as the seed does.
+    pub fn tell_reassigned(key: &str, shard: &ShardName) {
+        narrate::key_reassigned(key, shard);
+    }
+
     fn owner(&self, id: UserId) -> ShardName {
         let (view, running) = (self.view(), self.shards.running());
         let since = running.now();
