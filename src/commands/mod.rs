@@ -9,6 +9,7 @@ pub mod count;
 pub mod doctor;
 pub mod explain;
 pub mod export;
+mod exposition;
 pub mod help;
 pub mod import;
 pub mod init_shards;
@@ -16,11 +17,13 @@ pub mod line;
 pub mod list_users;
 pub mod local;
 pub mod members;
+pub mod monitor;
 pub mod partial;
 pub mod rebalance;
 pub mod ring;
 pub mod shards;
 pub mod sql;
+pub mod stats;
 pub mod usage;
 pub mod users;
 pub mod verify;
@@ -164,6 +167,8 @@ pub enum Live {
     Repl(ReplArgs),
     /// See all of it, step by step, on a private Postgres of its own
     Tour(TourArgs),
+    /// Watch how the shards, the ring and this machine do; q leaves
+    Monitor(monitor::MonitorArgs),
 }
 
 /// The arguments of `tour`.
@@ -210,6 +215,8 @@ pub enum Command {
     Sql(sql::SqlArgs),
     /// List the shards
     Shards(shards::ShardsArgs),
+    /// How each shard does, or this machine: sizes, rates, connections, lags
+    Stats(stats::StatsArgs),
     /// Can every shard be reached, is each set up right; what to do if not
     Doctor(doctor::DoctorArgs),
     /// Plan a shard into the ring, or give one another weight; moves nothing
@@ -255,6 +262,7 @@ impl Command {
             Self::Export(args) => args.run(context),
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
+            Self::Stats(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
             Self::AddShard(args) => args.run(context),
             Self::RemoveShard(args) => args.run(context),

@@ -26,6 +26,7 @@ pub mod scatter;
 pub mod session;
 pub mod snapshot;
 pub mod statement;
+pub mod stats;
 pub mod survey;
 mod tls;
 mod uuid;

@@ -20,8 +20,9 @@ mod run;
 mod status;
 mod wish;
 
+pub(super) use lock::RUNNER;
 pub use plan::Planned;
 pub(super) use rescue::finish_chunk;
 pub use run::{Moved, Options, Told};
-pub use status::{Runner, Status};
+pub use status::Status;
 pub use wish::{Standing, Wished};

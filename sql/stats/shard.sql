@@ -1,0 +1,55 @@
+-- How a shard does. One row, of what every role may see from Postgres 14 on; what it may not see is null.
+SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::double precision AS at_seconds,
+       EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time())::double precision AS started_seconds,
+       EXTRACT(epoch FROM of_database.stats_reset)::double precision AS reset_seconds,
+       server.is_standby,
+       -- Counted since the last VACUUM or ANALYZE; where there was none since the counters began, as after a crash or on
+       -- a standby, they go on from what the table's file had when there was.
+       (SELECT CASE
+                   WHEN coalesce(live.last_vacuum, live.last_autovacuum, live.last_analyze, live.last_autoanalyze) IS NULL
+                       THEN greatest(found.reltuples, 0)::bigint + live.n_live_tup
+                   ELSE live.n_live_tup
+               END
+        FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_stat_all_tables AS live ON live.relid = found.oid
+        WHERE found.oid = pg_catalog.to_regclass('public.users')) AS rows,
+       CASE WHEN pg_catalog.has_database_privilege(of_database.datid, 'CONNECT')
+           THEN pg_catalog.pg_database_size(of_database.datid) END AS size_bytes,
+       (SELECT pg_catalog.sum(numbackends)::bigint FROM pg_catalog.pg_stat_database) AS connections,
+       pg_catalog.current_setting('max_connections')::bigint
+           - pg_catalog.current_setting('superuser_reserved_connections')::bigint
+           -- New in Postgres 16.
+           - coalesce(pg_catalog.current_setting('reserved_connections', true)::bigint, 0) AS connections_allowed,
+       of_database.xact_commit AS commits,
+       of_database.xact_rollback AS rollbacks,
+       of_database.blks_hit AS blocks_hit,
+       of_database.blks_read AS blocks_read,
+       of_database.deadlocks,
+       of_database.temp_bytes,
+       pg_catalog.pg_wal_lsn_diff(server.position, '0/0')::bigint AS wal_bytes,
+       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory') AS data_folder,
+       standbys.replicas,
+       CASE WHEN server.is_standby
+           THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), server.position)::bigint
+           ELSE standbys.lag_bytes END AS lag_bytes,
+       CASE WHEN NOT server.is_standby THEN standbys.lag_seconds
+            WHEN pg_catalog.pg_last_wal_receive_lsn() = server.position THEN 0
+            ELSE EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())
+       END::double precision AS lag_seconds
+FROM pg_catalog.pg_stat_database AS of_database,
+LATERAL (
+    SELECT pg_catalog.pg_is_in_recovery() AS is_standby,
+           CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+               ELSE pg_catalog.pg_current_wal_lsn() END AS position
+) AS server,
+LATERAL (
+    -- A backup streams as well, and is no standby. To a role that may not see them, all but their number is null.
+    SELECT count(*) AS replicas,
+           CASE WHEN NOT server.is_standby
+               THEN greatest(pg_catalog.max(pg_catalog.pg_wal_lsn_diff(server.position, replay_lsn)), 0)::bigint
+           END AS lag_bytes,
+           -- Null while there is nothing to replay.
+           pg_catalog.max(CASE WHEN replay_lsn >= server.position THEN 0
+                               ELSE EXTRACT(epoch FROM replay_lag) END)::double precision AS lag_seconds
+    FROM pg_catalog.pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
+) AS standbys
+WHERE of_database.datname = pg_catalog.current_database()
