@@ -3,11 +3,12 @@ SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::double precision AS at_
        EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time())::double precision AS started_seconds,
        EXTRACT(epoch FROM of_database.stats_reset)::double precision AS reset_seconds,
        server.is_standby,
-       -- Counted since the last VACUUM or ANALYZE; where there was none since the counters began, as after a crash or on
-       -- a standby, they go on from what the table's file had when there was.
+       -- What is counted goes on from the last VACUUM or ANALYZE. After a crash, and on a standby, there is none to go on
+       -- from: then more rows were found in the table once than have come since the counters began.
        (SELECT CASE
                    WHEN coalesce(live.last_vacuum, live.last_autovacuum, live.last_analyze, live.last_autoanalyze) IS NULL
-                       THEN greatest(found.reltuples, 0)::bigint + live.n_live_tup
+                       AND found.reltuples > live.n_tup_ins
+                       THEN greatest(found.reltuples::bigint + live.n_tup_ins - live.n_tup_del, 0)
                    ELSE live.n_live_tup
                END
         FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_stat_all_tables AS live ON live.relid = found.oid
@@ -45,7 +46,7 @@ LATERAL (
     -- A backup streams as well, and is no standby. To a role that may not see them, all but their number is null.
     SELECT count(*) AS replicas,
            CASE WHEN NOT server.is_standby
-               THEN greatest(pg_catalog.max(pg_catalog.pg_wal_lsn_diff(server.position, replay_lsn)), 0)::bigint
+               THEN pg_catalog.max(greatest(pg_catalog.pg_wal_lsn_diff(server.position, replay_lsn), 0))::bigint
            END AS lag_bytes,
            -- Null while there is nothing to replay.
            pg_catalog.max(CASE WHEN replay_lsn >= server.position THEN 0

@@ -91,9 +91,11 @@ fn of_shards<'a>(heard: &BTreeMap<ShardName, Heard>, ring: Option<&RingWord>) ->
         each("shard_commits_total", "Transactions committed.", &|s| int(Some(s.counters.commits))),
         each("shard_rollbacks_total", "Transactions rolled back.", &|s| int(Some(s.counters.rollbacks))),
         each("shard_connections", "Sessions of the server.", &|s| int(Some(s.connections))),
-        each("shard_connections_allowed", "Sessions that the server allows to those who are no superusers.", &|s| {
-            int(Some(s.connections_allowed))
-        }),
+        each(
+            "shard_connections_allowed",
+            "Sessions that the server allows to those who are no superusers.",
+            &|s| int(Some(s.connections_allowed)),
+        ),
         each("shard_blocks_hit_total", "Blocks found in the cache of Postgres.", &|s| {
             int(Some(s.counters.blocks_hit))
         }),
@@ -103,7 +105,9 @@ fn of_shards<'a>(heard: &BTreeMap<ShardName, Heard>, ring: Option<&RingWord>) ->
         each("shard_wal_bytes_total", "WAL written by the server; on a standby, replayed.", &|s| {
             int(s.counters.wal_bytes)
         }),
-        each("shard_replicas", "Standbys that stream from the server.", &|s| int(Some(s.replication.replicas))),
+        each("shard_replicas", "Standbys that stream from the server.", &|s| {
+            int(Some(s.replication.replicas))
+        }),
         each("shard_replication_lag_bytes", "WAL not yet replayed by the standby furthest behind.", &|s| {
             int(s.replication.lag_bytes)
         }),

@@ -74,7 +74,8 @@ impl Observation {
         thread::spawn(move || look_again_and_again(&there, &tell));
         let (there, tell) = (Arc::clone(&machine), Arc::clone(listener));
         let hear = move |name: &ShardName, sample: Result<Sample>| {
-            let folder = sample.as_ref().ok().and_then(|sample| sample.data_folder.clone()).map(PathBuf::from);
+            let folder =
+                sample.as_ref().ok().and_then(|sample| sample.data_folder.clone()).map(PathBuf::from);
             if let Some(folder) = folder {
                 there.state().folders.insert(folder);
             }

@@ -22,7 +22,7 @@ use crate::pg::stats::{Private, Watch, silent};
 /// The shortest pause between two samples.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The longest one.
-const INTERVAL_MAX: Duration = Duration::from_secs(3_600);
+const INTERVAL_MAX: Duration = Duration::from_hours(1);
 /// How soon Ctrl-C is noticed.
 const STEP: Duration = Duration::from_millis(20);
 /// What a shard may take to answer, beside what connecting may.
@@ -97,7 +97,8 @@ impl StatsArgs {
         if self.host && !self.prometheus {
             return self.host(context);
         }
-        let (cluster, limit) = (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
+        let (cluster, limit) =
+            (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
         let interval = (!self.prometheus).then_some(self.interval);
         let heard = ask(context, &cluster, interval, limit)?;
         let words = heard.iter().filter_map(|(name, heard)| Some((name, &heard.as_ref().ok()?.0.ring)));
@@ -106,8 +107,9 @@ impl StatsArgs {
             let host = if self.host { Some(look_once(context, &folders(&heard))?) } else { None };
             Report::document(exposition::text(&heard, ring.as_ref(), host.as_ref()))
         } else {
-            let mut report = Report::list(&COLUMNS);
-            report.rows = heard.iter().map(|(name, heard)| row(name, heard.as_ref().ok(), ring.as_ref())).collect();
+            let mut report = Report { may_turn: true, ..Report::list(&COLUMNS) };
+            report.rows =
+                heard.iter().map(|(name, heard)| row(name, heard.as_ref().ok(), ring.as_ref())).collect();
             report
         };
         let count = heard.len();
@@ -129,7 +131,8 @@ impl StatsArgs {
     }
 
     fn host(&self, context: &Context<'_>) -> Result<Report> {
-        let (cluster, limit) = (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
+        let (cluster, limit) =
+            (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
         // Only for where its servers have their data: one that is down has them nowhere.
         let heard = ask(context, &cluster, None, limit)?;
         let mut host = Host::new()?;
@@ -259,20 +262,21 @@ fn row(name: &ShardName, heard: Option<&(Sample, Option<Rates>)>, ring: Option<&
 fn host_report(sample: &HostSample) -> Report {
     let mut report = Report::list(&HOST_COLUMNS);
     let none = || Flow::default();
-    let mut push = |item: &str, name: &str, count: Option<u64>, busy, room: Option<(u64, Option<Room>)>, flow: Flow| {
-        let whole = room.and_then(|(_, whole)| whole);
-        report.push(vec![
-            item.into(),
-            Some(name).filter(|name| !name.is_empty()).into(),
-            count.map_or(Cell::Null, number),
-            decimal(busy, 2),
-            room.map_or(Cell::Null, |(used, _)| number(used)),
-            whole.map_or(Cell::Null, |whole| number(whole.total_bytes)),
-            percent(whole.and_then(Room::share)),
-            decimal(flow.in_bytes_per_second, 0),
-            decimal(flow.out_bytes_per_second, 0),
-        ]);
-    };
+    let mut push =
+        |item: &str, name: &str, count: Option<u64>, busy, room: Option<(u64, Option<Room>)>, flow: Flow| {
+            let whole = room.and_then(|(_, whole)| whole);
+            report.push(vec![
+                item.into(),
+                Some(name).filter(|name| !name.is_empty()).into(),
+                count.map_or(Cell::Null, number),
+                decimal(busy, 2),
+                room.map_or(Cell::Null, |(used, _)| number(used)),
+                whole.map_or(Cell::Null, |whole| number(whole.total_bytes)),
+                percent(whole.and_then(Room::share)),
+                decimal(flow.in_bytes_per_second, 0),
+                decimal(flow.out_bytes_per_second, 0),
+            ]);
+        };
     let of = |room: Room| Some((room.used_bytes, Some(room)));
     #[expect(clippy::cast_precision_loss, reason = "no machine has that many processors")]
     let busy = sample.cpu_share.map(|share| share * sample.cores as f64);

@@ -61,8 +61,11 @@ impl Host {
 
     fn networks(&self, seconds: Option<f64>) -> Vec<(String, Flow)> {
         let flow = |seen: &NetworkData| flow(seen.received(), seen.transmitted(), seconds);
-        let flows: BTreeMap<String, Flow> =
-            self.networks.iter().map(|(name, seen)| (name.to_string_lossy().into_owned(), flow(seen))).collect();
+        let flows: BTreeMap<String, Flow> = self
+            .networks
+            .iter()
+            .map(|(name, seen)| (name.to_string_lossy().into_owned(), flow(seen)))
+            .collect();
         flows.into_iter().collect()
     }
 

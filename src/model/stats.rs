@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::moves::{Change, arbiter};
 use super::moves::plan::Load;
+use super::moves::{Change, arbiter};
 use super::names::ShardName;
 use super::topology::{Epoch, Topology};
 
@@ -180,7 +180,8 @@ impl Sample {
         }
         let (now, before) = (self.counters, earlier.counters);
         let grown = |now: i64, before: i64| now.checked_sub(before).filter(|grown| *grown >= 0);
-        let ended = grown(now.commits, before.commits)?.checked_add(grown(now.rollbacks, before.rollbacks)?)?;
+        let ended =
+            grown(now.commits, before.commits)?.checked_add(grown(now.rollbacks, before.rollbacks)?)?;
         let hit = grown(now.blocks_hit, before.blocks_hit)?;
         let read = grown(now.blocks_read, before.blocks_read)?;
         let wal = now.wal_bytes.zip(before.wal_bytes).and_then(|(now, before)| grown(now, before));

@@ -62,7 +62,7 @@ impl Watch {
     pub fn begin(cluster: Arc<Cluster>, interval: Duration, private: Private, listener: Listener) -> Self {
         let state = Mutex::new(State { ended: false, interval, asked: BTreeSet::new() });
         let inner = Arc::new(Inner { cluster, private, listener, state, changed: Condvar::new() });
-        inner.ask_all();
+        inner.begin_threads();
         Self { inner }
     }
 
@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// A thread for each shard that has none.
-    fn ask_all(self: &Arc<Self>) {
+    fn begin_threads(self: &Arc<Self>) {
         for name in self.cluster.shards().names() {
             if self.state().asked.insert(name.clone()) {
                 let inner = Arc::clone(self);
@@ -135,6 +135,7 @@ impl Inner {
         self.ask_once(name, &address, session.insert(new))
     }
 
+    /// In one transaction: what is asked is counted as well, and is to count little.
     fn ask_once(
         self: &Arc<Self>,
         name: &ShardName,
@@ -143,13 +144,27 @@ impl Inner {
     ) -> Result<Sample> {
         let fail = |cause| failure::doing("look at how it does", name, &cause);
         let begun = Instant::now();
-        session.client().simple_query("SELECT 1").map_err(fail)?;
+        session.client().simple_query("BEGIN READ ONLY").map_err(fail)?;
         let latency_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let sample = self.ask_everything(name, address, session, latency_ms);
+        // One that failed is rolled back by this.
+        session.client().simple_query("COMMIT").map_err(fail)?;
+        sample
+    }
+
+    fn ask_everything(
+        self: &Arc<Self>,
+        name: &ShardName,
+        address: &Address,
+        session: &mut Session,
+        latency_ms: f64,
+    ) -> Result<Sample> {
+        let fail = |cause| failure::doing("look at how it does", name, &cause);
         let said = catalog::describe(session, name)?;
         let cluster = said.membership.cluster.as_str();
         catalog::check_identity(name, address, self.cluster.id().as_ref(), said.shard.as_str(), cluster)?;
         self.cluster.learn_addresses(&said)?;
-        self.ask_all();
+        self.begin_threads();
         let row = only(session.query(SHARD, &[]).map_err(fail)?, "look at how it does", name)?;
         let data_folder: Option<String> = row.get("data_folder");
         let data_folder = data_folder.filter(|_| address.endpoints.iter().all(|place| place.is_socket));

@@ -45,7 +45,7 @@ pub(super) fn stats(args: &StatsArgs, context: &Context<'_>) -> Result<Steps> {
     let twice = format!("each is asked again after {:?}; rates are of that time", args.interval);
     let steps = Steps::default()
         .add("shards", format!("each is asked at once, by a connection of its own: {}", listed(&names)))
-        .add("probe", "SELECT 1, there and back")
+        .add("probe", "BEGIN READ ONLY, there and back; all of it is one transaction")
         .add("ring", "each says its epoch, topology, change and wish; the newest word counts")
         .statement(preview::stats());
     Ok(match (args.prometheus, args.host) {

@@ -81,7 +81,7 @@ impl Theme {
 /// A label and what it is of.
 pub(super) fn labelled(label: &str, rest: Vec<Span<'static>>, theme: Theme) -> Line<'static> {
     let label = Span::styled(format!(" {label:<10} "), theme.label());
-    Line::from_iter(std::iter::once(label).chain(rest))
+    std::iter::once(label).chain(rest).collect()
 }
 
 /// Draws all of it.
@@ -143,9 +143,17 @@ fn views_line(state: &State) -> Line<'static> {
     let mut spans = Vec::new();
     for (number, view) in (1..).zip(View::ALL) {
         let is_shown = view == state.view;
-        let style = Style::new().add_modifier(if is_shown { Modifier::BOLD | Modifier::UNDERLINED } else { Modifier::empty() });
+        let style = Style::new().add_modifier(if is_shown {
+            Modifier::BOLD | Modifier::UNDERLINED
+        } else {
+            Modifier::empty()
+        });
         // Brackets tell it where nothing is underlined.
-        let name = if is_shown { format!("[{number} {}]", view.name()) } else { format!(" {number} {} ", view.name()) };
+        let name = if is_shown {
+            format!("[{number} {}]", view.name())
+        } else {
+            format!(" {number} {} ", view.name())
+        };
         spans.push(Span::styled(name, style));
     }
     Line::from(spans)
@@ -160,7 +168,7 @@ fn keys_line(state: &State, width: u16, theme: Theme) -> Line<'static> {
         if line.len() + key.len() + 2 > usize::from(width) {
             break;
         }
-        line += &format!(" {key} ");
+        line.extend([" ", key, " "]);
     }
     Line::styled(line, theme.label())
 }

@@ -15,11 +15,15 @@ fn flow(flow: Flow, into: &str, out: &str) -> String {
 /// Processor, memory, disks, network, processes.
 pub(super) fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let Some(host) = &state.host else {
-        return vec![Line::raw(""), Line::styled(" this machine has not told yet how it does", theme.label())];
+        return vec![
+            Line::raw(""),
+            Line::styled(" this machine has not told yet how it does", theme.label()),
+        ];
     };
     let picture_chars = width.saturating_sub(12 + 24).min(50);
     let rest = width.saturating_sub(12);
-    let percent = |share: Option<f64>| share.map_or(text::NONE.into(), |share| format!("{:.0} %", share * 100.0));
+    let percent =
+        |share: Option<f64>| share.map_or(text::NONE.into(), |share| format!("{:.0} %", share * 100.0));
     let cpu = format!("{} of {} cores", percent(host.cpu_share), host.cores);
     let trend = text::trend(state.cpu.values(), picture_chars, theme.unicode);
     let mut lines = vec![
@@ -27,7 +31,12 @@ pub(super) fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'stat
         labelled("cpu", vec![Span::raw(format!("{cpu:<24}")), Span::styled(trend, theme.picture())], theme),
     ];
     let room = |label: &str, room: Room| {
-        let of = format!("{} of {}, {}", text::size(room.used_bytes), text::size(room.total_bytes), percent(room.share()));
+        let of = format!(
+            "{} of {}, {}",
+            text::size(room.used_bytes),
+            text::size(room.total_bytes),
+            percent(room.share())
+        );
         let bar = text::bar(room.share().unwrap_or(0.0), picture_chars.min(30), theme.unicode);
         let style = if room.share().is_some_and(|share| share > 0.9) { theme.bad() } else { theme.picture() };
         labelled(label, vec![Span::raw(format!("{of:<24}")), Span::styled(bar, style)], theme)
@@ -39,7 +48,11 @@ pub(super) fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'stat
     for (folder, disk) in &host.disks {
         lines.push(room("disk", *disk));
         let folder = crate::model::text::visible(folder).into_owned();
-        lines.push(labelled("", vec![Span::styled(text::cut(&folder, rest, theme.unicode), theme.label())], theme));
+        lines.push(labelled(
+            "",
+            vec![Span::styled(text::cut(&folder, rest, theme.unicode), theme.label())],
+            theme,
+        ));
     }
     for (name, seen) in &host.networks {
         let text = format!("{:<10} {}", text::cut(name, 10, theme.unicode), flow(*seen, "in", "out"));
@@ -51,7 +64,11 @@ pub(super) fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'stat
         let things = if count == 1 { "process" } else { "processes" };
         let text = format!("{count} {things}, {busy} cores busy, {}", text::size(memory_bytes));
         lines.push(labelled(program, vec![Span::raw(text::cut(&text, rest, theme.unicode))], theme));
-        lines.push(labelled("", vec![Span::raw(text::cut(&flow(disk, "disk read", "written"), rest, theme.unicode))], theme));
+        lines.push(labelled(
+            "",
+            vec![Span::raw(text::cut(&flow(disk, "disk read", "written"), rest, theme.unicode))],
+            theme,
+        ));
     }
     lines
 }

@@ -70,11 +70,12 @@ impl Shell<'_> {
     /// Shows all shards, until the person leaves.
     pub(super) fn monitor(&self, args: &MonitorArgs, at: At<'_>) -> End {
         let screen = at.choices.style().screen;
-        let refuse = |message: &str, hint: &str| {
-            self.fail(&Error::new(Kind::Usage, message).hint(hint), at)
-        };
+        let refuse = |message: &str, hint: &str| self.fail(&Error::new(Kind::Usage, message).hint(hint), at);
         if !(io::stdin().is_terminal() && screen.terminal) {
-            return refuse("monitor needs a terminal to draw on and keys to read", "ringshard stats tells it once");
+            return refuse(
+                "monitor needs a terminal to draw on and keys to read",
+                "ringshard stats tells it once",
+            );
         }
         if !screen.can_move {
             let hint = "ringshard -c \"watch 2 stats\" tells it line by line";

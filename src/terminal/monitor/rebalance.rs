@@ -47,8 +47,7 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
     let name = state_of(word);
     let style = if name == "idle" { theme.good() } else { theme.moving() };
     let epoch = Span::raw(format!(", epoch {}", word.epoch));
-    let mut lines =
-        vec![Line::raw(""), labelled("state", vec![Span::styled(name, style), epoch], theme)];
+    let mut lines = vec![Line::raw(""), labelled("state", vec![Span::styled(name, style), epoch], theme)];
     if name == "idle" {
         lines.push(labelled("", plain("the ring is as it is wished for".into()), theme));
         return lines;
@@ -66,7 +65,9 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
             let since = text::span(f64::from(i32::try_from(runner.phase_seconds).unwrap_or(i32::MAX)));
             lines.push(labelled("phase", plain(format!("{}, for {since}", runner.phase)), theme));
         }
-        Some(_) => lines.push(labelled("at work", plain("nobody: ringshard rebalance goes on".into()), theme)),
+        Some(_) => {
+            lines.push(labelled("at work", plain("nobody: ringshard rebalance goes on".into()), theme));
+        }
         None if name == "planned" => {
             lines.push(labelled("", plain("nothing has moved yet; next: ringshard rebalance".into()), theme));
         }
@@ -99,7 +100,11 @@ fn progress_lines(state: &State, width: usize, height: usize, theme: Theme) -> V
         let rest = total - moved.rows;
         let time = rate.filter(|rate| *rate > 0.0).map(|rate| text::span((rest as f64 / rate).ceil()));
         let time = time.map_or(String::new(), |time| format!(", about {time}"));
-        lines.push(labelled("remaining", vec![Span::raw(format!("{} users{time}", text::users(rest)))], theme));
+        lines.push(labelled(
+            "remaining",
+            vec![Span::raw(format!("{} users{time}", text::users(rest)))],
+            theme,
+        ));
     }
     if progress.flows.is_empty() {
         return lines;
@@ -109,7 +114,10 @@ fn progress_lines(state: &State, width: usize, height: usize, theme: Theme) -> V
     let name = |name: &str| text::cut(name, longest, theme.unicode);
     lines.push(Line::raw(""));
     let head = format!(" {:<longest$} {:<longest$} {:>12} {:>8}", "source", "target", "users", "bytes");
-    lines.push(Line::styled(text::cut(&head, width, theme.unicode), Style::new().add_modifier(Modifier::UNDERLINED)));
+    lines.push(Line::styled(
+        text::cut(&head, width, theme.unicode),
+        Style::new().add_modifier(Modifier::UNDERLINED),
+    ));
     let room = height.saturating_sub(lines.len());
     let scrolled = state.scrolled.min(progress.flows.len().saturating_sub(room));
     for (source, target, load) in progress.flows.iter().skip(scrolled).take(room) {

@@ -28,9 +28,8 @@ fn strip(ring: &Ring, names: &[&ShardName], width: usize, theme: Theme) -> Line<
         let owner = ring.owner(Position::new(part * at + part / 2));
         names.iter().position(|name| *name == owner).unwrap_or(0)
     });
-    Line::from_iter(std::iter::once(Span::raw(" ")).chain(
-        owners.map(|owner| Span::styled(letter(owner).to_string(), theme.shard(owner))),
-    ))
+    let letters = owners.map(|owner| Span::styled(letter(owner).to_string(), theme.shard(owner)));
+    std::iter::once(Span::raw(" ")).chain(letters).collect()
 }
 
 /// Strips, and a line a shard.
@@ -60,7 +59,8 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
     let bar_chars = width.saturating_sub(longest + TABLE_CHARS).min(40);
     let head = format!("   {:<longest$} weight vnodes  share%  goal%", "shard");
     lines.push(Line::styled(head, Style::new().add_modifier(Modifier::UNDERLINED)));
-    let share_of = |ring: &Ring, of: &ShardName| ring.shares().into_iter().find(|(name, _)| *name == of).map(|s| s.1);
+    let share_of =
+        |ring: &Ring, of: &ShardName| ring.shares().into_iter().find(|(name, _)| *name == of).map(|s| s.1);
     let biggest = now.shares().into_iter().map(|(_, share)| share).fold(0.0, f64::max);
     let room = height.saturating_sub(lines.len());
     let scrolled = state.scrolled.min(names.len().saturating_sub(room));

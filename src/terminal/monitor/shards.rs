@@ -8,6 +8,7 @@ use super::state::{Column, Row, State};
 use super::text;
 use crate::model::host::Room;
 use crate::model::names::ShardName;
+use crate::model::stats::Sample;
 
 /// The longest name that is shown whole.
 const NAME_CHARS_MAX: usize = 16;
@@ -58,8 +59,7 @@ fn columns(state: &State, width: usize) -> Vec<(Column, usize)> {
     });
     let chars = |column| match column {
         Column::Shard => longest.clamp(5, NAME_CHARS_MAX),
-        Column::State | Column::Tps | Column::Size | Column::Sessions => 7,
-        Column::Probe | Column::Lag => 7,
+        Column::State | Column::Tps | Column::Size | Column::Sessions | Column::Probe | Column::Lag => 7,
         Column::Rows => 10,
         Column::Moved | Column::Wal => 9,
         Column::Hit => 5,
@@ -113,8 +113,20 @@ fn placed(text: &str, column: Column, chars: usize, unicode: bool) -> String {
     if is_flush_left(column) { format!(" {text:<chars$}") } else { format!(" {text:>chars$}") }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are not negative")]
-fn cell(state: &State, name: &ShardName, row: &Row, column: Column, chars: usize, theme: Theme) -> Span<'static> {
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "counts are not negative, and shown with a few digits"
+)]
+fn cell(
+    state: &State,
+    name: &ShardName,
+    row: &Row,
+    column: Column,
+    chars: usize,
+    theme: Theme,
+) -> Span<'static> {
     let plain = Style::new();
     let known = state.value(column, row);
     let (text, style) = match column {
@@ -166,7 +178,7 @@ fn header(state: &State, columns: &[(Column, usize)], theme: Theme) -> Line<'sta
         };
         Span::styled(placed(&format!("{}{sign}", title(*column)), *column, *chars, theme.unicode), style)
     });
-    Line::from_iter(spans)
+    spans.collect()
 }
 
 /// The table, why shards are down, and the sum of it all.
@@ -190,9 +202,8 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
     let shown = rows.len().min(room - summary);
     let scrolled = state.scrolled.min(rows.len() - shown);
     for (name, row) in rows.iter().skip(scrolled).take(shown) {
-        lines.push(Line::from_iter(
-            columns.iter().map(|(column, chars)| cell(state, name, row, *column, *chars, theme)),
-        ));
+        let cells = columns.iter().map(|(column, chars)| cell(state, name, row, *column, *chars, theme));
+        lines.push(cells.collect());
     }
     let hidden = rows.len() - shown;
     if hidden > 0 {
@@ -214,25 +225,27 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
 fn summary_lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let trend_chars = width.saturating_sub(12 + 22).min(TREND_CHARS.1);
     let mut lines = Vec::new();
-    let rows: u64 = state
-        .shards
-        .values()
-        .filter_map(|row| u64::try_from(row.sample.as_ref()?.rows?).ok())
-        .sum();
-    let size: u64 = state
-        .shards
-        .values()
-        .filter_map(|row| u64::try_from(row.sample.as_ref()?.size_bytes?).ok())
-        .sum();
-    let all = format!("about {} users, {}", text::users(rows), text::size(size));
+    let sum = |of: fn(&Sample) -> Option<i64>| -> Option<u64> {
+        let known = state.shards.values().filter_map(|row| u64::try_from(of(row.sample.as_ref()?)?).ok());
+        known.fold(None, |sum, number| Some(sum.unwrap_or(0) + number))
+    };
+    let rows = sum(|sample| sample.rows).map(|rows| format!("about {} users", text::users(rows)));
+    let size = sum(|sample| sample.size_bytes).map(text::size);
+    let all = [rows, size].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let all = if all.is_empty() { text::NONE.into() } else { all };
     lines.push(labelled("all shards", vec![Span::raw(all)], theme));
     let tps = state.transactions().map_or(text::NONE.into(), |tps| format!("{} tps", text::rate(tps)));
     let trend = |values| Span::styled(text::trend(values, trend_chars, theme.unicode), theme.picture());
     lines.push(labelled("", vec![Span::raw(format!("{tps:<22}")), trend(state.tps.values())], theme));
     let Some(host) = &state.host else { return lines };
-    let percent = |share: Option<f64>| share.map_or(text::NONE.into(), |share| format!("{:.0} %", share * 100.0));
+    let percent =
+        |share: Option<f64>| share.map_or(text::NONE.into(), |share| format!("{:.0} %", share * 100.0));
     let cpu = format!("cpu {} of {}", percent(host.cpu_share), host.cores);
-    lines.push(labelled("this host", vec![Span::raw(format!("{cpu:<22}")), trend(state.cpu.values())], theme));
+    lines.push(labelled(
+        "this host",
+        vec![Span::raw(format!("{cpu:<22}")), trend(state.cpu.values())],
+        theme,
+    ));
     let room = |what: &str, room: Room| {
         let of = format!("{what} {} of {}", text::size(room.used_bytes), text::size(room.total_bytes));
         let bar = text::bar(room.share().unwrap_or(0.0), trend_chars.min(20), theme.unicode);
@@ -241,9 +254,11 @@ fn summary_lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>
         vec![Span::raw(format!("{of:<22}")), Span::styled(bar, style)]
     };
     lines.push(labelled("", room("mem", host.memory), theme));
-    let fullest = host.disks.iter().map(|(_, room)| *room).max_by(|one, other| {
-        one.share().unwrap_or(0.0).total_cmp(&other.share().unwrap_or(0.0))
-    });
+    let fullest = host
+        .disks
+        .iter()
+        .map(|(_, room)| *room)
+        .max_by(|one, other| one.share().unwrap_or(0.0).total_cmp(&other.share().unwrap_or(0.0)));
     lines.extend(fullest.map(|disk| labelled("", room("disk", disk), theme)));
     lines
 }

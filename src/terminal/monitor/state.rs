@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::commands::monitor::Heard;
 use crate::error::Result;
 use crate::model::host::HostSample;
-use crate::model::names::ShardName;
-use crate::model::ring::Ring;
 use crate::model::moves::arbiter;
 use crate::model::moves::plan::Load;
+use crate::model::names::ShardName;
+use crate::model::ring::Ring;
 use crate::model::stats::{Rates, RingWord, Runner, Sample};
 use crate::model::topology::Epoch;
 
@@ -222,6 +222,13 @@ impl State {
 
     fn hear_shard(&mut self, name: ShardName, sample: Result<Sample>) {
         let now = self.now;
+        let why = |message: &str| {
+            // The row says which shard it is, and the configuration where.
+            let connecting = format!("cannot connect to shard `{name}` at ");
+            let words = message.strip_prefix(&connecting).and_then(|rest| rest.split_once(": "));
+            words.map_or(message, |(_, words)| words).to_owned()
+        };
+        let sample = sample.map_err(|error| why(error.message()));
         let row = self.shards.entry(name).or_default();
         // What came too late is over.
         row.heard = now;
@@ -234,11 +241,11 @@ impl State {
                 self.learn_ring();
                 self.note_moved();
             }
-            Err(error) => {
+            Err(why) => {
                 row.rates = None;
                 row.tps.push(None);
                 let since = row.trouble.take().map_or(now, |trouble| trouble.since);
-                row.trouble = Some(Trouble { since, why: error.message().to_owned() });
+                row.trouble = Some(Trouble { since, why });
             }
         }
     }
@@ -268,7 +275,9 @@ impl State {
             let sample = row.sample.as_ref()?;
             Some((name, sample.moves.as_ref()?)).filter(|_| Some(sample.ring.epoch) == epoch)
         });
-        of_now.flat_map(|(name, moves)| moves.arrived.iter().map(move |(from, load)| (from.as_str(), name, *load)))
+        of_now.flat_map(|(name, moves)| {
+            moves.arrived.iter().map(move |(from, load)| (from.as_str(), name, *load))
+        })
     }
 
     /// Who carries a change out, by the word of the first shard.

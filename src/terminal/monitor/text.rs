@@ -75,7 +75,8 @@ pub(super) fn interval(length: Duration) -> String {
 /// A share of 0 to 1 as a bar of so many characters, empty ones too.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the width")]
 pub(super) fn bar(share: f64, chars: usize, unicode: bool) -> String {
-    let full = ((share.clamp(0.0, 1.0) * f64::from(u32::try_from(chars).unwrap_or(0))).round() as usize).min(chars);
+    let full =
+        ((share.clamp(0.0, 1.0) * f64::from(u32::try_from(chars).unwrap_or(0))).round() as usize).min(chars);
     let (on, off) = if unicode { ("█", "░") } else { ("#", ".") };
     on.repeat(full) + &off.repeat(chars - full)
 }
