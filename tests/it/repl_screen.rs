@@ -7,7 +7,7 @@ use crate::repl::{greeted, prompt};
 use crate::servers::Servers;
 
 /// Nobody can connect to a shard's database any more, or again.
-fn allow(test: &Test, number: usize, is_allowed: bool) {
+pub(crate) fn allow(test: &Test, number: usize, is_allowed: bool) {
     let database = test.database(number);
     let mut admin = admin();
     admin.batch_execute(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS {is_allowed}")).unwrap();

@@ -10,7 +10,7 @@ use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 
 type Hook = Arc<dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync>;
@@ -34,10 +34,10 @@ impl FullScreen {
             give_back();
             inner(info);
         }));
-        let mut screen = Self { terminal, hook };
+        let screen = Self { terminal, hook };
         enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen)?;
-        screen.terminal.clear()?;
+        // Not by the terminal's own `clear`: that asks where the cursor is, and not every terminal answers.
+        execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
         Ok(screen)
     }
 }
