@@ -3,9 +3,11 @@ SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::double precision AS at_
        EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time())::double precision AS started_seconds,
        EXTRACT(epoch FROM of_database.stats_reset)::double precision AS reset_seconds,
        server.is_standby,
-       -- What is counted goes on from the last VACUUM or ANALYZE. After a crash, and on a standby, there is none to go on
-       -- from: then more rows were found in the table once than have come since the counters began.
+       -- What is counted goes on from the last VACUUM or ANALYZE. After a crash there is none to go on from: then more rows
+       -- were found in the table once than have come since the counters began. A standby counts none.
        (SELECT CASE
+                   WHEN server.is_standby
+                       THEN CASE WHEN found.reltuples >= 0 THEN found.reltuples::bigint END
                    WHEN coalesce(live.last_vacuum, live.last_autovacuum, live.last_analyze, live.last_autoanalyze) IS NULL
                        AND found.reltuples > live.n_tup_ins
                        THEN greatest(found.reltuples::bigint + live.n_tup_ins - live.n_tup_del, 0)
@@ -45,10 +47,11 @@ LATERAL (
 LATERAL (
     -- A backup streams as well, and is no standby. To a role that may not see them, all but their number is null.
     SELECT count(*) AS replicas,
-           CASE WHEN NOT server.is_standby
-               THEN pg_catalog.max(greatest(pg_catalog.pg_wal_lsn_diff(server.position, replay_lsn), 0))::bigint
+           CASE WHEN NOT server.is_standby THEN pg_catalog.max(
+               CASE WHEN replay_lsn >= server.position THEN 0
+                    ELSE pg_catalog.pg_wal_lsn_diff(server.position, replay_lsn) END)::bigint
            END AS lag_bytes,
-           -- Null while there is nothing to replay.
+           -- Null while there is nothing to replay; as the standby told it last.
            pg_catalog.max(CASE WHEN replay_lsn >= server.position THEN 0
                                ELSE EXTRACT(epoch FROM replay_lag) END)::double precision AS lag_seconds
     FROM pg_catalog.pg_stat_replication WHERE state IS DISTINCT FROM 'backup'

@@ -113,12 +113,7 @@ fn placed(text: &str, column: Column, chars: usize, unicode: bool) -> String {
     if is_flush_left(column) { format!(" {text:<chars$}") } else { format!(" {text:>chars$}") }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "counts are not negative, and shown with a few digits"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are not negative")]
 fn cell(
     state: &State,
     name: &ShardName,
@@ -147,11 +142,6 @@ fn cell(
             // Soon nobody else can connect.
             let is_full = sample.is_some_and(|s| s.connections * 10 >= s.connections_allowed * 9);
             (text.unwrap_or(text::NONE.into()), if is_full { theme.bad() } else { plain })
-        }
-        Column::Lag => {
-            let sample = row.sample.as_ref().filter(|_| state.trouble(row).is_none());
-            let bytes = sample.and_then(|sample| sample.replication.lag_bytes).map(|b| text::bytes(b as f64));
-            (known.map(text::span).or(bytes).unwrap_or(text::NONE.into()), plain)
         }
         _ => {
             let text = known.map(|value| match column {

@@ -365,7 +365,8 @@ impl State {
             Column::Sessions => Some(sample.connections as f64),
             Column::Hit => row.rates.and_then(|rates| rates.hit_share),
             Column::Probe => Some(sample.latency_ms),
-            Column::Lag => sample.replication.lag_seconds,
+            // Seconds are what the standby told last, and stand still when it does.
+            Column::Lag => sample.replication.lag_bytes.map(|bytes| bytes as f64),
             Column::Moved => sample.arrived().map(|load| load.rows as f64),
             Column::Wal => row.rates.and_then(|rates| rates.wal_bytes),
         }

@@ -179,6 +179,18 @@ fn large_small_and_without_unicode() {
     insta::assert_snapshot!("help", drawn(&state, 80, 24, PLAIN));
 }
 
+#[test]
+fn a_standby_that_lags_has_a_column() {
+    let mut state = watched();
+    let mut behind = sample(2, 11);
+    behind.replication = Replication { replicas: 1, lag_bytes: Some(3_200_000), lag_seconds: Some(0.4) };
+    assert!(!drawn(&state, 80, 24, PLAIN).contains("lag"));
+    hear(&mut state, 2, Ok(behind));
+    let text = drawn(&state, 80, 24, PLAIN);
+    let line = text.lines().find(|line| line.contains("shard_2")).unwrap();
+    assert!(text.contains(" lag") && line.contains("3.2 MB"), "{text}");
+}
+
 /// At no size anything panics, and in ASCII there is nothing else.
 #[test]
 fn any_size_will_do() {
