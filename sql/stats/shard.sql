@@ -42,17 +42,17 @@ FROM pg_catalog.pg_stat_database AS of_database,
 LATERAL (
     SELECT pg_catalog.pg_is_in_recovery() AS is_standby,
            CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-               ELSE pg_catalog.pg_current_wal_lsn() END AS position
+               ELSE pg_catalog.pg_current_wal_lsn() END AS position,
+           -- What is not on disk yet no standby can have.
+           CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_flush_lsn() END AS flushed
 ) AS server,
 LATERAL (
     -- A backup streams as well, and is no standby. To a role that may not see them, all but their number is null.
     SELECT count(*) AS replicas,
-           CASE WHEN NOT server.is_standby THEN pg_catalog.max(
-               CASE WHEN replay_lsn >= server.position THEN 0
-                    ELSE pg_catalog.pg_wal_lsn_diff(server.position, replay_lsn) END)::bigint
-           END AS lag_bytes,
+           pg_catalog.max(CASE WHEN replay_lsn >= server.flushed THEN 0
+                               ELSE pg_catalog.pg_wal_lsn_diff(server.flushed, replay_lsn) END)::bigint AS lag_bytes,
            -- Null while there is nothing to replay; as the standby told it last.
-           pg_catalog.max(CASE WHEN replay_lsn >= server.position THEN 0
+           pg_catalog.max(CASE WHEN replay_lsn >= server.flushed THEN 0
                                ELSE EXTRACT(epoch FROM replay_lag) END)::double precision AS lag_seconds
     FROM pg_catalog.pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
 ) AS standbys
