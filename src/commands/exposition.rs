@@ -149,3 +149,24 @@ fn of_host(host: &HostSample) -> Vec<Metric<'_>> {
         programs("host_processes_memory_bytes", "Their resident memory, added up.", |seen| seen.memory_bytes),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped_and_what_is_not_known_has_no_line() {
+        let label = vec![("folder", "a\"b\\c\nd".to_owned()), ("program", String::new())];
+        let metric =
+            Metric { name: "x_total", help: "What it is.", values: vec![(label, 1e16), (Vec::new(), 0.25)] };
+        let mut text = String::new();
+        metric.write(&mut text);
+        assert_eq!(
+            text,
+            "# HELP ringshard_x_total What it is.\n# TYPE ringshard_x_total counter\n\
+             ringshard_x_total{folder=\"a\\\"b\\\\c\\nd\",program=\"\"} 10000000000000000\n\
+             ringshard_x_total 0.25\n"
+        );
+        assert_eq!(super::text(&BTreeMap::new(), None, None), "");
+    }
+}

@@ -12,7 +12,7 @@ use super::{Context, exposition};
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Host};
 use crate::model::duration::parse_duration;
-use crate::model::host::{Flow, HostSample, Processes, Room};
+use crate::model::host::{HostSample, Processes};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::stats::{Rates, RingWord, Sample};
@@ -52,16 +52,13 @@ const COLUMNS: [Column; 21] = [
     Column::number("temp_bytes"),
 ];
 
-const HOST_COLUMNS: [Column; 9] = [
+const HOST_COLUMNS: [Column; 6] = [
     Column::text("item"),
     Column::text("name"),
-    Column::number("count"),
-    Column::number("cores_busy"),
-    Column::number("used_bytes"),
-    Column::number("total_bytes"),
-    Column::number("used_pct"),
-    Column::number("in_bytes_per_second"),
-    Column::number("out_bytes_per_second"),
+    Column::text("measure"),
+    Column::number("value"),
+    Column::number("total"),
+    Column::text("unit"),
 ];
 
 /// The arguments of `stats`.
@@ -259,39 +256,35 @@ fn row(name: &ShardName, heard: Option<&(Sample, Option<Rates>)>, ring: Option<&
     ]
 }
 
+/// One measure a line: machines have different things, and a screen is narrow.
 fn host_report(sample: &HostSample) -> Report {
     let mut report = Report::list(&HOST_COLUMNS);
-    let none = || Flow::default();
-    let mut push =
-        |item: &str, name: &str, count: Option<u64>, busy, room: Option<(u64, Option<Room>)>, flow: Flow| {
-            let whole = room.and_then(|(_, whole)| whole);
-            report.push(vec![
-                item.into(),
-                Some(name).filter(|name| !name.is_empty()).into(),
-                count.map_or(Cell::Null, number),
-                decimal(busy, 2),
-                room.map_or(Cell::Null, |(used, _)| number(used)),
-                whole.map_or(Cell::Null, |whole| number(whole.total_bytes)),
-                percent(whole.and_then(Room::share)),
-                decimal(flow.in_bytes_per_second, 0),
-                decimal(flow.out_bytes_per_second, 0),
-            ]);
-        };
-    let of = |room: Room| Some((room.used_bytes, Some(room)));
+    let mut push = |[item, name, measure, unit]: [&str; 4], value: Cell, total: Cell| {
+        let name = Some(name).filter(|name| !name.is_empty());
+        report.push(vec![item.into(), name.into(), measure.into(), value, total, unit.into()]);
+    };
+    let cores = || number(sample.cores);
     #[expect(clippy::cast_precision_loss, reason = "no machine has that many processors")]
     let busy = sample.cpu_share.map(|share| share * sample.cores as f64);
-    push("cpu", "", Some(sample.cores), busy, None, none());
-    push("memory", "", None, None, of(sample.memory), none());
-    push("swap", "", None, None, of(sample.swap), none());
-    for (folder, room) in &sample.disks {
-        push("disk", folder, None, None, of(*room), none());
+    push(["cpu", "", "busy", "cores"], decimal(busy, 2), cores());
+    let disks = sample.disks.iter().map(|(folder, room)| ("disk", folder.as_str(), *room));
+    for (item, name, room) in
+        [("memory", "", sample.memory), ("swap", "", sample.swap)].into_iter().chain(disks)
+    {
+        push([item, name, "used", "bytes"], number(room.used_bytes), number(room.total_bytes));
     }
     for (name, flow) in &sample.networks {
-        push("network", name, None, None, None, *flow);
+        push(["network", name, "in", "bytes/s"], decimal(flow.in_bytes_per_second, 0), Cell::Null);
+        push(["network", name, "out", "bytes/s"], decimal(flow.out_bytes_per_second, 0), Cell::Null);
     }
     for (name, processes) in [("postgres", sample.postgres), ("ringshard", sample.ringshard)] {
         let Processes { count, cores_busy, memory_bytes, disk } = processes;
-        push("processes", name, Some(count), cores_busy, Some((memory_bytes, None)), disk);
+        let of = |measure, unit| ["processes", name, measure, unit];
+        push(of("count", "processes"), number(count), Cell::Null);
+        push(of("busy", "cores"), decimal(cores_busy, 2), cores());
+        push(of("memory", "bytes"), number(memory_bytes), number(sample.memory.total_bytes));
+        push(of("read", "bytes/s"), decimal(disk.in_bytes_per_second, 0), Cell::Null);
+        push(of("written", "bytes/s"), decimal(disk.out_bytes_per_second, 0), Cell::Null);
     }
     report
 }

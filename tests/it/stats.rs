@@ -218,24 +218,33 @@ fn moves_under_way_are_told() {
 fn the_machine_is_told_in_one_place() {
     let test = Test::initialised();
     let seen = test.run(&["stats", "--host", "--interval", "200ms", "-o", "json"]).success().json();
-    let of =
-        |item: &str| seen.as_array().unwrap().iter().filter(|row| row["item"] == item).collect::<Vec<_>>();
-    let cpu = of("cpu")[0];
-    assert!(cpu["count"].as_i64().unwrap() >= 1, "{cpu}");
-    assert!(cpu["cores_busy"].as_f64().unwrap() <= cpu["count"].as_f64().unwrap(), "{cpu}");
-    let memory = of("memory")[0];
-    assert!(memory["used_bytes"].as_i64().unwrap() < memory["total_bytes"].as_i64().unwrap(), "{memory}");
-    let disks = of("disk");
+    let of = |item: &str, measure: &str| -> Vec<Value> {
+        let rows = seen.as_array().unwrap().iter();
+        rows.filter(|row| row["item"] == item && row["measure"] == measure).cloned().collect()
+    };
+    let is_part = |row: &Value| row["value"].as_f64().unwrap() <= row["total"].as_f64().unwrap();
+    let cpu = &of("cpu", "busy")[0];
+    assert!(cpu["total"].as_i64().unwrap() >= 1 && is_part(cpu), "{cpu}");
+    assert_eq!(cpu["unit"], "cores");
+    let keys: Vec<&String> = cpu.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["item", "measure", "name", "total", "unit", "value"]);
+    let memory = &of("memory", "used")[0];
+    assert!(memory["value"].as_i64().unwrap() > 0 && is_part(memory), "{memory}");
+    let disks = of("disk", "used");
+    assert!(disks.iter().all(is_part), "{disks:?}");
     assert!(disks.iter().any(|disk| disk["name"].as_str().unwrap().ends_with("/data")), "{disks:?}");
-    for row in of("network") {
-        assert!(row["in_bytes_per_second"].as_f64().unwrap() >= 0.0, "{row}");
+    for row in [of("network", "in"), of("network", "out")].concat() {
+        assert!(row["value"].as_f64().unwrap() >= 0.0, "{row}");
     }
-    for row in of("processes") {
-        assert!(row["count"].as_i64().unwrap() >= 1 && row["used_bytes"].as_i64().unwrap() > 0, "{row}");
+    for measure in ["count", "memory"] {
+        let rows = of("processes", measure);
+        let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["postgres", "ringshard"]);
+        assert!(rows.iter().all(|row| row["value"].as_i64().unwrap() > 0), "{rows:?}");
     }
-    assert_eq!(of("processes").len(), 2);
-    let keys: Vec<String> = cpu.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(keys.len(), 9);
+    // Narrow enough for a usual screen.
+    let (_, screen) = Person::sees(&test, 80, &["stats", "--host", "--interval", "200ms"], &[]).ends();
+    assert!(screen.lines().any(|line| line.contains("memory") && line.contains("used")), "{screen}");
 }
 
 /// A standby that streams from a shard's server: a copy of its data, in a folder of its own.

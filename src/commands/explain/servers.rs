@@ -52,7 +52,7 @@ pub(super) fn stats(args: &StatsArgs, context: &Context<'_>) -> Result<Steps> {
         (true, _) => steps.add("answer", "the text format of Prometheus; of a shard that does not answer, that it is not up"),
         (false, true) => steps
             .add("host", format!("this machine is looked at, and again after {:?}", args.interval))
-            .add("answer", "a line each: cpu, memory, disks of the data, network, processes of Postgres and ringshard"),
+            .add("answer", "a line a measure: cpu, memory, disks of the data, network, processes of Postgres and ringshard"),
         (false, false) => steps
             .add("again", twice)
             .add("answer", "a line a shard; one that does not answer is `down`, and only if none does the command fails (69)"),

@@ -23,7 +23,8 @@ pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
     let mut table = empty(style);
     let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
     let is_too_wide = width.is_some_and(|width| width < least_width(report));
-    if is_too_wide && report.may_turn && !style.expanded {
+    // Without a header nobody would know which record is which.
+    if is_too_wide && report.may_turn && !style.expanded && !style.no_header {
         let turned = turned(report);
         if width.is_some_and(|width| width >= least_width(&turned)) {
             fill(&turned, style, None, &mut table);
