@@ -60,6 +60,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Sto
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Write all users into a file, by id'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one statement that reads on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "stats" -d 'How each shard does, or this machine: sizes, rates, connections, lags'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "doctor" -d 'Can every shard be reached, is each set up right; what to do if not'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "add-shard" -d 'Plan a shard into the ring, or give one another weight; moves nothing'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "remove-shard" -d 'Plan a shard out of the ring; moves nothing'
@@ -76,6 +77,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "explain" -d 'Te
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "help" -d 'Explain a command, or a topic such as consistent-hashing; without words, list them'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "repl" -d 'Type commands, one after the other; the default on a terminal when no command is given'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "tour" -d 'See all of it, step by step, on a private Postgres of its own'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "monitor" -d 'Watch how the shards, the ring and this machine do; q leaves'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shards -d 'How many shards; `shard_1` and so on are their names [default: 3]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l server -d 'Make the shards as databases of this server' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Take this database as a shard; may be given more than once' -r
@@ -340,6 +342,27 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'How long to count transactions for: rates are of this time' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l host -d 'Of this machine instead: processors, memory, disks, network, the processes of Postgres and ringshard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l prometheus -d 'All of it in the text format of Prometheus, whatever --format says; nothing is waited for'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
@@ -985,3 +1008,22 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s v -l verbos
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l interval -d 'The pause between two looks' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod commands;
 pub mod error;
+pub mod host;
 pub mod local;
 pub mod model;
 pub mod pg;

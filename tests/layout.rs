@@ -10,6 +10,7 @@ const NEVER: &[(&str, &[&str])] = &[
         "src/model",
         &[
             "crate::commands",
+            "crate::host",
             "crate::local",
             "crate::pg",
             "crate::settings",
@@ -30,25 +31,64 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     (
         "src/bulk",
-        &["crate::commands", "crate::local", "crate::pg", "crate::settings", "crate::terminal", "postgres::"],
+        &[
+            "crate::commands",
+            "crate::host",
+            "crate::local",
+            "crate::pg",
+            "crate::settings",
+            "crate::terminal",
+            "postgres::",
+        ],
+    ),
+    (
+        "src/host",
+        &[
+            "crate::bulk",
+            "crate::commands",
+            "crate::local",
+            "crate::pg",
+            "crate::settings",
+            "crate::terminal",
+            "postgres::",
+            "r2d2",
+        ],
     ),
     ("src/error.rs", &["crate::", "postgres::", "std::io"]),
     (
         "src/local",
-        &["crate::commands", "crate::pg", "crate::settings", "crate::terminal", "postgres::", "r2d2"],
+        &[
+            "crate::commands",
+            "crate::host",
+            "crate::pg",
+            "crate::settings",
+            "crate::terminal",
+            "postgres::",
+            "r2d2",
+        ],
     ),
     (
         "src/pg",
-        &["crate::bulk", "crate::commands", "crate::settings", "crate::terminal", "clap", "comfy_table"],
+        &[
+            "crate::bulk",
+            "crate::commands",
+            "crate::host",
+            "crate::settings",
+            "crate::terminal",
+            "clap",
+            "comfy_table",
+        ],
     ),
-    ("src/settings", &["crate::commands", "crate::terminal", "postgres::", "r2d2"]),
+    ("src/settings", &["crate::commands", "crate::host", "crate::terminal", "postgres::", "r2d2"]),
     ("src/commands", &["crate::terminal", "postgres::", "r2d2", "comfy_table", "std::env"]),
-    ("src/terminal", &["postgres::", "r2d2", "crate::pg", "crate::local"]),
+    ("src/terminal", &["postgres::", "r2d2", "crate::host", "crate::pg", "crate::local"]),
 ];
 
 /// Words that stand in one place alone.
 const ONLY: &[(&str, &str)] = &[
     ("comfy_table", "src/terminal/render/table.rs"),
+    ("ratatui", "src/terminal/monitor"),
+    ("sysinfo::", "src/host"),
     ("use postgres", "src/pg"),
     ("r2d2::", "src/pg"),
     ("rustls::", "src/pg"),

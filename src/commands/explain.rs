@@ -68,6 +68,10 @@ impl Live {
                 .add("make", "a folder of its own, and in it a private Postgres and three shards")
                 .add("show", "each step is told, its commands are run, and a key goes on")
                 .add("clean", "server and folder are deleted at the end, whatever the end is; your own shards are never touched"),
+            Self::Monitor(args) => Steps::default()
+                .add("ask", format!("each shard by a thread and a connection of its own, every {:?}; this machine too; nothing is started or changed", args.interval))
+                .add("show", "full screen: the shards, the ring, a change of it, this machine; a shard that does not answer is `down`")
+                .add("leave", "q leaves, and the terminal is as it was"),
         }
     }
 }
@@ -87,6 +91,7 @@ impl Command {
             Self::Export(args) => all_shards::export(args, context)?,
             Self::Sql(args) => all_shards::sql(args, context)?,
             Self::Shards(_) => servers::shards(context)?,
+            Self::Stats(args) => servers::stats(args, context)?,
             Self::Doctor(_) => servers::doctor(context)?,
             Self::AddShard(args) => change::add_shard(args, context)?,
             Self::RemoveShard(args) => change::remove_shard(args, context)?,

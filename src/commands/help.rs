@@ -78,8 +78,8 @@ pub const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "monitoring",
-        aliases: &["monitor", "performance", "htop", "df", "netstat"],
-        commands: &["shards", "doctor"],
+        aliases: &["metrics", "performance", "htop", "df", "netstat"],
+        commands: &["shards", "stats", "monitor", "doctor"],
         text: include_str!("topics/monitoring.txt"),
     },
     Topic {

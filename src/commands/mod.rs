@@ -10,6 +10,7 @@ pub mod count;
 pub mod doctor;
 pub mod explain;
 pub mod export;
+mod exposition;
 pub mod help;
 pub mod import;
 pub mod init_shards;
@@ -17,6 +18,7 @@ pub mod line;
 pub mod list_users;
 pub mod local;
 pub mod members;
+pub mod monitor;
 pub mod partial;
 pub mod promote;
 pub mod rebalance;
@@ -24,6 +26,7 @@ pub mod replica;
 pub mod ring;
 pub mod shards;
 pub mod sql;
+pub mod stats;
 pub mod usage;
 pub mod users;
 pub mod verify;
@@ -171,6 +174,8 @@ pub enum Live {
     Repl(ReplArgs),
     /// See all of it, step by step, on a private Postgres of its own
     Tour(TourArgs),
+    /// Watch how the shards, the ring and this machine do; q leaves
+    Monitor(monitor::MonitorArgs),
 }
 
 /// The arguments of `tour`.
@@ -217,6 +222,8 @@ pub enum Command {
     Sql(sql::SqlArgs),
     /// List the shards
     Shards(shards::ShardsArgs),
+    /// How each shard does, or this machine: sizes, rates, connections, lags
+    Stats(stats::StatsArgs),
     /// Can every shard be reached, is each set up right; what to do if not
     Doctor(doctor::DoctorArgs),
     /// Plan a shard into the ring, or give one another weight; moves nothing
@@ -267,6 +274,7 @@ impl Command {
             Self::Export(args) => args.run(context),
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
+            Self::Stats(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
             Self::AddShard(args) => args.run(context),
             Self::RemoveShard(args) => args.run(context),

@@ -214,6 +214,8 @@ pub struct Report {
     pub document: Option<Document>,
     /// The same and more as one thing, for formats that nest: lists stand within it.
     pub whole: Option<Box<Report>>,
+    /// Whether it may lie on its side, a record a column, where a table would be too wide: a few records of many fields.
+    pub may_turn: bool,
     /// Sentences for a person who looks at a table: what it means, what to try next. Never data.
     pub notes: Vec<String>,
     /// What went wrong without stopping the command, such as a shard that is down.
@@ -232,6 +234,7 @@ impl Report {
             more: None,
             document: None,
             whole: None,
+            may_turn: false,
             notes: Vec::new(),
             warnings: Vec::new(),
             failure: None,

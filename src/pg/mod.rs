@@ -29,6 +29,7 @@ mod seek;
 pub mod session;
 pub mod snapshot;
 pub mod statement;
+pub mod stats;
 pub mod survey;
 mod tls;
 mod uuid;

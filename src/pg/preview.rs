@@ -73,6 +73,11 @@ pub fn size() -> Statement {
     without_parameters(include_str!("../../sql/size.sql"))
 }
 
+/// How a shard does.
+pub fn stats() -> Statement {
+    without_parameters(super::stats::SHARD)
+}
+
 /// Whether a shard holds a user, owner or not.
 pub fn holds(id: UserId) -> Statement {
     let sql = one_line(include_str!("../../sql/holds.sql"));

@@ -6,6 +6,7 @@ mod console;
 mod deliver;
 mod errors;
 mod logging;
+mod monitor;
 mod output;
 mod parse;
 mod render;

@@ -118,6 +118,7 @@ impl<'terminal> Shell<'terminal> {
         match invocation {
             Invocation::Command(command) => self.run_command(command, at),
             Invocation::Live(Live::Tour(args)) => self.tour(args, at),
+            Invocation::Live(Live::Monitor(args)) => self.monitor(args, at),
             Invocation::Live(Live::Repl(_)) if self.is_interactive.get() => {
                 self.tell("this is the repl already", at);
                 End::Done

@@ -86,7 +86,7 @@ impl Servers {
         self.server(number).ensure_running().unwrap();
     }
 
-    fn server(&self, number: usize) -> &PrivateServer {
+    pub(crate) fn server(&self, number: usize) -> &PrivateServer {
         &self.shards[number - 1].server
     }
 }

@@ -5,6 +5,7 @@ use super::super::completions::{CompletionsArgs, ManArgs};
 use super::super::config::ConfigCommand;
 use super::super::init_shards::InitShardsArgs;
 use super::super::local::LocalCommand;
+use super::super::stats::StatsArgs;
 use super::steps::{Known, Steps, listed};
 use crate::error::Result;
 use crate::pg::preview;
@@ -37,6 +38,25 @@ pub(super) fn shards(context: &Context<'_>) -> Result<Steps> {
         .add("refresh", "each says its epoch, topology, change and wish; the newest word counts")
         .statement(preview::size())
         .add("answer", "a line a shard; one that does not answer is `down`, and only if none does the command fails (69)"))
+}
+
+pub(super) fn stats(args: &StatsArgs, context: &Context<'_>) -> Result<Steps> {
+    let names = context.shards()?.names();
+    let twice = format!("each is asked again after {:?}; rates are of that time", args.interval);
+    let steps = Steps::default()
+        .add("shards", format!("each is asked at once, by a connection of its own: {}", listed(&names)))
+        .add("probe", "BEGIN READ ONLY, there and back; all of it is one transaction")
+        .add("ring", "each says its epoch, topology, change and wish; the newest word counts")
+        .statement(preview::stats());
+    Ok(match (args.prometheus, args.host) {
+        (true, _) => steps.add("answer", "the text format of Prometheus; of a shard that does not answer, that it is not up"),
+        (false, true) => steps
+            .add("host", format!("this machine is looked at, and again after {:?}", args.interval))
+            .add("answer", "a line a measure: cpu, memory, disks of the data, network, processes of Postgres and ringshard"),
+        (false, false) => steps
+            .add("again", twice)
+            .add("answer", "a line a shard; one that does not answer is `down`, and only if none does the command fails (69)"),
+    })
 }
 
 pub(super) fn doctor(context: &Context<'_>) -> Result<Steps> {

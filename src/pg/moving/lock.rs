@@ -15,7 +15,7 @@ use crate::pg::failure;
 use crate::pg::session::Parameter;
 
 /// The lock: a bigint's.
-pub(super) const RUNNER: i64 = 7_283_004;
+pub(in crate::pg) const RUNNER: i64 = 7_283_004;
 const TRY: &str = "SELECT pg_catalog.pg_try_advisory_lock(7283004)";
 
 /// The lock, for as long as it lives.

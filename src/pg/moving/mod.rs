@@ -25,10 +25,11 @@ mod status;
 mod wish;
 
 pub use bequest::{Bequeathed, Bequest, Inherited, Recovery};
+pub(super) use lock::RUNNER;
 pub use plan::Planned;
 pub use promote::{TakenOver, Takeover};
 pub(super) use rescue::finish_chunk;
 pub use retired::Returned;
 pub use run::{Moved, Options, Told};
-pub use status::{Outline, Runner, Status};
+pub use status::{Outline, Status};
 pub use wish::{Standing, Wished};

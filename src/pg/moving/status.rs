@@ -7,27 +7,11 @@ use super::plan::Planned;
 use crate::error::{Error, Kind, Result};
 use crate::model::moves::arbiter;
 use crate::model::moves::plan::Load;
+use crate::model::stats::Runner;
 use crate::model::topology::Epoch;
 use crate::pg::cluster::Cluster;
 use crate::pg::failure;
 use crate::pg::view::View;
-
-/// Who carries a change out, or was the last to do so, by what it wrote down.
-#[derive(Debug, Clone)]
-pub struct Runner {
-    /// Its process and machine.
-    pub name: String,
-    /// Whether it is still there.
-    pub is_at_work: bool,
-    /// What it is at, or was at last.
-    pub phase: String,
-    /// For how long, in seconds.
-    pub phase_seconds: i64,
-    /// How long ago it began, in seconds.
-    pub seconds: i64,
-    /// What the whole change moves, by its plan.
-    pub total: Load,
-}
 
 /// How a change stands.
 #[derive(Debug, Clone)]

@@ -22,13 +22,36 @@ pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
     }
     let mut table = empty(style);
     let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
-    if style.expanded || width.is_some_and(|width| width < least_width(report)) {
+    let is_too_wide = width.is_some_and(|width| width < least_width(report));
+    // Without a header nobody would know which record is which.
+    if is_too_wide && report.may_turn && !style.expanded && !style.no_header {
+        let turned = turned(report);
+        if width.is_some_and(|width| width >= least_width(&turned)) {
+            fill(&turned, style, None, &mut table);
+            return format!("{table}\n");
+        }
+    }
+    if style.expanded || is_too_wide {
         let records: Vec<String> =
             report.rows.iter().map(|row| record(&report.columns, row, style)).collect();
         return if piece.first { "" } else { "\n" }.to_owned() + &records.join("\n");
     }
     fill(report, style, bar_chars(report, width), &mut table);
     format!("{table}\n")
+}
+
+/// The same on its side: a record a column under its first field, and a field a line.
+fn turned(report: &Report) -> Report {
+    let names = report.rows.iter().map(|row| plain(&row[0]).map(|text| visible(&text).into_owned()));
+    let number = |name: Option<String>| Column { name: name.unwrap_or_default().into(), look: Look::Number };
+    let first = Column { name: report.columns[0].name.clone(), look: Look::Text };
+    let columns: Vec<Column> = std::iter::once(first).chain(names.map(number)).collect();
+    let mut turned = Report::list(&columns);
+    for (at, column) in report.columns.iter().enumerate().skip(1) {
+        let cells = report.rows.iter().map(|row| row[at].clone());
+        turned.push(std::iter::once(Cell::Text(column.name.to_string())).chain(cells).collect());
+    }
+    turned
 }
 
 fn empty(style: Style) -> Table {

@@ -1,0 +1,99 @@
+//! This machine: the prototype's `htop`, `df` and `netstat` in one place.
+//!
+//! It knows no shard and no command, never talks to a server and never prints. Only this wing names `sysinfo`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::statvfs;
+use sysinfo::{NetworkData, Networks, ProcessRefreshKind, ProcessesToUpdate, System};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::host::{Flow, HostSample, Processes, Room};
+
+/// Between two looks at processors there must be as much time, or the second one tells nothing.
+pub const INTERVAL_MIN: Duration = sysinfo::MINIMUM_CPU_UPDATE_INTERVAL;
+
+/// Looks at this machine. What is told a second is of the time since the look before.
+pub struct Host {
+    system: System,
+    networks: Networks,
+    looked: Option<Instant>,
+}
+
+impl Host {
+    /// Nothing was looked at yet. An error where the system does not tell.
+    pub fn new() -> Result<Self> {
+        let fail = |cause: sysinfo::Error| {
+            Error::new(Kind::Failed, format!("this system does not tell how it does: {cause}"))
+                .hint("ringshard stats, without --host, asks the shards alone")
+        };
+        let networks = Networks::new_with_refreshed_list().map_err(fail)?;
+        Ok(Self { system: System::new().map_err(fail)?, networks, looked: None })
+    }
+
+    /// Looks at it, and at the file systems of these folders.
+    pub fn look(&mut self, folders: &[PathBuf]) -> HostSample {
+        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_disk_usage().without_tasks();
+        self.system.refresh_cpu_usage();
+        self.system.refresh_memory();
+        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+        self.networks.refresh(true);
+        let seconds = self.looked.map(|before| before.elapsed().as_secs_f64()).filter(|s| *s > 0.0);
+        self.looked = Some(Instant::now());
+        let share = f64::from(self.system.global_cpu_usage()) / 100.0;
+        let room = |used_bytes, total_bytes| Room { used_bytes, total_bytes };
+        HostSample {
+            cores: self.system.cpus().len() as u64,
+            cpu_share: seconds.map(|_| share.clamp(0.0, 1.0)),
+            memory: room(self.system.used_memory(), self.system.total_memory()),
+            swap: room(self.system.used_swap(), self.system.total_swap()),
+            disks: folders
+                .iter()
+                .filter_map(|folder| Some((folder.display().to_string(), room_in(folder)?)))
+                .collect(),
+            networks: self.networks(seconds),
+            postgres: self.processes("postgres", seconds),
+            ringshard: self.processes("ringshard", seconds),
+        }
+    }
+
+    fn networks(&self, seconds: Option<f64>) -> Vec<(String, Flow)> {
+        let flow = |seen: &NetworkData| flow(seen.received(), seen.transmitted(), seconds);
+        let flows: BTreeMap<String, Flow> = self
+            .networks
+            .iter()
+            .map(|(name, seen)| (name.to_string_lossy().into_owned(), flow(seen)))
+            .collect();
+        flows.into_iter().collect()
+    }
+
+    fn processes(&self, program: &str, seconds: Option<f64>) -> Processes {
+        let (mut count, mut cpu, mut memory_bytes, mut read, mut written) = (0, 0.0, 0, 0, 0);
+        for process in self.system.processes_by_exact_name(program.as_ref()) {
+            let disk = process.disk_usage();
+            count += 1;
+            cpu += f64::from(process.cpu_usage()) / 100.0;
+            memory_bytes += process.memory();
+            read += disk.read_bytes;
+            written += disk.written_bytes;
+        }
+        let cores_busy = seconds.map(|_| cpu);
+        Processes { count, cores_busy, memory_bytes, disk: flow(read, written, seconds) }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
+fn flow(in_bytes: u64, out_bytes: u64, seconds: Option<f64>) -> Flow {
+    let rate = |bytes: u64| seconds.map(|seconds| bytes as f64 / seconds);
+    Flow { in_bytes_per_second: rate(in_bytes), out_bytes_per_second: rate(out_bytes) }
+}
+
+/// How full the file system of a folder is, as `df` has it: what only root could still use is no room.
+pub fn room_in(folder: &Path) -> Option<Room> {
+    let found = statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    let used_bytes = bytes(found.f_blocks.saturating_sub(found.f_bfree));
+    Some(Room { used_bytes, total_bytes: used_bytes.saturating_add(bytes(found.f_bavail)) })
+}

@@ -1,0 +1,174 @@
+//! The frame of the screen: title, views, keys, help. What is in it comes from the views.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::state::{State, View};
+use super::{host, rebalance, ring, shards, text};
+
+/// Below this nothing can be read.
+const LEAST: (u16, u16) = (40, 10);
+
+const HELP: [(&str, &str); 10] = [
+    ("q Esc Ctrl-C", "leave"),
+    ("1 2 3 4 Tab", "shards, ring, rebalance, host"),
+    ("s", "sort the shards by the next column"),
+    ("r", "the other way round"),
+    ("p Space", "stand still, or go on"),
+    ("+ -", "look less often, or more often"),
+    ("j k arrows", "down and up a long list"),
+    ("?", "this"),
+    ("", ""),
+    ("any key", "goes back"),
+];
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Theme {
+    pub(super) color: bool,
+    pub(super) unicode: bool,
+}
+
+impl Theme {
+    fn of(self, color: Color) -> Style {
+        if self.color { Style::new().fg(color) } else { Style::new() }
+    }
+
+    /// Something is wrong.
+    pub(super) fn bad(self) -> Style {
+        self.of(Color::Red).add_modifier(Modifier::BOLD)
+    }
+
+    /// Something is on its way.
+    pub(super) fn moving(self) -> Style {
+        self.of(Color::Yellow)
+    }
+
+    /// All is well.
+    pub(super) fn good(self) -> Style {
+        self.of(Color::Green)
+    }
+
+    /// A picture.
+    pub(super) fn picture(self) -> Style {
+        self.of(Color::Cyan)
+    }
+
+    /// What explains, and is no data. Dim is no colour, but as faint as one where there is none.
+    pub(super) fn label(self) -> Style {
+        self.of(Color::DarkGray)
+    }
+
+    /// That of the shard at this place of the ring's list.
+    pub(super) fn shard(self, at: usize) -> Style {
+        let colors = [
+            Color::Cyan,
+            Color::Yellow,
+            Color::Magenta,
+            Color::Green,
+            Color::Blue,
+            Color::LightRed,
+            Color::LightCyan,
+            Color::LightMagenta,
+        ];
+        self.of(colors[at % colors.len()])
+    }
+}
+
+/// A label and what it is of.
+pub(super) fn labelled(label: &str, rest: Vec<Span<'static>>, theme: Theme) -> Line<'static> {
+    let label = Span::styled(format!(" {label:<10} "), theme.label());
+    std::iter::once(label).chain(rest).collect()
+}
+
+/// Draws all of it.
+pub(super) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
+    let area = frame.area();
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let (width, height) = LEAST;
+        let text = format!("too small: {width} x {height} at least, q leaves");
+        frame.render_widget(Paragraph::new(text).wrap(ratatui::widgets::Wrap { trim: true }), area);
+        return;
+    }
+    let rows = [Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)];
+    let [title, views, body, keys] = Layout::vertical(rows).areas(area);
+    frame.render_widget(Paragraph::new(title_line(state, title.width)), title);
+    frame.render_widget(Paragraph::new(views_line(state)), views);
+    frame.render_widget(Paragraph::new(body_lines(state, body, theme)), body);
+    frame.render_widget(Paragraph::new(keys_line(state, keys.width, theme)), keys);
+}
+
+fn body_lines(state: &State, area: Rect, theme: Theme) -> Vec<Line<'static>> {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    if state.shows_help {
+        let line = |(keys, what): (&str, &str)| {
+            Line::from(vec![Span::raw(format!("  {keys:<14}")), Span::styled(what.to_owned(), theme.label())])
+        };
+        return std::iter::once(Line::raw("")).chain(HELP.into_iter().map(line)).collect();
+    }
+    match state.view {
+        View::Shards => shards::lines(state, width, height, theme),
+        View::Ring => ring::lines(state, width, height, theme),
+        View::Rebalance => rebalance::lines(state, width, height, theme),
+        View::Host => host::lines(state, width, theme),
+    }
+}
+
+/// The name at the left, how all of it stands at the right.
+fn title_line(state: &State, width: u16) -> Line<'static> {
+    let (up, all) = (state.up(), state.shards.len());
+    let mut parts = Vec::new();
+    if state.is_paused {
+        parts.push("PAUSED".to_owned());
+    }
+    parts.push(format!("{up} of {all} up"));
+    if let Some(rings) = &state.rings {
+        parts.push(format!("epoch {}", rings.word.epoch));
+    }
+    parts.push(format!("every {}", text::interval(state.interval)));
+    let mut right = parts.join("  ") + " ";
+    let (name, width) = (" ringshard", usize::from(width));
+    // What comes first matters most.
+    while right.len() + name.len() > width && parts.pop().is_some() {
+        right = parts.join("  ") + " ";
+    }
+    let room = width.saturating_sub(name.len());
+    Line::styled(format!("{name}{right:>room$}"), Style::new().add_modifier(Modifier::REVERSED))
+}
+
+fn views_line(state: &State) -> Line<'static> {
+    let mut spans = Vec::new();
+    for (number, view) in (1..).zip(View::ALL) {
+        let is_shown = view == state.view;
+        let style = Style::new().add_modifier(if is_shown {
+            Modifier::BOLD | Modifier::UNDERLINED
+        } else {
+            Modifier::empty()
+        });
+        // Brackets tell it where nothing is underlined.
+        let name = if is_shown {
+            format!("[{number} {}]", view.name())
+        } else {
+            format!(" {number} {} ", view.name())
+        };
+        spans.push(Span::styled(name, style));
+    }
+    Line::from(spans)
+}
+
+fn keys_line(state: &State, width: u16, theme: Theme) -> Line<'static> {
+    let pause = if state.is_paused { "p go on" } else { "p pause" };
+    let sorting = ["s sort", "r reverse"].into_iter().filter(|_| state.view == View::Shards);
+    let keys = ["? help", "q leave", "Tab view"].into_iter().chain(sorting).chain([pause, "+/- interval"]);
+    let mut line = String::new();
+    for key in keys {
+        if line.len() + key.len() + 2 > usize::from(width) {
+            break;
+        }
+        line.extend([" ", key, " "]);
+    }
+    Line::styled(line, theme.label())
+}

@@ -1,0 +1,88 @@
+//! The view of the ring: who owns which part, who owns how much, and what that is to become.
+
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::draw::Theme;
+use super::state::{Rings, State};
+use super::text;
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::ring::Ring;
+use crate::model::topology::Topology;
+
+/// The longest name that is shown whole.
+const NAME_CHARS_MAX: usize = 16;
+/// What stands beside a bar.
+const TABLE_CHARS: usize = 38;
+
+/// The letter that stands for the shard at this place of the list.
+fn letter(at: usize) -> char {
+    char::from(b'A' + u8::try_from(at % 26).unwrap_or(0))
+}
+
+/// The ring cut open at position 0: one letter for each part, that of who owns its middle.
+fn strip(ring: &Ring, names: &[&ShardName], width: usize, theme: Theme) -> Line<'static> {
+    let part = u128::MAX / (width.max(1) as u128);
+    let owners = (0..width as u128).map(|at| {
+        let owner = ring.owner(Position::new(part * at + part / 2));
+        names.iter().position(|name| *name == owner).unwrap_or(0)
+    });
+    let letters = owners.map(|owner| Span::styled(letter(owner).to_string(), theme.shard(owner)));
+    std::iter::once(Span::raw(" ")).chain(letters).collect()
+}
+
+/// Strips, and a line a shard.
+pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
+    let Some(Rings { word, now, goal }) = &state.rings else {
+        return vec![Line::raw(""), Line::styled(" no shard has told of the ring yet", theme.label())];
+    };
+    let mut names: Vec<&ShardName> = word.topology.names().chain(word.goal().names()).collect();
+    names.sort();
+    names.dedup();
+    let points = |topology: &Topology, ring: &Ring| {
+        format!("{} shards, {} virtual nodes", topology.shards().len(), ring.len())
+    };
+    let title = |text: String| Line::styled(text::cut(&text, width, theme.unicode), theme.label());
+    let strip_chars = width.saturating_sub(2);
+    let mut lines = vec![
+        title(format!(" from position 0 to 2^128: {}", points(&word.topology, now))),
+        strip(now, &names, strip_chars, theme),
+    ];
+    if let Some(goal) = goal {
+        let when = if word.change.is_some() { "becomes" } else { "is wished to become" };
+        lines.push(title(format!(" {when}: {}", points(word.goal(), goal))));
+        lines.push(strip(goal, &names, strip_chars, theme));
+    }
+    lines.push(Line::raw(""));
+    let longest = names.iter().map(|name| name.as_str().len()).max().unwrap_or(0).clamp(5, NAME_CHARS_MAX);
+    let bar_chars = width.saturating_sub(longest + TABLE_CHARS).min(40);
+    let head = format!("   {:<longest$} weight vnodes  share%  goal%", "shard");
+    lines.push(Line::styled(head, Style::new().add_modifier(Modifier::UNDERLINED)));
+    let share_of =
+        |ring: &Ring, of: &ShardName| ring.shares().into_iter().find(|(name, _)| *name == of).map(|s| s.1);
+    let biggest = now.shares().into_iter().map(|(_, share)| share).fold(0.0, f64::max);
+    let room = height.saturating_sub(lines.len());
+    let scrolled = state.scrolled.min(names.len().saturating_sub(room));
+    for (at, name) in names.iter().enumerate().skip(scrolled).take(room) {
+        let spec = word.topology.shard(name).or(word.goal().shard(name));
+        let weight = spec.map_or(0.0, |spec| spec.weight.number());
+        let virtual_nodes = spec.map_or(0, |spec| spec.weight.virtual_nodes(word.topology.virtual_nodes()));
+        let percent = |share: Option<f64>| share.map_or(text::NONE.into(), |s| format!("{:.2}", s * 100.0));
+        let share = share_of(now, name);
+        let wanted = goal.as_ref().and_then(|goal| share_of(goal, name)).or(share.filter(|_| goal.is_none()));
+        let name = text::cut(name.as_str(), longest, theme.unicode);
+        let numbers = format!(
+            " {name:<longest$} {weight:>6.2} {virtual_nodes:>6} {:>7} {:>6} ",
+            percent(share),
+            percent(wanted)
+        );
+        let bar = text::bar(share.unwrap_or(0.0) / biggest.max(f64::MIN_POSITIVE), bar_chars, theme.unicode);
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {}", letter(at)), theme.shard(at).add_modifier(Modifier::BOLD)),
+            Span::raw(numbers),
+            Span::styled(bar, theme.shard(at)),
+        ]));
+    }
+    lines
+}

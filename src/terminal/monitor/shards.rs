@@ -1,0 +1,254 @@
+//! The view of the shards: a table that leaves out what there is no room for, and what all of it adds up to.
+
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::draw::{Theme, labelled};
+use super::state::{Column, Row, State};
+use super::text;
+use crate::model::host::Room;
+use crate::model::names::ShardName;
+use crate::model::stats::Sample;
+
+/// The longest name that is shown whole.
+const NAME_CHARS_MAX: usize = 16;
+/// What a trend needs to be one, and the longest.
+const TREND_CHARS: (usize, usize) = (8, 60);
+/// How many lines stand below the table.
+const SUMMARY_LINES: usize = 5;
+
+/// Which columns there are, in the order of the screen.
+const ORDER: [Column; 12] = [
+    Column::Shard,
+    Column::State,
+    Column::Rows,
+    Column::Size,
+    Column::Tps,
+    Column::Trend,
+    Column::Sessions,
+    Column::Hit,
+    Column::Probe,
+    Column::Lag,
+    Column::Moved,
+    Column::Wal,
+];
+
+/// The same, what matters most first.
+const PRIORITY: [Column; 12] = [
+    Column::Shard,
+    Column::State,
+    Column::Rows,
+    Column::Tps,
+    Column::Moved,
+    Column::Probe,
+    Column::Lag,
+    Column::Sessions,
+    Column::Trend,
+    Column::Size,
+    Column::Hit,
+    Column::Wal,
+];
+
+/// What there is room for, each with its width.
+fn columns(state: &State, width: usize) -> Vec<(Column, usize)> {
+    let longest = state.shards.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
+    let has = |of: &dyn Fn(&Row) -> bool| state.shards.values().any(of);
+    let changes = state.rings.as_ref().is_some_and(|rings| rings.word.change.is_some());
+    let replicates = has(&|row: &Row| {
+        row.sample.as_ref().is_some_and(|sample| sample.is_standby || sample.replication.replicas > 0)
+    });
+    let chars = |column| match column {
+        Column::Shard => longest.clamp(5, NAME_CHARS_MAX),
+        Column::State | Column::Tps | Column::Size | Column::Sessions | Column::Probe | Column::Lag => 7,
+        Column::Rows => 10,
+        Column::Moved | Column::Wal => 9,
+        Column::Hit => 5,
+        Column::Trend => TREND_CHARS.0,
+    };
+    let mut chosen: Vec<(Column, usize)> = Vec::new();
+    let mut room = width;
+    for column in PRIORITY {
+        let is_told = match column {
+            Column::Moved => changes,
+            Column::Lag => replicates,
+            _ => true,
+        };
+        // A blank before each.
+        if is_told && room > chars(column) {
+            room -= chars(column) + 1;
+            chosen.push((column, chars(column)));
+        }
+    }
+    if let Some((_, trend)) = chosen.iter_mut().find(|(column, _)| *column == Column::Trend) {
+        *trend = (*trend + room).min(TREND_CHARS.1);
+    }
+    chosen.sort_by_key(|(column, _)| ORDER.iter().position(|other| other == column));
+    chosen
+}
+
+fn title(column: Column) -> &'static str {
+    match column {
+        Column::Shard => "shard",
+        Column::State => "state",
+        Column::Rows => "rows",
+        Column::Size => "size",
+        Column::Tps => "tps",
+        Column::Trend => "trend",
+        Column::Sessions => "conns",
+        Column::Hit => "hit%",
+        Column::Probe => "probe",
+        Column::Lag => "lag",
+        Column::Moved => "moved",
+        Column::Wal => "wal/s",
+    }
+}
+
+fn is_flush_left(column: Column) -> bool {
+    matches!(column, Column::Shard | Column::State | Column::Trend)
+}
+
+/// A text in its place, with the blank before it.
+fn placed(text: &str, column: Column, chars: usize, unicode: bool) -> String {
+    let text = text::cut(text, chars, unicode);
+    if is_flush_left(column) { format!(" {text:<chars$}") } else { format!(" {text:>chars$}") }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are not negative")]
+fn cell(
+    state: &State,
+    name: &ShardName,
+    row: &Row,
+    column: Column,
+    chars: usize,
+    theme: Theme,
+) -> Span<'static> {
+    let plain = Style::new();
+    let known = state.value(column, row);
+    let (text, style) = match column {
+        Column::Shard => (name.to_string(), plain.add_modifier(Modifier::BOLD)),
+        Column::State => {
+            let word = state.word(name, row);
+            let style = match word {
+                "down" => theme.bad(),
+                "active" => theme.good(),
+                _ => theme.moving(),
+            };
+            (word.to_owned(), style)
+        }
+        Column::Trend => (text::trend(row.tps.values(), chars, theme.unicode), theme.picture()),
+        Column::Sessions => {
+            let sample = row.sample.as_ref().filter(|_| known.is_some());
+            let text = sample.map(|sample| format!("{}/{}", sample.connections, sample.connections_allowed));
+            // Soon nobody else can connect.
+            let is_full = sample.is_some_and(|s| s.connections * 10 >= s.connections_allowed * 9);
+            (text.unwrap_or(text::NONE.into()), if is_full { theme.bad() } else { plain })
+        }
+        _ => {
+            let text = known.map(|value| match column {
+                Column::Rows | Column::Moved => text::users(value as u64),
+                Column::Tps => text::rate(value),
+                Column::Hit => format!("{:.1}", value * 100.0),
+                Column::Probe => text::latency(value),
+                _ => text::bytes(value),
+            });
+            (text.unwrap_or(text::NONE.into()), plain)
+        }
+    };
+    Span::styled(placed(&text, column, chars, theme.unicode), style)
+}
+
+fn header(state: &State, columns: &[(Column, usize)], theme: Theme) -> Line<'static> {
+    let spans = columns.iter().map(|(column, chars)| {
+        let is_sorted = *column == state.sort;
+        let style = Style::new().add_modifier(if is_sorted { Modifier::BOLD } else { Modifier::UNDERLINED });
+        let sign = match (is_sorted, state.is_reversed) {
+            (false, _) => "",
+            (true, false) => "^",
+            (true, true) => "v",
+        };
+        Span::styled(placed(&format!("{}{sign}", title(*column)), *column, *chars, theme.unicode), style)
+    });
+    spans.collect()
+}
+
+/// The table, why shards are down, and the sum of it all.
+pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
+    let columns = columns(state, width);
+    let mut lines = vec![header(state, &columns, theme)];
+    let troubles: Vec<Line<'static>> = state
+        .shards
+        .iter()
+        .filter_map(|(name, row)| {
+            let (seconds, why) = state.trouble(row)?;
+            let why = crate::model::text::visible(&why).into_owned();
+            let text = format!(" {name} is down for {}: {why}", text::span(seconds.as_secs_f64().floor()));
+            Some(Line::styled(text::cut(&text, width, theme.unicode), theme.bad()))
+        })
+        .collect();
+    let rows = state.sorted();
+    // A line of each part at least: the table can be scrolled.
+    let room = height.saturating_sub(1 + troubles.len().min(height / 3) + 1).max(1);
+    let summary = if rows.len() + SUMMARY_LINES <= room { SUMMARY_LINES } else { 0 };
+    let shown = rows.len().min(room - summary);
+    let scrolled = state.scrolled.min(rows.len() - shown);
+    for (name, row) in rows.iter().skip(scrolled).take(shown) {
+        let cells = columns.iter().map(|(column, chars)| cell(state, name, row, *column, *chars, theme));
+        lines.push(cells.collect());
+    }
+    let hidden = rows.len() - shown;
+    if hidden > 0 {
+        lines.push(Line::styled(format!(" {hidden} more: j and k, or arrows"), theme.label()));
+    } else {
+        lines.push(Line::raw(""));
+    }
+    lines.extend(troubles);
+    if summary > 0 {
+        if lines.last().is_some_and(|line| line.width() > 0) && lines.len() + SUMMARY_LINES < height {
+            lines.push(Line::raw(""));
+        }
+        lines.extend(summary_lines(state, width, theme));
+    }
+    lines
+}
+
+/// What all shards do together, and the machine.
+fn summary_lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
+    let trend_chars = width.saturating_sub(12 + 22).min(TREND_CHARS.1);
+    let mut lines = Vec::new();
+    let sum = |of: fn(&Sample) -> Option<i64>| -> Option<u64> {
+        let known = state.shards.values().filter_map(|row| u64::try_from(of(row.sample.as_ref()?)?).ok());
+        known.fold(None, |sum, number| Some(sum.unwrap_or(0) + number))
+    };
+    let rows = sum(|sample| sample.rows).map(|rows| format!("about {} users", text::users(rows)));
+    let size = sum(|sample| sample.size_bytes).map(text::size);
+    let all = [rows, size].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let all = if all.is_empty() { text::NONE.into() } else { all };
+    lines.push(labelled("all shards", vec![Span::raw(all)], theme));
+    let tps = state.transactions().map_or(text::NONE.into(), |tps| format!("{} tps", text::rate(tps)));
+    let trend = |values| Span::styled(text::trend(values, trend_chars, theme.unicode), theme.picture());
+    lines.push(labelled("", vec![Span::raw(format!("{tps:<22}")), trend(state.tps.values())], theme));
+    let Some(host) = &state.host else { return lines };
+    let percent =
+        |share: Option<f64>| share.map_or(text::NONE.into(), |share| format!("{:.0} %", share * 100.0));
+    let cpu = format!("cpu {} of {}", percent(host.cpu_share), host.cores);
+    lines.push(labelled(
+        "this host",
+        vec![Span::raw(format!("{cpu:<22}")), trend(state.cpu.values())],
+        theme,
+    ));
+    let room = |what: &str, room: Room| {
+        let of = format!("{what} {} of {}", text::size(room.used_bytes), text::size(room.total_bytes));
+        let bar = text::bar(room.share().unwrap_or(0.0), trend_chars.min(20), theme.unicode);
+        let is_full = room.share().is_some_and(|share| share > 0.9);
+        let style = if is_full { theme.bad() } else { theme.picture() };
+        vec![Span::raw(format!("{of:<22}")), Span::styled(bar, style)]
+    };
+    lines.push(labelled("", room("mem", host.memory), theme));
+    let fullest = host
+        .disks
+        .iter()
+        .map(|(_, room)| *room)
+        .max_by(|one, other| one.share().unwrap_or(0.0).total_cmp(&other.share().unwrap_or(0.0)));
+    lines.extend(fullest.map(|disk| labelled("", room("disk", disk), theme)));
+    lines
+}

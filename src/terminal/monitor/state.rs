@@ -1,0 +1,420 @@
+//! What the screen is drawn from: what was heard, and what the person wants to see. Pure: the time is told to it.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::commands::monitor::Heard;
+use crate::error::Result;
+use crate::model::host::HostSample;
+use crate::model::moves::arbiter;
+use crate::model::moves::plan::Load;
+use crate::model::names::ShardName;
+use crate::model::ring::Ring;
+use crate::model::stats::{Rates, RingWord, Runner, Sample};
+use crate::model::topology::Epoch;
+
+/// How many values of a trend are kept: more than a line has characters.
+const TREND_MAX: usize = 300;
+/// What a shard may take to answer, beside the interval, before it counts as down.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The rate of a change of the ring is that of this time.
+const RATE_OF: Duration = Duration::from_secs(10);
+/// What `+` and `-` choose from, in milliseconds.
+const INTERVALS_MS: [u64; 9] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
+
+/// A key that was pressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Char(char),
+    Escape,
+    Tab,
+    BackTab,
+    Up,
+    Down,
+    CtrlC,
+}
+
+/// What a key asks of whoever shows the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    Nothing,
+    Leave,
+    /// From here on there is another pause between two looks.
+    SetInterval(Duration),
+}
+
+/// What fills the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    Shards,
+    Ring,
+    Rebalance,
+    Host,
+}
+
+impl View {
+    pub(super) const ALL: [Self; 4] = [Self::Shards, Self::Ring, Self::Rebalance, Self::Host];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Shards => "shards",
+            Self::Ring => "ring",
+            Self::Rebalance => "rebalance",
+            Self::Host => "host",
+        }
+    }
+
+    fn beside(self, steps: usize) -> Self {
+        let at = Self::ALL.iter().position(|view| *view == self).unwrap_or(0);
+        Self::ALL[(at + steps) % Self::ALL.len()]
+    }
+}
+
+/// A column of the table of shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Shard,
+    State,
+    Rows,
+    Size,
+    Tps,
+    Trend,
+    Sessions,
+    Hit,
+    Probe,
+    Lag,
+    Moved,
+    Wal,
+}
+
+/// Those that the table can be sorted by, in the order of `s`.
+const SORTS: [Column; 10] = [
+    Column::Shard,
+    Column::State,
+    Column::Rows,
+    Column::Size,
+    Column::Tps,
+    Column::Sessions,
+    Column::Hit,
+    Column::Probe,
+    Column::Lag,
+    Column::Wal,
+];
+
+/// The last values of something, the newest last; what is not known is a gap.
+#[derive(Debug, Default)]
+pub(super) struct Trend(VecDeque<Option<f64>>);
+
+impl Trend {
+    fn push(&mut self, value: Option<f64>) {
+        if self.0.len() == TREND_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(value);
+    }
+
+    pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = &Option<f64>> + Clone {
+        self.0.iter()
+    }
+}
+
+/// Why a shard does not answer, and since when.
+#[derive(Debug)]
+struct Trouble {
+    since: Duration,
+    why: String,
+}
+
+/// One shard.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    /// The last that was heard of it.
+    pub(super) sample: Option<Sample>,
+    /// What happened between the last two.
+    pub(super) rates: Option<Rates>,
+    pub(super) tps: Trend,
+    heard: Duration,
+    trouble: Option<Trouble>,
+}
+
+/// The ring, and the one that it is to become.
+pub(super) struct Rings {
+    pub(super) word: RingWord,
+    pub(super) now: Ring,
+    /// If it is to be another one.
+    pub(super) goal: Option<Ring>,
+}
+
+/// How far a change of the ring is.
+pub(super) struct Progress {
+    pub(super) moved: Load,
+    /// By the plan of who is, or was last, at it.
+    pub(super) total: Option<Load>,
+    pub(super) users_per_second: Option<f64>,
+    /// From whom to whom, and how much.
+    pub(super) flows: Vec<(String, ShardName, Load)>,
+}
+
+/// All of it.
+pub(super) struct State {
+    pub(super) shards: BTreeMap<ShardName, Row>,
+    pub(super) rings: Option<Rings>,
+    pub(super) host: Option<HostSample>,
+    pub(super) cpu: Trend,
+    pub(super) tps: Trend,
+    pub(super) view: View,
+    pub(super) shows_help: bool,
+    pub(super) is_paused: bool,
+    pub(super) interval: Duration,
+    pub(super) sort: Column,
+    pub(super) is_reversed: bool,
+    /// How many lines of a list lie above the screen.
+    pub(super) scrolled: usize,
+    /// How long this is being watched.
+    pub(super) now: Duration,
+    /// What had moved at which time, in the change of this epoch.
+    moved: VecDeque<(Duration, Epoch, u64)>,
+}
+
+impl State {
+    /// Nothing was heard yet of these shards.
+    pub(super) fn new(names: impl IntoIterator<Item = ShardName>, interval: Duration) -> Self {
+        Self {
+            shards: names.into_iter().map(|name| (name, Row::default())).collect(),
+            rings: None,
+            host: None,
+            cpu: Trend::default(),
+            tps: Trend::default(),
+            view: View::Shards,
+            shows_help: false,
+            is_paused: false,
+            interval,
+            sort: Column::Shard,
+            is_reversed: false,
+            scrolled: 0,
+            now: Duration::ZERO,
+            moved: VecDeque::new(),
+        }
+    }
+
+    /// Time passes, also while the screen stands still.
+    pub(super) fn tick(&mut self, now: Duration) {
+        if !self.is_paused {
+            self.now = now;
+        }
+    }
+
+    /// Takes what was heard. While the screen stands still it is let go: what comes later says it again.
+    pub(super) fn hear(&mut self, heard: Heard) {
+        if self.is_paused {
+            return;
+        }
+        match heard {
+            Heard::Shard(name, sample) => self.hear_shard(name, *sample),
+            Heard::Host(sample) => {
+                self.cpu.push(sample.cpu_share);
+                self.tps.push(self.transactions());
+                self.host = Some(sample);
+            }
+        }
+    }
+
+    fn hear_shard(&mut self, name: ShardName, sample: Result<Sample>) {
+        let now = self.now;
+        let why = |message: &str| {
+            // The row says which shard it is, and the configuration where.
+            let connecting = format!("cannot connect to shard `{name}` at ");
+            let words = message.strip_prefix(&connecting).and_then(|rest| rest.split_once(": "));
+            words.map_or(message, |(_, words)| words).to_owned()
+        };
+        let sample = sample.map_err(|error| why(error.message()));
+        let row = self.shards.entry(name).or_default();
+        // What came too late is over.
+        row.heard = now;
+        match sample {
+            Ok(sample) => {
+                row.trouble = None;
+                row.rates = row.sample.as_ref().and_then(|before| sample.since(before));
+                row.tps.push(row.rates.map(|rates| rates.transactions));
+                row.sample = Some(sample);
+                self.learn_ring();
+                self.note_moved();
+            }
+            Err(why) => {
+                row.rates = None;
+                row.tps.push(None);
+                let since = row.trouble.take().map_or(now, |trouble| trouble.since);
+                row.trouble = Some(Trouble { since, why });
+            }
+        }
+    }
+
+    /// A ring is made anew only when it is another one.
+    fn learn_ring(&mut self) {
+        let words = self.shards.iter().filter_map(|(name, row)| Some((name, &row.sample.as_ref()?.ring)));
+        let Some(word) = RingWord::newest(words) else { return };
+        if self.rings.as_ref().is_some_and(|rings| rings.word == word) {
+            return;
+        }
+        let goal = (word.goal() != &word.topology).then(|| word.goal().ring());
+        self.rings = Some(Rings { now: word.topology.ring(), goal, word });
+    }
+
+    fn note_moved(&mut self) {
+        let Some(rings) = &self.rings else { return };
+        let (epoch, now) = (rings.word.epoch, self.now);
+        let rows = self.arrived().map(|(_, _, load)| load.rows).sum();
+        self.moved.retain(|(at, of, _)| *of == epoch && now.saturating_sub(*at) <= RATE_OF);
+        self.moved.push_back((now, epoch, rows));
+    }
+
+    fn arrived(&self) -> impl Iterator<Item = (&str, &ShardName, Load)> {
+        let epoch = self.rings.as_ref().map(|rings| rings.word.epoch);
+        let of_now = self.shards.iter().filter_map(move |(name, row)| {
+            let sample = row.sample.as_ref()?;
+            Some((name, sample.moves.as_ref()?)).filter(|_| Some(sample.ring.epoch) == epoch)
+        });
+        of_now.flat_map(|(name, moves)| {
+            moves.arrived.iter().map(move |(from, load)| (from.as_str(), name, *load))
+        })
+    }
+
+    /// Who carries a change out, by the word of the first shard.
+    pub(super) fn runner(&self) -> Option<&Runner> {
+        let first = arbiter(&self.rings.as_ref()?.word.topology);
+        self.shards.get(first)?.sample.as_ref()?.moves.as_ref()?.runner.as_ref()
+    }
+
+    /// How far the change under way is; nothing if there is none.
+    #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.rings.as_ref()?.word.change.as_ref()?;
+        let flows: Vec<_> =
+            self.arrived().map(|(source, target, load)| (source.to_owned(), target.clone(), load)).collect();
+        let moved = flows.iter().fold(Load::default(), |sum, (_, _, load)| sum.plus(*load));
+        let rate = self.moved.front().zip(self.moved.back()).and_then(|(first, last)| {
+            let seconds = last.0.saturating_sub(first.0).as_secs_f64();
+            (seconds > 0.0).then(|| last.2.saturating_sub(first.2) as f64 / seconds)
+        });
+        Some(Progress {
+            moved,
+            total: self.runner().map(|runner| runner.total),
+            users_per_second: rate,
+            flows,
+        })
+    }
+
+    /// Transactions a second on all shards; nothing if none of them is known.
+    pub(super) fn transactions(&self) -> Option<f64> {
+        let known = self.shards.values().filter_map(|row| row.rates.map(|rates| rates.transactions));
+        known.fold(None, |sum, tps| Some(sum.unwrap_or(0.0) + tps))
+    }
+
+    /// Since when a shard does not answer, and why; nothing if it does.
+    pub(super) fn trouble(&self, row: &Row) -> Option<(Duration, String)> {
+        let silent = self.now.saturating_sub(row.heard);
+        if let Some(trouble) = &row.trouble {
+            return Some((self.now.saturating_sub(trouble.since), trouble.why.clone()));
+        }
+        (silent > self.interval + PATIENCE).then(|| (silent, "it does not answer".into()))
+    }
+
+    /// The shard's state in a word.
+    pub(super) fn word(&self, name: &ShardName, row: &Row) -> &'static str {
+        match (&self.rings, &row.sample) {
+            _ if self.trouble(row).is_some() => "down",
+            (Some(rings), Some(_)) => rings.word.state(name),
+            _ => "asked",
+        }
+    }
+
+    /// How many shards answer.
+    pub(super) fn up(&self) -> usize {
+        let up = |row: &&Row| row.sample.is_some() && self.trouble(row).is_none();
+        self.shards.values().filter(up).count()
+    }
+
+    /// The shards in the order that is wished for; what is not known comes last.
+    pub(super) fn sorted(&self) -> Vec<(&ShardName, &Row)> {
+        let mut rows: Vec<_> = self.shards.iter().collect();
+        rows.sort_by(|(one, first), (other, second)| {
+            let values = (self.value(self.sort, first), self.value(self.sort, second));
+            let turned = |order: Ordering| if self.is_reversed { order.reverse() } else { order };
+            match (self.sort, values) {
+                (Column::State, _) => turned(self.word(one, first).cmp(self.word(other, second))),
+                (_, (Some(value), Some(than))) => turned(value.total_cmp(&than)),
+                (_, (Some(_), None)) => Ordering::Less,
+                (_, (None, Some(_))) => Ordering::Greater,
+                (Column::Shard, (None, None)) => turned(one.cmp(other)),
+                (_, (None, None)) => Ordering::Equal,
+            }
+        });
+        rows
+    }
+
+    /// A number of a shard that is up; nothing if it is not known.
+    #[expect(clippy::cast_precision_loss, reason = "to sort by, and to show a few digits")]
+    pub(super) fn value(&self, column: Column, row: &Row) -> Option<f64> {
+        let sample = row.sample.as_ref().filter(|_| self.trouble(row).is_none())?;
+        match column {
+            Column::Shard | Column::State | Column::Trend => None,
+            Column::Rows => sample.rows.map(|rows| rows as f64),
+            Column::Size => sample.size_bytes.map(|bytes| bytes as f64),
+            Column::Tps => row.rates.map(|rates| rates.transactions),
+            Column::Sessions => Some(sample.connections as f64),
+            Column::Hit => row.rates.and_then(|rates| rates.hit_share),
+            Column::Probe => Some(sample.latency_ms),
+            // Seconds are what the standby told last, and stand still when it does.
+            Column::Lag => sample.replication.lag_bytes.map(|bytes| bytes as f64),
+            Column::Moved => sample.arrived().map(|load| load.rows as f64),
+            Column::Wal => row.rates.and_then(|rates| rates.wal_bytes),
+        }
+    }
+
+    /// Does what a key asks for, and says what is left to do.
+    pub(super) fn press(&mut self, key: Key) -> Act {
+        if self.shows_help && !matches!(key, Key::CtrlC | Key::Char('q')) {
+            self.shows_help = false;
+            return Act::Nothing;
+        }
+        match key {
+            Key::Char('q') | Key::Escape | Key::CtrlC => return Act::Leave,
+            Key::Char('?' | 'h') => self.shows_help = true,
+            Key::Char(digit @ '1'..='4') => self.show(View::ALL[digit as usize - '1' as usize]),
+            Key::Tab => self.show(self.view.beside(1)),
+            Key::BackTab => self.show(self.view.beside(View::ALL.len() - 1)),
+            Key::Char('s') => {
+                let at = SORTS.iter().position(|column| *column == self.sort).unwrap_or(0);
+                self.sort = SORTS[(at + 1) % SORTS.len()];
+            }
+            Key::Char('r') => self.is_reversed = !self.is_reversed,
+            Key::Char('p' | ' ') => self.is_paused = !self.is_paused,
+            Key::Char('+' | '=') => return self.choose_interval(true),
+            Key::Char('-') => return self.choose_interval(false),
+            Key::Up | Key::Char('k') => self.scrolled = self.scrolled.saturating_sub(1),
+            Key::Down | Key::Char('j') => {
+                self.scrolled = (self.scrolled + 1).min(self.shards.len().saturating_sub(1));
+            }
+            Key::Char(_) => {}
+        }
+        Act::Nothing
+    }
+
+    fn show(&mut self, view: View) {
+        self.view = view;
+        self.scrolled = 0;
+    }
+
+    fn choose_interval(&mut self, longer: bool) -> Act {
+        let mut intervals = INTERVALS_MS.map(Duration::from_millis).into_iter();
+        let next = if longer {
+            intervals.find(|interval| *interval > self.interval)
+        } else {
+            intervals.rev().find(|interval| *interval < self.interval)
+        };
+        let Some(next) = next else { return Act::Nothing };
+        self.interval = next;
+        Act::SetInterval(next)
+    }
+}

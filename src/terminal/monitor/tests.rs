@@ -1,0 +1,343 @@
+//! What a person sees, drawn from what was heard alone: no server, no clock.
+
+use std::time::Duration;
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::style::Color;
+
+use super::draw::{Theme, draw};
+use super::state::{Act, Column, Key, State, View};
+use crate::commands::monitor::Heard;
+use crate::error::{Error, Kind};
+use crate::model::host::{Flow, HostSample, Processes, Room};
+use crate::model::moves::Change;
+use crate::model::moves::plan::Load;
+use crate::model::names::ShardName;
+use crate::model::stats::{Counters, Moves, Replication, RingWord, Runner, Sample};
+use crate::model::topology::{Epoch, Topology};
+
+const PLAIN: Theme = Theme { color: false, unicode: true };
+
+fn names(count: usize) -> Vec<ShardName> {
+    (1..=count).map(|number| format!("shard_{number}").parse().unwrap()).collect()
+}
+
+fn topology(count: usize) -> Topology {
+    Topology::of_equals(100, names(count)).unwrap()
+}
+
+/// A shard that has been busy for so many seconds.
+fn sample(number: usize, seconds: u32) -> Sample {
+    let (number, time) = (i64::try_from(number).unwrap(), i64::from(seconds));
+    Sample {
+        at_seconds: 1e9 + f64::from(seconds),
+        counting_since: (1e9, None),
+        latency_ms: 0.2 * f64::from(seconds % 3 + 1),
+        is_standby: false,
+        rows: Some(100_000 * number + time),
+        size_bytes: Some(20_000_000 * number),
+        connections: 7 + number,
+        connections_allowed: 97,
+        counters: Counters {
+            // More each second, so that there is a trend.
+            commits: 50 * number * time * time,
+            rollbacks: 0,
+            blocks_hit: 995 * time,
+            blocks_read: 5 * time,
+            deadlocks: 0,
+            temp_bytes: 0,
+            wal_bytes: Some(120_000 * time),
+        },
+        replication: Replication::default(),
+        data_folder: None,
+        ring: RingWord { epoch: Epoch::FIRST, topology: topology(3), change: None, wanted: None },
+        moves: None,
+    }
+}
+
+fn hear(state: &mut State, number: usize, sample: Result<Sample, Error>) {
+    let name = names(number).pop().unwrap();
+    state.hear(Heard::Shard(name, Box::new(sample)));
+}
+
+fn host(seconds: u32) -> Heard {
+    let flow = Flow { in_bytes_per_second: Some(1_200.0), out_bytes_per_second: Some(34_000.0) };
+    let room = |used_bytes, total_bytes| Room { used_bytes, total_bytes };
+    Heard::Host(HostSample {
+        cores: 2,
+        cpu_share: (seconds > 0).then(|| f64::from(seconds) / 20.0),
+        memory: room(1_200_000_000, 4_000_000_000),
+        swap: room(0, 1_000_000_000),
+        disks: vec![("/var/lib/postgresql/14/main".into(), room(95_000_000_000, 100_000_000_000))],
+        networks: vec![("eth0".into(), flow), ("lo".into(), flow)],
+        postgres: Processes { count: 23, cores_busy: Some(0.41), memory_bytes: 345_000_000, disk: flow },
+        ringshard: Processes { count: 1, cores_busy: Some(0.02), memory_bytes: 21_000_000, disk: flow },
+    })
+}
+
+/// Three shards that were watched for ten seconds.
+fn watched() -> State {
+    let mut state = State::new(names(3), Duration::from_secs(1));
+    for seconds in 0..=10 {
+        state.tick(Duration::from_secs(seconds.into()));
+        for number in 1..=3 {
+            hear(&mut state, number, Ok(sample(number, seconds)));
+        }
+        state.hear(host(seconds));
+    }
+    state
+}
+
+fn down() -> Error {
+    Error::new(
+        Kind::Unreachable,
+        "cannot connect to shard `shard_2` at postgresql://h:1/d: Connection refused",
+    )
+}
+
+/// The same, and the second one has been down for four seconds.
+fn one_down() -> State {
+    let mut state = watched();
+    for seconds in 11..=15 {
+        state.tick(Duration::from_secs(seconds.into()));
+        hear(&mut state, 1, Ok(sample(1, seconds)));
+        hear(&mut state, 2, Err(down()));
+        hear(&mut state, 3, Ok(sample(3, seconds)));
+        state.hear(host(seconds));
+    }
+    state
+}
+
+/// A fourth one joins: half of it has moved.
+fn changing() -> State {
+    let mut state = State::new(names(3), Duration::from_millis(500));
+    let change = Change { target: topology(4), members: names(4) };
+    let total = Load { rows: 80_000, bytes: 5_000_000 };
+    let runner = Runner {
+        name: "process 4711 on db-host".into(),
+        is_at_work: true,
+        phase: "moving".into(),
+        phase_seconds: 5,
+        seconds: 7,
+        total,
+    };
+    for seconds in 0..=10 {
+        state.tick(Duration::from_secs(seconds.into()));
+        for number in 1..=4 {
+            let mut sample = sample(number, seconds);
+            sample.ring.epoch = Epoch::new(2);
+            sample.ring.change = Some(change.clone());
+            let load = Load { rows: 2_000 * u64::from(seconds), bytes: 130_000 * u64::from(seconds) };
+            let arrived =
+                if number == 4 { vec![("shard_1".into(), load), ("shard_3".into(), load)] } else { vec![] };
+            sample.moves = Some(Moves { arrived, runner: (number == 1).then(|| runner.clone()) });
+            hear(&mut state, number, Ok(sample));
+        }
+    }
+    state
+}
+
+/// The screen, line by line.
+fn drawn(state: &State, width: u16, height: u16, theme: Theme) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, state, theme)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+    (0..height).map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn press(state: &mut State, keys: &str) {
+    for key in keys.chars() {
+        state.press(Key::Char(key));
+    }
+}
+
+#[test]
+fn each_view_on_a_usual_screen() {
+    for (name, mut state) in [("watched", watched()), ("down", one_down()), ("changing", changing())] {
+        for (key, view) in [('1', "shards"), ('2', "ring"), ('3', "rebalance"), ('4', "host")] {
+            press(&mut state, &key.to_string());
+            insta::assert_snapshot!(format!("{name}_{view}"), drawn(&state, 80, 24, PLAIN));
+        }
+    }
+}
+
+#[test]
+fn large_small_and_without_unicode() {
+    insta::assert_snapshot!("large", drawn(&one_down(), 120, 40, PLAIN));
+    insta::assert_snapshot!("narrow", drawn(&changing(), 40, 12, PLAIN));
+    insta::assert_snapshot!("low", drawn(&one_down(), 80, 10, PLAIN));
+    insta::assert_snapshot!("ascii", drawn(&one_down(), 80, 24, Theme { unicode: false, ..PLAIN }));
+    insta::assert_snapshot!("too_small", drawn(&watched(), 39, 9, PLAIN));
+    insta::assert_snapshot!(
+        "nothing_heard",
+        drawn(&State::new(names(3), Duration::from_secs(1)), 80, 24, PLAIN)
+    );
+    let mut state = watched();
+    press(&mut state, "?");
+    insta::assert_snapshot!("help", drawn(&state, 80, 24, PLAIN));
+}
+
+#[test]
+fn a_standby_that_lags_has_a_column() {
+    let mut state = watched();
+    let mut behind = sample(2, 11);
+    behind.replication = Replication { replicas: 1, lag_bytes: Some(3_200_000), lag_seconds: Some(0.4) };
+    assert!(!drawn(&state, 80, 24, PLAIN).contains("lag"));
+    hear(&mut state, 2, Ok(behind));
+    let text = drawn(&state, 80, 24, PLAIN);
+    let line = text.lines().find(|line| line.contains("shard_2")).unwrap();
+    assert!(text.contains(" lag") && line.contains("3.2 MB"), "{text}");
+}
+
+/// At no size anything panics, and in ASCII there is nothing else.
+#[test]
+fn any_size_will_do() {
+    for mut state in [watched(), one_down(), changing()] {
+        for view in 1..=4 {
+            press(&mut state, &view.to_string());
+            for (width, height) in
+                [(1, 1), (40, 10), (41, 11), (59, 13), (80, 24), (200, 60), (500, 3), (3, 500)]
+            {
+                let text = drawn(&state, width, height, Theme { color: true, unicode: false });
+                assert!(text.is_ascii(), "{text}");
+                assert!(text.lines().all(|line| line.len() <= usize::from(width)), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let colors = |theme| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, &one_down(), theme)).unwrap();
+        let cells = terminal.backend().buffer().content().to_vec();
+        cells.into_iter().filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset).count()
+    };
+    assert_eq!(colors(PLAIN), 0);
+    assert!(colors(Theme { color: true, unicode: true }) > 50);
+}
+
+#[test]
+fn keys_do_what_help_says() {
+    let mut state = watched();
+    for (key, view) in [('2', View::Ring), ('3', View::Rebalance), ('4', View::Host), ('1', View::Shards)] {
+        press(&mut state, &key.to_string());
+        assert_eq!(state.view, view);
+    }
+    state.press(Key::Tab);
+    assert_eq!(state.view, View::Ring);
+    state.press(Key::BackTab);
+    state.press(Key::BackTab);
+    assert_eq!(state.view, View::Host);
+    assert_eq!(state.press(Key::Char('+')), Act::SetInterval(Duration::from_secs(2)));
+    assert_eq!(state.press(Key::Char('-')), Act::SetInterval(Duration::from_secs(1)));
+    for key in [Key::Char('q'), Key::Escape, Key::CtrlC] {
+        assert_eq!(state.press(key), Act::Leave);
+    }
+    // Help takes any other key to go back.
+    press(&mut state, "?3");
+    assert_eq!((state.shows_help, state.view), (false, View::Host));
+    press(&mut state, "?");
+    assert_eq!(state.press(Key::Char('q')), Act::Leave);
+}
+
+#[test]
+fn the_interval_has_its_limits() {
+    let mut state = State::new(names(1), Duration::from_millis(300));
+    assert_eq!(state.press(Key::Char('+')), Act::SetInterval(Duration::from_millis(500)));
+    for _ in 0..20 {
+        state.press(Key::Char('-'));
+    }
+    assert_eq!(state.interval, Duration::from_millis(100));
+    for _ in 0..20 {
+        state.press(Key::Char('+'));
+    }
+    assert_eq!(state.interval, Duration::from_mins(1));
+}
+
+#[test]
+fn sorted_by_any_column_with_the_unknown_at_the_end() {
+    let mut state = one_down();
+    let order = |state: &State| state.sorted().iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(order(&state), ["shard_1", "shard_2", "shard_3"]);
+    press(&mut state, "r");
+    assert_eq!(order(&state), ["shard_3", "shard_2", "shard_1"]);
+    press(&mut state, "ss");
+    assert_eq!(state.sort, Column::Rows);
+    assert_eq!(order(&state), ["shard_3", "shard_1", "shard_2"], "down has no rows");
+    press(&mut state, "r");
+    assert_eq!(order(&state), ["shard_1", "shard_3", "shard_2"], "also the other way round");
+}
+
+#[test]
+fn a_shard_that_is_back_goes_on() {
+    let mut state = one_down();
+    let name = &names(2)[1];
+    let (since, why) = state.trouble(&state.shards[name]).unwrap();
+    assert_eq!((since, why.as_str()), (Duration::from_secs(4), "Connection refused"));
+    assert_eq!((state.word(name, &state.shards[name]), state.up()), ("down", 2));
+    let mut restarted = sample(2, 16);
+    restarted.counting_since = (1e9 + 15.5, None);
+    hear(&mut state, 2, Ok(restarted.clone()));
+    assert_eq!((state.word(name, &state.shards[name]), state.up()), ("active", 3));
+    assert!(state.shards[name].rates.is_none(), "its counters began anew");
+    restarted.at_seconds += 1.0;
+    hear(&mut state, 2, Ok(restarted));
+    assert!(state.shards[name].rates.is_some());
+}
+
+#[test]
+fn a_shard_that_hangs_is_down_after_a_while() {
+    let mut state = watched();
+    state.tick(Duration::from_secs(14));
+    assert_eq!(state.up(), 3);
+    state.tick(Duration::from_secs(15));
+    assert_eq!(state.up(), 0);
+    let (_, why) = state.trouble(&state.shards[&names(1)[0]]).unwrap();
+    assert_eq!(why, "it does not answer");
+    hear(&mut state, 1, Ok(sample(1, 15)));
+    assert_eq!(state.up(), 1);
+}
+
+#[test]
+fn a_screen_that_stands_still_stays_as_it_is() {
+    let mut state = watched();
+    press(&mut state, "p");
+    let before = drawn(&state, 80, 24, PLAIN);
+    assert!(before.contains("PAUSED"));
+    state.tick(Duration::from_mins(1));
+    hear(&mut state, 1, Err(down()));
+    state.hear(host(3));
+    assert_eq!(drawn(&state, 80, 24, PLAIN), before);
+    press(&mut state, " ");
+    state.tick(Duration::from_secs(61));
+    hear(&mut state, 2, Err(down()));
+    assert!(!drawn(&state, 80, 24, PLAIN).contains("PAUSED"));
+    assert_eq!(state.word(&names(2)[1], &state.shards[&names(2)[1]]), "down");
+}
+
+#[test]
+fn hostile_words_of_a_server_move_no_cursor() {
+    let mut state = watched();
+    let hostile = Error::new(Kind::Failed, "\u{1b}[2J\u{202e}gone");
+    hear(&mut state, 1, Err(hostile));
+    let text = drawn(&state, 80, 24, PLAIN);
+    assert!(text.contains("\\x1b[2J\\u{202e}gone") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_long_list_can_be_scrolled() {
+    let mut state = State::new(names(30), Duration::from_secs(1));
+    let first = drawn(&state, 80, 12, PLAIN);
+    assert!(first.contains("shard_1 ") && !first.contains("shard_9 ") && first.contains("more"), "{first}");
+    for _ in 0..100 {
+        state.press(Key::Down);
+    }
+    let last = drawn(&state, 80, 12, PLAIN);
+    assert!(last.contains("shard_9 ") && !last.contains("shard_1 "), "{last}");
+    state.press(Key::Char('2'));
+    assert_eq!(state.scrolled, 0);
+}
