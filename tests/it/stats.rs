@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ringshard::local::PrivateServer;
 use serde_json::Value;
 
-use crate::harness::{Ran, Test, clean_up_after, connect, url};
+use crate::harness::{Ran, Test, url};
 use crate::person::Person;
 use crate::rebalance::{add, filled, slowly, wait_for_moves};
 use crate::repl_screen::allow;
@@ -247,34 +246,12 @@ fn the_machine_is_told_in_one_place() {
     assert!(screen.lines().any(|line| line.contains("memory") && line.contains("used")), "{screen}");
 }
 
-/// A standby that streams from a shard's server: a copy of its data, in a folder of its own.
-fn standby_of(servers: &Servers, number: usize) -> (PrivateServer, std::process::ChildStdin) {
-    let folder = tempfile::Builder::new().prefix("rsn").tempdir_in("/tmp").unwrap().keep();
-    let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
-    let primary = servers.server(number);
-    // What is written goes to the standby at once.
-    for statement in ["ALTER SYSTEM RESET ALL", "CHECKPOINT"] {
-        servers.client(number).batch_execute(statement).unwrap();
-    }
-    servers.crash(number);
-    let from = primary.data().parent().unwrap();
-    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(&folder).status().unwrap();
-    assert!(copied.success());
-    servers.start(number);
-    let standby = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
-    std::fs::write(standby.data().join("standby.signal"), "").unwrap();
-    let conninfo = format!("primary_conninfo = 'host={} user=postgres'\n", primary.socket_dir().display());
-    let settings = standby.data().join("postgresql.auto.conf");
-    std::fs::write(&settings, std::fs::read_to_string(&settings).unwrap() + &conninfo).unwrap();
-    standby.ensure_running().unwrap();
-    let watched = clean_up_after(&folder);
-    (standby, watched)
-}
-
 #[test]
 fn a_standby_is_seen_from_both_sides() {
     let servers = Servers::initialised(1);
-    let (standby, _watched) = standby_of(&servers, 1);
+    // What is written goes to the standby at once.
+    servers.client(1).batch_execute("ALTER SYSTEM RESET ALL").unwrap();
+    let standby = servers.standby_of(1);
     let look = |command: &mut std::process::Command| {
         let ran = Ran::of(command.args(AT_ONCE).args(["-o", "json"]).spawn().unwrap()).success();
         ran.json()[0].clone()
@@ -290,9 +267,9 @@ fn a_standby_is_seen_from_both_sides() {
         }
     };
     until("streaming", &|seen| seen["replicas"] == 1 && seen["lag_bytes"] == 0);
-    let mut replica = connect(&standby, "users");
+    let mut replica = standby.client();
     // It says so itself, and estimates only what was analysed.
-    let url = format!("shard_1=postgresql://postgres@/users?host={}", standby.socket_dir().display());
+    let url = format!("shard_1={}", standby.url());
     let seen = look(servers.command().env("RINGSHARD_SHARDS", &url));
     assert_eq!((&seen["role"], &seen["state"]), (&"replica".into(), &"active".into()));
     assert!(seen["rows"].is_null() && seen["lag_bytes"].is_i64() && seen["wal_bytes"].is_i64(), "{seen}");
