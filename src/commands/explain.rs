@@ -5,6 +5,7 @@
 
 mod all_shards;
 mod change;
+mod drill;
 mod one_user;
 mod ring;
 mod servers;
@@ -91,6 +92,7 @@ impl Command {
             Self::RemoveShard(args) => change::remove_shard(args, context)?,
             Self::Rebalance(args) => change::rebalance(args, context)?,
             Self::Verify(args) => all_shards::verify(args, context)?,
+            Self::Drill(command) => drill::of(command, context)?,
             Self::Ring(command) => ring::of(command, context)?,
             Self::Local(command) => servers::local(command),
             Self::Config(command) => servers::config(command),

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod count;
 pub mod doctor;
+pub mod drill;
 pub mod explain;
 pub mod export;
 pub mod help;
@@ -220,6 +221,9 @@ pub enum Command {
     Rebalance(rebalance::RebalanceArgs),
     /// Every row on exactly one shard, its owner: look, and mend
     Verify(verify::VerifyArgs),
+    /// Fail on purpose: a shard for a while, or its sessions; undone at the end
+    #[command(subcommand)]
+    Drill(drill::DrillCommand),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
@@ -260,6 +264,7 @@ impl Command {
             Self::RemoveShard(args) => args.run(context),
             Self::Rebalance(args) => args.run(context),
             Self::Verify(args) => args.run(context),
+            Self::Drill(command) => command.run(context),
             Self::Ring(command) => command.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),
@@ -323,6 +328,9 @@ pub trait Console {
 
     /// Shows how far a long command has come; `None`: it is done. May be called as often as one likes.
     fn progress(&self, progress: Option<&Progress>);
+
+    /// Tells a person something while the command goes on.
+    fn tell(&self, words: &str);
 
     /// From here on the command looks now and then whether it is to stop.
     fn watch_interrupts(&self) -> Interrupts;
@@ -444,7 +452,11 @@ impl<'terminal> Context<'terminal> {
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
-        Ok(shards.attended(&self.running))
+        let shards = shards.attended(&self.running);
+        Ok(match settings.detours() {
+            Some(detours) => shards.with_detours(detours),
+            None => shards,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::conninfo::{Address, ConnectionString};
+use super::detour::Detours;
 use super::failure::{self, Unconnected};
 use super::running::Running;
 use super::session::Session;
@@ -140,6 +141,7 @@ pub struct Shards {
     by_name: RwLock<BTreeMap<ShardName, Arc<Shard>>>,
     server: PrivateServer,
     options: PoolOptions,
+    detours: Option<Detours>,
     /// One thread that opens connections, for all pools.
     opener: OnceLock<Arc<ScheduledThreadPool>>,
     running: Arc<Running>,
@@ -153,7 +155,8 @@ impl Shards {
         options: PoolOptions,
     ) -> Result<Self> {
         let (opener, running) = (OnceLock::new(), Arc::default());
-        let shards = Self { by_name: RwLock::default(), server, options, opener, running };
+        let by_name = RwLock::default();
+        let shards = Self { by_name, server, options, detours: None, opener, running };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
@@ -164,6 +167,17 @@ impl Shards {
     #[must_use]
     pub fn attended(self, running: &Arc<Running>) -> Self {
         Self { running: Arc::clone(running), ..self }
+    }
+
+    /// The same, and connections take the detours that are announced there.
+    #[must_use]
+    pub fn with_detours(mut self, detours: Detours) -> Self {
+        let shards = self.by_name.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for shard in shards.values_mut().filter_map(Arc::get_mut) {
+            shard.address = shard.address.clone().with_detours(&detours);
+        }
+        self.detours = Some(detours);
+        self
     }
 
     /// What their sessions are at.
@@ -179,6 +193,10 @@ impl Shards {
                 .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
                 .on_shard(&name)
         })?;
+        let address = match &self.detours {
+            Some(detours) => address.with_detours(detours),
+            None => address,
+        };
         let mut shards = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let twin =
             shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());

@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::conninfo::ConnectionString;
+use crate::pg::detour::Detours;
 use crate::pg::pool::PoolOptions;
 
 /// How a report is written.
@@ -193,6 +194,11 @@ impl Settings {
     /// How the pools behave.
     pub fn pool_options(&self) -> PoolOptions {
         PoolOptions { connect_timeout: self.connect_timeout.value, size: self.pool_size.value }
+    }
+
+    /// Where detours are announced, if there is a place for it.
+    pub fn detours(&self) -> Option<Detours> {
+        self.state_folder.as_deref().map(Detours::in_folder)
     }
 
     /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.

@@ -5,6 +5,7 @@ mod batch;
 mod batch_faults;
 mod cli;
 mod doctor;
+mod drill;
 mod explain;
 mod gate;
 mod guard;
