@@ -17,7 +17,7 @@ use crate::pg::drill::{Drill, Sessions};
 /// How often it is looked whether the time is up, or somebody wants an end.
 const STEP: Duration = Duration::from_millis(100);
 /// The longest that a shard may be hurt: what goes on for longer is no drill.
-const LENGTH_MAX: Duration = Duration::from_secs(3_600);
+const LENGTH_MAX: Duration = Duration::from_hours(1);
 /// The longest delay.
 const DELAY_MAX: Duration = Duration::from_secs(10);
 

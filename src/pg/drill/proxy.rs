@@ -232,16 +232,16 @@ fn serve(door: &Door, server: &Location, shared: &Arc<Shared>) {
             continue;
         };
         let (server, shared) = (server.clone(), Arc::clone(shared));
-        thread::spawn(move || lead_through(client, &server, shared));
+        thread::spawn(move || lead_through(client, &server, &shared));
     }
 }
 
 /// One connection. A client whose server cannot be reached finds the line closed.
-fn lead_through(client: Line, server: &Location, shared: Arc<Shared>) {
+fn lead_through(client: Line, server: &Location, shared: &Arc<Shared>) {
     let Ok(server) = Line::connect(server) else { return };
     shared.taken.fetch_add(1, Ordering::SeqCst);
     shared.open.fetch_add(1, Ordering::SeqCst);
-    let connection = Arc::new(Connection { client, server, shared: Arc::clone(&shared) });
+    let connection = Arc::new(Connection { client, server, shared: Arc::clone(shared) });
     {
         let mut connections = shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| connection.strong_count() > 0);
