@@ -94,6 +94,7 @@ impl Command {
             Self::Verify(args) => all_shards::verify(args, context)?,
             Self::Drill(command) => drill::of(command, context)?,
             Self::Ring(command) => ring::of(command, context)?,
+            Self::Report(args) => all_shards::report(args, context)?,
             Self::Local(command) => servers::local(command),
             Self::Config(command) => servers::config(command),
             Self::Completions(args) => servers::completions(args),

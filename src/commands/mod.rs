@@ -13,12 +13,14 @@ pub mod export;
 pub mod help;
 pub mod import;
 pub mod init_shards;
+mod kept;
 pub mod line;
 pub mod list_users;
 pub mod local;
 pub mod members;
 pub mod partial;
 pub mod rebalance;
+pub mod report;
 pub mod ring;
 pub mod shards;
 pub mod sql;
@@ -227,6 +229,8 @@ pub enum Command {
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
+    /// Write all there is to see into one page of HTML
+    Report(report::ReportArgs),
     /// The private Postgres that ringshard runs when it is given none
     #[command(subcommand)]
     Local(local::LocalCommand),
@@ -266,6 +270,7 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Drill(command) => command.run(context),
             Self::Ring(command) => command.run(context),
+            Self::Report(args) => args.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Completions(args) => Ok(args.run()),

@@ -1,5 +1,7 @@
 //! `rebalance`: carries out what `add-shard` and `remove-shard` wished for.
 
+pub(super) mod record;
+
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
@@ -216,6 +218,8 @@ fn carry_out(
             report.failure = Some(Error::new(error.kind(), message).hint("ringshard verify"));
         }
     }
+    let is_clean = report.failure.is_none();
+    record::keep(context, cluster, planned, goal != Goal::Forward, (moved, seconds), is_clean);
     if !left.is_empty() {
         context.reload()?;
     }

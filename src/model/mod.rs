@@ -10,6 +10,7 @@ pub mod digest;
 pub mod duration;
 pub mod moves;
 pub mod names;
+pub mod picture;
 pub mod position;
 pub mod python;
 pub mod reading;

@@ -54,6 +54,8 @@ const CASES: &[&[&str]] = &[
     &["verify", "--fix"],
     &["ring", "show"],
     &["ring", "show", "--vnodes"],
+    &["ring", "show", "--svg", "ring.svg", "--keys", "1,2", "--add", "shard_4"],
+    &["report", "page.html"],
     &["ring", "locate", "1", "EU", "007"],
     &["ring", "simulate", "--add", "shard_4"],
     &["local", "start"],
