@@ -76,6 +76,9 @@ _ringshard() {
             ringshard,repl)
                 cmd="ringshard__subcmd__repl"
                 ;;
+            ringshard,report)
+                cmd="ringshard__subcmd__report"
+                ;;
             ringshard,ring)
                 cmd="ringshard__subcmd__ring"
                 ;;
@@ -140,7 +143,7 @@ _ringshard() {
 
     case "${cmd}" in
         ringshard)
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify drill ring local config completions man explain help repl tour"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify drill ring report local config completions man explain help repl tour"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1313,6 +1316,40 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringshard__subcmd__report)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringshard__subcmd__ring)
             opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help show locate simulate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1382,12 +1419,28 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__ring__subcmd__show)
-            opts="-o -x -q -v -y -h --vnodes --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --vnodes --svg --keys --add --remove --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --add)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remove)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

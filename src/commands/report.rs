@@ -38,11 +38,12 @@ impl ReportArgs {
         // Which shards are down is told with what is missing.
         report.warnings.clear();
         let Counted { by_shard, missing } = cluster.count(true, None, true)?;
+        let down: Vec<ShardName> = missing.shards.iter().map(|(name, _)| name.clone()).collect();
         AllowPartial::tell(&cluster, missing, &mut report);
         let words: Vec<String> =
             report.failure.iter().chain(&report.warnings).map(ToString::to_string).collect();
         let then = following(&view);
-        let facts = shard_facts(&cluster, &view, then.as_ref(), &by_shard);
+        let facts = shard_facts(&cluster, &view, then.as_ref(), &by_shard, &down);
         let (id, made) = (cluster.id(), time_text(kept::unix_seconds()));
         let (load, rebalance) = (last_load(context, &cluster), last_rebalance(context, &cluster));
         let page = Page {
@@ -75,6 +76,7 @@ fn shard_facts(
     view: &View,
     then: Option<&Ring>,
     by_shard: &[(ShardName, Vec<RegionCount>)],
+    down: &[ShardName],
 ) -> Vec<ShardFacts> {
     let goal = view.goal();
     let share = |ring: &Ring, name: &ShardName| {
@@ -86,15 +88,17 @@ fn shard_facts(
         .into_iter()
         .map(|name| {
             let spec = goal.shard(&name).or(view.topology.shard(&name));
-            let counted = by_shard.iter().find(|(of, _)| *of == name).map(|(_, rows)| rows.clone());
+            let rows = by_shard.iter().find(|(of, _)| *of == name).map(|(_, rows)| rows.clone());
+            let is_down = down.contains(&name);
             ShardFacts {
-                state: if counted.is_some() { shards::state(view, &name) } else { "down" },
+                state: if is_down { "down" } else { shards::state(view, &name) },
                 weight: spec.map(|spec| spec.weight.number()),
                 virtual_nodes: spec
                     .map_or(0, |spec| spec.weight.virtual_nodes(view.topology.virtual_nodes())),
                 share: share(&view.ring, &name),
                 share_then: then.map(|then| share(then, &name)),
-                rows: counted,
+                // One that is to join was not asked, as it owns nothing.
+                rows: if is_down { None } else { rows.or(Some(Vec::new())) },
                 name,
             }
         })
@@ -132,6 +136,7 @@ fn last_rebalance(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> 
     Some(RunFacts {
         facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         heads: ["from", "to", "users", "bytes"].map(str::to_owned).to_vec(),
+        names: 2,
         rows: rows.collect(),
     })
 }
@@ -186,7 +191,7 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
     });
     let rows = rows.collect();
     let heads = COLUMNS.iter().map(|(_, head)| (*head).to_owned()).collect();
-    (!facts.is_empty()).then_some(RunFacts { facts, heads, rows })
+    (!facts.is_empty()).then_some(RunFacts { facts, heads, names: 2, rows })
 }
 
 /// A text, or a number with its thousands apart.

@@ -23,6 +23,7 @@ mod mutants;
 mod nemesis;
 mod output;
 mod person;
+mod pictures;
 mod proxy;
 mod rebalance;
 mod rebalance_cleanup;

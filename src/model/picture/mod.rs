@@ -8,3 +8,6 @@ mod markup;
 pub mod page;
 mod palette;
 pub mod ring;
+
+#[cfg(test)]
+mod tests;

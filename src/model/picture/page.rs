@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::markup::{escaped, number, percent};
 use super::palette::Palette;
-use super::ring::{Frame, RingPicture, STYLE};
+use super::ring::{Frame, OUTER_BAND, RingPicture, STYLE};
 use crate::model::names::ShardName;
 use crate::model::text::thousands;
 
@@ -49,7 +49,9 @@ pub struct RunFacts {
     pub facts: Vec<(String, String)>,
     /// The heads of the table.
     pub heads: Vec<String>,
-    /// Its rows, of as many cells. The first cell is a name, the others are figures.
+    /// How many columns, from the left, are names; the others are figures.
+    pub names: usize,
+    /// The rows, of as many cells as there are heads.
     pub rows: Vec<Vec<String>>,
 }
 
@@ -97,7 +99,9 @@ impl Page<'_> {
             }
             out += "</ul>\n</section>\n";
         }
-        let _ = write!(out, "<figure>\n{}</figure>\n", self.picture.svg(Frame::Page));
+        let caption = self.picture.then.map(|_| format!("<figcaption>{OUTER_BAND}</figcaption>\n"));
+        let picture = self.picture.svg(Frame::Page);
+        let _ = write!(out, "<figure>\n{picture}{}</figure>\n", caption.unwrap_or_default());
         out += &self.shares(&palette);
         out += &self.regions(&palette);
         out += &run("Last load run", self.load, "No load run yet: <code>ringshard load run</code>");
@@ -129,12 +133,19 @@ impl Page<'_> {
             .fold(0.01, f64::max);
         let then = if is_changing { "<th class=\"figure\">then</th>" } else { "" };
         let mut out = format!(
-            "<section>\n<h2>Shards</h2>\n<p>{} users. Wanted is a shard's share of the ring, real its share of the \
-             users.</p>\n<div class=\"scroll\">\n<table>\n<thead><tr><th>shard</th><th>state</th>\
+            "<section>\n<h2>Shards</h2>\n<p>{} users. Wanted is a shard's share of the ring, {}real its share of the \
+             users{}.</p>\n<div class=\"scroll\">\n<table>\n<thead><tr><th>shard</th><th>state</th>\
              <th class=\"figure\">weight</th><th class=\"figure\">virtual nodes</th><th class=\"figure\">wanted</th>{then}\
-             <th class=\"figure\">real</th><th class=\"figure\">users</th><th class=\"wide\">real, and a mark for wanted</th>\
+             <th class=\"figure\">real</th><th class=\"figure\">users</th><th class=\"wide\">real, and a mark for {}</th>\
              </tr></thead>\n<tbody>\n",
-            thousands(total)
+            thousands(total),
+            if is_changing { "then its share after the change that is wished for, " } else { "" },
+            if self.shards.iter().any(|shard| shard.rows.is_none()) {
+                ", as far as they could be counted: what lies on a shard that is down is left out"
+            } else {
+                ""
+            },
+            if is_changing { "then" } else { "wanted" }
         );
         for shard in self.shards {
             let real = parts(shard);
@@ -286,7 +297,7 @@ fn stacked(palette: &Palette<'_>, rows: &BTreeMap<&ShardName, u64>, most: u64) -
 
 fn run(heading: &str, facts: Option<&RunFacts>, none: &str) -> String {
     let mut out = format!("<section>\n<h2>{heading}</h2>\n");
-    let Some(RunFacts { facts, heads, rows }) = facts else {
+    let Some(RunFacts { facts, heads, names, rows }) = facts else {
         return out + &format!("<p>{none}</p>\n</section>\n");
     };
     out += "<dl>\n";
@@ -295,20 +306,20 @@ fn run(heading: &str, facts: Option<&RunFacts>, none: &str) -> String {
     }
     out += "</dl>\n";
     if !rows.is_empty() {
-        let cells = |cells: &[String], first: &str, tag: &str| -> String {
-            let cell = |(at, text): (usize, &String)| match at {
-                0 => format!("<{first}>{}</th>", escaped(text)),
-                _ => format!("<{tag} class=\"figure\">{}</{tag}>", escaped(text)),
+        let cells = |cells: &[String], tag: &str| -> String {
+            let cell = |(at, text): (usize, &String)| {
+                let class = if at < *names { "" } else { " class=\"figure\"" };
+                format!("<{tag}{class}>{}</{tag}>", escaped(text))
             };
             cells.iter().enumerate().map(cell).collect()
         };
         let _ = write!(
             out,
             "<div class=\"scroll\">\n<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
-            cells(heads, "th", "th")
+            cells(heads, "th")
         );
         for row in rows {
-            let _ = writeln!(out, "<tr>{}</tr>", cells(row, "th scope=\"row\"", "td"));
+            let _ = writeln!(out, "<tr>{}</tr>", cells(row, "td"));
         }
         out += "</tbody>\n</table>\n</div>\n";
     }

@@ -51,12 +51,16 @@ pub(super) const STYLE: &str = "\
 .stripe{fill:#fff;opacity:.75}
 ";
 
+/// What the outer band is.
+pub(super) const OUTER_BAND: &str =
+    "Outer band: what goes to another shard, in the colour of the one that gets it.";
+
 /// Where the picture is to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame {
     /// In a file of its own.
     File,
-    /// Within a page, which has its style.
+    /// Within a page, which has its style, a heading and a legend.
     Page,
 }
 
@@ -78,11 +82,22 @@ impl RingPicture<'_> {
     pub fn svg(&self, frame: Frame) -> String {
         let palette = self.palette();
         let labels = self.labels(&palette);
-        let half_width = if self.keys.is_empty() { 262.0 } else { 500.0 };
-        let reach = labels.iter().map(|label| label.height.abs()).fold(KEYS + 12.0, f64::max);
-        let (top, legend_at) = (-reach - 46.0, reach + 26.0);
-        let legend = self.legend(&palette, legend_at);
-        let height = legend_at + LINE * self.legend_lines(&palette) - top;
+        let is_page = frame == Frame::Page;
+        let outermost = match (self.keys.is_empty(), self.then) {
+            (false, _) => KEYS + 12.0,
+            (true, Some(_)) => MOVES.1 + 8.0,
+            (true, None) => TICKS.1 + 8.0,
+        };
+        let reach = labels.iter().map(|label| label.height.abs()).fold(outermost, f64::max);
+        let half_width = match (self.keys.is_empty(), frame) {
+            (false, _) => 500.0,
+            (true, Frame::File) => 262.0,
+            (true, Frame::Page) => reach,
+        };
+        // A page has heading and legend of its own.
+        let (top, legend_at) = (-reach - if is_page { 0.0 } else { 46.0 }, reach + 26.0);
+        let bottom = if is_page { reach } else { legend_at + LINE * self.legend_lines(&palette) };
+        let height = bottom - top;
         let (left, width) = (-half_width, half_width * 2.0);
         let namespace = if frame == Frame::File { " xmlns=\"http://www.w3.org/2000/svg\"" } else { "" };
         let view = [left, top, width, height].map(number).join(" ");
@@ -107,18 +122,23 @@ impl RingPicture<'_> {
             );
         }
         out += &palette.definitions();
-        out += &format!(
-            "<text class=\"heading middle\" x=\"0\" y=\"{}\">{}</text>\n",
-            number(top + 26.0),
-            escaped(self.heading)
-        );
+        if !is_page {
+            out += &format!(
+                "<text class=\"heading middle\" x=\"0\" y=\"{}\">{}</text>\n",
+                number(top + 30.0),
+                escaped(self.heading)
+            );
+        }
         out += &self.arcs(&palette);
         out += &self.ticks(&palette);
         out += &self.middle();
         for label in &labels {
             label.draw(&mut out);
         }
-        out + &legend + "</svg>\n"
+        if !is_page {
+            out += &self.legend(&palette, legend_at);
+        }
+        out + "</svg>\n"
     }
 
     /// The looks of the shards.
@@ -278,7 +298,7 @@ impl RingPicture<'_> {
 
     #[expect(clippy::cast_precision_loss, reason = "shards can be counted")]
     fn legend_lines(&self, palette: &Palette<'_>) -> f64 {
-        palette.names().len() as f64 + if self.then.is_some() { 3.0 } else { 2.0 }
+        palette.names().len() as f64 + if self.then.is_some() { 2.2 } else { 1.0 }
     }
 
     fn legend(&self, palette: &Palette<'_>, top: f64) -> String {
@@ -322,10 +342,9 @@ impl RingPicture<'_> {
             row(&mut out, y + 4.0, "", cells);
         }
         if self.then.is_some() {
-            let words = "Outer band: what goes to another shard, in the colour of the one that gets it.";
             let _ = writeln!(
                 out,
-                "<text class=\"faint\" x=\"-240\" y=\"{}\">{words}</text>",
+                "<text class=\"faint\" x=\"-240\" y=\"{}\">{OUTER_BAND}</text>",
                 number(y + LINE + 6.0)
             );
         }
