@@ -11,7 +11,7 @@ use super::ring::freshest;
 use super::ring::picture::{following, write};
 use super::{Context, kept, shards};
 use crate::error::Result;
-use crate::model::names::ShardName;
+use crate::model::names::{ClusterId, ShardName};
 use crate::model::picture::page::{Page, RunFacts, ShardFacts};
 use crate::model::picture::ring::RingPicture;
 use crate::model::report::{Document, Report};
@@ -20,6 +20,19 @@ use crate::model::text::thousands;
 use crate::pg::cluster::Cluster;
 use crate::pg::scatter::{Counted, RegionCount};
 use crate::pg::view::View;
+
+/// What `load run` keeps of each operation and shard, and how the page calls it.
+const LOAD_COLUMNS: [(&str, &str); 9] = [
+    ("operation", "operation"),
+    ("shard", "shard"),
+    ("count", "answered"),
+    ("errors", "errors"),
+    ("per_sec", "per second"),
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("p999_ms", "p99.9 ms"),
+    ("max_ms", "max ms"),
+];
 
 /// The arguments of `report`.
 #[derive(Debug, Args)]
@@ -47,7 +60,7 @@ impl ReportArgs {
         let (id, made) = (cluster.id(), time_text(kept::unix_seconds()));
         let (load, rebalance) = (last_load(context, &cluster), last_rebalance(context, &cluster));
         let page = Page {
-            cluster: id.as_ref().map(|id| id.as_str()),
+            cluster: id.as_ref().map(ClusterId::as_str),
             epoch: view.epoch.number(),
             made: &made,
             version: env!("CARGO_PKG_VERSION"),
@@ -167,30 +180,20 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
         ("lost_unreplicated", "lost, not replicated", ""),
     ] {
         if let Some(text) = run.get(key).and_then(figure) {
-            facts.push((name.to_owned(), text + unit));
+            // A mix is to have places where it can be broken.
+            facts.push((name.to_owned(), text.replace(',', if key == "mix" { ", " } else { "," }) + unit));
         }
     }
-    const COLUMNS: [(&str, &str); 9] = [
-        ("operation", "operation"),
-        ("shard", "shard"),
-        ("count", "answered"),
-        ("errors", "errors"),
-        ("per_sec", "per second"),
-        ("p50_ms", "p50 ms"),
-        ("p99_ms", "p99 ms"),
-        ("p999_ms", "p99.9 ms"),
-        ("max_ms", "max ms"),
-    ];
     let lines = run.get("by_operation").and_then(Value::as_array);
     let rows = lines.into_iter().flatten().map(|line| {
         let cell = |(key, _): &(&str, &str)| {
             let none = if *key == "shard" { "all" } else { "–" };
             line.get(key).and_then(figure).unwrap_or_else(|| none.to_owned())
         };
-        COLUMNS.iter().map(cell).collect()
+        LOAD_COLUMNS.iter().map(cell).collect()
     });
     let rows = rows.collect();
-    let heads = COLUMNS.iter().map(|(_, head)| (*head).to_owned()).collect();
+    let heads = LOAD_COLUMNS.iter().map(|(_, head)| (*head).to_owned()).collect();
     (!facts.is_empty()).then_some(RunFacts { facts, heads, names: 2, rows })
 }
 
@@ -223,7 +226,10 @@ mod tests {
         });
         let facts = load_facts(&run).unwrap();
         let told: Vec<(&str, &str)> = facts.facts.iter().map(|(name, value)| (&**name, &**value)).collect();
-        assert_eq!(told, [("mix", "get=80,create=20"), ("operations", "12,345"), ("throughput", "1234.5/s")]);
+        assert_eq!(
+            told,
+            [("mix", "get=80, create=20"), ("operations", "12,345"), ("throughput", "1234.5/s")]
+        );
         assert_eq!(facts.rows[0], ["get", "all", "7", "–", "–", "–", "1.25", "–", "–"]);
         assert_eq!(facts.rows[1].len(), facts.heads.len());
     }

@@ -92,8 +92,8 @@ pub(super) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {
 }
 
 pub(super) fn report(args: &ReportArgs, context: &Context<'_>) -> Result<Steps> {
-    let steps = Known::of(context)?.steps.add("refresh", "all shards are asked for the topology");
-    let known = Known { steps, ..Known::of(context)? };
+    let mut known = Known::of(context)?;
+    known.steps = known.steps.add("refresh", "all shards are asked for the topology");
     let steps = tiled(known)
         .statement(preview::count(true, None))
         .add("down", "of a shard that cannot be reached the page says so, and the exit code is 6")

@@ -86,6 +86,6 @@ mod tests {
     fn labels_do_not_lie_on_each_other() {
         let mut heights = [-5.0, -4.0, 0.0, 50.0, 98.0, 99.0];
         spread(&mut heights, 10.0, 100.0);
-        assert_eq!(heights, [-5.0, 5.0, 15.0, 50.0, 90.0, 100.0]);
+        assert_eq!(heights.map(number), ["-5", "5", "15", "50", "90", "100"]);
     }
 }

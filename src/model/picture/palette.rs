@@ -17,31 +17,38 @@ pub(super) struct Palette<'names> {
 }
 
 impl<'names> Palette<'names> {
-    /// The looks of these shards, by the order of their names.
+    /// The looks of these shards, each in its turn; a name that comes again changes nothing.
     pub(super) fn new(names: impl IntoIterator<Item = &'names ShardName>) -> Self {
-        let mut names: Vec<_> = names.into_iter().collect();
-        names.sort();
-        names.dedup();
-        Self { names }
+        let mut palette = Self { names: Vec::new() };
+        for name in names {
+            if palette.place(name).is_none() {
+                palette.names.push(name);
+            }
+        }
+        palette
     }
 
-    /// The shards, sorted by name.
+    fn place(&self, name: &ShardName) -> Option<usize> {
+        self.names.iter().position(|known| *known == name)
+    }
+
+    /// The shards, in that order.
     pub(super) fn names(&self) -> &[&'names ShardName] {
         &self.names
     }
 
     /// The value of `fill` for a shard.
     pub(super) fn fill(&self, name: &ShardName) -> String {
-        match self.names.binary_search(&name) {
-            Ok(at) if at < COLORS.len() => COLORS[at].to_owned(),
-            Ok(at) => format!("url(#shard-{at})"),
-            Err(_) => "none".to_owned(),
+        match self.place(name) {
+            Some(at) if at < COLORS.len() => COLORS[at].to_owned(),
+            Some(at) => format!("url(#shard-{at})"),
+            None => "none".to_owned(),
         }
     }
 
     /// The colour that is most of a shard's look: for lines, which have no texture.
     pub(super) fn color(&self, name: &ShardName) -> &'static str {
-        self.names.binary_search(&name).map_or("currentColor", |at| COLORS[at % COLORS.len()])
+        self.place(name).map_or("currentColor", |at| COLORS[at % COLORS.len()])
     }
 
     /// The textures, as `<defs>`; nothing if there are none.
@@ -50,11 +57,11 @@ impl<'names> Palette<'names> {
         for at in COLORS.len()..self.names.len() {
             let (degrees, width) = STRIPES[(at / COLORS.len() - 1) % STRIPES.len()];
             let color = COLORS[at % COLORS.len()];
-            write!(
+            writeln!(
                 out,
                 "<pattern id=\"shard-{at}\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
                  patternTransform=\"rotate({degrees})\"><rect width=\"6\" height=\"6\" fill=\"{color}\"/>\
-                 <rect width=\"{width}\" height=\"6\" class=\"stripe\"/></pattern>\n"
+                 <rect width=\"{width}\" height=\"6\" class=\"stripe\"/></pattern>"
             )
             .expect("a string takes all");
         }

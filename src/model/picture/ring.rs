@@ -52,8 +52,7 @@ pub(super) const STYLE: &str = "\
 ";
 
 /// What the outer band is.
-pub(super) const OUTER_BAND: &str =
-    "Outer band: what goes to another shard, in the colour of the one that gets it.";
+pub(super) const OUTER_BAND: &str = "Outer band: what moves, in the colour of the shard that gets it.";
 
 /// Where the picture is to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,8 +112,9 @@ impl RingPicture<'_> {
             escaped(&self.words())
         );
         if frame == Frame::File {
-            out += &format!(
-                "<style>{STYLE}</style>\n<rect class=\"paper\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>\n",
+            let _ = writeln!(
+                out,
+                "<style>{STYLE}</style>\n<rect class=\"paper\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
                 number(left),
                 number(top),
                 number(width),
@@ -123,8 +123,9 @@ impl RingPicture<'_> {
         }
         out += &palette.definitions();
         if !is_page {
-            out += &format!(
-                "<text class=\"heading middle\" x=\"0\" y=\"{}\">{}</text>\n",
+            let _ = writeln!(
+                out,
+                "<text class=\"heading middle\" x=\"0\" y=\"{}\">{}</text>",
                 number(top + 30.0),
                 escaped(self.heading)
             );
@@ -141,7 +142,7 @@ impl RingPicture<'_> {
         out + "</svg>\n"
     }
 
-    /// The looks of the shards.
+    /// The looks of the shards: who is there keeps its own whoever comes.
     pub(super) fn palette(&self) -> Palette<'_> {
         Palette::new(self.now.shards().iter().chain(self.then.iter().flat_map(|then| then.shards())))
     }
