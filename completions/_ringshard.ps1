@@ -63,7 +63,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Every row on exactly one shard, its owner: look, and mend')
             [CompletionResult]::new('replica', 'replica', [CompletionResultType]::ParameterValue, 'The replicas of the shards: which there are, and how far each is')
             [CompletionResult]::new('promote', 'promote', [CompletionResultType]::ParameterValue, 'Make a replica the primary of a shard whose primary is gone')
+            [CompletionResult]::new('drill', 'drill', [CompletionResultType]::ParameterValue, 'Fail on purpose: a shard for a while, or its sessions; undone at the end')
             [CompletionResult]::new('ring', 'ring', [CompletionResultType]::ParameterValue, 'Look at the ring: who owns what, and why')
+            [CompletionResult]::new('report', 'report', [CompletionResultType]::ParameterValue, 'Write all there is to see into one page of HTML')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'The private Postgres that ringshard runs when it is given none')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'The settings in force')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
@@ -523,6 +525,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica' {
+        'ringshard;drill' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -547,6 +550,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica;list' {
+            [CompletionResult]::new('kill-connections', 'kill-connections', [CompletionResultType]::ParameterValue, 'End all sessions on a shard''s database, whoever has them')
+            [CompletionResult]::new('outage', 'outage', [CompletionResultType]::ParameterValue, 'For a while, let a shard''s database take no connections, from anybody')
+            [CompletionResult]::new('slow', 'slow', [CompletionResultType]::ParameterValue, 'For a while, delay what goes between ringshard and a shard')
+            break
+        }
+        'ringshard;drill;kill-connections' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -568,6 +577,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica;add' {
+        'ringshard;drill;outage' {
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'How long: 10s, 2m; 1h at most')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -589,6 +600,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica;remove' {
+        'ringshard;drill;slow' {
+            [CompletionResult]::new('--delay', '--delay', [CompletionResultType]::ParameterName, 'How much later everything comes, each way: 50ms, 1s; 10s at most')
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'How long: 10s, 2m; 1h at most')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -657,6 +671,10 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;ring;show' {
+            [CompletionResult]::new('--svg', '--svg', [CompletionResultType]::ParameterName, 'Draw the ring into a file, as SVG; `-` for standard output')
+            [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'In the picture: show where these keys lie, with commas between')
+            [CompletionResult]::new('--add', '--add', [CompletionResultType]::ParameterName, 'Add a shard; may be given more than once')
+            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Remove a shard; may be given more than once')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -709,6 +727,26 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ringshard;report' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')

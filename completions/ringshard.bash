@@ -37,6 +37,9 @@ _ringshard() {
             ringshard,doctor)
                 cmd="ringshard__subcmd__doctor"
                 ;;
+            ringshard,drill)
+                cmd="ringshard__subcmd__drill"
+                ;;
             ringshard,explain)
                 cmd="ringshard__subcmd__explain"
                 ;;
@@ -80,6 +83,8 @@ _ringshard() {
                 ;;
             ringshard,replica)
                 cmd="ringshard__subcmd__replica"
+            ringshard,report)
+                cmd="ringshard__subcmd__report"
                 ;;
             ringshard,ring)
                 cmd="ringshard__subcmd__ring"
@@ -104,6 +109,15 @@ _ringshard() {
                 ;;
             ringshard__subcmd__config,show)
                 cmd="ringshard__subcmd__config__subcmd__show"
+                ;;
+            ringshard__subcmd__drill,kill-connections)
+                cmd="ringshard__subcmd__drill__subcmd__kill__subcmd__connections"
+                ;;
+            ringshard__subcmd__drill,outage)
+                cmd="ringshard__subcmd__drill__subcmd__outage"
+                ;;
+            ringshard__subcmd__drill,slow)
+                cmd="ringshard__subcmd__drill__subcmd__slow"
                 ;;
             ringshard__subcmd__local,destroy)
                 cmd="ringshard__subcmd__local__subcmd__destroy"
@@ -150,6 +164,7 @@ _ringshard() {
         ringshard)
             opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify replica promote ring local config completions man explain help repl tour"
             opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards stats doctor add-shard remove-shard rebalance verify ring local config completions man explain help repl tour monitor"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify drill ring report local config completions man explain help repl tour"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -521,6 +536,154 @@ _ringshard() {
                     ;;
                 --read-replica)
                     COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__drill)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help kill-connections outage slow"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__drill__subcmd__kill__subcmd__connections)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__drill__subcmd__outage)
+            opts="-o -x -q -v -y -h --for --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__drill__subcmd__slow)
+            opts="-o -x -q -v -y -h --delay --for --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --delay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1518,6 +1681,40 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringshard__subcmd__report)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringshard__subcmd__ring)
             opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help show locate simulate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1596,11 +1793,28 @@ _ringshard() {
             ;;
         ringshard__subcmd__ring__subcmd__show)
             opts="-o -x -q -v -y -h --vnodes --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --vnodes --svg --keys --add --remove --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --add)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remove)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -60,7 +60,9 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand verify 'Every row on exactly one shard, its owner: look, and mend'
             cand replica 'The replicas of the shards: which there are, and how far each is'
             cand promote 'Make a replica the primary of a shard whose primary is gone'
+            cand drill 'Fail on purpose: a shard for a while, or its sessions; undone at the end'
             cand ring 'Look at the ring: who owns what, and why'
+            cand report 'Write all there is to see into one page of HTML'
             cand local 'The private Postgres that ringshard runs when it is given none'
             cand config 'The settings in force'
             cand completions 'Print the completion script of a shell'
@@ -500,6 +502,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;replica'= {
+        &'ringshard;drill'= {
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
@@ -523,6 +526,11 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand remove 'Forget a replica; its server is left alone'
         }
         &'ringshard;replica;list'= {
+            cand kill-connections 'End all sessions on a shard''s database, whoever has them'
+            cand outage 'For a while, let a shard''s database take no connections, from anybody'
+            cand slow 'For a while, delay what goes between ringshard and a shard'
+        }
+        &'ringshard;drill;kill-connections'= {
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
@@ -543,6 +551,8 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;replica;add'= {
+        &'ringshard;drill;outage'= {
+            cand --for 'How long: 10s, 2m; 1h at most'
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
@@ -563,6 +573,9 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;replica;remove'= {
+        &'ringshard;drill;slow'= {
+            cand --delay 'How much later everything comes, each way: 50ms, 1s; 10s at most'
+            cand --for 'How long: 10s, 2m; 1h at most'
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
@@ -628,6 +641,10 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand simulate 'Show what a change would move; changes nothing'
         }
         &'ringshard;ring;show'= {
+            cand --svg 'Draw the ring into a file, as SVG; `-` for standard output'
+            cand --keys 'In the picture: show where these keys lie, with commas between'
+            cand --add 'Add a shard; may be given more than once'
+            cand --remove 'Remove a shard; may be given more than once'
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
@@ -678,6 +695,25 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
             cand --read-replica 'Whether reads may go to replicas, whose answer may be stale [default: never]'
+            cand --no-header 'Leave out the header line'
+            cand -x 'One field a line'
+            cand --expanded 'One field a line'
+            cand -q 'No notices and no progress; errors still show'
+            cand --quiet 'No notices and no progress; errors still show'
+            cand -v 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand --verbose 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+            cand -y 'Answer every question with yes'
+            cand --yes 'Answer every question with yes'
+            cand --no-input 'Ask nothing: fail where a question would be asked'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;report'= {
+            cand --config 'The configuration file'
+            cand -o 'How to write data'
+            cand --format 'How to write data'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
             cand --no-header 'Leave out the header line'
             cand -x 'One field a line'
             cand --expanded 'One field a line'

@@ -68,7 +68,9 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "rebalance" -d '
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "verify" -d 'Every row on exactly one shard, its owner: look, and mend'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "replica" -d 'The replicas of the shards: which there are, and how far each is'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "promote" -d 'Make a replica the primary of a shard whose primary is gone'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "drill" -d 'Fail on purpose: a shard for a while, or its sessions; undone at the end'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "ring" -d 'Look at the ring: who owns what, and why'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "report" -d 'Write all there is to see into one page of HTML'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "local" -d 'The private Postgres that ringshard runs when it is given none'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "config" -d 'The settings in force'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -528,6 +530,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-input 
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -552,6 +556,22 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __f
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Forget a replica; its server is left alone'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "kill-connections" -d 'End all sessions on a shard\'s database, whoever has them'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "outage" -d 'For a while, let a shard\'s database take no connections, from anybody'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "slow" -d 'For a while, delay what goes between ringshard and a shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -573,6 +593,20 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'How long: 10s, 2m; 1h at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -594,6 +628,21 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'How much later everything comes, each way: 50ms, 1s; 10s at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'How long: 10s, 2m; 1h at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -636,6 +685,17 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l ver
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
@@ -660,6 +720,10 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "show" -d 'Show each shard\'s part of the ring'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "locate" -d 'Show where keys lie, and why'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "simulate" -d 'Show what a change would move; changes nothing'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l svg -d 'Draw the ring into a file, as SVG; `-` for standard output' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l keys -d 'In the picture: show where these keys lie, with commas between' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l add -d 'Add a shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l remove -d 'Remove a shard; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
@@ -727,6 +791,24 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'

@@ -5,6 +5,7 @@
 
 mod all_shards;
 mod change;
+mod drill;
 mod failover;
 mod one_user;
 mod ring;
@@ -99,7 +100,9 @@ impl Command {
             Self::Verify(args) => all_shards::verify(args, context)?,
             Self::Replica(command) => failover::replica(command, context)?,
             Self::Promote(args) => failover::promote(args, context)?,
+            Self::Drill(command) => drill::of(command, context)?,
             Self::Ring(command) => ring::of(command, context)?,
+            Self::Report(args) => all_shards::report(args, context)?,
             Self::Local(command) => servers::local(command),
             Self::Config(command) => servers::config(command),
             Self::Completions(args) => servers::completions(args),

@@ -8,12 +8,14 @@ pub mod completions;
 pub mod config;
 pub mod count;
 pub mod doctor;
+pub mod drill;
 pub mod explain;
 pub mod export;
 mod exposition;
 pub mod help;
 pub mod import;
 pub mod init_shards;
+mod kept;
 pub mod line;
 pub mod list_users;
 pub mod local;
@@ -23,6 +25,7 @@ pub mod partial;
 pub mod promote;
 pub mod rebalance;
 pub mod replica;
+pub mod report;
 pub mod ring;
 pub mod shards;
 pub mod sql;
@@ -239,9 +242,14 @@ pub enum Command {
     Replica(replica::ReplicaCommand),
     /// Make a replica the primary of a shard whose primary is gone
     Promote(promote::PromoteArgs),
+    /// Fail on purpose: a shard for a while, or its sessions; undone at the end
+    #[command(subcommand)]
+    Drill(drill::DrillCommand),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
+    /// Write all there is to see into one page of HTML
+    Report(report::ReportArgs),
     /// The private Postgres that ringshard runs when it is given none
     #[command(subcommand)]
     Local(local::LocalCommand),
@@ -282,7 +290,9 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Replica(command) => command.run(context),
             Self::Promote(args) => args.run(context),
+            Self::Drill(command) => command.run(context),
             Self::Ring(command) => command.run(context),
+            Self::Report(args) => args.run(context),
             Self::Local(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Completions(args) => Ok(args.run()),
@@ -345,6 +355,9 @@ pub trait Console {
 
     /// Shows how far a long command has come; `None`: it is done. May be called as often as one likes.
     fn progress(&self, progress: Option<&Progress>);
+
+    /// Tells a person something while the command goes on.
+    fn tell(&self, words: &str);
 
     /// From here on the command looks now and then whether it is to stop.
     fn watch_interrupts(&self) -> Interrupts;
@@ -485,11 +498,15 @@ impl<'terminal> Context<'terminal> {
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
+        let shards = shards.attended(&self.running);
+        let shards = match settings.detours() {
+            Some(detours) => shards.with_detours(detours),
+            None => shards,
+        };
         for (name, replicas) in &settings.replicas {
             shards.add_replicas(name, replicas)?;
         }
         shards.read_from(self.reads.get());
-        let shards = shards.attended(&self.running);
         let known = settings.cluster.as_ref().zip(settings.state_folder.as_deref());
         Ok(match known {
             Some((cluster, folder)) => shards.remembering(&cluster.value, folder),

@@ -1,5 +1,6 @@
 //! `rebalance`: carries out what `add-shard` and `remove-shard` wished for.
 
+pub(super) mod record;
 mod status;
 
 use std::time::Instant;
@@ -222,6 +223,8 @@ fn carry_out(
             report.failure = Some(Error::new(error.kind(), message).hint("ringshard verify"));
         }
     }
+    let is_clean = report.failure.is_none();
+    record::keep(context, cluster, planned, goal != Goal::Forward, (moved, seconds), is_clean);
     if !left.is_empty() {
         context.reload()?;
     }

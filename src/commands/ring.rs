@@ -1,5 +1,7 @@
 //! `ring`: who owns how much, why a key lies where it lies, and what a change would move.
 
+pub(super) mod picture;
+
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
@@ -42,7 +44,7 @@ impl RingCommand {
 }
 
 /// The topology as the shards have it; if none answers, the last one that is known, with a warning.
-fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<View>> {
+pub(super) fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<View>> {
     match cluster.refresh() {
         Ok(failed) => report.warnings.extend(failed.into_iter().map(|(_, error)| error)),
         Err(error) if error.kind() == Kind::Configuration || cluster.view().epoch == Epoch::GUESSED => {
@@ -58,13 +60,18 @@ fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<Vie
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// A line a virtual node, clockwise
-    #[arg(long)]
+    #[arg(long, conflicts_with = "svg")]
     pub(super) vnodes: bool,
+    #[command(flatten)]
+    pub(super) picture: picture::PictureArgs,
 }
 
 impl ShowArgs {
     /// Shows the ring.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if let Some(file) = self.picture.file()? {
+            return self.picture.draw(file, context);
+        }
         let cluster = context.cluster()?;
         if self.vnodes {
             return virtual_nodes(&cluster);
@@ -285,15 +292,48 @@ impl std::str::FromStr for Addition {
     }
 }
 
-/// The arguments of `ring simulate`.
+/// Shards that may come and go.
 #[derive(Debug, Args)]
-pub struct SimulateArgs {
+pub struct Changes {
     /// Add a shard; may be given more than once
     #[arg(long, value_name = "NAME[:WEIGHT]")]
     add: Vec<Addition>,
     /// Remove a shard; may be given more than once
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete_shard))]
     remove: Vec<ShardName>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
+    }
+
+    /// The topology that would follow this one; why not, if there is none.
+    fn target(&self, now: &Topology, virtual_nodes: u32) -> Result<Topology> {
+        let mut shards = now.shards().to_vec();
+        for name in &self.remove {
+            if now.shard(name).is_none() {
+                return Err(Error::new(Kind::NotFound, format!("there is no shard `{name}` to remove"))
+                    .hint("ringshard shards lists them"));
+            }
+            shards.retain(|spec| spec.name != *name);
+        }
+        for Addition { name, weight } in &self.add {
+            if shards.iter().any(|spec| spec.name == *name) {
+                return Err(Error::new(Kind::Conflict, format!("there is a shard `{name}` already"))
+                    .hint("choose another name; ringshard shards lists those in use"));
+            }
+            shards.push(ShardSpec { name: name.clone(), weight: *weight });
+        }
+        topology(virtual_nodes, shards)
+    }
+}
+
+/// The arguments of `ring simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    #[command(flatten)]
+    changes: Changes,
     /// Another number of virtual nodes a shard
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=VIRTUAL_NODES_MAX as i64))]
     vnodes: Option<u32>,
@@ -321,8 +361,8 @@ impl SimulateArgs {
         // Modulo hashes onto a list of shards: the old ones in their order, the new ones behind.
         let old: Vec<ShardName> = view.topology.names().cloned().collect();
         let mut new: Vec<ShardName> =
-            old.iter().filter(|name| !self.remove.contains(name)).cloned().collect();
-        new.extend(self.add.iter().map(|addition| addition.name.clone()));
+            old.iter().filter(|name| !self.changes.remove.contains(name)).cloned().collect();
+        new.extend(self.changes.add.iter().map(|addition| addition.name.clone()));
         let modulo = modulo_flows(&old, &new);
 
         let mut names: Vec<&ShardName> = old.iter().chain(&new).collect();
@@ -350,7 +390,7 @@ impl SimulateArgs {
     }
 
     fn check(&self) -> Result<()> {
-        if self.add.is_empty() && self.remove.is_empty() && self.vnodes.is_none() {
+        if self.changes.is_empty() && self.vnodes.is_none() {
             return Err(Error::new(Kind::Usage, "nothing to simulate")
                 .hint("ringshard ring simulate --add shard_4; or --remove NAME, or --vnodes N"));
         }
@@ -364,22 +404,7 @@ impl SimulateArgs {
     }
 
     fn target(&self, now: &Topology) -> Result<Topology> {
-        let mut shards = now.shards().to_vec();
-        for name in &self.remove {
-            if now.shard(name).is_none() {
-                return Err(Error::new(Kind::NotFound, format!("there is no shard `{name}` to remove"))
-                    .hint("ringshard shards lists them"));
-            }
-            shards.retain(|spec| spec.name != *name);
-        }
-        for Addition { name, weight } in &self.add {
-            if shards.iter().any(|spec| spec.name == *name) {
-                return Err(Error::new(Kind::Conflict, format!("there is a shard `{name}` already"))
-                    .hint("choose another name; ringshard shards lists those in use"));
-            }
-            shards.push(ShardSpec { name: name.clone(), weight: *weight });
-        }
-        topology(self.vnodes.unwrap_or(now.virtual_nodes()), shards)
+        self.changes.target(now, self.vnodes.unwrap_or(now.virtual_nodes()))
     }
 }
 

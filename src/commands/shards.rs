@@ -84,7 +84,7 @@ impl ShardsArgs {
 }
 
 /// What becomes of a shard that answers.
-fn state(view: &View, name: &ShardName) -> &'static str {
+pub(super) fn state(view: &View, name: &ShardName) -> &'static str {
     match (view.topology.shard(name), view.goal().shard(name)) {
         (Some(_), Some(_)) => "active",
         (None, Some(_)) => "joining",

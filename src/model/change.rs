@@ -9,19 +9,44 @@ use super::ring::Ring;
 /// The shares of all keys that go from one shard to another, 0 to 1 each, by `(source, target)`.
 pub type Flows<'names> = BTreeMap<(&'names ShardName, &'names ShardName), f64>;
 
-/// What moves when one ring follows another. Keys that stay are left out.
-pub fn ring_flows<'rings>(before: &'rings Ring, after: &'rings Ring) -> Flows<'rings> {
+/// A piece of the ring that one shard has in one ring, and one, perhaps the same, in the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'rings> {
+    /// The piece.
+    pub arc: Arc,
+    /// Who has it in the first ring.
+    pub source: &'rings ShardName,
+    /// Who has it in the second.
+    pub target: &'rings ShardName,
+}
+
+impl Piece<'_> {
+    /// Whether it goes to another shard.
+    pub fn moves(&self) -> bool {
+        self.source != self.target
+    }
+}
+
+/// Two rings laid over each other: the pieces tile the ring, in order.
+pub fn overlay<'rings>(before: &'rings Ring, after: &'rings Ring) -> Vec<Piece<'rings>> {
     let (before, after) = (before.arcs(), after.arcs());
-    let mut flows = Flows::new();
+    let mut pieces = Vec::with_capacity(before.len() + after.len());
     let (mut i, mut j) = (0, 0);
     // Both tile the ring: walk them together, one piece on which both are constant at a time.
     while let (Some(old), Some(new)) = (before.get(i), after.get(j)) {
-        let piece = Arc::new(old.arc.first().max(new.arc.first()), old.arc.last().min(new.arc.last()));
-        if old.shard != new.shard {
-            *flows.entry((old.shard, new.shard)).or_default() += piece.share();
-        }
-        i += usize::from(old.arc.last() == piece.last());
-        j += usize::from(new.arc.last() == piece.last());
+        let arc = Arc::new(old.arc.first().max(new.arc.first()), old.arc.last().min(new.arc.last()));
+        pieces.push(Piece { arc, source: old.shard, target: new.shard });
+        i += usize::from(old.arc.last() == arc.last());
+        j += usize::from(new.arc.last() == arc.last());
+    }
+    pieces
+}
+
+/// What moves when one ring follows another. Keys that stay are left out.
+pub fn ring_flows<'rings>(before: &'rings Ring, after: &'rings Ring) -> Flows<'rings> {
+    let mut flows = Flows::new();
+    for piece in overlay(before, after).into_iter().filter(Piece::moves) {
+        *flows.entry((piece.source, piece.target)).or_default() += piece.arc.share();
     }
     flows
 }

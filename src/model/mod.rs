@@ -11,6 +11,7 @@ pub mod duration;
 pub mod host;
 pub mod moves;
 pub mod names;
+pub mod picture;
 pub mod position;
 pub mod python;
 pub mod reading;

@@ -77,7 +77,7 @@ pub(super) fn connect(address: &Address, application_name: &str) -> Result<Conne
     let mut endpoints: Vec<&Endpoint> = address.endpoints.iter().collect();
     if address.is_shuffled {
         let random = RandomState::new();
-        endpoints.sort_by_cached_key(|endpoint| random.hash_one(&endpoint.place));
+        endpoints.sort_by_cached_key(|endpoint| random.hash_one(endpoint.location.place()));
     }
     let passes: &[Target] = match address.target {
         Target::PreferStandby => &[Target::Standby, Target::Any],
@@ -141,18 +141,32 @@ fn open(address: &Address, endpoint: &Endpoint, target: Target) -> Result<Connec
     }
 }
 
-/// With TLS or without: what `sslmode` asks for, and the other way where it leaves that open.
+/// By the detour that is announced now, if there is one; else straight.
 fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Connected, Refusal> {
-    let mode = if endpoint.is_socket { Mode::Disable } else { address.tls.mode() };
+    if let Some(detour) = &address.detour
+        && let Some(location) = detour.around(&endpoint.location)
+    {
+        let connected = open_at(address, endpoint, &location.config(&endpoint.config));
+        // It may just have ended.
+        if connected.is_ok() || detour.around(&endpoint.location).is_some() {
+            return connected;
+        }
+    }
+    open_at(address, endpoint, &endpoint.location.config(&endpoint.config))
+}
+
+/// With TLS or without: what `sslmode` asks for, and the other way where it leaves that open.
+fn open_at(address: &Address, endpoint: &Endpoint, config: &Config) -> Result<Connected, Refusal> {
+    let mode = if endpoint.location.is_socket() { Mode::Disable } else { address.tls.mode() };
     let refusal = |cause: &postgres::Error| failure::refusal(address, endpoint, cause);
     let secure = |ssl_mode| {
         let connector = address.tls.connector().map_err(|error| failure::setup(endpoint, &error))?;
-        Ok(secured(&endpoint.config, ssl_mode, connector))
+        Ok(secured(config, ssl_mode, connector))
     };
     match mode {
-        Mode::Disable => plain(&endpoint.config).map_err(|cause| refusal(&cause)),
+        Mode::Disable => plain(config).map_err(|cause| refusal(&cause)),
         Mode::Allow => {
-            let first = match plain(&endpoint.config) {
+            let first = match plain(config) {
                 Ok(connected) => return Ok(connected),
                 Err(first) => first,
             };
@@ -176,8 +190,7 @@ fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Connected, Refusal
             if !(first.used_tls && is_about_tls) {
                 return Err(refusal(&first.cause));
             }
-            plain(&endpoint.config)
-                .map_err(|second| refusal(&first.cause).beside("without TLS", &refusal(&second)))
+            plain(config).map_err(|second| refusal(&first.cause).beside("without TLS", &refusal(&second)))
         }
         Mode::Require | Mode::VerifyCa | Mode::VerifyFull => {
             secure(SslMode::Require)?.map_err(|failed| refusal(&failed.cause))

@@ -49,7 +49,7 @@ pub(super) struct Refusal {
 impl Refusal {
     fn new(endpoint: &Endpoint, kind: Kind, words: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
-            place: endpoint.place.clone(),
+            place: endpoint.location.place(),
             kind,
             words: words.into(),
             hint: hint.into(),
@@ -118,7 +118,7 @@ pub(super) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
     }
     // A server that refuses a certificate says so and hangs up; who is still writing may find the line cut before
     // the word about it is read.
-    if !endpoint.is_socket && address.tls.offers_certificate() && is_cut_off(cause) {
+    if !endpoint.location.is_socket() && address.tls.offers_certificate() && is_cut_off(cause) {
         let words =
             format!("the server closed the connection: perhaps {CERTIFICATE_REFUSED} ({})", words_of(cause));
         return Refusal::new(endpoint, Kind::Permission, words, CERTIFICATE_HINT);

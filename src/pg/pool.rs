@@ -12,6 +12,7 @@ use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::conninfo::{Address, ConnectionString};
+use super::detour::Detours;
 use super::failure::{self, Unconnected};
 use super::outages::Outages;
 use super::replicas::Reads;
@@ -159,6 +160,7 @@ pub struct Shards {
     by_name: RwLock<BTreeMap<ShardName, Arc<Shard>>>,
     server: PrivateServer,
     options: PoolOptions,
+    detours: Option<Detours>,
     /// One thread that opens connections, for all pools.
     opener: OnceLock<Arc<ScheduledThreadPool>>,
     running: Arc<Running>,
@@ -189,7 +191,7 @@ impl Shards {
     ) -> Result<Self> {
         let (opener, running, outages) = (OnceLock::new(), Arc::default(), Outages::default());
         let (by_name, reads) = (RwLock::default(), Mutex::default());
-        let shards = Self { by_name, server, options, opener, running, outages, reads };
+        let shards = Self { by_name, server, options, detours: None, opener, running, outages, reads };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
@@ -200,6 +202,17 @@ impl Shards {
     #[must_use]
     pub fn attended(self, running: &Arc<Running>) -> Self {
         Self { running: Arc::clone(running), ..self }
+    }
+
+    /// The same, and connections take the detours that are announced there.
+    #[must_use]
+    pub fn with_detours(mut self, detours: Detours) -> Self {
+        let shards = self.by_name.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for shard in shards.values_mut().filter_map(Arc::get_mut) {
+            shard.address = shard.address.clone().with_detours(&detours);
+        }
+        self.detours = Some(detours);
+        self
     }
 
     /// What their sessions are at.
@@ -226,11 +239,15 @@ impl Shards {
 
     /// What a URL of a shard means here.
     pub(super) fn resolve(&self, name: &ShardName, url: &ConnectionString) -> Result<Address> {
-        url.resolve(&self.server, self.options.connect_timeout).map_err(|error| {
+        let address = url.resolve(&self.server, self.options.connect_timeout).map_err(|error| {
             let message = format!("the URL of shard `{name}` is wrong: {error}");
             Error::new(error.kind(), message)
                 .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
                 .on_shard(name)
+        })?;
+        Ok(match &self.detours {
+            Some(detours) => address.with_detours(detours),
+            None => address,
         })
     }
 

@@ -64,12 +64,16 @@ impl Session {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let nonce = format!(" {}.{count}.{:x}", std::process::id(), since.as_nanos() & 0xffff_ffff);
         // The server cuts a name at 63 bytes, and the nonce must not be cut.
-        let base: String = address.application_name().chars().take(20).filter(char::is_ascii).collect();
-        let name = format!("{base}{nonce}");
+        let name = format!("{}{nonce}", Self::first_name(address));
         match connect::connect(address, &name) {
             Ok(connected) => Ok(Self::new(shard.clone(), name, connected)),
             Err(refusals) => Err(failure::connecting(shard, address, &refusals)),
         }
+    }
+
+    /// How the names of all sessions at this address begin.
+    pub(super) fn first_name(address: &Address) -> String {
+        address.application_name().chars().take(20).filter(char::is_ascii).collect()
     }
 
     /// How what runs on it is cancelled.

@@ -167,7 +167,8 @@ impl Inner {
         self.begin_threads();
         let row = only(session.query(SHARD, &[]).map_err(fail)?, "look at how it does", name)?;
         let data_folder: Option<String> = row.get("data_folder");
-        let data_folder = data_folder.filter(|_| address.endpoints.iter().all(|place| place.is_socket));
+        let data_folder =
+            data_folder.filter(|_| address.endpoints.iter().all(|place| place.location.is_socket()));
         let moves = moves(session, name, &said);
         Ok(Sample {
             at_seconds: row.get("at_seconds"),

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::catalog::{self, Place, SelfDescription};
 use super::cluster::Cluster;
 use super::conninfo::ConnectionString;
-use super::pool::Loan;
+use super::session::Session;
 use super::{cache, narrate};
 use crate::error::{Error, Kind, Result};
 use crate::model::moves::Change;
@@ -156,8 +156,8 @@ impl Cluster {
         left.map(|(name, _)| name).collect()
     }
 
-    pub(super) fn describe(&self, name: &ShardName, loan: &mut Loan) -> Result<SelfDescription> {
-        let said = catalog::describe(loan, name)?;
+    pub(super) fn describe(&self, name: &ShardName, session: &mut Session) -> Result<SelfDescription> {
+        let said = catalog::describe(session, name)?;
         let address = self.shards.address(name)?;
         let cluster = said.membership.cluster.as_str();
         catalog::check_identity(name, &address, self.id().as_ref(), said.shard.as_str(), cluster)?;

@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::conninfo::ConnectionString;
+use crate::pg::detour::Detours;
 use crate::pg::pool::{PoolOptions, ReadFrom};
 
 /// How a report is written.
@@ -225,6 +226,11 @@ impl Settings {
     /// How the pools behave.
     pub fn pool_options(&self) -> PoolOptions {
         PoolOptions { connect_timeout: self.connect_timeout.value, size: self.pool_size.value }
+    }
+
+    /// Where detours are announced, if there is a place for it.
+    pub fn detours(&self) -> Option<Detours> {
+        self.state_folder.as_deref().map(Detours::in_folder)
     }
 
     /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.

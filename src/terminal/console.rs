@@ -144,6 +144,12 @@ impl Console for Terminal {
         }
     }
 
+    fn tell(&self, words: &str) {
+        if !self.quiet.get() {
+            write_stderr(&format!("{}\n", visible_lines(words)));
+        }
+    }
+
     fn watch_interrupts(&self) -> Interrupts {
         let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGINT, SIGTERM]));
         Interrupts::new(Arc::clone(asked), Arc::clone(fatal))

@@ -7,6 +7,7 @@ use super::super::count::{By, CountArgs};
 use super::super::export::ExportArgs;
 use super::super::import::{Conflict, ImportArgs};
 use super::super::list_users::ListUsersArgs;
+use super::super::report::ReportArgs;
 use super::super::sql::SqlArgs;
 use super::super::verify::VerifyArgs;
 use super::steps::{Known, Steps, listed};
@@ -86,6 +87,27 @@ pub(super) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {
             None => "the sum of what the shards count; exact, also while users are being moved",
             Some(By::Shard) => "what each shard counts, a line a shard",
             Some(By::Region) => "what the shards count, added up region by region",
+        },
+    ))
+}
+
+pub(super) fn report(args: &ReportArgs, context: &Context<'_>) -> Result<Steps> {
+    let mut known = Known::of(context)?;
+    known.steps = known.steps.add("refresh", "all shards are asked for the topology");
+    let steps = tiled(known)
+        .statement(preview::count(true, None))
+        .add("down", "of a shard that cannot be reached the page says so, and the exit code is 6")
+        .add("runs", "the last load run and the last rebalance, as they were kept in the state folder of this computer");
+    Ok(steps.add(
+        "answer",
+        if args.file == Path::new("-") {
+            "one page of HTML on standard output, which fetches nothing and runs no script".to_owned()
+        } else {
+            format!(
+                "one page of HTML, which fetches nothing and runs no script, written beside `{}` and put into its place when it \
+                 is whole",
+                args.file.display()
+            )
         },
     ))
 }

@@ -1,5 +1,7 @@
 //! `ring show`, `ring locate` and `ring simulate`.
 
+use std::path::Path;
+
 use super::super::Context;
 use super::super::ring::{LocateArgs, RingCommand, ShowArgs, SimulateArgs};
 use super::one_user::key;
@@ -30,6 +32,21 @@ fn show(args: &ShowArgs, context: &Context<'_>) -> Result<Steps> {
     let known = Known::of(context)?;
     let nodes = known.view.ring.len();
     let steps = refreshed(known);
+    if let Some(file) = args.picture.file()? {
+        let steps = steps.add(
+            "draw",
+            "from the topology alone: arcs, virtual nodes, keys, and what the change moves that is asked for, under way or \
+             wished for",
+        );
+        return Ok(steps.add(
+            "answer",
+            if file == Path::new("-") {
+                "SVG on standard output".to_owned()
+            } else {
+                format!("SVG, written beside `{}` and put into its place when it is whole", file.display())
+            },
+        ));
+    }
     Ok(if args.vnodes {
         steps.add("answer", format!("computed from the topology alone: {nodes} virtual nodes, clockwise"))
     } else {

@@ -4,6 +4,7 @@
 //! [`Address`] is what it means here and now: missing parts come from `PG*`, the password file and
 //! libpq's defaults, and its text has no password.
 
+mod location;
 pub(super) mod parameters;
 mod show;
 
@@ -15,9 +16,11 @@ use std::time::Duration;
 use postgres::Config;
 use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
 
+pub(super) use self::location::Location;
 use self::parameters::{Origin, Parameters};
 use self::show::percent_encode;
 use super::connect::Target;
+use super::detour::{Detour, Detours};
 use super::environment;
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
@@ -114,11 +117,9 @@ impl ConnectionString {
 /// One place where the database may be: exactly one host and port, with the password for it.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
+    /// All but where it is.
     pub(super) config: Config,
-    /// `HOST:PORT`, or the socket's path.
-    pub(super) place: String,
-    /// libpq uses no TLS there, whatever `sslmode` says.
-    pub(super) is_socket: bool,
+    pub(super) location: Location,
 }
 
 /// How to reach one database. Its text is a URL without the password, which psql understands.
@@ -131,6 +132,8 @@ pub struct Address {
     /// How long one endpoint may take.
     pub(super) timeout: Duration,
     pub(super) is_shuffled: bool,
+    /// Where to look whether there is another way at the moment.
+    pub(super) detour: Option<Detour>,
     shown: String,
     local: bool,
     password_from: Option<&'static str>,
@@ -139,15 +142,23 @@ pub struct Address {
 impl Address {
     fn local(server: &PrivateServer, database: &str, timeout: Duration) -> Self {
         let mut config = Config::new();
-        config.host_path(server.socket_dir()).port(server.port());
         config.user(PrivateServer::USER).dbname(database).connect_timeout(timeout);
         config.application_name("ringshard");
-        let place = socket_path(server.socket_dir(), server.port());
-        let endpoint = Endpoint { config, place, is_socket: true };
+        let location = Location::Socket { folder: server.socket_dir().to_owned(), port: server.port() };
+        let endpoint = Endpoint { config, location };
         let shown = show::url(std::slice::from_ref(&endpoint), &Parameters::default());
         let (tls, target) = (Arc::new(Tls::none()), Target::Any);
-        let endpoints = vec![endpoint];
-        Self { endpoints, tls, target, timeout, is_shuffled: false, shown, local: true, password_from: None }
+        Self {
+            endpoints: vec![endpoint],
+            tls,
+            target,
+            timeout,
+            is_shuffled: false,
+            detour: None,
+            shown,
+            local: true,
+            password_from: None,
+        }
     }
 
     fn new(parameters: &Parameters, timeout: Duration) -> Result<Self> {
@@ -169,6 +180,7 @@ impl Address {
             endpoints,
             timeout,
             is_shuffled,
+            detour: None,
             local: false,
             password_from,
         })
@@ -187,6 +199,22 @@ impl Address {
     /// Where the password comes from, if there is one.
     pub fn password_from(&self) -> Option<&'static str> {
         self.password_from
+    }
+
+    /// The same, and connections take a detour whenever one is announced there.
+    #[must_use]
+    pub(super) fn with_detours(self, detours: &Detours) -> Self {
+        let detour = Some(detours.of(&self));
+        Self { detour, ..self }
+    }
+
+    /// Another database of the same server, on no detour; shown as this one.
+    pub(super) fn beside(&self, database: &str) -> Self {
+        let mut other = Self { detour: None, ..self.clone() };
+        for endpoint in &mut other.endpoints {
+            endpoint.config.dbname(database);
+        }
+        other
     }
 
     /// How the program introduces itself to the server.
@@ -274,7 +302,8 @@ fn endpoints(parameters: &Parameters, base: &Config) -> Result<(Vec<Endpoint>, O
         let host = hosts.get(at).filter(|host| !host.is_empty()).map(|host| (*host).to_owned());
         let host = host.or_else(|| address.as_ref().map(IpAddr::to_string));
         let host = host.unwrap_or_else(|| default_host(port));
-        let mut endpoint = endpoint(base.clone(), &host, address, port);
+        let location = Location::new(&host, address, port);
+        let mut endpoint = Endpoint { config: base.clone(), location };
         let password = find_password(parameters, &host, port, base);
         if let Some((password, origin)) = password {
             endpoint.config.password(password.expose());
@@ -283,20 +312,6 @@ fn endpoints(parameters: &Parameters, base: &Config) -> Result<(Vec<Endpoint>, O
         found.push(endpoint);
     }
     Ok((found, password_from))
-}
-
-fn endpoint(mut config: Config, host: &str, address: Option<IpAddr>, port: u16) -> Endpoint {
-    config.host(host).port(port);
-    let is_socket = host.starts_with('/') && address.is_none();
-    let place = if is_socket {
-        socket_path(Path::new(host), port)
-    } else {
-        if let Some(address) = address {
-            config.hostaddr(address);
-        }
-        show::place(host, port)
-    };
-    Endpoint { config, place, is_socket }
 }
 
 fn socket_name(port: u16) -> String {

@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use postgres::config::Host;
-
 use super::parameters::Parameters;
-use super::{Endpoint, PORT_DEFAULT};
+use super::{Endpoint, Location, PORT_DEFAULT};
 
 /// What is kept as it was given, unless it is the default.
 const KEPT: [(&str, &str); 10] = [
@@ -31,7 +29,7 @@ pub(super) fn url(endpoints: &[Endpoint], parameters: &Parameters) -> String {
     let hosts: Vec<(String, u16)> = endpoints.iter().map(host_and_port).collect();
     let mut query = Vec::new();
     let join = |items: Vec<String>| items.join(",");
-    if endpoints.iter().any(|endpoint| endpoint.is_socket) {
+    if endpoints.iter().any(|endpoint| endpoint.location.is_socket()) {
         query.push(format!("host={}", join(hosts.iter().map(|(host, _)| percent_encode(host)).collect())));
         if hosts.iter().any(|(_, port)| *port != PORT_DEFAULT) {
             query.push(format!("port={}", join(hosts.iter().map(|(_, port)| port.to_string()).collect())));
@@ -55,12 +53,10 @@ pub(super) fn url(endpoints: &[Endpoint], parameters: &Parameters) -> String {
 }
 
 fn host_and_port(endpoint: &Endpoint) -> (String, u16) {
-    let host = match endpoint.config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(folder)) => folder.to_string_lossy().into_owned(),
-        None => String::new(),
-    };
-    (host, endpoint.config.get_ports().first().copied().unwrap_or(PORT_DEFAULT))
+    match &endpoint.location {
+        Location::Network { host, port, .. } => (host.clone(), *port),
+        Location::Socket { folder, port } => (folder.to_string_lossy().into_owned(), *port),
+    }
 }
 
 /// `HOST:PORT`, with brackets where the host has colons.

@@ -277,7 +277,7 @@ fn clock_ahead_ms(question: &mut Question<'_>) -> Result<f64> {
 /// The disk, where the server is on this machine for sure: it was reached through a socket's file, and its
 /// folder is there.
 fn disk(address: &Address, server: &Server, private: &PrivateServer) -> Option<Disk> {
-    if !address.endpoints.iter().all(|endpoint| endpoint.is_socket) {
+    if !address.endpoints.iter().all(|endpoint| endpoint.location.is_socket()) {
         return None;
     }
     let folder = if address.is_local() { private.data() } else { Path::new(server.data_folder.as_deref()?) };

@@ -4,6 +4,9 @@ mod server;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use self::server::{PASSWORD, Server};
 use crate::harness::{Ran, owner};
@@ -309,4 +312,32 @@ fn a_socket_has_no_tls_whatever_sslmode_says() {
         let url = format!("postgresql://postgres@/shard_{}?{query}", owner(1));
         server.read(&url, &[]).is(0, false);
     }
+}
+
+#[test]
+fn a_detour_leads_to_the_same_certificate() {
+    let (server, _guard) = Server::get();
+    let delay = Duration::from_millis(300);
+    let root = server.file("root.crt");
+    let url = |host| {
+        let query = format!("{host}&sslmode=verify-full&sslrootcert={root}&port={}", server.port);
+        server.url("either", "", &query).replace(&format!(":{}/", server.port), "/")
+    };
+    let shard = format!("shard_{}", owner(1));
+    let mut drill = server.command();
+    drill.env("RINGSHARD_SHARDS", format!("{shard}={}", url(RIGHT)));
+    let drill =
+        drill.args(["drill", "slow", &shard, "--delay", "300ms", "--for", "1h", "-y"]).spawn().unwrap();
+    let begun = Instant::now();
+    loop {
+        let asked = Instant::now();
+        server.read(&url(RIGHT), &[]).is(0, true);
+        if asked.elapsed() >= delay * 2 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "it is never slow");
+    }
+    kill_process(Pid::from_child(&drill), Signal::INT).unwrap();
+    Ran::of(drill).fails(6);
+    server.read(&url(RIGHT), &[]).is(0, true);
 }

@@ -1,0 +1,75 @@
+//! Where a server listens.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use postgres::Config;
+
+use super::{show, socket_path};
+
+/// A socket, or a host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::pg) enum Location {
+    /// `FOLDER/.s.PGSQL.PORT`.
+    Socket {
+        /// The folder that it lies in.
+        folder: PathBuf,
+        /// What its name ends with.
+        port: u16,
+    },
+    /// A port of a host.
+    Network {
+        /// The name that a certificate must bear.
+        host: String,
+        /// Where the host is, if that is not to be looked up.
+        address: Option<IpAddr>,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Location {
+    /// As libpq reads `host`, `hostaddr` and `port`.
+    pub(super) fn new(host: &str, address: Option<IpAddr>, port: u16) -> Self {
+        if host.starts_with('/') && address.is_none() {
+            Self::Socket { folder: host.into(), port }
+        } else {
+            Self::Network { host: host.to_owned(), address, port }
+        }
+    }
+
+    /// `HOST:PORT`, or the socket's path.
+    pub(in crate::pg) fn place(&self) -> String {
+        match self {
+            Self::Socket { folder, port } => socket_path(folder, *port),
+            Self::Network { host, port, .. } => show::place(host, *port),
+        }
+    }
+
+    /// libpq uses no TLS on a socket, whatever `sslmode` says.
+    pub(in crate::pg) fn is_socket(&self) -> bool {
+        matches!(self, Self::Socket { .. })
+    }
+
+    pub(in crate::pg) fn port(&self) -> u16 {
+        match self {
+            Self::Socket { port, .. } | Self::Network { port, .. } => *port,
+        }
+    }
+
+    /// All that is to be known for connecting: the rest, and the way there.
+    pub(in crate::pg) fn config(&self, rest: &Config) -> Config {
+        let mut config = rest.clone();
+        config.port(self.port());
+        match self {
+            Self::Socket { folder, .. } => config.host_path(folder),
+            Self::Network { host, address, .. } => {
+                if let Some(address) = address {
+                    config.hostaddr(*address);
+                }
+                config.host(host)
+            }
+        };
+        config
+    }
+}

@@ -1,0 +1,207 @@
+//! A database that takes no connections for a while.
+//!
+//! Two sessions in another database of that server see to it. The *holder* closes the database and holds a lock; the
+//! *dead man* waits for that lock, and opens the database when it gets it or its time is up. It is there before
+//! anything is closed. If this process is killed, the server ends the holder, and so the dead man opens at once; if the
+//! whole machine vanishes, its time ends it.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::types::Type;
+
+use super::super::failure;
+use super::super::session::{Session, only};
+use super::{Drill, Sessions, end_sessions};
+use crate::error::{Error, Kind, Result};
+
+/// Where the two sessions may be, as long as it is another database than the shard's.
+const ELSEWHERE: [&str; 2] = ["postgres", "template1"];
+/// How much longer the dead man waits than the outage is to last.
+const SPARE: Duration = Duration::from_secs(5);
+/// How long it may take until the dead man waits, the sessions are gone, or the database is open again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause before it is looked again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A database that is closed. Opened by [`Outage::end`], and also when this is dropped.
+pub struct Outage<'cluster> {
+    /// Its session is the holder.
+    drill: Drill<'cluster>,
+    /// Hears how the dead man ended.
+    dead_man: Receiver<Result<(), postgres::Error>>,
+    ended: i64,
+}
+
+impl<'cluster> Drill<'cluster> {
+    /// An error unless this role may close and open the database.
+    pub fn check_ownership(&mut self) -> Result<()> {
+        let sql = "SELECT pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database \
+                   WHERE datname = pg_catalog.current_database()";
+        let rows =
+            self.session.query(sql, &[]).map_err(|cause| failure::doing("look", &self.shard, &cause))?;
+        if only(rows, "look at its owner", &self.shard)?.get(0) {
+            return Ok(());
+        }
+        let (database, role) = (&self.database, &self.role);
+        let message = format!(
+            "role `{role}` does not own database `{database}` of shard `{}`, so it may not close it",
+            self.shard
+        );
+        Err(Error::new(Kind::Permission, message)
+            .hint(format!("ALTER DATABASE \"{database}\" OWNER TO \"{role}\", or connect as its owner"))
+            .on_shard(&self.shard))
+    }
+
+    /// Closes the database to everybody, and ends all sessions on it. Whatever fails, it is open afterwards.
+    pub fn outage(mut self, length: Duration) -> Result<Outage<'cluster>> {
+        // The session on the shard's database ends here.
+        (self.session, _) = self.connect_elsewhere(Duration::ZERO)?;
+        let doing = |cause: &postgres::Error| failure::doing("close the database", &self.shard, cause);
+        let sql = "SELECT pg_catalog.pg_try_advisory_lock(7283005, pg_catalog.hashtext($1))";
+        let rows = self.session.query(sql, &[(&self.database, Type::TEXT)]).map_err(|cause| doing(&cause))?;
+        if !only(rows, "lock", &self.shard)?.get::<_, bool>(0) {
+            let message = format!("another drill has closed database `{}`", self.database);
+            return Err(Error::new(Kind::Locked, message).hint("wait for its end").on_shard(&self.shard));
+        }
+        let dead_man = self.start_dead_man(length + SPARE)?;
+        let closed = self.session.client().batch_execute(include_str!("../../../sql/drill/close.sql"));
+        closed.map_err(|cause| failure::doing("close the database", &self.shard, &cause))?;
+        // From here on the value opens it when it goes.
+        let mut outage = Outage { drill: self, dead_man, ended: 0 };
+        let begun = Instant::now();
+        // Who was just connecting comes in a moment after the database was closed.
+        while outage.keep_out()? > 0 {
+            if begun.elapsed() > PATIENCE {
+                let message = format!(
+                    "the sessions on shard `{}` do not end; its database is open again",
+                    outage.drill.shard
+                );
+                let shard = outage.drill.shard.clone();
+                outage.end()?;
+                return Err(Error::new(Kind::Failed, message)
+                    .hint("run this again in a moment")
+                    .on_shard(shard));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(outage)
+    }
+
+    /// A session in another database of the same server, and its process there.
+    fn connect_elsewhere(&self, lock_timeout: Duration) -> Result<(Session, i32)> {
+        let mut places = ELSEWHERE.iter().filter(|place| **place != self.database);
+        let mut session = loop {
+            let Some(place) = places.next() else {
+                let message = format!(
+                    "role `{}` can connect to no other database of shard `{}`'s server, from where its own could be opened again",
+                    self.role, self.shard
+                );
+                return Err(Error::new(Kind::Permission, message)
+                    .hint(format!("GRANT CONNECT ON DATABASE postgres TO \"{}\"", self.role))
+                    .on_shard(&self.shard));
+            };
+            match Session::connect(&self.shard, &self.address.beside(place)) {
+                Ok(session) => break session,
+                Err(error) if [Kind::Permission, Kind::Configuration].contains(&error.kind()) => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let limit = lock_timeout.as_millis().to_string();
+        let parameters = [(&self.database as _, Type::TEXT), (&limit as _, Type::TEXT)];
+        let rows = session
+            .query(include_str!("../../../sql/drill/prepare.sql"), &parameters)
+            .map_err(|cause| failure::doing("prepare an outage", &self.shard, &cause))?;
+        let pid = only(rows, "prepare an outage", &self.shard)?.get(4);
+        Ok((session, pid))
+    }
+
+    /// Returns when it waits for the holder's lock.
+    fn start_dead_man(&mut self, limit: Duration) -> Result<Receiver<Result<(), postgres::Error>>> {
+        let (mut session, pid) = self.connect_elsewhere(limit)?;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        thread::spawn(move || {
+            // Nobody may wait for it any more.
+            let _ =
+                sender.send(session.client().batch_execute(include_str!("../../../sql/drill/dead_man.sql")));
+        });
+        let sql = "SELECT FROM pg_catalog.pg_locks WHERE pid = $1 AND locktype = 'advisory' AND NOT granted";
+        let begun = Instant::now();
+        loop {
+            let waiting = self
+                .session
+                .query(sql, &[(&pid, Type::INT4)])
+                .map_err(|cause| failure::doing("prepare an outage", &self.shard, &cause))?;
+            if !waiting.is_empty() {
+                return Ok(receiver);
+            }
+            if begun.elapsed() > PATIENCE {
+                let message = format!("nobody waits to open the database of shard `{}` again", self.shard);
+                return Err(Error::new(Kind::Failed, message)
+                    .hint("nothing was closed; run this again")
+                    .on_shard(&self.shard));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Outage<'_> {
+    /// Ends the sessions that are there nevertheless; how many.
+    pub fn keep_out(&mut self) -> Result<i64> {
+        let ended = end_sessions(&mut self.drill.session, &self.drill.database, &self.drill.shard)?;
+        let ended: i64 = ended.iter().map(|Sessions { count, .. }| count).sum();
+        self.ended += ended;
+        Ok(ended)
+    }
+
+    /// Opens the database, and sees that it takes connections. How many sessions were ended in all.
+    pub fn end(self) -> Result<i64> {
+        let Self { mut drill, dead_man, ended } = self;
+        // If this fails, the holder is gone, and its lock with it.
+        let _ = drill.session.query("SELECT pg_catalog.pg_advisory_unlock_all()", &[]);
+        let opened = match dead_man.recv_timeout(PATIENCE) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(cause)) => Err(failure::words_of(&cause)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err("no answer".to_owned()),
+        };
+        let begun = Instant::now();
+        let mut opened =
+            opened.map_err(|why| log::warn!("The dead man did not open shard {}: {why}", drill.shard));
+        loop {
+            if opened.is_err() {
+                opened = drill.open_by_hand().map_err(|error| log::warn!("{error}"));
+            }
+            match drill.shards.connect_apart(&drill.shard) {
+                Ok(_) => return Ok(ended),
+                Err(error) if begun.elapsed() > PATIENCE => {
+                    let message = format!("shard `{}` may still be closed: {error}", drill.shard);
+                    return Err(Error::new(Kind::Failed, message)
+                        .hint(drill.how_to_open())
+                        .on_shard(&drill.shard));
+                }
+                Err(_) => thread::sleep(PAUSE),
+            }
+        }
+    }
+}
+
+impl Drill<'_> {
+    /// What the dead man does; for one that was ended, by a crash of the server for one.
+    fn open_by_hand(&self) -> Result<()> {
+        let (mut session, _) = self.connect_elsewhere(Duration::from_secs(1))?;
+        session
+            .client()
+            .batch_execute(include_str!("../../../sql/drill/dead_man.sql"))
+            .map_err(|cause| failure::doing("open the database", &self.shard, &cause))
+    }
+
+    /// What to type if all else fails.
+    pub fn how_to_open(&self) -> String {
+        format!(
+            "in another database of that server: ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true",
+            self.database
+        )
+    }
+}

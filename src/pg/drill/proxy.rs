@@ -1,0 +1,299 @@
+//! A way to a server on which everything takes longer: each direction delivers what it takes after a delay, in order,
+//! and takes more meanwhile, so that the line is slow and not narrow.
+//!
+//! It knows nothing of what is said on it.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use super::super::conninfo::Location;
+use super::super::detour::Through;
+
+/// How much is read at once.
+const PIECE_BYTES: usize = 32 << 10;
+/// How many such pieces may be on their way in one direction.
+const PIECES_MAX: usize = 256;
+
+/// A line to a server or a client.
+enum Line {
+    Socket(UnixStream),
+    Network(TcpStream),
+}
+
+impl Line {
+    fn connect(location: &Location) -> io::Result<Self> {
+        let (host, address, port) = match location {
+            Location::Socket { .. } => return UnixStream::connect(location.place()).map(Self::Socket),
+            Location::Network { host, address, port } => (host, address, *port),
+        };
+        let connected = match address {
+            Some(address) => TcpStream::connect((*address, port)),
+            None => TcpStream::connect(&*(host.as_str(), port).to_socket_addrs()?.collect::<Vec<_>>()),
+        };
+        connected.and_then(Self::network)
+    }
+
+    /// What is due goes out at once.
+    fn network(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::Network(stream))
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(stream) => (&*stream).read(buffer),
+            Self::Network(stream) => (&*stream).read(buffer),
+        }
+    }
+
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Socket(stream) => (&*stream).write_all(bytes),
+            Self::Network(stream) => (&*stream).write_all(bytes),
+        }
+    }
+
+    fn shut(&self, how: Shutdown) {
+        // One that is closed already is shut.
+        let _ = match self {
+            Self::Socket(stream) => stream.shutdown(how),
+            Self::Network(stream) => stream.shutdown(how),
+        };
+    }
+}
+
+enum Door {
+    Socket(UnixListener),
+    Network(TcpListener),
+}
+
+impl Door {
+    fn accept(&self) -> io::Result<Line> {
+        match self {
+            Self::Socket(listener) => listener.accept().map(|(stream, _)| Line::Socket(stream)),
+            Self::Network(listener) => listener.accept().and_then(|(stream, _)| Line::network(stream)),
+        }
+    }
+}
+
+/// Both ends of a connection that leads through here. Its ends are closed with it.
+struct Connection {
+    client: Line,
+    server: Line,
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    fn cut(&self) {
+        self.client.shut(Shutdown::Both);
+        self.server.shut(Shutdown::Both);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What all threads know.
+struct Shared {
+    delay: Duration,
+    /// Whether the delay is over.
+    is_over: Mutex<bool>,
+    over: Condvar,
+    is_closed: AtomicBool,
+    taken: AtomicU64,
+    open: AtomicU64,
+    connections: Mutex<Vec<Weak<Connection>>>,
+}
+
+impl Shared {
+    /// Until this instant, or until the delay is over.
+    fn wait_until(&self, due: Instant) {
+        let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = due.saturating_duration_since(Instant::now());
+        drop(self.over.wait_timeout_while(is_over, left, |is_over| !*is_over));
+    }
+}
+
+/// Listens in the stead of servers, and delays. Ends with its value: whatever still leads through is cut.
+pub(super) struct Proxy {
+    shared: Arc<Shared>,
+    ways: Vec<(Location, Through)>,
+    folder: PathBuf,
+}
+
+impl Proxy {
+    /// Listens for each of these places: in the stead of a socket on one below `folder`, which only this user may
+    /// enter; else on a port of this machine, as others can reach the server by a port, too.
+    pub(super) fn open(
+        locations: impl IntoIterator<Item = Location>,
+        folder: &Path,
+        delay: Duration,
+    ) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+
+        let shared = Arc::new(Shared {
+            delay,
+            is_over: Mutex::new(false),
+            over: Condvar::new(),
+            is_closed: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            connections: Mutex::default(),
+        });
+        // What a process left behind that was killed.
+        let _ = fs::remove_dir_all(folder);
+        fs::DirBuilder::new().mode(0o700).create(folder)?;
+        let mut proxy = Self { shared, ways: Vec::new(), folder: folder.to_owned() };
+        for (number, location) in locations.into_iter().enumerate() {
+            let (door, through) = match &location {
+                Location::Socket { port, .. } => {
+                    let folder = folder.join(number.to_string());
+                    fs::create_dir(&folder)?;
+                    let socket = Location::Socket { folder: folder.clone(), port: *port };
+                    (Door::Socket(UnixListener::bind(socket.place())?), Through::Folder(folder))
+                }
+                Location::Network { .. } => {
+                    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+                    let port = listener.local_addr()?.port();
+                    (Door::Network(listener), Through::Port(port))
+                }
+            };
+            let (shared, server) = (Arc::clone(&proxy.shared), location.clone());
+            thread::spawn(move || serve(&door, &server, &shared));
+            proxy.ways.push((location, through));
+        }
+        Ok(proxy)
+    }
+
+    /// Around which place through what.
+    pub(super) fn ways(&self) -> &[(Location, Through)] {
+        &self.ways
+    }
+
+    /// From here on nothing is delayed.
+    pub(super) fn hurry(&self) {
+        *self.shared.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.over.notify_all();
+    }
+
+    /// How many connections have led through.
+    pub(super) fn taken(&self) -> u64 {
+        self.shared.taken.load(Ordering::SeqCst)
+    }
+
+    /// How many connections lead through now.
+    pub(super) fn open_now(&self) -> u64 {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.is_closed.store(true, Ordering::SeqCst);
+        self.hurry();
+        let connections =
+            std::mem::take(&mut *self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner));
+        for connection in connections.iter().filter_map(Weak::upgrade) {
+            connection.cut();
+        }
+        for (location, through) in &self.ways {
+            // Who waits at a door finds it closed after one more knock.
+            let _ = match through {
+                Through::Folder(folder) => {
+                    let socket = Location::Socket { folder: folder.clone(), port: location.port() };
+                    UnixStream::connect(socket.place()).map(drop)
+                }
+                Through::Port(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).map(drop),
+            };
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn serve(door: &Door, server: &Location, shared: &Arc<Shared>) {
+    loop {
+        let accepted = door.accept();
+        if shared.is_closed.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(client) = accepted else {
+            // Too many open files, for one: there may be fewer in a moment.
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        let (server, shared) = (server.clone(), Arc::clone(shared));
+        thread::spawn(move || lead_through(client, &server, &shared));
+    }
+}
+
+/// One connection. A client whose server cannot be reached finds the line closed.
+fn lead_through(client: Line, server: &Location, shared: &Arc<Shared>) {
+    let Ok(server) = Line::connect(server) else { return };
+    shared.taken.fetch_add(1, Ordering::SeqCst);
+    shared.open.fetch_add(1, Ordering::SeqCst);
+    let connection = Arc::new(Connection { client, server, shared: Arc::clone(shared) });
+    {
+        let mut connections = shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(Arc::downgrade(&connection));
+    }
+    if shared.is_closed.load(Ordering::SeqCst) {
+        return;
+    }
+    for (from, to) in [(End::Client, End::Server), (End::Server, End::Client)] {
+        let (sender, receiver) = sync_channel(PIECES_MAX);
+        let (reading, writing) = (Arc::clone(&connection), Arc::clone(&connection));
+        thread::spawn(move || take(&reading, from, &sender));
+        thread::spawn(move || deliver(&writing, to, &receiver));
+    }
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Client,
+    Server,
+}
+
+impl Connection {
+    fn line(&self, end: End) -> &Line {
+        match end {
+            End::Client => &self.client,
+            End::Server => &self.server,
+        }
+    }
+}
+
+/// Takes what comes, with the instant at which it is due; an empty piece is the end.
+fn take(connection: &Connection, from: End, sender: &SyncSender<(Instant, Vec<u8>)>) {
+    let mut buffer = vec![0; PIECE_BYTES];
+    loop {
+        let count = connection.line(from).read(&mut buffer).unwrap_or(0);
+        let due = Instant::now() + connection.shared.delay;
+        if sender.send((due, buffer[..count].to_vec())).is_err() || count == 0 {
+            return;
+        }
+    }
+}
+
+fn deliver(connection: &Connection, to: End, receiver: &Receiver<(Instant, Vec<u8>)>) {
+    while let Ok((due, piece)) = receiver.recv() {
+        connection.shared.wait_until(due);
+        if piece.is_empty() {
+            connection.line(to).shut(Shutdown::Write);
+            return;
+        }
+        if connection.line(to).write_all(&piece).is_err() {
+            return connection.cut();
+        }
+    }
+}

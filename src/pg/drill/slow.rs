@@ -1,0 +1,124 @@
+//! A line to a shard on which everything takes longer, for all programs of this user that are ringshard.
+//!
+//! A proxy in this process delays, and a detour (`pg/detour.rs`) leads through it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::types::Type;
+
+use super::super::detour::{Claim, Detours};
+use super::super::failure;
+use super::super::session::{Session, only};
+use super::Drill;
+use super::proxy::Proxy;
+use crate::error::{Error, Kind, Result};
+
+/// Who asked for the way just before the detour ended comes in this time.
+const STRAGGLERS: Duration = Duration::from_millis(300);
+/// How long sessions may go on through the proxy, undelayed, until what they are at is done.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause before it is looked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A line that is slow. It is as it was when this has gone.
+pub struct Slow<'cluster> {
+    drill: Drill<'cluster>,
+    /// In this order: the detour ends before what it leads through.
+    claim: Claim,
+    proxy: Proxy,
+    /// When the detour began, by the server's clock.
+    since: String,
+    ended: i64,
+}
+
+/// What a slow line was.
+#[derive(Debug, Clone, Copy)]
+pub struct Slowed {
+    /// How many connections led through it.
+    pub connections: u64,
+    /// How many idle sessions were ended, so that the next ones take the detour, or the straight way again.
+    pub ended: i64,
+    /// How many were cut, as they were not done in time.
+    pub cut: u64,
+}
+
+impl<'cluster> Drill<'cluster> {
+    /// Makes the line slow: each direction by this much.
+    pub fn slow(mut self, detours: &Detours, delay: Duration) -> Result<Slow<'cluster>> {
+        let detour = detours.of(&self.address);
+        let failed = |what: &str, cause: &std::io::Error| {
+            Error::new(Kind::Failed, format!("cannot {what} for shard `{}`: {cause}", self.shard))
+                .hint("the state folder must be writable, and its path short: RINGSHARD_HOME=/tmp/x names another")
+                .on_shard(&self.shard)
+        };
+        let claim = detour.claim().map_err(|cause| failed("announce a detour", &cause))?;
+        let Some(mut claim) = claim else {
+            let message = format!("another drill slows the line to shard `{}`", self.shard);
+            return Err(Error::new(Kind::Locked, message).hint("wait for its end").on_shard(&self.shard));
+        };
+        let locations = self.address.endpoints.iter().map(|endpoint| endpoint.location.clone());
+        let proxy = Proxy::open(locations, &detour.folder(), delay)
+            .map_err(|cause| failed("listen in the server's stead", &cause))?;
+        claim.announce(proxy.ways().iter().cloned()).map_err(|cause| failed("announce a detour", &cause))?;
+        let since = self.server_time()?;
+        let mut slow = Slow { drill: self, claim, proxy, since, ended: 0 };
+        slow.divert();
+        Ok(slow)
+    }
+
+    fn server_time(&mut self) -> Result<String> {
+        let sql = "SELECT pg_catalog.clock_timestamp()::text";
+        let rows = self
+            .session
+            .query(sql, &[])
+            .map_err(|cause| failure::doing("ask the time", &self.shard, &cause))?;
+        Ok(only(rows, "ask the time", &self.shard)?.get(0))
+    }
+
+    /// Ends what ringshard's sessions from before this time are not using; how many. Where that cannot be asked for,
+    /// there may be another drill: the next look may do better.
+    fn end_idle(&mut self, before: &str) -> i64 {
+        if self.session.is_closed() {
+            match self.shards.connect_apart(&self.shard) {
+                Ok(session) => self.session = session,
+                Err(error) => {
+                    log::debug!("No idle session is ended: {error}");
+                    return 0;
+                }
+            }
+        }
+        let name = Session::first_name(&self.address);
+        let parameters = [(&name as _, Type::TEXT), (&before as _, Type::TEXT)];
+        let rows = self.session.query(include_str!("../../../sql/drill/end_idle.sql"), &parameters);
+        let ended = rows.map(|rows| rows.first().map_or(0, |row| row.get(0)));
+        ended.unwrap_or_else(|cause| {
+            log::debug!("No idle session of shard {} is ended: {cause}", self.shard);
+            0
+        })
+    }
+}
+
+impl Slow<'_> {
+    /// Ends sessions that began before the detour and have nothing to do, so that the next ones take it.
+    pub fn divert(&mut self) {
+        self.ended += self.drill.end_idle(&self.since);
+    }
+
+    /// The straight way again. Sessions that are in the middle of something come to its end first, without delay.
+    pub fn end(self) -> Slowed {
+        let Self { mut drill, claim, proxy, mut ended, .. } = self;
+        drop(claim);
+        proxy.hurry();
+        thread::sleep(STRAGGLERS);
+        let begun = Instant::now();
+        // Where the server is gone there is nothing to end.
+        if let Ok(before) = drill.server_time() {
+            while proxy.open_now() > 0 && begun.elapsed() < PATIENCE {
+                ended += drill.end_idle(&before);
+                thread::sleep(PAUSE);
+            }
+        }
+        Slowed { connections: proxy.taken(), ended, cut: proxy.open_now() }
+    }
+}
