@@ -673,8 +673,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
         'ringshard;ring;show' {
             [CompletionResult]::new('--svg', '--svg', [CompletionResultType]::ParameterName, 'Draw the ring into a file, as SVG; `-` for standard output')
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'In the picture: show where these keys lie, with commas between')
-            [CompletionResult]::new('--add', '--add', [CompletionResultType]::ParameterName, 'Add a shard; may be given more than once')
-            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Remove a shard; may be given more than once')
+            [CompletionResult]::new('--add', '--add', [CompletionResultType]::ParameterName, 'As if this shard were added; may be given more than once')
+            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'As if this shard were removed; may be given more than once')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -718,8 +718,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;ring;simulate' {
-            [CompletionResult]::new('--add', '--add', [CompletionResultType]::ParameterName, 'Add a shard; may be given more than once')
-            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Remove a shard; may be given more than once')
+            [CompletionResult]::new('--add', '--add', [CompletionResultType]::ParameterName, 'As if this shard were added; may be given more than once')
+            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'As if this shard were removed; may be given more than once')
             [CompletionResult]::new('--vnodes', '--vnodes', [CompletionResultType]::ParameterName, 'Another number of virtual nodes a shard')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')

@@ -643,8 +643,8 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;ring;show'= {
             cand --svg 'Draw the ring into a file, as SVG; `-` for standard output'
             cand --keys 'In the picture: show where these keys lie, with commas between'
-            cand --add 'Add a shard; may be given more than once'
-            cand --remove 'Remove a shard; may be given more than once'
+            cand --add 'As if this shard were added; may be given more than once'
+            cand --remove 'As if this shard were removed; may be given more than once'
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'
@@ -686,8 +686,8 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;ring;simulate'= {
-            cand --add 'Add a shard; may be given more than once'
-            cand --remove 'Remove a shard; may be given more than once'
+            cand --add 'As if this shard were added; may be given more than once'
+            cand --remove 'As if this shard were removed; may be given more than once'
             cand --vnodes 'Another number of virtual nodes a shard'
             cand --config 'The configuration file'
             cand -o 'How to write data'

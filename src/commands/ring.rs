@@ -295,10 +295,10 @@ impl std::str::FromStr for Addition {
 /// Shards that may come and go.
 #[derive(Debug, Args)]
 pub struct Changes {
-    /// Add a shard; may be given more than once
+    /// As if this shard were added; may be given more than once
     #[arg(long, value_name = "NAME[:WEIGHT]")]
     add: Vec<Addition>,
-    /// Remove a shard; may be given more than once
+    /// As if this shard were removed; may be given more than once
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete_shard))]
     remove: Vec<ShardName>,
 }
