@@ -7,6 +7,7 @@ pub mod arc;
 pub mod change;
 pub mod coverage;
 pub mod digest;
+pub mod duration;
 pub mod moves;
 pub mod names;
 pub mod position;
