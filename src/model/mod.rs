@@ -8,6 +8,7 @@ pub mod change;
 pub mod coverage;
 pub mod digest;
 pub mod duration;
+pub mod load;
 pub mod moves;
 pub mod names;
 pub mod position;
