@@ -14,6 +14,7 @@ pub mod import;
 pub mod init_shards;
 pub mod line;
 pub mod list_users;
+pub mod load;
 pub mod local;
 pub mod members;
 pub mod partial;
@@ -43,7 +44,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::report::Report;
 use crate::pg::cluster::Cluster;
-use crate::pg::pool::Shards;
+use crate::pg::pool::{PoolOptions, Shards};
 use crate::pg::pulse::Pulse;
 pub use crate::pg::pulse::{Life, Listener, News};
 pub use crate::pg::running::{Running, Spent};
@@ -206,6 +207,9 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Write all users into a file, by id
     Export(export::ExportArgs),
+    /// Fill the shards with synthetic users, and run operations that are measured and checked
+    #[command(subcommand)]
+    Load(load::LoadCommand),
     /// Run one statement that reads on all shards
     Sql(sql::SqlArgs),
     /// List the shards
@@ -253,6 +257,7 @@ impl Command {
             Self::Count(args) => args.run(context),
             Self::Import(args) => args.run(context),
             Self::Export(args) => args.run(context),
+            Self::Load(command) => command.run(context),
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
@@ -323,6 +328,9 @@ pub trait Console {
 
     /// Shows how far a long command has come; `None`: it is done. May be called as often as one likes.
     fn progress(&self, progress: Option<&Progress>);
+
+    /// The same in words of the command's own: how much of how much there is, and what there is to say.
+    fn status(&self, part: (u64, u64), text: &str);
 
     /// From here on the command looks now and then whether it is to stop.
     fn watch_interrupts(&self) -> Interrupts;
@@ -412,7 +420,22 @@ impl<'terminal> Context<'terminal> {
         if let Some(cluster) = &*self.cluster.borrow() {
             return Ok(Arc::clone(cluster));
         }
-        let shards = self.shards()?;
+        let cluster = self.open(self.settings().pool_options())?;
+        self.cluster.replace(Some(Arc::clone(&cluster)));
+        Ok(cluster)
+    }
+
+    /// The same with room for so many connections to each shard at once.
+    pub fn cluster_with_pools(&self, connections: u32) -> Result<Arc<Cluster>> {
+        let options = self.settings().pool_options();
+        if options.size >= connections {
+            return self.cluster();
+        }
+        self.open(PoolOptions { size: connections, ..options })
+    }
+
+    fn open(&self, options: PoolOptions) -> Result<Arc<Cluster>> {
+        let shards = self.shards_with(options)?;
         let settings = self.settings();
         let id = settings.cluster.as_ref().map(|id| id.value.clone());
         let id_is_unknown = id.is_none();
@@ -424,12 +447,15 @@ impl<'terminal> Context<'terminal> {
                 return Err(error);
             }
         }
-        self.cluster.replace(Some(Arc::clone(&cluster)));
         Ok(cluster)
     }
 
     /// The configured shards, whatever they are. Connects to none.
     pub fn shards(&self) -> Result<Shards> {
+        self.shards_with(self.settings().pool_options())
+    }
+
+    fn shards_with(&self, options: PoolOptions) -> Result<Shards> {
         let settings = self.settings();
         if settings.shards.is_empty() {
             let path = &settings.file.value;
@@ -443,7 +469,7 @@ impl<'terminal> Context<'terminal> {
             ));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
-        let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
+        let shards = Shards::new(entries, settings.private_server()?, options)?;
         Ok(shards.attended(&self.running))
     }
 }
