@@ -16,6 +16,7 @@ mod import_faults;
 mod init;
 mod init_faults;
 mod learning;
+mod load;
 mod logs;
 mod mover;
 mod mutants;

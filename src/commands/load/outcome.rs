@@ -261,7 +261,9 @@ impl Outcome<'_> {
 
     /// Bars over time, ten at most.
     fn throughput_picture(&self) -> Vec<String> {
-        let whole = usize::try_from(self.run.elapsed.as_secs()).unwrap_or(usize::MAX);
+        // Seconds that are whole, or nearly.
+        let whole = (self.run.elapsed + Duration::from_millis(50)).as_secs();
+        let whole = usize::try_from(whole).unwrap_or(usize::MAX);
         let seconds = &self.run.tally.seconds[..whole.min(self.run.tally.seconds.len())];
         if seconds.len() < 2 {
             return Vec::new();
