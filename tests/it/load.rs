@@ -316,7 +316,6 @@ fn a_person_sees_pictures_and_stops_a_run_at_the_prompt() {
     let test = filled();
     let mut person = greeted(&test, 80, &[]);
     person.enters("load run --duration 2s");
-    person.reads("operations/s, 0 errors");
     person.reads("operations by shard:");
     person.reads("nothing wrong");
     // Without the columns for which there is no room.
