@@ -51,13 +51,10 @@ fn main() {
     }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let mut steps: [(&mut Vec<f64>, fn(&Home) -> f64); 2] =
-            [(&mut ours, load_run), (&mut theirs, pgbench)];
         // Each is the first of a round in turn.
-        steps.rotate_left(round % 2);
-        for (rates, step) in steps {
+        for is_ours in [round % 2 == 0, round % 2 == 1] {
             home.script("CHECKPOINT");
-            rates.push(step(&home));
+            if is_ours { ours.push(load_run(&home)) } else { theirs.push(pgbench(&home)) }
         }
         println!("round {}: load run {:.0}/s, pgbench {:.0}/s", round + 1, ours[round], theirs[round]);
     }

@@ -112,7 +112,7 @@ fn in_process(home: &Home) {
         get.push(microseconds(|| drop(cluster.get_user(UserId::new(next(10_000) + 1)).unwrap())));
         get_pgbench.push(pgbench(home, select));
         create.push(microseconds(|| {
-            drop(cluster.create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap())
+            drop(cluster.create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap());
         }));
         create_pgbench.push(pgbench(home, insert));
         // As pgbench has it: one client, one connection, one server process that is always the same.

@@ -317,7 +317,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --keys 'Which users are touched'
             cand --seed 'The seed of all that is drawn'
             cand --users 'Work with these users alone, and with those that are created [default: all]'
-            cand --async-replica 'This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there count as lost_unreplicated, and not as wrong; may be given more than once'
+            cand --async-replica 'This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there count as `lost_unreplicated`, and not as wrong; may be given more than once'
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'

@@ -261,7 +261,7 @@ fn a_shard_that_crashes_and_comes_back_is_no_wrong_answer() {
     let servers = Servers::initialised(3);
     let ran = run_while(&servers, "4s", || {
         servers.crash(2);
-        thread::sleep(Duration::from_millis(1_000));
+        thread::sleep(Duration::from_secs(1));
         servers.start(2);
     });
     let whole = nothing_wrong(&ran.success());
@@ -315,13 +315,15 @@ fn ctrl_c_ends_a_run_with_its_report() {
 fn a_person_sees_pictures_and_stops_a_run_at_the_prompt() {
     let test = filled();
     let mut person = greeted(&test, 80, &[]);
-    person.enters("load run --duration 2s");
+    person.types("load run --duration 2s\r");
+    person.reads("operations/s, 0 errors");
     person.reads("operations by shard:");
     person.reads("nothing wrong");
     // Without the columns for which there is no room.
     let screen = person.text();
     assert!(screen.contains("p99_ms") && !screen.contains("p90_ms"), "{screen}");
-    person.enters("load run --duration 10m");
+    person.is_at(&prompt(&test, ""));
+    person.types("load run --duration 10m\r");
     created(&test, test.ids(1).into_iter().max().unwrap());
     person.types("\u{3}");
     person.reads("error: stopped after");

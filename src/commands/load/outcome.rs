@@ -74,7 +74,7 @@ impl Outcome<'_> {
             for measured in &of_it {
                 let shard = self.name(measured.shard);
                 let latency = &measured.latency_us;
-                report.push(self.row(operation, shard, measured.answered, measured.errors, latency));
+                report.push(self.row(operation, shard.as_ref(), measured.answered, measured.errors, latency));
                 all.add(latency).expect("it grows as it needs to");
                 answered += measured.answered;
                 errors += measured.errors;
@@ -103,7 +103,7 @@ impl Outcome<'_> {
     fn row(
         &self,
         operation: Operation,
-        shard: Option<ShardName>,
+        shard: Option<&ShardName>,
         answered: u64,
         errors: u64,
         latency_us: &Histogram<u64>,
@@ -112,7 +112,7 @@ impl Outcome<'_> {
         let at = |quantile| ms(latency_us.value_at_quantile(quantile));
         vec![
             operation.name().into(),
-            shard.as_ref().map(ShardName::as_str).into(),
+            shard.map(ShardName::as_str).into(),
             number(answered),
             number(errors),
             Cell::Decimal(self.per_second(answered), 0),
@@ -353,19 +353,19 @@ impl Outcome<'_> {
         }
         None
     }
+}
 
-    /// Keeps the JSON of the run in the state folder, for a later look. A failure is no more than logged.
-    pub(super) fn keep(&self, folder: &Path, cluster: &ClusterId, report: &Report) {
-        let Some(whole) = &report.whole else { return };
-        let file = folder.join(format!("load-{cluster}.json"));
-        let fresh = file.with_extension(format!("{}.new", std::process::id()));
-        let value = object(&whole.columns, whole.rows.first().map_or(&[], Vec::as_slice));
-        let written = fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&fresh, format!("{value}\n")))
-            .and_then(|()| fs::rename(&fresh, &file));
-        if let Err(cause) = written {
-            log::warn!("Did not keep the run in {}: {cause}", file.display());
-        }
+/// Keeps the JSON of the run in the state folder, for a later look. A failure is no more than logged.
+pub(super) fn keep(folder: &Path, cluster: &ClusterId, report: &Report) {
+    let Some(whole) = &report.whole else { return };
+    let file = folder.join(format!("load-{cluster}.json"));
+    let fresh = file.with_extension(format!("{}.new", std::process::id()));
+    let value = object(&whole.columns, whole.rows.first().map_or(&[], Vec::as_slice));
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&fresh, format!("{value}\n")))
+        .and_then(|()| fs::rename(&fresh, &file));
+    if let Err(cause) = written {
+        log::warn!("Did not keep the run in {}: {cause}", file.display());
     }
 }
 

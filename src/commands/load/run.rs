@@ -13,7 +13,7 @@ use super::super::{Console, Context, Interrupts, Progress};
 use super::arena::{Arena, Plan};
 use super::check::check;
 use super::client::Client;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, keep};
 use super::tally::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::model::duration::parse_duration;
@@ -86,7 +86,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FIRST..LAST", value_parser = parse_ids, allow_hyphen_values = true)]
     pub(in crate::commands) users: Option<IdRange>,
     /// This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there
-    /// count as lost_unreplicated, and not as wrong; may be given more than once
+    /// count as `lost_unreplicated`, and not as wrong; may be given more than once
     #[arg(long, value_name = "SHARD", add = clap_complete::ArgValueCompleter::new(super::super::complete_shard))]
     pub(in crate::commands) async_replica: Vec<ShardName>,
 }
@@ -122,7 +122,7 @@ impl RunArgs {
         let outcome = Outcome { arena: &arena, run, checked, begun_at, keys: self.keys_name() };
         let report = outcome.report();
         if let (Some(folder), Some(id)) = (&context.settings().state_folder, cluster.id()) {
-            outcome.keep(folder, &id, &report);
+            keep(folder, &id, &report);
         }
         Ok(report)
     }
@@ -275,7 +275,8 @@ impl Live {
             self.text = format!("{rate:.0} operations/s, {}", counted(failed, "error"));
             let wrong = arena.findings().wrong;
             if wrong > 0 {
-                self.text += &format!(", WRONG ANSWERS: {}", thousands(wrong));
+                self.text += ", WRONG ANSWERS: ";
+                self.text += &thousands(wrong);
             }
             (self.since, self.answered) = (Instant::now(), answered);
         }

@@ -278,6 +278,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..200)
 }
 
+/// A read that has begun: what counted then, how much had been written, and what it saw.
+type Read = (u32, usize, Option<Option<u32>>);
+
 /// What is wrong with the register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
@@ -302,7 +305,7 @@ fn run(is_there: bool, events: &[Event], fault: Fault) -> (bool, bool) {
     // When each value was written, and since when it counts.
     let mut counting: Vec<Option<u32>> = vec![value];
     let mut refused: Vec<u32> = Vec::new();
-    let mut reads: [Option<(u32, usize, Option<Option<u32>>)>; READERS] = [None; READERS];
+    let mut reads: [Option<Read>; READERS] = [None; READERS];
     let (mut complained, mut impossible) = (false, false);
     for (now, event) in events.iter().enumerate() {
         if fault == Fault::LosesAt(now)
