@@ -331,7 +331,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Operations a second, of all clients together; latencies then count from when an operation was due [default: as fast as they are answered]')
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'Which users are touched')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'The seed of all that is drawn')
-            [CompletionResult]::new('--users', '--users', [CompletionResultType]::ParameterName, 'Work with these users alone, and with those that are created [default: all]')
+            [CompletionResult]::new('--users', '--users', [CompletionResultType]::ParameterName, 'Work with these users alone, and with those that are created; users that load did not make are only read [default: all]')
             [CompletionResult]::new('--async-replica', '--async-replica', [CompletionResultType]::ParameterName, 'This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there count as `lost_unreplicated`, and not as wrong; may be given more than once')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')

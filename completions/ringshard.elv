@@ -316,7 +316,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --rate 'Operations a second, of all clients together; latencies then count from when an operation was due [default: as fast as they are answered]'
             cand --keys 'Which users are touched'
             cand --seed 'The seed of all that is drawn'
-            cand --users 'Work with these users alone, and with those that are created [default: all]'
+            cand --users 'Work with these users alone, and with those that are created; users that load did not make are only read [default: all]'
             cand --async-replica 'This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there count as `lost_unreplicated`, and not as wrong; may be given more than once'
             cand --config 'The configuration file'
             cand -o 'How to write data'

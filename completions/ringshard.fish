@@ -316,7 +316,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 zipf\t'A few users are touched most, those with the lowest ids'
 sequential\t'One user after the other'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l seed -d 'The seed of all that is drawn' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work with these users alone, and with those that are created [default: all]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work with these users alone, and with those that are created; users that load did not make are only read [default: all]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l async-replica -d 'This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there count as `lost_unreplicated`, and not as wrong; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'

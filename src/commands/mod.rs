@@ -420,22 +420,19 @@ impl<'terminal> Context<'terminal> {
         if let Some(cluster) = &*self.cluster.borrow() {
             return Ok(Arc::clone(cluster));
         }
-        let cluster = self.open(self.settings().pool_options())?;
+        let cluster = self.open(self.shards()?)?;
         self.cluster.replace(Some(Arc::clone(&cluster)));
         Ok(cluster)
     }
 
-    /// The same with room for so many connections to each shard at once.
-    pub fn cluster_with_pools(&self, connections: u32) -> Result<Arc<Cluster>> {
+    /// A cluster of its own with room for so many connections to each shard: what its sessions are at is neither timed
+    /// nor stopped from outside, and costs no more than it must.
+    pub fn cluster_apart(&self, connections: u32) -> Result<Arc<Cluster>> {
         let options = self.settings().pool_options();
-        if options.size >= connections {
-            return self.cluster();
-        }
-        self.open(PoolOptions { size: connections, ..options })
+        self.open(self.unattended(PoolOptions { size: options.size.max(connections), ..options })?)
     }
 
-    fn open(&self, options: PoolOptions) -> Result<Arc<Cluster>> {
-        let shards = self.shards_with(options)?;
+    fn open(&self, shards: Shards) -> Result<Arc<Cluster>> {
         let settings = self.settings();
         let id = settings.cluster.as_ref().map(|id| id.value.clone());
         let id_is_unknown = id.is_none();
@@ -452,10 +449,10 @@ impl<'terminal> Context<'terminal> {
 
     /// The configured shards, whatever they are. Connects to none.
     pub fn shards(&self) -> Result<Shards> {
-        self.shards_with(self.settings().pool_options())
+        Ok(self.unattended(self.settings().pool_options())?.attended(&self.running))
     }
 
-    fn shards_with(&self, options: PoolOptions) -> Result<Shards> {
+    fn unattended(&self, options: PoolOptions) -> Result<Shards> {
         let settings = self.settings();
         if settings.shards.is_empty() {
             let path = &settings.file.value;
@@ -469,8 +466,7 @@ impl<'terminal> Context<'terminal> {
             ));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
-        let shards = Shards::new(entries, settings.private_server()?, options)?;
-        Ok(shards.attended(&self.running))
+        Shards::new(entries, settings.private_server()?, options)
     }
 }
 

@@ -224,8 +224,11 @@ fn what_an_asynchronous_replica_lacked_is_counted_apart() {
     assert_eq!((number(&whole, "wrong"), number(&whole, "lost_unreplicated")), (0, 1), "{ran:?}");
     assert_eq!(whole["wrong_answers"][0]["kind"], "lost_unreplicated");
     // A value that never was is excused by nothing.
+    let highest = (1..=3).flat_map(|number| test.ids(number)).max().unwrap();
+    words.extend(["--users", "1..50"]);
+    words[3] = "get=95,create=5";
     let run = started(&test, &words);
-    created(&test, test.ids(1).into_iter().max().unwrap());
+    created(&test, highest);
     test.execute(owner(5), "UPDATE users SET email = 'nobody@example.com' WHERE user_id = 5");
     Ran::of(run).fails(1).says("unknown_value 1");
     test.run(&["load", "run", "--async-replica", "shard_9"]).fails(4).says("`shard_9`");
@@ -324,7 +327,8 @@ fn a_person_sees_pictures_and_stops_a_run_at_the_prompt() {
     assert!(screen.contains("p99_ms") && !screen.contains("p90_ms"), "{screen}");
     person.is_at(&prompt(&test, ""));
     person.types("load run --duration 10m\r");
-    created(&test, test.ids(1).into_iter().max().unwrap());
+    let highest = (1..=3).flat_map(|number| test.ids(number)).max().unwrap();
+    created(&test, highest);
     person.types("\u{3}");
     person.reads("error: stopped after");
     person.is_at(&prompt(&test, ""));

@@ -1,6 +1,5 @@
 //! `load run`: many clients at once, measured and checked.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -74,15 +73,16 @@ pub struct RunArgs {
     pub(in crate::commands) mix: Mix,
     /// Operations a second, of all clients together; latencies then count from when an operation was due [default:
     /// as fast as they are answered]
-    #[arg(long, value_name = "R")]
-    pub(in crate::commands) rate: Option<NonZeroU32>,
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::commands) rate: Option<u32>,
     /// Which users are touched
     #[arg(long, value_enum, value_name = "HOW", default_value = "uniform")]
     pub(in crate::commands) keys: Keys,
     /// The seed of all that is drawn
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(in crate::commands) seed: u64,
-    /// Work with these users alone, and with those that are created [default: all]
+    /// Work with these users alone, and with those that are created; users that load did not make are only read
+    /// [default: all]
     #[arg(long, value_name = "FIRST..LAST", value_parser = parse_ids, allow_hyphen_values = true)]
     pub(in crate::commands) users: Option<IdRange>,
     /// This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there
@@ -94,7 +94,7 @@ pub struct RunArgs {
 impl RunArgs {
     /// Runs the clients, checks what they wrote, and tells.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let cluster = context.cluster_with_pools(self.clients + 1)?;
+        let cluster = context.cluster_apart(self.clients + 1)?;
         let names = cluster.shards().names();
         if let Some(unknown) = self.async_replica.iter().find(|name| !names.contains(name)) {
             return Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))
@@ -134,7 +134,7 @@ impl RunArgs {
             clients: self.clients,
             duration: self.duration,
             mix: self.mix,
-            rate: self.rate.map(NonZeroU32::get),
+            rate: self.rate,
             choice: match self.keys {
                 Keys::Uniform => Choice::Uniform,
                 Keys::Zipf => Choice::Zipf,
