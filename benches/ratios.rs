@@ -111,14 +111,15 @@ fn in_process(home: &Home) {
     for _ in 0..ROUNDS {
         get.push(microseconds(|| drop(cluster.get_user(UserId::new(next(10_000) + 1)).unwrap())));
         get_pgbench.push(pgbench(home, select));
-        create
-            .push(microseconds(|| cluster.create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap()));
+        create.push(microseconds(|| {
+            drop(cluster.create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap());
+        }));
         create_pgbench.push(pgbench(home, insert));
         // As pgbench has it: one client, one connection, one server process that is always the same.
         let view = cluster.view();
         let on_one = |id: i64| view.ring.owner(Position::of_user(UserId::new(id))).as_str() == "shard_1";
         let mut ids = std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000)).filter(|id| on_one(*id));
-        create_on_one.push(microseconds(|| cluster.create_user(&user(ids.next().unwrap())).unwrap()));
+        create_on_one.push(microseconds(|| drop(cluster.create_user(&user(ids.next().unwrap())).unwrap())));
     }
     line("get in one process / pgbench -M prepared", median(get), median(get_pgbench), "us", 1.3);
     let pgbench_us = median(create_pgbench.clone());

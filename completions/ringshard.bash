@@ -61,6 +61,9 @@ _ringshard() {
             ringshard,list-users)
                 cmd="ringshard__subcmd__list__subcmd__users"
                 ;;
+            ringshard,load)
+                cmd="ringshard__subcmd__load"
+                ;;
             ringshard,local)
                 cmd="ringshard__subcmd__local"
                 ;;
@@ -118,6 +121,11 @@ _ringshard() {
                 ;;
             ringshard__subcmd__drill,slow)
                 cmd="ringshard__subcmd__drill__subcmd__slow"
+            ringshard__subcmd__load,fill)
+                cmd="ringshard__subcmd__load__subcmd__fill"
+                ;;
+            ringshard__subcmd__load,run)
+                cmd="ringshard__subcmd__load__subcmd__run"
                 ;;
             ringshard__subcmd__local,destroy)
                 cmd="ringshard__subcmd__local__subcmd__destroy"
@@ -165,6 +173,7 @@ _ringshard() {
             opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify replica promote ring local config completions man explain help repl tour"
             opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards stats doctor add-shard remove-shard rebalance verify ring local config completions man explain help repl tour monitor"
             opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify drill ring report local config completions man explain help repl tour"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export load sql shards doctor add-shard remove-shard rebalance verify ring local config completions man explain help repl tour"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -994,6 +1003,152 @@ _ringshard() {
                     ;;
                 --read-replica)
                     COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__load)
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help fill run"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__load__subcmd__fill)
+            opts="-o -x -q -v -y -h --seed --start --on-conflict --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --start)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-conflict)
+                    COMPREPLY=($(compgen -W "error skip update" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__load__subcmd__run)
+            opts="-o -x -q -v -y -h --clients --duration --mix --rate --keys --seed --users --async-replica --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --clients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -W "uniform zipf sequential" -- "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --users)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --async-replica)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

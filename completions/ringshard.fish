@@ -58,6 +58,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "list-users" -d 
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "count" -d 'Count users, all of them or by shard or region'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Store the users of a file: CSV with a header, or JSON lines'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Write all users into a file, by id'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "load" -d 'Fill the shards with synthetic users, and run operations that are measured and checked'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one statement that reads on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "stats" -d 'How each shard does, or this machine: sizes, rates, connections, lags'
@@ -300,6 +301,77 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "fill" -d 'Store synthetic users: plausible names, most of them in one region; the same for the same seed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "run" -d 'Run operations of many clients, measure them, and check every answer against what was written'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l seed -d 'Which users: the same seed gives the same user for an id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l start -d 'The id of the first one' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l on-conflict -d 'What to do about a user that is there already' -r -f -a "error\t'Stop, and name the line'
+skip\t'Leave the user as it is'
+update\t'Set the columns that the file has'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l clients -d 'How many clients there are, each with one operation at a time' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l duration -d 'How long, such as 500ms, 10s or 2m' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l mix -d 'How often each operation comes: weights of get, create, update and delete' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l rate -d 'Operations a second, of all clients together; latencies then count from when an operation was due [default: as fast as they are answered]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keys -d 'Which users are touched' -r -f -a "uniform\t'Each user is as likely as the others'
+zipf\t'A few users are touched most, those with the lowest ids'
+sequential\t'One user after the other'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l seed -d 'The seed of all that is drawn' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work with these users alone, and with those that are created; users that load did not make are only read [default: all]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l async-replica -d 'This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there count as `lost_unreplicated`, and not as wrong; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'Only on this shard; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'

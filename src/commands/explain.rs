@@ -7,6 +7,7 @@ mod all_shards;
 mod change;
 mod drill;
 mod failover;
+mod load;
 mod one_user;
 mod ring;
 mod servers;
@@ -90,6 +91,7 @@ impl Command {
             Self::Count(args) => all_shards::count(args, context)?,
             Self::Import(args) => all_shards::import(args, context)?,
             Self::Export(args) => all_shards::export(args, context)?,
+            Self::Load(command) => load::of(command, context)?,
             Self::Sql(args) => all_shards::sql(args, context)?,
             Self::Shards(_) => servers::shards(context)?,
             Self::Stats(args) => servers::stats(args, context)?,

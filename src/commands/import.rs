@@ -31,6 +31,16 @@ pub(super) enum Conflict {
     Update,
 }
 
+impl From<Conflict> for OnConflict {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Error => Self::Error,
+            Conflict::Skip => Self::Skip,
+            Conflict::Update => Self::Update,
+        }
+    }
+}
+
 /// The arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -64,11 +74,7 @@ impl ImportArgs {
         let options = Options {
             file: name.clone(),
             source,
-            on_conflict: match self.on_conflict {
-                Conflict::Error => OnConflict::Error,
-                Conflict::Skip => OnConflict::Skip,
-                Conflict::Update => OnConflict::Update,
-            },
+            on_conflict: self.on_conflict.into(),
             has: records.has(),
             restart: self.restart,
             batch_bytes: self.batch_kib.map(|kib| usize::from(kib) << 10),

@@ -18,6 +18,7 @@ pub mod init_shards;
 mod kept;
 pub mod line;
 pub mod list_users;
+pub mod load;
 pub mod local;
 pub mod members;
 pub mod monitor;
@@ -52,7 +53,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::report::Report;
 use crate::pg::cluster::Cluster;
-use crate::pg::pool::{ReadFrom, Shards};
+use crate::pg::pool::{PoolOptions, ReadFrom, Shards};
 use crate::pg::pulse::Pulse;
 pub use crate::pg::pulse::{Life, Listener, News};
 pub use crate::pg::running::{Running, Spent};
@@ -221,6 +222,9 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Write all users into a file, by id
     Export(export::ExportArgs),
+    /// Fill the shards with synthetic users, and run operations that are measured and checked
+    #[command(subcommand)]
+    Load(load::LoadCommand),
     /// Run one statement that reads on all shards
     Sql(sql::SqlArgs),
     /// List the shards
@@ -280,6 +284,7 @@ impl Command {
             Self::Count(args) => args.run(context),
             Self::Import(args) => args.run(context),
             Self::Export(args) => args.run(context),
+            Self::Load(command) => command.run(context),
             Self::Sql(args) => args.run(context),
             Self::Shards(args) => args.run(context),
             Self::Stats(args) => args.run(context),
@@ -358,6 +363,8 @@ pub trait Console {
 
     /// Tells a person something while the command goes on.
     fn tell(&self, words: &str);
+    /// The same in words of the command's own: how much of how much there is, and what there is to say.
+    fn status(&self, part: (u64, u64), text: &str);
 
     /// From here on the command looks now and then whether it is to stop.
     fn watch_interrupts(&self) -> Interrupts;
@@ -466,7 +473,19 @@ impl<'terminal> Context<'terminal> {
         if let Some(cluster) = &*self.cluster.borrow() {
             return Ok(Arc::clone(cluster));
         }
-        let shards = self.shards()?;
+        let cluster = self.open(self.shards()?)?;
+        self.cluster.replace(Some(Arc::clone(&cluster)));
+        Ok(cluster)
+    }
+
+    /// A cluster of its own with room for so many connections to each shard: what its sessions are at is neither timed
+    /// nor stopped from outside, and costs no more than it must.
+    pub fn cluster_apart(&self, connections: u32) -> Result<Arc<Cluster>> {
+        let options = self.settings().pool_options();
+        self.open(self.unattended(PoolOptions { size: options.size.max(connections), ..options })?)
+    }
+
+    fn open(&self, shards: Shards) -> Result<Arc<Cluster>> {
         let settings = self.settings();
         let id = settings.cluster.as_ref().map(|id| id.value.clone());
         let id_is_unknown = id.is_none();
@@ -478,12 +497,15 @@ impl<'terminal> Context<'terminal> {
                 return Err(error);
             }
         }
-        self.cluster.replace(Some(Arc::clone(&cluster)));
         Ok(cluster)
     }
 
     /// The configured shards, whatever they are. Connects to none.
     pub fn shards(&self) -> Result<Shards> {
+        Ok(self.unattended(self.settings().pool_options())?.attended(&self.running))
+    }
+
+    fn unattended(&self, options: PoolOptions) -> Result<Shards> {
         let settings = self.settings();
         if settings.shards.is_empty() {
             let path = &settings.file.value;
@@ -497,8 +519,7 @@ impl<'terminal> Context<'terminal> {
             ));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
-        let shards = Shards::new(entries, settings.private_server()?, settings.pool_options())?;
-        let shards = shards.attended(&self.running);
+        let shards = Shards::new(entries, settings.private_server()?, options)?;
         let shards = match settings.detours() {
             Some(detours) => shards.with_detours(detours),
             None => shards,

@@ -146,7 +146,8 @@ pub struct UpdateUserArgs {
 impl UpdateUserArgs {
     /// Changes the user and shows it as it is then.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        context.cluster()?.update_user(self.which.id()?, &self.patch()).map(report)
+        let (user, _) = context.cluster()?.update_user(self.which.id()?, &self.patch())?;
+        Ok(report(user))
     }
 
     /// What is to be changed.
@@ -171,7 +172,7 @@ impl DeleteUserArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let id = self.which.id()?;
         // After a lost connection it is known that the user is gone, but not what it was.
-        let deleted = context.cluster()?.delete_user(id)?;
+        let (deleted, _) = context.cluster()?.delete_user(id)?;
         Ok(deleted.map_or_else(
             || Report::note(format!("user `{id}` is gone; the connection was lost on the way")),
             report,

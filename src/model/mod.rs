@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod digest;
 pub mod duration;
 pub mod host;
+pub mod load;
 pub mod moves;
 pub mod names;
 pub mod picture;

@@ -88,6 +88,8 @@ pub enum Look {
     Text,
     /// Flush right.
     Number,
+    /// A number that a table may leave out where there is no room for all columns.
+    Detail,
     /// A number, with a bar of that length beside it where there is room for pictures.
     Bar,
     /// Yes or no, as a tick or a cross where there is room for pictures.
@@ -112,6 +114,11 @@ impl Column {
     /// A column of numbers.
     pub const fn number(name: &'static str) -> Self {
         Self { name: Cow::Borrowed(name), look: Look::Number }
+    }
+
+    /// A column of numbers that a table may leave out.
+    pub const fn detail(name: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), look: Look::Detail }
     }
 
     /// A column of yes and no, worth a tick or a cross.

@@ -152,15 +152,21 @@ impl Cluster {
 
     /// Reads a user from its owner; one statement, one connection.
     pub fn get_user(&self, id: UserId) -> Result<User> {
+        let (user, shard) = self.find_user(id)?;
+        user.ok_or_else(|| not_found(id, &shard))
+    }
+
+    /// The same; that there is no such user is an answer, and who says so is told.
+    pub fn find_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
         log::info!("Received request to get user: {id}");
         let what = format!("get user `{id}`");
         let (user, shard) = self
             .read(Purpose::Look, &what, id)
             .inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
-        user.ok_or_else(|| {
+        if user.is_none() {
             log::warn!("User {id} not found in shard {shard}");
-            not_found(id, &shard)
-        })
+        }
+        Ok((user, shard))
     }
 
     /// The row, or that there is none, and who said so.
@@ -352,30 +358,31 @@ impl Cluster {
         }
     }
 
-    /// Stores a new user on its owner, durably.
-    pub fn create_user(&self, user: &User) -> Result<()> {
+    /// Stores a new user on its owner, durably; the owner.
+    pub fn create_user(&self, user: &User) -> Result<ShardName> {
         let id = user.user_id;
         log::info!("Received request to create user: {}", python::dict(user));
         let shard = self.settle("create", Change::Create(user), |found| found == Some(user))?.1;
         log::info!("Committed user {id} to shard {shard}");
-        Ok(())
+        Ok(shard)
     }
 
-    /// Changes fields of a user; the user as it is then.
-    pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<User> {
+    /// Changes fields of a user; the user as it is then, and its owner.
+    pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<(User, ShardName)> {
         log::info!("Received request to update user: {id}");
         let as_wanted = |found: Option<&User>| found.is_some_and(|user| patch.holds_for(user));
         let (user, shard) = self.settle("update", Change::Update(id, patch), as_wanted)?;
         log::info!("Committed user {id} to shard {shard}");
-        user.ok_or_else(|| not_found(id, &shard))
+        let user = user.ok_or_else(|| not_found(id, &shard))?;
+        Ok((user, shard))
     }
 
-    /// Deletes a user; the user as it was, unless the connection was lost on the way.
-    pub fn delete_user(&self, id: UserId) -> Result<Option<User>> {
+    /// Deletes a user; the user as it was, unless the connection was lost on the way, and its owner.
+    pub fn delete_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
         log::info!("Received request to delete user: {id}");
         let (user, shard) = self.settle("delete", Change::Delete(id), |found| found.is_none())?;
         log::info!("Committed deletion of user {id} from shard {shard}");
-        Ok(user)
+        Ok((user, shard))
     }
 
     /// Writes, and finds out how it ended if the connection was lost: the old session is ended at the server

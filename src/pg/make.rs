@@ -121,6 +121,9 @@ impl Plan<'_> {
                 &[&shard.as_str(), url],
             )?;
         }
+        // Nobody else would: they change too seldom. Without it `meta` is planned for as hundreds of rows, which costs
+        // each read of a user a seventh of its time at the server.
+        transaction.batch_execute("ANALYZE ringshard.meta, ringshard.arc")?;
         Ok(!is_guarded || !found.has_region_index)
     }
 

@@ -128,7 +128,7 @@ impl Console for Terminal {
         let running = running.get_or_insert_with(|| Shown {
             begun: Instant::now(),
             logged: Instant::now(),
-            bar: bar(progress, !self.quiet.get() && io::stderr().is_terminal()),
+            bar: bar(progress.part, !self.quiet.get() && io::stderr().is_terminal()),
         });
         running.bar.set_position(progress.part.map_or(progress.rows, |(done, _)| done));
         #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
@@ -150,6 +150,22 @@ impl Console for Terminal {
         }
     }
 
+    fn status(&self, part: (u64, u64), text: &str) {
+        let mut running = self.running.borrow_mut();
+        let running = running.get_or_insert_with(|| Shown {
+            begun: Instant::now(),
+            logged: Instant::now(),
+            bar: bar(Some(part), !self.quiet.get() && io::stderr().is_terminal()),
+        });
+        running.bar.set_length(part.1);
+        running.bar.set_position(part.0);
+        running.bar.set_message(text.to_owned());
+        if running.bar.is_hidden() && running.logged.elapsed() >= LOG_INTERVAL {
+            running.logged = Instant::now();
+            log::info!("{} %: {text}", part.0 * 100 / part.1.max(1));
+        }
+    }
+
     fn watch_interrupts(&self) -> Interrupts {
         let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGINT, SIGTERM]));
         Interrupts::new(Arc::clone(asked), Arc::clone(fatal))
@@ -167,14 +183,14 @@ fn handle_signals(signals: &[i32]) -> (Arc<AtomicBool>, Arc<AtomicBool>) {
     (asked, fatal)
 }
 
-fn bar(progress: &Progress, shown: bool) -> ProgressBar {
+fn bar(part: Option<(u64, u64)>, shown: bool) -> ProgressBar {
     if !shown {
         return ProgressBar::hidden();
     }
     let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
         let _ = write!(out, "{:.0} s left", state.eta().as_secs_f64().ceil());
     };
-    let (bar, template) = match progress.part {
+    let (bar, template) = match part {
         Some((_, total)) => (ProgressBar::new(total), "{bar:24} {percent} %, {msg}, {left}"),
         None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
     };

@@ -285,7 +285,7 @@ fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
                     Batch::NotStored => {
                         for user in &wanted {
                             match cluster.create_user(user) {
-                                Ok(()) => stored += 1,
+                                Ok(_) => stored += 1,
                                 Err(error) => assert_eq!(error.kind(), Kind::Conflict, "{error}"),
                             }
                         }

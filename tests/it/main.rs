@@ -18,6 +18,7 @@ mod import_faults;
 mod init;
 mod init_faults;
 mod learning;
+mod load;
 mod logs;
 mod monitor;
 mod mover;

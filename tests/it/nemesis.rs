@@ -166,7 +166,7 @@ impl World<'_> {
                 Err(_) => return,
             },
             4..7 => match cluster.create_user(&user(id, value)) {
-                Ok(()) => {
+                Ok(_) => {
                     self.must_hold("create", id, possible, Option::is_none);
                     ("create", Err(Some(value)))
                 }
@@ -196,8 +196,8 @@ impl World<'_> {
             }
             _ => match cluster.delete_user(key) {
                 // After a lost connection: gone, whoever did it.
-                Ok(None) => ("delete", Err(None)),
-                Ok(Some(user)) => {
+                Ok((None, _)) => ("delete", Err(None)),
+                Ok((Some(user), _)) => {
                     let was = Some(value_of(&user));
                     if !possible.contains(&was) {
                         self.violation(format!("deleted {was:?} of {id}, which holds one of {possible:?}"));

@@ -22,6 +22,8 @@ pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
     }
     let mut table = empty(style);
     let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
+    let narrowed = width.filter(|width| *width < least_width(report)).and_then(|_| without_details(report));
+    let report = narrowed.as_ref().filter(|_| !style.expanded).unwrap_or(report);
     let is_too_wide = width.is_some_and(|width| width < least_width(report));
     // Without a header nobody would know which record is which.
     if is_too_wide && report.may_turn && !style.expanded && !style.no_header {
@@ -52,6 +54,28 @@ fn turned(report: &Report) -> Report {
         turned.push(std::iter::once(Cell::Text(column.name.to_string())).chain(cells).collect());
     }
     turned
+}
+
+/// The same without the columns that may be left out, if there are any.
+fn without_details(report: &Report) -> Option<Report> {
+    let stays: Vec<bool> = report.columns.iter().map(|column| column.look != Look::Detail).collect();
+    if stays.iter().all(|stays| *stays) {
+        return None;
+    }
+    let columns: Vec<Column> = report
+        .columns
+        .iter()
+        .zip(&stays)
+        .filter(|(_, stays)| **stays)
+        .map(|(column, _)| column.clone())
+        .collect();
+    let mut narrowed = Report { shape: report.shape, ..Report::list(&columns) };
+    for row in &report.rows {
+        narrowed.push(
+            row.iter().zip(&stays).filter(|(_, stays)| **stays).map(|(cell, _)| cell.clone()).collect(),
+        );
+    }
+    Some(narrowed)
 }
 
 fn empty(style: Style) -> Table {

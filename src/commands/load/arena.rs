@@ -1,0 +1,277 @@
+//! What the clients of a run have in common: the users, what was written, and what was found wrong.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::ledger::Ledger;
+use super::tally::Tally;
+use crate::error::Result;
+use crate::model::load::history::{Acknowledgement, History, Version, Wrong, in_words};
+use crate::model::load::keys::{Choice, Fingerprint, Known};
+use crate::model::load::mix::Mix;
+use crate::model::names::ShardName;
+use crate::model::position::Position;
+use crate::model::user::{User, UserId};
+use crate::pg::cluster::Cluster;
+
+/// How many findings are told one by one.
+const FINDINGS_KEPT: usize = 100;
+
+/// What a run is to be like.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) clients: u32,
+    pub(super) duration: Duration,
+    pub(super) mix: Mix,
+    /// Operations a second, of all clients together; `None`: as fast as they are answered.
+    pub(super) rate: Option<u32>,
+    pub(super) choice: Choice,
+    pub(super) seed: u64,
+    /// Told by the marks of this run.
+    pub(super) run: u32,
+    /// The shards whose replica may lack what was acknowledged last.
+    pub(super) async_replicas: Vec<ShardName>,
+}
+
+/// An answer that cannot be true.
+#[derive(Debug, Clone)]
+pub(super) struct Finding {
+    pub(super) kind: &'static str,
+    pub(super) key: UserId,
+    /// Who answered.
+    pub(super) shard: ShardName,
+    /// What was asked: an operation, or the check at the end.
+    pub(super) asked: &'static str,
+    /// Since the run began.
+    pub(super) at_ms: u64,
+    pub(super) expected: String,
+    pub(super) seen: String,
+    /// When, and by whom, the last write was acknowledged that is not seen.
+    pub(super) acknowledged: Option<(u64, ShardName)>,
+}
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) wrong: u64,
+    /// Writes that were acknowledged by a shard with an asynchronous replica, and are gone.
+    pub(super) lost_unreplicated: u64,
+    pub(super) by_kind: BTreeMap<&'static str, u64>,
+    pub(super) first: Vec<Finding>,
+}
+
+/// The kind of writes that an asynchronous replica may lack.
+pub(super) const LOST_UNREPLICATED: &str = "lost_unreplicated";
+
+/// What all clients share.
+pub(super) struct Arena {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) plan: Plan,
+    pub(super) known: Known,
+    pub(super) ledger: Ledger,
+    /// The first id of users that are created, and how many there may be.
+    pub(super) new_ids: (i64, u64),
+    /// How many users each client has begun to create.
+    pub(super) created: Vec<AtomicU64>,
+    pub(super) begun: Instant,
+    pub(super) halt: AtomicBool,
+    pub(super) tallies: Vec<Mutex<Tally>>,
+    names: RwLock<Vec<ShardName>>,
+    findings: Mutex<Findings>,
+}
+
+impl Arena {
+    pub(super) fn new(cluster: Arc<Cluster>, plan: Plan, known: Known, new_ids: (i64, u64)) -> Self {
+        Self {
+            created: (0..plan.clients).map(|_| AtomicU64::new(0)).collect(),
+            tallies: (0..plan.clients).map(|_| Mutex::default()).collect(),
+            names: RwLock::new(cluster.shards().names()),
+            findings: Mutex::default(),
+            ledger: Ledger::new(),
+            begun: Instant::now(),
+            halt: AtomicBool::new(false),
+            cluster,
+            plan,
+            known,
+            new_ids,
+        }
+    }
+
+    /// The number of a shard.
+    pub(super) fn number_of(&self, shard: &ShardName) -> usize {
+        let find = |names: &[ShardName]| names.iter().position(|name| name == shard);
+        if let Some(number) = find(&self.names()) {
+            return number;
+        }
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        find(&names).unwrap_or_else(|| {
+            names.push(shard.clone());
+            names.len() - 1
+        })
+    }
+
+    /// The shards by their numbers.
+    pub(super) fn names(&self) -> std::sync::RwLockReadGuard<'_, Vec<ShardName>> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn findings(&self) -> MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tally(&self, client: usize) -> MutexGuard<'_, Tally> {
+        self.tallies[client].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The owner of a key, by what is known.
+    pub(super) fn owner(&self, key: UserId) -> ShardName {
+        self.cluster.view().ring.owner(Position::of_user(key)).clone()
+    }
+
+    pub(super) fn has_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether an answer can be true. `floor` is what counted when the question was asked.
+    fn judge(&self, key: UserId, floor: Version, seen: Option<&User>) -> Result<(), Wrong> {
+        self.ledger.with(key, |history| match history {
+            Some(history) => history.judge(floor, seen),
+            None => self.judge_unwritten(key, seen),
+        })
+    }
+
+    /// The same for a key that nobody in this run writes.
+    fn judge_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<(), Wrong> {
+        if seen.is_some_and(|user| user.user_id != key) {
+            return Err(Wrong::OtherUser);
+        }
+        // Users that no load has made may be changed, and deleted, by whom they belong to.
+        if self.known.strangers() > 0 {
+            return Ok(());
+        }
+        match (self.known.print(key), seen) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(Wrong::Missing),
+            (Some(print), Some(user)) if print == Fingerprint::of(user) => Ok(()),
+            (Some(print), Some(user)) if print.lasting != Fingerprint::of(user).lasting => {
+                Err(Wrong::OtherUser)
+            }
+            (Some(_), Some(_)) => Err(Wrong::Unknown),
+        }
+    }
+
+    /// Judges an answer, and notes what is wrong with it. Whether it is right.
+    pub(super) fn check(
+        &self,
+        asked: &'static str,
+        key: UserId,
+        floor: Version,
+        seen: Option<&User>,
+        shard: &ShardName,
+    ) -> bool {
+        let Err(wrong) = self.judge(key, floor, seen) else { return true };
+        let finding = Finding {
+            kind: "",
+            key,
+            shard: shard.clone(),
+            asked,
+            at_ms: self.now_ms(),
+            expected: self.expected(key, floor),
+            seen: in_words(key, seen),
+            acknowledged: None,
+        };
+        match wrong {
+            Wrong::Older(_) => self.look_again(finding, floor),
+            Wrong::Missing => self.give_up(Finding { kind: "missing_user", ..finding }),
+            Wrong::OtherUser => self.give_up(Finding { kind: "wrong_user", ..finding }),
+            Wrong::NotDone(_) => self.give_up(Finding { kind: "phantom_write", ..finding }),
+            Wrong::Unknown => self.give_up(Finding { kind: "unknown_value", ..finding }),
+        }
+        false
+    }
+
+    fn expected(&self, key: UserId, floor: Version) -> String {
+        let as_it_was = || "the user as it was when the run began".into();
+        self.ledger.with(key, |history| history.map_or_else(as_it_was, |history| history.expected(floor)))
+    }
+
+    /// Something older was seen than what counts: one more read tells a stale answer from a lost write.
+    fn look_again(&self, finding: Finding, floor: Version) {
+        let key = finding.key;
+        let Ok((seen, shard)) = self.cluster.find_user(key) else {
+            return self.give_up(Finding { kind: "older_value", ..finding });
+        };
+        match self.judge(key, floor, seen.as_ref()) {
+            // Another client was here first, and has told it.
+            Ok(()) if self.ledger.floor(key) < floor => {}
+            Ok(()) => self.note(Finding { kind: "stale_read", ..finding }),
+            Err(Wrong::Older(version)) => self.take_back(Finding { shard, ..finding }, version),
+            Err(_) => self.give_up(Finding { kind: "older_value", ..finding }),
+        }
+    }
+
+    /// Writes are gone.
+    fn take_back(&self, finding: Finding, version: Version) {
+        let Some(lost) =
+            self.ledger.with(finding.key, |history| history.map(|history| history.take_back_to(version)))
+        else {
+            return;
+        };
+        if lost.writes == 0 {
+            return;
+        }
+        let acknowledged =
+            lost.last.map(|Acknowledgement { at_ms, shard }| (at_ms, self.names()[shard].clone()));
+        let by = acknowledged.as_ref().map_or(&finding.shard, |(_, by)| by);
+        let is_excused = self.plan.async_replicas.contains(by);
+        let kind = match (is_excused, lost.is_revival) {
+            (true, _) => LOST_UNREPLICATED,
+            (false, true) => "revived_delete",
+            (false, false) => "lost_write",
+        };
+        if is_excused {
+            self.findings().lost_unreplicated += u64::from(lost.writes);
+        }
+        self.note(Finding { kind, acknowledged, ..finding });
+    }
+
+    /// After this nothing is known of the key any more.
+    pub(super) fn give_up(&self, finding: Finding) {
+        let key = finding.key;
+        let nothing = Fingerprint { lasting: 0, changing: 0 };
+        let new = || History::new(self.plan.run, key, 0, nothing, true);
+        let was_known = self.ledger.with_new(key, new, |history| {
+            let was_known = !history.is_broken();
+            history.give_up();
+            was_known
+        });
+        if was_known {
+            self.note(finding);
+        }
+    }
+
+    fn note(&self, finding: Finding) {
+        log::error!(
+            "Wrong answer ({}) of shard {} about user {}: expected {}, seen {}",
+            finding.kind,
+            finding.shard,
+            finding.key,
+            finding.expected,
+            finding.seen
+        );
+        let mut findings = self.findings();
+        if finding.kind != LOST_UNREPLICATED {
+            findings.wrong += 1;
+        }
+        *findings.by_kind.entry(finding.kind).or_default() += 1;
+        if findings.first.len() < FINDINGS_KEPT {
+            findings.first.push(finding);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The check at the end of a run: every key that was written is read once more, with patience for shards that are
+//! down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::arena::Arena;
+use crate::model::names::ShardName;
+use crate::model::user::UserId;
+
+/// How long shards that do not answer are tried again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long all of it may take once the person wants it to end.
+const PATIENCE_OF_A_PERSON: Duration = Duration::from_secs(5);
+/// The pause before they are tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often it is looked whether to stop.
+const STEP: Duration = Duration::from_millis(100);
+/// How long a thread may be at its last key.
+const LAST_KEY: Duration = Duration::from_secs(15);
+
+/// How far the check came.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) keys: u64,
+    /// The keys that could not be read, by the shard that owns them.
+    pub(super) unchecked: BTreeMap<ShardName, u64>,
+}
+
+struct Work {
+    keys: Vec<UserId>,
+    is_checked: Vec<AtomicBool>,
+    /// Which of the keys are to be read now, and how many of them were taken.
+    round: Mutex<Arc<Vec<usize>>>,
+    taken: AtomicUsize,
+    done: AtomicUsize,
+    halt: AtomicBool,
+}
+
+/// Reads all keys that were written. `tell` hears how many were read, and of how many; when it answers `false`, the
+/// check ends soon.
+pub(super) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bool) -> Checked {
+    let keys = arena.ledger.keys();
+    let all = keys.len();
+    let work = Arc::new(Work {
+        is_checked: keys.iter().map(|_| AtomicBool::new(false)).collect(),
+        round: Mutex::new(Arc::new((0..all).collect())),
+        keys,
+        taken: AtomicUsize::new(0),
+        done: AtomicUsize::new(0),
+        halt: AtomicBool::new(false),
+    });
+    let mut is_wanted = true;
+    let mut give_up_at = None;
+    loop {
+        run_round(arena, &work, || {
+            is_wanted &= tell(work.done.load(Ordering::Relaxed), all);
+            if !is_wanted {
+                give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE_OF_A_PERSON);
+            }
+            give_up_at.is_none_or(|at| Instant::now() < at)
+        });
+        let left = work.left();
+        let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE);
+        if left.is_empty() || !is_wanted || Instant::now() >= give_up_at {
+            break;
+        }
+        *work.round.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(left);
+        work.taken.store(0, Ordering::SeqCst);
+        thread::sleep(PAUSE);
+    }
+    let mut unchecked = BTreeMap::new();
+    for at in work.left() {
+        *unchecked.entry(arena.owner(work.keys[at])).or_default() += 1;
+    }
+    Checked { keys: all as u64, unchecked }
+}
+
+impl Work {
+    fn left(&self) -> Vec<usize> {
+        (0..self.keys.len()).filter(|at| !self.is_checked[*at].load(Ordering::SeqCst)).collect()
+    }
+}
+
+/// Reads the keys of a round, with a thread for each client. A thread that hangs is left behind.
+fn run_round(arena: &Arc<Arena>, work: &Arc<Work>, mut goes_on: impl FnMut() -> bool) {
+    let (sender, ended) = channel::<()>();
+    for _ in 0..arena.plan.clients {
+        let (arena, work, sender) = (Arc::clone(arena), Arc::clone(work), sender.clone());
+        thread::spawn(move || {
+            read_keys(&arena, &work);
+            drop(sender);
+        });
+    }
+    drop(sender);
+    let all = work.round.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let mut halted_at: Option<Instant> = None;
+    loop {
+        match ended.recv_timeout(STEP) {
+            Err(RecvTimeoutError::Disconnected) => return,
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+        }
+        let is_taken = work.taken.load(Ordering::SeqCst) >= all;
+        if !goes_on() || is_taken {
+            work.halt.store(!is_taken, Ordering::SeqCst);
+            let since = *halted_at.get_or_insert_with(Instant::now);
+            if since.elapsed() > LAST_KEY {
+                return;
+            }
+        }
+    }
+}
+
+fn read_keys(arena: &Arena, work: &Work) {
+    let round = Arc::clone(&work.round.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut failed: BTreeSet<ShardName> = BTreeSet::new();
+    while !work.halt.load(Ordering::Relaxed) {
+        let Some(&at) = round.get(work.taken.fetch_add(1, Ordering::SeqCst)) else { return };
+        let key = work.keys[at];
+        if !failed.is_empty() && failed.contains(&arena.owner(key)) {
+            continue;
+        }
+        let floor = arena.ledger.floor(key);
+        match arena.cluster.find_user(key) {
+            Ok((seen, shard)) => {
+                arena.check("final check", key, floor, seen.as_ref(), &shard);
+                work.is_checked[at].store(true, Ordering::SeqCst);
+                work.done.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                log::debug!("Could not check user {key}: {error}");
+                failed.extend(error.shard().and_then(|shard| shard.parse().ok()));
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `load fill`: synthetic users, stored as an import stores those of a file.
+
+use std::thread;
+
+use clap::Args;
+
+use super::super::import::Conflict;
+use super::super::{Context, Progress};
+use crate::error::{Error, Kind, Result};
+use crate::model::load::people;
+use crate::model::position::Position;
+use crate::model::report::{Cell, Column, Report};
+use crate::model::text::counted;
+use crate::model::user::{UserId, UserRef};
+use crate::pg::import::{Feeder, Import, Options};
+
+/// The arguments of `load fill`.
+#[derive(Debug, Args)]
+pub struct FillArgs {
+    /// How many users
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::commands) count: u64,
+    /// Which users: the same seed gives the same user for an id
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(in crate::commands) seed: u64,
+    /// The id of the first one
+    #[arg(long, value_name = "ID", default_value = "1", allow_negative_numbers = true)]
+    pub(in crate::commands) start: UserId,
+    /// What to do about a user that is there already
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "error")]
+    pub(in crate::commands) on_conflict: Conflict,
+}
+
+impl FillArgs {
+    /// Makes the users and stores them on all shards at once.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let (first, last) = (self.start.number(), self.last()?);
+        let name = format!("load fill {} --seed {} --start {first}", self.count, self.seed);
+        let options = Options {
+            source: Position::of_key(&name),
+            file: name,
+            on_conflict: self.on_conflict.into(),
+            has: [true; 3],
+            restart: false,
+            batch_bytes: None,
+        };
+        let cluster = context.cluster()?;
+        let (import, feeder) = Import::begin(&cluster, options)?;
+        let seed = self.seed;
+        // Not joined: it ends with the import, or just after it.
+        thread::spawn(move || feed(feeder, seed, first, last));
+        let console = context.console();
+        let interrupts = console.watch_interrupts();
+        let summary = import.run(&cluster, |rows| {
+            let progress = Progress { rows, part: Some((rows, self.count)), at: String::new() };
+            console.progress(Some(&progress));
+            !interrupts.asked()
+        });
+        console.progress(None);
+        let summary = summary.map_err(|error| match error.kind() {
+            Kind::Conflict => hinted(&error, "--on-conflict skip leaves such users as they are, update makes them the seed's; --start ID begins elsewhere"),
+            Kind::Partial => hinted(&error, "run this again: it goes on from there"),
+            _ => error,
+        })?;
+        let columns = [
+            Column::number("users"),
+            Column::number("inserted"),
+            Column::number("updated"),
+            Column::number("skipped"),
+            Column::number("resumed"),
+            Column::number("first_id"),
+            Column::number("last_id"),
+        ];
+        let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        let counts = [summary.records, summary.inserted, summary.updated, summary.skipped, summary.resumed];
+        let mut row = counts.map(number).to_vec();
+        row.extend([first.into(), last.into()]);
+        let mut report = Report::one(&columns, row);
+        if summary.resumed > 0 {
+            let told = counted(summary.resumed, "user");
+            report.notes.push(format!("in already, from a fill that was interrupted: {told}"));
+        }
+        Ok(report)
+    }
+
+    /// The last id.
+    pub(in crate::commands) fn last(&self) -> Result<i64> {
+        let first = self.start.number();
+        let last = i64::try_from(self.count - 1).ok().and_then(|more| first.checked_add(more));
+        last.ok_or_else(|| {
+            let message = format!("{} users from id `{first}` on are more than there are ids", self.count);
+            Error::new(Kind::Usage, message).hint(format!("the last id is `{}`", i64::MAX))
+        })
+    }
+}
+
+/// The same failure with a hint that fits this command.
+fn hinted(error: &Error, hint: &str) -> Error {
+    let new = Error::new(error.kind(), error.message()).hint(hint);
+    match error.shard() {
+        Some(shard) => new.on_shard(shard),
+        None => new,
+    }
+}
+
+fn feed(mut feeder: Feeder, seed: u64, first: i64, last: i64) {
+    for (id, record) in (first..=last).zip(1..) {
+        let user = people::user(seed, UserId::new(id));
+        let fields = UserRef {
+            user_id: user.user_id,
+            name: user.name.as_deref(),
+            region: user.region.as_deref(),
+            email: user.email.as_deref(),
+        };
+        if feeder.push(record, fields).is_err() {
+            return;
+        }
+    }
+    feeder.finish();
+}

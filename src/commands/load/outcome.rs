@@ -1,0 +1,450 @@
+//! What a run has shown: as a report, and as JSON for a later look.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::{Map, Value};
+
+use super::arena::{Arena, Finding, Findings};
+use super::check::Checked;
+use super::client::NOT_TRIED;
+use super::run::Ran;
+use super::tally::{Measured, ShardNumber};
+use crate::error::{Error, Kind};
+use crate::model::load::mix::Operation;
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::report::{Cell, Column, Report};
+use crate::model::text::{counted, thousands};
+
+/// How many findings are told as warnings.
+const FINDINGS_TOLD: usize = 5;
+/// How many lines of a picture there are at most, and how long a bar is.
+const LINES_MAX: usize = 10;
+const BAR_CHARS: f64 = 40.0;
+
+/// The outcome of a run.
+pub(super) struct Outcome<'a> {
+    pub(super) arena: &'a Arena,
+    pub(super) run: Ran,
+    pub(super) checked: Checked,
+    /// Since 1970.
+    pub(super) begun_at: Duration,
+    pub(super) keys: String,
+}
+
+fn number(number: u64) -> Cell {
+    Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts for the eye")]
+fn real(number: u64) -> f64 {
+    number as f64
+}
+
+/// Milliseconds of a time since the run began, as seconds.
+fn seconds(at_ms: u64) -> Cell {
+    Cell::Decimal(real(at_ms) / 1e3, 3)
+}
+
+impl Outcome<'_> {
+    /// As the answer of the command.
+    pub(super) fn report(&self) -> Report {
+        let columns = [
+            Column::text("operation"),
+            Column::text("shard"),
+            Column::number("count"),
+            Column::number("errors"),
+            Column::number("per_sec"),
+            Column::number("p50_ms"),
+            Column::detail("p90_ms"),
+            Column::number("p99_ms"),
+            Column::detail("p999_ms"),
+            Column::number("max_ms"),
+        ];
+        let mut report = Report::list(&columns);
+        for operation in Operation::ALL {
+            let mut of_it: Vec<&Measured> =
+                self.run.tally.measured.iter().filter(|measured| measured.operation == operation).collect();
+            of_it.sort_by_key(|measured| self.name(measured.shard));
+            let mut all = Histogram::<u64>::new(3).expect("three digits are allowed");
+            let (mut answered, mut errors) = (0, 0);
+            for measured in &of_it {
+                let shard = self.name(measured.shard);
+                let latency = &measured.latency_us;
+                report.push(self.row(operation, shard.as_ref(), measured.answered, measured.errors, latency));
+                all.add(latency).expect("it grows as it needs to");
+                answered += measured.answered;
+                errors += measured.errors;
+            }
+            if !of_it.is_empty() {
+                report.push(self.row(operation, None, answered, errors, &all));
+            }
+        }
+        let findings = self.arena.findings();
+        report.whole = Some(Box::new(self.whole(&report, &findings)));
+        report.notes = self.notes(&findings);
+        report.warnings = self.warnings(&findings);
+        report.failure = self.failure(&findings);
+        report
+    }
+
+    fn name(&self, shard: ShardNumber) -> Option<ShardName> {
+        shard.map(|number| self.arena.names()[number].clone())
+    }
+
+    fn per_second(&self, count: u64) -> f64 {
+        real(count) / self.run.elapsed.as_secs_f64().max(0.001)
+    }
+
+    /// One line; no shard stands for all of them.
+    fn row(
+        &self,
+        operation: Operation,
+        shard: Option<&ShardName>,
+        answered: u64,
+        errors: u64,
+        latency_us: &Histogram<u64>,
+    ) -> Vec<Cell> {
+        let ms = |us: u64| if answered == 0 { Cell::Null } else { Cell::Decimal(real(us) / 1e3, 2) };
+        let at = |quantile| ms(latency_us.value_at_quantile(quantile));
+        vec![
+            operation.name().into(),
+            shard.map(ShardName::as_str).into(),
+            number(answered),
+            number(errors),
+            Cell::Decimal(self.per_second(answered), 0),
+            at(0.5),
+            at(0.9),
+            at(0.99),
+            at(0.999),
+            ms(latency_us.max()),
+        ]
+    }
+
+    /// Answered operations by shard.
+    fn by_shard(&self) -> BTreeMap<ShardName, u64> {
+        let mut by_shard = BTreeMap::new();
+        for measured in &self.run.tally.measured {
+            if let Some(name) = self.name(measured.shard) {
+                *by_shard.entry(name).or_default() += measured.answered;
+            }
+        }
+        by_shard
+    }
+
+    /// How many users were created, as far as it was begun.
+    fn created(&self) -> u64 {
+        let created = self.arena.created.iter();
+        created.map(|created| created.load(std::sync::atomic::Ordering::Relaxed)).sum()
+    }
+
+    fn unchecked(&self) -> u64 {
+        self.checked.unchecked.values().sum()
+    }
+
+    /// All of it as one thing.
+    fn whole(&self, report: &Report, findings: &Findings) -> Report {
+        let (plan, tally) = (&self.arena.plan, &self.run.tally);
+        let fields: Vec<(&'static str, Cell)> = vec![
+            ("begun_at_unix_s", number(self.begun_at.as_secs())),
+            ("clients", plan.clients.into()),
+            ("duration_s", Cell::Decimal(plan.duration.as_secs_f64(), 3)),
+            ("elapsed_s", Cell::Decimal(self.run.elapsed.as_secs_f64(), 3)),
+            ("mix", plan.mix.to_string().into()),
+            ("rate", plan.rate.into()),
+            ("keys", self.keys.as_str().into()),
+            ("seed", Cell::Number(plan.seed.to_string())),
+            ("users", number(self.arena.known.len() as u64)),
+            ("created", number(self.created())),
+            ("operations", number(tally.answered)),
+            ("errors", number(tally.failed)),
+            ("not_begun", number(tally.not_begun)),
+            ("per_sec", Cell::Decimal(self.per_second(tally.answered), 1)),
+            ("answers_checked", number(tally.checked)),
+            ("keys_written", number(self.checked.keys)),
+            ("keys_unchecked", number(self.unchecked())),
+            ("wrong", number(findings.wrong)),
+            ("lost_unreplicated", number(findings.lost_unreplicated)),
+            ("stopped", self.run.was_stopped.into()),
+            ("by_operation", Cell::Table(report.columns.clone(), report.rows.clone())),
+            ("by_shard", self.shards_table()),
+            ("errors_by_kind", self.errors_table()),
+            ("throughput", self.throughput_table()),
+            ("unchecked_by_shard", self.unchecked_table()),
+            ("wrong_by_kind", counts_table(&findings.by_kind)),
+            ("wrong_answers", findings_table(&findings.first)),
+        ];
+        let columns: Vec<Column> = fields.iter().map(|(name, _)| Column::text(name)).collect();
+        Report::one(&columns, fields.into_iter().map(|(_, cell)| cell).collect())
+    }
+
+    fn shards_table(&self) -> Cell {
+        let all = self.run.tally.answered.max(1);
+        let columns = vec![Column::text("shard"), Column::number("operations"), Column::number("share_pct")];
+        let row = |(shard, count): (ShardName, u64)| {
+            vec![shard.as_str().into(), number(count), Cell::percent(real(count) / real(all))]
+        };
+        Cell::Table(columns, self.by_shard().into_iter().map(row).collect())
+    }
+
+    fn errors_table(&self) -> Cell {
+        let columns = ["kind", "shard", "count", "first"].map(Column::text).to_vec();
+        let rows = self.run.tally.errors.iter().map(|((kind, shard), errors)| {
+            let shard = self.name(*shard);
+            let shard = shard.as_ref().map(ShardName::as_str);
+            vec![(*kind).into(), shard.into(), number(errors.count), errors.first.as_str().into()]
+        });
+        Cell::Table(columns, rows.collect())
+    }
+
+    fn throughput_table(&self) -> Cell {
+        let columns = ["second", "operations", "errors"].map(Column::number).to_vec();
+        let rows = self.run.tally.seconds.iter().zip(1..);
+        let row = |(second, at): (&super::tally::Second, i64)| {
+            vec![at.into(), number(second.answered), number(second.errors)]
+        };
+        Cell::Table(columns, rows.map(row).collect())
+    }
+
+    fn unchecked_table(&self) -> Cell {
+        let columns = vec![Column::text("shard"), Column::number("keys")];
+        let rows = self.checked.unchecked.iter();
+        Cell::Table(columns, rows.map(|(shard, keys)| vec![shard.as_str().into(), number(*keys)]).collect())
+    }
+
+    /// Sentences and pictures for a person.
+    fn notes(&self, findings: &Findings) -> Vec<String> {
+        let tally = &self.run.tally;
+        let mut notes = vec![format!(
+            "{} in {:.1} s by {}: {:.0}/s, {}",
+            counted(tally.answered, "operation"),
+            self.run.elapsed.as_secs_f64(),
+            counted(self.arena.plan.clients.into(), "client"),
+            self.per_second(tally.answered),
+            counted(tally.failed, "error")
+        )];
+        notes.extend(self.throughput_picture());
+        let by_shard = self.by_shard();
+        let most = by_shard.values().copied().max().unwrap_or_default();
+        notes.push("operations by shard:".into());
+        let width = by_shard.keys().map(|shard| shard.as_str().len()).max().unwrap_or_default();
+        for (shard, count) in by_shard {
+            let share = real(count) / real(tally.answered.max(1)) * 100.0;
+            let bar = bar(real(count), real(most));
+            notes.push(format!("  {:<width$}  {share:>5.1} %  {bar}", shard.as_str()));
+        }
+        if tally.not_begun > 0 {
+            notes.push(format!(
+                "the rate was not reached: {} were due and could not be begun",
+                counted(tally.not_begun, "operation")
+            ));
+        }
+        if self.arena.known.strangers() > 0 {
+            notes.push(format!(
+                "the users that were there are only read, as {} of them were not made by load; --users FIRST..LAST \
+                 names some that were",
+                thousands(self.arena.known.strangers())
+            ));
+        }
+        if findings.wrong == 0 {
+            notes.push(format!(
+                "checked: {}, and at the end {} that were written: nothing wrong",
+                counted(tally.checked, "answer"),
+                counted(self.checked.keys - self.unchecked(), "user")
+            ));
+        }
+        notes
+    }
+
+    /// Bars over time, ten at most.
+    fn throughput_picture(&self) -> Vec<String> {
+        // Seconds that are whole, or nearly.
+        let whole = (self.run.elapsed + Duration::from_millis(50)).as_secs();
+        let whole = usize::try_from(whole).unwrap_or(usize::MAX);
+        let seconds = &self.run.tally.seconds[..whole.min(self.run.tally.seconds.len())];
+        if seconds.len() < 2 {
+            return Vec::new();
+        }
+        let step = seconds.len().div_ceil(LINES_MAX);
+        let means: Vec<f64> = seconds
+            .chunks(step)
+            .map(|part| {
+                part.iter().map(|second| real(second.answered)).sum::<f64>() / real(part.len() as u64)
+            })
+            .collect();
+        let most = means.iter().copied().fold(0.0, f64::max);
+        let mut lines = vec!["operations a second, over time:".to_owned()];
+        for (mean, at) in means.into_iter().zip((0..).step_by(step)) {
+            let until = (at + step).min(seconds.len());
+            lines.push(format!("  {:>7}  {mean:>7.0}  {}", format!("{until} s"), bar(mean, most)));
+        }
+        lines
+    }
+
+    fn warnings(&self, findings: &Findings) -> Vec<Error> {
+        let mut warnings = Vec::new();
+        for ((kind, shard), errors) in &self.run.tally.errors {
+            let is_it =
+                |known: &Kind| known.name() == *kind || (*kind == NOT_TRIED && *known == Kind::Unreachable);
+            let known = Kind::ALL.into_iter().find(is_it).unwrap_or(Kind::Failed);
+            let what = format!("{} ({kind}), the first: {}", counted(errors.count, "error"), errors.first);
+            let warning = Error::new(known, what);
+            warnings.push(match self.name(*shard) {
+                Some(shard) => warning.on_shard(shard),
+                None => warning,
+            });
+        }
+        for finding in findings.first.iter().take(FINDINGS_TOLD) {
+            warnings.push(told(finding));
+        }
+        if findings.lost_unreplicated > 0 {
+            warnings.push(Error::new(
+                Kind::Failed,
+                format!(
+                    "{} acknowledged and not yet replicated when a replica took over are lost (lost_unreplicated)",
+                    counted(findings.lost_unreplicated, "write")
+                ),
+            ));
+        }
+        if self.run.stuck > 0 {
+            let message = format!("{} did not come back", counted(self.run.stuck.into(), "client"));
+            warnings.push(Error::new(Kind::Unreachable, message + ": an operation is still not answered"));
+        }
+        warnings
+    }
+
+    fn failure(&self, findings: &Findings) -> Option<Error> {
+        let tally = &self.run.tally;
+        if findings.wrong > 0 {
+            let wrong = findings.by_kind.iter().filter(|(kind, _)| **kind != super::arena::LOST_UNREPLICATED);
+            let kinds: Vec<String> =
+                wrong.map(|(kind, count)| format!("{kind} {}", thousands(*count))).collect();
+            let message = format!("WRONG ANSWERS: {} ({})", thousands(findings.wrong), kinds.join(", "));
+            return Some(Error::new(Kind::Failed, message).hint(
+                "ringshard verify --deep looks at every row; -o json names the first hundred; did another program, or \
+                 another load run, change the same users?",
+            ));
+        }
+        if self.run.was_stopped {
+            let message = format!("stopped after {:.1} s", self.run.elapsed.as_secs_f64());
+            return Some(
+                Error::new(Kind::Partial, message).hint("the report tells of what was done until then"),
+            );
+        }
+        if self.unchecked() > 0 {
+            let by_shard = self.checked.unchecked.iter();
+            let by_shard: Vec<String> =
+                by_shard.map(|(shard, keys)| format!("{keys} of `{shard}`")).collect();
+            let message = format!(
+                "not checked at the end, as their shard did not answer: {} ({})",
+                counted(self.unchecked(), "user"),
+                by_shard.join(", ")
+            );
+            return Some(
+                Error::new(Kind::Partial, message).hint("ringshard shards shows which shards answer"),
+            );
+        }
+        if tally.answered == 0 && tally.failed > 0 {
+            let message = format!("of {} not one was answered", counted(tally.failed, "operation"));
+            return Some(Error::new(Kind::Unreachable, message).hint("ringshard doctor tells what is wrong"));
+        }
+        None
+    }
+}
+
+/// Keeps the JSON of the run in the state folder, for a later look. A failure is no more than logged.
+pub(super) fn keep(folder: &Path, cluster: &ClusterId, report: &Report) {
+    let Some(whole) = &report.whole else { return };
+    let file = folder.join(format!("load-{cluster}.json"));
+    let fresh = file.with_extension(format!("{}.new", std::process::id()));
+    let value = object(&whole.columns, whole.rows.first().map_or(&[], Vec::as_slice));
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&fresh, format!("{value}\n")))
+        .and_then(|()| fs::rename(&fresh, &file));
+    if let Err(cause) = written {
+        log::warn!("Did not keep the run in {}: {cause}", file.display());
+    }
+}
+
+fn bar(value: f64, most: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 40")]
+    let chars = if most > 0.0 { (value / most * BAR_CHARS).round() as usize } else { 0 };
+    "#".repeat(chars)
+}
+
+fn counts_table(counts: &BTreeMap<&'static str, u64>) -> Cell {
+    let columns = vec![Column::text("kind"), Column::number("count")];
+    Cell::Table(columns, counts.iter().map(|(kind, count)| vec![(*kind).into(), number(*count)]).collect())
+}
+
+fn findings_table(findings: &[Finding]) -> Cell {
+    let columns = [
+        "kind",
+        "user_id",
+        "shard",
+        "asked",
+        "at_s",
+        "expected",
+        "seen",
+        "acknowledged_at_s",
+        "acknowledged_by",
+    ];
+    let row = |finding: &Finding| {
+        let (at, by) = match &finding.acknowledged {
+            Some((at_ms, by)) => (seconds(*at_ms), by.as_str().into()),
+            None => (Cell::Null, Cell::Null),
+        };
+        vec![
+            finding.kind.into(),
+            finding.key.number().into(),
+            finding.shard.as_str().into(),
+            finding.asked.into(),
+            seconds(finding.at_ms),
+            finding.expected.as_str().into(),
+            finding.seen.as_str().into(),
+            at,
+            by,
+        ]
+    };
+    Cell::Table(columns.map(Column::text).to_vec(), findings.iter().map(row).collect())
+}
+
+/// A finding in a sentence.
+fn told(finding: &Finding) -> Error {
+    let Finding { kind, key, shard, asked, expected, seen, .. } = finding;
+    let acknowledged = finding.acknowledged.as_ref().map_or_else(String::new, |(at_ms, by)| {
+        format!("; the last write was acknowledged at {:.3} s by shard `{by}`", real(*at_ms) / 1e3)
+    });
+    let at = real(finding.at_ms) / 1e3;
+    let message = format!(
+        "wrong answer ({kind}) of shard `{shard}` about user `{key}`, {asked} at {at:.3} s: expected {expected}, seen \
+         {seen}{acknowledged}"
+    );
+    Error::new(Kind::Failed, message).hint(format!("ringshard ring locate {key}")).on_shard(shard)
+}
+
+/// A row as JSON.
+fn object(columns: &[Column], row: &[Cell]) -> Value {
+    let fields =
+        columns.iter().zip(row).map(|(column, cell)| (column.name.clone().into_owned(), value(cell)));
+    Value::Object(fields.collect::<Map<_, _>>())
+}
+
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Text(text) => text.as_str().into(),
+        Cell::Bool(truth) => (*truth).into(),
+        Cell::Integer(number) => (*number).into(),
+        Cell::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+        Cell::Decimal(number, places) => {
+            let shown = format!("{number:.places$}");
+            serde_json::from_str(&shown).unwrap_or(Value::Null)
+        }
+        Cell::List(items) => items.clone().into(),
+        Cell::Table(columns, rows) => rows.iter().map(|row| object(columns, row)).collect(),
+    }
+}

@@ -1,0 +1,160 @@
+//! What one client has done: counts, latencies, errors, second by second.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::model::load::mix::Operation;
+
+/// What a latency is cut off at.
+const LATENCY_MAX: Duration = Duration::from_hours(1);
+
+/// Which shard, by the number that the run gave it; `None` if none can be named.
+pub(super) type ShardNumber = Option<usize>;
+
+/// One operation on one shard.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) operation: Operation,
+    pub(super) shard: ShardNumber,
+    /// Those that were answered.
+    pub(super) answered: u64,
+    pub(super) errors: u64,
+    /// In microseconds, of those that were answered.
+    pub(super) latency_us: Histogram<u64>,
+}
+
+/// What happened in one second of the run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Second {
+    pub(super) answered: u64,
+    pub(super) errors: u64,
+}
+
+/// Errors of one kind on one shard.
+#[derive(Debug)]
+pub(super) struct Errors {
+    pub(super) count: u64,
+    /// What the first of them said.
+    pub(super) first: String,
+}
+
+/// The counts of a client, or of all of them.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) measured: Vec<Measured>,
+    pub(super) errors: BTreeMap<(&'static str, ShardNumber), Errors>,
+    pub(super) seconds: Vec<Second>,
+    pub(super) answered: u64,
+    pub(super) failed: u64,
+    /// Answers that were compared with what was written.
+    pub(super) checked: u64,
+    /// Operations that were due, and that the client was too late for to begin.
+    pub(super) not_begun: u64,
+}
+
+impl Tally {
+    fn measured(&mut self, operation: Operation, shard: ShardNumber) -> &mut Measured {
+        let is_it = |known: &Measured| known.operation == operation && known.shard == shard;
+        let at = self.measured.iter().position(is_it).unwrap_or_else(|| {
+            // Three digits, from a microsecond on, as long as it takes.
+            let latency_us = Histogram::new(3).expect("three digits are allowed");
+            self.measured.push(Measured { operation, shard, answered: 0, errors: 0, latency_us });
+            self.measured.len() - 1
+        });
+        &mut self.measured[at]
+    }
+
+    fn second(&mut self, at: Duration) -> &mut Second {
+        let at = usize::try_from(at.as_secs()).expect("a run is shorter than that");
+        if self.seconds.len() <= at {
+            self.seconds.resize(at + 1, Second::default());
+        }
+        &mut self.seconds[at]
+    }
+
+    /// An operation was answered at this time of the run, after this long.
+    pub(super) fn answered(
+        &mut self,
+        operation: Operation,
+        shard: ShardNumber,
+        at: Duration,
+        took: Duration,
+    ) {
+        self.answered += 1;
+        self.second(at).answered += 1;
+        let measured = self.measured(operation, shard);
+        measured.answered += 1;
+        let took = took.min(LATENCY_MAX).as_micros();
+        let recorded = measured.latency_us.record(u64::try_from(took).expect("an hour has fewer"));
+        recorded.expect("it grows as it needs to");
+    }
+
+    /// An operation failed.
+    pub(super) fn failed(
+        &mut self,
+        operation: Operation,
+        shard: ShardNumber,
+        at: Duration,
+        kind: &'static str,
+        message: impl FnOnce() -> String,
+    ) {
+        self.failed += 1;
+        self.second(at).errors += 1;
+        self.measured(operation, shard).errors += 1;
+        self.errors.entry((kind, shard)).or_insert_with(|| Errors { count: 0, first: message() }).count += 1;
+    }
+
+    /// Takes in what another client has done.
+    pub(super) fn add(&mut self, other: &Self) {
+        for theirs in &other.measured {
+            let ours = self.measured(theirs.operation, theirs.shard);
+            ours.answered += theirs.answered;
+            ours.errors += theirs.errors;
+            ours.latency_us.add(&theirs.latency_us).expect("it grows as it needs to");
+        }
+        for (key, theirs) in &other.errors {
+            let first = || Errors { count: 0, first: theirs.first.clone() };
+            self.errors.entry(*key).or_insert_with(first).count += theirs.count;
+        }
+        if self.seconds.len() < other.seconds.len() {
+            self.seconds.resize(other.seconds.len(), Second::default());
+        }
+        for (ours, theirs) in self.seconds.iter_mut().zip(&other.seconds) {
+            ours.answered += theirs.answered;
+            ours.errors += theirs.errors;
+        }
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.checked += other.checked;
+        self.not_begun += other.not_begun;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_tallies_add_up() {
+        let (at, took) = (Duration::from_secs(2), Duration::from_millis(3));
+        let mut one = Tally::default();
+        one.answered(Operation::Get, Some(0), at, took);
+        one.failed(Operation::Get, Some(1), at, "unreachable", || "first".into());
+        let mut two = Tally::default();
+        two.answered(Operation::Get, Some(0), Duration::ZERO, took);
+        two.failed(Operation::Get, Some(1), at, "unreachable", || "second".into());
+        two.answered(Operation::Get, Some(0), Duration::ZERO, Duration::from_hours(2));
+        two.add(&one);
+        assert_eq!((two.answered, two.failed), (3, 2));
+        assert_eq!(two.measured.len(), 2);
+        let latency = &two.measured.iter().find(|measured| measured.shard == Some(0)).unwrap().latency_us;
+        let is_equivalent = |quantile, us| latency.equivalent(latency.value_at_quantile(quantile), us);
+        assert!(latency.len() == 3 && is_equivalent(0.5, 3_000) && is_equivalent(1.0, 3_600_000_000));
+        let errors = &two.errors[&("unreachable", Some(1))];
+        assert_eq!((errors.count, errors.first.as_str()), (2, "second"));
+        let seconds: Vec<_> = two.seconds.iter().map(|second| (second.answered, second.errors)).collect();
+        assert_eq!(seconds, [(2, 0), (0, 0), (1, 2)]);
+    }
+}
