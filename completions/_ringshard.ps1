@@ -301,6 +301,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
@@ -326,6 +327,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
@@ -354,6 +356,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
@@ -419,6 +422,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Of this machine instead: processors, memory, disks, network, the processes of Postgres and ringshard')
             [CompletionResult]::new('--prometheus', '--prometheus', [CompletionResultType]::ParameterName, 'All of it in the text format of Prometheus, whatever --format says; nothing is waited for')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
@@ -599,7 +603,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica' {
-        'ringshard;drill' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -624,12 +627,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica;list' {
-            [CompletionResult]::new('kill-connections', 'kill-connections', [CompletionResultType]::ParameterValue, 'End all sessions on a shard''s database, whoever has them')
-            [CompletionResult]::new('outage', 'outage', [CompletionResultType]::ParameterValue, 'For a while, let a shard''s database take no connections, from anybody')
-            [CompletionResult]::new('slow', 'slow', [CompletionResultType]::ParameterValue, 'For a while, delay what goes between ringshard and a shard')
-            break
-        }
-        'ringshard;drill;kill-connections' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -651,8 +648,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica;add' {
-        'ringshard;drill;outage' {
-            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'How long: 10s, 2m; 1h at most')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -674,9 +669,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;replica;remove' {
-        'ringshard;drill;slow' {
-            [CompletionResult]::new('--delay', '--delay', [CompletionResultType]::ParameterName, 'How much later everything comes, each way: 50ms, 1s; 10s at most')
-            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'How long: 10s, 2m; 1h at most')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
@@ -706,6 +698,96 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Take over though the replica has not seen all hand-overs of arcs: what it lacks is lost')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ringshard;drill' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('kill-connections', 'kill-connections', [CompletionResultType]::ParameterValue, 'End all sessions on a shard''s database, whoever has them')
+            [CompletionResult]::new('outage', 'outage', [CompletionResultType]::ParameterValue, 'For a while, let a shard''s database take no connections, from anybody')
+            [CompletionResult]::new('slow', 'slow', [CompletionResultType]::ParameterValue, 'For a while, delay what goes between ringshard and a shard')
+            break
+        }
+        'ringshard;drill;kill-connections' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ringshard;drill;outage' {
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'How long: 10s, 2m; 1h at most')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
+            [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
+            [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'No notices and no progress; errors still show')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log what happens to stderr; twice: each hash, virtual node and statement too')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail where a question would be asked')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ringshard;drill;slow' {
+            [CompletionResult]::new('--delay', '--delay', [CompletionResultType]::ParameterName, 'How much later everything comes, each way: 50ms, 1s; 10s at most')
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'How long: 10s, 2m; 1h at most')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
@@ -821,6 +903,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')
@@ -1123,6 +1206,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, whose answer may be stale [default: never]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'One field a line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'One field a line')

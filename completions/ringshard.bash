@@ -70,10 +70,11 @@ _ringshard() {
             ringshard,man)
                 cmd="ringshard__subcmd__man"
                 ;;
-            ringshard,promote)
-                cmd="ringshard__subcmd__promote"
             ringshard,monitor)
                 cmd="ringshard__subcmd__monitor"
+                ;;
+            ringshard,promote)
+                cmd="ringshard__subcmd__promote"
                 ;;
             ringshard,rebalance)
                 cmd="ringshard__subcmd__rebalance"
@@ -86,6 +87,7 @@ _ringshard() {
                 ;;
             ringshard,replica)
                 cmd="ringshard__subcmd__replica"
+                ;;
             ringshard,report)
                 cmd="ringshard__subcmd__report"
                 ;;
@@ -121,6 +123,7 @@ _ringshard() {
                 ;;
             ringshard__subcmd__drill,slow)
                 cmd="ringshard__subcmd__drill__subcmd__slow"
+                ;;
             ringshard__subcmd__load,fill)
                 cmd="ringshard__subcmd__load__subcmd__fill"
                 ;;
@@ -170,10 +173,7 @@ _ringshard() {
 
     case "${cmd}" in
         ringshard)
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify replica promote ring local config completions man explain help repl tour"
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards stats doctor add-shard remove-shard rebalance verify ring local config completions man explain help repl tour monitor"
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export sql shards doctor add-shard remove-shard rebalance verify drill ring report local config completions man explain help repl tour"
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export load sql shards doctor add-shard remove-shard rebalance verify ring local config completions man explain help repl tour"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export load sql shards stats doctor add-shard remove-shard rebalance verify replica promote drill ring report local config completions man explain help repl tour monitor"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -555,7 +555,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help kill-connections outage slow"
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help kill-connections outage slow"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -581,6 +581,10 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -589,7 +593,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill__subcmd__kill__subcmd__connections)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,6 +619,10 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -623,7 +631,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill__subcmd__outage)
-            opts="-o -x -q -v -y -h --for --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --for --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -653,6 +661,10 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -661,7 +673,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill__subcmd__slow)
-            opts="-o -x -q -v -y -h --delay --for --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --delay --for --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -693,6 +705,10 @@ _ringshard() {
                     ;;
                 --log-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1013,7 +1029,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__load)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help fill run"
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help fill run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1039,6 +1055,10 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1047,7 +1067,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__load__subcmd__fill)
-            opts="-o -x -q -v -y -h --seed --start --on-conflict --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --seed --start --on-conflict --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1085,6 +1105,10 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1093,7 +1117,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__load__subcmd__run)
-            opts="-o -x -q -v -y -h --clients --duration --mix --rate --keys --seed --users --async-replica --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --clients --duration --mix --rate --keys --seed --users --async-replica --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1149,6 +1173,10 @@ _ringshard() {
                     ;;
                 --log-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1386,14 +1414,14 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ringshard__subcmd__promote)
-            opts="-o -x -q -v -y -h --replica --force --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+        ringshard__subcmd__monitor)
+            opts="-o -x -q -v -y -h --interval --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --replica)
+                --interval)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1428,14 +1456,14 @@ _ringshard() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ringshard__subcmd__monitor)
-            opts="-o -x -q -v -y -h --interval --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+        ringshard__subcmd__promote)
+            opts="-o -x -q -v -y -h --replica --force --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --interval)
+                --replica)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1457,6 +1485,10 @@ _ringshard() {
                     ;;
                 --log-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1837,7 +1869,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__report)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1861,6 +1893,10 @@ _ringshard() {
                     ;;
                 --log-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1947,8 +1983,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__ring__subcmd__show)
-            opts="-o -x -q -v -y -h --vnodes --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
-            opts="-o -x -q -v -y -h --vnodes --svg --keys --add --remove --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --vnodes --svg --keys --add --remove --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2132,7 +2167,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__stats)
-            opts="-o -x -q -v -y -h --interval --host --prometheus --config --format --no-header --expanded --quiet --verbose --color --log-file --yes --no-input --help"
+            opts="-o -x -q -v -y -h --interval --host --prometheus --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2160,6 +2195,10 @@ _ringshard() {
                     ;;
                 --log-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
                     return 0
                     ;;
                 *)

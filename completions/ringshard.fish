@@ -312,6 +312,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -337,6 +340,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -365,6 +371,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -428,6 +437,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l color -d '
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l host -d 'Of this machine instead: processors, memory, disks, network, the processes of Postgres and ringshard'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l prometheus -d 'All of it in the text format of Prometheus, whatever --format says; nothing is waited for'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-header -d 'Leave out the header line'
@@ -602,8 +614,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-input 
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -628,22 +638,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __f
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Forget a replica; its server is left alone'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
-always\t'Always'
-never\t'Never'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-input -d 'Ask nothing: fail where a question would be asked'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "kill-connections" -d 'End all sessions on a shard\'s database, whoever has them'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "outage" -d 'For a while, let a shard\'s database take no connections, from anybody'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "slow" -d 'For a while, delay what goes between ringshard and a shard'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -665,20 +659,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
-always\t'Always'
-never\t'Never'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-input -d 'Ask nothing: fail where a question would be asked'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'How long: 10s, 2m; 1h at most' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -700,21 +680,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
-always\t'Always'
-never\t'Never'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-input -d 'Ask nothing: fail where a question would be asked'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'How much later everything comes, each way: 50ms, 1s; 10s at most' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'How long: 10s, 2m; 1h at most' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'
 json\t'One object, or an array of them'
 jsonl\t'One object a line'
@@ -757,10 +722,89 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l ver
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "kill-connections" -d 'End all sessions on a shard\'s database, whoever has them'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "outage" -d 'For a while, let a shard\'s database take no connections, from anybody'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "slow" -d 'For a while, delay what goes between ringshard and a shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'How long: 10s, 2m; 1h at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'One field a line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'No notices and no progress; errors still show'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s y -l yes -d 'Answer every question with yes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'How much later everything comes, each way: 50ms, 1s; 10s at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'How long: 10s, 2m; 1h at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
+table\t'A table for people'
+json\t'One object, or an array of them'
+jsonl\t'One object a line'
+csv\t'Comma-separated, after RFC 4180'
+tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -874,6 +918,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l color -d 
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s q -l quiet -d 'No notices and no progress; errors still show'
@@ -1174,6 +1221,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l color -d
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'Wherever a shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s x -l expanded -d 'One field a line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s q -l quiet -d 'No notices and no progress; errors still show'
