@@ -39,6 +39,7 @@ mod replicas;
 mod ring;
 mod routing;
 mod scatter;
+mod scene;
 mod script;
 mod script_creates;
 mod secrets;

@@ -81,6 +81,12 @@ impl Servers {
         }
     }
 
+    /// Kills a server, `kill -9`: nobody says a word, and sessions find out one by one.
+    pub(crate) fn kill(&self, number: usize) {
+        let pid = i32::try_from(self.server(number).status().unwrap().pid.unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+
     /// Starts a server that is down.
     pub(crate) fn start(&self, number: usize) {
         self.server(number).ensure_running().unwrap();
