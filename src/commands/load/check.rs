@@ -20,8 +20,8 @@ const PATIENCE_OF_A_PERSON: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often it is looked whether to stop.
 const STEP: Duration = Duration::from_millis(100);
-/// How long a thread may be at its last key.
-const LAST_KEY: Duration = Duration::from_secs(15);
+/// How long it may take until any key is read: after that a shard hangs, and so do the threads that ask it.
+const ONE_KEY: Duration = Duration::from_secs(15);
 
 /// How far the check came.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ pub(super) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bo
     let mut is_wanted = true;
     let mut give_up_at = None;
     loop {
-        run_round(arena, &work, || {
+        let has_ended = run_round(arena, &work, || {
             is_wanted &= tell(work.done.load(Ordering::Relaxed), all);
             if !is_wanted {
                 give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE_OF_A_PERSON);
@@ -66,7 +66,7 @@ pub(super) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bo
         });
         let left = work.left();
         let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE);
-        if left.is_empty() || !is_wanted || Instant::now() >= give_up_at {
+        if left.is_empty() || !is_wanted || !has_ended || Instant::now() >= give_up_at {
             break;
         }
         *work.round.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(left);
@@ -86,8 +86,9 @@ impl Work {
     }
 }
 
-/// Reads the keys of a round, with a thread for each client. A thread that hangs is left behind.
-fn run_round(arena: &Arc<Arena>, work: &Arc<Work>, mut goes_on: impl FnMut() -> bool) {
+/// Reads the keys of a round, with a thread for each client. Whether all threads have ended: one that hangs is left
+/// behind.
+fn run_round(arena: &Arc<Arena>, work: &Arc<Work>, mut goes_on: impl FnMut() -> bool) -> bool {
     let (sender, ended) = channel::<()>();
     for _ in 0..arena.plan.clients {
         let (arena, work, sender) = (Arc::clone(arena), Arc::clone(work), sender.clone());
@@ -97,20 +98,22 @@ fn run_round(arena: &Arc<Arena>, work: &Arc<Work>, mut goes_on: impl FnMut() -> 
         });
     }
     drop(sender);
-    let all = work.round.lock().unwrap_or_else(PoisonError::into_inner).len();
-    let mut halted_at: Option<Instant> = None;
+    let (mut done, mut since) = (0, Instant::now());
     loop {
         match ended.recv_timeout(STEP) {
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return true,
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
         }
-        let is_taken = work.taken.load(Ordering::SeqCst) >= all;
-        if !goes_on() || is_taken {
-            work.halt.store(!is_taken, Ordering::SeqCst);
-            let since = *halted_at.get_or_insert_with(Instant::now);
-            if since.elapsed() > LAST_KEY {
-                return;
-            }
+        let now_done = work.done.load(Ordering::Relaxed);
+        if now_done > done {
+            (done, since) = (now_done, Instant::now());
+        }
+        let hangs = since.elapsed() > ONE_KEY;
+        if !goes_on() || hangs {
+            work.halt.store(true, Ordering::SeqCst);
+        }
+        if hangs {
+            return false;
         }
     }
 }
