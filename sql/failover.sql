@@ -37,6 +37,8 @@ DECLARE
 BEGIN
     PERFORM ringshard.be_durable();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
+    -- Who has proved that this shard owns a position writes before this, or looks again.
+    PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     PERFORM FROM ringshard.meta WHERE epoch = seen_epoch FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 'stale';

@@ -16,8 +16,10 @@ pub(super) fn remove_dead(
     context: &Context<'_>,
 ) -> Result<Report> {
     let cluster = context.cluster()?;
-    let plan = cluster.plan_bequest(name)?;
-    let recovery = recover_from.map(|url| cluster.recovery(name, url)).transpose()?;
+    let recovery = recover_from.map(|url| cluster.recovery(name, url)).transpose();
+    // That the shard is not gone, or is none, is said first.
+    let plan = cluster.plan_bequest(name, recovery.as_ref().ok().and_then(Option::as_ref))?;
+    let recovery = recovery?;
     let console = context.console();
     console.confirm(&question(name, &plan, recovery.is_some(), &cluster))?;
     let told = |rows| console.progress(Some(&Progress { rows, part: None, at: "recovering".into() }));

@@ -6,6 +6,7 @@ use super::{Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, thousands};
+use crate::pg::cluster::Cluster;
 use crate::pg::moving::Returned;
 use crate::pg::verify::{Mended, Verified};
 
@@ -33,10 +34,19 @@ impl VerifyArgs {
     /// Looks at every row of every shard, and mends what is wrong if that is wanted.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
-        let console = context.console();
         cluster.refresh()?;
-        let returned = cluster.fence_returned().into_iter().collect::<Result<Vec<_>>>()?;
+        let (returned, unseen): (Vec<_>, Vec<_>) =
+            cluster.fence_returned().into_iter().partition(Result::is_ok);
+        let returned: Vec<Returned> = returned.into_iter().flatten().collect();
+        let unseen: Vec<Error> = unseen.into_iter().filter_map(Result::err).collect();
         cluster.include_returned(&returned)?;
+        let mut report = self.look(context, &cluster, returned)?;
+        report.warnings.extend(unseen);
+        Ok(report)
+    }
+
+    fn look(&self, context: &Context<'_>, cluster: &Cluster, returned: Vec<Returned>) -> Result<Report> {
+        let console = context.console();
         let told = |rows| console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
         let verify = |deep| {
             let verified = cluster.verify(deep, told);
@@ -70,9 +80,15 @@ impl VerifyArgs {
         let mut report = report(&again, Some(mended), &returned);
         for Returned { name, url, .. } in emptied {
             cluster.forget_retired(&url)?;
-            report
-                .notes
-                .push(format!("`{name}` at {url} is empty now, and forgotten; that database can be dropped"));
+            let aside = cluster.left_on(&name).map_or(0, |(_, aside)| u64::try_from(aside).unwrap_or(0));
+            report.notes.push(match aside {
+                0 => format!("`{name}` at {url} is empty now, and forgotten; that database can be dropped"),
+                aside => format!(
+                    "`{name}` at {url} is forgotten, and owns nothing; before that database is dropped, look at the {} in its \
+                     `ringshard.quarantine`: their owners have others of these ids",
+                    counted(aside, "user")
+                ),
+            });
         }
         Ok(report)
     }

@@ -17,7 +17,7 @@ pub type Others = BTreeMap<ShardName, ShardState>;
 /// What a replica would bring back, or lack, as it has not seen all that its primary committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unseen {
-    /// It has not heard of an epoch.
+    /// It has not heard of the end of a change.
     Epoch {
         /// That of the replica.
         has: Epoch,
@@ -65,8 +65,10 @@ fn orphans<'a>(states: impl Iterator<Item = &'a ShardState>) -> Vec<Arc> {
 /// and no move is undone.
 pub fn unseen(others: &Others, replica: &ShardState) -> Vec<Unseen> {
     let mut unseen = Vec::new();
+    // One that has just not heard of a change, or of an epoch without one, is told.
     if let Some(newest) = newest(others)
         && replica.epoch < newest.epoch
+        && replica.topology != newest.topology
     {
         unseen.push(Unseen::Epoch { has: replica.epoch, should: newest.epoch });
     }
@@ -90,18 +92,25 @@ pub fn unseen(others: &Others, replica: &ShardState) -> Vec<Unseen> {
 /// own, and owns what nobody has.
 pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
     let mut state = replica.clone();
-    if let Some(newest) = newest(others)
-        && state.epoch < newest.epoch
-    {
+    let rank = |state: &ShardState| (state.epoch, state.change.is_none());
+    if let Some(newest) = newest(others).filter(|newest| rank(&state) < rank(newest)) {
         state.epoch = newest.epoch;
         state.topology = newest.topology.clone();
         state.change.clone_from(&newest.change);
     }
-    let taken: Vec<Arc> = merged(others.values().flat_map(owned));
     let mut arcs = Vec::new();
     for held in &replica.arcs {
-        let left = if held.state == ArcState::Owned { without(&[held.arc], &taken) } else { vec![held.arc] };
-        arcs.extend(left.into_iter().map(|arc| ShardArc { arc, ..held.clone() }));
+        let peer = match &held.state {
+            // What its target has is forgotten as ever.
+            ArcState::Fenced(peer) if state.change.is_some() => Some(peer),
+            // With nothing under way nothing is on its way.
+            _ => None,
+        };
+        let taken =
+            others.iter().filter(|(shard, _)| Some(*shard) != peer).flat_map(|(_, state)| owned(state));
+        let left = without(&[held.arc], &merged(taken));
+        let is = if peer.is_some() { held.state.clone() } else { ArcState::Owned };
+        arcs.extend(left.into_iter().map(|arc| ShardArc { arc, epoch: held.epoch, state: is.clone() }));
     }
     let lost = without(&orphans(others.values()), &arcs_of(&replica.arcs));
     // Since before the epoch, so that a change that is under way can still move it.
@@ -149,12 +158,26 @@ impl Inheritance {
     }
 }
 
+/// A state without what it has fenced for a shard that has taken it over, by these arcs.
+fn without_taken(state: &ShardState, dead: &ShardName, taken: &[Arc]) -> ShardState {
+    let mut arcs = Vec::new();
+    for held in &state.arcs {
+        let is_for_it = matches!(&held.state, ArcState::Fenced(peer) if peer == dead);
+        let left = if is_for_it { without(&[held.arc], taken) } else { vec![held.arc] };
+        arcs.extend(left.into_iter().map(|arc| ShardArc { arc, ..held.clone() }));
+    }
+    ShardState { arcs, ..state.clone() }
+}
+
 /// Who inherits from a shard that is gone. What the others hold stays with them; what they had fenced for it is theirs
 /// again; what nobody holds goes to its owner by the ring without the shard (by that of the change that is under way, if
 /// one is). The reason, if there is nobody to inherit.
 ///
 /// Where some have heard of it already, as an earlier run did not come to its end, it is the same for the rest.
-pub fn inherit(others: &Others, dead: &ShardName) -> Result<Inheritance, String> {
+///
+/// `backup`: the arcs that the replica or backup owns whose rows are brought in. What another shard has fenced for the
+/// shard that is gone, and that had taken it over by then, is inherited with those rows, which are the newer ones.
+pub fn inherit(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Inheritance, String> {
     let newest = newest(others).ok_or("no other shard is there")?;
     let told = newest.topology.shard(dead).is_none()
         && newest.change.as_ref().is_none_or(|change| !change.members.contains(dead));
@@ -170,14 +193,26 @@ pub fn inherit(others: &Others, dead: &ShardName) -> Result<Inheritance, String>
         None => topology.clone(),
     };
     let ring = target.ring();
-    let orphans = orphans(others.values());
+    // Only who has not heard yet can be given anything.
+    let to_hear = |shard: &ShardName| others.get(shard).is_some_and(|state| state.epoch < epoch);
+    let open = merged(ring.arcs().iter().filter(|owned| to_hear(owned.shard)).map(|owned| owned.arc));
+    let usable = common(backup, &open);
+    let let_go: Vec<ShardState> = others
+        .iter()
+        .map(|(shard, state)| {
+            let others = others.iter().filter(|(other, _)| *other != shard);
+            let elsewhere = merged(others.flat_map(|(_, other)| owned(other)));
+            without_taken(&without_taken(state, dead, &usable), dead, &elsewhere)
+        })
+        .collect();
+    let orphans = orphans(let_go.iter());
     let mut heirs = BTreeMap::new();
     let mut is_settled = true;
-    for (shard, state) in others {
+    for ((shard, state), let_go) in others.iter().zip(&let_go) {
         let own: Vec<Arc> =
             ring.arcs().iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc).collect();
         let inherits = common(&orphans, &own);
-        let mut arcs: Vec<ShardArc> = state
+        let mut arcs: Vec<ShardArc> = let_go
             .arcs
             .iter()
             .map(|held| match &held.state {

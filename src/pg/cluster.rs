@@ -298,16 +298,19 @@ impl Cluster {
         if answer.epoch > known {
             let said = self.describe(shard, &mut loan)?;
             self.learn(said)?;
-        } else if answer.epoch < known
-            && purpose == Purpose::Truth
-            && self.was_replaced(shard, answer.epoch)?
-        {
-            // What was done there was done on old data.
+        } else if answer.epoch < known {
+            let server = Arc::clone(loan.server());
             drop(loan);
-            for returned in self.fence_returned() {
-                returned?;
+            if self.is_suspect(&server, answer.epoch) {
+                self.refresh()?;
             }
-            return self.ask(purpose, shard, what, statement);
+            if !self.shards.is_current(&server) {
+                // What was done there was done on old data. If that cannot be fenced, it is at least not talked to.
+                for error in self.fence_returned().into_iter().filter_map(Result::err) {
+                    log::warn!("{error}");
+                }
+                return self.ask(purpose, shard, what, statement);
+            }
         }
         Ok(Ok(answer))
     }

@@ -89,6 +89,8 @@ pub(super) struct Shard {
     pub(super) address: Address,
     /// By which `outages` knows it.
     pub(super) known_as: String,
+    /// Whether it is a standby, as far as is known here.
+    is_standby: bool,
     /// The shard's standbys. A standby has none.
     pub(super) replicas: RwLock<Vec<Arc<Shard>>>,
     /// Set when the shard is needed for the second time.
@@ -102,7 +104,7 @@ pub(super) struct Shard {
 
 /// A connection on loan from a shard; it goes back when dropped.
 pub struct Loan {
-    shard: ShardName,
+    server: Arc<Shard>,
     session: Lent,
     running: Arc<Running>,
     /// By which `running` knows it.
@@ -136,10 +138,15 @@ impl DerefMut for Loan {
 }
 
 impl Loan {
-    fn new(shard: &ShardName, session: Lent, running: &Arc<Running>) -> Self {
-        let mut loan = Self { shard: shard.clone(), session, running: Arc::clone(running), ticket: 0 };
-        loan.ticket = running.enter(shard, loan.cancel().clone());
+    fn new(server: &Arc<Shard>, session: Lent, running: &Arc<Running>) -> Self {
+        let mut loan = Self { server: Arc::clone(server), session, running: Arc::clone(running), ticket: 0 };
+        loan.ticket = running.enter(&server.name, loan.cancel().clone());
         loan
+    }
+
+    /// Where it leads.
+    pub(super) fn server(&self) -> &Arc<Shard> {
+        &self.server
     }
 }
 
@@ -151,7 +158,7 @@ impl Drop for Loan {
         {
             home.lock().unwrap_or_else(PoisonError::into_inner).replace(session);
         }
-        log::debug!("Closed session for shard {}", self.shard);
+        log::debug!("Closed session for shard {}", self.server.name);
     }
 }
 
@@ -169,16 +176,26 @@ pub struct Shards {
 }
 
 impl Shard {
-    fn new(name: ShardName, address: Address, known_as: String) -> Self {
+    fn new(name: ShardName, address: Address, known_as: String, is_standby: bool) -> Self {
         let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
         let (replicas, has_failed) = (RwLock::default(), Arc::default());
-        Self { name, address, known_as, replicas, pool, first, begun, has_failed }
+        Self { name, address, known_as, is_standby, replicas, pool, first, begun, has_failed }
+    }
+
+    /// Whose server it is.
+    pub(super) fn name(&self) -> &ShardName {
+        &self.name
+    }
+
+    /// Whether it is a standby, as far as is known here.
+    pub(super) fn is_standby(&self) -> bool {
+        self.is_standby
     }
 
     /// A standby of a shard.
     pub(super) fn standby(name: &ShardName, address: Address) -> Self {
         let known_as = format!("{name} at {}", address.shown());
-        Self::new(name.clone(), address, known_as)
+        Self::new(name.clone(), address, known_as, true)
     }
 }
 
@@ -233,7 +250,7 @@ impl Shards {
                 .on_shard(&name));
         }
         let known_as = name.to_string();
-        shards.entry(name.clone()).or_insert_with(|| Arc::new(Shard::new(name, address, known_as)));
+        shards.entry(name.clone()).or_insert_with(|| Arc::new(Shard::new(name, address, known_as, false)));
         Ok(())
     }
 
@@ -253,7 +270,7 @@ impl Shards {
 
     /// From here on a shard is somewhere else, and has these standbys.
     pub(super) fn replace(&self, name: &ShardName, address: Address, replicas: Vec<Arc<Shard>>) {
-        let shard = Shard::new(name.clone(), address, name.to_string());
+        let shard = Shard::new(name.clone(), address, name.to_string(), false);
         *shard.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
         self.outages.answered(&shard.known_as);
         self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(shard));
@@ -298,6 +315,11 @@ impl Shards {
         self.connect(&shard)
     }
 
+    /// Whether a server is where its shard is by now, or a standby.
+    pub(super) fn is_current(&self, server: &Arc<Shard>) -> bool {
+        server.is_standby || self.shard(&server.name).is_ok_and(|now| Arc::ptr_eq(&now, server))
+    }
+
     /// Forgets a shard.
     pub fn remove(&self, name: &ShardName) {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
@@ -320,14 +342,14 @@ impl Shards {
     }
 
     /// A connection to one server of a shard.
-    pub(super) fn lend(&self, shard: &Shard) -> Result<Loan> {
+    pub(super) fn lend(&self, shard: &Arc<Shard>) -> Result<Loan> {
         let name = &shard.name;
         self.running.check()?;
         self.outages.check(&shard.known_as).map_err(|error| error.on_shard(name))?;
         let since = self.running.now();
         let lend = |session| {
             self.running.waited(name, since);
-            Loan::new(name, session, &self.running)
+            Loan::new(shard, session, &self.running)
         };
         if !shard.begun.load(Ordering::Acquire) {
             let first = self.connect(shard)?;

@@ -41,6 +41,8 @@ pub enum News {
 }
 
 struct Shard {
+    /// Where it is asked.
+    at: String,
     life: Life,
     /// The last round of asking that it has answered, or failed to.
     round: u64,
@@ -86,12 +88,16 @@ impl Pulse {
         let mut state = self.inner.state();
         state.round += 1;
         let round = state.round;
-        state.shards.retain(|name, _| addresses.iter().any(|(wanted, _)| wanted == name));
+        let is_wanted = |name: &ShardName, shard: &Shard| {
+            addresses.iter().any(|(wanted, address)| wanted == name && address.shown() == shard.at)
+        };
+        state.shards.retain(|name, shard| is_wanted(name, shard));
         for (name, address) in addresses {
             if state.shards.contains_key(&name) {
                 continue;
             }
-            let shard = Shard { life: Life::Unknown, round: 0, down_since: None, was_told: false };
+            let (at, life) = (address.shown().to_owned(), Life::Unknown);
+            let shard = Shard { at, life, round: 0, down_since: None, was_told: false };
             state.shards.insert(name.clone(), shard);
             let inner = Arc::clone(&self.inner);
             thread::spawn(move || watch(&inner, &name, &address));
@@ -118,8 +124,9 @@ fn watch(inner: &Inner, name: &ShardName, address: &Address) {
         let round = inner.state().round;
         let life = ask(&mut session, name, address);
         let mut state = inner.state();
-        let news = match state.shards.get_mut(name) {
+        let news = match state.shards.get_mut(name).filter(|shard| shard.at == address.shown()) {
             Some(shard) => shard.hear(name, life, round),
+            // Nobody wants to know of it, or it is asked somewhere else by now.
             None => return,
         };
         inner.changed.notify_all();

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::cluster::Cluster;
-use super::pool::Loan;
+use super::pool::{Loan, Shard};
 use super::replicas::Purpose;
 use crate::error::{Kind, Result};
 use crate::model::names::ShardName;
@@ -40,14 +40,14 @@ impl Cluster {
         is_due
     }
 
-    /// Whether a shard that has not heard of an epoch is old data, and its shard is somewhere else. If it is just late,
-    /// the others are asked once.
-    pub(super) fn was_replaced(&self, shard: &ShardName, epoch: Epoch) -> Result<bool> {
-        let is_new = |late: &mut BTreeSet<_>| late.insert((shard.clone(), epoch, self.view().epoch));
-        if !is_new(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(false);
-        }
-        self.moves_on(shard)
+    /// Whether who answered with this epoch may be what is left of a shard that is somewhere else by now: then all are to
+    /// be asked, and whether `Shards::is_current` still holds tells. One that is just late is suspected once.
+    pub(super) fn is_suspect(&self, server: &Shard, epoch: Epoch) -> bool {
+        let known = self.view().epoch;
+        let is_new = |late: &mut BTreeSet<_>| late.insert((server.name().clone(), epoch, known));
+        epoch < known
+            && !server.is_standby()
+            && is_new(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks all where a shard is. Whether it is somewhere else than it was.

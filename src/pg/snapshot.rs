@@ -13,7 +13,7 @@ use postgres::{Client, IsolationLevel, Row, Transaction};
 use super::catalog::{self, CATALOG_VERSION};
 use super::cluster::Cluster;
 use super::failure;
-use super::pool::Loan;
+use super::pool::{Loan, Shard};
 use super::replicas::Purpose;
 use super::session::only;
 use super::uuid::Uuid;
@@ -43,6 +43,7 @@ type Job = Box<dyn FnOnce(&mut Transaction<'_>) + Send>;
 /// dropped, the transaction ends behind the last of them.
 pub(super) struct Part {
     pub(super) shard: ShardName,
+    server: std::sync::Arc<Shard>,
     jobs: Sender<Job>,
     /// Rows on these arcs are another shard's.
     without: Vec<Arc>,
@@ -157,6 +158,9 @@ impl Cluster {
                 Err(error) if error.kind() == Kind::Unreachable && self.has_left(&names)? => continue,
                 opened => opened?,
             };
+            if self.has_old(&opened)? {
+                continue;
+            }
             let held = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
             let coverage = Coverage::of(&held);
             let mut parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
@@ -177,6 +181,15 @@ impl Cluster {
             // A shard that is not known here may have it.
             self.refresh()?;
         }
+    }
+
+    /// Whether one of these is what is left of a shard that is somewhere else by now.
+    fn has_old(&self, opened: &[(Part, Held)]) -> Result<bool> {
+        if opened.iter().any(|(part, held)| self.is_suspect(&part.server, held.epoch)) {
+            // Not beside these: a pool may have no more than the one connection.
+            return self.refresh().map(|_| true);
+        }
+        Ok(!opened.iter().all(|(part, _)| self.shards().is_current(&part.server)))
     }
 
     /// Asks anew who may hold users. Whether one of these does not any more.
@@ -258,13 +271,14 @@ fn start(shard: &ShardName, loan: Loan) -> (Part, Result<Vec<Row>, postgres::Err
     let (jobs, to_do) = channel();
     let (sender, opened) = sync_channel(1);
     let mut loan = loan;
+    let server = std::sync::Arc::clone(loan.server());
     thread::spawn(move || {
         if !hold(loan.client(), &sender, &to_do) {
             loan.spoil();
         }
     });
     let rows = opened.recv().expect("the thread sends one answer before all else");
-    (Part { shard: shard.clone(), jobs, without: Vec::new() }, rows)
+    (Part { shard: shard.clone(), server, jobs, without: Vec::new() }, rows)
 }
 
 /// What `sql/snapshot.sql` says.

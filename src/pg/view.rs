@@ -225,9 +225,16 @@ impl Cluster {
                 self.shards.add(name.clone(), &url)?;
             } else if said.retired.get(self.shards.address(name)?.shown()) == Some(name) {
                 // What is configured is where the shard was before a replica took it over.
+                // A replica of the configuration is known with its password.
                 let address = self.shards.resolve(name, &url)?;
+                let (here, others): (Vec<_>, Vec<_>) = self
+                    .shards
+                    .replicas(name)
+                    .into_iter()
+                    .partition(|replica| replica.address.shown() == address.shown());
+                let address = here.first().map_or(address, |replica| replica.address.clone());
                 log::info!("Shard {name} is at {} now", address.shown());
-                self.shards.replace(name, address, Vec::new());
+                self.shards.replace(name, address, others);
             }
             let replicas: Vec<_> = place.replicas.iter().map(ConnectionString::new).collect();
             self.shards.add_replicas(name, &replicas)?;

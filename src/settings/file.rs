@@ -141,12 +141,14 @@ impl ConfigFile {
         url: &ConnectionString,
         replicas: &[ConnectionString],
     ) -> Result<()> {
-        let key = format!("shards.{name}");
-        let table = self.document.get_mut("shards").and_then(Item::as_table_like_mut);
-        let entry = table.and_then(|table| table.get_mut(name.as_str()));
-        let Some(fields) = entry.and_then(Item::as_table_like_mut) else {
-            return Err(self.wrong(&key, "it is not there", "ringshard config show names the file"));
-        };
+        let table = self.document.entry("shards").or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        let table = table.as_table_like_mut().expect("`shards` was read as a table");
+        let entry = table.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+        let fields = entry.as_table_like_mut().expect("a shard was read as a table");
         set_text(fields.entry("url").or_insert(Item::None), url.expose());
         if replicas.is_empty() {
             fields.remove("replicas");

@@ -102,6 +102,43 @@ fn in_the_middle_of_a_change_the_rest_goes_on_with_it() {
 }
 
 #[test]
+fn what_it_had_taken_over_and_nobody_has_forgotten_comes_with_its_newer_rows() {
+    let servers = filled();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    let standby = servers.standby_of(4);
+    let mut child = servers.command();
+    child
+        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
+        .env("RINGSHARD_CRASH", "after-adopt:1");
+    assert_ne!(Ran::of(child.spawn().unwrap()).code, 0);
+    // Its source still has it fenced, with the rows as they were then.
+    let id: i64 = servers.client(4).query_one("SELECT min(user_id) FROM users", &[]).unwrap().get(0);
+    let id = id.to_string();
+    servers.run(&["update-user", &id, "--name", "newer"]).success();
+    standby.catches_up(&mut servers.client(4));
+    servers.crash(4);
+    let words = ["remove-shard", "shard_4", "--dead", "--recover-from", &standby.url(), "-y"];
+    let ran = servers.run(&words).success();
+    let get = ["get-user", &id, "-o", "csv", "--no-header"];
+    assert_eq!(servers.run(&get).success().stdout, format!("{id},newer,,\n"), "{ran:?}");
+    servers.run(&["rebalance", "-y"]).success();
+    is_well(&servers, 200);
+}
+
+#[test]
+fn a_shard_of_the_same_name_elsewhere_leaves_the_old_one_fenced() {
+    let servers = filled();
+    servers.crash(2);
+    bury(&servers, &[]).success();
+    servers.run(&["add-shard", "shard_2", &servers.url(4)]).success();
+    servers.run(&["rebalance", "-y"]).success();
+    servers.start(2);
+    let ran = servers.run(&["shards"]).success();
+    assert!(ran.stderr.contains("`shard_2_retired_1`"), "{ran:?}");
+    is_back(&servers);
+}
+
+#[test]
 fn what_comes_back_does_not_serve_and_brings_home_what_is_missing() {
     let (servers, standby) = with_standby();
     // Three writes that the replica never gets: what it knows not, what it has otherwise, and one that is gone.

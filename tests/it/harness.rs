@@ -152,6 +152,8 @@ pub(crate) fn command_in(home: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.env_clear().env("RINGSHARD_HOME", home).env("HOME", home);
     command.env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
+    // A busy machine is no shard that is down.
+    command.env("RINGSHARD_CONNECT_TIMEOUT_MS", "20000");
     command.current_dir(home);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -168,6 +168,20 @@ fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
     // The word of the others: a change is under way.
     servers.run(&["rebalance", "status"]).fails(6);
     promote(&servers, &[]).success();
+    // In a new epoch: whoever has read rows of the old primary in the one before cannot hand them over any more.
+    let standing = "SELECT epoch, status FROM ringshard.meta";
+    for mut client in [servers.client(1), standby.client(), servers.client(3), servers.client(4)] {
+        let row = client.query_one(standing, &[]).unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (3, "pending"));
+    }
+    let late = "SELECT ringshard.adopt(2, $1, $2, 'shard_2', '{}', '{}', '{}', '{}', 0, '')";
+    let arc = "SELECT first, last FROM ringshard.arc WHERE state = 'owned' LIMIT 1";
+    let arc =
+        standby.client().query_one(&arc.replace("first, last", "first::text, last::text"), &[]).unwrap();
+    let late = late.replace("$1", "$1::text::uuid").replace("$2", "$2::text::uuid");
+    let (first, last): (&str, &str) = (arc.get(0), arc.get(1));
+    let answer: String = servers.client(4).query_one(&late, &[&first, &last]).unwrap().get(0);
+    assert_eq!(answer, "stale");
     assert_eq!(servers.run(&["count"]).success().stdout, "200\n");
     servers.run(&["rebalance", "-y"]).success();
     is_well(&servers, 200);

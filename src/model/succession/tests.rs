@@ -94,6 +94,15 @@ fn faults(states: &Others) -> Vec<String> {
     judge(&words).faults.iter().map(ToString::to_string).collect()
 }
 
+/// Each position once.
+fn union(arcs: &[Arc]) -> Vec<Arc> {
+    let mut whole = vec![Arc::whole()];
+    for arc in arcs {
+        whole = without(&whole, &[*arc]);
+    }
+    without(&[Arc::whole()], &whole)
+}
+
 /// Does what is to be done on the first so many of the heirs.
 fn apply(states: &mut Others, inheritance: &Inheritance, count: usize) {
     for (shard, heir) in inheritance.heirs.iter().take(count) {
@@ -130,21 +139,27 @@ proptest! {
     #[test]
     fn whoever_is_gone_the_rest_is_a_cluster(
         (shards, to, steps) in changes(), which: usize, at_rest_first: bool, told: usize,
+        has_backup: bool,
     ) {
         let mut states = if at_rest_first { at_rest(shards) } else { changing(shards, &to, &steps) };
         prop_assert_eq!(faults(&states), Vec::<String>::new());
         let dead = states.keys().nth(which % states.len()).unwrap().clone();
         let gone = states.remove(&dead).unwrap();
         let before = states.clone();
-        let inheritance = inherit(&states, &dead).unwrap();
+        // A replica that has seen it all, or nobody.
+        let backup = if has_backup { owned(&gone) } else { Vec::new() };
+        let inheritance = inherit(&states, &dead, &backup).unwrap();
         // What is inherited is what only the one that is gone held.
         let inherited = merged(inheritance.pieces().into_iter().map(|(arc, _)| arc));
         let held = merged(before.values().flat_map(|state| arcs_of(&state.arcs)).collect::<Vec<_>>());
-        prop_assert_eq!(&inherited, &without(&arcs_of(&gone.arcs), &held));
+        let alone = without(&arcs_of(&gone.arcs), &held);
+        // With a replica it is also what it had taken over and others have not forgotten.
+        let wanted = if has_backup { merged([alone, owned(&gone)].concat()) } else { alone };
+        prop_assert_eq!(&inherited, &union(&wanted));
         // Killed on the way, and begun anew.
         let count = told % (states.len() + 1);
         apply(&mut states, &inheritance, count);
-        let again = inherit(&states, &dead).unwrap();
+        let again = inherit(&states, &dead, &backup).unwrap();
         prop_assert_eq!((again.epoch, &again.topology, &again.change), (inheritance.epoch, &inheritance.topology, &inheritance.change));
         let left = again.heirs.len();
         apply(&mut states, &again, left);
@@ -154,7 +169,7 @@ proptest! {
         for (shard, state) in &before {
             prop_assert!(without(&owned(state), &owned(&states[shard])).is_empty());
         }
-        prop_assert!(inherit(&states, &dead).unwrap().heirs.is_empty());
+        prop_assert!(inherit(&states, &dead, &backup).unwrap().heirs.is_empty());
     }
 
     #[test]
@@ -184,21 +199,47 @@ proptest! {
 }
 
 #[test]
-fn an_epoch_that_was_not_heard_of_is_unseen() {
-    let then = at_rest(3);
+fn a_change_that_was_not_heard_of_is_told_and_its_end_is_unseen() {
+    let replica = at_rest(3)[&name(2)].clone();
     let mut others = changing(3, &[1, 2, 3, 4], &[0]);
     others.remove(&name(2));
-    let replica = &then[&name(2)];
+    assert_eq!(unseen(&others, &replica), []);
+    let told = forced(&others, &replica);
+    assert_eq!((told.epoch, &told.change), (Epoch::FIRST.next(), &others[&name(1)].change));
+    assert_eq!(told.arcs, replica.arcs);
+    // All moved, and finished.
+    let mut others = finished(changing(3, &[1, 2, 3, 4], &[3]));
+    others.remove(&name(2));
     let epochs = Unseen::Epoch { has: Epoch::FIRST, should: Epoch::FIRST.next() };
-    assert_eq!(unseen(&others, replica), [epochs]);
-    let forced = forced(&others, replica);
-    assert_eq!((forced.epoch, &forced.change), (Epoch::FIRST.next(), &others[&name(1)].change));
-    assert_eq!(forced.arcs, replica.arcs);
+    assert_eq!(unseen(&others, &replica)[0], epochs);
+}
+
+/// The change is at its end.
+fn finished(mut states: Others) -> Others {
+    for state in states.values_mut() {
+        state.topology = state.change.take().unwrap().target;
+    }
+    states
+}
+
+/// A fence that outlived its change: its arc has gone on to somebody else since.
+#[test]
+fn a_fence_of_a_change_that_is_over_is_no_fence_any_more() {
+    let fenced = changing(3, &[1, 2, 3, 4], &[1]);
+    let has_fence = |state: &ShardState| state.arcs.iter().any(|held| held.state != ArcState::Owned);
+    let (source, replica) = fenced.iter().find(|(_, state)| has_fence(state)).unwrap();
+    let mut others = finished(changing(3, &[1, 2, 3, 4], &[3]));
+    let primary = others.remove(source).unwrap();
+    let now = forced(&others, replica);
+    assert!(now.arcs.iter().all(|held| held.state == ArcState::Owned));
+    assert_eq!(arcs_of(&now.arcs), arcs_of(&primary.arcs));
+    others.insert(source.clone(), now);
+    assert_eq!(faults(&others), Vec::<String>::new());
 }
 
 #[test]
 fn the_last_shard_has_no_heir() {
     let mut states = at_rest(1);
     states.clear();
-    assert_eq!(inherit(&states, &name(1)).unwrap_err(), "no other shard is there");
+    assert_eq!(inherit(&states, &name(1), &[]).unwrap_err(), "no other shard is there");
 }

@@ -1,7 +1,9 @@
 //! Where a server listens.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use postgres::Config;
 
@@ -49,6 +51,22 @@ impl Location {
     /// libpq uses no TLS on a socket, whatever `sslmode` says.
     pub(in crate::pg) fn is_socket(&self) -> bool {
         matches!(self, Self::Socket { .. })
+    }
+
+    /// Whether somebody listens there.
+    pub(in crate::pg) fn accepts(&self, timeout: Duration) -> bool {
+        match self {
+            Self::Socket { .. } => UnixStream::connect(self.place()).is_ok(),
+            Self::Network { host, address, port } => {
+                let places: Vec<SocketAddr> = match address {
+                    Some(address) => vec![(*address, *port).into()],
+                    None => (host.as_str(), *port)
+                        .to_socket_addrs()
+                        .map_or_else(|_| Vec::new(), Iterator::collect),
+                };
+                places.iter().any(|place| TcpStream::connect_timeout(place, timeout).is_ok())
+            }
+        }
     }
 
     pub(in crate::pg) fn port(&self) -> u16 {

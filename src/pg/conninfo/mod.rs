@@ -208,6 +208,16 @@ impl Address {
         Self { detour, ..self }
     }
 
+    /// The same on no detour, and with at least so much time.
+    pub(super) fn straight(&self, timeout: Duration) -> Self {
+        Self { detour: None, timeout: self.timeout.max(timeout), ..self.clone() }
+    }
+
+    /// Whether somebody listens at one of its places, answer or not.
+    pub(super) fn accepts(&self, timeout: Duration) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.location.accepts(timeout))
+    }
+
     /// Another database of the same server, on no detour; shown as this one.
     pub(super) fn beside(&self, database: &str) -> Self {
         let mut other = Self { detour: None, ..self.clone() };

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write as _};
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use crate::model::position::Position;
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::failure::{self, Trouble};
-use crate::pg::pool::Loan;
+use crate::pg::pool::{Loan, Shard};
 use crate::pg::replicas::Purpose;
 use crate::pg::session::only;
 use crate::pg::snapshot::held_of;
@@ -131,12 +131,13 @@ impl Store<'_> {
     /// One transaction on one shard, or two: if rows are in each other's way, again through a temporary table.
     /// The users that are not the shard's any more.
     fn attempt(&self, loan: &mut Loan, task: &Task<'_>, staged: &mut bool) -> Result<HashSet<UserId>> {
+        let server = Arc::clone(loan.server());
         let client = loan.client();
         let mut stored = Err(Trouble::Ours(Error::new(Kind::Failed, "not tried yet")));
         let doubtful = task.batch.places().iter().any(|place| place.doubtful);
         let try_direct = !*staged && !doubtful;
         if try_direct {
-            stored = self.directly(client, task);
+            stored = self.directly(client, &server, task);
         }
         let in_the_way = matches!(&stored, Err(Trouble::Server(cause)) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION));
         if !try_direct || in_the_way {
@@ -144,7 +145,7 @@ impl Store<'_> {
                 client.batch_execute("ROLLBACK").map_err(|cause| self.failed(task, &cause))?;
                 *staged = self.options.on_conflict != OnConflict::Error;
             }
-            stored = self.through_a_table(client, task);
+            stored = self.through_a_table(client, &server, task);
         }
         let stored = stored.map_err(|trouble| {
             // A lost connection has rolled back by itself.
@@ -179,14 +180,14 @@ impl Store<'_> {
     }
 
     /// Into the table itself.
-    fn directly(&self, client: &mut Client, task: &Task<'_>) -> Result<Stored, Trouble> {
+    fn directly(&self, client: &mut Client, server: &Arc<Shard>, task: &Task<'_>) -> Result<Stored, Trouble> {
         Self::begin(client, task)?;
         copy(
             client,
             "COPY public.users (user_id, name, region, email) FROM STDIN (FORMAT binary)",
             task.batch,
         )?;
-        let left = self.not_owned(client, task)?;
+        let left = self.not_owned(client, server, task)?;
         if !left.is_empty() {
             let ids: Vec<i64> = left.iter().map(|id| id.number()).collect();
             let sql = "DELETE FROM public.users WHERE user_id = ANY ($1)";
@@ -199,12 +200,17 @@ impl Store<'_> {
     }
 
     /// Into a temporary table, and from there into the table, with an eye on what is there already.
-    fn through_a_table(&self, client: &mut Client, task: &Task<'_>) -> Result<Stored, Trouble> {
+    fn through_a_table(
+        &self,
+        client: &mut Client,
+        server: &Arc<Shard>,
+        task: &Task<'_>,
+    ) -> Result<Stored, Trouble> {
         Self::begin(client, task)?;
         client.batch_execute(include_str!("../../../sql/stage.sql"))?;
         let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
         copy(client, stage, task.batch)?;
-        let left = self.not_owned(client, task)?;
+        let left = self.not_owned(client, server, task)?;
         if !left.is_empty() {
             let ids: Vec<i64> = left.iter().map(|id| id.number()).collect();
             let sql = "DELETE FROM pg_temp.ringshard_stage WHERE user_id = ANY ($1)";
@@ -306,12 +312,24 @@ impl Store<'_> {
     }
 
     /// Takes the barrier, held to commit, and then looks at the arcs: whose rows are not owned here any more.
-    fn not_owned(&self, client: &mut Client, task: &Task<'_>) -> Result<HashSet<UserId>, Trouble> {
+    fn not_owned(
+        &self,
+        client: &mut Client,
+        server: &Arc<Shard>,
+        task: &Task<'_>,
+    ) -> Result<HashSet<UserId>, Trouble> {
         client.batch_execute("SELECT pg_catalog.pg_advisory_xact_lock_shared(7283001)")?;
         let rows = client.query_typed(include_str!("../../../sql/snapshot.sql"), &[])?;
         let row = only(rows, "read the arcs", task.shard)?;
         self.cluster.check_row(task.shard, &row)?;
         let held = held_of(&row);
+        if self.cluster.is_suspect(server, held.epoch) {
+            self.cluster.refresh()?;
+        }
+        if !self.cluster.shards().is_current(server) {
+            // The shard is somewhere else by now: these go there.
+            return Ok(task.batch.places().iter().map(|place| place.user_id).collect());
+        }
         let routing = task.batch.routing.as_ref();
         if routing.is_some_and(|routing| routing.is_owned_by(task.shard, &held.arcs)) {
             return Ok(HashSet::new());

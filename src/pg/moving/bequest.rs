@@ -13,7 +13,7 @@ use postgres::types::Type;
 use super::gone::{Rest, Statement, ours};
 use super::link::Link;
 use crate::error::{Error, Kind, Result};
-use crate::model::arc::Arc;
+use crate::model::arc::{Arc, merged};
 use crate::model::moves::Reply;
 use crate::model::names::ShardName;
 use crate::model::position::Position;
@@ -25,7 +25,8 @@ use crate::pg::cluster::Cluster;
 use crate::pg::conninfo::ConnectionString;
 use crate::pg::failure;
 use crate::pg::narrate;
-use crate::pg::session::{Parameter, Session};
+use crate::pg::session::{Parameter, Session, only};
+use crate::pg::snapshot::held_of;
 
 /// How many rows are fetched, and stored, at once.
 const ROWS_PER_FETCH: i32 = 2_000;
@@ -70,6 +71,8 @@ pub struct Bequeathed {
 /// Where rows of the shard are recovered from: a replica, or a restored backup.
 pub struct Recovery {
     session: Session,
+    /// The arcs that it owns, if it says so.
+    owns: Vec<Arc>,
     url: String,
 }
 
@@ -88,12 +91,13 @@ impl Bequest {
 
 impl Cluster {
     /// What it would come to if a shard that is gone were removed.
-    pub fn plan_bequest(&self, dead: &ShardName) -> Result<Bequest> {
+    pub fn plan_bequest(&self, dead: &ShardName, recovery: Option<&Recovery>) -> Result<Bequest> {
         self.refresh_of_the_rest(dead)?;
         self.must_be_gone(dead)?;
         let rest = self.rest(dead)?;
         let url = self.shards().address(dead)?.shown().to_owned();
-        let inheritance = inherit(&rest.states(), dead).map_err(|why| {
+        let backup = recovery.map_or(&[][..], |recovery| &recovery.owns);
+        let inheritance = inherit(&rest.states(), dead, backup).map_err(|why| {
             Error::new(Kind::Conflict, format!("shard `{dead}` cannot be removed: {why}"))
                 .hint("ringshard promote makes a replica of it the primary, if there is one")
                 .on_shard(dead)
@@ -124,14 +128,18 @@ impl Cluster {
             );
         }
         // A dump of the table alone tells nothing of where it is from.
+        let mut owns = Vec::new();
         if has_catalog {
+            let rows = session.query(include_str!("../../../sql/snapshot.sql"), &[]).map_err(doing)?;
+            let held = held_of(&only(rows, "look at the backup", dead)?).arcs;
+            owns = merged(held.into_iter().filter(|held| held.owned).map(|held| held.arc));
             let said = catalog::describe(&mut session, dead)?;
             let (shard, cluster) = (said.shard.as_str(), said.membership.cluster.as_str());
             let is_retired = shard.starts_with(&format!("{dead}_retired_"));
             let shard = if is_retired { dead.as_str() } else { shard };
             catalog::check_identity(dead, &address, self.id().as_ref(), shard, cluster)?;
         }
-        Ok(Recovery { session, url: address.shown().to_owned() })
+        Ok(Recovery { session, owns, url: address.shown().to_owned() })
     }
 
     /// Does it, as it was planned. `progress` hears how many rows were brought in.

@@ -1,6 +1,8 @@
 //! What a takeover and a removal have in common: the shard must be gone, the others must hold still, and a shard is told
 //! what it has from then on.
 
+use std::time::Duration;
+
 use postgres::types::{Json, Type};
 
 use super::link::{Link, Seen};
@@ -18,6 +20,9 @@ use crate::pg::cluster::Cluster;
 use crate::pg::failure::{self, Trouble};
 use crate::pg::session::Session;
 use crate::pg::uuid::Uuid;
+
+/// How long a server may take to answer before it counts as gone.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The other shards, as they stand.
 pub(super) struct Rest {
@@ -64,10 +69,12 @@ pub(super) fn ours(what: &str, shard: &ShardName) -> impl Fn(Trouble) -> Error {
 impl Cluster {
     /// Refuses if anything answers where a shard is: two servers for one shard would part its data.
     pub(super) fn must_be_gone(&self, shard: &ShardName) -> Result<()> {
-        let address = self.shards().address(shard)?;
+        let address = self.shards().address(shard)?.straight(PROBE_PATIENCE);
         let answer = match Session::try_connect(shard, &address) {
             Ok(_) => "it takes connections".to_owned(),
             Err(failed) if failed.is_there => failed.words,
+            // One that is stopped, or at its limit, may go on where it was.
+            Err(failed) if address.accepts(PROBE_PATIENCE) => format!("it listens, though: {}", failed.words),
             Err(_) => return Ok(()),
         };
         let message =
@@ -94,7 +101,13 @@ impl Cluster {
     /// Nobody changes the ring while this is held. `None` where there is no other shard.
     pub(super) fn hold_still(&self, rest: &Rest) -> Result<Option<Lock>> {
         let run = Run::new(self, Options::default());
-        rest.names().next().map(|arbiter| Lock::take(&run, arbiter)).transpose()
+        // Whoever changes the ring takes it on the first shard of the topology in force.
+        let newest = rest.seen.iter().map(|(_, seen)| &seen.state).max_by_key(|state| state.epoch);
+        let first = newest.and_then(|state| {
+            let is_there = |name: &&ShardName| rest.names().any(|other| other == *name);
+            state.topology.names().find(is_there)
+        });
+        first.map(|arbiter| Lock::take(&run, arbiter)).transpose()
     }
 }
 

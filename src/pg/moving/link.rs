@@ -182,7 +182,7 @@ impl Link {
         }
     }
 
-    fn announce(&mut self, told: &Announcement) -> Result<Reply<ChunkRows>, Trouble> {
+    pub(super) fn announce(&mut self, told: &Announcement) -> Result<Reply<ChunkRows>, Trouble> {
         let condition = match told.condition {
             Condition::Wanted => "wanted",
             Condition::TakenBack => "taken_back",

@@ -14,7 +14,7 @@ use postgres::types::Type;
 use super::gone::{Rest, Statement, ours};
 use super::link::{Link, Seen};
 use crate::error::{Error, Kind, Result};
-use crate::model::moves::Reply;
+use crate::model::moves::{Announcement, Condition, Reply};
 use crate::model::names::ShardName;
 use crate::model::succession::{Unseen, forced, unseen};
 use crate::model::topology::Epoch;
@@ -26,16 +26,18 @@ use crate::pg::session::{Parameter, Session};
 
 /// How long the server may take to become a primary.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long a replica may take to replay what it has received.
-const REPLAY_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a replica may be at the same place. What it has received last may be half a record, which nobody replays; the
+/// rest is replayed when it is promoted, whatever it waits for.
+const REPLAY_PATIENCE: Duration = Duration::from_secs(2);
 /// The pause before it is asked again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(20);
-/// Whether it has received more than it has replayed, and whether it does not replay.
+/// Whether it has received more than it has replayed, whether that is by intent, and how far it is.
 const IS_LATE: &str = "SELECT coalesce(pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn(), false), \
-    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END";
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END, \
+    pg_catalog.pg_last_wal_replay_lsn()::text";
 const STANDING: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
     coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0')::text, \
-    pg_catalog.pg_wal_lsn_diff(coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()), '0/0')::int8, \
+    pg_catalog.pg_wal_lsn_diff(greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()), '0/0')::int8, \
     EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8";
 
 /// What a takeover comes to, before it is done.
@@ -99,22 +101,33 @@ impl Candidate {
 }
 
 impl Candidate {
+    /// Whether it takes writes as a takeover of this shard was begun with it. One that does so for another reason went
+    /// its own way.
+    fn has_begun(&mut self, cluster: &Cluster, known: Incarnation) -> bool {
+        self.link.look(cluster).is_ok_and(|seen| seen.said.incarnation > known)
+    }
+
     /// Waits until it has replayed what it has received: then it says what it would say as a primary.
     fn catches_up(&mut self) -> Result<()> {
-        let begun = Instant::now();
+        let mut at: Option<(Option<String>, Instant)> = None;
         loop {
             let shard = self.link.shard().clone();
             let rows = self.link.session().query(IS_LATE, &[]);
             let rows = rows.map_err(|cause| failure::doing("ask a replica how far it is", &shard, &cause))?;
-            let (is_late, is_paused) = rows.first().map_or((false, false), |row| (row.get(0), row.get(1)));
-            if !is_late {
-                return Ok(());
+            let Some(row) = rows.first().filter(|row| row.get(0)) else { return Ok(()) };
+            let now: Option<String> = row.get(2);
+            match &at {
+                Some((before, since)) if *before == now => {
+                    if since.elapsed() > REPLAY_PATIENCE {
+                        return Ok(());
+                    }
+                }
+                _ => at = Some((now, Instant::now())),
             }
-            if is_paused || begun.elapsed() > REPLAY_PATIENCE {
-                let why = if is_paused { "replay is paused there" } else { "it is still at it" };
+            if row.get(1) {
                 let place = self.replica.address.shown();
                 let message = format!(
-                    "the replica of shard `{shard}` at {place} has not replayed all that it has received: {why}"
+                    "the replica of shard `{shard}` at {place} has not replayed all that it has received: replay is paused there"
                 );
                 return Err(Error::new(Kind::Locked, message)
                     .hint("SELECT pg_wal_replay_resume() there goes on; then run this again")
@@ -142,6 +155,10 @@ impl Cluster {
                 Ok(candidate) => candidates.push(candidate),
                 Err(error) => failed = failed.or(Some(error)),
             }
+        }
+        if wanted.is_none() && candidates.len() > 1 {
+            let known = rest.incarnation(shard);
+            candidates.retain_mut(|candidate| candidate.is_standby || candidate.has_begun(self, known));
         }
         let Some(mut best) = candidates.into_iter().max_by_key(|candidate| candidate.received) else {
             return Err(failed.unwrap_or_else(|| none_known(shard, wanted)));
@@ -172,18 +189,32 @@ impl Cluster {
         let shard = &plan.shard;
         let _still = self.hold_still(&plan.rest)?;
         let rest = self.rest(shard)?;
-        if rest.states() != plan.rest.states() {
-            return Err(Error::new(Kind::Locked, "the ring was changed meanwhile; nothing was done")
+        let changed = |what: &str| {
+            Error::new(Kind::Locked, format!("{what} meanwhile; nothing was promoted"))
                 .hint(format!("ringshard promote {shard}"))
-                .on_shard(shard));
+                .on_shard(shard)
+        };
+        if rest.states() != plan.rest.states() {
+            return Err(changed("the ring was changed"));
+        }
+        if rest.place(shard) != plan.rest.place(shard) {
+            return Err(changed("the shard was taken over by another replica"));
         }
         self.must_be_gone(shard)?;
-        let Candidate { link, is_standby, .. } = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
+        let is_changing = self.go_on_in_a_new_epoch(&rest)?;
+        let rest = if is_changing { self.rest(shard)? } else { rest };
+        let others = rest.states();
+        let mut candidate = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
+        let seen = candidate.link.look(self).map_err(ours("look at the catalog of a replica", shard))?;
+        if unseen(&others, &seen.state).iter().any(|one| !plan.unseen.contains(one)) {
+            return Err(changed("a hand-over was made"));
+        }
+        let Candidate { link, is_standby, .. } = candidate;
         let mut link = if is_standby { promoted(shard, link)? } else { link };
         let seen = link.look(self).map_err(ours("look at the catalog", shard))?;
-        // By now all is replayed that was received.
-        let others = rest.states();
-        if !unseen(&others, &seen.state).is_empty() {
+        // By now all is replayed that was received. It may still have to hear of an epoch.
+        let is_late = rest.epoch().is_some_and(|epoch| seen.state.epoch < epoch);
+        if is_late || !unseen(&others, &seen.state).is_empty() {
             let state = forced(&others, &seen.state);
             let stated = Statement {
                 epoch: state.epoch,
@@ -195,7 +226,7 @@ impl Cluster {
             let reply = link.restate(&seen.state, &stated).map_err(ours("settle its arcs", shard))?;
             if matches!(reply, Reply::Stale) {
                 return Err(Error::new(Kind::Locked, format!("shard `{shard}` was changed meanwhile"))
-                    .hint(format!("ringshard promote {shard}"))
+                    .hint(format!("ringshard promote {shard} goes on"))
                     .on_shard(shard));
             }
         }
@@ -207,7 +238,7 @@ impl Cluster {
             Incarnation(known.0.max(seen.said.incarnation.0) + 1)
         };
         let newest = rest.epoch().unwrap_or(seen.state.epoch).max(seen.state.epoch);
-        let is_changing = rest.is_changing() || seen.state.change.is_some();
+        let is_changing = is_changing || rest.is_changing() || seen.state.change.is_some();
         // Who goes on with a takeover has the epoch that it began with.
         let epoch =
             if is_changing || (is_told && seen.state.epoch == newest) { newest } else { newest.next() };
@@ -218,6 +249,34 @@ impl Cluster {
         self.shards().replace(shard, address, standbys);
         self.refresh()?;
         Ok(TakenOver { epoch, incarnation })
+    }
+
+    /// A change that is under way goes on in a new epoch, before anybody takes over: whoever has read rows of the shard
+    /// before cannot hand them over any more, and what is left of the shard is known by its epoch. Whether there is one.
+    ///
+    /// Where some shards have finished the change, all rows lie where they are to lie, and nothing is handed over.
+    fn go_on_in_a_new_epoch(&self, rest: &Rest) -> Result<bool> {
+        let states = rest.states();
+        let Some(newest) = states.values().max_by_key(|state| (state.epoch, state.change.is_none())) else {
+            return Ok(false);
+        };
+        let Some(change) = newest.change.clone() else { return Ok(false) };
+        let told = Announcement {
+            epoch: newest.epoch.next(),
+            topology: newest.topology.clone(),
+            change,
+            condition: Condition::Decided,
+        };
+        for name in rest.names().filter(|name| told.change.members.contains(name)) {
+            let mut link = Link::open(self, name)?;
+            let reply = link.announce(&told).map_err(ours("announce a new epoch", name))?;
+            if matches!(reply, Reply::Stale) {
+                return Err(Error::new(Kind::Locked, format!("shard `{name}` was changed meanwhile"))
+                    .hint("try again in a moment")
+                    .on_shard(name));
+            }
+        }
+        Ok(true)
     }
 
     /// Brings a takeover to its end of which not all have heard: some shards, or the configuration, which has the shard
@@ -308,7 +367,13 @@ fn tell(link: &mut Link, told: &Told) -> Result<()> {
     ];
     let answer = link.answer("SELECT ringshard.replace_primary($1, $2, $3, $4, $5, $6)", parameters);
     let told = answer.map_err(ours("tell of the new primary", &shard));
-    told.map(|_| ()).map_err(|error| error.hint(format!("ringshard promote {of} goes on")))
+    match told.map_err(|error| error.hint(format!("ringshard promote {of} goes on")))? {
+        Reply::Stale => {
+            let message = format!("shard `{shard}` has heard of a later takeover of shard `{of}`");
+            Err(Error::new(Kind::Conflict, message).hint("ringshard shards").on_shard(shard))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn none_known(shard: &ShardName, wanted: Option<&str>) -> Error {
@@ -333,8 +398,7 @@ fn promoted(shard: &ShardName, link: Link) -> Result<Link> {
         let error = failure::doing("promote the replica", shard, &cause);
         if error.kind() == Kind::Permission {
             return error.hint(
-                "as a superuser there: GRANT EXECUTE ON FUNCTION pg_promote TO this role; or run pg_ctl promote on that \
-                 machine, and then this again",
+                "name a superuser in the replica's URL; or run pg_ctl promote on that machine, and then this again",
             );
         }
         error

@@ -9,7 +9,7 @@ use postgres::types::{Json, Type};
 
 use super::gone::ours;
 use super::link::Link;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::names::{SHARD_NAME_BYTES_MAX, ShardName};
 use crate::pg::catalog::{self, SelfDescription};
 use crate::pg::cluster::Cluster;
@@ -50,7 +50,26 @@ impl Cluster {
 
     fn look_at_retired(&self, url: &str, shard: &ShardName) -> Result<Option<Returned>> {
         let address = self.shards().resolve(shard, &ConnectionString::new(url))?;
-        let Ok(mut session) = Session::connect(shard, &address) else { return Ok(None) };
+        let mut session = match Session::try_connect(shard, &address) {
+            Ok(session) => session,
+            // Somebody is there whom this URL, which has no password, does not let in.
+            Err(failed) if failed.is_there && failed.error.kind() != Kind::Unreachable => {
+                let message = format!(
+                    "at {url}, where shard `{shard}` was once, a server is not to be looked at: {}",
+                    failed.words
+                );
+                return Err(Error::new(failed.error.kind(), message)
+                    .hint("if it may hold old data of the shard, stop it; or give the password in ~/.pgpass")
+                    .on_shard(shard));
+            }
+            Err(_) => return Ok(None),
+        };
+        let sql = "SELECT pg_catalog.to_regprocedure('ringshard.retire(text,text,bigint,jsonb)') IS NOT NULL";
+        let doing = |cause: postgres::Error| failure::doing("look at old data", shard, &cause);
+        // Another database by now, without a catalog, or with one that is older than any that was replaced.
+        if !only(session.query(sql, &[]).map_err(doing)?, "look at old data", shard)?.get::<_, bool>(0) {
+            return Ok(None);
+        }
         let said = catalog::describe(&mut session, shard)?;
         self.fence(Link::over(shard, session, false)?, &said, url, shard)
     }
@@ -68,7 +87,10 @@ impl Cluster {
         let is_ours = self.id().as_ref() == Some(&said.membership.cluster);
         let is_known = said.shard == *shard || said.shard == name;
         // The latest incarnation may have been brought there.
-        let is_latest = view.places.get(shard).is_some_and(|place| said.incarnation >= place.incarnation);
+        let is_latest = view
+            .places
+            .get(shard)
+            .is_some_and(|place| place.url == url || said.incarnation > place.incarnation);
         let doing = |cause: postgres::Error| failure::doing("look at old data", shard, &cause);
         let sql = "SELECT pg_catalog.pg_is_in_recovery(), (SELECT count(*) FROM public.users)";
         let row = only(link.session().query(sql, &[]).map_err(doing)?, "look at old data", shard)?;

@@ -128,6 +128,7 @@ impl Server {
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
         command.env_clear().env("RINGSHARD_HOME", &self.folder).env("HOME", self.folder.join("empty"));
+        command.env("RINGSHARD_CONNECT_TIMEOUT_MS", "20000");
         command.current_dir(&self.folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
