@@ -109,6 +109,13 @@ impl Error {
         self
     }
 
+    /// The same, and more about it: `; more`.
+    #[must_use]
+    pub fn adding(mut self, more: &str) -> Self {
+        self.message.push_str(more);
+        self
+    }
+
     /// The same with the shard that it happened on.
     #[must_use]
     pub fn on_shard(mut self, shard: impl fmt::Display) -> Self {

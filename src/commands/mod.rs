@@ -346,7 +346,7 @@ impl Drop for Interrupts {
 
 /// What a command may ask of the terminal.
 pub trait Console {
-    /// Asks for a yes. An error of kind [`Kind::Declined`] if the answer is no, or if nobody can be asked.
+    /// Asks for a yes. An error of kind `Declined` if the answer is no, or if nobody can be asked.
     fn confirm(&self, question: &str) -> Result<()>;
 
     /// Shows how far a long command has come; `None`: it is done. May be called as often as one likes.

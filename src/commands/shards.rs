@@ -15,13 +15,13 @@ const COLUMNS: [Column; 10] = [
     Column::text("shard"),
     Column::number("rows"),
     Column::number("share_pct"),
-    Column::number("vnodes"),
-    Column::number("weight"),
+    Column::detail("vnodes"),
+    Column::detail("weight"),
     Column::text("state"),
     Column::number("size_bytes"),
     Column::text("url"),
-    Column::number("wanted_pct"),
-    Column::text("down_since"),
+    Column::detail("wanted_pct"),
+    Column::detail("down_since"),
 ];
 
 /// The arguments of `shards`: none.
@@ -58,7 +58,9 @@ impl ShardsArgs {
             let (size, state) = match size {
                 Ok(size) => (Some(size), state(&view, &name)),
                 Err(error) => {
-                    report.warnings.push(error);
+                    let since = cluster.shards().down_since(&name).map(timestamp);
+                    let since = since.map_or(String::new(), |since| format!("; down since {since}"));
+                    report.warnings.push(error.adding(&since));
                     (None, "down")
                 }
             };

@@ -15,6 +15,8 @@ use crate::error::{Error, Kind, Result};
 
 /// A shard that is down gets no more than one part in so many of the time of who needs it.
 const PAUSE_FACTOR: u32 = 10;
+/// A shorter pause than this is none.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause before it is tried again.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -65,16 +67,12 @@ impl Outages {
         let state = self.state();
         let Some(Outage { last: Some((error, until)), .. }) = state.shards.get(name) else { return Ok(()) };
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left < PAUSE_MIN {
             return Ok(());
         }
-        let message =
-            format!("{}; found just now, and tried again in {:.1} s", error.message(), left.as_secs_f64());
-        let again = Error::new(error.kind(), message);
-        Err(match error.hint_text() {
-            Some(hint) => again.hint(hint.to_owned()),
-            None => again,
-        })
+        Err(error
+            .clone()
+            .adding(&format!("; found just now, and tried again in {:.1} s", left.as_secs_f64())))
     }
 
     /// An attempt to connect failed, after this time.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::cluster::Cluster;
 use super::pool::{Loan, Shard};
 use super::replicas::Purpose;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::topology::Epoch;
 
@@ -24,10 +24,21 @@ impl Cluster {
                 if self.refresh().is_ok() && self.shards.servers(shard) != before {
                     return self.shards.checkout_for(purpose, shard);
                 }
-                Err(error)
+                Err(self.with_way_out(error, shard))
             }
-            lent => lent,
+            lent => lent.map_err(|error| self.with_way_out(error, shard)),
         }
+    }
+
+    /// A shard that does not answer and has a replica is not out of reach.
+    fn with_way_out(&self, error: Error, shard: &ShardName) -> Error {
+        if error.kind() != Kind::Unreachable || self.shards.replicas(shard).is_empty() {
+            return error;
+        }
+        error.hint(format!(
+            "it has a replica: --read-replica auto reads from that; ringshard promote {shard} makes it the primary, if the \
+             old one is gone"
+        ))
     }
 
     /// Whether the others are to be asked where a shard is: not again and again.
