@@ -191,7 +191,8 @@ impl OutageArgs {
         ));
         let waited = wait(length, || interrupts.asked(), || outage.keep_out().map(|_| ()));
         let ended = outage.end()?;
-        let (lasted, is_cut_short) = waited?;
+        let undone = "; the outage is undone, and the database takes connections";
+        let (lasted, is_cut_short) = waited.map_err(|error| error.adding(undone))?;
         let columns = [
             Column::text("shard"),
             Column::text("database"),

@@ -212,8 +212,7 @@ fn report(standing: &Standing, wanted: &Topology, name: &ShardName, wished: Wish
     ];
     let share = |topology: &Topology| {
         let ring = topology.ring();
-        let share = ring.shares().into_iter().find(|(of, _)| *of == name).map(|(_, share)| share);
-        Cell::percent(share.unwrap_or(0.0))
+        Cell::percent(ring.share(name).unwrap_or(0.0))
     };
     let result = match wished {
         Wished::Joins => "joining",

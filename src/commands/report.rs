@@ -16,7 +16,7 @@ use crate::model::picture::page::{Page, RunFacts, ShardFacts};
 use crate::model::picture::ring::RingPicture;
 use crate::model::report::{Document, Report};
 use crate::model::ring::Ring;
-use crate::model::text::thousands;
+use crate::model::text::{thousands, timestamp};
 use crate::pg::cluster::Cluster;
 use crate::pg::scatter::{Counted, RegionCount};
 use crate::pg::view::View;
@@ -48,16 +48,23 @@ impl ReportArgs {
         let cluster = context.cluster()?;
         let mut report = Report::list(&[]);
         let view = freshest(&cluster, &mut report)?;
-        // Which shards are down is told with what is missing.
-        report.warnings.clear();
+        let unheard = std::mem::take(&mut report.warnings);
         let Counted { by_shard, missing } = cluster.count(true, None, true)?;
-        let down: Vec<ShardName> = missing.shards.iter().map(|(name, _)| name.clone()).collect();
+        let mut down: Vec<ShardName> = missing.shards.iter().map(|(name, _)| name.clone()).collect();
         AllowPartial::tell(&cluster, missing, &mut report);
+        // One that is to join is not counted, so it is not among what is missing.
+        for error in unheard {
+            let name = error.shard().and_then(|name| name.parse::<ShardName>().ok());
+            if let Some(name) = name.filter(|name| !down.contains(name)) {
+                down.push(name);
+                report.warnings.push(error);
+            }
+        }
         let words: Vec<String> =
             report.failure.iter().chain(&report.warnings).map(ToString::to_string).collect();
         let then = following(&view);
         let facts = shard_facts(&cluster, &view, then.as_ref(), &by_shard, &down);
-        let (id, made) = (cluster.id(), time_text(kept::unix_seconds()));
+        let (id, made) = (cluster.id(), timestamp(kept::unix_seconds()));
         let (load, rebalance) = (last_load(context, &cluster), last_rebalance(context, &cluster));
         let page = Page {
             cluster: id.as_ref().map(ClusterId::as_str),
@@ -92,9 +99,7 @@ fn shard_facts(
     down: &[ShardName],
 ) -> Vec<ShardFacts> {
     let goal = view.goal();
-    let share = |ring: &Ring, name: &ShardName| {
-        ring.shares().into_iter().find(|(of, _)| *of == name).map_or(0.0, |(_, share)| share)
-    };
+    let share = |ring: &Ring, name: &ShardName| ring.share(name).unwrap_or(0.0);
     let mut names = cluster.shards().names();
     names.retain(|name| view.belongs(name));
     names
@@ -118,23 +123,10 @@ fn shard_facts(
         .collect()
 }
 
-/// `2026-11-25 04:20 UTC`.
-fn time_text(unix_seconds: u64) -> String {
-    let time =
-        i64::try_from(unix_seconds).ok().and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok());
-    time.map_or_else(
-        || "at an unknown time".to_owned(),
-        |time| {
-            let (date, hour, minute) = (time.date(), time.hour(), time.minute());
-            format!("{date} {hour:02}:{minute:02} UTC")
-        },
-    )
-}
-
 fn last_rebalance(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> {
     let last = record::last(context, cluster)?;
     let facts = [
-        ("ended", time_text(last.ended_at_unix_s)),
+        ("ended", timestamp(last.ended_at_unix_s)),
         ("led to epoch", last.epoch.to_string()),
         ("direction", if last.went_back { "taken back" } else { "forward" }.to_owned()),
         ("users moved", thousands(last.rows)),
@@ -164,7 +156,7 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
     let run = run.as_object()?;
     let mut facts = Vec::new();
     if let Some(begun) = run.get("begun_at_unix_s").and_then(Value::as_u64) {
-        facts.push(("begun".to_owned(), time_text(begun)));
+        facts.push(("begun".to_owned(), timestamp(begun)));
     }
     for (key, name, unit) in [
         ("elapsed_s", "took", " s"),
@@ -209,12 +201,6 @@ fn figure(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_told_to_the_minute() {
-        assert_eq!(time_text(1_795_580_443), "2026-11-25 04:20 UTC");
-        assert_eq!(time_text(u64::MAX), "at an unknown time");
-    }
 
     #[test]
     fn of_a_load_run_whatever_is_understood_is_told() {

@@ -368,9 +368,7 @@ impl SimulateArgs {
         let mut names: Vec<&ShardName> = old.iter().chain(&new).collect();
         names.sort();
         names.dedup();
-        let share = |ring: &Ring, name: &ShardName| {
-            ring.shares().into_iter().find(|(of, _)| *of == name).map_or(0.0, |(_, share)| share)
-        };
+        let share = |ring: &Ring, name: &ShardName| ring.share(name).unwrap_or(0.0);
         for name in names {
             report.push(vec![
                 name.as_str().into(),

@@ -176,4 +176,9 @@ impl Ring {
         }
         shares
     }
+
+    /// A shard's share of the ring, 0 to 1; `None` if it has no part in it.
+    pub fn share(&self, name: &ShardName) -> Option<f64> {
+        self.shares().into_iter().find(|(of, _)| *of == name).map(|(_, share)| share)
+    }
 }

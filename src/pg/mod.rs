@@ -16,6 +16,7 @@ mod failure;
 mod guard;
 pub mod import;
 pub mod init;
+pub mod kept;
 pub mod load;
 mod make;
 pub mod moving;

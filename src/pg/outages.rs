@@ -5,12 +5,12 @@
 //! noted. That a shard which was just found to be down is left alone for a while is a matter of one process.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use super::kept;
 use crate::error::{Error, Kind, Result};
 
 /// A shard that is down gets no more than one part in so many of the time of who needs it.
@@ -49,8 +49,7 @@ impl Outages {
 
     /// Reads what earlier processes noted in this file, and keeps it from here on.
     pub(super) fn remember_in(&self, file: PathBuf) {
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        let noted: BTreeMap<String, u64> = serde_json::from_str(&text).unwrap_or_default();
+        let noted: BTreeMap<String, u64> = kept::read(&file).unwrap_or_default();
         let mut state = self.state();
         for (name, seconds) in noted {
             state.shards.entry(name).or_insert(Outage { since: seconds, last: None });
@@ -84,7 +83,8 @@ impl Outages {
         let mut state = self.state();
         let is_news = !state.shards.contains_key(name);
         let outage = state.shards.entry(name.to_owned());
-        outage.or_insert(Outage { since: now(), last: None }).last = Some((error.clone(), until));
+        outage.or_insert(Outage { since: kept::unix_seconds(), last: None }).last =
+            Some((error.clone(), until));
         self.any.store(true, Ordering::Release);
         if is_news {
             state.write();
@@ -109,25 +109,13 @@ impl Outages {
     }
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 impl State {
     /// A failure costs the next process the knowledge of since when, and is no more than logged.
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let noted: BTreeMap<&str, u64> =
             self.shards.iter().map(|(name, outage)| (name.as_str(), outage.since)).collect();
-        let fresh = file.with_extension(format!("{}.new", std::process::id()));
-        let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
-        let written = serde_json::to_vec(&noted)
-            .map_err(std::io::Error::from)
-            .and_then(|text| folder.and_then(|()| fs::write(&fresh, text)))
-            .and_then(|()| fs::rename(&fresh, file));
-        if let Err(cause) = written {
-            log::debug!("Did not keep in {} which shards are down: {cause}", file.display());
-        }
+        kept::write(file, &noted);
     }
 }
 

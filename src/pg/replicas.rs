@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, PoisonError};
 
-use postgres::Row;
 use postgres::types::Type;
 
 use super::catalog;
@@ -13,15 +12,6 @@ use super::pool::{Loan, ReadFrom, Shard, Shards, at_once};
 use super::session::{Parameter, Session, only};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-
-/// How far a standby is, of a primary that is at `$1`.
-const STANDING: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
-    pg_catalog.pg_wal_lsn_diff($1::text::pg_lsn, pg_catalog.pg_last_wal_replay_lsn())::int8, \
-    EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8, \
-    coalesce(pg_catalog.pg_last_wal_replay_lsn()::text, '')";
-/// How far a standby is that is read from.
-const LAG: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
-    EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8";
 
 /// How a replica stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +24,24 @@ pub struct Standing {
     pub age_seconds: Option<f64>,
     /// Up to where it has replayed the write-ahead log.
     pub replayed: String,
+    /// How much of the write-ahead log it has, in bytes.
+    pub received: i64,
+}
+
+impl Standing {
+    /// As the server says. `primary_at`: where its primary is in the write-ahead log, if that is known.
+    pub(super) fn ask(session: &mut Session, shard: &ShardName, primary_at: Option<&str>) -> Result<Self> {
+        let what = "ask how far a replica is";
+        let rows = session.query(include_str!("../../sql/standing.sql"), &[(&primary_at, Type::TEXT)]);
+        let row = only(rows.map_err(|cause| failure::doing(what, shard, &cause))?, what, shard)?;
+        Ok(Self {
+            is_standby: row.get("is_standby"),
+            lag_bytes: row.get("lag_bytes"),
+            age_seconds: row.get("age_seconds"),
+            replayed: row.get("replayed"),
+            received: row.get("received"),
+        })
+    }
 }
 
 /// What a connection is for.
@@ -138,10 +146,7 @@ impl Shards {
         let mut failed = None;
         for replica in self.replicas(name) {
             let lent = self.lend(&replica).and_then(|mut loan| {
-                let rows = loan
-                    .query(LAG, &[])
-                    .map_err(|cause| failure::doing("ask how far a replica is", name, &cause))?;
-                if let Some(warning) = rows.first().and_then(|row| staleness(name, &replica, row)) {
+                if let Some(warning) = staleness(name, &replica, &Standing::ask(&mut loan, name, None)?) {
                     let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
                     reads.stale.retain(|earlier| earlier.shard() != Some(name.as_str()));
                     reads.stale.push(warning);
@@ -170,14 +175,8 @@ impl Cluster {
             let rows = primary.and_then(|mut loan| loan.query(at, &[]).ok()).unwrap_or_default();
             let at: Option<String> = rows.first().map(|row| row.get(0));
             let stand = |replica: &Arc<Shard>| {
-                let standing = self.shards().lend(replica).and_then(|mut loan| {
-                    let rows = loan.query(STANDING, &[(&at, Type::TEXT)]);
-                    let rows =
-                        rows.map_err(|cause| failure::doing("ask how far a replica is", name, &cause))?;
-                    let row = only(rows, "ask how far a replica is", name)?;
-                    let (is_standby, replayed) = (row.get(0), row.get(3));
-                    Ok(Standing { is_standby, lag_bytes: row.get(1), age_seconds: row.get(2), replayed })
-                });
+                let lent = self.shards().lend(replica);
+                let standing = lent.and_then(|mut loan| Standing::ask(&mut loan, name, at.as_deref()));
                 (replica.address.shown().to_owned(), standing)
             };
             Ok(replicas.iter().map(stand).collect::<Vec<_>>())
@@ -199,10 +198,7 @@ impl Cluster {
         let said = catalog::describe(&mut session, name)?;
         let (shard, cluster) = (said.shard.as_str(), said.membership.cluster.as_str());
         catalog::check_identity(name, &address, self.id().as_ref(), shard, cluster)?;
-        let rows = session
-            .query("SELECT pg_catalog.pg_is_in_recovery()", &[])
-            .map_err(|cause| failure::doing("ask whether it is a replica", name, &cause))?;
-        if only(rows, "ask whether it is a replica", name)?.get(0) {
+        if Standing::ask(&mut session, name, None)?.is_standby {
             return Ok(());
         }
         let message =
@@ -238,11 +234,11 @@ impl Cluster {
 }
 
 /// What is to be said of a read; nothing if the server is no standby any more.
-fn staleness(name: &ShardName, replica: &Shard, row: &Row) -> Option<Error> {
-    if !row.get::<_, bool>(0) {
+fn staleness(name: &ShardName, replica: &Shard, standing: &Standing) -> Option<Error> {
+    if !standing.is_standby {
         return None;
     }
-    let since = match row.get::<_, Option<f64>>(1) {
+    let since = match standing.age_seconds {
         Some(seconds) => format!("its last replayed transaction is {seconds:.1} s old"),
         None => "it has replayed no transaction since it was started".into(),
     };

@@ -37,7 +37,7 @@ impl Cluster {
         if let Some((id, folder)) = self.id().zip(self.cache_folder.as_deref()) {
             let rows =
                 |(name, size): &(ShardName, Result<Size>)| Some((name.clone(), size.as_ref().ok()?.rows));
-            cache::write_counts(folder, &id, &sizes.iter().filter_map(rows).collect());
+            cache::write_counts(folder, &id, sizes.iter().filter_map(rows).collect());
         }
         sizes
     }

@@ -215,6 +215,17 @@ impl Test {
         Ran::of(self.command().args(words).spawn().unwrap())
     }
 
+    /// Nobody can connect to a shard's database any more, or again.
+    pub(crate) fn allow(&self, number: usize, is_allowed: bool) {
+        let database = self.database(number);
+        let mut admin = admin();
+        admin.batch_execute(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS {is_allowed}")).unwrap();
+        if !is_allowed {
+            let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+            admin.query(sql, &[&database]).unwrap();
+        }
+    }
+
     pub(crate) fn client(&self, number: usize) -> Client {
         connect(&SERVER.private, &self.database(number))
     }

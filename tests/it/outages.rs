@@ -9,7 +9,6 @@ use std::thread;
 
 use crate::harness::{Ran, Test};
 use crate::rebalance::{add, filled};
-use crate::repl_screen::allow;
 
 /// A server that accepts and then says nothing, and how often it did.
 fn mute() -> (String, Arc<AtomicU32>) {
@@ -64,7 +63,7 @@ fn since_when_it_is_down_is_known_to_the_next_process() {
         (shards[1]["state"].as_str().unwrap().to_owned(), of(1))
     };
     assert_eq!(since(&test), ("active".into(), None));
-    allow(&test, 2, false);
+    test.allow(2, false);
     // Whoever meets it first.
     test.run(&["get-user", "1"]).fails(69);
     let (state, first) = since(&test);
@@ -76,7 +75,7 @@ fn since_when_it_is_down_is_known_to_the_next_process() {
     let doctor = test.run(&["doctor", "-o", "tsv"]).fails(69);
     assert!(doctor.stdout.contains(&format!("; down since {first}")), "{doctor:?}");
     assert_eq!(since(&test), ("down".into(), Some(first)));
-    allow(&test, 2, true);
+    test.allow(2, true);
     test.run(&["get-user", "1"]).fails(4);
     assert_eq!(since(&test), ("active".into(), None));
 }
@@ -89,14 +88,14 @@ fn how_a_change_stands_is_told_by_those_who_answer() {
         assert_eq!(ran.code, code, "{ran:?}");
         (ran.json()["state"].as_str().unwrap().to_owned(), ran.stderr)
     };
-    allow(&test, 3, false);
+    test.allow(3, false);
     let (idle, told) = state(6);
     assert!(idle == "idle" && told.contains("by the word of the shards that answer"), "{told}");
     assert!(told.contains("`shard_3`"), "{told}");
-    allow(&test, 3, true);
+    test.allow(3, true);
     add(&test, 4);
-    allow(&test, 3, false);
+    test.allow(3, false);
     assert_eq!(state(6).0, "planned");
-    allow(&test, 3, true);
+    test.allow(3, true);
     assert_eq!(state(0).0, "planned");
 }

@@ -2,7 +2,7 @@
 
 use roxmltree::Document;
 
-use crate::harness::{Test, admin, owner, seed_ring};
+use crate::harness::{Test, owner, seed_ring};
 use crate::rebalance::{add, filled};
 
 fn read(test: &Test, name: &str) -> String {
@@ -154,13 +154,22 @@ fn texts_of_flow(page: &str, number: usize) -> Vec<String> {
 }
 
 #[test]
+fn a_shard_that_is_to_join_and_is_down_is_named_as_well() {
+    let test = filled(50);
+    add(&test, 4).success();
+    test.allow(4, false);
+    let ran = test.run(&["report", "page.html"]).success();
+    assert!(ran.stderr.contains("`shard_4`"), "{ran:?}");
+    let row = line(&read(&test, "page.html"), "shard_4");
+    assert_eq!((row[1].as_str(), row[6].as_str()), ("down", "–"));
+}
+
+#[test]
 fn a_shard_that_is_down_is_named_and_the_rest_is_shown() {
     let test = filled(300);
-    let database = test.database(2);
-    let mut admin = admin();
-    admin.batch_execute(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).unwrap();
+    test.allow(2, false);
     let ran = test.run(&["report", "page.html"]);
-    admin.batch_execute(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).unwrap();
+    test.allow(2, true);
     ran.fails(6).says("`shard_2` (33.05 % of the ring)");
     let page = read(&test, "page.html");
     let told = texts(&page);

@@ -205,13 +205,9 @@ fn a_shard_that_takes_no_connections_stops_it_and_then_it_goes_on() {
     add(&test, 4).success();
     let child = slowly(&test, 100);
     wait_for_moves(&test, &[4], 20);
-    let mut admin = crate::harness::admin();
-    let database = test.database(4);
-    admin.batch_execute(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).unwrap();
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-    admin.query(end, &[&database]).unwrap();
+    test.allow(4, false);
     Ran::of(child).fails(69).says("shard_4");
-    admin.batch_execute(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).unwrap();
+    test.allow(4, true);
     test.run(&["rebalance", "-y"]).success();
     assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..800);
     assert_users(&test, &[1, 2, 3, 4], 800);

@@ -6,29 +6,18 @@ use crate::rebalance::{add, filled};
 use crate::repl::{greeted, prompt};
 use crate::servers::Servers;
 
-/// Nobody can connect to a shard's database any more, or again.
-pub(crate) fn allow(test: &Test, number: usize, is_allowed: bool) {
-    let database = test.database(number);
-    let mut admin = admin();
-    admin.batch_execute(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS {is_allowed}")).unwrap();
-    if !is_allowed {
-        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-        admin.query(sql, &[&database]).unwrap();
-    }
-}
-
 #[test]
 fn the_prompt_tells_of_a_change_and_of_a_shard_that_is_down() {
     let test = filled(300);
     let mut person = greeted(&test, 100, &[]);
     person.is_at(&prompt(&test, ""));
-    allow(&test, 2, false);
+    test.allow(2, false);
     person.presses_enter_until(&prompt(&test, "!"));
     // The others go on as if nothing were.
     let id = test.ids(1)[0];
     person.enters(&format!("get-user {id} -o csv"));
     person.reads(&format!("\n{id},"));
-    allow(&test, 2, true);
+    test.allow(2, true);
     person.presses_enter_until(&prompt(&test, ""));
     add(&test, 4).success();
     test.command().args(["rebalance", "-y"]).env("RINGSHARD_CRASH", "after-adopt:1").status().unwrap();
@@ -43,10 +32,10 @@ fn a_shard_that_goes_and_comes_is_told_of_without_breaking_the_line() {
     person.types("create-user --id 1 --na");
     let typed = format!("{} create-user --id 1 --na", prompt(&test, ""));
     person.is_at(&typed);
-    allow(&test, 3, false);
+    test.allow(3, false);
     person.reads("notice: shard `shard_3` is down: ");
     person.is_at(&typed);
-    allow(&test, 3, true);
+    test.allow(3, true);
     person.reads("notice: shard `shard_3` is back");
     person.is_at(&typed);
     person.types("me Ann\r");
@@ -183,12 +172,12 @@ fn a_server_that_restarts_between_two_commands_is_no_matter() {
 #[test]
 fn a_shard_that_refuses_sessions_is_told_of_at_once() {
     let test = Test::initialised();
-    allow(&test, 2, false);
+    test.allow(2, false);
     let mut person = Person::at_the_repl(&test, 160, &[]);
     person.is_asked();
     person.presses_enter_until(&prompt(&test, "!"));
     person.reads("`shard_2` is down (FATAL: database");
     person.reads("on the shards that answer 0 users: shard_1");
-    allow(&test, 2, true);
+    test.allow(2, true);
     assert_eq!(person.leaves().0, 0);
 }

@@ -19,7 +19,7 @@ fn reads_go_to_a_standby_only_if_that_is_wanted() {
     }
     let standby = servers.standby_of(2);
     standby.catches_up(&mut servers.client(2));
-    configure(&servers, &standby.url());
+    configure(&servers, &format!("{}&password=hunter2", standby.url()));
     let stale = "read from a replica of shard `shard_2`";
     // With the primary there, only `always` asks the standby.
     for (when, is_stale) in [("never", false), ("auto", false), ("always", true)] {
@@ -44,7 +44,7 @@ fn reads_go_to_a_standby_only_if_that_is_wanted() {
     let ran = get("auto").success();
     assert_eq!(ran.stdout, "1,y,,\n");
     assert!(ran.stderr.contains(stale) && ran.stderr.contains("possibly stale"), "{ran:?}");
-    assert!(!ran.stderr.contains("postgres@/users?password"), "{ran:?}");
+    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
     // All shards at once; and a session that changes its mind.
     servers.run(&["count"]).fails(69);
     let ran = servers.run(&["count", "--read-replica", "auto"]).success();

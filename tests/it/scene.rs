@@ -73,7 +73,7 @@ fn not_one_acknowledged_write_is_lost_whatever_happens_to_a_shard() {
     let errors = told["errors_by_kind"].as_array().unwrap();
     assert!(errors.iter().all(|error| error["shard"] == "shard_2"), "{ran:?}");
 
-    let old: i64 = servers.client(2).query_one("SELECT count(*) FROM users", &[]).unwrap().get(0);
+    let old = servers.rows_on(2);
     let seen = servers.run(&["verify"]).fails(1);
     assert!(seen.stdout.contains(&format!("shard_2_retired_1\t{old}\t{old}\t")), "{seen:?}");
     servers.run(&["verify", "--fix", "-y"]).success();

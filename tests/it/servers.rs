@@ -44,6 +44,28 @@ impl Servers {
         servers
     }
 
+    /// Three shards with users 1 to 200, and a server for a fourth.
+    pub(crate) fn filled() -> Self {
+        let servers = Self::with_spares(3, 1);
+        let lines: String = (1..=200).map(|id| format!("create-user --id {id} --name n{id} -q\n")).collect();
+        servers.write("users.txt", lines.as_bytes());
+        servers.run(&["-f", "users.txt"]).success();
+        servers
+    }
+
+    /// How many rows lie on a shard's server.
+    pub(crate) fn rows_on(&self, number: usize) -> i64 {
+        self.client(number).query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
+    }
+
+    /// There are so many users, each where it belongs, and `doctor` has nothing to say.
+    #[track_caller]
+    pub(crate) fn assert_well(&self, count: i64) {
+        assert_eq!(self.run(&["count"]).success().stdout, format!("{count}\n"));
+        self.run(&["verify"]).success();
+        self.run(&["doctor", "-o", "tsv"]).success();
+    }
+
     /// The database of a shard, which is called `users` on each server.
     pub(crate) fn url(&self, number: usize) -> String {
         format!("postgresql://postgres@/users?host={}", self.server(number).socket_dir().display())
@@ -110,6 +132,10 @@ impl Standby {
 
     pub(crate) fn client(&self) -> Client {
         connect(&self.server, "users")
+    }
+
+    pub(crate) fn rows(&self) -> i64 {
+        self.client().query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
     }
 
     /// Stops replaying what comes, or goes on.

@@ -11,7 +11,6 @@ use serde_json::Value;
 use crate::harness::{Ran, Test, url};
 use crate::person::Person;
 use crate::rebalance::{add, filled, slowly, wait_for_moves};
-use crate::repl_screen::allow;
 use crate::servers::Servers;
 
 const HEADER: &str = "shard,state,role,rows,size_bytes,commits,rollbacks,tps,connections,connections_allowed,\
@@ -139,7 +138,7 @@ fn an_ordinary_role_sees_what_it_may() {
 #[test]
 fn a_shard_that_is_down_holds_up_nobody() {
     let test = Test::initialised();
-    allow(&test, 2, false);
+    test.allow(2, false);
     let ran = test.run(&["stats", "--interval", "100ms", "-o", "json"]).success().says("shard_2");
     let seen = ran.json();
     assert_eq!((&seen[0]["state"], &seen[1]["state"]), (&"active".into(), &"down".into()));
@@ -150,13 +149,13 @@ fn a_shard_that_is_down_holds_up_nobody() {
     assert!(text.contains("ringshard_shard_up{shard=\"shard_2\"} 0\n"), "{text}");
     assert!(text.contains("ringshard_shard_up{shard=\"shard_3\"} 1\n"), "{text}");
     for number in [1, 3] {
-        allow(&test, number, false);
+        test.allow(number, false);
     }
     test.run(AT_ONCE).fails(69).says("shard_3");
     let text = test.run(&["stats", "--prometheus"]).fails(69).stdout;
     assert_eq!(metrics(&text).len(), 1, "{text}");
     for number in 1..=3 {
-        allow(&test, number, true);
+        test.allow(number, true);
     }
     // One that accepts and says nothing.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -95,7 +95,7 @@ pub(super) fn key(steps: Steps, key: &str, ring: &Ring) -> Steps {
             "clockwise from 0 it lies behind {passed} of {all} points; the first one at or after it is {point}"
         )
     };
-    let share = ring.shares().into_iter().find(|(of, _)| *of == node.shard).map_or(0.0, |(_, share)| share);
+    let share = ring.share(node.shard).unwrap_or(0.0);
     steps
         .add("hash", format!("md5(\"{key}\") = {:032x} = {position}", position.number()))
         .add("ring", walk)

@@ -1,8 +1,6 @@
 //! What a run has shown: as a report, and as JSON for a later look.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -15,7 +13,7 @@ use super::run::Ran;
 use super::tally::{Measured, ShardNumber};
 use crate::error::{Error, Kind};
 use crate::model::load::mix::Operation;
-use crate::model::names::{ClusterId, ShardName};
+use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, thousands};
 
@@ -355,18 +353,10 @@ impl Outcome<'_> {
     }
 }
 
-/// Keeps the JSON of the run in the state folder, for a later look. A failure is no more than logged.
-pub(super) fn keep(folder: &Path, cluster: &ClusterId, report: &Report) {
-    let Some(whole) = &report.whole else { return };
-    let file = folder.join(format!("load-{cluster}.json"));
-    let fresh = file.with_extension(format!("{}.new", std::process::id()));
-    let value = object(&whole.columns, whole.rows.first().map_or(&[], Vec::as_slice));
-    let written = fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&fresh, format!("{value}\n")))
-        .and_then(|()| fs::rename(&fresh, &file));
-    if let Err(cause) = written {
-        log::warn!("Did not keep the run in {}: {cause}", file.display());
-    }
+/// The JSON of a run, for a later look.
+pub(super) fn json(report: &Report) -> Option<Value> {
+    let whole = report.whole.as_ref()?;
+    Some(object(&whole.columns, whole.rows.first().map_or(&[], Vec::as_slice)))
 }
 
 fn bar(value: f64, most: f64) -> String {

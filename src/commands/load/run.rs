@@ -8,11 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
 
-use super::super::{Console, Context, Interrupts, Progress};
+use super::super::{Console, Context, Interrupts, Progress, kept};
 use super::arena::{Arena, Plan};
 use super::check::check;
 use super::client::Client;
-use super::outcome::{Outcome, keep};
+use super::outcome::{Outcome, json};
 use super::tally::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::model::duration::parse_duration;
@@ -121,8 +121,8 @@ impl RunArgs {
         console.progress(None);
         let outcome = Outcome { arena: &arena, run, checked, begun_at, keys: self.keys_name() };
         let report = outcome.report();
-        if let (Some(folder), Some(id)) = (&context.settings().state_folder, cluster.id()) {
-            keep(folder, &id, &report);
+        if let Some(run) = json(&report) {
+            kept::write(context, &cluster, "load", &run);
         }
         Ok(report)
     }

@@ -311,9 +311,6 @@ impl RingPicture<'_> {
             }
             out.push('\n');
         };
-        let share = |ring: &Ring, name: &ShardName| {
-            ring.shares().into_iter().find(|(of, _)| *of == name).map(|(_, share)| share)
-        };
         let mut out = String::from("<g class=\"legend\">\n");
         let heads = match self.then {
             Some(_) => ["shard", "virtual nodes", "share now", "share then"],
@@ -333,7 +330,7 @@ impl RingPicture<'_> {
             );
             let ring = self.then.filter(|then| then.shards().contains(name)).unwrap_or(self.now);
             let nodes = thousands(ring.virtual_nodes().filter(|node| node.shard == name).count() as u64);
-            let text = |ring| share(ring, name).map_or_else(|| "–".to_owned(), percent);
+            let text = |ring: &Ring| ring.share(name).map_or_else(|| "–".to_owned(), percent);
             let label = shortened(name.as_str(), NAME_CHARACTERS_MAX);
             let (now, then) = (text(self.now), self.then.map(text));
             let cells = match &then {

@@ -1,5 +1,6 @@
 //! Where a server listens.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -56,7 +57,10 @@ impl Location {
     /// Whether somebody listens there.
     pub(in crate::pg) fn accepts(&self, timeout: Duration) -> bool {
         match self {
-            Self::Socket { .. } => UnixStream::connect(self.place()).is_ok(),
+            // Only these say that nobody does: a folder that may not be entered says nothing.
+            Self::Socket { .. } => !UnixStream::connect(self.place()).is_err_and(|cause| {
+                matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+            }),
             Self::Network { host, address, port } => {
                 let places: Vec<SocketAddr> = match address {
                     Some(address) => vec![(*address, *port).into()],

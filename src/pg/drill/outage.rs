@@ -72,7 +72,15 @@ impl<'cluster> Drill<'cluster> {
         let mut outage = Outage { drill: self, dead_man, ended: 0 };
         let begun = Instant::now();
         // Who was just connecting comes in a moment after the database was closed.
-        while outage.keep_out()? > 0 {
+        loop {
+            match outage.keep_out() {
+                Ok(0) => return Ok(outage),
+                Ok(_) => {}
+                Err(error) => {
+                    outage.end()?;
+                    return Err(error.adding("; the database is open again"));
+                }
+            }
             if begun.elapsed() > PATIENCE {
                 let message = format!(
                     "the sessions on shard `{}` do not end; its database is open again",
@@ -86,7 +94,6 @@ impl<'cluster> Drill<'cluster> {
             }
             thread::sleep(PAUSE);
         }
-        Ok(outage)
     }
 
     /// A session in another database of the same server, and its process there.

@@ -80,7 +80,8 @@ impl<'cluster> Drill<'cluster> {
     /// there may be another drill: the next look may do better.
     fn end_idle(&mut self, before: &str) -> i64 {
         if self.session.is_closed() {
-            match self.shards.connect_apart(&self.shard) {
+            // Not by the detour that is announced here.
+            match Session::connect(&self.shard, &self.address.straight(Duration::ZERO)) {
                 Ok(session) => self.session = session,
                 Err(error) => {
                     log::debug!("No idle session is ended: {error}");

@@ -22,6 +22,7 @@ use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
 use crate::pg::failure;
 use crate::pg::pool::Shard;
+use crate::pg::replicas::Standing;
 use crate::pg::session::{Parameter, Session};
 
 /// How long the server may take to become a primary.
@@ -35,10 +36,6 @@ const REPLAY_PAUSE: Duration = Duration::from_millis(20);
 const IS_LATE: &str = "SELECT coalesce(pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn(), false), \
     CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END, \
     pg_catalog.pg_last_wal_replay_lsn()::text";
-const STANDING: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
-    coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0')::text, \
-    pg_catalog.pg_wal_lsn_diff(greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()), '0/0')::int8, \
-    EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8";
 
 /// What a takeover comes to, before it is done.
 pub struct Takeover {
@@ -74,33 +71,22 @@ pub struct TakenOver {
 struct Candidate {
     replica: sync::Arc<Shard>,
     link: Link,
-    is_standby: bool,
-    replayed: String,
-    /// Bytes of the write-ahead log that it has received.
-    received: i64,
-    age_seconds: Option<f64>,
+    standing: Standing,
 }
 
 impl Candidate {
     fn of(shard: &ShardName, replica: sync::Arc<Shard>) -> Result<Self> {
         let mut session = Session::connect(shard, &replica.address)?;
-        let rows = session
-            .query(STANDING, &[])
-            .map_err(|cause| failure::doing("ask a replica how far it is", shard, &cause))?;
-        let row = rows.first().ok_or_else(|| Error::new(Kind::Failed, "a replica says nothing of itself"))?;
-        let is_standby = row.get(0);
-        Ok(Self {
-            is_standby,
-            replayed: row.get(1),
-            received: if is_standby { row.get(2) } else { i64::MAX },
-            age_seconds: row.get(3),
-            link: Link::over(shard, session, !is_standby)?,
-            replica,
-        })
+        let standing = Standing::ask(&mut session, shard, None)?;
+        let link = Link::over(shard, session, !standing.is_standby)?;
+        Ok(Self { replica, link, standing })
     }
-}
 
-impl Candidate {
+    /// How much it has. One that takes writes has all there is.
+    fn received(&self) -> i64 {
+        if self.standing.is_standby { self.standing.received } else { i64::MAX }
+    }
+
     /// Whether it takes writes as a takeover of this shard was begun with it. One that does so for another reason went
     /// its own way.
     fn has_begun(&mut self, cluster: &Cluster, known: Incarnation) -> bool {
@@ -158,14 +144,15 @@ impl Cluster {
         }
         if wanted.is_none() && candidates.len() > 1 {
             let known = rest.incarnation(shard);
-            candidates.retain_mut(|candidate| candidate.is_standby || candidate.has_begun(self, known));
+            candidates
+                .retain_mut(|candidate| candidate.standing.is_standby || candidate.has_begun(self, known));
         }
-        let Some(mut best) = candidates.into_iter().max_by_key(|candidate| candidate.received) else {
+        let Some(mut best) = candidates.into_iter().max_by_key(Candidate::received) else {
             return Err(failed.unwrap_or_else(|| none_known(shard, wanted)));
         };
         best.catches_up()?;
         let seen = best.link.look(self).map_err(ours("look at the catalog of a replica", shard))?;
-        let is_begun = !best.is_standby && seen.said.incarnation > rest.incarnation(shard);
+        let is_begun = !best.standing.is_standby && seen.said.incarnation > rest.incarnation(shard);
         Ok(Takeover {
             before: self.shards().address(shard)?.shown().to_owned(),
             after: shown(&best.replica),
@@ -177,8 +164,8 @@ impl Cluster {
                 .collect(),
             shard: shard.clone(),
             rest,
-            replayed: best.replayed,
-            age_seconds: best.age_seconds,
+            replayed: best.standing.replayed,
+            age_seconds: best.standing.age_seconds,
             replica: best.replica,
             is_begun,
         })
@@ -209,8 +196,8 @@ impl Cluster {
         if unseen(&others, &seen.state).iter().any(|one| !plan.unseen.contains(one)) {
             return Err(changed("a hand-over was made"));
         }
-        let Candidate { link, is_standby, .. } = candidate;
-        let mut link = if is_standby { promoted(shard, link)? } else { link };
+        let Candidate { link, standing, .. } = candidate;
+        let mut link = if standing.is_standby { promoted(shard, link)? } else { link };
         let seen = link.look(self).map_err(ours("look at the catalog", shard))?;
         // By now all is replayed that was received. It may still have to hear of an epoch.
         let is_late = rest.epoch().is_some_and(|epoch| seen.state.epoch < epoch);

@@ -59,8 +59,6 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
     let bar_chars = width.saturating_sub(longest + TABLE_CHARS).min(40);
     let head = format!("   {:<longest$} weight vnodes  share%  goal%", "shard");
     lines.push(Line::styled(head, Style::new().add_modifier(Modifier::UNDERLINED)));
-    let share_of =
-        |ring: &Ring, of: &ShardName| ring.shares().into_iter().find(|(name, _)| *name == of).map(|s| s.1);
     let biggest = now.shares().into_iter().map(|(_, share)| share).fold(0.0, f64::max);
     let room = height.saturating_sub(lines.len());
     let scrolled = state.scrolled.min(names.len().saturating_sub(room));
@@ -69,8 +67,8 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
         let weight = spec.map_or(0.0, |spec| spec.weight.number());
         let virtual_nodes = spec.map_or(0, |spec| spec.weight.virtual_nodes(word.topology.virtual_nodes()));
         let percent = |share: Option<f64>| share.map_or(text::NONE.into(), |s| format!("{:.2}", s * 100.0));
-        let share = share_of(now, name);
-        let wanted = goal.as_ref().and_then(|goal| share_of(goal, name)).or(share.filter(|_| goal.is_none()));
+        let share = now.share(name);
+        let wanted = goal.as_ref().and_then(|goal| goal.share(name)).or(share.filter(|_| goal.is_none()));
         let name = text::cut(name.as_str(), longest, theme.unicode);
         let numbers = format!(
             " {name:<longest$} {weight:>6.2} {virtual_nodes:>6} {:>7} {:>6} ",

@@ -1,0 +1,33 @@
+//! Small files of JSON that one process leaves for the next. Caches: nothing depends on them.
+
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Now, in seconds since 1970.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What was kept last; nothing if the file is missing, broken, or of another shape.
+pub fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    serde_json::from_str(&fs::read_to_string(file).ok()?).ok()
+}
+
+/// Replaces a file in one step, and makes its folder if that is missing. A failure is no more than logged.
+pub fn write(file: &Path, value: &impl Serialize) {
+    let fresh = file.with_extension(format!("{}.new", std::process::id()));
+    let written = serde_json::to_vec(value)
+        .map_err(std::io::Error::from)
+        .and_then(|text| {
+            file.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(&fresh, text)
+        })
+        .and_then(|()| fs::rename(&fresh, file));
+    if let Err(cause) = written {
+        log::debug!("Did not keep {}: {cause}", file.display());
+    }
+}
