@@ -1,17 +1,29 @@
-//! `load run` against pgbench with the same mix, as a ratio in the same run: `scripts/bench --bench load`.
+//! `load run` against pgbench with the same mix, as ratios in the same run: `scripts/bench --bench load`.
 //!
-//! Both have eight clients and the same number of users in a server of their own making: `load run` three shards, and
-//! pgbench one plain database, with prepared statements. What `load run` does more: it routes, each statement says who
-//! answers and whether it owns the key, and every answer is checked.
+//! All have eight clients, the same number of users and prepared statements, on servers of their own making:
+//!
+//! - `load run` over three shards. What it does more: it routes, each statement says who answers and whether it owns the
+//!   key, and every answer is checked.
+//! - pgbench on one plain database: the goal is about this one.
+//! - pgbench on the database of a cluster's only shard: what somebody gets who writes to a shard past ringshard, where the
+//!   guard looks at each row.
+//! - The plain statements over three plain databases with the same driver, and nothing else: what the driver, and three
+//!   databases in place of one, cost anybody.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may fail by panicking, and prints")]
 
 mod common;
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use common::{Home, median, run};
+use postgres::{Client, NoTls};
+use ringshard::local::PrivateServer;
 
 const USERS: u32 = 100_000;
 const ROUNDS: usize = 5;
 const SECONDS: u32 = 5;
+const CLIENTS: u32 = 8;
 const GOAL: f64 = 0.8;
 
 /// What a user of a plain database would write, and how often each comes.
@@ -37,41 +49,68 @@ const SCRIPTS: [(&str, u32, &str); 3] = [
 
 fn main() {
     let home = Home::new();
-    run(home.ringshard().args(["load", "fill", &USERS.to_string()]));
-    run(home.ringshard().args(["export", "users.csv"]));
-    home.script(&format!(
-        "CREATE DATABASE plain;\n\\c plain\n{};\nCREATE INDEX ON users (region);\nCREATE SEQUENCE ids START {};\n\
-         \\copy users FROM 'users.csv' WITH (FORMAT csv, HEADER)\nVACUUM ANALYZE users;\n\
-         \\c shard_1\nVACUUM ANALYZE users;\n\\c shard_2\nVACUUM ANALYZE users;\n\\c shard_3\nVACUUM ANALYZE users;\n",
-        include_str!("../sql/users.sql"),
-        USERS + 1
-    ));
-    for (name, _, script) in SCRIPTS {
-        std::fs::write(home.folder.path().join(name), script).unwrap();
+    let alone = Home::with(&["--shards", "1"]);
+    for home in [&home, &alone] {
+        run(home.ringshard().args(["load", "fill", &USERS.to_string()]));
+        for (name, _, script) in SCRIPTS {
+            std::fs::write(home.folder.path().join(name), script).unwrap();
+        }
     }
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    run(home.ringshard().args(["export", "users.csv"]));
+    for name in ["plain", "plain_1", "plain_2", "plain_3"] {
+        home.script(&format!(
+            "CREATE DATABASE {name};\n\\c {name}\n{};\nCREATE INDEX ON users (region);\n\
+             CREATE SEQUENCE ids START {};\n\\copy users FROM 'users.csv' WITH (FORMAT csv, HEADER)\n\
+             VACUUM ANALYZE users;\n",
+            include_str!("../sql/users.sql"),
+            USERS + 1
+        ));
+    }
+    for name in ["shard_1", "shard_2", "shard_3"] {
+        home.script(&format!("\\c {name}\nVACUUM ANALYZE users;\n"));
+    }
+    alone.script(&format!("\\c shard_1\nCREATE SEQUENCE ids START {};\nVACUUM ANALYZE users;\n", USERS + 1));
+
+    let ways: [&dyn Fn() -> f64; 4] =
+        [&|| load_run(&home), &|| pgbench(&home, "plain"), &|| pgbench(&alone, "shard_1"), &|| {
+            driver(&home, &["plain_1", "plain_2", "plain_3"])
+        }];
+    let mut rates = ways.map(|_| Vec::new());
     for round in 0..ROUNDS {
         // Each is the first of a round in turn.
-        for is_ours in [round % 2 == 0, round % 2 == 1] {
+        for turn in 0..ways.len() {
+            let way = (round + turn) % ways.len();
             home.script("CHECKPOINT");
-            if is_ours { ours.push(load_run(&home)) } else { theirs.push(pgbench(&home)) }
+            alone.script("CHECKPOINT");
+            rates[way].push(ways[way]());
         }
-        println!("round {}: load run {:.0}/s, pgbench {:.0}/s", round + 1, ours[round], theirs[round]);
+        let [ours, plain, guarded, driver] = [0, 1, 2, 3].map(|way| rates[way][round]);
+        println!(
+            "round {}: load run {ours:.0}/s, pgbench {plain:.0}/s, pgbench on a shard {guarded:.0}/s, driver {driver:.0}/s",
+            round + 1
+        );
     }
-    // Of the two runs of each round, which were one after the other: what else the machine does changes over time.
-    let ratio = median(ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect());
-    let (ours, theirs) = (median(ours), median(theirs));
-    let verdict = if ratio >= GOAL { "reached" } else { "MISSED" };
-    println!(
-        "load run / pgbench -M prepared, 8 clients {ours:>9.0}/s, {theirs:>9.0}/s: ratio {ratio:.3}  (goal at least {GOAL}: {verdict})"
-    );
+    // Of the runs of each round, which were one after the other: what else the machine does changes over time.
+    let ratio =
+        |way: usize| median(rates[0].iter().zip(&rates[way]).map(|(ours, theirs)| ours / theirs).collect());
+    let verdict = if ratio(1) >= GOAL { "reached" } else { "MISSED" };
+    let rate = |way: usize| median(rates[way].clone());
+    println!("load run, {CLIENTS} clients, three shards            {:>9.0}/s", rate(0));
+    for (way, what, end) in [
+        (1, "pgbench -M prepared, one plain table ", format!("  (goal at least {GOAL}: {verdict})")),
+        (2, "pgbench -M prepared, a shard's table ", String::new()),
+        (3, "crate postgres, three plain databases", String::new()),
+    ] {
+        println!("  against {what} {:>9.0}/s: ratio {:.3}{end}", rate(way), ratio(way));
+    }
 }
 
 /// Operations a second.
 fn load_run(home: &Home) -> f64 {
-    let duration = format!("{SECONDS}s");
+    let (clients, duration) = (CLIENTS.to_string(), format!("{SECONDS}s"));
     let users = format!("1..{USERS}");
-    let words = ["load", "run", "--clients", "8", "--duration", &duration, "--users", &users, "-o", "json"];
+    let words =
+        ["load", "run", "--clients", &clients, "--duration", &duration, "--users", &users, "-o", "json"];
     let out = run(home.ringshard().args(words));
     let whole: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((whole["errors"].as_u64(), whole["wrong"].as_u64()), (Some(0), Some(0)));
@@ -79,13 +118,79 @@ fn load_run(home: &Home) -> f64 {
 }
 
 /// Transactions a second.
-fn pgbench(home: &Home) -> f64 {
+fn pgbench(home: &Home, database: &str) -> f64 {
     let mut command = home.client("pgbench");
-    command.args(["-n", "-M", "prepared", "-c", "8", "-T", &SECONDS.to_string()]);
+    command.args(["-n", "-M", "prepared", "-c", &CLIENTS.to_string(), "-T", &SECONDS.to_string()]);
     for (name, weight, _) in SCRIPTS {
         command.args(["-f", &format!("{name}@{weight}")]);
     }
-    let out = run(command.arg("plain"));
+    let out = run(command.arg(database));
     let tps = out.lines().find_map(|line| line.strip_prefix("tps = ")).unwrap();
     tps.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Statements a second: each client has a connection to each database, and goes to any of them.
+fn driver(home: &Home, databases: &[&str]) -> f64 {
+    let connect = |database: &str| {
+        let mut config = Client::configure();
+        config.host_path(home.server.socket_dir()).port(home.server.port());
+        config.user(PrivateServer::USER).dbname(database).connect(NoTls).unwrap()
+    };
+    let (mut clients, mut statements) = (Vec::new(), 0_u64);
+    for _ in 0..CLIENTS {
+        clients.push(databases.iter().map(|name| connect(name)).collect::<Vec<Client>>());
+    }
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(SECONDS.into());
+    thread::scope(|scope| {
+        let threads: Vec<_> = (1_u64..)
+            .zip(clients)
+            .map(|(seed, clients)| scope.spawn(move || statements_until(end, clients, seed)))
+            .collect();
+        statements = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    });
+    #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+    let statements = statements as f64;
+    statements / begun.elapsed().as_secs_f64()
+}
+
+fn statements_until(end: Instant, clients: Vec<Client>, seed: u64) -> u64 {
+    let mut clients: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let get = client.prepare("SELECT user_id, name, region, email FROM users WHERE user_id = $1").unwrap();
+            let create = client
+                .prepare(
+                    "INSERT INTO users (user_id, name, region, email) \
+                     VALUES (nextval('ids'), 'Alice Baker', 'US', concat('alice.baker.', $1::int, '@load.example'))",
+                )
+                .unwrap();
+            let update = client
+                .prepare("UPDATE users SET email = concat('alice.baker.', $2::int, '@load.example') WHERE user_id = $1")
+                .unwrap();
+            (client, get, create, update)
+        })
+        .collect();
+    let mut statements = 0;
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    while Instant::now() < end {
+        // xorshift64 (Marsaglia 2003).
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let at = usize::try_from((state >> 40) % clients.len() as u64).unwrap();
+        let (client, get, create, update) = &mut clients[at];
+        let id = i64::try_from(state % u64::from(USERS)).unwrap() + 1;
+        let n = i32::try_from(state >> 44).unwrap();
+        match (state >> 33) % 100 {
+            0..80 => {
+                let rows = client.query(&*get, &[&id]).unwrap();
+                assert!(rows[0].get::<_, Option<&str>>(1).is_some());
+            }
+            80..95 => assert_eq!(client.execute(&*create, &[&n]).unwrap(), 1),
+            _ => assert_eq!(client.execute(&*update, &[&id, &n]).unwrap(), 1),
+        }
+        statements += 1;
+    }
+    statements
 }

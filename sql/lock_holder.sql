@@ -1,9 +1,18 @@
--- Who holds an advisory lock of this database, the bigint $1: the one that has done so for the longest.
-SELECT pid, coalesce(application_name, ''), coalesce(usename::text, ''), coalesce(host(client_addr), 'this machine'),
+-- Who holds an advisory lock of this database, the bigint $1, or, if that is the writers' barrier, the lock of those who
+-- write while the ring is at rest: the one that has done so for the longest; or whom that one waits for.
+SELECT activity.pid, coalesce(application_name, ''), coalesce(usename::text, ''), coalesce(host(client_addr), 'this machine'),
        coalesce(state, 'unknown'),
        coalesce(pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - coalesce(xact_start, state_change))), 0)::bigint
-FROM pg_catalog.pg_locks JOIN pg_catalog.pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND granted AND pid <> pg_catalog.pg_backend_pid()
-  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND classid = ($1 >> 32)::oid AND objid = ($1 & 4294967295)::oid AND objsubid = 1
+FROM pg_catalog.pg_locks AS lock
+CROSS JOIN LATERAL (
+    SELECT coalesce(pg_catalog.min(blocker), lock.pid) AS pid FROM unnest(pg_catalog.pg_blocking_pids(lock.pid)) AS blocker
+    WHERE blocker NOT IN (0, pg_catalog.pg_backend_pid())
+) AS holder
+JOIN pg_catalog.pg_stat_activity AS activity ON activity.pid = holder.pid
+WHERE lock.granted AND lock.pid <> pg_catalog.pg_backend_pid()
+  AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND (lock.locktype = 'advisory'
+       AND lock.classid = ($1::bigint >> 32)::oid AND lock.objid = ($1 & 4294967295)::oid AND lock.objsubid = 1
+       OR $1 = 7283001 AND lock.locktype = 'relation' AND lock.mode = 'RowShareLock'
+       AND lock.relation = pg_catalog.to_regclass('ringshard.at_rest'))
 ORDER BY xact_start NULLS LAST LIMIT 1

@@ -33,6 +33,10 @@ BEGIN
         WHEN 'decided' THEN epoch < the_epoch
     END;
     IF FOUND THEN
+        -- Who writes because the ring is at rest has seen it so, and is waited for; who comes later sees the news. The
+        -- later ones queue behind this; so not for long.
+        PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
+        LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;
         DELETE FROM ringshard.moved WHERE epoch < the_epoch;
         RETURN 'done';
     END IF;

@@ -20,11 +20,16 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with these arguments of `init-shards`.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bin = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
         let server = PrivateServer::at(Some(folder.path()), bin.as_deref()).unwrap();
         let home = Self { folder, server };
-        run(home.ringshard().arg("init-shards"));
+        run(home.ringshard().arg("init-shards").args(arguments));
         println!("Postgres {}", home.server.status().unwrap().version.unwrap());
         home
     }

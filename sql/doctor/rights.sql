@@ -3,6 +3,7 @@ WITH needed (schema, name, privileges) AS (
     VALUES ('public', 'users', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']),
            ('ringshard', 'meta', ARRAY['SELECT', 'UPDATE']),
            ('ringshard', 'arc', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'at_rest', ARRAY['SELECT', 'UPDATE']),
            ('ringshard', 'address', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'import', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'quarantine', ARRAY['SELECT', 'INSERT']),

@@ -16,7 +16,7 @@ use crate::model::names::{ClusterId, ShardName};
 use crate::model::topology::{Epoch, Membership, Topology};
 
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 4;
+pub const CATALOG_VERSION: i32 = 5;
 
 /// A shard's own word about itself.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,8 +51,24 @@ pub struct Cluster {
     pub(super) returned: RwLock<BTreeSet<ShardName>>,
     /// Which shards were late, at which epoch, when which was known: they were looked into.
     pub(super) late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
+    /// How many statements about users were answered while all that is known comes from the cache.
+    pub(super) unheard: AtomicU32,
     /// When the others were asked last where a shard is that does not answer.
     pub(super) sought: Mutex<BTreeMap<ShardName, Instant>>,
+}
+
+/// Whom to ask about a key.
+struct Way {
+    shard: ShardName,
+    /// The epoch by whose ring it is the owner, if nothing is known to be under way.
+    at_rest: Option<Epoch>,
+}
+
+impl Way {
+    /// To a shard that was found in another way than by the ring.
+    fn to(shard: ShardName) -> Self {
+        Self { shard, at_rest: None }
+    }
 }
 
 /// The end of a write that may not be known.
@@ -88,7 +105,8 @@ impl Cluster {
         narrate::ring_built(&topology, &ring);
         let (places, retired) = (BTreeMap::new(), BTreeMap::new());
         let returned = RwLock::default();
-        let view = View { epoch, topology, ring, change: None, wanted: None, places, retired };
+        let is_heard = false;
+        let view = View { epoch, topology, ring, change: None, wanted: None, places, retired, is_heard };
         let view = RwLock::new(Arc::new(view));
         Ok(Self {
             shards,
@@ -97,6 +115,7 @@ impl Cluster {
             view,
             returned,
             late: Mutex::default(),
+            unheard: AtomicU32::new(0),
             sought: Mutex::default(),
         })
     }
@@ -129,7 +148,7 @@ impl Cluster {
         narrate::key_reassigned(key, shard);
     }
 
-    fn owner(&self, id: UserId) -> ShardName {
+    fn way(&self, id: UserId) -> Way {
         let (view, running) = (self.view(), self.shards.running());
         let since = running.now();
         let owner = if log::log_enabled!(log::Level::Info) {
@@ -138,7 +157,7 @@ impl Cluster {
             view.ring.owner(Position::of_user(id)).clone()
         };
         running.routed(since);
-        owner
+        Way { shard: owner, at_rest: view.at_rest() }
     }
 
     /// Waits a little for what others do on a shard; an error if the command is to stop.
@@ -171,14 +190,14 @@ impl Cluster {
 
     /// The row, or that there is none, and who said so.
     pub(super) fn read(&self, purpose: Purpose, what: &str, id: UserId) -> Result<(Option<User>, ShardName)> {
-        let mut shard = self.owner(id);
+        let mut way = self.way(id);
         let mut refreshes = 0;
         let mut lost_once = false;
-        let mut way = Reading::default();
+        let mut reading = Reading::default();
         let mut hops = 0;
         loop {
             let get = |loan: &mut Loan, expected: Expected<'_>| rows::get(loan, expected, id);
-            let answer = match self.ask(purpose, &shard, what, get) {
+            let answer = match self.ask(purpose, &way, what, get) {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) if !lost_once => {
                     lost_once = true;
@@ -193,7 +212,8 @@ impl Cluster {
                 Verdict::NotHere => Said::NotHere { epoch: answer.epoch },
                 _ => Said::Owned,
             };
-            match way.hear(&shard, said, answer.user) {
+            let shard = &way.shard;
+            match reading.hear(shard, said, answer.user) {
                 Next::Counts(user, shard) => return Ok((user, shard)),
                 Next::Ask(_) if hops == HOPS_MAX => {
                     let message =
@@ -204,9 +224,11 @@ impl Cluster {
                 }
                 Next::Ask(next) => {
                     hops += 1;
-                    shard = next;
+                    way = Way::to(next);
                 }
-                Next::LookUp => shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?,
+                Next::LookUp => {
+                    way = Way::to(self.owner_after_refresh(what, id, shard, &mut refreshes)?);
+                }
             }
         }
     }
@@ -237,7 +259,7 @@ impl Cluster {
                 .on_shard(shard));
         }
         self.refresh()?;
-        let owner = self.owner(id);
+        let owner = self.way(id).shard;
         if owner != *shard {
             return Ok(owner);
         }
@@ -254,13 +276,14 @@ impl Cluster {
     fn ask(
         &self,
         purpose: Purpose,
-        shard: &ShardName,
+        way: &Way,
         what: &str,
         statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
     ) -> Result<Result<Answer, Lost>> {
+        let shard = &way.shard;
         let mut loan = self.reach(purpose, shard)?;
         let id = self.id();
-        let expected = Expected { cluster: id.as_ref(), shard };
+        let expected = Expected { cluster: id.as_ref(), shard, at_rest: way.at_rest };
         let mut tries = 0;
         let answer = loop {
             match statement(&mut loan, expected) {
@@ -285,7 +308,7 @@ impl Cluster {
                 Err(error) if error.kind() == Kind::Configuration => {
                     drop(loan);
                     if self.moves_on(shard)? {
-                        return self.ask(purpose, shard, what, statement);
+                        return self.ask(purpose, way, what, statement);
                     }
                     return Err(error);
                 }
@@ -295,10 +318,9 @@ impl Cluster {
             return Err(Error::new(Kind::Configuration, message).hint("run this again").on_shard(shard));
         }
         let known = self.view().epoch;
-        if answer.epoch > known {
-            let said = self.describe(shard, &mut loan)?;
-            self.learn(said)?;
-        } else if answer.epoch < known {
+        if answer.epoch >= known {
+            self.hear(shard, &mut loan, answer.epoch)?;
+        } else {
             let server = Arc::clone(loan.server());
             drop(loan);
             if self.is_suspect(&server, answer.epoch) {
@@ -309,7 +331,7 @@ impl Cluster {
                 for error in self.fence_returned().into_iter().filter_map(Result::err) {
                     log::warn!("{error}");
                 }
-                return self.ask(purpose, shard, what, statement);
+                return self.ask(purpose, way, what, statement);
             }
         }
         Ok(Ok(answer))
@@ -327,15 +349,16 @@ impl Cluster {
             }
             rows::write(loan, expected, change)
         };
-        let mut shard = self.owner(id);
+        let mut way = self.way(id);
         let mut refreshes = 0;
         let mut has_helped = false;
         let begun = Instant::now();
         loop {
-            let answer = match self.ask(Purpose::Truth, &shard, what, statement)? {
+            let answer = match self.ask(Purpose::Truth, &way, what, statement)? {
                 Ok(answer) => answer,
                 Err(lost) => return Ok(Written::Unknown(lost)),
             };
+            let shard = &way.shard;
             match answer.verdict {
                 Verdict::Fenced(peer) if begun.elapsed() > FENCE_PATIENCE => {
                     let peer = peer.map_or_else(|| "another shard".into(), |peer| format!("shard `{peer}`"));
@@ -348,15 +371,17 @@ impl Cluster {
                     // Who moves it may be gone.
                     if !has_helped && begun.elapsed() > FENCE_HELP_AFTER {
                         has_helped = true;
-                        let finished = moving::finish_chunk(self, &shard, Position::of_user(id));
+                        let finished = moving::finish_chunk(self, shard, Position::of_user(id));
                         if let Err(error) = finished {
                             log::debug!("Could not finish the move of user {id}: {error}");
                         }
                     }
-                    self.pause(&shard)?;
+                    self.pause(shard)?;
                 }
-                Verdict::NotHere => shard = self.owner_after_refresh(what, id, &shard, &mut refreshes)?,
-                _ => return Ok(Written::Answer(answer, shard)),
+                Verdict::NotHere => {
+                    way = Way::to(self.owner_after_refresh(what, id, shard, &mut refreshes)?);
+                }
+                _ => return Ok(Written::Answer(answer, way.shard)),
             }
         }
     }

@@ -89,6 +89,7 @@ impl Plan<'_> {
                     (2, include_str!("../../sql/upgrade_2.sql")),
                     (3, include_str!("../../sql/upgrade_3.sql")),
                     (4, include_str!("../../sql/upgrade_4.sql")),
+                    (5, include_str!("../../sql/upgrade_5.sql")),
                 ];
                 for (_, sql) in upgrades.iter().filter(|(version, _)| said.catalog_version < *version) {
                     transaction.batch_execute(sql)?;

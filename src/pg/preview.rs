@@ -2,11 +2,15 @@
 //!
 //! Each is made by what makes the statement that is really sent. No address and no password stands in them.
 
-use super::rows::{Arguments, Change, GET, WRITE};
+use super::catalog::CATALOG_VERSION;
+use super::rows::{
+    Arguments, CREATE_AT_REST, Change, DELETE_AT_REST, GET, GET_AT_REST, Operation, UPDATE_AT_REST, WRITE,
+};
 use super::scatter::{Filter, ListQuery, count_sql};
 use super::session::OneLine;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
+use crate::model::topology::Epoch;
 use crate::model::user::UserId;
 
 /// A statement and its parameters.
@@ -18,32 +22,85 @@ pub struct Statement {
     pub parameters: Vec<(&'static str, String)>,
 }
 
-/// The read of a user on its owner.
-pub fn get_user(id: UserId) -> Statement {
-    let position = format!("{:032x}", Position::of_user(id).number());
-    Statement {
-        sql: one_line(GET),
-        parameters: vec![("position", quoted(&position)), ("id", id.to_string())],
-    }
+/// How a user is read or written on its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfUser {
+    /// What is sent first while nothing is known to be under way.
+    pub at_rest: Option<Statement>,
+    /// What is sent if something is, or if that did nothing.
+    pub by_arcs: Statement,
 }
 
-/// The write of a user on its owner.
-pub fn write_user(cluster: Option<&ClusterId>, shard: &ShardName, change: Change<'_>) -> Statement {
-    let Arguments { operation, id, name, region, email } = change.arguments();
-    let text = |text: Option<&str>| text.map_or_else(|| "NULL".into(), quoted);
-    let parameters = vec![
-        ("the_cluster", text(cluster.map(ClusterId::as_str))),
-        ("the_shard", quoted(shard.as_str())),
-        ("operation", quoted(operation)),
-        ("id", id.to_string()),
-        ("set_name", name.0.to_string()),
-        ("new_name", text(name.1)),
-        ("set_region", region.0.to_string()),
-        ("new_region", text(region.1)),
-        ("set_email", email.0.to_string()),
-        ("new_email", text(email.1)),
-    ];
-    Statement { sql: one_line(WRITE), parameters }
+/// A shard, as statements about a user expect it.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// The cluster's id, if it is known.
+    pub cluster: Option<&'a ClusterId>,
+    /// The shard's name.
+    pub shard: &'a ShardName,
+    /// The epoch by whose ring it owns the user, if nothing is known to be under way.
+    pub at_rest: Option<Epoch>,
+}
+
+impl Owner<'_> {
+    /// A statement of `sql/at_rest/`, with what is said of the user.
+    fn at_rest(&self, sql: &str, of_the_user: Vec<(&'static str, String)>) -> Option<Statement> {
+        let (epoch, cluster) = self.at_rest.zip(self.cluster)?;
+        let mut parameters = of_the_user;
+        parameters.extend([
+            ("epoch", epoch.to_string()),
+            ("shard", quoted(self.shard.as_str())),
+            ("cluster", quoted(cluster.as_str())),
+            ("catalog_version", CATALOG_VERSION.to_string()),
+        ]);
+        Some(Statement { sql: one_line(sql), parameters })
+    }
+
+    /// The read of a user.
+    pub fn get(&self, id: UserId) -> OfUser {
+        let position = format!("{:032x}", Position::of_user(id).number());
+        OfUser {
+            at_rest: self.at_rest(GET_AT_REST, vec![("id", id.to_string())]),
+            by_arcs: Statement {
+                sql: one_line(GET),
+                parameters: vec![("position", quoted(&position)), ("id", id.to_string())],
+            },
+        }
+    }
+
+    /// The write of a user.
+    pub fn write(&self, change: Change<'_>) -> OfUser {
+        let Arguments { operation, id, name, region, email } = change.arguments();
+        let text = |text: Option<&str>| text.map_or_else(|| "NULL".into(), quoted);
+        let id = ("id", id.to_string());
+        let patch = vec![
+            ("set_name", name.0.to_string()),
+            ("new_name", text(name.1)),
+            ("set_region", region.0.to_string()),
+            ("new_region", text(region.1)),
+            ("set_email", email.0.to_string()),
+            ("new_email", text(email.1)),
+        ];
+        let (sql, of_the_user) = match operation {
+            Operation::Create => {
+                let fields = [("name", text(name.1)), ("region", text(region.1)), ("email", text(email.1))];
+                (CREATE_AT_REST, [vec![id.clone()], fields.to_vec()].concat())
+            }
+            Operation::Update => (UPDATE_AT_REST, [vec![id.clone()], patch.clone()].concat()),
+            Operation::Delete => (DELETE_AT_REST, vec![id.clone()]),
+        };
+        let mut parameters = vec![
+            ("the_cluster", text(self.cluster.map(ClusterId::as_str))),
+            ("the_shard", quoted(self.shard.as_str())),
+            ("operation", quoted(operation.word())),
+            id,
+        ];
+        parameters.extend(patch);
+        OfUser {
+            at_rest: self.at_rest(sql, of_the_user),
+            by_arcs: Statement { sql: one_line(WRITE), parameters },
+        }
+    }
 }
 
 /// The read of a shard's users by id.

@@ -1,12 +1,17 @@
-//! One user on one shard: `sql/get_user.sql` and `ringshard.write_user`, each one round trip.
+//! One user on one shard, in one round trip.
 //!
 //! A shard answers for itself, with its epoch; what to do with an answer is the cluster's business.
+//!
+//! While the ring is at rest a shard owns what the ring of the topology in force gives it. So a client that found the
+//! owner by that ring need only learn that the shard is at rest in the same epoch: `sql/at_rest/`, which is half of the
+//! work. If it is not, nothing was done, and the arcs are looked at: `sql/get_user.sql` and `ringshard.write_user`.
 
 use postgres::Row;
+use postgres::error::SqlState;
 use postgres::types::Type;
 
 use super::catalog::CATALOG_VERSION;
-use super::session::Session;
+use super::session::{Parameter, Session};
 use super::uuid::Uuid;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
@@ -18,6 +23,8 @@ use crate::model::user::{Limited, User, UserId, UserPatch};
 pub(super) struct Expected<'a> {
     pub(super) cluster: Option<&'a ClusterId>,
     pub(super) shard: &'a ShardName,
+    /// The epoch by whose ring this shard owns the key, if nothing is known to be under way.
+    pub(super) at_rest: Option<Epoch>,
 }
 
 impl Expected<'_> {
@@ -63,11 +70,63 @@ pub(super) const GET: &str = include_str!("../../sql/get_user.sql");
 /// A write of a user.
 pub(super) const WRITE: &str = "SELECT answer, epoch, peer, user_id, name, region, email \
      FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+/// The same while the ring is at rest.
+pub(super) const GET_AT_REST: &str = include_str!("../../sql/at_rest/get.sql");
+pub(super) const CREATE_AT_REST: &str = include_str!("../../sql/at_rest/create.sql");
+pub(super) const UPDATE_AT_REST: &str = include_str!("../../sql/at_rest/update.sql");
+pub(super) const DELETE_AT_REST: &str = include_str!("../../sql/at_rest/delete.sql");
 
 type Answered = Result<Answer, postgres::Error>;
 
-/// Reads a user. The one place that says what the columns of `sql/get_user.sql` mean.
+/// Who is expected to be at rest, as the statements of `sql/at_rest/` take it.
+struct AtRest<'a> {
+    epoch: Epoch,
+    shard: &'a str,
+    cluster: Uuid,
+}
+
+impl<'a> AtRest<'a> {
+    fn of(expected: Expected<'a>) -> Option<Self> {
+        let (epoch, cluster) = expected.at_rest.zip(expected.cluster)?;
+        Some(Self { epoch, shard: expected.shard.as_str(), cluster: Uuid::of_cluster(cluster) })
+    }
+
+    /// Runs one of the statements. The row it returned, if the shard is at rest: for a read one of NULLs if there is no
+    /// such user, for a write none if nothing was done.
+    fn query(
+        &self,
+        session: &mut Session,
+        sql: &'static str,
+        of_the_user: &[Parameter<'_>],
+    ) -> Result<Option<Row>, postgres::Error> {
+        let epoch = self.epoch.number();
+        let rest: [Parameter<'_>; 4] = [
+            (&epoch, Type::INT8),
+            (&self.shard, Type::TEXT),
+            (&self.cluster, Type::UUID),
+            (&CATALOG_VERSION, Type::INT4),
+        ];
+        let rows = session.query(sql, &[of_the_user, &rest].concat())?;
+        Ok(rows.into_iter().next())
+    }
+
+    fn answer(&self, user: Option<User>) -> Answer {
+        Answer { verdict: Verdict::Done, epoch: self.epoch, arc_epoch: None, user }
+    }
+}
+
+/// Reads a user.
 pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
+    if let Some(rest) = AtRest::of(expected)
+        && let Some(row) = rest.query(session, GET_AT_REST, &[(&id.number(), Type::INT8)])?
+    {
+        return Ok(rest.answer(user_of(&row, 0)?));
+    }
+    get_by_arcs(session, expected, id)
+}
+
+/// The one place that says what the columns of `sql/get_user.sql` mean.
+fn get_by_arcs(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
     let position = Position::of_user(id);
     let rows = session.query(GET, &[(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)])?;
     // No row: `meta` is empty, so this database belongs to no shard.
@@ -105,9 +164,28 @@ pub enum Change<'a> {
 /// Whether a field is to be set, and to what.
 pub(super) type Field<'a> = (bool, Option<&'a str>);
 
+/// What is done to a row, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Operation {
+    /// As `ringshard.write_user` has it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// The arguments of `ringshard.write_user` behind the cluster and the shard.
 pub(super) struct Arguments<'a> {
-    pub(super) operation: &'static str,
+    pub(super) operation: Operation,
     pub(super) id: UserId,
     pub(super) name: Field<'a>,
     pub(super) region: Field<'a>,
@@ -132,21 +210,21 @@ impl<'a> Change<'a> {
         let id = self.id();
         match *self {
             Self::Create(user) => Arguments {
-                operation: "create",
+                operation: Operation::Create,
                 id,
                 name: (true, user.name.as_deref()),
                 region: (true, user.region.as_deref()),
                 email: (true, user.email.as_deref()),
             },
             Self::Update(_, patch) => Arguments {
-                operation: "update",
+                operation: Operation::Update,
                 id,
                 name: (patch.name.is_some(), patch.name.as_ref().map(Limited::as_str)),
                 region: patched(patch.region.as_ref()),
                 email: patched(patch.email.as_ref()),
             },
             Self::Delete(_) => {
-                Arguments { operation: "delete", id, name: nothing, region: nothing, email: nothing }
+                Arguments { operation: Operation::Delete, id, name: nothing, region: nothing, email: nothing }
             }
         }
     }
@@ -154,13 +232,73 @@ impl<'a> Change<'a> {
 
 /// Writes a row, if the shard owns it.
 pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Change<'_>) -> Answered {
-    let Arguments { operation, id, name, region, email } = change.arguments();
+    let arguments = change.arguments();
+    let Some(rest) = AtRest::of(expected).filter(|_| session.tries_at_rest()) else {
+        return write_by_arcs(session, expected, &arguments);
+    };
+    match write_at_rest(session, &rest, &arguments) {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => {
+            let answer = write_by_arcs(session, expected, &arguments)?;
+            // It was at rest and did not do it: by this server's settings it never does.
+            if answer.verdict == Verdict::Done && answer.epoch == rest.epoch {
+                session.leave_rest_alone();
+            }
+            Ok(answer)
+        }
+        // An older catalog, or one in which this role has only the rights that an older one needed.
+        Err(cause)
+            if matches!(
+                cause.code(),
+                Some(&(SqlState::UNDEFINED_TABLE | SqlState::INSUFFICIENT_PRIVILEGE))
+            ) =>
+        {
+            session.leave_rest_alone();
+            write_by_arcs(session, expected, &arguments)
+        }
+        Err(cause) => Err(cause),
+    }
+}
+
+fn write_at_rest(
+    session: &mut Session,
+    rest: &AtRest<'_>,
+    arguments: &Arguments<'_>,
+) -> Result<Option<Answer>, postgres::Error> {
+    let Arguments { operation, id, name, region, email } = arguments;
+    let id = id.number();
+    let of_the_id: Parameter<'_> = (&id, Type::INT8);
+    let row = match operation {
+        Operation::Create => {
+            let user = [of_the_id, (&name.1, Type::TEXT), (&region.1, Type::TEXT), (&email.1, Type::TEXT)];
+            let stored = rest.query(session, CREATE_AT_REST, &user)?;
+            return Ok(stored.map(|_| rest.answer(None)));
+        }
+        Operation::Update => {
+            let patch = [
+                of_the_id,
+                (&name.0, Type::BOOL),
+                (&name.1, Type::TEXT),
+                (&region.0, Type::BOOL),
+                (&region.1, Type::TEXT),
+                (&email.0, Type::BOOL),
+                (&email.1, Type::TEXT),
+            ];
+            rest.query(session, UPDATE_AT_REST, &patch)?
+        }
+        Operation::Delete => rest.query(session, DELETE_AT_REST, &[of_the_id])?,
+    };
+    row.map(|row| Ok(rest.answer(user_of(&row, 0)?))).transpose()
+}
+
+fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> Answered {
+    let Arguments { operation, id, name, region, email } = arguments;
     let rows = session.query(
         WRITE,
         &[
             (&expected.cluster(), Type::TEXT),
             (&expected.shard(), Type::TEXT),
-            (&operation, Type::TEXT),
+            (&operation.word(), Type::TEXT),
             (&id.number(), Type::INT8),
             (&name.0, Type::BOOL),
             (&name.1, Type::TEXT),

@@ -21,6 +21,9 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// How long a connection that lies idle is taken to be alive.
 const IDLE_TRUSTED: Duration = Duration::from_millis(500);
 
+/// For how many writes it is not tried whether the ring is at rest, after that was in vain.
+const UNRESTING: u32 = 100;
+
 /// What is known of a statement on this connection.
 enum Use {
     /// It was sent once, in one round trip, unnamed.
@@ -41,6 +44,8 @@ pub struct Session {
     used_at: Instant,
     /// Whether it must not be used again.
     spoiled: bool,
+    /// How many writes are left that do not try whether the ring is at rest.
+    unresting: u32,
 }
 
 impl Session {
@@ -48,7 +53,7 @@ impl Session {
     fn new(shard: ShardName, name: String, connected: Connected) -> Self {
         let Connected { client, cancel } = connected;
         let (statements, used_at) = (HashMap::new(), Instant::now());
-        Self { shard, name, client, cancel, statements, used_at, spoiled: false }
+        Self { shard, name, client, cancel, statements, used_at, spoiled: false, unresting: 0 }
     }
 
     /// Connects directly, in the time that the address allows, and says why if it fails. The session gets a
@@ -92,6 +97,7 @@ impl Session {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, postgres::Error> {
+        let sql = without_heading(sql);
         log::debug!("Executing in shard {}: {}", self.shard, OneLine(sql));
         match self.statements.get(sql) {
             None => {
@@ -131,10 +137,32 @@ impl Session {
         self.spoiled = true;
     }
 
+    /// Whether a write is to try whether the ring is at rest.
+    pub(super) fn tries_at_rest(&mut self) -> bool {
+        let tries = self.unresting == 0;
+        self.unresting = self.unresting.saturating_sub(1);
+        tries
+    }
+
+    /// For the next writes that is not tried.
+    pub(super) fn leave_rest_alone(&mut self) {
+        self.unresting = UNRESTING;
+    }
+
     /// Whether the connection is known to be gone, or must not be used again.
     pub(super) fn is_closed(&self) -> bool {
         self.spoiled || self.client.is_closed()
     }
+}
+
+/// A statement without the comment above it, which would go to the server, and there into what is shown of the session,
+/// each time.
+fn without_heading(sql: &'static str) -> &'static str {
+    let mut rest = sql;
+    while rest.starts_with("--") {
+        rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
+    }
+    rest
 }
 
 /// A statement as the log shows it: without comments, in one line. Values never stand in it.

@@ -82,7 +82,7 @@ impl Cluster {
     pub fn holders(&self, id: UserId) -> Vec<(ShardName, Result<bool>)> {
         self.shards().on_each(&self.shards().names(), |name, loan| {
             let cluster = self.id();
-            let expected = Expected { cluster: cluster.as_ref(), shard: name };
+            let expected = Expected { cluster: cluster.as_ref(), shard: name, at_rest: None };
             self.holds(loan, expected, id)
         })
     }

@@ -5,6 +5,7 @@ use std::error::Error;
 use bytes::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
+use crate::model::names::ClusterId;
 use crate::model::position::Position;
 
 /// A value of the type `uuid`.
@@ -15,6 +16,12 @@ impl Uuid {
     /// The position that it stands for.
     pub(super) fn position(self) -> Position {
         Position::new(self.0)
+    }
+
+    /// A cluster's id.
+    pub(super) fn of_cluster(id: &ClusterId) -> Self {
+        let digits = id.as_str().bytes().filter_map(|byte| char::from(byte).to_digit(16));
+        Self(digits.fold(0, |number, digit| number << 4 | u128::from(digit)))
     }
 
     /// The usual text: 36 characters.

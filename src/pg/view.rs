@@ -1,6 +1,7 @@
 //! What a process knows of the topology: what the shards said last, or a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::catalog::{self, Place, SelfDescription};
@@ -13,6 +14,9 @@ use crate::model::moves::Change;
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
 use crate::model::topology::{Epoch, Membership, Topology};
+
+/// So many statements about users are worth a question for the topology, which makes the next ones cheaper.
+const WORTH_ASKING: u32 = 32;
 
 /// A topology, its epoch and the ring that it makes.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct View {
     pub places: BTreeMap<ShardName, Place>,
     /// Addresses at which old data of shards may come back, and whose.
     pub retired: BTreeMap<String, ShardName>,
+    /// Whether a shard said so to this process. A cache may hold anything.
+    pub is_heard: bool,
 }
 
 impl View {
@@ -38,6 +44,12 @@ impl View {
     pub fn members(&self) -> BTreeSet<&ShardName> {
         let members = self.change.iter().flat_map(|(change, _)| &change.members);
         self.topology.names().chain(members).collect()
+    }
+
+    /// The epoch, if this is its topology for sure and nothing is known to be under way in it: then a shard that says
+    /// the same owns what the ring gives it.
+    pub fn at_rest(&self) -> Option<Epoch> {
+        (self.is_heard && self.change.is_none()).then_some(self.epoch)
     }
 
     /// Whether a shard may own something, or is to join.
@@ -164,6 +176,23 @@ impl Cluster {
         Ok(said)
     }
 
+    /// A shard has answered in this epoch, which is no older than what is known. If it is news, the shard is asked for the
+    /// topology; and also once that is worth a question, as so far only a cache has said so: then what follows is cheaper.
+    pub(super) fn hear(&self, shard: &ShardName, session: &mut Session, epoch: Epoch) -> Result<()> {
+        let view = self.view();
+        if epoch > view.epoch {
+            return self.learn(self.describe(shard, session)?);
+        }
+        if !view.is_heard && self.unheard.fetch_add(1, Ordering::Relaxed) >= WORTH_ASKING {
+            // What was asked is answered, whatever becomes of this.
+            match self.describe(shard, session).and_then(|said| self.learn(said)) {
+                Ok(()) => {}
+                Err(error) => log::debug!("Could not ask for the topology: {error}"),
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over what one shard said.
     pub(super) fn learn(&self, said: SelfDescription) -> Result<()> {
         let wanted = {
@@ -188,7 +217,7 @@ impl Cluster {
         let is_news = !same || said.membership.epoch != view.epoch;
         let same_change = view.change.as_ref().map(|(change, _)| change) == said.change.as_ref();
         let same_places = view.places == said.places && view.retired == said.retired;
-        if !is_news && same_change && same_places && view.wanted == wanted {
+        if view.is_heard && !is_news && same_change && same_places && view.wanted == wanted {
             return Ok(());
         }
         if let Some(folder) = self.cache_folder.as_ref().filter(|_| is_news) {
@@ -204,7 +233,7 @@ impl Cluster {
             (change, ring)
         });
         let (places, retired) = (said.places, said.retired);
-        *view = Arc::new(View { epoch, topology, ring, change, wanted, places, retired });
+        *view = Arc::new(View { epoch, topology, ring, change, wanted, places, retired, is_heard: true });
         Ok(())
     }
 

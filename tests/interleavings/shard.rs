@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ringshard::model::arc::Arc;
+use ringshard::model::arc::{Arc, merged};
 use ringshard::model::moves::{ArcState, Condition, Reply, Request, ShardArc, ShardState};
+use ringshard::model::names::ShardName;
 use ringshard::model::position::Position;
 use ringshard::model::reading::Said;
+use ringshard::model::topology::Epoch;
 use ringshard::model::user::UserId;
 
 /// A user's value; each write has another one.
@@ -27,16 +29,19 @@ pub(crate) enum Mutant {
     AdoptInAnyEpoch,
     /// An announcement is taken whatever is under way.
     AnnounceWithoutCompare,
+    /// A client takes its ring for that of the shard's epoch.
+    RestInAnyEpoch,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::WriteBehindFence,
         Self::TrustFencedRead,
         Self::PurgeWithoutCompare,
         Self::AdoptOverwrites,
         Self::AdoptInAnyEpoch,
         Self::AnnounceWithoutCompare,
+        Self::RestInAnyEpoch,
     ];
 }
 
@@ -223,6 +228,37 @@ impl Shard {
         (said, self.users.get(&id).copied())
     }
 
+    /// Whether nothing is under way, and the epoch is that by whose ring the client found this shard.
+    pub(crate) fn is_at_rest(&self, epoch: Epoch, mutant: Option<Mutant>) -> bool {
+        self.state.change.is_none() && (self.state.epoch == epoch || mutant == Some(Mutant::RestInAnyEpoch))
+    }
+
+    /// What the client did not have to ask for: while the ring is at rest, it alone says who owns what.
+    pub(crate) fn check_rest(&self, name: &ShardName) -> Result<(), String> {
+        if self.state.change.is_some() {
+            return Ok(());
+        }
+        let ring = self.state.topology.ring();
+        let given = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
+        let owned = self.state.arcs.iter().filter(|held| held.state == ArcState::Owned).map(|held| held.arc);
+        if merged(given) == merged(owned) && self.state.arcs.iter().all(|held| held.state == ArcState::Owned)
+        {
+            return Ok(());
+        }
+        Err(format!(
+            "{name} is at rest in epoch {} and does not own what the ring gives it",
+            self.state.epoch
+        ))
+    }
+
+    /// Writes, whoever owns the user. No value deletes.
+    pub(crate) fn put(&mut self, id: i64, value: Option<Value>) {
+        match value {
+            Some(value) => self.users.insert(id, value),
+            None => self.users.remove(&id),
+        };
+    }
+
     /// A write: one transaction with the proof of ownership. No value deletes.
     pub(crate) fn write(&mut self, id: i64, value: Option<Value>, mutant: Option<Mutant>) -> Wrote {
         match self.held(place(id)).map(|held| held.state.clone()) {
@@ -230,10 +266,7 @@ impl Shard {
             Some(ArcState::Fenced(_)) if mutant != Some(Mutant::WriteBehindFence) => return Wrote::Fenced,
             Some(_) => {}
         }
-        match value {
-            Some(value) => self.users.insert(id, value),
-            None => self.users.remove(&id),
-        };
+        self.put(id, value);
         Wrote::Done
     }
 }

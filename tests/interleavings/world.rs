@@ -29,12 +29,14 @@ pub(crate) struct Counts {
     pub(crate) reads_behind_fences: u64,
     pub(crate) writes: u64,
     pub(crate) writes_refused: u64,
+    pub(crate) writes_at_rest: u64,
+    pub(crate) reads_at_rest: u64,
     pub(crate) verdicts: u64,
     pub(crate) verdicts_put_off: u64,
 }
 
 impl Counts {
-    fn all(&mut self) -> [&mut u64; 9] {
+    fn all(&mut self) -> [&mut u64; 11] {
         [
             &mut self.crashes,
             &mut self.ghosts,
@@ -43,6 +45,8 @@ impl Counts {
             &mut self.reads_behind_fences,
             &mut self.writes,
             &mut self.writes_refused,
+            &mut self.writes_at_rest,
+            &mut self.reads_at_rest,
             &mut self.verdicts,
             &mut self.verdicts_put_off,
         ]
@@ -86,6 +90,8 @@ struct Reader {
     id: i64,
     way: Reading<Option<Value>>,
     ask: ShardName,
+    /// The epoch by whose ring it asks that shard, as far as it knows that nothing is under way.
+    at_rest: Option<Epoch>,
     /// All that was true of the user since the read began.
     allowed: BTreeSet<Option<Value>>,
 }
@@ -98,6 +104,10 @@ pub(crate) struct World {
     values: Value,
     movers: [(Option<Mover<Rows>>, u32); 2],
     readers: Vec<Option<Reader>>,
+    /// The topologies that were in force with nothing under way: what a client may know.
+    views: BTreeMap<Epoch, Topology>,
+    /// The shards that were asked something in this step.
+    asked: BTreeSet<ShardName>,
     auditor: Auditor,
     /// Whom it asks next; dice of its own, so that the others' schedule is the same without it.
     audit: Dice,
@@ -143,6 +153,8 @@ impl World {
             values: 0,
             movers: [(None, 0), (None, 0)],
             readers: (0..3).map(|_| None).collect(),
+            views: BTreeMap::from([(Epoch::FIRST, first)]),
+            asked: BTreeSet::new(),
             auditor: Auditor::default(),
             audit: Dice(!seed),
             adrift: Vec::new(),
@@ -164,6 +176,7 @@ impl World {
                 _ => self.operate(),
             }
             self.check_owners()?;
+            self.check_rest()?;
             self.verify()?;
         }
         self.counts.verdicts = self.auditor.verdicts;
@@ -172,6 +185,9 @@ impl World {
     }
 
     fn do_it(&mut self, shard: &ShardName, request: Request<Rows>) -> ringshard::model::moves::Reply<Rows> {
+        if !matches!(request, Request::Look) {
+            self.asked.insert(shard.clone());
+        }
         self.shards.get_mut(shard).unwrap().do_it(request, self.mutant)
     }
 
@@ -259,16 +275,36 @@ impl World {
         }
     }
 
+    fn user(&mut self) -> i64 {
+        i64::try_from(self.dice.below(usize::try_from(USERS).unwrap())).unwrap() + 1
+    }
+
+    /// Whom a client asks: any shard, or the owner by what it knows of a ring at rest, mostly of the last one.
+    fn way(&mut self, id: i64) -> (ShardName, Option<Epoch>) {
+        if self.dice.in_a_hundred(50) {
+            return (name(self.dice.below(NAMES.len())), None);
+        }
+        let back = if self.dice.in_a_hundred(70) { 0 } else { self.dice.below(self.views.len()) };
+        let (epoch, topology) = self.views.iter().nth_back(back).unwrap();
+        (topology.ring().owner(place(id)).clone(), Some(*epoch))
+    }
+
     fn write(&mut self) {
-        let id = i64::try_from(self.dice.below(usize::try_from(USERS).unwrap())).unwrap() + 1;
-        let shard = name(self.dice.below(NAMES.len()));
+        let id = self.user();
+        let (shard, at_rest) = self.way(id);
         self.values += 1;
         let value = Some(self.values).filter(|_| self.dice.in_a_hundred(80));
-        match self.shards.get_mut(&shard).unwrap().write(id, value, self.mutant) {
-            Wrote::Done => self.counts.writes += 1,
-            Wrote::Fenced | Wrote::NotHere => {
-                self.counts.writes_refused += 1;
-                return;
+        let shard = self.shards.get_mut(&shard).unwrap();
+        if at_rest.is_some_and(|epoch| shard.is_at_rest(epoch, self.mutant)) {
+            shard.put(id, value);
+            self.counts.writes_at_rest += 1;
+        } else {
+            match shard.write(id, value, self.mutant) {
+                Wrote::Done => self.counts.writes += 1,
+                Wrote::Fenced | Wrote::NotHere => {
+                    self.counts.writes_refused += 1;
+                    return;
+                }
             }
         }
         match value {
@@ -283,16 +319,19 @@ impl World {
     fn read(&mut self) -> Result<(), String> {
         let at = self.dice.below(self.readers.len());
         let Some(mut reader) = self.readers[at].take() else {
-            let id = i64::try_from(self.dice.below(usize::try_from(USERS).unwrap())).unwrap() + 1;
-            let ask = name(self.dice.below(NAMES.len()));
+            let id = self.user();
+            let (ask, at_rest) = self.way(id);
             let allowed = BTreeSet::from([self.truth.get(&id).copied()]);
-            self.readers[at] = Some(Reader { id, way: Reading::default(), ask, allowed });
+            self.readers[at] = Some(Reader { id, way: Reading::default(), ask, at_rest, allowed });
             return Ok(());
         };
-        let (said, row) = self.shards[&reader.ask].read(reader.id);
+        let shard = &self.shards[&reader.ask];
+        let (said, row) = shard.read(reader.id);
         let is_fenced = matches!(said, Said::Fenced { .. });
         self.counts.reads_behind_fences += u64::from(is_fenced);
-        let next = if is_fenced && self.mutant == Some(Mutant::TrustFencedRead) {
+        let is_at_rest = reader.at_rest.take().is_some_and(|epoch| shard.is_at_rest(epoch, self.mutant));
+        self.counts.reads_at_rest += u64::from(is_at_rest);
+        let next = if is_at_rest || is_fenced && self.mutant == Some(Mutant::TrustFencedRead) {
             Next::Counts(row, reader.ask.clone())
         } else {
             reader.way.hear(&reader.ask.clone(), said, row)
@@ -339,6 +378,21 @@ impl World {
             Some(pair) => Err(format!("step {}: {} has two owners", self.step, pair[1])),
             None => Ok(()),
         }
+    }
+
+    /// A shard at rest owns what its ring gives it, and there is one ring for each epoch.
+    fn check_rest(&mut self) -> Result<(), String> {
+        for name in std::mem::take(&mut self.asked) {
+            let shard = &self.shards[&name];
+            shard.check_rest(&name).map_err(|why| format!("step {}: {why}", self.step))?;
+            if shard.state.change.is_none() {
+                let (epoch, topology) = (shard.state.epoch, &shard.state.topology);
+                if self.views.entry(epoch).or_insert_with(|| topology.clone()) != topology {
+                    return Err(format!("step {}: epoch {epoch} has two topologies", self.step));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What was left is carried to its end, and then every user is where it belongs, as it was last written.

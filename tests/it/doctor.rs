@@ -251,7 +251,7 @@ fn catalogs_of_another_version_and_databases_without_any() {
     assert!(found.iter().all(|cross| cross.check == "catalog" && cross.hint == "ringshard init-shards"));
 
     // The configuration says that it was.
-    test.execute(2, "UPDATE ringshard.meta SET catalog_version = 4");
+    test.execute(2, "UPDATE ringshard.meta SET catalog_version = 5");
     test.execute(2, "DROP SCHEMA ringshard CASCADE");
     let cross = only(doctor(&test), Some("shard_2"), "catalog");
     assert!(cross.hint.contains("restore that database from a backup"), "{cross:?}");

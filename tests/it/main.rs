@@ -1,6 +1,7 @@
 //! The program against real Postgres: one private server a run, databases of its own for each test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod at_rest;
 mod batch;
 mod batch_faults;
 mod bequest;

@@ -31,6 +31,19 @@ impl Chunk {
 
 const BARRIER: &str = "SELECT pg_advisory_xact_lock(7283001); SET LOCAL ringshard.guard = 'checked'";
 
+/// What comes before the first step: all shards hear that a change is under way in this epoch.
+pub(crate) fn announce(test: &Test, epoch: i64) {
+    for number in 1..=3 {
+        test.execute(
+            number,
+            &format!(
+                "UPDATE ringshard.meta SET epoch = {epoch}, status = 'pending', target = topology, \
+                 members = '[\"shard_1\", \"shard_2\", \"shard_3\"]'"
+            ),
+        );
+    }
+}
+
 /// The first step: the source lets go.
 pub(crate) fn fence(source: &mut Client, chunk: &Chunk, peer: usize, epoch: i64) {
     let mut step = source.transaction().unwrap();

@@ -4,7 +4,7 @@
 //!
 //! (Readers' mistakes are in `tests/interleavings.rs`: they are no SQL.)
 
-use postgres::{Client, Transaction};
+use postgres::{Client, IsolationLevel, Transaction};
 use ringshard::model::topology::{ShardSpec, Topology};
 
 use crate::harness::{Test, owner};
@@ -13,6 +13,9 @@ use crate::rebalance::ring_of;
 
 const MOVES: &str = include_str!("../../sql/moves.sql");
 const FUNCTIONS: &str = include_str!("../../sql/functions.sql");
+const FAILOVER: &str = include_str!("../../sql/failover.sql");
+/// What a client sends that knows nothing to be under way.
+const UPDATE_AT_REST: &str = include_str!("../../sql/at_rest/update.sql");
 
 /// A file of functions with these changes.
 fn patched(file: &str, changes: &[(&str, &str)]) -> String {
@@ -170,6 +173,91 @@ fn write(
     transaction.query_one(sql, &[&cluster, &shard, &operation, &user, &name]).unwrap().get(0)
 }
 
+/// What a client sends that saw the ring at rest in the first epoch; whether the row was changed.
+fn write_at_rest(
+    stage: &Stage,
+    transaction: &mut Transaction<'_>,
+    statement: &str,
+) -> Result<bool, postgres::Error> {
+    let (cluster, shard) = (stage.test.cluster_id(1), &stage.names[0]);
+    let sql = statement.replace("meta.cluster = $10", "meta.cluster = $10::text::uuid");
+    let (name, nothing) = ("second", None::<&str>);
+    let rows = transaction.query(
+        &sql,
+        &[&stage.user, &true, &name, &false, &nothing, &false, &nothing, &1_i64, shard, &cluster, &99_i32],
+    )?;
+    Ok(rows.len() == 1)
+}
+
+/// A writer who saw the ring at rest is in the middle of its transaction when a change is announced.
+fn a_writer_at_rest_in_flight(stage: &mut Stage) -> bool {
+    let mut writer = stage.test.client(owner(stage.user));
+    let mut transaction = writer.transaction().unwrap();
+    assert!(write_at_rest(stage, &mut transaction, UPDATE_AT_REST).unwrap());
+    let announce = "SELECT ringshard.announce(2, topology, $1, '[\"shard_1\", \"shard_2\", \"shard_3\"]', 'decided') \
+                    FROM ringshard.meta";
+    let target = serde_json::to_value(ring_of(&[1, 2])).unwrap();
+    // As it is, nothing is announced while the writer is there.
+    let is_announced = stage.source.query_one(announce, &[&target]).is_ok();
+    if is_announced {
+        stage.target.query_one(announce, &[&target]).unwrap();
+        assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
+        let read = stage.read(0, 2);
+        assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
+        transaction.commit().unwrap();
+        assert_eq!(stage.step("purge", 0, 2).unwrap(), "done");
+    } else {
+        transaction.commit().unwrap();
+        stage.announce(2, "shard_1", "decided");
+        stage.moves(0, 2);
+    }
+    stage.seen() == (vec![1], vec!["second".into()])
+}
+
+/// A change is announced, and that not committed yet, when a writer comes who saw the ring at rest; or, if its snapshot is
+/// to be an older one, when it is.
+fn an_announcement_in_flight(stage: &mut Stage, statement: &str, is_strict: bool) -> bool {
+    let mut mover = stage.test.client(owner(stage.user));
+    let mut announcement = mover.transaction().unwrap();
+    let mut writer = stage.test.client(owner(stage.user));
+    let level = if is_strict { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
+    let mut transaction = writer.build_transaction().isolation_level(level).start().unwrap();
+    transaction.batch_execute("SET LOCAL lock_timeout = '200ms'; SELECT 1").unwrap();
+    let announce = "SELECT ringshard.announce(2, topology, $1, '[\"shard_1\", \"shard_2\", \"shard_3\"]', 'decided') \
+                    FROM ringshard.meta";
+    let target = serde_json::to_value(ring_of(&[1, 2])).unwrap();
+    announcement.query_one(announce, &[&target]).unwrap();
+    stage.target.query_one(announce, &[&target]).unwrap();
+    let mut announcement = Some(announcement);
+    if is_strict {
+        announcement.take().unwrap().commit().unwrap();
+    }
+    // As it is, it waits for the announcement, and does nothing if its snapshot is older.
+    let written = write_at_rest(stage, &mut transaction, statement).unwrap_or(false);
+    if let Some(announcement) = announcement {
+        announcement.commit().unwrap();
+    }
+    assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
+    let read = stage.read(0, 2);
+    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
+    transaction.commit().unwrap();
+    stage.step("purge", 0, 2).unwrap();
+    let wanted = if written { "second" } else { "first" };
+    stage.seen() == (vec![1], vec![wanted.into()])
+}
+
+/// A writer who saw the ring at rest is in the middle of its transaction when the shard is retired.
+fn a_writer_at_rest_when_its_shard_is_retired(stage: &mut Stage) -> bool {
+    let mut writer = stage.test.client(owner(stage.user));
+    let mut transaction = writer.transaction().unwrap();
+    assert!(write_at_rest(stage, &mut transaction, UPDATE_AT_REST).unwrap());
+    stage.source.batch_execute("SET lock_timeout = '200ms'").unwrap();
+    let retire = "SELECT ringshard.retire($1, 'gone', 2, topology) FROM ringshard.meta";
+    let is_retired = stage.source.query_one(retire, &[&stage.names[0]]).is_ok();
+    transaction.commit().unwrap();
+    !is_retired
+}
+
 /// A writer is in the middle of its transaction when the chunk is fenced.
 fn a_writer_in_flight(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
@@ -300,6 +388,39 @@ fn a_fence_without_the_barrier_loses_a_write() {
 fn a_write_without_the_barrier_is_lost() {
     let barrier = "pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;\n    guard_before";
     is_caught(FUNCTIONS, &[(barrier, "true;\n    guard_before")], a_fence_in_flight);
+}
+
+const REST: &str = "        LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n";
+
+#[test]
+fn an_announcement_that_does_not_wait_for_who_saw_the_ring_at_rest_loses_a_write() {
+    is_caught(MOVES, &[(REST, "")], a_writer_at_rest_in_flight);
+}
+
+#[test]
+fn a_write_at_rest_that_holds_no_lock_is_lost() {
+    let harmless = |stage: &mut Stage| an_announcement_in_flight(stage, UPDATE_AT_REST, false);
+    assert!(harmless(&mut Stage::new(None)), "the protocol as it is");
+    let lock = "  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)\n";
+    let mutant = patched(UPDATE_AT_REST, &[(lock, "")]);
+    assert!(!an_announcement_in_flight(&mut Stage::new(None), &mutant, false), "the mutant did no harm");
+}
+
+#[test]
+fn a_write_at_rest_in_an_old_snapshot_is_lost() {
+    assert!(an_announcement_in_flight(&mut Stage::new(None), UPDATE_AT_REST, true), "the protocol as it is");
+    let level = "  AND pg_catalog.current_setting('transaction_isolation') = 'read committed'\n";
+    let mutant = patched(UPDATE_AT_REST, &[(level, "")]);
+    assert!(!an_announcement_in_flight(&mut Stage::new(None), &mutant, true), "the mutant did no harm");
+}
+
+#[test]
+fn a_shard_that_is_retired_under_a_write_at_rest_takes_it() {
+    is_caught(
+        FAILOVER,
+        &[("    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n    UPDATE", "    UPDATE")],
+        a_writer_at_rest_when_its_shard_is_retired,
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ringshard::model::topology::Topology;
 use ringshard::model::user::UserId;
 
 use crate::harness::{Ran, Test, owner, shard_names};
-use crate::mover::{Chunk, adopt, fence, purge};
+use crate::mover::{Chunk, adopt, announce, fence, purge};
 use crate::routing::{change_topology, heavier_first_shard, id_that_moves};
 
 /// A process that runs one command after the other.
@@ -83,6 +83,7 @@ fn an_arc_that_has_moved_in_a_change_under_way_is_found_by_all() {
     client.ask("create-user --id 7 --name before");
     let (mut from, mut to) = (test.client(source), test.client(target));
     let chunk = Chunk::around(&mut from, id);
+    announce(&test, 2);
     fence(&mut from, &chunk, target, 2);
     adopt(&mut from, &mut to, &chunk, 2);
     // Handed over, and the source still has the row: the target's is the one that counts.

@@ -9,7 +9,7 @@ use crate::model::position::Position;
 use crate::model::ring::Ring;
 use crate::model::user::UserId;
 use crate::pg::cluster::{FENCE_HELP_AFTER, FENCE_PATIENCE};
-use crate::pg::preview;
+use crate::pg::preview::{OfUser, Owner};
 use crate::pg::rows::Change;
 use crate::pg::view::View;
 
@@ -44,13 +44,31 @@ impl Way {
         Ok(Self { known, owner })
     }
 
+    /// The statement that is sent first.
+    fn sent(&self, of_user: impl FnOnce(Owner<'_>) -> OfUser) -> OfUser {
+        let cluster = self.known.cluster.id();
+        let at_rest = self.known.view.at_rest();
+        of_user(Owner { cluster: cluster.as_ref(), shard: &self.owner, at_rest })
+    }
+
     /// What all three writes have in common. `done` is what is done to the row.
     fn write(self, change: Change<'_>, done: &str) -> Steps {
-        let cluster = self.known.cluster.id();
-        let statement = preview::write_user(cluster.as_ref(), &self.owner, change);
-        self.known
-            .steps
-            .statement(statement)
+        let OfUser { at_rest, by_arcs } = self.sent(|owner| owner.write(change));
+        let steps = self.known.steps;
+        let steps = match at_rest {
+            Some(statement) => steps
+                .statement(statement)
+                .add(
+                    "at rest",
+                    format!(
+                        "if nothing is under way on the shard, and its epoch is that, it owns what the ring gives it, and {done}"
+                    ),
+                )
+                .add("lock", "who begins a change waits for this to commit")
+                .add("else", format!("nothing was done, and the arcs decide, by: {}", by_arcs.sql)),
+            None => steps.statement(by_arcs),
+        };
+        steps
             .add(
                 "barrier",
                 "the shard takes a shared lock and holds it to the commit; who wants to move a range takes it exclusively",
@@ -130,10 +148,20 @@ fn moving(steps: Steps, view: &View, position: Position, owner: &ShardName) -> S
 pub(super) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
     let way = Way::of(id, context)?;
-    Ok(way
-        .known
-        .steps
-        .statement(preview::get_user(id))
+    let OfUser { at_rest, by_arcs } = way.sent(|owner| owner.get(id));
+    let steps = way.known.steps;
+    let steps = match at_rest {
+        Some(statement) => steps
+            .statement(statement)
+            .add(
+                "at rest",
+                "if nothing is under way on the shard, and its epoch is that, it owns what the ring gives it: its row \
+                 counts, and the absence of a row too",
+            )
+            .add("else", format!("no answer, and the arcs decide, by: {}", by_arcs.sql)),
+        None => steps.statement(by_arcs),
+    };
+    Ok(steps
         .add("check", "in one snapshot: who answers, its epoch, the arc at the position, and the row")
         .add("owned", "if the shard owns the arc, its row counts, and the absence of a row too")
         .add(

@@ -1,0 +1,20 @@
+-- A new user while the ring is at rest, as sql/at_rest/get.sql reads one. No row: it was not stored, and
+-- ringshard.write_user is asked, which also says why.
+--
+-- Why nothing may begin to move before this commits: the lock on `at_rest` is taken before the statement's snapshot, as
+-- Postgres locks all tables of a statement first, and held to commit. Who announces a change takes a lock behind the news
+-- of it that waits for this one; a statement that comes later sees the news. In stricter isolation levels a snapshot may
+-- be older than the lock: there nothing is stored. KEY SHARE and not a plain read, whose lock any pg_dump holds.
+--
+-- An acknowledged write is on disk, whatever the server's default. What is proved here the triggers (guard.sql) need
+-- not prove again.
+-- $1 to $4 are the user, $5 to $8 epoch, shard, cluster and the client's version of the catalog.
+INSERT INTO public.users (user_id, name, region, email)
+SELECT $1, $2, $3, $4 FROM ringshard.meta
+WHERE meta.status = 'done' AND meta.epoch = $5 AND meta.shard = $6 AND meta.cluster = $7 AND meta.catalog_version <= $8
+  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)
+  AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
+  AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
+       OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
+  AND pg_catalog.set_config('ringshard.guard', 'checked', true) IS NOT NULL
+ON CONFLICT (user_id) DO NOTHING RETURNING users.user_id
