@@ -132,6 +132,11 @@ impl<'terminal> Context<'terminal> {
         self.open(self.unattended(PoolOptions { size: options.size.max(connections), ..options })?)
     }
 
+    /// The same cluster for somebody else: connections of its own, and what it learns from here on.
+    pub fn cluster_again(&self, cluster: &Cluster) -> Result<Cluster> {
+        Ok(cluster.again(self.unattended(self.settings().pool_options())?))
+    }
+
     fn open(&self, shards: Shards) -> Result<Arc<Cluster>> {
         let settings = self.settings();
         let id = settings.cluster.as_ref().map(|id| id.value.clone());

@@ -15,7 +15,7 @@ use postgres::types::Type;
 use super::pool::{Loan, Shards};
 use super::replicas::Purpose;
 use super::rows::{self, Answer, Change, Expected, Verdict};
-use super::view::View;
+use super::view::{View, Way};
 use super::{cache, failure, moving, narrate};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
@@ -57,20 +57,6 @@ pub struct Cluster {
     pub(super) sought: Mutex<BTreeMap<ShardName, Instant>>,
 }
 
-/// Whom to ask about a key.
-struct Way {
-    shard: ShardName,
-    /// The epoch by whose ring it is the owner, if nothing is known to be under way.
-    at_rest: Option<Epoch>,
-}
-
-impl Way {
-    /// To a shard that was found in another way than by the ring.
-    fn to(shard: ShardName) -> Self {
-        Self { shard, at_rest: None }
-    }
-}
-
 /// The end of a write that may not be known.
 enum Written {
     Answer(Answer, ShardName),
@@ -103,21 +89,28 @@ impl Cluster {
         };
         let ring = topology.ring();
         narrate::ring_built(&topology, &ring);
-        let (places, retired) = (BTreeMap::new(), BTreeMap::new());
-        let returned = RwLock::default();
-        let is_heard = false;
+        let (places, retired, is_heard) = (BTreeMap::new(), BTreeMap::new(), false);
         let view = View { epoch, topology, ring, change: None, wanted: None, places, retired, is_heard };
-        let view = RwLock::new(Arc::new(view));
-        Ok(Self {
+        Ok(Self::seen(shards, id, cache_folder, Arc::new(view)))
+    }
+
+    /// The same with other pools, and what it learns from here on.
+    #[must_use]
+    pub fn again(&self, shards: Shards) -> Self {
+        Self::seen(shards, self.id(), self.cache_folder.clone(), self.view())
+    }
+
+    fn seen(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>, view: Arc<View>) -> Self {
+        Self {
             shards,
             id: RwLock::new(id),
             cache_folder,
-            view,
-            returned,
+            view: RwLock::new(view),
+            returned: RwLock::default(),
             late: Mutex::default(),
             unheard: AtomicU32::new(0),
             sought: Mutex::default(),
-        })
+        }
     }
 
     /// The shards' pools.

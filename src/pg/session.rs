@@ -1,6 +1,5 @@
 //! One connection to one shard, and the statements that it has prepared.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -24,12 +23,12 @@ const IDLE_TRUSTED: Duration = Duration::from_millis(500);
 /// For how many writes it is not tried whether the ring is at rest, after that was in vain.
 const UNRESTING: u32 = 100;
 
-/// What is known of a statement on this connection.
-enum Use {
-    /// It was sent once, in one round trip, unnamed.
-    Once,
-    /// It came again, and was prepared.
-    Often(Statement),
+/// A statement of this program that was sent on this connection. It is known by its place in memory, as comparing long texts
+/// costs more than finding a user's shard; one constant at two places would be prepared twice.
+struct Sent {
+    sql: &'static str,
+    /// As it was prepared when it came again; the first time it goes in one round trip, unnamed.
+    prepared: Option<Statement>,
 }
 
 /// A connection to a shard. A statement is prepared when it comes for the second time: a one-shot command
@@ -40,7 +39,7 @@ pub struct Session {
     name: String,
     client: Client,
     cancel: Cancel,
-    statements: HashMap<&'static str, Use>,
+    statements: Vec<Sent>,
     used_at: Instant,
     /// Whether it must not be used again.
     spoiled: bool,
@@ -52,7 +51,7 @@ impl Session {
     /// Wraps a connection that was just made.
     fn new(shard: ShardName, name: String, connected: Connected) -> Self {
         let Connected { client, cancel } = connected;
-        let (statements, used_at) = (HashMap::new(), Instant::now());
+        let (statements, used_at) = (Vec::new(), Instant::now());
         Self { shard, name, client, cancel, statements, used_at, spoiled: false, unresting: 0 }
     }
 
@@ -99,20 +98,15 @@ impl Session {
     ) -> Result<Vec<Row>, postgres::Error> {
         let sql = without_heading(sql);
         log::debug!("Executing in shard {}: {}", self.shard, OneLine(sql));
-        match self.statements.get(sql) {
-            None => {
-                self.statements.insert(sql, Use::Once);
-                return self.client.query_typed(sql, parameters);
-            }
-            Some(Use::Once) => {
-                let types: Vec<Type> = parameters.iter().map(|(_, of)| of.clone()).collect();
-                let statement = self.client.prepare_typed(sql, &types)?;
-                self.statements.insert(sql, Use::Often(statement));
-            }
-            Some(Use::Often(_)) => {}
-        }
-        let Some(Use::Often(statement)) = self.statements.get(sql) else {
-            unreachable!("it was prepared just now");
+        let Some(sent) = self.statements.iter_mut().find(|sent| std::ptr::eq(sent.sql, sql)) else {
+            self.statements.push(Sent { sql, prepared: None });
+            return self.client.query_typed(sql, parameters);
+        };
+        let statement = if let Some(statement) = &sent.prepared {
+            statement
+        } else {
+            let types: Vec<Type> = parameters.iter().map(|(_, of)| of.clone()).collect();
+            sent.prepared.insert(self.client.prepare_typed(sql, &types)?)
         };
         let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
         self.client.query(statement, &values)

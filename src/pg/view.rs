@@ -64,6 +64,20 @@ impl View {
     }
 }
 
+/// Whom to ask about a key.
+pub(super) struct Way {
+    pub(super) shard: ShardName,
+    /// The epoch by whose ring it is the owner, if nothing is known to be under way.
+    pub(super) at_rest: Option<Epoch>,
+}
+
+impl Way {
+    /// To a shard that was found in another way than by the ring.
+    pub(super) fn to(shard: ShardName) -> Self {
+        Self { shard, at_rest: None }
+    }
+}
+
 impl SelfDescription {
     /// What counts more comes later. A change is done when it is done on one shard: all rows lie where they are to
     /// lie by then.

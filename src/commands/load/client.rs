@@ -15,7 +15,9 @@ use crate::model::load::mix::Operation;
 use crate::model::load::people;
 use crate::model::load::random::Stream;
 use crate::model::names::ShardName;
+use crate::model::position::Position;
 use crate::model::user::{User, UserId, UserPatch};
+use crate::pg::cluster::Cluster;
 
 /// How often a user is looked for that can be changed.
 const TRIES: u32 = 16;
@@ -37,6 +39,7 @@ struct Rest {
 /// A client at work.
 pub(super) struct Client {
     arena: Arc<Arena>,
+    cluster: Cluster,
     number: u32,
     stream: Stream,
     /// How many keys were drawn, of all and of its own.
@@ -48,10 +51,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(arena: Arc<Arena>, number: u32) -> Self {
+    pub(super) fn new(arena: Arc<Arena>, cluster: Cluster, number: u32) -> Self {
         let stream = Stream::new(arena.plan.seed, u64::from(number));
         let (resting, ended) = (HashMap::new(), Instant::now());
-        Self { arena, number, stream, turns: (0, 0), resting, skipped_in_a_row: 0, ended }
+        Self { arena, cluster, number, stream, turns: (0, 0), resting, skipped_in_a_row: 0, ended }
     }
 
     /// Works until the time is over.
@@ -137,7 +140,7 @@ impl Client {
             }
             Err(error) => {
                 let shard = error.shard().and_then(|shard| shard.parse().ok());
-                let shard: ShardName = shard.unwrap_or_else(|| arena.owner(key));
+                let shard: ShardName = shard.unwrap_or_else(|| self.owner(key));
                 let number = arena.number_of(&shard);
                 let told = || error.message().to_owned();
                 let mut tally = arena.tally(self.number as usize);
@@ -154,7 +157,7 @@ impl Client {
 
     /// Whether the owner of a key failed just now: then the operation fails without being tried.
     fn rests(&mut self, operation: Operation, key: UserId) -> bool {
-        let owner = self.arena.owner(key);
+        let owner = self.owner(key);
         let now = Instant::now();
         if self.resting.get(&owner).is_none_or(|rest| rest.until <= now) {
             return false;
@@ -170,6 +173,11 @@ impl Client {
             thread::sleep(REST.0 / 10);
         }
         true
+    }
+
+    /// The owner of a key, by what this client knows.
+    fn owner(&self, key: UserId) -> ShardName {
+        self.cluster.view().ring.owner(Position::of_user(key)).clone()
     }
 
     /// Any user that is there, or may be.
@@ -244,7 +252,7 @@ impl Client {
 
     fn get(&mut self, key: UserId) -> Result<ShardName> {
         let floor = self.arena.ledger.floor(key);
-        let answer = self.arena.cluster.find_user(key);
+        let answer = self.cluster.find_user(key);
         let (seen, shard) = self.end(answer)?;
         self.check(Operation::Get, key, floor, seen.as_ref(), &shard);
         Ok(shard)
@@ -257,7 +265,7 @@ impl Client {
         // From here on others read it.
         self.arena.created[self.number as usize].fetch_add(1, Ordering::Relaxed);
         let user = User { email: Some(mark.to_string()), ..user };
-        let answer = self.arena.cluster.create_user(&user);
+        let answer = self.cluster.create_user(&user);
         match self.end(answer) {
             Ok(shard) => {
                 self.acknowledge(key, &shard);
@@ -294,9 +302,9 @@ impl Client {
             arena.ledger.with_new(key, new, |history| (history.floor(), history.begin(deletes)));
         let operation = if deletes { Operation::Delete } else { Operation::Update };
         let answer = if deletes {
-            arena.cluster.delete_user(key).map(|(_, shard)| (None, shard))
+            self.cluster.delete_user(key).map(|(_, shard)| (None, shard))
         } else {
-            arena.cluster.update_user(key, &patch(mark)).map(|(user, shard)| (Some(user), shard))
+            self.cluster.update_user(key, &patch(mark)).map(|(user, shard)| (Some(user), shard))
         };
         match self.end(answer) {
             Ok((seen, shard)) => {
@@ -332,7 +340,7 @@ impl Client {
     }
 
     fn shard_of(&self, error: &Error, key: UserId) -> ShardName {
-        error.shard().and_then(|shard| shard.parse().ok()).unwrap_or_else(|| self.arena.owner(key))
+        error.shard().and_then(|shard| shard.parse().ok()).unwrap_or_else(|| self.owner(key))
     }
 }
 

@@ -109,11 +109,13 @@ impl RunArgs {
                 .hint("ringshard load fill 100000 stores some"));
         }
         let claim = creates.then(|| cluster.claim_ids()).transpose()?;
-        warm_up(&cluster, self.clients);
+        let clients =
+            (0..self.clients).map(|_| context.cluster_again(&cluster)).collect::<Result<Vec<_>>>()?;
+        warm_up(&clients);
         let begun_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let new_ids = claim.as_ref().map_or((0, 0), |claim| (claim.first.number(), claim.count));
         let arena = Arc::new(Arena::new(Arc::clone(&cluster), self.plan(begun_at), known, new_ids));
-        let run = work(&arena, console, &interrupts);
+        let run = work(&arena, clients, console, &interrupts);
         let checked = check(&arena, |done, all| {
             console.status((done as u64, all as u64), "checking what was written");
             !interrupts.asked()
@@ -178,15 +180,12 @@ impl RunArgs {
 
 /// Opens the connections that the clients are going to need, so that no operation pays for them. What fails here will
 /// fail where it is told.
-fn warm_up(cluster: &Cluster, clients: u32) {
-    for shard in cluster.shards().names() {
-        let mut loans = Vec::new();
-        while loans.len() < clients as usize
-            && let Ok(loan) = cluster.shards().checkout(&shard)
-        {
-            loans.push(loan);
+fn warm_up(clients: &[Cluster]) {
+    thread::scope(|scope| {
+        for cluster in clients {
+            scope.spawn(|| drop(cluster.refresh()));
         }
-    }
+    });
 }
 
 /// How the clients' work went.
@@ -199,14 +198,15 @@ pub(super) struct Ran {
     pub(super) stuck: u32,
 }
 
-/// Starts the clients, shows how they do, and waits for them.
-fn work(arena: &Arc<Arena>, console: &dyn Console, interrupts: &Interrupts) -> Ran {
+/// Starts the clients, shows how they do, and waits for them. Each has connections of its own, and its own view of the
+/// ring, as programs have that know nothing of each other.
+fn work(arena: &Arc<Arena>, clusters: Vec<Cluster>, console: &dyn Console, interrupts: &Interrupts) -> Ran {
     let (sender, ended) = channel::<()>();
-    for number in 0..arena.plan.clients {
+    for (number, cluster) in (0..arena.plan.clients).zip(clusters) {
         let (arena, sender) = (Arc::clone(arena), sender.clone());
         // Not joined: an operation may never be answered.
         thread::spawn(move || {
-            Client::new(arena, number).work();
+            Client::new(arena, cluster, number).work();
             let _ = sender.send(());
         });
     }
