@@ -45,7 +45,7 @@ CREATE TABLE ringshard.arc (
 COMMENT ON TABLE ringshard.arc IS 'The positions that this shard answers for: inclusive ranges that never wrap.';
 
 CREATE TABLE ringshard.at_rest ();
-COMMENT ON TABLE ringshard.at_rest IS 'Always empty. Who writes because the ring is at rest holds a lock on it, and who announces a change waits for that.';
+COMMENT ON TABLE ringshard.at_rest IS 'Always empty. Who writes because the ring is at rest holds a lock on it, and who takes an arc from this shard waits for that.';
 
 CREATE TABLE ringshard.address (
     shard       text   PRIMARY KEY,

@@ -38,8 +38,8 @@ BEGIN
     PERFORM ringshard.be_durable();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     -- Who has proved that this shard owns a position writes before this, or looks again.
-    PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;
+    PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     PERFORM FROM ringshard.meta WHERE epoch = seen_epoch FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 'stale';
@@ -81,8 +81,8 @@ LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.be_durable();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
-    PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;
+    PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     UPDATE ringshard.meta SET shard = new_name, epoch = the_epoch, topology = the_topology, status = 'done',
         target = NULL, members = NULL, wanted = NULL
     WHERE shard IN (the_shard, new_name);

@@ -33,10 +33,6 @@ BEGIN
         WHEN 'decided' THEN epoch < the_epoch
     END;
     IF FOUND THEN
-        -- Who writes because the ring is at rest has seen it so, and is waited for; who comes later sees the news. The
-        -- later ones queue behind this; so not for long.
-        PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
-        LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;
         DELETE FROM ringshard.moved WHERE epoch < the_epoch;
         RETURN 'done';
     END IF;
@@ -58,6 +54,9 @@ BEGIN
     PERFORM ringshard.be_durable();
     -- Writers that come later queue behind this; so not for long.
     PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
+    -- Who saw the ring at rest writes before this, or sees that it is not. First, as such a writer may wait for a row of
+    -- one who waits for the barrier.
+    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;
     PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR SHARE;
     IF NOT FOUND THEN

@@ -1,10 +1,11 @@
 -- A new user while the ring is at rest, as sql/at_rest/get.sql reads one. No row: it was not stored, and
 -- ringshard.write_user is asked, which also says why.
 --
--- Why nothing may begin to move before this commits: the lock on `at_rest` is taken before the statement's snapshot, as
--- Postgres locks all tables of a statement first, and held to commit. Who announces a change takes a lock behind the news
--- of it that waits for this one; a statement that comes later sees the news. In stricter isolation levels a snapshot may
--- be older than the lock: there nothing is stored. KEY SHARE and not a plain read, whose lock any pg_dump holds.
+-- Why no arc can be taken from this shard before this commits: the lock on `at_rest` is taken before the statement's
+-- snapshot, as Postgres locks all tables of a statement first, and held to commit. Who fences an arc has announced the
+-- change, by commit, and then waits for that lock; a statement that comes later sees the announcement. In stricter
+-- isolation levels a snapshot may be older than the lock: there nothing is stored. KEY SHARE and not a plain read, whose
+-- lock any pg_dump holds.
 --
 -- An acknowledged write is on disk, whatever the server's default. What is proved here the triggers (guard.sql) need
 -- not prove again.

@@ -189,55 +189,38 @@ fn write_at_rest(
     Ok(rows.len() == 1)
 }
 
-/// A writer who saw the ring at rest is in the middle of its transaction when a change is announced.
-fn a_writer_at_rest_in_flight(stage: &mut Stage) -> bool {
+/// A writer who saw the ring at rest is in the middle of its transaction when a change is announced, and then the chunk
+/// fenced.
+fn a_writer_at_rest_in_flight(stage: &mut Stage, statement: &str) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let mut transaction = writer.transaction().unwrap();
-    assert!(write_at_rest(stage, &mut transaction, UPDATE_AT_REST).unwrap());
-    let announce = "SELECT ringshard.announce(2, topology, $1, '[\"shard_1\", \"shard_2\", \"shard_3\"]', 'decided') \
-                    FROM ringshard.meta";
-    let target = serde_json::to_value(ring_of(&[1, 2])).unwrap();
-    // As it is, nothing is announced while the writer is there.
-    let is_announced = stage.source.query_one(announce, &[&target]).is_ok();
-    if is_announced {
-        stage.target.query_one(announce, &[&target]).unwrap();
-        assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
+    assert!(write_at_rest(stage, &mut transaction, statement).unwrap());
+    stage.announce(2, "shard_1", "decided");
+    // As it is, the fence is not given while the writer is there.
+    let is_fenced = stage.step("fence", 0, 2).is_ok();
+    if is_fenced {
         let read = stage.read(0, 2);
         assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
         transaction.commit().unwrap();
         assert_eq!(stage.step("purge", 0, 2).unwrap(), "done");
     } else {
         transaction.commit().unwrap();
-        stage.announce(2, "shard_1", "decided");
         stage.moves(0, 2);
     }
     stage.seen() == (vec![1], vec!["second".into()])
 }
 
-/// A change is announced, and that not committed yet, when a writer comes who saw the ring at rest; or, if its snapshot is
-/// to be an older one, when it is.
-fn an_announcement_in_flight(stage: &mut Stage, statement: &str, is_strict: bool) -> bool {
-    let mut mover = stage.test.client(owner(stage.user));
-    let mut announcement = mover.transaction().unwrap();
+/// The chunk is fenced, and that not committed yet, when a writer comes who saw the ring at rest; or, if its snapshot is to
+/// be an older one than all of the change, when it is.
+fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let level = if is_strict { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
     let mut transaction = writer.build_transaction().isolation_level(level).start().unwrap();
     transaction.batch_execute("SET LOCAL lock_timeout = '200ms'; SELECT 1").unwrap();
-    let announce = "SELECT ringshard.announce(2, topology, $1, '[\"shard_1\", \"shard_2\", \"shard_3\"]', 'decided') \
-                    FROM ringshard.meta";
-    let target = serde_json::to_value(ring_of(&[1, 2])).unwrap();
-    announcement.query_one(announce, &[&target]).unwrap();
-    stage.target.query_one(announce, &[&target]).unwrap();
-    let mut announcement = Some(announcement);
-    if is_strict {
-        announcement.take().unwrap().commit().unwrap();
-    }
-    // As it is, it waits for the announcement, and does nothing if its snapshot is older.
-    let written = write_at_rest(stage, &mut transaction, statement).unwrap_or(false);
-    if let Some(announcement) = announcement {
-        announcement.commit().unwrap();
-    }
+    stage.announce(2, "shard_1", "decided");
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
+    // As it is, it sees that the ring is not at rest; and does nothing at all if its snapshot is older.
+    let written = write_at_rest(stage, &mut transaction, statement).unwrap_or(false);
     let read = stage.read(0, 2);
     assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
     transaction.commit().unwrap();
@@ -390,37 +373,47 @@ fn a_write_without_the_barrier_is_lost() {
     is_caught(FUNCTIONS, &[(barrier, "true;\n    guard_before")], a_fence_in_flight);
 }
 
-const REST: &str = "        LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n";
+const REST: &str = "    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n";
 
 #[test]
-fn an_announcement_that_does_not_wait_for_who_saw_the_ring_at_rest_loses_a_write() {
-    is_caught(MOVES, &[(REST, "")], a_writer_at_rest_in_flight);
+fn a_fence_that_does_not_wait_for_who_saw_the_ring_at_rest_loses_a_write() {
+    is_caught(MOVES, &[(REST, "")], |stage| a_writer_at_rest_in_flight(stage, UPDATE_AT_REST));
+}
+
+/// A writer's statement with one of its conditions left out.
+#[track_caller]
+fn is_caught_at_rest(condition: &str, interleaving: fn(&mut Stage, &str) -> bool) {
+    assert!(interleaving(&mut Stage::new(None), UPDATE_AT_REST), "the protocol as it is");
+    let mutant = patched(UPDATE_AT_REST, &[(condition, "")]);
+    assert!(!interleaving(&mut Stage::new(None), &mutant), "the mutant did no harm");
 }
 
 #[test]
 fn a_write_at_rest_that_holds_no_lock_is_lost() {
-    let harmless = |stage: &mut Stage| an_announcement_in_flight(stage, UPDATE_AT_REST, false);
-    assert!(harmless(&mut Stage::new(None)), "the protocol as it is");
     let lock = "  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)\n";
-    let mutant = patched(UPDATE_AT_REST, &[(lock, "")]);
-    assert!(!an_announcement_in_flight(&mut Stage::new(None), &mutant, false), "the mutant did no harm");
+    is_caught_at_rest(lock, a_writer_at_rest_in_flight);
 }
 
 #[test]
 fn a_write_at_rest_in_an_old_snapshot_is_lost() {
-    assert!(an_announcement_in_flight(&mut Stage::new(None), UPDATE_AT_REST, true), "the protocol as it is");
     let level = "  AND pg_catalog.current_setting('transaction_isolation') = 'read committed'\n";
-    let mutant = patched(UPDATE_AT_REST, &[(level, "")]);
-    assert!(!an_announcement_in_flight(&mut Stage::new(None), &mutant, true), "the mutant did no harm");
+    is_caught_at_rest(level, |stage, statement| a_fence_in_flight_at_rest(stage, true, statement));
+}
+
+#[test]
+fn a_write_at_rest_when_it_is_not_is_lost() {
+    let status = "meta.status = 'done' AND meta.epoch = $8 AND ";
+    let behind_a_fence: fn(&mut Stage, &str) -> bool = |stage, statement| {
+        // The parameter is still there.
+        let statement = statement.replace("meta.shard = $9", "meta.shard = $9 AND $8::bigint > 0");
+        a_fence_in_flight_at_rest(stage, false, &statement)
+    };
+    is_caught_at_rest(status, behind_a_fence);
 }
 
 #[test]
 fn a_shard_that_is_retired_under_a_write_at_rest_takes_it() {
-    is_caught(
-        FAILOVER,
-        &[("    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n    UPDATE", "    UPDATE")],
-        a_writer_at_rest_when_its_shard_is_retired,
-    );
+    is_caught(FAILOVER, &[(REST, "")], a_writer_at_rest_when_its_shard_is_retired);
 }
 
 #[test]
