@@ -416,7 +416,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;stats' {
-            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'How long to count transactions for: rates are of this time')
+            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'How long to count transactions for: rates are of this time. Servers count up to a second late, so those of a shorter one say little')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write data')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write data')

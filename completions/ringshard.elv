@@ -398,7 +398,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;stats'= {
-            cand --interval 'How long to count transactions for: rates are of this time'
+            cand --interval 'How long to count transactions for: rates are of this time. Servers count up to a second late, so those of a shorter one say little'
             cand --config 'The configuration file'
             cand -o 'How to write data'
             cand --format 'How to write data'

@@ -425,7 +425,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s y -l yes -d 'Answer every question with yes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-input -d 'Ask nothing: fail where a question would be asked'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'How long to count transactions for: rates are of this time' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'How long to count transactions for: rates are of this time. Servers count up to a second late, so those of a shorter one say little' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
 table\t'A table for people'

@@ -25,8 +25,11 @@ CREATE TABLE ringshard.meta (
     incarnation     bigint  NOT NULL DEFAULT 1,
     -- Addresses at which old data of shards may come back, and whose: {URL: SHARD}.
     retired         jsonb   NOT NULL DEFAULT '{}',
+    -- Of the topology whose ring gives this shard just the arcs that it has, the MD5; NULL while that is not so for sure.
+    ring            uuid,
     CHECK ((status = 'pending') = (target IS NOT NULL)),
-    CONSTRAINT meta_members_check CHECK ((members IS NULL) = (target IS NULL))
+    CONSTRAINT meta_members_check CHECK ((members IS NULL) = (target IS NULL)),
+    CONSTRAINT meta_ring_check CHECK (ring IS NULL OR status = 'done')
 );
 COMMENT ON TABLE ringshard.meta IS 'This shard''s cluster, name, epoch and topology; one row.';
 

@@ -26,11 +26,13 @@ BEGIN
 END $$;
 
 -- Puts what this shard says of the ring in place of what it said (`seen_`), if it still says so. Rows that lie on none
--- of its arcs then are set aside. `the_dead`: a shard that is no part of the cluster any more, and where it was.
+-- of its arcs then are set aside. `is_at_rest`: the arcs are those of the topology's ring. `the_dead`: a shard that is no
+-- part of the cluster any more, and where it was.
 CREATE OR REPLACE FUNCTION ringshard.restate(
     seen_epoch bigint, seen_firsts uuid[], seen_lasts uuid[], seen_epochs bigint[], seen_peers text[],
     the_epoch bigint, the_topology jsonb, the_target jsonb, the_members jsonb,
-    firsts uuid[], lasts uuid[], epochs bigint[], peers text[], the_dead text, dead_url text) RETURNS text
+    firsts uuid[], lasts uuid[], epochs bigint[], peers text[], is_at_rest boolean, the_dead text, dead_url text)
+RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
@@ -67,6 +69,7 @@ BEGIN
     SELECT 'on no arc of this shard since epoch ' || the_epoch, user_id, name, region, email FROM stray;
     UPDATE ringshard.meta SET epoch = the_epoch, topology = the_topology, target = the_target, members = the_members,
         status = CASE WHEN the_target IS NULL THEN 'done' ELSE 'pending' END, wanted = NULL,
+        ring = CASE WHEN is_at_rest THEN pg_catalog.md5(the_topology::text)::uuid END,
         retired = CASE WHEN dead_url IS NULL THEN retired
                        ELSE retired || pg_catalog.jsonb_build_object(dead_url, the_dead) END;
     DELETE FROM ringshard.address WHERE shard = the_dead;
@@ -84,7 +87,7 @@ BEGIN
     LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;
     PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     UPDATE ringshard.meta SET shard = new_name, epoch = the_epoch, topology = the_topology, status = 'done',
-        target = NULL, members = NULL, wanted = NULL
+        target = NULL, members = NULL, wanted = NULL, ring = NULL
     WHERE shard IN (the_shard, new_name);
     IF NOT FOUND THEN
         RETURN 'stale';

@@ -2,6 +2,7 @@
 SELECT meta.catalog_version, meta.cluster::text, meta.shard, meta.epoch, meta.status, meta.topology, meta.target,
        meta.members, meta.wanted,
        pg_catalog.to_jsonb(meta) -> 'incarnation' AS incarnation, pg_catalog.to_jsonb(meta) -> 'retired' AS retired,
+       (pg_catalog.to_jsonb(meta) ->> 'ring')::uuid AS ring,
        (SELECT pg_catalog.jsonb_object_agg(address.shard, pg_catalog.to_jsonb(address) - 'shard')
         FROM ringshard.address) AS places,
        held.firsts, held.lasts, held.epochs, held.peers

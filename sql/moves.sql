@@ -26,7 +26,8 @@ BEGIN
     PERFORM ringshard.be_durable();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     -- Waits for adoptions of the epoch before, which hold the row, and then looks again.
-    UPDATE ringshard.meta SET epoch = the_epoch, status = 'pending', target = the_target, members = the_members
+    UPDATE ringshard.meta
+    SET epoch = the_epoch, status = 'pending', target = the_target, members = the_members, ring = NULL
     WHERE topology = the_topology AND CASE condition
         WHEN 'wanted' THEN epoch = the_epoch - 1 AND status = 'done' AND wanted = the_target
         WHEN 'taken_back' THEN epoch = the_epoch - 1 AND status = 'pending'
@@ -216,6 +217,7 @@ BEGIN
     SELECT merged.first, merged.last, the_epoch
     FROM ROWS FROM (pg_catalog.unnest(merged_firsts), pg_catalog.unnest(merged_lasts)) AS merged (first, last);
     UPDATE ringshard.meta SET status = 'done', topology = target, target = NULL, members = NULL,
+        ring = pg_catalog.md5(target::text)::uuid,
         wanted = CASE WHEN wanted IS DISTINCT FROM target THEN wanted END;
     RETURN 'done';
 END $$;

@@ -1,10 +1,11 @@
 -- Deletes a user while the ring is at rest; see sql/at_rest/create.sql. No row: it was not done.
--- $1 is the id, $2 to $5 are epoch, shard, cluster and the client's version of the catalog.
+-- $1 is the id, $2 to $6 are ring, epoch, shard, cluster and the client's version of the catalog.
 DELETE FROM public.users USING ringshard.meta
-WHERE users.user_id = $1 AND meta.status = 'done' AND meta.epoch = $2 AND meta.shard = $3 AND meta.cluster = $4 AND meta.catalog_version <= $5
+WHERE users.user_id = $1
+  AND meta.ring = $2 AND meta.epoch = $3 AND meta.shard = $4 AND meta.cluster = $5 AND meta.catalog_version <= $6
   AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
-  AND pg_catalog.set_config('ringshard.guard', 'checked', true) IS NOT NULL
-RETURNING users.user_id, users.name, users.region, users.email
+  AND (SELECT pg_catalog.set_config('ringshard.guard', 'checked', true)) IS NOT NULL
+RETURNING users.user_id, users.name::text, users.region::text, users.email::text

@@ -1,15 +1,16 @@
 -- Changes a user while the ring is at rest; see sql/at_rest/create.sql. No row: it was not done.
--- $1 is the id; $2 and $3, $4 and $5, $6 and $7: whether name, region and email are set, and to what; $8 to $11 are epoch,
--- shard, cluster and the client's version of the catalog.
+-- $1 is the id; $2 and $3, $4 and $5, $6 and $7: whether name, region and email are set, and to what; $8 to $12 are ring,
+-- epoch, shard, cluster and the client's version of the catalog.
 UPDATE public.users SET
     name = CASE WHEN $2 THEN $3 ELSE users.name END,
     region = CASE WHEN $4 THEN $5 ELSE users.region END,
     email = CASE WHEN $6 THEN $7 ELSE users.email END
 FROM ringshard.meta
-WHERE users.user_id = $1 AND meta.status = 'done' AND meta.epoch = $8 AND meta.shard = $9 AND meta.cluster = $10 AND meta.catalog_version <= $11
+WHERE users.user_id = $1
+  AND meta.ring = $8 AND meta.epoch = $9 AND meta.shard = $10 AND meta.cluster = $11 AND meta.catalog_version <= $12
   AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
-  AND pg_catalog.set_config('ringshard.guard', 'checked', true) IS NOT NULL
-RETURNING users.user_id, users.name, users.region, users.email
+  AND (SELECT pg_catalog.set_config('ringshard.guard', 'checked', true)) IS NOT NULL
+RETURNING users.user_id, users.name::text, users.region::text, users.email::text

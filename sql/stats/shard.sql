@@ -32,10 +32,11 @@ SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::double precision AS at_
        (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory') AS data_folder,
        standbys.replicas,
        CASE WHEN server.is_standby
-           THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), server.position)::bigint
+           -- One that was started again without its primary has received less than it has replayed.
+           THEN greatest(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), server.position), 0)::bigint
            ELSE standbys.lag_bytes END AS lag_bytes,
        CASE WHEN NOT server.is_standby THEN standbys.lag_seconds
-            WHEN pg_catalog.pg_last_wal_receive_lsn() = server.position THEN 0
+            WHEN pg_catalog.pg_last_wal_receive_lsn() <= server.position THEN 0
             ELSE EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())
        END::double precision AS lag_seconds
 FROM pg_catalog.pg_stat_database AS of_database,

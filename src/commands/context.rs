@@ -126,15 +126,19 @@ impl<'terminal> Context<'terminal> {
     }
 
     /// A cluster of its own with room for so many connections to each shard: what its sessions are at is neither timed
-    /// nor stopped from outside, and costs no more than it must.
+    /// nor stopped from outside, and costs no more than it must. It reads from primaries, wherever reads go else.
     pub fn cluster_apart(&self, connections: u32) -> Result<Arc<Cluster>> {
         let options = self.settings().pool_options();
-        self.open(self.unattended(PoolOptions { size: options.size.max(connections), ..options })?)
+        let shards = self.unattended(PoolOptions { size: options.size.max(connections), ..options })?;
+        shards.read_from(ReadFrom::Primary);
+        self.open(shards)
     }
 
-    /// The same cluster for somebody else: connections of its own, and what it learns from here on.
+    /// The same once more for somebody else: connections of its own, and what it learns from here on.
     pub fn cluster_again(&self, cluster: &Cluster) -> Result<Cluster> {
-        Ok(cluster.again(self.unattended(self.settings().pool_options())?))
+        let shards = self.unattended(self.settings().pool_options())?;
+        shards.read_from(ReadFrom::Primary);
+        Ok(cluster.again(shards))
     }
 
     fn open(&self, shards: Shards) -> Result<Arc<Cluster>> {

@@ -64,8 +64,9 @@ const HOST_COLUMNS: [Column; 6] = [
 /// The arguments of `stats`.
 #[derive(Debug, Args)]
 pub struct StatsArgs {
-    /// How long to count transactions for: rates are of this time
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    /// How long to count transactions for: rates are of this time. Servers count up to a second late, so those of a
+    /// shorter one say little
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
     pub(super) interval: Duration,
     /// Of this machine instead: processors, memory, disks, network, the processes of Postgres and ringshard
     #[arg(long)]

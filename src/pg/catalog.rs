@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::conninfo::Address;
 use super::failure;
 use super::session::{Session, only};
+use super::uuid::Uuid;
 use crate::error::{Error, Kind, Result};
 use crate::model::moves::Change;
 use crate::model::names::{ClusterId, ShardName};
@@ -37,7 +38,13 @@ pub struct SelfDescription {
     pub incarnation: Incarnation,
     /// Addresses at which old data of shards may come back, and whose.
     pub retired: BTreeMap<String, ShardName>,
+    /// By what the catalog knows the ring whose arcs the shard has; `None` while that is not so for sure.
+    pub ring: Option<RingId>,
 }
+
+/// By what a catalog knows a ring: the MD5 of its topology as Postgres writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingId(pub u128);
 
 /// Grows by one when a replica takes a shard over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,6 +124,7 @@ pub(super) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
         places,
         incarnation,
         retired,
+        ring: row.get::<_, Option<Uuid>>("ring").map(|uuid| RingId(uuid.0)),
     })
 }
 

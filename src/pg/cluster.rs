@@ -51,7 +51,7 @@ pub struct Cluster {
     pub(super) returned: RwLock<BTreeSet<ShardName>>,
     /// Which shards were late, at which epoch, when which was known: they were looked into.
     pub(super) late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
-    /// How many statements about users were answered while all that is known comes from the cache.
+    /// How many statements about users were answered while no ring is known to be at rest.
     pub(super) unheard: AtomicU32,
     /// When the others were asked last where a shard is that does not answer.
     pub(super) sought: Mutex<BTreeMap<ShardName, Instant>>,
@@ -89,8 +89,8 @@ impl Cluster {
         };
         let ring = topology.ring();
         narrate::ring_built(&topology, &ring);
-        let (places, retired, is_heard) = (BTreeMap::new(), BTreeMap::new(), false);
-        let view = View { epoch, topology, ring, change: None, wanted: None, places, retired, is_heard };
+        let (places, retired, ring_id) = (BTreeMap::new(), BTreeMap::new(), None);
+        let view = View { epoch, topology, ring, change: None, wanted: None, places, retired, ring_id };
         Ok(Self::seen(shards, id, cache_folder, Arc::new(view)))
     }
 

@@ -10,12 +10,14 @@ use postgres::{GenericClient, IsolationLevel, Transaction};
 use super::catalog::CATALOG_VERSION;
 use super::init::{Done, Found};
 use super::pool::{Loan, Shards};
+use super::uuid::Uuid;
 use super::{failure, guard};
 use crate::error::{Error, Kind, Result};
+use crate::model::arc::{Arc, merged};
 use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::model::ring::Ring;
-use crate::model::topology::Membership;
+use crate::model::topology::{Membership, Topology};
 use crate::model::user::UserId;
 
 /// The columns of the seed's table, sorted.
@@ -115,6 +117,7 @@ impl Plan<'_> {
         if found.said.is_none() {
             self.install_arcs(transaction, name)?;
         }
+        say_whether_at_rest(transaction, name)?;
         for (shard, url) in &self.addresses {
             transaction.execute(
                 "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
@@ -165,6 +168,26 @@ impl Plan<'_> {
         }
         Ok(i64::try_from(placed.rows).expect("a table has fewer than 2^63 rows"))
     }
+}
+
+/// Where nothing is under way and the arcs are those of the ring, the catalog says so. An older one could not.
+fn say_whether_at_rest(transaction: &mut Transaction<'_>, name: &ShardName) -> Result<(), postgres::Error> {
+    // Nobody changes it from here on.
+    transaction.execute("SELECT FROM ringshard.meta FOR UPDATE", &[])?;
+    let rows = transaction.query(include_str!("../../sql/unsaid_rest.sql"), &[])?;
+    for row in rows {
+        let Json(topology): Json<Topology> = row.get("topology");
+        let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
+        // The table's CHECK sees to it that an arc does not wrap.
+        let held = firsts.iter().zip(&lasts).map(|(first, last)| Arc::new(first.position(), last.position()));
+        let ring = topology.ring();
+        let given = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
+        if merged(held) == merged(given) {
+            transaction
+                .execute("UPDATE ringshard.meta SET ring = pg_catalog.md5(topology::text)::uuid", &[])?;
+        }
+    }
+    Ok(())
 }
 
 /// Tables that are to be adopted must be the seed's, with each row on its owner.

@@ -8,9 +8,10 @@ use super::rows::{
 };
 use super::scatter::{Filter, ListQuery, count_sql};
 use super::session::OneLine;
+use super::uuid::Uuid;
+use super::view::AtRest;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
-use crate::model::topology::Epoch;
 use crate::model::user::UserId;
 
 /// A statement and its parameters.
@@ -38,16 +39,17 @@ pub struct Owner<'a> {
     pub cluster: Option<&'a ClusterId>,
     /// The shard's name.
     pub shard: &'a ShardName,
-    /// The epoch by whose ring it owns the user, if nothing is known to be under way.
-    pub at_rest: Option<Epoch>,
+    /// The ring by which it owns the user, if nothing is known to be under way.
+    pub at_rest: Option<AtRest>,
 }
 
 impl Owner<'_> {
     /// A statement of `sql/at_rest/`, with what is said of the user.
     fn at_rest(&self, sql: &str, of_the_user: Vec<(&'static str, String)>) -> Option<Statement> {
-        let (epoch, cluster) = self.at_rest.zip(self.cluster)?;
+        let (AtRest { ring, epoch }, cluster) = self.at_rest.zip(self.cluster)?;
         let mut parameters = of_the_user;
         parameters.extend([
+            ("ring", quoted(&Uuid(ring.0).text())),
             ("epoch", epoch.to_string()),
             ("shard", quoted(self.shard.as_str())),
             ("cluster", quoted(cluster.as_str())),

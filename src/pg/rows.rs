@@ -2,9 +2,9 @@
 //!
 //! A shard answers for itself, with its epoch; what to do with an answer is the cluster's business.
 //!
-//! While the ring is at rest a shard owns what the ring of the topology in force gives it. So a client that found the
-//! owner by that ring need only learn that the shard is at rest in the same epoch: `sql/at_rest/`, which is half of the
-//! work. If it is not, nothing was done, and the arcs are looked at: `sql/get_user.sql` and `ringshard.write_user`.
+//! While the ring is at rest a shard owns what the ring gives it. So a client that found the owner by that ring need only
+//! learn that the shard has the arcs of just this ring: `sql/at_rest/`, which is less work. If it has not, nothing was
+//! done, and the arcs are looked at: `sql/get_user.sql` and `ringshard.write_user`.
 
 use postgres::Row;
 use postgres::error::SqlState;
@@ -13,6 +13,7 @@ use postgres::types::Type;
 use super::catalog::CATALOG_VERSION;
 use super::session::{Parameter, Session};
 use super::uuid::Uuid;
+use super::view::AtRest;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::position::Position;
 use crate::model::topology::Epoch;
@@ -23,8 +24,8 @@ use crate::model::user::{Limited, User, UserId, UserPatch};
 pub(super) struct Expected<'a> {
     pub(super) cluster: Option<&'a ClusterId>,
     pub(super) shard: &'a ShardName,
-    /// The epoch by whose ring this shard owns the key, if nothing is known to be under way.
-    pub(super) at_rest: Option<Epoch>,
+    /// The ring by which this shard owns the key, if nothing is known to be under way.
+    pub(super) at_rest: Option<AtRest>,
 }
 
 impl Expected<'_> {
@@ -79,16 +80,16 @@ pub(super) const DELETE_AT_REST: &str = include_str!("../../sql/at_rest/delete.s
 type Answered = Result<Answer, postgres::Error>;
 
 /// Who is expected to be at rest, as the statements of `sql/at_rest/` take it.
-struct AtRest<'a> {
-    epoch: Epoch,
+struct Resting<'a> {
+    at_rest: AtRest,
     shard: &'a str,
     cluster: Uuid,
 }
 
-impl<'a> AtRest<'a> {
+impl<'a> Resting<'a> {
     fn of(expected: Expected<'a>) -> Option<Self> {
-        let (epoch, cluster) = expected.at_rest.zip(expected.cluster)?;
-        Some(Self { epoch, shard: expected.shard.as_str(), cluster: Uuid::of_cluster(cluster) })
+        let (at_rest, cluster) = expected.at_rest.zip(expected.cluster)?;
+        Some(Self { at_rest, shard: expected.shard.as_str(), cluster: Uuid::of_cluster(cluster) })
     }
 
     /// Runs one of the statements. The row it returned, if the shard is at rest: for a read one of NULLs if there is no
@@ -99,8 +100,9 @@ impl<'a> AtRest<'a> {
         sql: &'static str,
         of_the_user: &[Parameter<'_>],
     ) -> Result<Option<Row>, postgres::Error> {
-        let epoch = self.epoch.number();
-        let rest: [Parameter<'_>; 4] = [
+        let (ring, epoch) = (Uuid(self.at_rest.ring.0), self.at_rest.epoch.number());
+        let rest: [Parameter<'_>; 5] = [
+            (&ring, Type::UUID),
             (&epoch, Type::INT8),
             (&self.shard, Type::TEXT),
             (&self.cluster, Type::UUID),
@@ -111,13 +113,13 @@ impl<'a> AtRest<'a> {
     }
 
     fn answer(&self, user: Option<User>) -> Answer {
-        Answer { verdict: Verdict::Done, epoch: self.epoch, arc_epoch: None, user }
+        Answer { verdict: Verdict::Done, epoch: self.at_rest.epoch, arc_epoch: None, user }
     }
 }
 
 /// Reads a user.
 pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
-    if let Some(rest) = AtRest::of(expected)
+    if let Some(rest) = Resting::of(expected)
         && let Some(row) = rest.query(session, GET_AT_REST, &[(&id.number(), Type::INT8)])?
     {
         return Ok(rest.answer(user_of(&row, 0)?));
@@ -233,15 +235,15 @@ impl<'a> Change<'a> {
 /// Writes a row, if the shard owns it.
 pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Change<'_>) -> Answered {
     let arguments = change.arguments();
-    let Some(rest) = AtRest::of(expected).filter(|_| session.tries_at_rest()) else {
+    let Some(rest) = Resting::of(expected).filter(|_| session.tries_at_rest()) else {
         return write_by_arcs(session, expected, &arguments);
     };
     match write_at_rest(session, &rest, &arguments) {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => {
             let answer = write_by_arcs(session, expected, &arguments)?;
-            // It was at rest and did not do it: by this server's settings it never does.
-            if answer.verdict == Verdict::Done && answer.epoch == rest.epoch {
+            // It may have been at rest and did not do it: then it never does, by this server's settings.
+            if answer.verdict == Verdict::Done && answer.epoch == rest.at_rest.epoch {
                 session.leave_rest_alone();
             }
             Ok(answer)
@@ -262,7 +264,7 @@ pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Chang
 
 fn write_at_rest(
     session: &mut Session,
-    rest: &AtRest<'_>,
+    rest: &Resting<'_>,
     arguments: &Arguments<'_>,
 ) -> Result<Option<Answer>, postgres::Error> {
     let Arguments { operation, id, name, region, email } = arguments;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::catalog::{self, Place, SelfDescription};
+use super::catalog::{self, Place, RingId, SelfDescription};
 use super::cluster::Cluster;
 use super::conninfo::ConnectionString;
 use super::session::Session;
@@ -17,6 +17,15 @@ use crate::model::topology::{Epoch, Membership, Topology};
 
 /// So many statements about users are worth a question for the topology, which makes the next ones cheaper.
 const WORTH_ASKING: u32 = 32;
+
+/// A ring at rest: no arc of it is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtRest {
+    /// Which ring.
+    pub ring: RingId,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
 
 /// A topology, its epoch and the ring that it makes.
 #[derive(Debug)]
@@ -35,8 +44,8 @@ pub struct View {
     pub places: BTreeMap<ShardName, Place>,
     /// Addresses at which old data of shards may come back, and whose.
     pub retired: BTreeMap<String, ShardName>,
-    /// Whether a shard said so to this process. A cache may hold anything.
-    pub is_heard: bool,
+    /// By what the catalogs know the ring, if a shard that has its arcs said so to this process. A cache may hold anything.
+    pub ring_id: Option<RingId>,
 }
 
 impl View {
@@ -46,10 +55,11 @@ impl View {
         self.topology.names().chain(members).collect()
     }
 
-    /// The epoch, if this is its topology for sure and nothing is known to be under way in it: then a shard that says
-    /// the same owns what the ring gives it.
-    pub fn at_rest(&self) -> Option<Epoch> {
-        (self.is_heard && self.change.is_none()).then_some(self.epoch)
+    /// The ring by which owners are found, if nothing is known to be under way: a shard that says the same owns what the
+    /// ring gives it.
+    pub fn at_rest(&self) -> Option<AtRest> {
+        let ring = self.ring_id.filter(|_| self.change.is_none())?;
+        Some(AtRest { ring, epoch: self.epoch })
     }
 
     /// Whether a shard may own something, or is to join.
@@ -67,8 +77,8 @@ impl View {
 /// Whom to ask about a key.
 pub(super) struct Way {
     pub(super) shard: ShardName,
-    /// The epoch by whose ring it is the owner, if nothing is known to be under way.
-    pub(super) at_rest: Option<Epoch>,
+    /// The ring by which it is the owner, if nothing is known to be under way.
+    pub(super) at_rest: Option<AtRest>,
 }
 
 impl Way {
@@ -118,7 +128,9 @@ impl Cluster {
                     .on_shard(name));
             }
         }
-        let newest = said.values().max_by_key(|said| said.rank()).cloned();
+        // What is left of a shard that is no part of the cluster any more says something only where nobody else does.
+        let part = said.values().filter(|said| said.names(&said.shard)).max_by_key(|said| said.rank());
+        let newest = part.or_else(|| said.values().max_by_key(|said| said.rank())).cloned();
         // A wrong database is no shard that is down: nothing may be read from it or written to it. That of a shard
         // that does not belong to the ring, or not yet, may be anything.
         let belongs = |name: &ShardName| newest.as_ref().is_none_or(|newest| newest.names(name));
@@ -197,12 +209,16 @@ impl Cluster {
         if epoch > view.epoch {
             return self.learn(self.describe(shard, session)?);
         }
-        if !view.is_heard && self.unheard.fetch_add(1, Ordering::Relaxed) >= WORTH_ASKING {
+        if view.ring_id.is_none()
+            && view.change.is_none()
+            && self.unheard.fetch_add(1, Ordering::Relaxed) >= WORTH_ASKING
+        {
             // What was asked is answered, whatever becomes of this.
             match self.describe(shard, session).and_then(|said| self.learn(said)) {
                 Ok(()) => {}
                 Err(error) => log::debug!("Could not ask for the topology: {error}"),
             }
+            self.unheard.store(0, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -231,7 +247,8 @@ impl Cluster {
         let is_news = !same || said.membership.epoch != view.epoch;
         let same_change = view.change.as_ref().map(|(change, _)| change) == said.change.as_ref();
         let same_places = view.places == said.places && view.retired == said.retired;
-        if view.is_heard && !is_news && same_change && same_places && view.wanted == wanted {
+        let same_ring = view.ring_id == said.ring;
+        if same_ring && !is_news && same_change && same_places && view.wanted == wanted {
             return Ok(());
         }
         if let Some(folder) = self.cache_folder.as_ref().filter(|_| is_news) {
@@ -246,8 +263,8 @@ impl Cluster {
             let ring = change.target.ring();
             (change, ring)
         });
-        let (places, retired) = (said.places, said.retired);
-        *view = Arc::new(View { epoch, topology, ring, change, wanted, places, retired, is_heard: true });
+        let (places, retired, ring_id) = (said.places, said.retired, said.ring);
+        *view = Arc::new(View { epoch, topology, ring, change, wanted, places, retired, ring_id });
         Ok(())
     }
 

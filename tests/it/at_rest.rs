@@ -110,6 +110,35 @@ fn a_write_is_durable_and_guarded_as_any_other() {
 }
 
 #[test]
+fn another_ring_in_the_same_epoch_is_not_taken_for_this_one() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    let key = UserId::new(1);
+    cluster.create_user(&user(1)).unwrap();
+    test.execute(owner(1), "ALTER TABLE ringshard.arc RENAME TO elsewhere");
+    cluster.get_user(key).unwrap();
+    // As after a restored backup and another change: then the arcs decide, and are not to be found.
+    let another = "UPDATE ringshard.meta SET ring = md5('another')::uuid";
+    test.execute(owner(1), another);
+    cluster.get_user(key).unwrap_err();
+    cluster.update_user(key, &region("x")).unwrap_err();
+    cluster.delete_user(key).unwrap_err();
+    test.execute(owner(1), "ALTER TABLE ringshard.elsewhere RENAME TO arc");
+    assert_eq!(cluster.get_user(key).unwrap(), user(1));
+    assert!(cluster.update_user(key, &region("x")).is_ok() && cluster.delete_user(key).is_ok());
+    // What does not say whose arcs it has is asked for them.
+    test.execute(
+        owner(1),
+        "UPDATE ringshard.meta SET ring = NULL; ALTER TABLE ringshard.arc RENAME TO elsewhere",
+    );
+    cluster.create_user(&user(1)).unwrap_err();
+    test.execute(owner(1), "ALTER TABLE ringshard.elsewhere RENAME TO arc");
+    cluster.create_user(&user(1)).unwrap();
+    assert_eq!(test.run(&["init-shards"]).success().fields()[0][1], "unchanged");
+    crate::init::assert_whole(&test);
+}
+
+#[test]
 fn in_a_stricter_isolation_level_the_arcs_decide() {
     for level in ["repeatable read", "serializable"] {
         let test = Test::initialised();
@@ -131,7 +160,11 @@ fn in_a_stricter_isolation_level_the_arcs_decide() {
 #[test]
 fn an_older_catalog_serves_as_it_is() {
     let test = Test::initialised();
-    on_all(&test, "DROP TABLE ringshard.at_rest; UPDATE ringshard.meta SET catalog_version = 4");
+    on_all(
+        &test,
+        "DROP TABLE ringshard.at_rest; ALTER TABLE ringshard.meta DROP ring; \
+         UPDATE ringshard.meta SET catalog_version = 4",
+    );
     work(&cluster(&test), 1..=20);
     assert_eq!(all_ids(&test), (2..=20).step_by(2).collect::<Vec<i64>>());
 }

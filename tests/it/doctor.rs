@@ -217,7 +217,7 @@ fn catalogs_that_do_not_fit_together() {
     for number in 1..=3 {
         test.execute(
             number,
-            "UPDATE ringshard.meta SET status = 'pending', target = topology, members = '[]', epoch = 2",
+            "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = topology, members = '[]', epoch = 2",
         );
     }
     let adopt = format!("INSERT INTO ringshard.arc (first, last, epoch) VALUES ('{first}', '{last}', 2)");

@@ -141,7 +141,7 @@ fn during_a_change_the_message_names_the_new_owner() {
     let mut arranger = test.client(3);
     arranger
         .execute(
-            "UPDATE ringshard.meta SET status = 'pending', epoch = 2, target = $1, members = '[]'",
+            "UPDATE ringshard.meta SET status = 'pending', ring = NULL, epoch = 2, target = $1, members = '[]'",
             &[&target],
         )
         .unwrap();

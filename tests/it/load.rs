@@ -126,6 +126,11 @@ fn each_way_to_choose_and_pace_works() {
     let ran = Ran::of(started(&test, &["--duration", "500ms", "--rate", "100", "--mix", "get=1"])).success();
     let whole = nothing_wrong(&ran);
     assert_eq!(number(&whole, "operations") + number(&whole, "not_begun"), 50);
+    let ran =
+        Ran::of(started(&test, &["--duration", "500ms", "--rate", "400000", "--mix", "get=1"])).success();
+    let whole = nothing_wrong(&ran);
+    assert!(number(&whole, "not_begun") > 0);
+    assert_eq!(number(&whole, "operations") + number(&whole, "not_begun"), 200_000);
     // A cluster without users fills itself.
     let empty = Test::initialised();
     let ran = Ran::of(started(&empty, &["--duration", "300ms"])).success();
@@ -216,8 +221,18 @@ fn what_an_asynchronous_replica_lacked_is_counted_apart() {
     let names = ["shard_1", "shard_2", "shard_3"];
     let mut words = vec!["--duration", "3s", "--mix", "get=50,create=50"];
     words.extend(names.iter().flat_map(|name| ["--async-replica", name]));
+    // Nobody has taken the shard over: then it lacks nothing.
     let run = started(&test, &words);
     let (number_of_shard, id) = created(&test, USERS);
+    test.execute(number_of_shard, &format!("DELETE FROM users WHERE user_id = {id}"));
+    Ran::of(run).fails(1).says("lost_write 1");
+    let highest = (1..=3).flat_map(|number| test.ids(number)).max().unwrap();
+    let run = started(&test, &words);
+    let (number_of_shard, id) = created(&test, highest);
+    for number in 1..=3 {
+        let taken_over = "UPDATE ringshard.address SET incarnation = 2 WHERE shard = ";
+        test.execute(number, &format!("{taken_over}'shard_{number_of_shard}'"));
+    }
     test.execute(number_of_shard, &format!("DELETE FROM users WHERE user_id = {id}"));
     let ran = Ran::of(run).success();
     let whole = ran.json();

@@ -24,6 +24,7 @@ mod logs;
 mod monitor;
 mod mover;
 mod mutants;
+mod mutants_at_rest;
 mod nemesis;
 mod outages;
 mod output;

@@ -37,7 +37,7 @@ pub(crate) fn announce(test: &Test, epoch: i64) {
         test.execute(
             number,
             &format!(
-                "UPDATE ringshard.meta SET epoch = {epoch}, status = 'pending', target = topology, \
+                "UPDATE ringshard.meta SET epoch = {epoch}, status = 'pending', target = topology, ring = NULL, \
                  members = '[\"shard_1\", \"shard_2\", \"shard_3\"]'"
             ),
         );

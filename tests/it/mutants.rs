@@ -4,21 +4,18 @@
 //!
 //! (Readers' mistakes are in `tests/interleavings.rs`: they are no SQL.)
 
-use postgres::{Client, IsolationLevel, Transaction};
+use postgres::{Client, Transaction};
 use ringshard::model::topology::{ShardSpec, Topology};
 
 use crate::harness::{Test, owner};
 use crate::mover::Chunk;
 use crate::rebalance::ring_of;
 
-const MOVES: &str = include_str!("../../sql/moves.sql");
+pub(crate) const MOVES: &str = include_str!("../../sql/moves.sql");
 const FUNCTIONS: &str = include_str!("../../sql/functions.sql");
-const FAILOVER: &str = include_str!("../../sql/failover.sql");
-/// What a client sends that knows nothing to be under way.
-const UPDATE_AT_REST: &str = include_str!("../../sql/at_rest/update.sql");
 
 /// A file of functions with these changes.
-fn patched(file: &str, changes: &[(&str, &str)]) -> String {
+pub(crate) fn patched(file: &str, changes: &[(&str, &str)]) -> String {
     changes.iter().fold(file.to_owned(), |text, (before, after)| {
         assert!(text.contains(before), "the functions do not hold `{before}` any more");
         text.replace(before, after)
@@ -26,17 +23,17 @@ fn patched(file: &str, changes: &[(&str, &str)]) -> String {
 }
 
 /// Two shards, a user on the first of them, and the chunk around it.
-struct Stage {
-    test: Test,
-    source: Client,
+pub(crate) struct Stage {
+    pub(crate) test: Test,
+    pub(crate) source: Client,
     target: Client,
-    names: [String; 2],
+    pub(crate) names: [String; 2],
     chunk: Chunk,
-    user: i64,
+    pub(crate) user: i64,
 }
 
 /// What was read of a chunk.
-struct Read {
+pub(crate) struct Read {
     ids: Vec<i64>,
     /// `name`, `region`, `email`.
     texts: [Vec<Option<String>>; 3],
@@ -45,7 +42,7 @@ struct Read {
 }
 
 impl Stage {
-    fn new(mutant: Option<&str>) -> Self {
+    pub(crate) fn new(mutant: Option<&str>) -> Self {
         let test = Test::initialised();
         let user = 1;
         let numbers = [owner(user), owner(user) % 3 + 1];
@@ -64,7 +61,7 @@ impl Stage {
     }
 
     /// A change of this epoch; two of them in turn lead to different rings.
-    fn announce(&mut self, epoch: i64, heavier: &str, condition: &str) -> [String; 2] {
+    pub(crate) fn announce(&mut self, epoch: i64, heavier: &str, condition: &str) -> [String; 2] {
         let before = ring_of(&[1, 2, 3]);
         let spec = ShardSpec { name: heavier.parse().unwrap(), weight: 2.0.try_into().unwrap() };
         let target: Topology = before.with(spec).unwrap();
@@ -87,7 +84,7 @@ impl Stage {
         answer
     }
 
-    fn read(&mut self, from: usize, epoch: i64) -> Read {
+    pub(crate) fn read(&mut self, from: usize, epoch: i64) -> Read {
         let peer = self.names[1 - from].clone();
         let client = if from == 0 { &mut self.source } else { &mut self.target };
         let sql = include_str!("../../sql/read_chunk.sql")
@@ -102,7 +99,7 @@ impl Stage {
         }
     }
 
-    fn adopt(&mut self, from: usize, epoch: i64, read: &Read) -> Result<String, postgres::Error> {
+    pub(crate) fn adopt(&mut self, from: usize, epoch: i64, read: &Read) -> Result<String, postgres::Error> {
         let source = self.names[from].clone();
         let client = if from == 0 { &mut self.target } else { &mut self.source };
         let sql = "SELECT ringshard.adopt($1, $2::text::uuid, $3::text::uuid, $4, $5, $6, $7, $8, $9, $10)";
@@ -128,7 +125,7 @@ impl Stage {
     }
 
     /// `fence`, `purge` or `release` at one of the two.
-    fn step(&mut self, function: &str, at: usize, epoch: i64) -> Result<String, postgres::Error> {
+    pub(crate) fn step(&mut self, function: &str, at: usize, epoch: i64) -> Result<String, postgres::Error> {
         let peer = self.names[1 - at].clone();
         let client = if at == 0 { &mut self.source } else { &mut self.target };
         let neighbours = if function == "fence" { "$2::text::uuid, $3::text::uuid, " } else { "" };
@@ -137,7 +134,7 @@ impl Stage {
     }
 
     /// The whole way of the chunk.
-    fn moves(&mut self, from: usize, epoch: i64) {
+    pub(crate) fn moves(&mut self, from: usize, epoch: i64) {
         assert_eq!(self.step("fence", from, epoch).unwrap(), "done");
         let read = self.read(from, epoch);
         assert_eq!(self.adopt(from, epoch, &read).unwrap(), "done");
@@ -145,7 +142,7 @@ impl Stage {
     }
 
     /// Who owns the user, and the name that the shards have for it: one of each, if all is well.
-    fn seen(&mut self) -> (Vec<usize>, Vec<String>) {
+    pub(crate) fn seen(&mut self) -> (Vec<usize>, Vec<String>) {
         let (mut owners, mut names) = (Vec::new(), Vec::new());
         for (at, client) in [&mut self.source, &mut self.target].into_iter().enumerate() {
             let owned = "SELECT count(*) FROM ringshard.arc WHERE state = 'owned' AND last = $1::text::uuid";
@@ -171,74 +168,6 @@ fn write(
 ) -> String {
     let sql = "SELECT answer FROM ringshard.write_user($1, $2, $3, $4, true, $5, false, NULL, false, NULL)";
     transaction.query_one(sql, &[&cluster, &shard, &operation, &user, &name]).unwrap().get(0)
-}
-
-/// What a client sends that saw the ring at rest in the first epoch; whether the row was changed.
-fn write_at_rest(
-    stage: &Stage,
-    transaction: &mut Transaction<'_>,
-    statement: &str,
-) -> Result<bool, postgres::Error> {
-    let (cluster, shard) = (stage.test.cluster_id(1), &stage.names[0]);
-    let sql = statement.replace("meta.cluster = $10", "meta.cluster = $10::text::uuid");
-    let (name, nothing) = ("second", None::<&str>);
-    let rows = transaction.query(
-        &sql,
-        &[&stage.user, &true, &name, &false, &nothing, &false, &nothing, &1_i64, shard, &cluster, &99_i32],
-    )?;
-    Ok(rows.len() == 1)
-}
-
-/// A writer who saw the ring at rest is in the middle of its transaction when a change is announced, and then the chunk
-/// fenced.
-fn a_writer_at_rest_in_flight(stage: &mut Stage, statement: &str) -> bool {
-    let mut writer = stage.test.client(owner(stage.user));
-    let mut transaction = writer.transaction().unwrap();
-    assert!(write_at_rest(stage, &mut transaction, statement).unwrap());
-    stage.announce(2, "shard_1", "decided");
-    // As it is, the fence is not given while the writer is there.
-    let is_fenced = stage.step("fence", 0, 2).is_ok();
-    if is_fenced {
-        let read = stage.read(0, 2);
-        assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
-        transaction.commit().unwrap();
-        assert_eq!(stage.step("purge", 0, 2).unwrap(), "done");
-    } else {
-        transaction.commit().unwrap();
-        stage.moves(0, 2);
-    }
-    stage.seen() == (vec![1], vec!["second".into()])
-}
-
-/// The chunk is fenced, and that not committed yet, when a writer comes who saw the ring at rest; or, if its snapshot is to
-/// be an older one than all of the change, when it is.
-fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str) -> bool {
-    let mut writer = stage.test.client(owner(stage.user));
-    let level = if is_strict { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
-    let mut transaction = writer.build_transaction().isolation_level(level).start().unwrap();
-    transaction.batch_execute("SET LOCAL lock_timeout = '200ms'; SELECT 1").unwrap();
-    stage.announce(2, "shard_1", "decided");
-    assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
-    // As it is, it sees that the ring is not at rest; and does nothing at all if its snapshot is older.
-    let written = write_at_rest(stage, &mut transaction, statement).unwrap_or(false);
-    let read = stage.read(0, 2);
-    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
-    transaction.commit().unwrap();
-    stage.step("purge", 0, 2).unwrap();
-    let wanted = if written { "second" } else { "first" };
-    stage.seen() == (vec![1], vec![wanted.into()])
-}
-
-/// A writer who saw the ring at rest is in the middle of its transaction when the shard is retired.
-fn a_writer_at_rest_when_its_shard_is_retired(stage: &mut Stage) -> bool {
-    let mut writer = stage.test.client(owner(stage.user));
-    let mut transaction = writer.transaction().unwrap();
-    assert!(write_at_rest(stage, &mut transaction, UPDATE_AT_REST).unwrap());
-    stage.source.batch_execute("SET lock_timeout = '200ms'").unwrap();
-    let retire = "SELECT ringshard.retire($1, 'gone', 2, topology) FROM ringshard.meta";
-    let is_retired = stage.source.query_one(retire, &[&stage.names[0]]).is_ok();
-    transaction.commit().unwrap();
-    !is_retired
 }
 
 /// A writer is in the middle of its transaction when the chunk is fenced.
@@ -353,7 +282,7 @@ fn a_finish_too_early(stage: &mut Stage) -> bool {
 
 /// Harmless as the functions are, and not with these changes.
 #[track_caller]
-fn is_caught(file: &str, changes: &[(&str, &str)], interleaving: fn(&mut Stage) -> bool) {
+pub(crate) fn is_caught(file: &str, changes: &[(&str, &str)], interleaving: fn(&mut Stage) -> bool) {
     assert!(interleaving(&mut Stage::new(None)), "the protocol as it is");
     let mutant = patched(file, changes);
     let result = std::panic::catch_unwind(|| interleaving(&mut Stage::new(Some(&mutant))));
@@ -371,49 +300,6 @@ fn a_fence_without_the_barrier_loses_a_write() {
 fn a_write_without_the_barrier_is_lost() {
     let barrier = "pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;\n    guard_before";
     is_caught(FUNCTIONS, &[(barrier, "true;\n    guard_before")], a_fence_in_flight);
-}
-
-const REST: &str = "    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n";
-
-#[test]
-fn a_fence_that_does_not_wait_for_who_saw_the_ring_at_rest_loses_a_write() {
-    is_caught(MOVES, &[(REST, "")], |stage| a_writer_at_rest_in_flight(stage, UPDATE_AT_REST));
-}
-
-/// A writer's statement with one of its conditions left out.
-#[track_caller]
-fn is_caught_at_rest(condition: &str, interleaving: fn(&mut Stage, &str) -> bool) {
-    assert!(interleaving(&mut Stage::new(None), UPDATE_AT_REST), "the protocol as it is");
-    let mutant = patched(UPDATE_AT_REST, &[(condition, "")]);
-    assert!(!interleaving(&mut Stage::new(None), &mutant), "the mutant did no harm");
-}
-
-#[test]
-fn a_write_at_rest_that_holds_no_lock_is_lost() {
-    let lock = "  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)\n";
-    is_caught_at_rest(lock, a_writer_at_rest_in_flight);
-}
-
-#[test]
-fn a_write_at_rest_in_an_old_snapshot_is_lost() {
-    let level = "  AND pg_catalog.current_setting('transaction_isolation') = 'read committed'\n";
-    is_caught_at_rest(level, |stage, statement| a_fence_in_flight_at_rest(stage, true, statement));
-}
-
-#[test]
-fn a_write_at_rest_when_it_is_not_is_lost() {
-    let status = "meta.status = 'done' AND meta.epoch = $8 AND ";
-    let behind_a_fence: fn(&mut Stage, &str) -> bool = |stage, statement| {
-        // The parameter is still there.
-        let statement = statement.replace("meta.shard = $9", "meta.shard = $9 AND $8::bigint > 0");
-        a_fence_in_flight_at_rest(stage, false, &statement)
-    };
-    is_caught_at_rest(status, behind_a_fence);
-}
-
-#[test]
-fn a_shard_that_is_retired_under_a_write_at_rest_takes_it() {
-    is_caught(FAILOVER, &[(REST, "")], a_writer_at_rest_when_its_shard_is_retired);
 }
 
 #[test]

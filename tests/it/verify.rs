@@ -70,7 +70,7 @@ pub(crate) fn quarantine(test: &Test) -> Vec<(i64, String, String)> {
 /// Announces a change on all shards, which is the topology in force again: arcs may lie anywhere.
 pub(crate) fn announce(test: &Test, epoch: i64) {
     let members = serde_json::to_value(shard_names(3)).unwrap();
-    let sql = "UPDATE ringshard.meta SET status = 'pending', target = topology, members = $1, epoch = $2";
+    let sql = "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = topology, members = $1, epoch = $2";
     for shard in 1..=3 {
         test.client(shard).execute(sql, &[&members, &epoch]).unwrap();
     }
@@ -289,7 +289,8 @@ fn an_announcement_on_its_way_is_no_damage_and_an_owner_by_no_ring_is() {
     let target = Topology::of_equals(100, shard_names(2)).unwrap();
     let target = serde_json::to_value(target).unwrap();
     let members = serde_json::to_value(shard_names(3)).unwrap();
-    let pend = "UPDATE ringshard.meta SET status = 'pending', target = $1, members = $2, epoch = 2";
+    let pend =
+        "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = $1, members = $2, epoch = 2";
     for shard in 1..=3 {
         test.client(shard).execute(pend, &[&target, &members]).unwrap();
         test.run(&["-o", "table", "verify"]).success().says("a change of the ring is under way");

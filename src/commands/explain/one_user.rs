@@ -61,10 +61,10 @@ impl Way {
                 .add(
                     "at rest",
                     format!(
-                        "if nothing is under way on the shard, and its epoch is that, it owns what the ring gives it, and {done}"
+                        "if the shard says that its arcs are those of this ring, it owns what the ring gives it, and {done}"
                     ),
                 )
-                .add("lock", "who begins a change waits for this to commit")
+                .add("lock", "who wants to move a range waits for this to commit")
                 .add("else", format!("nothing was done, and the arcs decide, by: {}", by_arcs.sql)),
             None => steps.statement(by_arcs),
         };
@@ -155,8 +155,8 @@ pub(super) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
             .statement(statement)
             .add(
                 "at rest",
-                "if nothing is under way on the shard, and its epoch is that, it owns what the ring gives it: its row \
-                 counts, and the absence of a row too",
+                "if the shard says that its arcs are those of this ring, it owns what the ring gives it: its row counts, \
+                 and the absence of a row too",
             )
             .add("else", format!("no answer, and the arcs decide, by: {}", by_arcs.sql)),
         None => steps.statement(by_arcs),

@@ -14,6 +14,7 @@ use crate::model::load::mix::Mix;
 use crate::model::names::ShardName;
 use crate::model::position::Position;
 use crate::model::user::{User, UserId};
+use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
 
 /// How many findings are told one by one.
@@ -79,7 +80,15 @@ pub(super) struct Arena {
     pub(super) halt: AtomicBool,
     pub(super) tallies: Vec<Mutex<Tally>>,
     names: RwLock<Vec<ShardName>>,
+    /// Which incarnation of each shard there was when the run began.
+    incarnations: BTreeMap<ShardName, Incarnation>,
     findings: Mutex<Findings>,
+}
+
+/// Which incarnation of each shard there is, by what is known.
+fn incarnations(cluster: &Cluster) -> BTreeMap<ShardName, Incarnation> {
+    let view = cluster.view();
+    view.places.iter().map(|(name, place)| (name.clone(), place.incarnation)).collect()
 }
 
 impl Arena {
@@ -88,6 +97,7 @@ impl Arena {
             created: (0..plan.clients).map(|_| AtomicU64::new(0)).collect(),
             tallies: (0..plan.clients).map(|_| Mutex::default()).collect(),
             names: RwLock::new(cluster.shards().names()),
+            incarnations: incarnations(&cluster),
             findings: Mutex::default(),
             ledger: Ledger::new(),
             begun: Instant::now(),
@@ -138,27 +148,28 @@ impl Arena {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether an answer can be true. `floor` is what counted when the question was asked.
-    fn judge(&self, key: UserId, floor: Version, seen: Option<&User>) -> Result<(), Wrong> {
+    /// Whether an answer can be true, and whether that is known at all. `floor` is what counted when the question was
+    /// asked.
+    fn judge(&self, key: UserId, floor: Version, seen: Option<&User>) -> Result<bool, Wrong> {
         self.ledger.with(key, |history| match history {
-            Some(history) => history.judge(floor, seen),
+            Some(history) => history.judge(floor, seen).map(|()| !history.is_broken()),
             None => self.judge_unwritten(key, seen),
         })
     }
 
     /// The same for a key that nobody in this run writes.
-    fn judge_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<(), Wrong> {
+    fn judge_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<bool, Wrong> {
         if seen.is_some_and(|user| user.user_id != key) {
             return Err(Wrong::OtherUser);
         }
         // Users that no load has made may be changed, and deleted, by whom they belong to.
         if self.known.strangers() > 0 {
-            return Ok(());
+            return Ok(false);
         }
         match (self.known.print(key), seen) {
-            (None, _) => Ok(()),
+            (None, _) => Ok(false),
             (Some(_), None) => Err(Wrong::Missing),
-            (Some(print), Some(user)) if print == Fingerprint::of(user) => Ok(()),
+            (Some(print), Some(user)) if print == Fingerprint::of(user) => Ok(true),
             (Some(print), Some(user)) if print.lasting != Fingerprint::of(user).lasting => {
                 Err(Wrong::OtherUser)
             }
@@ -166,7 +177,7 @@ impl Arena {
         }
     }
 
-    /// Judges an answer, and notes what is wrong with it. Whether it is right.
+    /// Judges an answer, and notes what is wrong with it. Whether it could be judged.
     pub(super) fn check(
         &self,
         asked: &'static str,
@@ -175,7 +186,10 @@ impl Arena {
         seen: Option<&User>,
         shard: &ShardName,
     ) -> bool {
-        let Err(wrong) = self.judge(key, floor, seen) else { return true };
+        let wrong = match self.judge(key, floor, seen) {
+            Ok(is_known) => return is_known,
+            Err(wrong) => wrong,
+        };
         let finding = Finding {
             kind: "",
             key,
@@ -193,7 +207,7 @@ impl Arena {
             Wrong::NotDone(_) => self.give_up(Finding { kind: "phantom_write", ..finding }),
             Wrong::Unknown => self.give_up(Finding { kind: "unknown_value", ..finding }),
         }
-        false
+        true
     }
 
     fn expected(&self, key: UserId, floor: Version) -> String {
@@ -209,18 +223,18 @@ impl Arena {
         };
         match self.judge(key, floor, seen.as_ref()) {
             // Another client was here first, and has told it.
-            Ok(()) if self.ledger.floor(key) < floor => {}
-            Ok(()) => self.note(Finding { kind: "stale_read", ..finding }),
-            Err(Wrong::Older(version)) => self.take_back(Finding { shard, ..finding }, version),
+            Ok(_) if self.ledger.floor(key) < floor => {}
+            Ok(_) => self.note(Finding { kind: "stale_read", ..finding }),
+            Err(Wrong::Older(version)) => self.take_back(Finding { shard, ..finding }, version, floor),
             Err(_) => self.give_up(Finding { kind: "older_value", ..finding }),
         }
     }
 
     /// Writes are gone.
-    fn take_back(&self, finding: Finding, version: Version) {
-        let Some(lost) =
-            self.ledger.with(finding.key, |history| history.map(|history| history.take_back_to(version)))
-        else {
+    fn take_back(&self, finding: Finding, version: Version, floor: Version) {
+        let take_back =
+            |history: Option<&mut History>| history.map(|history| history.take_back_to(version, floor));
+        let Some(lost) = self.ledger.with(finding.key, take_back) else {
             return;
         };
         if lost.writes == 0 {
@@ -229,7 +243,7 @@ impl Arena {
         let acknowledged =
             lost.last.map(|Acknowledgement { at_ms, shard }| (at_ms, self.names()[shard].clone()));
         let by = acknowledged.as_ref().map_or(&finding.shard, |(_, by)| by);
-        let is_excused = self.plan.async_replicas.contains(by);
+        let is_excused = self.plan.async_replicas.contains(by) && self.was_taken_over(by);
         let kind = match (is_excused, lost.is_revival) {
             (true, _) => LOST_UNREPLICATED,
             (false, true) => "revived_delete",
@@ -239,6 +253,14 @@ impl Arena {
             self.findings().lost_unreplicated += u64::from(lost.writes);
         }
         self.note(Finding { kind, acknowledged, ..finding });
+    }
+
+    /// Whether a replica has taken a shard over since the run began.
+    fn was_taken_over(&self, shard: &ShardName) -> bool {
+        let Some(before) = self.incarnations.get(shard) else { return false };
+        let is_another = || incarnations(&self.cluster).get(shard).is_some_and(|now| now > before);
+        // Who answered last may not have told of it.
+        is_another() || self.cluster.refresh().is_ok() && is_another()
     }
 
     /// After this nothing is known of the key any more.

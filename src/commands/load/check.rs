@@ -29,6 +29,8 @@ pub(super) struct Checked {
     pub(super) keys: u64,
     /// The keys that could not be read, by the shard that owns them.
     pub(super) unchecked: BTreeMap<ShardName, u64>,
+    /// Whether the person ended it.
+    pub(super) was_stopped: bool,
 }
 
 struct Work {
@@ -77,7 +79,7 @@ pub(super) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bo
     for at in work.left() {
         *unchecked.entry(arena.owner(work.keys[at])).or_default() += 1;
     }
-    Checked { keys: all as u64, unchecked }
+    Checked { keys: all as u64, unchecked, was_stopped: !is_wanted }
 }
 
 impl Work {

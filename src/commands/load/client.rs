@@ -69,20 +69,23 @@ impl Client {
                 due = Instant::now();
             }
             if due >= end || self.arena.has_halted() {
-                return;
+                break;
             }
             let now = if interval.is_some() { self.wait_for(due) } else { due };
-            if let Some(interval) = interval.filter(|_| now >= end) {
-                // What was due and never begun must not make the others look good.
-                let late = end.saturating_duration_since(due).as_secs_f64() / interval.as_secs_f64();
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-                let late = late.ceil() as u64;
-                self.arena.tally(self.number as usize).not_begun += late;
-                return;
+            if now >= end || self.arena.has_halted() {
+                break;
             }
             let operation = self.arena.plan.mix.draw(&mut self.stream);
             self.perform(operation, due);
             due += interval.unwrap_or_default();
+        }
+        // What was due and never begun must not make the others look good.
+        if let Some(interval) = interval {
+            let left = end.min(Instant::now()).saturating_duration_since(due);
+            let late = left.as_secs_f64() / interval.as_secs_f64();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            let late = late.ceil() as u64;
+            self.arena.tally(self.number as usize).not_begun += late;
         }
     }
 
@@ -246,8 +249,8 @@ impl Client {
 
     /// Compares an answer with what was written.
     fn check(&self, operation: Operation, key: UserId, floor: u32, seen: Option<&User>, shard: &ShardName) {
-        let is_right = self.arena.check(operation.name(), key, floor, seen, shard);
-        self.arena.tally(self.number as usize).checked += u64::from(is_right);
+        let is_compared = self.arena.check(operation.name(), key, floor, seen, shard);
+        self.arena.tally(self.number as usize).checked += u64::from(is_compared);
     }
 
     fn get(&mut self, key: UserId) -> Result<ShardName> {

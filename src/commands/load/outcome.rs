@@ -166,7 +166,7 @@ impl Outcome<'_> {
             ("keys_unchecked", number(self.unchecked())),
             ("wrong", number(findings.wrong)),
             ("lost_unreplicated", number(findings.lost_unreplicated)),
-            ("stopped", self.run.was_stopped.into()),
+            ("stopped", (self.run.was_stopped || self.checked.was_stopped).into()),
             ("by_operation", Cell::Table(report.columns.clone(), report.rows.clone())),
             ("by_shard", self.shards_table()),
             ("errors_by_kind", self.errors_table()),
@@ -331,6 +331,13 @@ impl Outcome<'_> {
             return Some(
                 Error::new(Kind::Partial, message).hint("the report tells of what was done until then"),
             );
+        }
+        if self.checked.was_stopped {
+            let message = format!(
+                "stopped while what was written was read again: {} were not",
+                counted(self.unchecked(), "user")
+            );
+            return Some(Error::new(Kind::Partial, message).hint("nothing wrong was found until then"));
         }
         if self.unchecked() > 0 {
             let by_shard = self.checked.unchecked.iter();

@@ -100,6 +100,8 @@ impl RunArgs {
             return Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))
                 .hint("ringshard shards lists them"));
         }
+        // A cache does not tell which incarnations there are. What fails here will fail where it is told.
+        drop(cluster.refresh());
         let console = context.console();
         let interrupts = console.watch_interrupts();
         let known = self.read_users(&cluster, console, &interrupts)?;
@@ -225,7 +227,11 @@ fn work(arena: &Arc<Arena>, clusters: Vec<Cluster>, console: &dyn Console, inter
     while left > 0 && halted.elapsed() < LAST_OPERATION {
         left -= wait(&ended);
     }
-    Ran { tally: sum(arena), elapsed, was_stopped, stuck: left }
+    let mut tally = sum(arena);
+    // What was answered later counts, and so does the time until then.
+    let elapsed = elapsed.max(tally.last_at);
+    tally.pad(elapsed);
+    Ran { tally, elapsed, was_stopped, stuck: left }
 }
 
 /// Waits a little; how many clients have ended.

@@ -52,6 +52,8 @@ pub(super) struct Tally {
     pub(super) checked: u64,
     /// Operations that were due, and that the client was too late for to begin.
     pub(super) not_begun: u64,
+    /// When the last operation ended, since the run began.
+    pub(super) last_at: Duration,
 }
 
 impl Tally {
@@ -74,6 +76,13 @@ impl Tally {
         &mut self.seconds[at]
     }
 
+    /// The seconds of a run that took this long, also those in which nothing happened.
+    pub(super) fn pad(&mut self, elapsed: Duration) {
+        if let Some(last) = elapsed.as_secs().checked_sub(1) {
+            self.second(Duration::from_secs(last));
+        }
+    }
+
     /// An operation was answered at this time of the run, after this long.
     pub(super) fn answered(
         &mut self,
@@ -83,6 +92,7 @@ impl Tally {
         took: Duration,
     ) {
         self.answered += 1;
+        self.last_at = self.last_at.max(at);
         self.second(at).answered += 1;
         let measured = self.measured(operation, shard);
         measured.answered += 1;
@@ -101,6 +111,7 @@ impl Tally {
         message: impl FnOnce() -> String,
     ) {
         self.failed += 1;
+        self.last_at = self.last_at.max(at);
         self.second(at).errors += 1;
         self.measured(operation, shard).errors += 1;
         self.errors.entry((kind, shard)).or_insert_with(|| Errors { count: 0, first: message() }).count += 1;
@@ -129,6 +140,7 @@ impl Tally {
         self.failed += other.failed;
         self.checked += other.checked;
         self.not_begun += other.not_begun;
+        self.last_at = self.last_at.max(other.last_at);
     }
 }
 

@@ -66,8 +66,10 @@ pub struct History {
     open: Option<Version>,
     /// The last write, if it deletes.
     deletes: Option<Version>,
-    /// What was not done, or is lost: from and to.
-    undone: Vec<(Version, Version)>,
+    /// What was not done.
+    refused: Vec<Version>,
+    /// What was done, and is lost: from and to.
+    lost: Vec<(Version, Version)>,
     acknowledged: Option<Acknowledgement>,
     /// Whether an answer about it was wrong in a way after which nothing is known.
     is_broken: bool,
@@ -86,7 +88,8 @@ impl History {
             counts: 0,
             open: None,
             deletes: None,
-            undone: Vec::new(),
+            refused: Vec::new(),
+            lost: Vec::new(),
             acknowledged: None,
             is_broken: false,
         }
@@ -127,7 +130,7 @@ impl History {
     /// The write that was sent last is not done, for sure.
     pub fn refuse(&mut self) {
         if self.open.take().is_some() {
-            self.undone.push((self.begun, self.begun));
+            self.refused.push(self.begun);
         }
     }
 
@@ -144,8 +147,12 @@ impl History {
         if version == 0 { self.start.is_some() } else { self.deletes != Some(version) }
     }
 
+    fn is_lost(&self, version: Version) -> bool {
+        self.lost.iter().any(|(from, to)| (*from..=*to).contains(&version))
+    }
+
     fn is_undone(&self, version: Version) -> bool {
-        self.undone.iter().any(|(from, to)| (*from..=*to).contains(&version))
+        self.refused.contains(&version) || self.is_lost(version)
     }
 
     /// An answer to a read that began when `floor` counted: it counts from now on, or is wrong.
@@ -154,6 +161,10 @@ impl History {
             return Ok(());
         }
         let version = self.version_of(floor, seen)?;
+        // What counted when the read began was there then, whatever became of it since.
+        if self.is_lost(version) && version <= floor {
+            return Ok(());
+        }
         if version > self.begun || self.is_undone(version) {
             return Err(Wrong::NotDone(version));
         }
@@ -188,15 +199,20 @@ impl History {
         }
     }
 
-    /// Writes are lost: what counts from now on is this older version.
-    pub fn take_back_to(&mut self, version: Version) -> Lost {
-        let gone = (version + 1..=self.counts).filter(|gone| !self.is_undone(*gone));
+    /// A read that began when `floor` counted has shown that writes are lost: of what counted then, only this older
+    /// version is left. What was done since then stays.
+    pub fn take_back_to(&mut self, version: Version, floor: Version) -> Lost {
+        let to = floor.min(self.counts);
+        let gone = (version + 1..=to).filter(|gone| !self.is_undone(*gone));
         let writes = u32::try_from(gone.count()).unwrap_or(u32::MAX);
-        let lost = Lost { writes, last: self.acknowledged, is_revival: !self.is_present(self.counts) };
-        if self.counts > version {
-            self.undone.push((version + 1, self.counts));
+        let last = self.acknowledged.filter(|_| to == self.counts);
+        let lost = Lost { writes, last, is_revival: !self.is_present(to) };
+        if to > version {
+            self.lost.push((version + 1, to));
         }
-        self.counts = version;
+        if to == self.counts {
+            self.counts = version;
+        }
         lost
     }
 

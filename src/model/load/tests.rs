@@ -154,13 +154,38 @@ fn a_lost_write_is_found_and_counted() {
     let (key, mut history) = written(true, 3);
     let wrong = history.judge(history.floor(), Some(&shown(key, 1)));
     assert_eq!(wrong, Err(Wrong::Older(1)));
-    let lost = history.take_back_to(1);
+    let lost = history.take_back_to(1, history.floor());
     assert_eq!((lost.writes, lost.last, lost.is_revival), (2, Some(ACKNOWLEDGED), false));
     // From here on the older one is right, and what was lost would be wrong.
     assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Ok(()));
     assert_eq!(history.judge(history.floor(), Some(&shown(key, 3))), Err(Wrong::NotDone(3)));
     assert!(history.is_writable());
     assert_eq!(history.begin(false).version, 4);
+}
+
+#[test]
+fn what_is_written_while_a_loss_is_found_is_not_lost() {
+    let (key, mut history) = written(true, 3);
+    let floor = history.floor();
+    assert_eq!(history.judge(floor, Some(&shown(key, 1))), Err(Wrong::Older(1)));
+    // Before it is taken back, the next write is done.
+    history.begin(false);
+    history.acknowledge(ACKNOWLEDGED);
+    let lost = history.take_back_to(1, floor);
+    assert_eq!((lost.writes, lost.last), (2, None));
+    assert_eq!(history.floor(), 4);
+    assert_eq!(history.judge(history.floor(), Some(&shown(key, 4))), Ok(()));
+}
+
+#[test]
+fn a_read_that_began_before_a_loss_may_show_what_is_lost() {
+    let (key, mut history) = written(true, 3);
+    let before = history.floor();
+    history.take_back_to(1, before);
+    assert_eq!(history.judge(before, Some(&shown(key, 3))), Ok(()));
+    // It does not count again by that.
+    assert_eq!(history.floor(), 1);
+    assert_eq!(history.judge(history.floor(), Some(&shown(key, 3))), Err(Wrong::NotDone(3)));
 }
 
 #[test]
@@ -181,7 +206,7 @@ fn a_revived_delete_is_found() {
     assert!(!history.is_writable());
     assert_eq!(history.judge(history.floor(), None), Ok(()));
     assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Err(Wrong::Older(1)));
-    assert!(history.take_back_to(1).is_revival);
+    assert!(history.take_back_to(1, history.floor()).is_revival);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::lock::Lock;
 use super::rows::ChunkRows;
 use super::run::{Options, Run};
 use crate::error::{Error, Kind, Result};
-use crate::model::arc::Arc;
+use crate::model::arc::{Arc, merged};
 use crate::model::moves::{ArcState, Change, Reply, ShardArc, ShardState};
 use crate::model::names::ShardName;
 use crate::model::position::Position;
@@ -121,6 +121,18 @@ pub(super) struct Statement<'a> {
     pub(super) dead: Option<(&'a ShardName, &'a str)>,
 }
 
+impl Statement<'_> {
+    /// Whether nothing is under way, and these arcs are just those that the ring gives the shard.
+    fn is_at_rest(&self, shard: &ShardName) -> bool {
+        let ring = self.topology.ring();
+        let given = ring.arcs().into_iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc);
+        let is_owned = |held: &ShardArc| held.state == ArcState::Owned;
+        self.change.is_none()
+            && self.arcs.iter().all(is_owned)
+            && merged(self.arcs.iter().map(|held| held.arc)) == merged(given)
+    }
+}
+
 type Columns = (Vec<Uuid>, Vec<Uuid>, Vec<i64>, Vec<Option<String>>);
 
 fn columns(arcs: &[ShardArc]) -> Columns {
@@ -142,9 +154,10 @@ impl Link {
     ) -> Result<Reply<ChunkRows>, Trouble> {
         let (seen_firsts, seen_lasts, seen_epochs, seen_peers) = columns(&seen.arcs);
         let (firsts, lasts, epochs, peers) = columns(stated.arcs);
+        let is_at_rest = stated.is_at_rest(self.shard());
         let (dead, dead_url) = (stated.dead.map(|(name, _)| name.as_str()), stated.dead.map(|(_, url)| url));
         self.answer(
-            "SELECT ringshard.restate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            "SELECT ringshard.restate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
                 (&seen.epoch.number(), Type::INT8),
                 (&seen_firsts, Type::UUID_ARRAY),
@@ -159,6 +172,7 @@ impl Link {
                 (&lasts, Type::UUID_ARRAY),
                 (&epochs, Type::INT8_ARRAY),
                 (&peers, Type::TEXT_ARRAY),
+                (&is_at_rest, Type::BOOL),
                 (&dead, Type::TEXT),
                 (&dead_url, Type::TEXT),
             ],

@@ -229,7 +229,10 @@ impl Cluster {
         // Who goes on with a takeover has the epoch that it began with.
         let epoch =
             if is_changing || (is_told && seen.state.epoch == newest) { newest } else { newest.next() };
-        self.tell_of_takeover(plan, &rest, link, incarnation, epoch)?;
+        // Those that have not heard of a change which is under way hear of it when it goes on: in its epoch they would
+        // seem to have finished it.
+        let told = if is_changing { Epoch::GUESSED } else { epoch };
+        self.tell_of_takeover(plan, &rest, link, incarnation, told)?;
         let address = plan.replica.address.clone();
         let standbys = self.shards().replicas(shard).into_iter();
         let standbys = standbys.filter(|one| one.address.shown() != address.shown()).collect();
@@ -287,7 +290,9 @@ impl Cluster {
             return Ok(None);
         }
         let _still = self.hold_still(&rest)?;
-        let parameters = told(shard, incarnation, &place.url, &place.replicas, before, epoch);
+        let is_changing = rest.is_changing() || seen.state.change.is_some();
+        let bumped = if is_changing { Epoch::GUESSED } else { epoch };
+        let parameters = told(shard, incarnation, &place.url, &place.replicas, before, bumped);
         for name in rest.names() {
             tell(&mut Link::open(self, name)?, &parameters)?;
         }

@@ -126,15 +126,22 @@ struct Trouble {
     why: String,
 }
 
+/// Rates are of no less than this: a server counts what its sessions have done up to a second late.
+const RATES_OF: Duration = Duration::from_secs(2);
+
 /// One shard.
 #[derive(Debug, Default)]
 pub(super) struct Row {
     /// The last that was heard of it.
     pub(super) sample: Option<Sample>,
-    /// What happened between the last two.
+    /// Those before it that rates may be of, and when they were heard; the oldest first.
+    before: VecDeque<(Duration, Sample)>,
+    /// What happened between the last one and one that is some seconds older.
     pub(super) rates: Option<Rates>,
     pub(super) tps: Trend,
+    /// When something was heard of it, and when it was a sample.
     heard: Duration,
+    sampled: Duration,
     trouble: Option<Trouble>,
 }
 
@@ -172,6 +179,8 @@ pub(super) struct State {
     /// How many lines of a list lie above the screen.
     pub(super) scrolled: usize,
     /// How long this is being watched.
+    clock: Duration,
+    /// The same; it stands still while the screen does.
     pub(super) now: Duration,
     /// What had moved at which time, in the change of this epoch.
     moved: VecDeque<(Duration, Epoch, u64)>,
@@ -193,6 +202,7 @@ impl State {
             sort: Column::Shard,
             is_reversed: false,
             scrolled: 0,
+            clock: Duration::ZERO,
             now: Duration::ZERO,
             moved: VecDeque::new(),
         }
@@ -200,6 +210,7 @@ impl State {
 
     /// Time passes, also while the screen stands still.
     pub(super) fn tick(&mut self, now: Duration) {
+        self.clock = now;
         if !self.is_paused {
             self.now = now;
         }
@@ -208,6 +219,10 @@ impl State {
     /// Takes what was heard. While the screen stands still it is let go: what comes later says it again.
     pub(super) fn hear(&mut self, heard: Heard) {
         if self.is_paused {
+            // It is no reason to call the shard silent.
+            if let Heard::Shard(name, _) = heard {
+                self.shards.entry(name).or_default().heard = self.clock;
+            }
             return;
         }
         match heard {
@@ -235,14 +250,22 @@ impl State {
         match sample {
             Ok(sample) => {
                 row.trouble = None;
-                row.rates = row.sample.as_ref().and_then(|before| sample.since(before));
+                if let Some(last) = row.sample.take() {
+                    row.before.push_back((row.sampled, last));
+                }
+                while row.before.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= RATES_OF) {
+                    row.before.pop_front();
+                }
+                // Not of one from before the counters began anew.
+                row.rates = row.before.iter().find_map(|(_, before)| sample.since(before));
                 row.tps.push(row.rates.map(|rates| rates.transactions));
-                row.sample = Some(sample);
+                (row.sample, row.sampled) = (Some(sample), now);
                 self.learn_ring();
                 self.note_moved();
             }
             Err(why) => {
                 row.rates = None;
+                row.before.clear();
                 row.tps.push(None);
                 let since = row.trouble.take().map_or(now, |trouble| trouble.since);
                 row.trouble = Some(Trouble { since, why });
@@ -307,7 +330,8 @@ impl State {
 
     /// Transactions a second on all shards; nothing if none of them is known.
     pub(super) fn transactions(&self) -> Option<f64> {
-        let known = self.shards.values().filter_map(|row| row.rates.map(|rates| rates.transactions));
+        let up = self.shards.values().filter(|row| self.trouble(row).is_none());
+        let known = up.filter_map(|row| row.rates.map(|rates| rates.transactions));
         known.fold(None, |sum, tps| Some(sum.unwrap_or(0.0) + tps))
     }
 
@@ -415,6 +439,10 @@ impl State {
         };
         let Some(next) = next else { return Act::Nothing };
         self.interval = next;
+        // Who answered in time by the old one is not late by the new one.
+        for row in self.shards.values_mut() {
+            row.heard = row.heard.max(self.clock.saturating_sub(next));
+        }
         Act::SetInterval(next)
     }
 }

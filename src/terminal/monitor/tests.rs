@@ -320,6 +320,45 @@ fn a_screen_that_stands_still_stays_as_it_is() {
 }
 
 #[test]
+fn whoever_answers_while_the_screen_stands_still_is_not_silent() {
+    let mut state = watched();
+    press(&mut state, "p");
+    for second in 10..60 {
+        state.tick(Duration::from_secs(second));
+        hear(&mut state, 1, Ok(sample(1, 15)));
+    }
+    press(&mut state, "p");
+    state.tick(Duration::from_mins(1));
+    let is_up = |number: usize| state.trouble(&state.shards[&names(3)[number - 1]]).is_none();
+    assert!(is_up(1) && !is_up(2), "the second has not answered");
+    // Nor is one that answered in time by an interval that was longer.
+    let mut state = State::new(names(1), Duration::from_mins(1));
+    hear(&mut state, 1, Ok(sample(1, 0)));
+    state.tick(Duration::from_secs(50));
+    while state.interval > Duration::from_secs(1) {
+        press(&mut state, "-");
+    }
+    assert_eq!(state.up(), 1);
+    state.tick(Duration::from_mins(1));
+    assert_eq!(state.up(), 0);
+}
+
+#[test]
+fn the_rate_of_a_shard_that_is_silent_is_no_part_of_the_sum() {
+    let mut state = watched();
+    let all = state.transactions().unwrap();
+    state.tick(Duration::from_secs(9));
+    for number in 1..=2 {
+        hear(&mut state, number, Ok(sample(number, 5)));
+    }
+    state.tick(Duration::from_secs(16));
+    for number in 1..=2 {
+        hear(&mut state, number, Ok(sample(number, 6)));
+    }
+    assert!(state.transactions().unwrap() < all && state.up() == 2);
+}
+
+#[test]
 fn hostile_words_of_a_server_move_no_cursor() {
     let mut state = watched();
     let hostile = Error::new(Kind::Failed, "\u{1b}[2J\u{202e}gone");
