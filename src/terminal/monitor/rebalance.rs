@@ -119,7 +119,7 @@ fn progress_lines(state: &State, width: usize, height: usize, theme: Theme) -> V
         Style::new().add_modifier(Modifier::UNDERLINED),
     ));
     let room = height.saturating_sub(lines.len());
-    let scrolled = state.scrolled.min(progress.flows.len().saturating_sub(room));
+    let scrolled = state.scrolled(progress.flows.len(), room);
     for (source, target, load) in progress.flows.iter().skip(scrolled).take(room) {
         let line = format!(
             " {:<longest$} {:<longest$} {:>12} {:>8}",

@@ -61,7 +61,7 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
     lines.push(Line::styled(head, Style::new().add_modifier(Modifier::UNDERLINED)));
     let biggest = now.shares().into_iter().map(|(_, share)| share).fold(0.0, f64::max);
     let room = height.saturating_sub(lines.len());
-    let scrolled = state.scrolled.min(names.len().saturating_sub(room));
+    let scrolled = state.scrolled(names.len(), room);
     for (at, name) in names.iter().enumerate().skip(scrolled).take(room) {
         let spec = word.topology.shard(name).or(word.goal().shard(name));
         let weight = spec.map_or(0.0, |spec| spec.weight.number());

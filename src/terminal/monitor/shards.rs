@@ -138,14 +138,17 @@ fn cell(
         Column::Trend => (text::trend(row.tps.values(), chars, theme.unicode), theme.picture()),
         Column::Sessions => {
             let sample = row.sample.as_ref().filter(|_| known.is_some());
-            let text = sample.map(|sample| format!("{}/{}", sample.connections, sample.connections_allowed));
+            let text = sample.map(|sample| {
+                let whole = format!("{}/{}", sample.connections, sample.connections_allowed);
+                if whole.len() <= chars { whole } else { sample.connections.to_string() }
+            });
             // Soon nobody else can connect.
             let is_full = sample.is_some_and(|s| s.connections * 10 >= s.connections_allowed * 9);
             (text.unwrap_or(text::NONE.into()), if is_full { theme.bad() } else { plain })
         }
         _ => {
             let text = known.map(|value| match column {
-                Column::Rows | Column::Moved => text::users(value as u64),
+                Column::Rows | Column::Moved => text::users_in(value as u64, chars),
                 Column::Tps => text::rate(value),
                 Column::Hit => format!("{:.1}", value * 100.0),
                 Column::Probe => text::latency(value),
@@ -190,7 +193,7 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
     let room = height.saturating_sub(1 + troubles.len().min(height / 3) + 1).max(1);
     let summary = if rows.len() + SUMMARY_LINES <= room { SUMMARY_LINES } else { 0 };
     let shown = rows.len().min(room - summary);
-    let scrolled = state.scrolled.min(rows.len() - shown);
+    let scrolled = state.scrolled(rows.len(), shown);
     for (name, row) in rows.iter().skip(scrolled).take(shown) {
         let cells = columns.iter().map(|(column, chars)| cell(state, name, row, *column, *chars, theme));
         lines.push(cells.collect());

@@ -1,5 +1,6 @@
 //! What the screen is drawn from: what was heard, and what the person wants to see. Pure: the time is told to it.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -176,8 +177,9 @@ pub(super) struct State {
     pub(super) interval: Duration,
     pub(super) sort: Column,
     pub(super) is_reversed: bool,
-    /// How many lines of a list lie above the screen.
-    pub(super) scrolled: usize,
+    /// How many lines of a list lie above the screen, and how many there can be, by what was drawn last.
+    scrolled: usize,
+    scrolled_max: Cell<usize>,
     /// How long this is being watched.
     clock: Duration,
     /// The same; it stands still while the screen does.
@@ -202,6 +204,7 @@ impl State {
             sort: Column::Shard,
             is_reversed: false,
             scrolled: 0,
+            scrolled_max: Cell::new(0),
             clock: Duration::ZERO,
             now: Duration::ZERO,
             moved: VecDeque::new(),
@@ -353,6 +356,12 @@ impl State {
         }
     }
 
+    /// How many of these lines of a list lie above the screen, if there is room for so many.
+    pub(super) fn scrolled(&self, lines: usize, room: usize) -> usize {
+        self.scrolled_max.set(lines.saturating_sub(room));
+        self.scrolled.min(self.scrolled_max.get())
+    }
+
     /// How many shards answer.
     pub(super) fn up(&self) -> usize {
         let up = |row: &&Row| row.sample.is_some() && self.trouble(row).is_none();
@@ -416,10 +425,10 @@ impl State {
             Key::Char('p' | ' ') => self.is_paused = !self.is_paused,
             Key::Char('+' | '=') => return self.choose_interval(true),
             Key::Char('-') => return self.choose_interval(false),
-            Key::Up | Key::Char('k') => self.scrolled = self.scrolled.saturating_sub(1),
-            Key::Down | Key::Char('j') => {
-                self.scrolled = (self.scrolled + 1).min(self.shards.len().saturating_sub(1));
+            Key::Up | Key::Char('k') => {
+                self.scrolled = self.scrolled.min(self.scrolled_max.get()).saturating_sub(1);
             }
+            Key::Down | Key::Char('j') => self.scrolled = (self.scrolled + 1).min(self.scrolled_max.get()),
             Key::Char(_) => {}
         }
         Act::Nothing

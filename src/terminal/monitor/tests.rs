@@ -8,6 +8,7 @@ use ratatui::style::Color;
 
 use super::draw::{Theme, draw};
 use super::state::{Act, Column, Key, State, View};
+use super::text::users_in;
 use crate::commands::monitor::Heard;
 use crate::error::{Error, Kind};
 use crate::model::host::{Flow, HostSample, Processes, Room};
@@ -359,6 +360,23 @@ fn the_rate_of_a_shard_that_is_silent_is_no_part_of_the_sum() {
 }
 
 #[test]
+fn no_number_is_cut() {
+    for (number, text) in [
+        (9_999_999, "9,999,999"),
+        (12_345_678, "12,345,678"),
+        (123_456_789, "123,456k"),
+        (98_765_432_109, "98,765M"),
+    ] {
+        assert_eq!(users_in(number, 10), text);
+    }
+    let mut state = watched();
+    let mut many = sample(1, 16);
+    (many.connections, many.connections_allowed) = (120, 4_997);
+    hear(&mut state, 1, Ok(many));
+    assert!(drawn(&state, 80, 24, PLAIN).contains("  120 "));
+}
+
+#[test]
 fn hostile_words_of_a_server_move_no_cursor() {
     let mut state = watched();
     let hostile = Error::new(Kind::Failed, "\u{1b}[2J\u{202e}gone");
@@ -377,6 +395,9 @@ fn a_long_list_can_be_scrolled() {
     }
     let last = drawn(&state, 80, 12, PLAIN);
     assert!(last.contains("shard_9 ") && !last.contains("shard_1 "), "{last}");
+    // The way back begins at once.
+    state.press(Key::Up);
+    assert_ne!(drawn(&state, 80, 12, PLAIN), last);
     state.press(Key::Char('2'));
-    assert_eq!(state.scrolled, 0);
+    assert_eq!(state.scrolled(100, 1), 0);
 }

@@ -42,6 +42,13 @@ pub(super) fn users(number: u64) -> String {
     if number < 10_000_000_000 { thousands(number) } else { format!("{}M", thousands(number / 1_000_000)) }
 }
 
+/// A number of users in so many characters: in thousands or millions if it has more.
+pub(super) fn users_in(number: u64, chars: usize) -> String {
+    let ways = [thousands(number), format!("{}k", thousands(number / 1_000))];
+    let short = ways.into_iter().find(|text| text.len() <= chars);
+    short.unwrap_or_else(|| format!("{}M", thousands(number / 1_000_000)))
+}
+
 /// A short time: `0.42 ms`, `12 ms`, `1.2 s`.
 pub(super) fn latency(milliseconds: f64) -> String {
     match milliseconds {
