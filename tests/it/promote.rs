@@ -181,3 +181,29 @@ fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
     servers.run(&["rebalance", "-y"]).success();
     servers.assert_well(200);
 }
+
+#[test]
+fn who_alone_has_heard_of_a_change_does_not_make_others_seem_to_be_done_with_it() {
+    let (servers, standby) = with_standby();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    let wanted = "SELECT wanted FROM ringshard.meta";
+    let wanted: serde_json::Value = servers.client(1).query_one(wanted, &[]).unwrap().get(0);
+    let members = serde_json::json!(["shard_1", "shard_2", "shard_3", "shard_4"]);
+    let announce = "SELECT ringshard.announce(2, topology, $1, $2, 'decided') FROM ringshard.meta";
+    let told: String = servers.client(2).query_one(announce, &[&wanted, &members]).unwrap().get(0);
+    assert_eq!(told, "done");
+    standby.catches_up(&mut servers.client(2));
+    servers.crash(2);
+    promote(&servers, &[]).success();
+    let standing = "SELECT epoch, status, ring IS NOT NULL FROM ringshard.meta";
+    for (mut client, is) in [
+        (servers.client(1), (1, "done", true)),
+        (standby.client(), (2, "pending", false)),
+        (servers.client(3), (1, "done", true)),
+    ] {
+        let row = client.query_one(standing, &[]).unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1), row.get::<_, bool>(2)), is);
+    }
+    servers.run(&["rebalance", "-y"]).success();
+    servers.assert_well(200);
+}
