@@ -112,6 +112,14 @@ impl<'a> Resting<'a> {
         Ok(rows.into_iter().next())
     }
 
+    /// What was asked in vain was done by the arcs. If that was in the same epoch, it will be so again: the shard does not
+    /// say which ring's arcs it has, or its settings do not allow a write at rest.
+    fn note(&self, session: &mut Session, by_arcs: &Answer) {
+        if by_arcs.verdict == Verdict::Done && by_arcs.epoch == self.at_rest.epoch {
+            session.leave_rest_alone();
+        }
+    }
+
     fn answer(&self, user: Option<User>) -> Answer {
         Answer { verdict: Verdict::Done, epoch: self.at_rest.epoch, arc_epoch: None, user }
     }
@@ -119,12 +127,15 @@ impl<'a> Resting<'a> {
 
 /// Reads a user.
 pub(super) fn get(session: &mut Session, expected: Expected<'_>, id: UserId) -> Answered {
-    if let Some(rest) = Resting::of(expected)
-        && let Some(row) = rest.query(session, GET_AT_REST, &[(&id.number(), Type::INT8)])?
-    {
+    let Some(rest) = Resting::of(expected).filter(|_| session.tries_at_rest()) else {
+        return get_by_arcs(session, expected, id);
+    };
+    if let Some(row) = rest.query(session, GET_AT_REST, &[(&id.number(), Type::INT8)])? {
         return Ok(rest.answer(user_of(&row, 0)?));
     }
-    get_by_arcs(session, expected, id)
+    let answer = get_by_arcs(session, expected, id)?;
+    rest.note(session, &answer);
+    Ok(answer)
 }
 
 /// The one place that says what the columns of `sql/get_user.sql` mean.
@@ -242,10 +253,7 @@ pub(super) fn write(session: &mut Session, expected: Expected<'_>, change: Chang
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => {
             let answer = write_by_arcs(session, expected, &arguments)?;
-            // It may have been at rest and did not do it: then it never does, by this server's settings.
-            if answer.verdict == Verdict::Done && answer.epoch == rest.at_rest.epoch {
-                session.leave_rest_alone();
-            }
+            rest.note(session, &answer);
             Ok(answer)
         }
         // An older catalog, or one in which this role has only the rights that an older one needed.

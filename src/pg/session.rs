@@ -20,7 +20,7 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// How long a connection that lies idle is taken to be alive.
 const IDLE_TRUSTED: Duration = Duration::from_millis(500);
 
-/// For how many writes it is not tried whether the ring is at rest, after that was in vain.
+/// For how many statements about users it is not tried whether the ring is at rest, after that was in vain.
 const UNRESTING: u32 = 100;
 
 /// A statement of this program that was sent on this connection. It is known by its place in memory, as comparing long texts
@@ -43,7 +43,7 @@ pub struct Session {
     used_at: Instant,
     /// Whether it must not be used again.
     spoiled: bool,
-    /// How many writes are left that do not try whether the ring is at rest.
+    /// For how many statements about users it is not tried whether the ring is at rest.
     unresting: u32,
 }
 
@@ -131,14 +131,14 @@ impl Session {
         self.spoiled = true;
     }
 
-    /// Whether a write is to try whether the ring is at rest.
+    /// Whether the next statement about a user is to try whether the ring is at rest.
     pub(super) fn tries_at_rest(&mut self) -> bool {
         let tries = self.unresting == 0;
         self.unresting = self.unresting.saturating_sub(1);
         tries
     }
 
-    /// For the next writes that is not tried.
+    /// For the next ones that is not tried.
     pub(super) fn leave_rest_alone(&mut self) {
         self.unresting = UNRESTING;
     }
