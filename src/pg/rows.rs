@@ -205,6 +205,20 @@ pub(super) struct Arguments<'a> {
     pub(super) email: Field<'a>,
 }
 
+impl Arguments<'_> {
+    /// Whether each field is set, and to what.
+    fn patch(&self) -> [Parameter<'_>; 6] {
+        [
+            (&self.name.0, Type::BOOL),
+            (&self.name.1, Type::TEXT),
+            (&self.region.0, Type::BOOL),
+            (&self.region.1, Type::TEXT),
+            (&self.email.0, Type::BOOL),
+            (&self.email.1, Type::TEXT),
+        ]
+    }
+}
+
 impl<'a> Change<'a> {
     /// Whose row it is.
     pub(super) fn id(&self) -> UserId {
@@ -285,15 +299,7 @@ fn write_at_rest(
             return Ok(stored.map(|_| rest.answer(None)));
         }
         Operation::Update => {
-            let patch = [
-                of_the_id,
-                (&name.0, Type::BOOL),
-                (&name.1, Type::TEXT),
-                (&region.0, Type::BOOL),
-                (&region.1, Type::TEXT),
-                (&email.0, Type::BOOL),
-                (&email.1, Type::TEXT),
-            ];
+            let patch = [&[of_the_id][..], &arguments.patch()].concat();
             rest.query(session, UPDATE_AT_REST, &patch)?
         }
         Operation::Delete => rest.query(session, DELETE_AT_REST, &[of_the_id])?,
@@ -302,22 +308,14 @@ fn write_at_rest(
 }
 
 fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> Answered {
-    let Arguments { operation, id, name, region, email } = arguments;
-    let rows = session.query(
-        WRITE,
-        &[
-            (&expected.cluster(), Type::TEXT),
-            (&expected.shard(), Type::TEXT),
-            (&operation.word(), Type::TEXT),
-            (&id.number(), Type::INT8),
-            (&name.0, Type::BOOL),
-            (&name.1, Type::TEXT),
-            (&region.0, Type::BOOL),
-            (&region.1, Type::TEXT),
-            (&email.0, Type::BOOL),
-            (&email.1, Type::TEXT),
-        ],
-    )?;
+    let (operation, id) = (arguments.operation.word(), arguments.id.number());
+    let whom: [Parameter<'_>; 4] = [
+        (&expected.cluster(), Type::TEXT),
+        (&expected.shard(), Type::TEXT),
+        (&operation, Type::TEXT),
+        (&id, Type::INT8),
+    ];
+    let rows = session.query(WRITE, &[&whom[..], &arguments.patch()].concat())?;
     let mut answer = answer_of(&rows);
     if let Some(row) = rows.first() {
         answer.user = user_of(row, 3)?;
@@ -351,4 +349,25 @@ fn user_of(row: &Row, at: usize) -> Result<Option<User>, postgres::Error> {
         region: row.try_get(at + 2)?,
         email: row.try_get(at + 3)?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a statement proves before it writes, its parameters without their numbers.
+    fn proof(statement: &str) -> String {
+        let begin = statement.find("meta.ring = ").expect("it compares the ring");
+        let last = "'checked', true)) IS NOT NULL";
+        let end = statement.find(last).expect("it passes by the guard") + last.len();
+        statement[begin..end].chars().filter(|c| !c.is_ascii_digit()).collect()
+    }
+
+    #[test]
+    fn the_three_writes_at_rest_prove_the_same() {
+        let [create, update, delete] = [CREATE_AT_REST, UPDATE_AT_REST, DELETE_AT_REST].map(proof);
+        assert!(create.contains("ringshard.at_rest FOR KEY SHARE"));
+        assert_eq!(create, update);
+        assert_eq!(create, delete);
+    }
 }

@@ -141,6 +141,19 @@ impl Stage {
         assert_eq!(self.step("purge", from, epoch).unwrap(), "done");
     }
 
+    /// The same while a writer is in the middle of its transaction. As it is, the fence is not given before that ends.
+    pub(crate) fn moves_under(&mut self, writer: Transaction<'_>) {
+        if self.step("fence", 0, 2).is_ok() {
+            let read = self.read(0, 2);
+            assert_eq!(self.adopt(0, 2, &read).unwrap(), "done");
+            writer.commit().unwrap();
+            assert_eq!(self.step("purge", 0, 2).unwrap(), "done");
+        } else {
+            writer.commit().unwrap();
+            self.moves(0, 2);
+        }
+    }
+
     /// Who owns the user, and the name that the shards have for it: one of each, if all is well.
     pub(crate) fn seen(&mut self) -> (Vec<usize>, Vec<String>) {
         let (mut owners, mut names) = (Vec::new(), Vec::new());
@@ -177,17 +190,7 @@ fn a_writer_in_flight(stage: &mut Stage) -> bool {
     let mut transaction = writer.transaction().unwrap();
     let (cluster, shard) = (stage.test.cluster_id(1), stage.names[0].clone());
     assert_eq!(write(&mut transaction, &cluster, &shard, "update", stage.user, "second"), "done");
-    // As it is, the fence is not given while the writer is there.
-    let is_fenced = stage.step("fence", 0, 2).is_ok();
-    if is_fenced {
-        let read = stage.read(0, 2);
-        assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
-        transaction.commit().unwrap();
-        assert_eq!(stage.step("purge", 0, 2).unwrap(), "done");
-    } else {
-        transaction.commit().unwrap();
-        stage.moves(0, 2);
-    }
+    stage.moves_under(transaction);
     stage.seen() == (vec![1], vec!["second".into()])
 }
 

@@ -50,17 +50,7 @@ fn a_writer_at_rest_in_flight(stage: &mut Stage, statement: &str) -> bool {
     let mut transaction = writer.transaction().unwrap();
     assert!(write_at_rest(stage, &mut transaction, statement).unwrap());
     stage.announce(2, "shard_1", "decided");
-    // As it is, the fence is not given while the writer is there.
-    let is_fenced = stage.step("fence", 0, 2).is_ok();
-    if is_fenced {
-        let read = stage.read(0, 2);
-        assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
-        transaction.commit().unwrap();
-        assert_eq!(stage.step("purge", 0, 2).unwrap(), "done");
-    } else {
-        transaction.commit().unwrap();
-        stage.moves(0, 2);
-    }
+    stage.moves_under(transaction);
     stage.seen() == (vec![1], vec!["second".into()])
 }
 

@@ -44,31 +44,25 @@ impl Way {
         Ok(Self { known, owner })
     }
 
-    /// The statement that is sent first.
-    fn sent(&self, of_user: impl FnOnce(Owner<'_>) -> OfUser) -> OfUser {
+    /// The same with the statement that is sent first. `so`: what follows where the ring is at rest; `vain`: what else.
+    fn sent(self, of_user: impl FnOnce(Owner<'_>) -> OfUser, so: &str, vain: &str) -> Steps {
         let cluster = self.known.cluster.id();
         let at_rest = self.known.view.at_rest();
-        of_user(Owner { cluster: cluster.as_ref(), shard: &self.owner, at_rest })
+        let OfUser { at_rest, by_arcs } =
+            of_user(Owner { cluster: cluster.as_ref(), shard: &self.owner, at_rest });
+        let Some(statement) = at_rest else { return self.known.steps.statement(by_arcs) };
+        let owns = "if the shard says that its arcs are those of this ring, it owns what the ring gives it";
+        self.known
+            .steps
+            .statement(statement)
+            .add("at rest", format!("{owns}{so}"))
+            .add("else", format!("{vain}, and the arcs decide, by: {}", by_arcs.sql))
     }
 
     /// What all three writes have in common. `done` is what is done to the row.
     fn write(self, change: Change<'_>, done: &str) -> Steps {
-        let OfUser { at_rest, by_arcs } = self.sent(|owner| owner.write(change));
-        let steps = self.known.steps;
-        let steps = match at_rest {
-            Some(statement) => steps
-                .statement(statement)
-                .add(
-                    "at rest",
-                    format!(
-                        "if the shard says that its arcs are those of this ring, it owns what the ring gives it, and {done}"
-                    ),
-                )
-                .add("lock", "who wants to move a range waits for this to commit")
-                .add("else", format!("nothing was done, and the arcs decide, by: {}", by_arcs.sql)),
-            None => steps.statement(by_arcs),
-        };
-        steps
+        let so = format!(", and {done}; who wants to move a range waits for this to commit");
+        self.sent(|owner| owner.write(change), &so, "nothing was done")
             .add(
                 "barrier",
                 "the shard takes a shared lock and holds it to the commit; who wants to move a range takes it exclusively",
@@ -148,20 +142,9 @@ fn moving(steps: Steps, view: &View, position: Position, owner: &ShardName) -> S
 pub(super) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
     let way = Way::of(id, context)?;
-    let OfUser { at_rest, by_arcs } = way.sent(|owner| owner.get(id));
-    let steps = way.known.steps;
-    let steps = match at_rest {
-        Some(statement) => steps
-            .statement(statement)
-            .add(
-                "at rest",
-                "if the shard says that its arcs are those of this ring, it owns what the ring gives it: its row counts, \
-                 and the absence of a row too",
-            )
-            .add("else", format!("no answer, and the arcs decide, by: {}", by_arcs.sql)),
-        None => steps.statement(by_arcs),
-    };
-    Ok(steps
+    let so = ": its row counts, and the absence of a row too";
+    Ok(way
+        .sent(|owner| owner.get(id), so, "no answer")
         .add("check", "in one snapshot: who answers, its epoch, the arc at the position, and the row")
         .add("owned", "if the shard owns the arc, its row counts, and the absence of a row too")
         .add(

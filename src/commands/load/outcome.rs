@@ -337,7 +337,9 @@ impl Outcome<'_> {
                 "stopped while what was written was read again: {} were not",
                 counted(self.unchecked(), "user")
             );
-            return Some(Error::new(Kind::Partial, message).hint("nothing wrong was found until then"));
+            return Some(
+                Error::new(Kind::Partial, message).hint("ringshard verify --deep looks at every row"),
+            );
         }
         if self.unchecked() > 0 {
             let by_shard = self.checked.unchecked.iter();
