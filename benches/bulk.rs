@@ -15,8 +15,8 @@ use std::io::{BufWriter, Write as _};
 use std::process::Stdio;
 
 use ringshard::model::names::ShardName;
-use ringshard::model::position::Position;
-use ringshard::model::topology::Topology;
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::UserId;
 
 use common::{Home, median, peak_mib, run, seconds};
@@ -28,7 +28,7 @@ const REGIONS: [&str; 4] = ["EU", "US", "APAC", "LATAM"];
 
 fn main() {
     let home = Home::new();
-    let table = include_str!("../sql/users.sql");
+    let table = include_str!("../sql/queries/users.sql");
     let raw =
         |n| format!("CREATE DATABASE raw_{n};\n\\c raw_{n}\n{table};\nCREATE INDEX ON users (region);\n");
     home.script(&(1..=3).map(raw).collect::<String>());

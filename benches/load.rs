@@ -62,7 +62,7 @@ fn main() {
             "CREATE DATABASE {name};\n\\c {name}\n{};\nCREATE INDEX ON users (region);\n\
              CREATE SEQUENCE ids START {};\n\\copy users FROM 'users.csv' WITH (FORMAT csv, HEADER)\n\
              VACUUM ANALYZE users;\n",
-            include_str!("../sql/users.sql"),
+            include_str!("../sql/queries/users.sql"),
             USERS + 1
         ));
     }

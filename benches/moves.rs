@@ -21,12 +21,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringshard::model::names::ShardName;
-use ringshard::model::position::Position;
-use ringshard::model::topology::Topology;
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::{UserId, UserPatch};
 use ringshard::pg::cluster::Cluster;
-use ringshard::pg::conninfo::ConnectionString;
+use ringshard::pg::net::conninfo::ConnectionString;
 use ringshard::pg::pool::{PoolOptions, Shards};
+use ringshard::pg::rows::Router;
 
 use common::{Home, median, peak_mib, run, seconds};
 
@@ -36,7 +37,7 @@ const WRITERS: i64 = 8;
 
 fn main() {
     let home = Home::new();
-    let table = include_str!("../sql/users.sql");
+    let table = include_str!("../sql/queries/users.sql");
     let raw = |n| {
         format!(
             "CREATE DATABASE raw_{n};\n\\c raw_{n}\n{table};\nCREATE INDEX ON users (region);\n\
@@ -209,7 +210,7 @@ fn write(home: &Home, seed: i64, is_over: &AtomicBool) -> Vec<f64> {
         let patch =
             UserPatch { name: Some(format!("name {state}").parse().unwrap()), ..UserPatch::default() };
         let begun = Instant::now();
-        cluster.update_user(id, &patch).unwrap();
+        Router(&cluster).update_user(id, &patch).unwrap();
         latencies.push(begun.elapsed().as_secs_f64() * 1e3);
     }
     latencies

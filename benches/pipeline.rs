@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use ringshard::model::user::User;
-use ringshard::pg::batch::Batch;
+use ringshard::pg::rows::Router;
+use ringshard::pg::rows::batch_create::Batch;
 
 use common::{Home, median, run, seconds, user};
 
@@ -26,7 +27,7 @@ fn main() {
     let home = Home::new();
     home.script(&format!(
         "CREATE DATABASE plain;\n\\c plain\n{};\nCREATE INDEX ON users (region);\n",
-        include_str!("../sql/users.sql")
+        include_str!("../sql/queries/users.sql")
     ));
     let cluster = home.cluster();
     assert!(cluster.refresh().unwrap().is_empty());
@@ -49,7 +50,7 @@ fn main() {
             }),
             (&mut library, &|| {
                 let mut windows = users.chunks(WINDOW);
-                assert!(windows.all(|window| cluster.create_users(window) == Batch::Stored));
+                assert!(windows.all(|window| Router(&cluster).create_users(window) == Batch::Stored));
             }),
         ];
         // Each is the first of a round once.

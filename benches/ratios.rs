@@ -12,9 +12,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ringshard::model::names::ShardName;
-use ringshard::model::position::Position;
-use ringshard::model::topology::Topology;
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::UserId;
+use ringshard::pg::rows::Router;
 
 use common::{Home, median, run, user};
 
@@ -67,13 +68,13 @@ fn filled() -> Home {
     let home = Home::new();
     let cluster = home.cluster();
     for id in 1..=USERS {
-        cluster.create_user(&user(id)).unwrap();
+        Router(&cluster).create_user(&user(id)).unwrap();
     }
     home.script(&format!(
         "CREATE DATABASE plain;\n\\c plain\n{};\nCREATE INDEX ON users (region);\n\
          INSERT INTO users SELECT i, 'Name ' || i, 'EU', 'user' || i || '@example.com' FROM generate_series(1, {USERS}) i;\n\
          VACUUM ANALYZE users;\n\\c shard_1\nVACUUM ANALYZE users;\n\\c shard_2\nVACUUM ANALYZE users;\n\\c shard_3\nVACUUM ANALYZE users;\n",
-        include_str!("../sql/users.sql")
+        include_str!("../sql/queries/users.sql")
     ));
     home
 }
@@ -109,17 +110,18 @@ fn in_process(home: &Home) {
     let (mut get, mut get_pgbench) = (Vec::new(), Vec::new());
     let (mut create, mut create_on_one, mut create_pgbench) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        get.push(microseconds(|| drop(cluster.get_user(UserId::new(next(10_000) + 1)).unwrap())));
+        get.push(microseconds(|| drop(Router(&cluster).get_user(UserId::new(next(10_000) + 1)).unwrap())));
         get_pgbench.push(pgbench(home, select));
         create.push(microseconds(|| {
-            drop(cluster.create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap());
+            drop(Router(&cluster).create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap());
         }));
         create_pgbench.push(pgbench(home, insert));
         // As pgbench has it: one client, one connection, one server process that is always the same.
         let view = cluster.view();
         let on_one = |id: i64| view.ring.owner(Position::of_user(UserId::new(id))).as_str() == "shard_1";
         let mut ids = std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000)).filter(|id| on_one(*id));
-        create_on_one.push(microseconds(|| drop(cluster.create_user(&user(ids.next().unwrap())).unwrap())));
+        create_on_one
+            .push(microseconds(|| drop(Router(&cluster).create_user(&user(ids.next().unwrap())).unwrap())));
     }
     line("get in one process / pgbench -M prepared", median(get), median(get_pgbench), "us", 1.3);
     let pgbench_us = median(create_pgbench.clone());

@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod commands;
 pub mod error;
+pub mod files;
 pub mod host;
 pub mod local;
 pub mod model;

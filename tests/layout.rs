@@ -1,6 +1,7 @@
 //! The wings of ARCHITECTURE.md, held: what each must never name.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +43,22 @@ const NEVER: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "src/host",
+        "src/files",
+        &[
+            "crate::bulk",
+            "crate::commands",
+            "crate::host",
+            "crate::local",
+            "crate::model",
+            "crate::pg",
+            "crate::settings",
+            "crate::terminal",
+            "postgres::",
+            "r2d2",
+        ],
+    ),
+    (
+        "src/host.rs",
         &[
             "crate::bulk",
             "crate::commands",
@@ -88,7 +104,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &str)] = &[
     ("comfy_table", "src/terminal/render/table.rs"),
     ("ratatui", "src/terminal/monitor"),
-    ("sysinfo::", "src/host"),
+    ("sysinfo::", "src/host.rs"),
     ("use postgres", "src/pg"),
     ("r2d2::", "src/pg"),
     ("rustls::", "src/pg"),
@@ -151,5 +167,189 @@ fn files_stay_short_enough_to_read() {
     for file in sources(&root.join("src")).into_iter().chain(sources(&root.join("tests"))) {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         assert!(lines <= 500, "{} has {lines} lines", file.display());
+    }
+}
+
+/// The rooms of `src/pg`, from low to high: a room never uses one that stands behind it.
+const PG_ROOMS: &[&str] = &[
+    "net",
+    "pool",
+    "catalog",
+    "doctor",
+    "cluster",
+    "scan",
+    "rebalance",
+    "failover",
+    "rows",
+    "import",
+    "verify",
+    "drill",
+    "poll",
+    "preview",
+];
+
+/// The modules of `src`, by path (`pg::net::session`), and the modules that each one uses.
+struct Modules {
+    files: BTreeMap<String, PathBuf>,
+    uses: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Modules {
+    fn read() -> Self {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = BTreeMap::new();
+        for file in sources(&src) {
+            let inner = file.strip_prefix(&src).unwrap().with_extension("");
+            let parts: Vec<_> = inner.iter().map(|part| part.to_str().unwrap()).collect();
+            let parts = if parts.last() == Some(&"mod") { &parts[..parts.len() - 1] } else { &parts[..] };
+            files.insert(parts.join("::"), file);
+        }
+        let mut modules = Self { files, uses: BTreeMap::new() };
+        for (module, file) in &modules.files {
+            // What a file's own tests use is no matter of the layout.
+            let code = code(file);
+            let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let used = paths_in(code).filter_map(|path| modules.module_of(module, &path));
+            // The `mod.rs` of a folder puts together what its files hold, which may use what it holds itself.
+            let is_child = |other: &str| {
+                file.ends_with("mod.rs")
+                    && other.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with("::"))
+            };
+            let used = used.filter(|other| other != module && !is_child(other)).collect();
+            modules.uses.insert(module.clone(), used);
+        }
+        modules
+    }
+
+    /// The module that a path leads to, as it stands in the code of a module.
+    fn module_of(&self, module: &str, path: &str) -> Option<String> {
+        let mut base: Vec<&str> = module.split("::").collect();
+        let mut rest: Vec<&str> = path.split("::").collect();
+        match rest[0] {
+            "crate" => base.clear(),
+            "super" => drop(base.pop()),
+            "self" => {}
+            child if self.files.contains_key(&format!("{module}::{child}")) => rest.insert(0, "self"),
+            _ => return None,
+        }
+        rest.remove(0);
+        while rest.first() == Some(&"super") {
+            base.pop();
+            rest.remove(0);
+        }
+        base.extend(rest);
+        (1..=base.len()).rev().map(|length| base[..length].join("::")).find(|m| self.files.contains_key(m))
+    }
+
+    /// All modules that a module uses, over others.
+    fn reached(&self, from: &str) -> BTreeSet<&str> {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(module) = open.pop() {
+            for next in self.uses.get(module).into_iter().flatten() {
+                if reached.insert(next.as_str()) {
+                    open.push(next);
+                }
+            }
+        }
+        reached
+    }
+
+    fn folder(&self, module: &str) -> &Path {
+        self.files[module].parent().unwrap()
+    }
+}
+
+/// The paths in `use` lines, one for each name, and those that begin with `crate`, `super` or `self` elsewhere.
+fn paths_in(code: &str) -> impl Iterator<Item = String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices("use ") {
+        if let Some(tree) = code[at + 4..].split(';').next() {
+            expand("", tree.trim(), &mut paths);
+        }
+    }
+    for start in ["crate::", "super::", "self::"] {
+        for (at, _) in code.match_indices(start) {
+            let path = code[at..].split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).next();
+            paths.extend(path.map(|path| path.trim_end_matches(':').to_owned()));
+        }
+    }
+    paths.into_iter()
+}
+
+/// The paths of a tree such as `a::{b, c::{d, e}}`.
+fn expand(before: &str, tree: &str, paths: &mut Vec<String>) {
+    let Some((head, body)) = tree.split_once('{') else {
+        let name = tree.split(" as ").next().unwrap_or(tree).trim();
+        paths.push(format!("{before}{name}"));
+        return;
+    };
+    let before = format!("{before}{}", head.trim());
+    let (mut depth, mut begin) = (0, 0);
+    for (at, sign) in body.char_indices() {
+        match sign {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                expand(&before, body[begin..at].trim(), paths);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_rooms_of_postgres_stand_in_one_order() {
+    let room = |module: &str| -> Option<usize> {
+        let name = module.strip_prefix("pg::")?.split("::").next()?;
+        let place = PG_ROOMS.iter().position(|room| *room == name);
+        Some(place.unwrap_or_else(|| panic!("`{name}` is no room in the list: say where it stands")))
+    };
+    let modules = Modules::read();
+    for (module, used) in &modules.uses {
+        for other in used {
+            if let Some((from, to)) = room(module).zip(room(other)) {
+                assert!(to <= from, "`{module}` uses `{other}`, a higher room");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_modules_use_each_other_in_a_circle() {
+    let modules = Modules::read();
+    for module in modules.files.keys() {
+        for other in modules.reached(module) {
+            let is_circle = other != module && modules.reached(other).contains(module.as_str());
+            assert!(!is_circle, "`{module}` and `{other}` use each other, perhaps over others");
+        }
+    }
+}
+
+#[test]
+fn no_folders_use_each_other_in_a_circle() {
+    let modules = Modules::read();
+    let mut folders: BTreeMap<&Path, BTreeSet<&Path>> = BTreeMap::new();
+    for (module, used) in &modules.uses {
+        let from = modules.folder(module);
+        let others = used.iter().map(|other| modules.folder(other));
+        // A folder and one inside it belong together.
+        let apart = others.filter(|to| !from.starts_with(to) && !to.starts_with(from));
+        folders.entry(from).or_default().extend(apart);
+    }
+    let reaches = |from: &Path, goal: &Path| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+        while let Some(folder) = open.pop() {
+            for next in folders.get(folder).into_iter().flatten() {
+                if seen.insert(*next) {
+                    open.push(next);
+                }
+            }
+        }
+        seen.contains(goal)
+    };
+    for folder in folders.keys() {
+        assert!(!reaches(folder, folder), "{} is part of a circle of folders", folder.display());
     }
 }

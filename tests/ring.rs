@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
-use ringshard::model::arc::check_tiling;
-use ringshard::model::change::{modulo_flows, moved, ring_flows};
 use ringshard::model::names::ShardName;
-use ringshard::model::position::Position;
 use ringshard::model::ring::Ring;
-use ringshard::model::topology::Topology;
+use ringshard::model::ring::arc::check_tiling;
+use ringshard::model::ring::moved_share::{modulo_flows, moved, ring_flows};
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::UserId;
 
 fn names(count: usize) -> Vec<ShardName> {

@@ -9,7 +9,7 @@ use ringshard::local::PrivateServer;
 use ringshard::model::names::ShardName;
 use ringshard::model::user::{User, UserId};
 use ringshard::pg::cluster::Cluster;
-use ringshard::pg::conninfo::ConnectionString;
+use ringshard::pg::net::conninfo::ConnectionString;
 use ringshard::pg::pool::{PoolOptions, Shards};
 
 /// A private Postgres of its own with three shards, still empty.

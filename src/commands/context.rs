@@ -1,5 +1,6 @@
 //! What lasts from one command to the next.
 
+use crate::pg::scan;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,10 +12,11 @@ use super::Console;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::cluster::Cluster;
-use crate::pg::pool::{PoolOptions, ReadFrom, Shards};
-use crate::pg::pulse::{Life, Listener, Pulse};
-use crate::pg::running::Running;
-use crate::pg::survey::Size;
+use crate::pg::net::active_sessions::Running;
+use crate::pg::poll::health::{Life, Listener, Pulse};
+use crate::pg::pool::read_routing::ReadFrom;
+use crate::pg::pool::{PoolOptions, Shards};
+use crate::pg::scan::Size;
 use crate::settings::{Flags, ReadReplica, Settings};
 
 /// What lasts from one command to the next: settings, pools, the topology.
@@ -101,7 +103,7 @@ impl<'terminal> Context<'terminal> {
     pub fn rows_in_time(&self, limit: Duration) -> Option<Vec<(ShardName, Result<i64>)>> {
         let cluster = self.cluster().ok()?;
         let (sender, receiver) = mpsc::sync_channel(1);
-        thread::spawn(move || drop(sender.send(cluster.sizes())));
+        thread::spawn(move || drop(sender.send(scan::sizes(&cluster))));
         let sizes = receiver.recv_timeout(limit).ok();
         if sizes.is_none() {
             self.running.stop();

@@ -9,7 +9,7 @@ use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Cli;
-use super::line::Line;
+use super::repl_command::Line;
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 

@@ -3,38 +3,19 @@
 //! A command turns its arguments into an operation and returns a report. It never prints; what it must ask
 //! or show on the way goes through [`Console`].
 
-mod bequest;
-pub mod completions;
-pub mod config;
 mod context;
-pub mod count;
-pub mod doctor;
-pub mod drill;
 pub mod explain;
-pub mod export;
-mod exposition;
+pub mod failover;
 pub mod help;
-pub mod import;
-pub mod init_shards;
-mod kept;
-pub mod line;
-pub mod list_users;
 pub mod load;
-pub mod local;
-pub mod members;
-pub mod monitor;
-pub mod partial;
-pub mod promote;
-pub mod rebalance;
-pub mod replica;
-pub mod report;
+pub mod monitoring;
+pub mod repl_command;
 pub mod ring;
-pub mod shards;
+pub mod setup;
 pub mod sql;
-pub mod stats;
+mod state_file;
 pub mod usage;
 pub mod users;
-pub mod verify;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -44,12 +25,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::CompletionCandidate;
 
-pub use self::context::Context;
 use crate::error::Result;
 use crate::model::report::Report;
-pub use crate::pg::pulse::{Life, Listener, News};
-pub use crate::pg::running::{Running, Spent};
+pub use crate::pg::net::active_sessions::{Running, Spent};
+pub use crate::pg::poll::health::{Life, Listener, News};
 use crate::settings::{ColorWhen, Flags, Format, ReadReplica, Settings};
+pub use context::Context;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -170,7 +151,7 @@ pub enum Live {
     /// See all of it, step by step, on a private Postgres of its own
     Tour(TourArgs),
     /// Watch how the shards, the ring and this machine do; q leaves
-    Monitor(monitor::MonitorArgs),
+    Monitor(monitoring::monitor::MonitorArgs),
 }
 
 /// The arguments of `tour`.
@@ -196,65 +177,65 @@ pub struct ReplArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create or adopt the shards: databases, tables, catalog
-    InitShards(init_shards::InitShardsArgs),
+    InitShards(setup::init_shards::InitShardsArgs),
     /// Store a new user on the shard that owns its id
-    CreateUser(users::CreateUserArgs),
+    CreateUser(users::one_user::CreateUserArgs),
     /// Read a user from the shard that owns its id
-    GetUser(users::GetUserArgs),
+    GetUser(users::one_user::GetUserArgs),
     /// Change fields of a user
-    UpdateUser(users::UpdateUserArgs),
+    UpdateUser(users::one_user::UpdateUserArgs),
     /// Delete a user
-    DeleteUser(users::DeleteUserArgs),
+    DeleteUser(users::one_user::DeleteUserArgs),
     /// List users of all shards, by id
-    ListUsers(list_users::ListUsersArgs),
+    ListUsers(users::list_users::ListUsersArgs),
     /// Count users, all of them or by shard or region
-    Count(count::CountArgs),
+    Count(users::count::CountArgs),
     /// Store the users of a file: CSV with a header, or JSON lines
-    Import(import::ImportArgs),
+    Import(users::import::ImportArgs),
     /// Write all users into a file, by id
-    Export(export::ExportArgs),
+    Export(users::export::ExportArgs),
     /// Fill the shards with synthetic users, and run operations that are measured and checked
     #[command(subcommand)]
     Load(load::LoadCommand),
     /// Run one statement that reads on all shards
     Sql(sql::SqlArgs),
     /// List the shards
-    Shards(shards::ShardsArgs),
+    Shards(ring::shards::ShardsArgs),
     /// How each shard does, or this machine: sizes, rates, connections, lags
-    Stats(stats::StatsArgs),
+    Stats(monitoring::stats::StatsArgs),
     /// Can every shard be reached, is each set up right; what to do if not
-    Doctor(doctor::DoctorArgs),
+    Doctor(setup::doctor::DoctorArgs),
     /// Plan a shard into the ring, or give one another weight; moves nothing
-    AddShard(members::AddShardArgs),
+    AddShard(ring::membership::AddShardArgs),
     /// Plan a shard out of the ring; moves nothing
-    RemoveShard(members::RemoveShardArgs),
+    RemoveShard(ring::membership::RemoveShardArgs),
     /// Move users to where the planned ring wants them, online
-    Rebalance(rebalance::RebalanceArgs),
+    Rebalance(ring::rebalance::RebalanceArgs),
     /// Every row on exactly one shard, its owner: look, and mend
-    Verify(verify::VerifyArgs),
+    Verify(ring::verify::VerifyArgs),
     /// The replicas of the shards: which there are, and how far each is
     #[command(subcommand)]
-    Replica(replica::ReplicaCommand),
+    Replica(failover::replica::ReplicaCommand),
     /// Make a replica the primary of a shard whose primary is gone
-    Promote(promote::PromoteArgs),
+    Promote(failover::promote::PromoteArgs),
     /// Fail on purpose: a shard for a while, or its sessions; undone at the end
     #[command(subcommand)]
-    Drill(drill::DrillCommand),
+    Drill(failover::drill::DrillCommand),
     /// Look at the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
     /// Write all there is to see into one page of HTML
-    Report(report::ReportArgs),
+    Report(monitoring::report::ReportArgs),
     /// The private Postgres that ringshard runs when it is given none
     #[command(subcommand)]
-    Local(local::LocalCommand),
+    Local(setup::local::LocalCommand),
     /// The settings in force
     #[command(subcommand)]
-    Config(config::ConfigCommand),
+    Config(setup::config::ConfigCommand),
     /// Print the completion script of a shell
-    Completions(completions::CompletionsArgs),
+    Completions(setup::completions::CompletionsArgs),
     /// Write the man pages into a folder
-    Man(completions::ManArgs),
+    Man(setup::completions::ManArgs),
     /// Tell step by step what a command would do; runs nothing
     Explain(explain::ExplainArgs),
     /// Explain a command, or a topic such as consistent-hashing; without words, list them

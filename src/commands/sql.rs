@@ -1,25 +1,26 @@
 //! `sql`: one statement that reads, on all shards or on some.
 
+use crate::pg::scan;
 use clap::Args;
 
-use super::partial::AllowPartial;
+use super::users::partial::AllowPartial;
 use super::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Column, Look, Report, RowStream};
-use crate::pg::statement::Answers;
+use crate::pg::scan::sql::Answers;
 
 /// The arguments of `sql`.
 #[derive(Debug, Args)]
 pub struct SqlArgs {
     /// One statement that returns rows; it runs in a read-only transaction
     #[arg(value_name = "STATEMENT")]
-    pub(super) statement: String,
+    pub(crate) statement: String,
     /// Only on this shard; may be given more than once
     #[arg(long, value_name = "NAME", add = clap_complete::ArgValueCompleter::new(complete_shard))]
-    pub(super) shard: Vec<ShardName>,
+    pub(crate) shard: Vec<ShardName>,
     #[command(flatten)]
-    pub(super) partial: AllowPartial,
+    pub(crate) partial: AllowPartial,
 }
 
 impl SqlArgs {
@@ -31,7 +32,7 @@ impl SqlArgs {
         let wanted = names.into_iter().filter(|name| self.shard.is_empty() || self.shard.contains(name));
         let wanted: Vec<ShardName> = wanted.collect();
         let Answers { columns, rows, missing } =
-            cluster.run_statement(&self.statement, &wanted, self.partial.allow_partial)?;
+            scan::run_statement(&cluster, &self.statement, &wanted, self.partial.allow_partial)?;
         let own = columns.into_iter().map(|column| Column {
             name: column.name.into(),
             look: if column.is_number { Look::Number } else { Look::Text },
@@ -47,7 +48,7 @@ impl SqlArgs {
         Ok(report)
     }
     /// Whether there are all the shards that are named.
-    pub(super) fn check(&self, names: &[ShardName]) -> Result<()> {
+    pub(crate) fn check(&self, names: &[ShardName]) -> Result<()> {
         match self.shard.iter().find(|name| !names.contains(name)) {
             None => Ok(()),
             Some(unknown) => Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))

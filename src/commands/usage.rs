@@ -5,7 +5,7 @@
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
-use super::line::Line;
+use super::repl_command::Line;
 use crate::error::{Error, Kind};
 
 /// What clap says about words that do not fit, as an error of ours. `words` is the whole command line.

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use super::files::reason;
 use super::install::install_hint;
 use super::run_as::{RunAs, command};
+use super::version::OLDEST_MAJOR;
 use crate::error::{Error, Kind, Result};
 
-/// The oldest major version that is supported, and the one that is preferred when several are installed.
-pub(super) const OLDEST_MAJOR: u32 = 14;
 const PREFERRED_MAJOR: u32 = 14;
 
 /// Where installers put Postgres: a parent, how the names of its children begin, and what lies between such a

@@ -1,5 +1,6 @@
 //! How Postgres is installed on this system, for a hint.
 
+use super::version::OLDEST_MAJOR;
 use std::fs;
 
 /// What to type to get Postgres, of this major version if one is given.
@@ -13,7 +14,7 @@ fn hint_for(os_release: &str, macos: bool, root: bool, major: Option<u32>) -> St
     let plain = major.map(|major| major.to_string()).unwrap_or_default();
     let sudo = if root { "" } else { "sudo " };
     let command = match family(os_release) {
-        _ if macos => format!("brew install postgresql@{}", major.unwrap_or(super::binaries::OLDEST_MAJOR)),
+        _ if macos => format!("brew install postgresql@{}", major.unwrap_or(OLDEST_MAJOR)),
         Some("debian") => format!("{sudo}apt-get install postgresql{dash}"),
         Some("fedora") if major.is_some() => format!("{sudo}dnf install postgresql{plain}-server"),
         Some("fedora") => format!("{sudo}dnf install postgresql-server"),

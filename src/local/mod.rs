@@ -21,6 +21,7 @@ mod lifecycle;
 mod lock;
 mod postmaster;
 mod run_as;
+mod version;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A running digest of users in order, by which a file is known again. No cryptographic hash: it tells files
 //! apart that differ by accident.
 
-use super::position::Position;
+use super::ring::position::Position;
 use super::user::{UserId, UserRef};
 
 /// Fibonacci hashing's multiplier.

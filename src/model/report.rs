@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 
-use super::position::Position;
+use super::ring::position::Position;
 use crate::error::{Error, Result};
 
 /// One value of a report.

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::moves::plan::Load;
-use super::moves::{Change, arbiter};
 use super::names::ShardName;
-use super::topology::{Epoch, Topology};
+use super::rebalance::plan::Load;
+use super::rebalance::{Change, arbiter};
+use super::ring::topology::{Epoch, Topology};
 
 /// What a shard has counted since its counters began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

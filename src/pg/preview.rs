@@ -2,17 +2,17 @@
 //!
 //! Each is made by what makes the statement that is really sent. No address and no password stands in them.
 
-use super::catalog::CATALOG_VERSION;
-use super::rows::{
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::ring::position::Position;
+use crate::model::user::UserId;
+use crate::pg::catalog::CATALOG_VERSION;
+use crate::pg::cluster::view::AtRest;
+use crate::pg::net::session::OneLine;
+use crate::pg::net::uuid::Uuid;
+use crate::pg::rows::statements::{
     Arguments, CREATE_AT_REST, Change, DELETE_AT_REST, GET, GET_AT_REST, Operation, UPDATE_AT_REST, WRITE,
 };
-use super::scatter::{Filter, ListQuery, count_sql};
-use super::session::OneLine;
-use super::uuid::Uuid;
-use super::view::AtRest;
-use crate::model::names::{ClusterId, ShardName};
-use crate::model::position::Position;
-use crate::model::user::UserId;
+use crate::pg::scan::list::{Filter, ListQuery, count_sql};
 
 /// A statement and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    /// A statement of `sql/at_rest/`, with what is said of the user.
+    /// A statement of `sql/queries/fast_path/`, with what is said of the user.
     fn at_rest(&self, sql: &str, of_the_user: Vec<(&'static str, String)>) -> Option<Statement> {
         let (AtRest { ring, epoch }, cluster) = self.at_rest.zip(self.cluster)?;
         let mut parameters = of_the_user;
@@ -124,22 +124,22 @@ pub fn count(by_region: bool, region: Option<&str>) -> Statement {
 
 /// What each snapshot begins with: who answers, its epoch and its arcs.
 pub fn snapshot() -> Statement {
-    without_parameters(include_str!("../../sql/snapshot.sql"))
+    without_parameters(include_str!("../../sql/queries/snapshot.sql"))
 }
 
 /// How full a shard is.
 pub fn size() -> Statement {
-    without_parameters(include_str!("../../sql/size.sql"))
+    without_parameters(include_str!("../../sql/queries/size.sql"))
 }
 
 /// How a shard does.
 pub fn stats() -> Statement {
-    without_parameters(super::stats::SHARD)
+    without_parameters(crate::pg::poll::stats::SHARD)
 }
 
 /// Whether a shard holds a user, owner or not.
 pub fn holds(id: UserId) -> Statement {
-    let sql = one_line(include_str!("../../sql/holds.sql"));
+    let sql = one_line(include_str!("../../sql/queries/holds.sql"));
     Statement { sql, parameters: vec![("id", id.to_string())] }
 }
 

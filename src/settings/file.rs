@@ -9,7 +9,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
-use crate::pg::conninfo::ConnectionString;
+use crate::pg::net::conninfo::ConnectionString;
 
 /// What a new file begins with.
 const HEADER: &str = "\

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use self::file::{ConfigFile, ShardEntry};
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
-use crate::pg::conninfo::ConnectionString;
-use crate::pg::detour::Detours;
-use crate::pg::pool::{PoolOptions, ReadFrom};
+use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::net::proxy_override::Detours;
+use crate::pg::pool::PoolOptions;
+use crate::pg::pool::read_routing::ReadFrom;
+use file::{ConfigFile, ShardEntry};
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

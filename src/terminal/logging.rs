@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{Config, ConfigBuilder, LevelPadding, WriteLogger, format_description};
 
-use crate::commands::line::LogLevel;
+use crate::commands::repl_command::LogLevel;
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{redacted, visible};
 

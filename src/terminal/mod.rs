@@ -1,21 +1,19 @@
 //! The terminal: words in, text out. The only part that prints.
 
-mod ahead;
-mod choices;
 mod console;
-mod deliver;
 mod errors;
+mod lexer;
 mod logging;
 mod monitor;
 mod output;
 mod parse;
 mod render;
 mod repl;
+mod report_writer;
 mod run;
 mod script;
 mod session;
 mod shell;
 mod tour;
-mod words;
 
 pub use run::main;

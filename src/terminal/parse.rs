@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use super::words::{Open, Words};
-use crate::commands::line::Line;
+use super::lexer::{Open, Words};
+use crate::commands::repl_command::Line;
 use crate::commands::usage;
 use crate::error::{Error, Kind, Result};
 

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
 
-use super::choices::Choices;
 use super::console::Terminal;
 use super::output::Screen;
 use super::script::Script;
+use super::session::options::Choices;
 use super::shell::{End, Shell};
 use super::{errors, logging, repl};
-use crate::commands::line::LogLevel;
+use crate::commands::repl_command::LogLevel;
 use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
 use crate::error::{Error, Kind};
 use crate::settings::{ColorWhen, Format, Settings};
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
     logging::set_level(choices.log);
     let console = Terminal::new(cli.globals.yes, cli.globals.no_input, cli.globals.quiet);
     let context = Context::new(cli.globals.settings(), settings, &console);
-    let shell = Shell::new(&console, context, choices);
+    let shell = Shell::new(&console, context, choices, repl::run);
     let end = match (&cli.command, &cli.script) {
         (Some(_), _) if !cli.commands.is_empty() || cli.script.is_some() => {
             let error = Error::new(Kind::Usage, "a command and -c or -f exclude each other");

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use super::choices::Choices;
 use super::console::Terminal;
-use super::deliver::{Delivery, deliver};
 use super::output::{Screen, write_stderr};
 use super::parse::{Parsed, parse};
+use super::report_writer::{Delivery, deliver};
 use super::script::{Entry, Script};
-use super::{errors, logging, repl};
-use crate::commands::line::{Action, Line};
-use crate::commands::{Command, Console, Context, Invocation, Live, Spent};
+use super::session::options::Choices;
+use super::{errors, logging};
+use crate::commands::repl_command::{Action, Line};
+use crate::commands::{Command, Console, Context, Invocation, Live, ReplArgs, Spent};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 use crate::model::text::visible_lines;
@@ -50,8 +50,12 @@ pub(super) struct At<'a> {
     pub(super) choices: Choices,
 }
 
+/// Opens the prompt on a shell, until its user leaves. The prompt stands above the shell, which is told of it.
+pub(super) type OpenRepl = fn(&Shell<'_>, &ReplArgs) -> End;
+
 /// What lasts from one command to the next.
 pub(super) struct Shell<'terminal> {
+    open_repl: OpenRepl,
     pub(super) console: &'terminal Terminal,
     pub(super) context: Context<'terminal>,
     pub(super) choices: Cell<Choices>,
@@ -71,9 +75,15 @@ pub(super) struct Shell<'terminal> {
 
 impl<'terminal> Shell<'terminal> {
     /// A session that begins with these choices.
-    pub(super) fn new(console: &'terminal Terminal, context: Context<'terminal>, choices: Choices) -> Self {
+    pub(super) fn new(
+        console: &'terminal Terminal,
+        context: Context<'terminal>,
+        choices: Choices,
+        open_repl: OpenRepl,
+    ) -> Self {
         Self {
             console,
+            open_repl,
             context,
             choices: Cell::new(choices),
             initial: choices,
@@ -123,7 +133,7 @@ impl<'terminal> Shell<'terminal> {
                 self.tell("this is the repl already", at);
                 End::Done
             }
-            Invocation::Live(Live::Repl(args)) => repl::run(self, args),
+            Invocation::Live(Live::Repl(args)) => (self.open_repl)(self, args),
         }
     }
 

@@ -10,9 +10,9 @@ use std::process::{self, Stdio};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
+use super::lexer::Words;
 use super::output::{Screen, write_stderr, write_stdout};
 use super::shell::{At, End, Shell};
-use super::words::Words;
 use crate::commands::TourArgs;
 use crate::error::{Error, Kind, Result};
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use ringshard::model::coverage::HeldArc;
-use ringshard::model::moves::ArcState;
 use ringshard::model::names::ShardName;
+use ringshard::model::rebalance::ArcState;
+use ringshard::model::ring::coverage::HeldArc;
 use ringshard::model::verification::{Fault, Judgement, Place, Word, judge, still_there};
 
 use crate::shard::{Shard, place};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ringshard::model::arc::{Arc, merged};
-use ringshard::model::moves::{ArcState, Condition, Reply, Request, ShardArc, ShardState};
 use ringshard::model::names::ShardName;
-use ringshard::model::position::Position;
-use ringshard::model::reading::Said;
-use ringshard::model::topology::Epoch;
+use ringshard::model::point_read::Said;
+use ringshard::model::rebalance::{ArcState, Condition, Reply, Request, ShardArc, ShardState};
+use ringshard::model::ring::arc::{Arc, merged};
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Epoch;
 use ringshard::model::user::UserId;
 
 /// A user's value; each write has another one.

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringshard::model::arc::{Arc, check_tiling};
-use ringshard::model::moves::mover::Mover;
-use ringshard::model::moves::{ArcState, Goal, Request, ShardArc, ShardState, arbiter};
 use ringshard::model::names::ShardName;
-use ringshard::model::reading::{Next, Reading, Said};
-use ringshard::model::topology::{Epoch, ShardSpec, Topology, Weight};
+use ringshard::model::point_read::{Next, Reading, Said};
+use ringshard::model::rebalance::mover::Mover;
+use ringshard::model::rebalance::{ArcState, Goal, Request, ShardArc, ShardState, arbiter};
+use ringshard::model::ring::arc::{Arc, check_tiling};
+use ringshard::model::ring::topology::{Epoch, ShardSpec, Topology, Weight};
 
 use crate::auditor::Auditor;
 use crate::shard::{Mutant, Rows, Shard, Value, Wrote, place};
@@ -184,7 +184,11 @@ impl World {
         self.end()
     }
 
-    fn do_it(&mut self, shard: &ShardName, request: Request<Rows>) -> ringshard::model::moves::Reply<Rows> {
+    fn do_it(
+        &mut self,
+        shard: &ShardName,
+        request: Request<Rows>,
+    ) -> ringshard::model::rebalance::Reply<Rows> {
         if !matches!(request, Request::Look) {
             self.asked.insert(shard.clone());
         }

@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use super::super::Context;
-use super::super::count::{By, CountArgs};
-use super::super::export::ExportArgs;
-use super::super::import::{Conflict, ImportArgs};
-use super::super::list_users::ListUsersArgs;
-use super::super::report::ReportArgs;
-use super::super::sql::SqlArgs;
-use super::super::verify::VerifyArgs;
 use super::steps::{Known, Steps, listed};
 use crate::bulk::FileFormat;
+use crate::commands::Context;
+use crate::commands::monitoring::report::ReportArgs;
+use crate::commands::ring::verify::VerifyArgs;
+use crate::commands::sql::SqlArgs;
+use crate::commands::users::count::{By, CountArgs};
+use crate::commands::users::export::ExportArgs;
+use crate::commands::users::import::{Conflict, ImportArgs};
+use crate::commands::users::list_users::ListUsersArgs;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::user::Region;
 use crate::pg::preview;
-use crate::pg::scatter::Filter;
+use crate::pg::scan::list::Filter;
 
 /// A snapshot on each of these shards.
 fn snapshots(steps: Steps, asked: &[ShardName], all: usize) -> Steps {
@@ -61,7 +61,7 @@ fn down(steps: Steps, allow_partial: bool) -> Steps {
 const MERGE: &str =
     "4,000 rows at a time from each shard, merged by user_id as they come: each user once, memory stays flat";
 
-pub(super) fn list_users(args: &ListUsersArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn list_users(args: &ListUsersArgs, context: &Context<'_>) -> Result<Steps> {
     let filter = args.filter();
     let steps = tiled(Known::of(context)?).statement(preview::list_users(&filter)).add("merge", MERGE);
     let steps = down(steps, args.partial.allow_partial);
@@ -76,7 +76,7 @@ pub(super) fn list_users(args: &ListUsersArgs, context: &Context<'_>) -> Result<
     ))
 }
 
-pub(super) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {
     let region = args.region.as_ref().map(Region::as_str);
     let statement = preview::count(args.by == Some(By::Region), region);
     let steps = tiled(Known::of(context)?).statement(statement);
@@ -91,7 +91,7 @@ pub(super) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {
     ))
 }
 
-pub(super) fn report(args: &ReportArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn report(args: &ReportArgs, context: &Context<'_>) -> Result<Steps> {
     let mut known = Known::of(context)?;
     known.steps = known.steps.add("refresh", "all shards are asked for the topology");
     let steps = tiled(known)
@@ -112,7 +112,7 @@ pub(super) fn report(args: &ReportArgs, context: &Context<'_>) -> Result<Steps> 
     ))
 }
 
-pub(super) fn export(args: &ExportArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn export(args: &ExportArgs, context: &Context<'_>) -> Result<Steps> {
     let format = match args.format(context)? {
         FileFormat::Csv => "CSV",
         FileFormat::JsonLines => "JSON lines",
@@ -133,7 +133,7 @@ pub(super) fn export(args: &ExportArgs, context: &Context<'_>) -> Result<Steps> 
     ))
 }
 
-pub(super) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
     let known = Known::of(context)?;
     let names = known.cluster.shards().names();
     let all = names.len();
@@ -154,7 +154,7 @@ pub(super) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
         .add("answer", "the rows, shard by shard, with the shard in front"))
 }
 
-pub(super) fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result<Steps> {
     let known = Known::of(context)?;
     let (asked, all) = (known.holding(), known.cluster.shards().names().len());
     let mut steps = known.steps.add("refresh", "all shards are asked for the topology");
@@ -193,7 +193,7 @@ pub(super) fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result<Steps> 
     })
 }
 
-pub(super) fn import(args: &ImportArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn import(args: &ImportArgs, context: &Context<'_>) -> Result<Steps> {
     let conflict = match args.on_conflict {
         Conflict::Error => "stops the import, and the line is named (exit code 5)",
         Conflict::Skip => "stays as it is",

@@ -1,14 +1,14 @@
 //! Changing the ring: the wish, and what carries it out.
 
-use super::super::Context;
-use super::super::members::{AddShardArgs, RemoveShardArgs};
-use super::super::rebalance::{RebalanceArgs, RebalanceCommand};
 use super::steps::{Known, Steps};
+use crate::commands::Context;
+use crate::commands::ring::membership::{AddShardArgs, RemoveShardArgs};
+use crate::commands::ring::rebalance::{RebalanceArgs, RebalanceCommand};
 use crate::error::{Error, Result};
-use crate::model::change::{moved, ring_flows};
-use crate::model::moves::arbiter;
-use crate::model::topology::{Membership, Topology};
-use crate::pg::moving::Standing;
+use crate::model::rebalance::arbiter;
+use crate::model::ring::moved_share::{moved, ring_flows};
+use crate::model::ring::topology::{Membership, Topology};
+use crate::pg::rebalance::Standing;
 
 /// The share of all keys that goes elsewhere, in per cent.
 fn moves_pct(before: &Topology, after: &Topology) -> f64 {
@@ -57,7 +57,7 @@ fn refused(steps: Steps, error: &Error) -> Steps {
         .add("refusal", format!("by what is known here: {error} (exit code {code}); nothing is written down"))
 }
 
-pub(super) fn add_shard(args: &AddShardArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn add_shard(args: &AddShardArgs, context: &Context<'_>) -> Result<Steps> {
     let known = Known::of(context)?;
     let now = known.view.topology.clone();
     let is_new = known.view.topology.shard(&args.name).is_none();
@@ -83,7 +83,7 @@ pub(super) fn add_shard(args: &AddShardArgs, context: &Context<'_>) -> Result<St
     Ok(wish(steps, &now, wanted.as_ref()))
 }
 
-pub(super) fn remove_shard(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn remove_shard(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
     if args.dead {
         return super::failover::remove_dead(args, context);
     }
@@ -104,7 +104,7 @@ pub(super) fn remove_shard(args: &RemoveShardArgs, context: &Context<'_>) -> Res
     })
 }
 
-pub(super) fn rebalance(args: &RebalanceArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn rebalance(args: &RebalanceArgs, context: &Context<'_>) -> Result<Steps> {
     let known = Known::of(context)?;
     let (now, goal) = (known.view.topology.clone(), known.view.goal().clone());
     let first = arbiter(&now).clone();

@@ -1,11 +1,11 @@
 //! `explain drill`.
 
-use super::super::Context;
-use super::super::drill::DrillCommand;
 use super::steps::{Known, Steps};
+use crate::commands::Context;
+use crate::commands::failover::drill::DrillCommand;
 use crate::error::Result;
 
-pub(super) fn of(command: &DrillCommand, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn of(command: &DrillCommand, context: &Context<'_>) -> Result<Steps> {
     let shard = match command {
         DrillCommand::KillConnections(args) => &args.shard,
         DrillCommand::Outage(args) => &args.shard,

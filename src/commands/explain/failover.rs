@@ -1,14 +1,14 @@
 //! When a server is gone: replicas, and who takes over.
 
-use super::super::Context;
-use super::super::members::RemoveShardArgs;
-use super::super::promote::PromoteArgs;
-use super::super::replica::ReplicaCommand;
 use super::steps::{Known, Steps};
+use crate::commands::Context;
+use crate::commands::failover::promote::PromoteArgs;
+use crate::commands::failover::replica::ReplicaCommand;
+use crate::commands::ring::membership::RemoveShardArgs;
 use crate::error::Result;
-use crate::model::change::{moved, ring_flows};
+use crate::model::ring::moved_share::{moved, ring_flows};
 
-pub(super) fn replica(command: &ReplicaCommand, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn replica(command: &ReplicaCommand, context: &Context<'_>) -> Result<Steps> {
     let steps = Known::of(context)?.steps;
     Ok(match command {
         ReplicaCommand::List => steps
@@ -31,7 +31,7 @@ pub(super) fn replica(command: &ReplicaCommand, context: &Context<'_>) -> Result
     })
 }
 
-pub(super) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
     let name = &args.name;
     let known = Known::of(context)?;
     let rows = if args.recover_from.is_some() {
@@ -67,7 +67,7 @@ pub(super) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Resu
         .add("configure", "it is taken out of the configuration"))
 }
 
-pub(super) fn promote(args: &PromoteArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn promote(args: &PromoteArgs, context: &Context<'_>) -> Result<Steps> {
     let name = &args.name;
     let steps = Known::of(context)?.steps;
     let lag = if args.force {

@@ -1,14 +1,14 @@
 //! What `load` would do.
 
-use super::super::Context;
-use super::super::load::{FillArgs, LoadCommand, RunArgs};
 use super::steps::{Known, Steps};
+use crate::commands::Context;
+use crate::commands::load::{FillArgs, LoadCommand, RunArgs};
 use crate::error::Result;
+use crate::model::load::fake_users;
 use crate::model::load::mix::Operation;
-use crate::model::load::people;
 use crate::model::text::counted;
 
-pub(super) fn of(command: &LoadCommand, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn of(command: &LoadCommand, context: &Context<'_>) -> Result<Steps> {
     match command {
         LoadCommand::Fill(args) => fill(args, context),
         LoadCommand::Run(args) => run(args, context),
@@ -17,10 +17,10 @@ pub(super) fn of(command: &LoadCommand, context: &Context<'_>) -> Result<Steps> 
 
 fn fill(args: &FillArgs, context: &Context<'_>) -> Result<Steps> {
     let (first, last) = (args.start, args.last()?);
-    let example = people::user(args.seed, first);
+    let example = fake_users::user(args.seed, first);
     let text = |field: Option<String>| field.unwrap_or_default();
     let regions: Vec<String> =
-        people::REGIONS.iter().map(|(region, share)| format!("{region} {share} %")).collect();
+        fake_users::REGIONS.iter().map(|(region, share)| format!("{region} {share} %")).collect();
     Ok(Known::of(context)?
         .steps
         .add(

@@ -1,17 +1,17 @@
 //! The commands for one user: hash, ring, owner, one statement.
 
-use super::super::Context;
-use super::super::users::{CreateUserArgs, DeleteUserArgs, GetUserArgs, UpdateUserArgs};
 use super::steps::{Known, Steps};
+use crate::commands::Context;
+use crate::commands::users::one_user::{CreateUserArgs, DeleteUserArgs, GetUserArgs, UpdateUserArgs};
 use crate::error::Result;
 use crate::model::names::ShardName;
-use crate::model::position::Position;
 use crate::model::ring::Ring;
+use crate::model::ring::position::Position;
 use crate::model::user::UserId;
-use crate::pg::cluster::{FENCE_HELP_AFTER, FENCE_PATIENCE};
+use crate::pg::cluster::view::View;
 use crate::pg::preview::{OfUser, Owner};
-use crate::pg::rows::Change;
-use crate::pg::view::View;
+use crate::pg::rows::router::{FENCE_HELP_AFTER, FENCE_PATIENCE};
+use crate::pg::rows::statements::Change;
 
 /// The way of a user to its owner, as far as all four commands have it in common.
 struct Way {
@@ -95,7 +95,7 @@ impl Way {
 }
 
 /// Where a key lies on a ring, and why.
-pub(super) fn key(steps: Steps, key: &str, ring: &Ring) -> Steps {
+pub(crate) fn key(steps: Steps, key: &str, ring: &Ring) -> Steps {
     let position = Position::of_key(key);
     let node = ring.locate(position);
     let point = format!("{}#{} at {}", node.shard, node.index, node.position);
@@ -139,7 +139,7 @@ fn moving(steps: Steps, view: &View, position: Position, owner: &ShardName) -> S
     }
 }
 
-pub(super) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
     let way = Way::of(id, context)?;
     let so = ": its row counts, and the absence of a row too";
@@ -158,14 +158,14 @@ pub(super) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
         .add("answer", "the user; exit code 4 if there is none, 69 if the shard cannot be reached"))
 }
 
-pub(super) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Steps> {
     let user = args.user();
     let way = Way::of(user.user_id, context)?;
     let steps = way.write(Change::Create(&user), "stores the row, unless one of this id is there");
     Ok(steps.add("answer", "the user as it was stored; exit code 5 if the id is taken"))
 }
 
-pub(super) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
     let patch = args.patch();
     let steps =
@@ -173,7 +173,7 @@ pub(super) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Ste
     Ok(steps.add("answer", "the user as it is then; exit code 4 if there is none"))
 }
 
-pub(super) fn delete(args: &DeleteUserArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn delete(args: &DeleteUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
     let steps = Way::of(id, context)?.write(Change::Delete(id), "deletes the row");
     Ok(steps.add("answer", "the user as it was; exit code 4 if there is none"))

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::super::Context;
-use super::super::ring::{LocateArgs, RingCommand, ShowArgs, SimulateArgs};
 use super::one_user::key;
 use super::steps::{Known, Steps};
+use crate::commands::Context;
+use crate::commands::ring::{LocateArgs, RingCommand, ShowArgs, SimulateArgs};
 use crate::error::Result;
-use crate::model::change::{moved, ring_flows};
+use crate::model::ring::moved_share::{moved, ring_flows};
 use crate::model::user::UserId;
 use crate::pg::preview;
 
-pub(super) fn of(command: &RingCommand, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn of(command: &RingCommand, context: &Context<'_>) -> Result<Steps> {
     match command {
         RingCommand::Show(args) => show(args, context),
         RingCommand::Locate(args) => locate(args, context),

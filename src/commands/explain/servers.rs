@@ -1,16 +1,16 @@
 //! The commands about servers and about the program itself.
 
-use super::super::Context;
-use super::super::completions::{CompletionsArgs, ManArgs};
-use super::super::config::ConfigCommand;
-use super::super::init_shards::InitShardsArgs;
-use super::super::local::LocalCommand;
-use super::super::stats::StatsArgs;
 use super::steps::{Known, Steps, listed};
+use crate::commands::Context;
+use crate::commands::monitoring::stats::StatsArgs;
+use crate::commands::setup::completions::{CompletionsArgs, ManArgs};
+use crate::commands::setup::config::ConfigCommand;
+use crate::commands::setup::init_shards::InitShardsArgs;
+use crate::commands::setup::local::LocalCommand;
 use crate::error::Result;
 use crate::pg::preview;
 
-pub(super) fn init_shards(args: &InitShardsArgs) -> Steps {
+pub(crate) fn init_shards(args: &InitShardsArgs) -> Steps {
     let databases = if !args.shard.is_empty() {
         "the databases that --shard names are taken; they must be there"
     } else if args.server.is_some() {
@@ -28,7 +28,7 @@ pub(super) fn init_shards(args: &InitShardsArgs) -> Steps {
         .add("answer", "a line a shard, and what was done about it")
 }
 
-pub(super) fn shards(context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn shards(context: &Context<'_>) -> Result<Steps> {
     let known = Known::of(context)?;
     let names = known.cluster.shards().names();
     let count = names.len();
@@ -40,7 +40,7 @@ pub(super) fn shards(context: &Context<'_>) -> Result<Steps> {
         .add("answer", "a line a shard; one that does not answer is `down`, and only if none does the command fails (69)"))
 }
 
-pub(super) fn stats(args: &StatsArgs, context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn stats(args: &StatsArgs, context: &Context<'_>) -> Result<Steps> {
     let names = context.shards()?.names();
     let twice = format!("each is asked again after {:?}; rates are of that time", args.interval);
     let steps = Steps::default()
@@ -59,7 +59,7 @@ pub(super) fn stats(args: &StatsArgs, context: &Context<'_>) -> Result<Steps> {
     })
 }
 
-pub(super) fn doctor(context: &Context<'_>) -> Result<Steps> {
+pub(crate) fn doctor(context: &Context<'_>) -> Result<Steps> {
     let names = context.shards()?.names();
     Ok(Steps::default()
         .add("local", "the private Postgres is looked at, and not started")
@@ -69,7 +69,7 @@ pub(super) fn doctor(context: &Context<'_>) -> Result<Steps> {
         .add("answer", "a line a check, with what to type for a cross; exit code 1 for a cross, 69 if a shard is down; nothing is changed"))
 }
 
-pub(super) fn local(command: &LocalCommand) -> Steps {
+pub(crate) fn local(command: &LocalCommand) -> Steps {
     let steps = Steps::default();
     match command {
         LocalCommand::Start => steps.add("make", "its data are made by initdb if there are none").add(
@@ -86,20 +86,20 @@ pub(super) fn local(command: &LocalCommand) -> Steps {
     }
 }
 
-pub(super) fn config(command: &ConfigCommand) -> Steps {
+pub(crate) fn config(command: &ConfigCommand) -> Steps {
     let ConfigCommand::Show = command;
     Steps::default()
         .add("read", "flags, RINGSHARD_* variables, the file, PG* for what URLs leave out, defaults; no server is asked")
         .add("answer", "each setting, its value and where it comes from; of passwords only where they come from")
 }
 
-pub(super) fn completions(args: &CompletionsArgs) -> Steps {
+pub(crate) fn completions(args: &CompletionsArgs) -> Steps {
     let shell = args.shell;
     Steps::default()
         .add("answer", format!("a script for {shell}, made from the definition of the command line"))
 }
 
-pub(super) fn man(args: &ManArgs) -> Steps {
+pub(crate) fn man(args: &ManArgs) -> Steps {
     Steps::default().add("folder", format!("`{}` is made if it is not there", args.dir.display())).add(
         "write",
         "a page for ringshard and one for each command, made from the definition of the command line",

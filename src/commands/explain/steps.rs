@@ -2,28 +2,28 @@
 
 use std::sync::Arc;
 
-use super::super::Context;
+use crate::commands::Context;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
-use crate::model::topology::Epoch;
+use crate::model::ring::topology::Epoch;
 use crate::pg::cluster::Cluster;
+use crate::pg::cluster::view::View;
 use crate::pg::preview::Statement;
-use crate::pg::view::View;
 
 /// What a command would do.
 #[derive(Debug, Default)]
-pub(super) struct Steps(Vec<(&'static str, String)>);
+pub(crate) struct Steps(Vec<(&'static str, String)>);
 
 impl Steps {
     /// The same with another step behind.
-    pub(super) fn add(mut self, what: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn add(mut self, what: &'static str, detail: impl Into<String>) -> Self {
         self.0.push((what, detail.into()));
         self
     }
 
     /// The same with a statement and its parameters.
-    pub(super) fn statement(self, statement: Statement) -> Self {
+    pub(crate) fn statement(self, statement: Statement) -> Self {
         let with_sql = self.add("statement", statement.sql);
         if statement.parameters.is_empty() {
             return with_sql;
@@ -35,7 +35,7 @@ impl Steps {
     }
 
     /// As the answer of `explain`.
-    pub(super) fn report(self) -> Report {
+    pub(crate) fn report(self) -> Report {
         let columns = [Column::number("step"), Column::text("what"), Column::text("detail")];
         let mut report = Report::list(&columns);
         for ((what, detail), step) in self.0.into_iter().zip(1..) {
@@ -47,15 +47,15 @@ impl Steps {
 }
 
 /// What is known of the cluster, with the step that says so.
-pub(super) struct Known {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) view: Arc<View>,
-    pub(super) steps: Steps,
+pub(crate) struct Known {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) view: Arc<View>,
+    pub(crate) steps: Steps,
 }
 
 impl Known {
     /// From the cache, or from earlier commands of this process. Connects to no shard of a cluster whose id is known.
-    pub(super) fn of(context: &Context<'_>) -> Result<Self> {
+    pub(crate) fn of(context: &Context<'_>) -> Result<Self> {
         let cluster = context.cluster()?;
         let view = cluster.view();
         let shards = view.topology.shards().len();
@@ -76,20 +76,20 @@ impl Known {
     }
 
     /// The shards that may hold users, by what is known.
-    pub(super) fn holding(&self) -> Vec<ShardName> {
+    pub(crate) fn holding(&self) -> Vec<ShardName> {
         let members = self.view.members();
         let names = self.cluster.shards().names().into_iter();
         names.filter(|name| self.view.epoch == Epoch::GUESSED || members.contains(name)).collect()
     }
 
     /// Where a shard is, without any password.
-    pub(super) fn shown_address(&self, name: &ShardName) -> Result<String> {
+    pub(crate) fn shown_address(&self, name: &ShardName) -> Result<String> {
         Ok(self.cluster.shards().address(name)?.shown().to_owned())
     }
 }
 
 /// Names for a sentence.
-pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a ShardName>) -> String {
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a ShardName>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::arena::Arena;
+use super::run_context::Arena;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
+use crate::pg::rows::Router;
 
 /// How long shards that do not answer are tried again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,12 +26,12 @@ const ONE_KEY: Duration = Duration::from_secs(15);
 
 /// How far the check came.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
-    pub(super) keys: u64,
+pub(crate) struct Checked {
+    pub(crate) keys: u64,
     /// The keys that could not be read, by the shard that owns them.
-    pub(super) unchecked: BTreeMap<ShardName, u64>,
+    pub(crate) unchecked: BTreeMap<ShardName, u64>,
     /// Whether the person ended it.
-    pub(super) was_stopped: bool,
+    pub(crate) was_stopped: bool,
 }
 
 struct Work {
@@ -45,7 +46,7 @@ struct Work {
 
 /// Reads all keys that were written. `tell` hears how many were read, and of how many; when it answers `false`, the
 /// check ends soon.
-pub(super) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bool) -> Checked {
+pub(crate) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bool) -> Checked {
     let keys = arena.ledger.keys();
     let all = keys.len();
     let work = Arc::new(Work {
@@ -130,7 +131,7 @@ fn read_keys(arena: &Arena, work: &Work) {
             continue;
         }
         let floor = arena.ledger.floor(key);
-        match arena.cluster.find_user(key) {
+        match Router(&arena.cluster).find_user(key) {
             Ok((seen, shard)) => {
                 arena.check("final check", key, floor, seen.as_ref(), &shard);
                 work.is_checked[at].store(true, Ordering::SeqCst);

@@ -6,18 +6,19 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::arena::{Arena, Finding};
+use super::run_context::{Arena, Finding};
 use crate::error::{Error, Kind, Result};
-use crate::model::load::history::{Acknowledgement, History};
+use crate::model::load::fake_users;
+use crate::model::load::key_history::{Acknowledgement, History};
 use crate::model::load::keys::{Fingerprint, draw};
-use crate::model::load::mark::Mark;
 use crate::model::load::mix::Operation;
-use crate::model::load::people;
 use crate::model::load::random::Stream;
+use crate::model::load::write_tag::Mark;
 use crate::model::names::ShardName;
-use crate::model::position::Position;
+use crate::model::ring::position::Position;
 use crate::model::user::{User, UserId, UserPatch};
 use crate::pg::cluster::Cluster;
+use crate::pg::rows::Router;
 
 /// How often a user is looked for that can be changed.
 const TRIES: u32 = 16;
@@ -28,7 +29,7 @@ const STEP: Duration = Duration::from_millis(50);
 /// After so many operations in a row that were not tried, it waits a little.
 const SKIPS_IN_A_ROW: u32 = 64;
 /// The kind of errors of operations that were not tried, as their shard had just failed.
-pub(super) const NOT_TRIED: &str = "not_tried";
+pub(crate) const NOT_TRIED: &str = "not_tried";
 
 /// A shard that failed: it is left alone for a while, so that the client is there for the others.
 struct Rest {
@@ -37,7 +38,7 @@ struct Rest {
 }
 
 /// A client at work.
-pub(super) struct Client {
+pub(crate) struct Client {
     arena: Arc<Arena>,
     cluster: Cluster,
     number: u32,
@@ -51,14 +52,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(arena: Arc<Arena>, cluster: Cluster, number: u32) -> Self {
+    pub(crate) fn new(arena: Arc<Arena>, cluster: Cluster, number: u32) -> Self {
         let stream = Stream::new(arena.plan.seed, u64::from(number));
         let (resting, ended) = (HashMap::new(), Instant::now());
         Self { arena, cluster, number, stream, turns: (0, 0), resting, skipped_in_a_row: 0, ended }
     }
 
     /// Works until the time is over.
-    pub(super) fn work(mut self) {
+    pub(crate) fn work(mut self) {
         let (begun, plan) = (self.arena.begun, &self.arena.plan);
         let end = begun + plan.duration;
         let clients = f64::from(plan.clients);
@@ -255,20 +256,20 @@ impl Client {
 
     fn get(&mut self, key: UserId) -> Result<ShardName> {
         let floor = self.arena.ledger.floor(key);
-        let answer = self.cluster.find_user(key);
+        let answer = Router(&self.cluster).find_user(key);
         let (seen, shard) = self.end(answer)?;
         self.check(Operation::Get, key, floor, seen.as_ref(), &shard);
         Ok(shard)
     }
 
     fn create(&mut self, key: UserId) -> Result<ShardName> {
-        let user = people::user(self.arena.plan.seed, key);
+        let user = fake_users::user(self.arena.plan.seed, key);
         let new = || History::new(self.arena.plan.run, key, self.number, Fingerprint::of(&user), false);
         let mark = self.arena.ledger.with_new(key, new, |history| history.begin(false));
         // From here on others read it.
         self.arena.created[self.number as usize].fetch_add(1, Ordering::Relaxed);
         let user = User { email: Some(mark.to_string()), ..user };
-        let answer = self.cluster.create_user(&user);
+        let answer = Router(&self.cluster).create_user(&user);
         match self.end(answer) {
             Ok(shard) => {
                 self.acknowledge(key, &shard);
@@ -305,9 +306,9 @@ impl Client {
             arena.ledger.with_new(key, new, |history| (history.floor(), history.begin(deletes)));
         let operation = if deletes { Operation::Delete } else { Operation::Update };
         let answer = if deletes {
-            self.cluster.delete_user(key).map(|(_, shard)| (None, shard))
+            Router(&self.cluster).delete_user(key).map(|(_, shard)| (None, shard))
         } else {
-            self.cluster.update_user(key, &patch(mark)).map(|(user, shard)| (Some(user), shard))
+            Router(&self.cluster).update_user(key, &patch(mark)).map(|(user, shard)| (Some(user), shard))
         };
         match self.end(answer) {
             Ok((seen, shard)) => {

@@ -4,12 +4,12 @@ use std::thread;
 
 use clap::Args;
 
-use super::super::import::Conflict;
-use super::super::{Context, Progress};
+use crate::commands::users::import::Conflict;
+use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::load::people;
-use crate::model::position::Position;
+use crate::model::load::fake_users;
 use crate::model::report::{Cell, Column, Report};
+use crate::model::ring::position::Position;
 use crate::model::text::counted;
 use crate::model::user::{UserId, UserRef};
 use crate::pg::import::{Feeder, Import, Options};
@@ -19,16 +19,16 @@ use crate::pg::import::{Feeder, Import, Options};
 pub struct FillArgs {
     /// How many users
     #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(in crate::commands) count: u64,
+    pub(crate) count: u64,
     /// Which users: the same seed gives the same user for an id
     #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(in crate::commands) seed: u64,
+    pub(crate) seed: u64,
     /// The id of the first one
     #[arg(long, value_name = "ID", default_value = "1", allow_negative_numbers = true)]
-    pub(in crate::commands) start: UserId,
+    pub(crate) start: UserId,
     /// What to do about a user that is there already
     #[arg(long, value_enum, value_name = "WHAT", default_value = "error")]
-    pub(in crate::commands) on_conflict: Conflict,
+    pub(crate) on_conflict: Conflict,
 }
 
 impl FillArgs {
@@ -84,7 +84,7 @@ impl FillArgs {
     }
 
     /// The last id.
-    pub(in crate::commands) fn last(&self) -> Result<i64> {
+    pub(crate) fn last(&self) -> Result<i64> {
         let first = self.start.number();
         let last = i64::try_from(self.count - 1).ok().and_then(|more| first.checked_add(more));
         last.ok_or_else(|| {
@@ -105,7 +105,7 @@ fn hinted(error: &Error, hint: &str) -> Error {
 
 fn feed(mut feeder: Feeder, seed: u64, first: i64, last: i64) {
     for (id, record) in (first..=last).zip(1..) {
-        let user = people::user(seed, UserId::new(id));
+        let user = fake_users::user(seed, UserId::new(id));
         let fields = UserRef {
             user_id: user.user_id,
             name: user.name.as_deref(),

@@ -1,21 +1,21 @@
 //! `load`: users to play with, and clients that work with them and check every answer.
 
-mod arena;
 mod check;
 mod client;
 mod fill;
-mod ledger;
+mod key_histories;
 mod outcome;
 mod run;
+mod run_context;
 mod tally;
 
 use clap::Subcommand;
 
-pub use self::fill::FillArgs;
-pub use self::run::RunArgs;
 use super::Context;
 use crate::error::Result;
 use crate::model::report::Report;
+pub use fill::FillArgs;
+pub use run::RunArgs;
 
 /// The commands of `load`.
 #[derive(Debug, Subcommand)]

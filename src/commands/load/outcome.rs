@@ -6,11 +6,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value};
 
-use super::arena::{Arena, Finding, Findings};
 use super::check::Checked;
 use super::client::NOT_TRIED;
-use super::run::Ran;
-use super::tally::{Measured, ShardNumber};
+use super::run_context::{Arena, Finding, Findings};
+use super::tally::{Measured, Ran, ShardNumber};
 use crate::error::{Error, Kind};
 use crate::model::load::mix::Operation;
 use crate::model::names::ShardName;
@@ -24,13 +23,13 @@ const LINES_MAX: usize = 10;
 const BAR_CHARS: f64 = 40.0;
 
 /// The outcome of a run.
-pub(super) struct Outcome<'a> {
-    pub(super) arena: &'a Arena,
-    pub(super) run: Ran,
-    pub(super) checked: Checked,
+pub(crate) struct Outcome<'a> {
+    pub(crate) arena: &'a Arena,
+    pub(crate) run: Ran,
+    pub(crate) checked: Checked,
     /// Since 1970.
-    pub(super) begun_at: Duration,
-    pub(super) keys: String,
+    pub(crate) begun_at: Duration,
+    pub(crate) keys: String,
 }
 
 fn number(number: u64) -> Cell {
@@ -49,7 +48,7 @@ fn seconds(at_ms: u64) -> Cell {
 
 impl Outcome<'_> {
     /// As the answer of the command.
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let columns = [
             Column::text("operation"),
             Column::text("shard"),
@@ -317,7 +316,8 @@ impl Outcome<'_> {
     fn failure(&self, findings: &Findings) -> Option<Error> {
         let tally = &self.run.tally;
         if findings.wrong > 0 {
-            let wrong = findings.by_kind.iter().filter(|(kind, _)| **kind != super::arena::LOST_UNREPLICATED);
+            let wrong =
+                findings.by_kind.iter().filter(|(kind, _)| **kind != super::run_context::LOST_UNREPLICATED);
             let kinds: Vec<String> =
                 wrong.map(|(kind, count)| format!("{kind} {}", thousands(*count))).collect();
             let message = format!("WRONG ANSWERS: {} ({})", thousands(findings.wrong), kinds.join(", "));
@@ -363,7 +363,7 @@ impl Outcome<'_> {
 }
 
 /// The JSON of a run, for a later look.
-pub(super) fn json(report: &Report) -> Option<Value> {
+pub(crate) fn json(report: &Report) -> Option<Value> {
     let whole = report.whole.as_ref()?;
     Some(object(&whole.columns, whole.rows.first().map_or(&[], Vec::as_slice)))
 }

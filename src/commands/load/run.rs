@@ -1,5 +1,7 @@
 //! `load run`: many clients at once, measured and checked.
 
+use crate::pg::rows;
+use crate::pg::scan;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -8,12 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
 
-use super::super::{Console, Context, Interrupts, Progress, kept};
-use super::arena::{Arena, Plan};
 use super::check::check;
 use super::client::Client;
 use super::outcome::{Outcome, json};
-use super::tally::Tally;
+use super::run_context::{Arena, Plan};
+use super::tally::{Ran, Tally};
+use crate::commands::{Console, Context, Interrupts, Progress, state_file};
 use crate::error::{Error, Kind, Result};
 use crate::model::duration::parse_duration;
 use crate::model::load::keys::{Choice, Known};
@@ -24,7 +26,7 @@ use crate::model::report::Report;
 use crate::model::text::{counted, thousands};
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
-use crate::pg::scatter::Filter;
+use crate::pg::scan::list::Filter;
 
 /// How often progress is shown, and looked whether to stop.
 const STEP: Duration = Duration::from_millis(100);
@@ -35,7 +37,7 @@ const TOLD_EVERY: usize = 10_000;
 
 /// How keys are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::commands) enum Keys {
+pub(crate) enum Keys {
     /// Each user is as likely as the others
     Uniform,
     /// A few users are touched most, those with the lowest ids
@@ -46,9 +48,9 @@ pub(in crate::commands) enum Keys {
 
 /// Ids from one to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::commands) struct IdRange {
-    pub(in crate::commands) first: UserId,
-    pub(in crate::commands) last: UserId,
+pub(crate) struct IdRange {
+    pub(crate) first: UserId,
+    pub(crate) last: UserId,
 }
 
 fn parse_ids(words: &str) -> std::result::Result<IdRange, String> {
@@ -64,31 +66,31 @@ fn parse_ids(words: &str) -> std::result::Result<IdRange, String> {
 pub struct RunArgs {
     /// How many clients there are, each with one operation at a time
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(in crate::commands) clients: u32,
+    pub(crate) clients: u32,
     /// How long, such as 500ms, 10s or 2m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
-    pub(in crate::commands) duration: Duration,
+    pub(crate) duration: Duration,
     /// How often each operation comes: weights of get, create, update and delete
     #[arg(long, value_name = "MIX", default_value = "get=80,create=15,update=5")]
-    pub(in crate::commands) mix: Mix,
+    pub(crate) mix: Mix,
     /// Operations a second, of all clients together; latencies then count from when an operation was due [default:
     /// as fast as they are answered]
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(in crate::commands) rate: Option<u32>,
+    pub(crate) rate: Option<u32>,
     /// Which users are touched
     #[arg(long, value_enum, value_name = "HOW", default_value = "uniform")]
-    pub(in crate::commands) keys: Keys,
+    pub(crate) keys: Keys,
     /// The seed of all that is drawn
     #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(in crate::commands) seed: u64,
+    pub(crate) seed: u64,
     /// Work with these users alone, and with those that are created; users that load did not make are only read
     /// [default: all]
     #[arg(long, value_name = "FIRST..LAST", value_parser = parse_ids, allow_hyphen_values = true)]
-    pub(in crate::commands) users: Option<IdRange>,
+    pub(crate) users: Option<IdRange>,
     /// This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there
     /// count as `lost_unreplicated`, and not as wrong; may be given more than once
-    #[arg(long, value_name = "SHARD", add = clap_complete::ArgValueCompleter::new(super::super::complete_shard))]
-    pub(in crate::commands) async_replica: Vec<ShardName>,
+    #[arg(long, value_name = "SHARD", add = clap_complete::ArgValueCompleter::new(crate::commands::complete_shard))]
+    pub(crate) async_replica: Vec<ShardName>,
 }
 
 impl RunArgs {
@@ -110,7 +112,7 @@ impl RunArgs {
             return Err(Error::new(Kind::NotFound, "there are no users to work with, and none are created")
                 .hint("ringshard load fill 100000 stores some"));
         }
-        let claim = creates.then(|| cluster.claim_ids()).transpose()?;
+        let claim = creates.then(|| rows::reserve_ids(&cluster)).transpose()?;
         let clients =
             (0..self.clients).map(|_| context.cluster_again(&cluster)).collect::<Result<Vec<_>>>()?;
         warm_up(&clients);
@@ -126,7 +128,7 @@ impl RunArgs {
         let outcome = Outcome { arena: &arena, run, checked, begun_at, keys: self.keys_name() };
         let report = outcome.report();
         if let Some(run) = json(&report) {
-            kept::write(context, &cluster, "load", &run);
+            state_file::write(context, &cluster, "load", &run);
         }
         Ok(report)
     }
@@ -150,7 +152,7 @@ impl RunArgs {
         }
     }
 
-    pub(in crate::commands) fn keys_name(&self) -> String {
+    pub(crate) fn keys_name(&self) -> String {
         self.keys.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
@@ -160,7 +162,7 @@ impl RunArgs {
         let after = self.users.and_then(|users| users.first.number().checked_sub(1)).map(UserId::new);
         let filter = Filter { after, ..Filter::default() };
         let mut known = Known::default();
-        for user in cluster.list_users(&filter, false)?.0 {
+        for user in scan::list_users(cluster, &filter, false)?.0 {
             let user = user?;
             if self.users.is_some_and(|users| user.user_id > users.last) {
                 break;
@@ -188,16 +190,6 @@ fn warm_up(clients: &[Cluster]) {
             scope.spawn(|| drop(cluster.refresh()));
         }
     });
-}
-
-/// How the clients' work went.
-#[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) tally: Tally,
-    pub(super) elapsed: Duration,
-    pub(super) was_stopped: bool,
-    /// Clients that did not come back from their last operation.
-    pub(super) stuck: u32,
 }
 
 /// Starts the clients, shows how they do, and waits for them. Each has connections of its own, and its own view of the

@@ -11,49 +11,49 @@ use crate::model::load::mix::Operation;
 const LATENCY_MAX: Duration = Duration::from_hours(1);
 
 /// Which shard, by the number that the run gave it; `None` if none can be named.
-pub(super) type ShardNumber = Option<usize>;
+pub(crate) type ShardNumber = Option<usize>;
 
 /// One operation on one shard.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) operation: Operation,
-    pub(super) shard: ShardNumber,
+pub(crate) struct Measured {
+    pub(crate) operation: Operation,
+    pub(crate) shard: ShardNumber,
     /// Those that were answered.
-    pub(super) answered: u64,
-    pub(super) errors: u64,
+    pub(crate) answered: u64,
+    pub(crate) errors: u64,
     /// In microseconds, of those that were answered.
-    pub(super) latency_us: Histogram<u64>,
+    pub(crate) latency_us: Histogram<u64>,
 }
 
 /// What happened in one second of the run.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Second {
-    pub(super) answered: u64,
-    pub(super) errors: u64,
+pub(crate) struct Second {
+    pub(crate) answered: u64,
+    pub(crate) errors: u64,
 }
 
 /// Errors of one kind on one shard.
 #[derive(Debug)]
-pub(super) struct Errors {
-    pub(super) count: u64,
+pub(crate) struct Errors {
+    pub(crate) count: u64,
     /// What the first of them said.
-    pub(super) first: String,
+    pub(crate) first: String,
 }
 
 /// The counts of a client, or of all of them.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) measured: Vec<Measured>,
-    pub(super) errors: BTreeMap<(&'static str, ShardNumber), Errors>,
-    pub(super) seconds: Vec<Second>,
-    pub(super) answered: u64,
-    pub(super) failed: u64,
+pub(crate) struct Tally {
+    pub(crate) measured: Vec<Measured>,
+    pub(crate) errors: BTreeMap<(&'static str, ShardNumber), Errors>,
+    pub(crate) seconds: Vec<Second>,
+    pub(crate) answered: u64,
+    pub(crate) failed: u64,
     /// Answers that were compared with what was written.
-    pub(super) checked: u64,
+    pub(crate) checked: u64,
     /// Operations that were due, and that the client was too late for to begin.
-    pub(super) not_begun: u64,
+    pub(crate) not_begun: u64,
     /// When the last operation ended, since the run began.
-    pub(super) last_at: Duration,
+    pub(crate) last_at: Duration,
 }
 
 impl Tally {
@@ -77,14 +77,14 @@ impl Tally {
     }
 
     /// The seconds of a run that took this long, also those in which nothing happened.
-    pub(super) fn pad(&mut self, elapsed: Duration) {
+    pub(crate) fn pad(&mut self, elapsed: Duration) {
         if let Some(last) = elapsed.as_secs().checked_sub(1) {
             self.second(Duration::from_secs(last));
         }
     }
 
     /// An operation was answered at this time of the run, after this long.
-    pub(super) fn answered(
+    pub(crate) fn answered(
         &mut self,
         operation: Operation,
         shard: ShardNumber,
@@ -102,7 +102,7 @@ impl Tally {
     }
 
     /// An operation failed.
-    pub(super) fn failed(
+    pub(crate) fn failed(
         &mut self,
         operation: Operation,
         shard: ShardNumber,
@@ -118,7 +118,7 @@ impl Tally {
     }
 
     /// Takes in what another client has done.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         for theirs in &other.measured {
             let ours = self.measured(theirs.operation, theirs.shard);
             ours.answered += theirs.answered;
@@ -142,6 +142,16 @@ impl Tally {
         self.not_begun += other.not_begun;
         self.last_at = self.last_at.max(other.last_at);
     }
+}
+
+/// How the clients' work went.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) tally: Tally,
+    pub(crate) elapsed: Duration,
+    pub(crate) was_stopped: bool,
+    /// Clients that did not come back from their last operation.
+    pub(crate) stuck: u32,
 }
 
 #[cfg(test)]

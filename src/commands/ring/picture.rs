@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::super::Context;
 use super::{Changes, freshest};
 use crate::bulk::Output;
+use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::picture::ring::{Frame, RingPicture};
 use crate::model::report::{Document, Report};
 use crate::model::ring::Ring;
-use crate::pg::view::View;
+use crate::pg::cluster::view::View;
 
 /// The arguments that are about the picture.
 #[derive(Debug, Args)]
-pub(in crate::commands) struct PictureArgs {
+pub(crate) struct PictureArgs {
     /// Draw the ring into a file, as SVG; `-` for standard output
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub(in crate::commands) struct PictureArgs {
 
 impl PictureArgs {
     /// The file to draw into, if a picture is wanted. An error if what only a picture shows is wanted without one.
-    pub(in crate::commands) fn file(&self) -> Result<Option<&Path>> {
+    pub(crate) fn file(&self) -> Result<Option<&Path>> {
         if self.svg.is_none() && !(self.keys.is_empty() && self.changes.is_empty()) {
             let message = "--keys, --add and --remove are shown by the picture alone";
             return Err(Error::new(Kind::Usage, message).hint(
@@ -40,7 +40,7 @@ impl PictureArgs {
     }
 
     /// Draws it.
-    pub(super) fn draw(&self, file: &Path, context: &Context<'_>) -> Result<Report> {
+    pub(crate) fn draw(&self, file: &Path, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let mut report = Report::list(&[]);
         let view = freshest(&cluster, &mut report)?;
@@ -65,13 +65,13 @@ impl PictureArgs {
 }
 
 /// The ring that is to follow: by the change that is under way, or by the wish.
-pub(in crate::commands) fn following(view: &View) -> Option<Ring> {
+pub(crate) fn following(view: &View) -> Option<Ring> {
     let goal = view.goal();
     (*goal != view.topology).then(|| goal.ring())
 }
 
 /// Puts a text into a file, which is there when it is whole.
-pub(in crate::commands) fn write(file: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
     let mut output = Output::create(file)?;
     output.write_all(text.as_bytes()).map_err(|cause| output.unwritable(&cause))?;
     output.finish()

@@ -94,7 +94,7 @@ impl Known {
         }
         self.last = Some(id);
         self.prints.push(Fingerprint::of(user));
-        self.strangers += u64::from(!super::people::is_synthetic(user.email.as_deref()));
+        self.strangers += u64::from(!super::fake_users::is_synthetic(user.email.as_deref()));
     }
 
     /// How many they are.

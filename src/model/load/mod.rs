@@ -4,12 +4,12 @@
 //! Random numbers follow from a seed, so each choice can be repeated. What the time is, and what a shard said, is
 //! told by the caller.
 
-pub mod history;
+pub mod fake_users;
+pub mod key_history;
 pub mod keys;
-pub mod mark;
 pub mod mix;
-pub mod people;
 pub mod random;
+pub mod write_tag;
 
 #[cfg(test)]
 mod tests;

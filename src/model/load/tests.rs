@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::history::{Acknowledgement, History, Wrong};
+use super::fake_users;
+use super::key_history::{Acknowledgement, History, Wrong};
 use super::keys::{Choice, Fingerprint, Known, draw};
-use super::mark::Mark;
 use super::mix::{Mix, Operation};
-use super::people;
 use super::random::Stream;
+use super::write_tag::Mark;
 use crate::model::user::{EMAIL_CHARS_MAX, NAME_CHARS_MAX, User, UserId};
 
 const ACKNOWLEDGED: Acknowledgement = Acknowledgement { at_ms: 7, shard: 1 };
@@ -17,7 +17,7 @@ const ACKNOWLEDGED: Acknowledgement = Acknowledgement { at_ms: 7, shard: 1 };
 #[test]
 fn a_user_is_the_same_for_ever() {
     let line = |seed, id| {
-        let user = people::user(seed, UserId::new(id));
+        let user = fake_users::user(seed, UserId::new(id));
         [user.name, user.region, user.email].map(Option::unwrap).join("|")
     };
     insta::assert_snapshot!(
@@ -27,8 +27,8 @@ fn a_user_is_the_same_for_ever() {
 
 #[test]
 fn users_are_plausible_and_their_regions_skewed() {
-    let users: Vec<User> = (1..=20_000).map(|id| people::user(7, UserId::new(id))).collect();
-    for (region, share) in people::REGIONS {
+    let users: Vec<User> = (1..=20_000).map(|id| fake_users::user(7, UserId::new(id))).collect();
+    for (region, share) in fake_users::REGIONS {
         let count = users.iter().filter(|user| user.region.as_deref() == Some(region)).count();
         assert!(count.abs_diff(usize::try_from(share).unwrap() * 200) < 400, "{region}: {count}");
     }
@@ -38,11 +38,11 @@ fn users_are_plausible_and_their_regions_skewed() {
         let email = user.email.as_deref().unwrap();
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".@-".contains(&byte);
         assert!(email.bytes().all(fits), "{email}");
-        assert!(email.len() <= EMAIL_CHARS_MAX && people::is_synthetic(Some(email)));
+        assert!(email.len() <= EMAIL_CHARS_MAX && fake_users::is_synthetic(Some(email)));
         assert!(user.name.as_ref().unwrap().chars().count() <= NAME_CHARS_MAX);
     }
     for real in [None, Some("alice@example.com"), Some("a@reload.example"), Some("load.example@x.org")] {
-        assert!(!people::is_synthetic(real), "{real:?}");
+        assert!(!fake_users::is_synthetic(real), "{real:?}");
     }
 }
 
@@ -51,7 +51,7 @@ fn a_mark_reads_back_and_nothing_else_does() {
     let mark = Mark { run: 0xAB, key: UserId::new(-3), client: 7, version: 12 };
     assert_eq!(mark.to_string(), "user.-3+c7v12@r000000ab.load.example");
     assert_eq!(Mark::read(&mark.to_string()), Some(mark));
-    assert!(people::is_synthetic(Some(&mark.to_string())));
+    assert!(fake_users::is_synthetic(Some(&mark.to_string())));
     let longest = Mark { run: u32::MAX, key: UserId::new(i64::MIN), client: u32::MAX, version: u32::MAX };
     assert!(longest.to_string().len() <= EMAIL_CHARS_MAX);
     for other in
@@ -111,7 +111,7 @@ proptest! {
     fn what_is_known_is_found_again(ids in prop::collection::btree_set(-30_i64..30, 0..40)) {
         let mut known = Known::default();
         for id in &ids {
-            known.push(&people::user(1, UserId::new(*id)));
+            known.push(&fake_users::user(1, UserId::new(*id)));
         }
         prop_assert_eq!(known.len(), ids.len());
         for (place, id) in ids.iter().enumerate() {
@@ -119,7 +119,7 @@ proptest! {
         }
         for id in (-35..35).map(UserId::new) {
             let is_known = ids.contains(&id.number());
-            let print = is_known.then(|| Fingerprint::of(&people::user(1, id)));
+            let print = is_known.then(|| Fingerprint::of(&fake_users::user(1, id)));
             prop_assert_eq!(known.print(id), print);
         }
     }
@@ -127,7 +127,7 @@ proptest! {
 
 /// The user of a version: as it was at the start, or with a mark.
 fn shown(key: UserId, version: u32) -> User {
-    let user = people::user(1, key);
+    let user = fake_users::user(1, key);
     let mark = Mark { run: 9, key, client: 3, version };
     let email = if version == 0 { user.email.clone() } else { Some(mark.to_string()) };
     User { email, ..user }
@@ -136,7 +136,7 @@ fn shown(key: UserId, version: u32) -> User {
 /// A key that was there, or is to be created.
 fn history(is_there: bool) -> (UserId, History) {
     let key = UserId::new(17);
-    (key, History::new(9, key, 3, Fingerprint::of(&people::user(1, key)), is_there))
+    (key, History::new(9, key, 3, Fingerprint::of(&fake_users::user(1, key)), is_there))
 }
 
 /// The same after so many writes that were acknowledged.

@@ -4,8 +4,8 @@ use std::f64::consts::TAU;
 use std::fmt::Write as _;
 
 use super::markup::number;
-use crate::model::arc::Arc;
-use crate::model::position::Position;
+use crate::model::ring::arc::Arc;
+use crate::model::ring::position::Position;
 
 /// A place on the paper: the middle of the circle is 0, and down is more.
 pub(super) type Point = (f64, f64);

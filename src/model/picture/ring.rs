@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use super::draw::{Point, at, point, sector, spread, turn, turns};
 use super::markup::{escaped, number, percent, shortened};
 use super::palette::Palette;
-use crate::model::change::{Piece, overlay};
 use crate::model::names::ShardName;
-use crate::model::position::Position;
 use crate::model::ring::Ring;
+use crate::model::ring::moved_share::{Piece, overlay};
+use crate::model::ring::position::Position;
 use crate::model::text::{counted, thousands};
 
 /// The band of the arcs.

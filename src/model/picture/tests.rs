@@ -5,8 +5,8 @@ use roxmltree::{Document, Node};
 use super::page::{Page, RunFacts, ShardFacts};
 use super::ring::{Frame, RingPicture};
 use crate::model::names::ShardName;
-use crate::model::position::Position;
 use crate::model::ring::Ring;
+use crate::model::ring::position::Position;
 
 /// Shards `shard_1` and so on with so many points each.
 fn ring(shards: usize, points: u32) -> Ring {

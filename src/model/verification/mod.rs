@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::arc::{Arc, merged, without};
-use super::coverage::{Coverage, HeldArc};
-use super::moves::{Change, Damage, ShardState, Situation, situation};
 use super::names::ShardName;
-use super::position::Position;
+use super::rebalance::{Change, Damage, ShardState, Situation, situation};
 use super::ring::Ring;
-use super::topology::{Epoch, Topology};
+use super::ring::arc::{Arc, merged, without};
+use super::ring::coverage::{Coverage, HeldArc};
+use super::ring::position::Position;
+use super::ring::topology::{Epoch, Topology};
 
 /// What a shard said, in one snapshot.
 #[derive(Debug, Clone, PartialEq)]

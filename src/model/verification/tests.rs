@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::topology::{ShardSpec, Weight};
+use crate::model::ring::topology::{ShardSpec, Weight};
 
 fn name(number: usize) -> ShardName {
     format!("shard_{number}").parse().unwrap()

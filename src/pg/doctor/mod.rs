@@ -3,19 +3,19 @@
 //! Asking (`ask.rs`) and judging (`judge.rs` one shard, `whole.rs` all of them) are kept apart. Nothing is changed
 //! here, and nothing is started: a private Postgres that is down is found to be down.
 
-mod ask;
-mod judge;
-mod shipped;
-mod whole;
+mod check_cluster;
+mod check_shard;
+mod collect;
+mod expected_functions;
 
 use std::thread;
 use std::time::Instant;
 
-use super::pool::Shards;
 use crate::error::{Error, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::text::timestamp;
+use crate::pg::pool::Shards;
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub fn examine(
                 let asked = name.clone();
                 let asking = move || {
                     let begun = Instant::now();
-                    let facts = ask::ask(&asked, address, private);
+                    let facts = collect::ask(&asked, address, private);
                     match &facts {
                         Ok(_) => shards.hear(&asked),
                         Err(error) => shards.miss(&asked, error, begun.elapsed()),
@@ -116,10 +116,10 @@ pub fn examine(
             verdict,
         }));
     };
-    add(None, whole::checks(&answers, cluster, configured_by, status.as_ref()));
+    add(None, check_cluster::checks(&answers, cluster, configured_by, status.as_ref()));
     for (name, facts) in &answers {
         match facts {
-            Ok(facts) => add(Some(name), judge::shard(name, facts, cluster)),
+            Ok(facts) => add(Some(name), check_shard::shard(name, facts, cluster)),
             Err(error) => add(Some(name), vec![("reachable", unreachable(error, shards.down_since(name)))]),
         }
     }
@@ -131,5 +131,5 @@ pub fn examine(
 fn unreachable(error: &Error, since: Option<u64>) -> Verdict {
     let hint = error.hint_text().unwrap_or("ringshard config show names where the URL comes from");
     let since = since.map_or(String::new(), |since| format!("; down since {}", timestamp(since)));
-    Verdict::bad(format!("{}{since}", ask::in_one_line(error)), hint)
+    Verdict::bad(format!("{}{since}", collect::in_one_line(error)), hint)
 }

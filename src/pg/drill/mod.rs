@@ -8,15 +8,15 @@ mod slow;
 
 use postgres::types::Type;
 
-pub use self::outage::Outage;
-pub use self::slow::{Slow, Slowed};
-use super::cluster::Cluster;
-use super::conninfo::Address;
-use super::failure;
-use super::pool::Shards;
-use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::conninfo::Address;
+use crate::pg::net::session::Session;
+use crate::pg::net::sqlstate;
+use crate::pg::pool::Shards;
+pub use outage::Outage;
+pub use slow::{Slow, Slowed};
 
 /// The sessions of one program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,22 +39,20 @@ pub struct Drill<'cluster> {
     role: String,
 }
 
-impl Cluster {
-    /// Looks at a shard that is to be hurt: whether it is there, and is this cluster's.
-    pub fn drill(&self, shard: &ShardName) -> Result<Drill<'_>> {
-        if !self.shards.names().contains(shard) {
-            return Err(Error::new(Kind::NotFound, format!("there is no shard `{shard}`"))
-                .hint("ringshard shards lists them"));
-        }
-        let address = self.shards.address(shard)?;
-        let mut session = self.shards.connect_apart(shard)?;
-        self.describe(shard, &mut session)?;
-        let sql = "SELECT pg_catalog.current_database()::text, current_user::text";
-        let rows = session.query(sql, &[]).map_err(|cause| failure::doing("look around", shard, &cause))?;
-        let row = super::session::only(rows, "look around", shard)?;
-        let (database, role) = (row.get(0), row.get(1));
-        Ok(Drill { shards: &self.shards, shard: shard.clone(), address, session, database, role })
+/// Looks at a shard that is to be hurt: whether it is there, and is this cluster's.
+pub fn begin<'cluster>(cluster: &'cluster Cluster, shard: &ShardName) -> Result<Drill<'cluster>> {
+    if !cluster.shards.names().contains(shard) {
+        return Err(Error::new(Kind::NotFound, format!("there is no shard `{shard}`"))
+            .hint("ringshard shards lists them"));
     }
+    let address = cluster.shards.address(shard)?;
+    let mut session = cluster.shards.connect_apart(shard)?;
+    cluster.describe(shard, &mut session)?;
+    let sql = "SELECT pg_catalog.current_database()::text, current_user::text";
+    let rows = session.query(sql, &[]).map_err(|cause| sqlstate::doing("look around", shard, &cause))?;
+    let row = crate::pg::net::session::only(rows, "look around", shard)?;
+    let (database, role) = (row.get(0), row.get(1));
+    Ok(Drill { shards: &cluster.shards, shard: shard.clone(), address, session, database, role })
 }
 
 impl Drill<'_> {
@@ -72,8 +70,8 @@ impl Drill<'_> {
     pub fn sessions(&mut self) -> Result<Vec<Sessions>> {
         let rows = self
             .session
-            .query(include_str!("../../../sql/drill/sessions.sql"), &[(&self.database, Type::TEXT)])
-            .map_err(|cause| failure::doing("list the sessions", &self.shard, &cause))?;
+            .query(include_str!("../../../sql/queries/drill/sessions.sql"), &[(&self.database, Type::TEXT)])
+            .map_err(|cause| sqlstate::doing("list the sessions", &self.shard, &cause))?;
         let sessions = rows.iter().map(|row| Sessions {
             application: row.get(0),
             count: row.get(1),
@@ -106,8 +104,8 @@ impl Drill<'_> {
 
 fn end_sessions(session: &mut Session, database: &str, shard: &ShardName) -> Result<Vec<Sessions>> {
     let rows = session
-        .query(include_str!("../../../sql/drill/end_sessions.sql"), &[(&database, Type::TEXT)])
-        .map_err(|cause| failure::doing("end the sessions", shard, &cause))?;
+        .query(include_str!("../../../sql/queries/drill/end_sessions.sql"), &[(&database, Type::TEXT)])
+        .map_err(|cause| sqlstate::doing("end the sessions", shard, &cause))?;
     let ended =
         rows.iter().map(|row| Sessions { application: row.get(0), count: row.get(1), out_of_reach: 0 });
     Ok(ended.collect())

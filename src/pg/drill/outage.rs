@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
-use super::super::failure;
-use super::super::session::{Session, only};
 use super::{Drill, Sessions, end_sessions};
 use crate::error::{Error, Kind, Result};
+use crate::pg::net::session::{Session, only};
+use crate::pg::net::sqlstate;
 
 /// Where the two sessions may be, as long as it is another database than the shard's.
 const ELSEWHERE: [&str; 2] = ["postgres", "template1"];
@@ -40,7 +40,7 @@ impl<'cluster> Drill<'cluster> {
         let sql = "SELECT pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database \
                    WHERE datname = pg_catalog.current_database()";
         let rows =
-            self.session.query(sql, &[]).map_err(|cause| failure::doing("look", &self.shard, &cause))?;
+            self.session.query(sql, &[]).map_err(|cause| sqlstate::doing("look", &self.shard, &cause))?;
         if only(rows, "look at its owner", &self.shard)?.get(0) {
             return Ok(());
         }
@@ -58,7 +58,7 @@ impl<'cluster> Drill<'cluster> {
     pub fn outage(mut self, length: Duration) -> Result<Outage<'cluster>> {
         // The session on the shard's database ends here.
         (self.session, _) = self.connect_elsewhere(Duration::ZERO)?;
-        let doing = |cause: &postgres::Error| failure::doing("close the database", &self.shard, cause);
+        let doing = |cause: &postgres::Error| sqlstate::doing("close the database", &self.shard, cause);
         let sql = "SELECT pg_catalog.pg_try_advisory_lock(7283005, pg_catalog.hashtext($1))";
         let rows = self.session.query(sql, &[(&self.database, Type::TEXT)]).map_err(|cause| doing(&cause))?;
         if !only(rows, "lock", &self.shard)?.get::<_, bool>(0) {
@@ -66,8 +66,9 @@ impl<'cluster> Drill<'cluster> {
             return Err(Error::new(Kind::Locked, message).hint("wait for its end").on_shard(&self.shard));
         }
         let dead_man = self.start_dead_man(length + SPARE)?;
-        let closed = self.session.client().batch_execute(include_str!("../../../sql/drill/close.sql"));
-        closed.map_err(|cause| failure::doing("close the database", &self.shard, &cause))?;
+        let closed =
+            self.session.client().batch_execute(include_str!("../../../sql/queries/drill/close.sql"));
+        closed.map_err(|cause| sqlstate::doing("close the database", &self.shard, &cause))?;
         // From here on the value opens it when it goes.
         let mut outage = Outage { drill: self, dead_man, ended: 0 };
         let begun = Instant::now();
@@ -118,8 +119,8 @@ impl<'cluster> Drill<'cluster> {
         let limit = lock_timeout.as_millis().to_string();
         let parameters = [(&self.database as _, Type::TEXT), (&limit as _, Type::TEXT)];
         let rows = session
-            .query(include_str!("../../../sql/drill/prepare.sql"), &parameters)
-            .map_err(|cause| failure::doing("prepare an outage", &self.shard, &cause))?;
+            .query(include_str!("../../../sql/queries/drill/prepare.sql"), &parameters)
+            .map_err(|cause| sqlstate::doing("prepare an outage", &self.shard, &cause))?;
         let pid = only(rows, "prepare an outage", &self.shard)?.get(4);
         Ok((session, pid))
     }
@@ -130,8 +131,9 @@ impl<'cluster> Drill<'cluster> {
         let (sender, receiver) = mpsc::sync_channel(1);
         thread::spawn(move || {
             // Nobody may wait for it any more.
-            let _ =
-                sender.send(session.client().batch_execute(include_str!("../../../sql/drill/dead_man.sql")));
+            let _ = sender.send(
+                session.client().batch_execute(include_str!("../../../sql/queries/drill/dead_man.sql")),
+            );
         });
         let sql = "SELECT FROM pg_catalog.pg_locks WHERE pid = $1 AND locktype = 'advisory' AND NOT granted";
         let begun = Instant::now();
@@ -139,7 +141,7 @@ impl<'cluster> Drill<'cluster> {
             let waiting = self
                 .session
                 .query(sql, &[(&pid, Type::INT4)])
-                .map_err(|cause| failure::doing("prepare an outage", &self.shard, &cause))?;
+                .map_err(|cause| sqlstate::doing("prepare an outage", &self.shard, &cause))?;
             if !waiting.is_empty() {
                 return Ok(receiver);
             }
@@ -170,7 +172,7 @@ impl Outage<'_> {
         let _ = drill.session.query("SELECT pg_catalog.pg_advisory_unlock_all()", &[]);
         let opened = match dead_man.recv_timeout(PATIENCE) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(failure::words_of(&cause)),
+            Ok(Err(cause)) => Err(sqlstate::words_of(&cause)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err("no answer".to_owned()),
         };
         let begun = Instant::now();
@@ -200,8 +202,8 @@ impl Drill<'_> {
         let (mut session, _) = self.connect_elsewhere(Duration::from_secs(1))?;
         session
             .client()
-            .batch_execute(include_str!("../../../sql/drill/dead_man.sql"))
-            .map_err(|cause| failure::doing("open the database", &self.shard, &cause))
+            .batch_execute(include_str!("../../../sql/queries/drill/dead_man.sql"))
+            .map_err(|cause| sqlstate::doing("open the database", &self.shard, &cause))
     }
 
     /// What to type if all else fails.

@@ -13,8 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use super::super::conninfo::Location;
-use super::super::detour::Through;
+use crate::pg::net::location::Location;
+use crate::pg::net::proxy_override::Through;
 
 /// How much is read at once.
 const PIECE_BYTES: usize = 32 << 10;
@@ -125,7 +125,7 @@ impl Shared {
 }
 
 /// Listens in the stead of servers, and delays. Ends with its value: whatever still leads through is cut.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     shared: Arc<Shared>,
     ways: Vec<(Location, Through)>,
     folder: PathBuf,
@@ -134,7 +134,7 @@ pub(super) struct Proxy {
 impl Proxy {
     /// Listens for each of these places: in the stead of a socket on one below `folder`, which only this user may
     /// enter; else on a port of this machine, as others can reach the server by a port, too.
-    pub(super) fn open(
+    pub(crate) fn open(
         locations: impl IntoIterator<Item = Location>,
         folder: &Path,
         delay: Duration,
@@ -176,23 +176,23 @@ impl Proxy {
     }
 
     /// Around which place through what.
-    pub(super) fn ways(&self) -> &[(Location, Through)] {
+    pub(crate) fn ways(&self) -> &[(Location, Through)] {
         &self.ways
     }
 
     /// From here on nothing is delayed.
-    pub(super) fn hurry(&self) {
+    pub(crate) fn hurry(&self) {
         *self.shared.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.shared.over.notify_all();
     }
 
     /// How many connections have led through.
-    pub(super) fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.shared.taken.load(Ordering::SeqCst)
     }
 
     /// How many connections lead through now.
-    pub(super) fn open_now(&self) -> u64 {
+    pub(crate) fn open_now(&self) -> u64 {
         self.shared.open.load(Ordering::SeqCst)
     }
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
-use super::super::detour::{Claim, Detours};
-use super::super::failure;
-use super::super::session::{Session, only};
 use super::Drill;
 use super::proxy::Proxy;
 use crate::error::{Error, Kind, Result};
+use crate::pg::net::proxy_override::{Claim, Detours};
+use crate::pg::net::session::{Session, only};
+use crate::pg::net::sqlstate;
 
 /// Who asked for the way just before the detour ended comes in this time.
 const STRAGGLERS: Duration = Duration::from_millis(300);
@@ -46,7 +46,7 @@ pub struct Slowed {
 impl<'cluster> Drill<'cluster> {
     /// Makes the line slow: each direction by this much.
     pub fn slow(mut self, detours: &Detours, delay: Duration) -> Result<Slow<'cluster>> {
-        let detour = detours.of(&self.address);
+        let detour = detours.of(self.address.shown());
         let failed = |what: &str, cause: &std::io::Error| {
             Error::new(Kind::Failed, format!("cannot {what} for shard `{}`: {cause}", self.shard))
                 .hint("the state folder must be writable, and its path short: RINGSHARD_HOME=/tmp/x names another")
@@ -72,7 +72,7 @@ impl<'cluster> Drill<'cluster> {
         let rows = self
             .session
             .query(sql, &[])
-            .map_err(|cause| failure::doing("ask the time", &self.shard, &cause))?;
+            .map_err(|cause| sqlstate::doing("ask the time", &self.shard, &cause))?;
         Ok(only(rows, "ask the time", &self.shard)?.get(0))
     }
 
@@ -91,7 +91,7 @@ impl<'cluster> Drill<'cluster> {
         }
         let name = Session::first_name(&self.address);
         let parameters = [(&name as _, Type::TEXT), (&before as _, Type::TEXT)];
-        let rows = self.session.query(include_str!("../../../sql/drill/end_idle.sql"), &parameters);
+        let rows = self.session.query(include_str!("../../../sql/queries/drill/end_idle.sql"), &parameters);
         let ended = rows.map(|rows| rows.first().map_or(0, |row| row.get(0)));
         ended.unwrap_or_else(|cause| {
             log::debug!("No idle session of shard {} is ended: {cause}", self.shard);

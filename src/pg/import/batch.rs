@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::model::coverage::Coverage;
+use crate::model::ring::coverage::Coverage;
 use crate::model::user::{UserId, UserRef};
 
 /// What stands before all rows: signature, flags, length of the header's extension.
@@ -16,32 +16,32 @@ const FIELDS: i16 = 4;
 
 /// Where a row comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) user_id: UserId,
+pub(crate) struct Place {
+    pub(crate) user_id: UserId,
     /// Its number among the file's records, from 1.
-    pub(super) record: u64,
+    pub(crate) record: u64,
     /// The record's first line.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Whether an earlier run may have stored it: then an equal row that is there already is this one.
-    pub(super) doubtful: bool,
+    pub(crate) doubtful: bool,
 }
 
 /// Rows for one shard, in the file's order.
 #[derive(Debug, Default)]
-pub(super) struct RowBatch {
+pub(crate) struct RowBatch {
     places: Vec<Place>,
     /// Where each row ends in `bytes`.
     ends: Vec<usize>,
     bytes: Vec<u8>,
     /// The digest of the file's records up to the last row here.
-    pub(super) digest: i64,
+    pub(crate) digest: i64,
     /// What all rows were routed by; `None` if not all by the same.
-    pub(super) routing: Option<Arc<Coverage>>,
+    pub(crate) routing: Option<Arc<Coverage>>,
 }
 
 impl RowBatch {
     /// Adds a row.
-    pub(super) fn push(&mut self, place: Place, user: UserRef<'_>) {
+    pub(crate) fn push(&mut self, place: Place, user: UserRef<'_>) {
         if self.bytes.is_empty() {
             self.bytes.extend_from_slice(HEAD);
         }
@@ -71,7 +71,7 @@ impl RowBatch {
 
     /// The rows whose places are chosen, as a batch of their own; each of them is doubtful from now on if
     /// `doubtful`.
-    pub(super) fn part(&self, chosen: impl Fn(&Place) -> bool) -> Self {
+    pub(crate) fn part(&self, chosen: impl Fn(&Place) -> bool) -> Self {
         let mut part = Self { digest: self.digest, ..Self::default() };
         for (at, place) in self.places.iter().enumerate() {
             if chosen(place) {
@@ -82,21 +82,21 @@ impl RowBatch {
     }
 
     /// Where the rows come from, in the file's order.
-    pub(super) fn places(&self) -> &[Place] {
+    pub(crate) fn places(&self) -> &[Place] {
         &self.places
     }
 
     /// How many bytes it has so far.
-    pub(super) fn len_bytes(&self) -> usize {
+    pub(crate) fn len_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
     /// What COPY is sent, in two pieces.
-    pub(super) fn copy_data(&self) -> [&[u8]; 2] {
+    pub(crate) fn copy_data(&self) -> [&[u8]; 2] {
         [&self.bytes, TAIL]
     }
 }

@@ -6,12 +6,12 @@ use std::sync::mpsc::SyncSender;
 
 use super::Shared;
 use super::batch::{Place, RowBatch};
-use super::known::{Memory, Need};
+use super::checkpoint::{Memory, Need};
 use crate::error::{Error, Kind};
-use crate::model::coverage::Coverage;
 use crate::model::digest::Digest;
 use crate::model::names::ShardName;
-use crate::model::position::Position;
+use crate::model::ring::coverage::Coverage;
+use crate::model::ring::position::Position;
 use crate::model::user::UserRef;
 
 /// The import has halted: no more records are needed.
@@ -19,14 +19,14 @@ use crate::model::user::UserRef;
 pub struct Stopped;
 
 /// The way to one shard's worker.
-pub(super) struct Lane {
+pub(crate) struct Lane {
     shard: ShardName,
     batches: SyncSender<RowBatch>,
     filling: RowBatch,
 }
 
 impl Lane {
-    pub(super) fn new(shard: ShardName, batches: SyncSender<RowBatch>) -> Self {
+    pub(crate) fn new(shard: ShardName, batches: SyncSender<RowBatch>) -> Self {
         Self { shard, batches, filling: RowBatch::default() }
     }
 
@@ -75,7 +75,7 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    pub(super) fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         lanes: Vec<Lane>,
         memory: Memory,

@@ -10,10 +10,11 @@
 //! forgotten.
 
 mod batch;
+mod checkpoint;
 mod feed;
-mod known;
 mod store;
 
+use crate::pg::scan::snapshot;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
@@ -24,21 +25,21 @@ use std::time::{Duration, Instant};
 use postgres::error::SqlState;
 use postgres::types::Type;
 
-use self::batch::RowBatch;
-use self::feed::Lane;
-pub use self::feed::{Feeder, Stopped};
-use self::known::{Known, MIXED, Memory};
-use self::store::Store;
-use super::cluster::Cluster;
-use super::failure;
-use super::pool::Loan;
-use super::replicas::Purpose;
-use super::session::Session;
 use crate::error::{Error, Kind, Result};
-use crate::model::coverage::Coverage;
 use crate::model::names::ShardName;
-use crate::model::position::Position;
+use crate::model::ring::coverage::Coverage;
+use crate::model::ring::position::Position;
 use crate::model::text::counted;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::Session;
+use crate::pg::net::sqlstate;
+use crate::pg::pool::Loan;
+use crate::pg::pool::read_routing::Purpose;
+use batch::RowBatch;
+use checkpoint::{Known, MIXED, Memory};
+use feed::Lane;
+pub use feed::{Feeder, Stopped};
+use store::Store;
 
 /// The most bytes of all batches that are in memory at a time.
 const MEMORY_BYTES: usize = 40 << 20;
@@ -108,7 +109,7 @@ struct Counts {
 }
 
 /// What the threads of an import have in common.
-struct Shared {
+pub(crate) struct Shared {
     /// Everybody stops where it is safe.
     halt: AtomicBool,
     /// Why, if something failed: the first thing that did.
@@ -169,8 +170,8 @@ impl Import {
     /// Looks at all shards, locks the file against a second import of it, and finds out what an earlier run
     /// left to do. Nothing is stored yet.
     pub fn begin(cluster: &Cluster, options: Options) -> Result<(Self, Feeder)> {
-        let coverage = cluster.snapshot(Purpose::Truth, false)?.coverage;
-        let fingerprint = known::fingerprint(&coverage);
+        let coverage = snapshot::open(cluster, Purpose::Truth, false)?.coverage;
+        let fingerprint = checkpoint::fingerprint(&coverage);
         let source = options.source;
         let names = cluster.belonging();
         let (mut loans, mut said) = (Vec::new(), BTreeMap::new());
@@ -190,9 +191,9 @@ impl Import {
             for (shard, loan) in &mut loans {
                 loan.client()
                     .batch_execute("BEGIN; SET LOCAL synchronous_commit = on")
-                    .and_then(|()| known::write(loan.client(), source, &baseline))
+                    .and_then(|()| checkpoint::write(loan.client(), source, &baseline))
                     .and_then(|()| loan.client().batch_execute("COMMIT"))
-                    .map_err(|cause| failure::doing("note the import", shard, &cause))?;
+                    .map_err(|cause| sqlstate::doing("note the import", shard, &cause))?;
             }
         }
         let shared = Arc::new(Shared {
@@ -318,12 +319,12 @@ fn prepare(shard: &ShardName, mut loan: Loan, options: &Options) -> Result<(Loan
                 format!("the catalog of shard `{shard}` is an older one, and import needs version 2");
             Error::new(Kind::Configuration, message).hint("ringshard init-shards upgrades it").on_shard(shard)
         }
-        _ => failure::doing("look for an interrupted import", shard, &cause),
+        _ => sqlstate::doing("look for an interrupted import", shard, &cause),
     };
     if options.restart {
-        known::forget(loan.client(), options.source).map_err(doing)?;
+        checkpoint::forget(loan.client(), options.source).map_err(doing)?;
     }
-    let known = known::read(loan.client(), options.source).map_err(doing)?;
+    let known = checkpoint::read(loan.client(), options.source).map_err(doing)?;
     Ok((loan, known))
 }
 
@@ -335,7 +336,7 @@ fn take_lock(session: &mut Session, shard: &ShardName, options: &Options) -> Res
     loop {
         let rows = session
             .query("SELECT pg_catalog.pg_try_advisory_lock(7283003, $1)", &[(&key, Type::INT4)])
-            .map_err(|cause| failure::doing("lock the import", shard, &cause))?;
+            .map_err(|cause| sqlstate::doing("lock the import", shard, &cause))?;
         if rows.first().is_some_and(|row| row.get(0)) {
             return Ok(());
         }

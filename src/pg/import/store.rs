@@ -4,6 +4,7 @@
 //! (an older snapshot would not see what the barrier waited for). Rows of arcs that are no longer owned are taken
 //! out again in the same transaction and go to their new owner.
 
+use crate::pg::scan::snapshot;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,19 +17,21 @@ use postgres::error::SqlState;
 use postgres::types::Type;
 
 use super::batch::{Place, RowBatch};
-use super::known::{self, DONE, Known, MIXED};
+use super::checkpoint;
+use super::checkpoint::{DONE, Known, MIXED};
 use super::{OnConflict, Options, Shared, known_after};
 use crate::error::{Error, Kind, Result};
-use crate::model::coverage::HeldArc;
 use crate::model::names::ShardName;
-use crate::model::position::Position;
+use crate::model::ring::coverage::HeldArc;
+use crate::model::ring::position::Position;
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
-use crate::pg::failure::{self, Trouble};
+use crate::pg::net::session::only;
+use crate::pg::net::sqlstate;
+use crate::pg::net::sqlstate::Trouble;
+use crate::pg::pool::read_routing::Purpose;
 use crate::pg::pool::{Loan, Shard};
-use crate::pg::replicas::Purpose;
-use crate::pg::session::only;
-use crate::pg::snapshot::held_of;
+use crate::pg::scan::snapshot::held_of;
 
 /// How long rows wait for arcs that are on their way to another shard.
 const MOVE_PATIENCE: Duration = Duration::from_mins(1);
@@ -36,11 +39,11 @@ const MOVE_PATIENCE: Duration = Duration::from_mins(1);
 const MOVE_PAUSE: Duration = Duration::from_millis(20);
 
 /// What all workers store with.
-pub(super) struct Store<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) shared: &'a Shared,
-    pub(super) options: &'a Options,
-    pub(super) fingerprint: &'a str,
+pub(crate) struct Store<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) shared: &'a Shared,
+    pub(crate) options: &'a Options,
+    pub(crate) fingerprint: &'a str,
 }
 
 /// What became of a batch's rows.
@@ -66,7 +69,7 @@ struct Task<'a> {
 impl Store<'_> {
     /// Stores a batch on its shard, and what the shard does not own any more on whoever does. `staged`: rows
     /// go through a temporary table at once, as there were conflicts before.
-    pub(super) fn batch(
+    pub(crate) fn batch(
         &self,
         shard: &ShardName,
         loan: &mut Loan,
@@ -88,7 +91,7 @@ impl Store<'_> {
         while !left.is_empty() && !self.shared.has_halted() {
             let coverage = {
                 let _turn = self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner);
-                self.cluster.snapshot(Purpose::Truth, false)?.coverage
+                snapshot::open(self.cluster, Purpose::Truth, false)?.coverage
             };
             // Fenced: nobody may write there until the other shard has taken over.
             let owner = |place: &Place| {
@@ -172,8 +175,8 @@ impl Store<'_> {
         let lines =
             places.first().map_or(0, |place| place.line)..=places.last().map_or(0, |place| place.line);
         let what = format!("import lines {} to {} of `{}`", lines.start(), lines.end(), self.options.file);
-        let error = failure::doing(&what, task.shard, cause);
-        if failure::is_lost(cause) {
+        let error = sqlstate::doing(&what, task.shard, cause);
+        if sqlstate::is_lost(cause) {
             return error.hint("once the shard answers, run this again with the same file: it goes on");
         }
         error
@@ -207,7 +210,7 @@ impl Store<'_> {
         task: &Task<'_>,
     ) -> Result<Stored, Trouble> {
         Self::begin(client, task)?;
-        client.batch_execute(include_str!("../../../sql/stage.sql"))?;
+        client.batch_execute(include_str!("../../../sql/queries/stage.sql"))?;
         let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
         copy(client, stage, task.batch)?;
         let left = self.not_owned(client, server, task)?;
@@ -319,7 +322,7 @@ impl Store<'_> {
         task: &Task<'_>,
     ) -> Result<HashSet<UserId>, Trouble> {
         client.batch_execute("SELECT pg_catalog.pg_advisory_xact_lock_shared(7283001)")?;
-        let rows = client.query_typed(include_str!("../../../sql/snapshot.sql"), &[])?;
+        let rows = client.query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
         let row = only(rows, "read the arcs", task.shard)?;
         self.cluster.check_row(task.shard, &row)?;
         let held = held_of(&row);
@@ -347,7 +350,7 @@ impl Store<'_> {
     fn end(&self, client: &mut Client, task: &Task<'_>, is_whole: bool) -> Result<(), Trouble> {
         if let Some((before, after)) = task.word {
             if is_whole {
-                known::write(client, self.options.source, after)?;
+                checkpoint::write(client, self.options.source, after)?;
             } else {
                 // The rest is still to be settled: no word yet about records that may not be in.
                 self.shared.mixed.store(true, Ordering::SeqCst);
@@ -355,7 +358,7 @@ impl Store<'_> {
                 // On disk before the rest is stored elsewhere, which it vouches for.
                 client.batch_execute("SET LOCAL synchronous_commit = on")?;
                 let part = Known { records, digest, high: after.high, routing: MIXED.to_owned() };
-                known::write(client, self.options.source, &part)?;
+                checkpoint::write(client, self.options.source, &part)?;
             }
         }
         Ok(client.batch_execute("COMMIT")?)
@@ -363,7 +366,7 @@ impl Store<'_> {
 
     /// All is in: flushes each shard, so that all of it is on disk, and then forgets the import on each. A shard
     /// that could not be told to forget is no failure by then: nobody knows whether it did.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &self,
         loans: &mut [(ShardName, Loan)],
         records: u64,
@@ -376,9 +379,9 @@ impl Store<'_> {
         let done = Known { records, high: records, digest, routing: DONE.to_owned() };
         let on_all = |results: Vec<Result<()>>| results.into_iter().collect::<Result<()>>();
         // First each for itself: a shard that says `done` vouches for all, so all must be on disk by then.
-        on_all(on_disk(loans, &|client| known::write(client, source, &all)))?;
-        on_all(on_disk(loans, &|client| known::write(client, source, &done)))?;
-        let forgotten = on_disk(loans, &|client| known::forget(client, source));
+        on_all(on_disk(loans, &|client| checkpoint::write(client, source, &all)))?;
+        on_all(on_disk(loans, &|client| checkpoint::write(client, source, &done)))?;
+        let forgotten = on_disk(loans, &|client| checkpoint::forget(client, source));
         Ok(forgotten.into_iter().filter_map(Result::err).collect())
     }
 }
@@ -394,7 +397,7 @@ fn on_disk(
             .and_then(|()| step(client))
             .and_then(|()| client.batch_execute("COMMIT"));
         ended.map_err(|cause| {
-            let error = failure::doing("finish the import", shard, &cause);
+            let error = sqlstate::doing("finish the import", shard, &cause);
             error.hint("run this again with the same file: it goes on")
         })
     };

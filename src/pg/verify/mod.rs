@@ -4,9 +4,10 @@
 //! snapshot, and by what all shards hold. `model/verification.rs` decides; this module asks, and repeats the
 //! question as long as the words of shards that were asked at different instants do not fit together.
 
-mod fix;
-mod strays;
+mod misplaced;
+mod repair;
 
+use crate::pg::scan::snapshot;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,23 +17,23 @@ use std::time::{Duration, Instant};
 
 use postgres::Transaction;
 
-use super::catalog;
-use super::cluster::Cluster;
-use super::conninfo::ConnectionString;
-use super::failure;
-use super::replicas::Purpose;
-use super::scatter::cut_off;
-use super::session::only;
-use super::snapshot::{Held, Part};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::position::Position;
-use crate::model::topology::{Epoch, Topology};
+use crate::model::ring::position::Position;
+use crate::model::ring::topology::{Epoch, Topology};
 use crate::model::user::UserId;
 use crate::model::verification::{Fault, Judgement, Place, Sieve, Word, judge, still_there};
+use crate::pg::catalog;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::net::session::only;
+use crate::pg::net::sqlstate;
+use crate::pg::pool::read_routing::Purpose;
+use crate::pg::scan::list::cut_off;
+use crate::pg::scan::snapshot::{Held, Part};
 
-pub use fix::{Fixing, Mended};
-pub use strays::Plan;
+pub use misplaced::Plan;
+pub use repair::{Fixing, Mended, begin_repair};
 
 /// How many rows that lie astray are looked at one by one; there should be none.
 const STRAYS_MAX: i64 = 1_000_000;
@@ -116,115 +117,112 @@ struct Shared {
     room: AtomicI64,
 }
 
-impl Cluster {
-    /// Looks at each row of each shard. `deep`: compares the contents of users that lie twice. `progress` hears
-    /// now and then how many rows were read.
-    pub fn verify(&self, deep: bool, progress: impl Fn(u64)) -> Result<Verified> {
-        // Who belongs to the ring: one that has left may be gone.
-        self.refresh()?;
-        let (look, faults) = self.look_until_it_fits()?;
-        let shared = Arc::new(Shared { rows: AtomicU64::new(0), room: AtomicI64::new(STRAYS_MAX) });
-        let sifted = sift_all(&look, &shared, progress)?;
-        let mut tallies = BTreeMap::new();
-        let mut strays = BTreeMap::new();
-        for (shard, sifted) in sifted {
-            let Sifted { rows, in_flight, misplaced, strays: of_shard } = sifted;
-            let differing = deep.then_some(0);
-            let tally = Tally { rows, in_flight, misplaced, duplicate: 0, differing, missing: 0 };
-            tallies.insert(shard.clone(), tally);
-            strays.insert(shard, of_shard);
-        }
-        let examined: usize = strays.values().map(Vec::len).sum();
-        let plan = strays::examine(&look, strays, deep, &mut tallies)?;
-        let misplaced: u64 = tallies.values().map(|tally| tally.misplaced).sum();
-        let newest = look.words.values().max_by_key(|word| (word.epoch, word.change.is_some()));
-        let newest = newest.expect("open_parts gives a part or an error");
-        Ok(Verified {
-            tallies,
-            faults,
-            is_changing: look.judgement.is_changing,
-            unexamined: misplaced - examined as u64,
-            plan,
-            in_force: (newest.epoch, newest.topology.clone()),
-        })
+/// Looks at each row of each shard. `deep`: compares the contents of users that lie twice. `progress` hears
+/// now and then how many rows were read.
+pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<Verified> {
+    // Who belongs to the ring: one that has left may be gone.
+    cluster.refresh()?;
+    let (look, faults) = look_until_consistent(cluster)?;
+    let shared = Arc::new(Shared { rows: AtomicU64::new(0), room: AtomicI64::new(STRAYS_MAX) });
+    let sifted = sift_all(&look, &shared, progress)?;
+    let mut tallies = BTreeMap::new();
+    let mut strays = BTreeMap::new();
+    for (shard, sifted) in sifted {
+        let Sifted { rows, in_flight, misplaced, strays: of_shard } = sifted;
+        let differing = deep.then_some(0);
+        let tally = Tally { rows, in_flight, misplaced, duplicate: 0, differing, missing: 0 };
+        tallies.insert(shard.clone(), tally);
+        strays.insert(shard, of_shard);
     }
+    let examined: usize = strays.values().map(Vec::len).sum();
+    let plan = misplaced::examine(&look, strays, deep, &mut tallies)?;
+    let misplaced: u64 = tallies.values().map(|tally| tally.misplaced).sum();
+    let newest = look.words.values().max_by_key(|word| (word.epoch, word.change.is_some()));
+    let newest = newest.expect("open_parts gives a part or an error");
+    Ok(Verified {
+        tallies,
+        faults,
+        is_changing: look.judgement.is_changing,
+        unexamined: misplaced - examined as u64,
+        plan,
+        in_force: (newest.epoch, newest.topology.clone()),
+    })
+}
 
-    /// Opens snapshots until what all shards say fits together, or until it is clear that it does not: the faults
-    /// that stayed.
-    fn look_until_it_fits(&self) -> Result<(Look, Vec<Fault>)> {
-        let begun = Instant::now();
-        let mut suspects: Vec<Fault> = Vec::new();
-        let mut since = begun;
-        let mut is_first = true;
-        loop {
-            let look = self.look()?;
-            let faults = &look.judgement.faults;
-            // What another look does not show was two instants of one change.
-            suspects = if is_first { faults.clone() } else { still_there(&suspects, faults) };
-            if suspects.is_empty() {
-                if faults.iter().all(Fault::is_harmless) {
-                    return Ok((look, Vec::new()));
-                }
-                (suspects, since) = (faults.clone(), Instant::now());
+/// Opens snapshots until what all shards say fits together, or until it is clear that it does not: the faults
+/// that stayed.
+fn look_until_consistent(cluster: &Cluster) -> Result<(Look, Vec<Fault>)> {
+    let begun = Instant::now();
+    let mut suspects: Vec<Fault> = Vec::new();
+    let mut since = begun;
+    let mut is_first = true;
+    loop {
+        let look = look(cluster)?;
+        let faults = &look.judgement.faults;
+        // What another look does not show was two instants of one change.
+        suspects = if is_first { faults.clone() } else { still_there(&suspects, faults) };
+        if suspects.is_empty() {
+            if faults.iter().all(Fault::is_harmless) {
+                return Ok((look, Vec::new()));
             }
-            if since.elapsed() > FAULT_PATIENCE {
-                return Ok((look, suspects));
-            }
-            if begun.elapsed() > WORDS_PATIENCE {
-                let message =
-                    format!("the ring changes faster than all shards can be asked: {}", suspects[0]);
-                return Err(Error::new(Kind::Locked, message).hint("try again in a moment"));
-            }
-            log::debug!("{}: asking all shards again", suspects[0]);
-            is_first = false;
-            drop(look);
-            thread::sleep(LOOK_PAUSE);
+            (suspects, since) = (faults.clone(), Instant::now());
         }
+        if since.elapsed() > FAULT_PATIENCE {
+            return Ok((look, suspects));
+        }
+        if begun.elapsed() > WORDS_PATIENCE {
+            let message = format!("the ring changes faster than all shards can be asked: {}", suspects[0]);
+            return Err(Error::new(Kind::Locked, message).hint("try again in a moment"));
+        }
+        log::debug!("{}: asking all shards again", suspects[0]);
+        is_first = false;
+        drop(look);
+        thread::sleep(LOOK_PAUSE);
     }
+}
 
-    /// Asks all shards, in a snapshot on each.
-    fn look(&self) -> Result<Look> {
-        loop {
-            let mut names = self.belonging();
-            names.extend(self.returned.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
-            let (opened, _) = self.open_parts(Purpose::Truth, &names, false)?;
-            let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
-            let (words, addresses): (Vec<Word>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
-            if self.meet(&words, &addresses)? {
-                continue;
-            }
-            let parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
-            let words: BTreeMap<ShardName, Word> =
-                parts.iter().map(|part| part.shard.clone()).zip(words).collect();
-            let judgement = judge(&words);
-            return Ok(Look { parts, words, judgement });
+/// Asks all shards, in a snapshot on each.
+fn look(cluster: &Cluster) -> Result<Look> {
+    loop {
+        let mut names = cluster.belonging();
+        names.extend(cluster.returned.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        let (opened, _) = snapshot::open_parts(cluster, Purpose::Truth, &names, false)?;
+        let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
+        let (words, addresses): (Vec<Word>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
+        if meet(cluster, &words, &addresses)? {
+            continue;
         }
+        let parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
+        let words: BTreeMap<ShardName, Word> =
+            parts.iter().map(|part| part.shard.clone()).zip(words).collect();
+        let judgement = judge(&words);
+        return Ok(Look { parts, words, judgement });
     }
+}
 
-    /// Whether there are shards that these words name and that were not known; now they are.
-    fn meet(&self, words: &[Word], addresses: &[BTreeMap<ShardName, String>]) -> Result<bool> {
-        let known = self.shards().names();
-        let of_changes =
-            words.iter().filter_map(|word| word.change.as_ref()).flat_map(|change| &change.members);
-        let named = words.iter().flat_map(|word| word.topology.names()).chain(of_changes);
-        let mut met = false;
-        for name in named.filter(|name| !known.contains(name)) {
-            if let Some(url) = addresses.iter().find_map(|of| of.get(name)) {
-                self.shards().add(name.clone(), &ConnectionString::new(url))?;
-            }
-            // One that nobody has an address of is an error.
-            self.shards().address(name)?;
-            met = true;
+/// Whether there are shards that these words name and that were not known; now they are.
+fn meet(cluster: &Cluster, words: &[Word], addresses: &[BTreeMap<ShardName, String>]) -> Result<bool> {
+    let known = cluster.shards().names();
+    let of_changes = words.iter().filter_map(|word| word.change.as_ref()).flat_map(|change| &change.members);
+    let named = words.iter().flat_map(|word| word.topology.names()).chain(of_changes);
+    let mut met = false;
+    for name in named.filter(|name| !known.contains(name)) {
+        if let Some(url) = addresses.iter().find_map(|of| of.get(name)) {
+            cluster.shards().add(name.clone(), &ConnectionString::new(url))?;
         }
-        Ok(met)
+        // One that nobody has an address of is an error.
+        cluster.shards().address(name)?;
+        met = true;
     }
+    Ok(met)
 }
 
 /// What a shard says in its snapshot, and how to reach others.
 fn describe(part: &Part, held: &Held) -> Result<(Word, BTreeMap<ShardName, String>)> {
     let what = "read the catalog";
-    let rows = part
-        .ask(what, |transaction| transaction.query_typed(include_str!("../../../sql/membership.sql"), &[]))?;
+    let rows = part.ask(what, |transaction| {
+        transaction.query_typed(include_str!("../../../sql/queries/membership.sql"), &[])
+    })?;
     let said = catalog::description(&only(rows, what, &part.shard)?, &part.shard)?;
     let word = Word {
         epoch: said.membership.epoch,
@@ -252,7 +250,7 @@ fn sift_all(look: &Look, shared: &Arc<Shared>, progress: impl Fn(u64)) -> Result
         match receiver.recv_timeout(TELL_INTERVAL) {
             Ok((shard, sifted)) => {
                 let sifted =
-                    sifted.map_err(|cause| failure::doing("read the ids of users", &shard, &cause))?;
+                    sifted.map_err(|cause| sqlstate::doing("read the ids of users", &shard, &cause))?;
                 all.push((shard, sifted));
             }
             Err(RecvTimeoutError::Timeout) => progress(shared.rows.load(Ordering::Relaxed)),

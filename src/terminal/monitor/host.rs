@@ -2,9 +2,9 @@
 
 use ratatui::text::{Line, Span};
 
-use super::draw::{Theme, labelled};
 use super::state::State;
 use super::text;
+use super::theme::{Theme, labelled};
 use crate::model::host::{Flow, Processes, Room};
 
 fn flow(flow: Flow, into: &str, out: &str) -> String {

@@ -11,6 +11,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod text;
+mod theme;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,15 +22,15 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
-use self::draw::Theme;
-use self::screen::FullScreen;
-use self::state::{Act, Key, State};
 use super::logging;
 use super::shell::{At, End, Shell};
 use crate::commands::Console as _;
-use crate::commands::line::LogLevel;
-use crate::commands::monitor::{MonitorArgs, Observation};
+use crate::commands::monitoring::monitor::{MonitorArgs, Observation};
+use crate::commands::repl_command::LogLevel;
 use crate::error::{Error, Kind, Result};
+use screen::FullScreen;
+use state::{Act, Key, State};
+use theme::Theme;
 
 /// How long a key, a signal or news wait at most.
 const STEP: Duration = Duration::from_millis(50);

@@ -3,12 +3,12 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::draw::{Theme, labelled};
 use super::state::{Rings, State};
 use super::text;
+use super::theme::{Theme, labelled};
 use crate::model::names::ShardName;
+use crate::model::ring::topology::Topology;
 use crate::model::stats::RingWord;
-use crate::model::topology::Topology;
 
 /// The longest name that is shown whole.
 const NAME_CHARS_MAX: usize = 16;

@@ -3,13 +3,13 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::draw::Theme;
 use super::state::{Rings, State};
 use super::text;
+use super::theme::Theme;
 use crate::model::names::ShardName;
-use crate::model::position::Position;
 use crate::model::ring::Ring;
-use crate::model::topology::Topology;
+use crate::model::ring::position::Position;
+use crate::model::ring::topology::Topology;
 
 /// The longest name that is shown whole.
 const NAME_CHARS_MAX: usize = 16;

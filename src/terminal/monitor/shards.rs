@@ -3,9 +3,9 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::draw::{Theme, labelled};
 use super::state::{Column, Row, State};
 use super::text;
+use super::theme::{Theme, labelled};
 use crate::model::host::Room;
 use crate::model::names::ShardName;
 use crate::model::stats::Sample;

@@ -5,15 +5,15 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::commands::monitor::Heard;
+use crate::commands::monitoring::monitor::Heard;
 use crate::error::Result;
 use crate::model::host::HostSample;
-use crate::model::moves::arbiter;
-use crate::model::moves::plan::Load;
 use crate::model::names::ShardName;
+use crate::model::rebalance::arbiter;
+use crate::model::rebalance::plan::Load;
 use crate::model::ring::Ring;
+use crate::model::ring::topology::Epoch;
 use crate::model::stats::{Rates, RingWord, Runner, Sample};
-use crate::model::topology::Epoch;
 
 /// How many values of a trend are kept: more than a line has characters.
 const TREND_MAX: usize = 300;

@@ -6,17 +6,18 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
-use super::draw::{Theme, draw};
+use super::draw::draw;
 use super::state::{Act, Column, Key, State, View};
 use super::text::users_in;
-use crate::commands::monitor::Heard;
+use super::theme::Theme;
+use crate::commands::monitoring::monitor::Heard;
 use crate::error::{Error, Kind};
 use crate::model::host::{Flow, HostSample, Processes, Room};
-use crate::model::moves::Change;
-use crate::model::moves::plan::Load;
 use crate::model::names::ShardName;
+use crate::model::rebalance::Change;
+use crate::model::rebalance::plan::Load;
+use crate::model::ring::topology::{Epoch, Topology};
 use crate::model::stats::{Counters, Moves, Replication, RingWord, Runner, Sample};
-use crate::model::topology::{Epoch, Topology};
 
 const PLAIN: Theme = Theme { color: false, unicode: true };
 

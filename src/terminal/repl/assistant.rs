@@ -14,7 +14,7 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Result};
 
 use super::grammar::{Grammar, Role, Seen};
-use crate::terminal::words::{Word, Words};
+use crate::terminal::lexer::{Word, Words};
 
 /// Up to how many candidates are listed with what each is for.
 const EXPLAINED_MAX: usize = 16;

@@ -9,10 +9,10 @@ use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::commands::line::Line;
+use crate::commands::repl_command::Line;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
-use crate::terminal::words::Word;
+use crate::terminal::lexer::Word;
 
 /// How many ids are remembered.
 const IDS_MAX: usize = 20;

@@ -19,14 +19,14 @@ use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History as _, SearchDirection};
 use rustyline::{Config, Editor, ExternalPrinter};
 
-use self::assistant::Assistant;
-use self::grammar::Seen;
+use super::lexer;
 use super::output::{Screen, write_stderr};
 use super::shell::{End, Shell};
-use super::words;
 use crate::commands::{News, ReplArgs};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{redacted, visible_lines};
+use assistant::Assistant;
+use grammar::Seen;
 
 /// How many lines the history keeps.
 const HISTORY_LINES_MAX: usize = 10_000;
@@ -133,7 +133,7 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
                 }
             };
             self.remember(&text);
-            for command in words::commands(&text) {
+            for command in lexer::commands(&text) {
                 match self.shell.run_text(command, None) {
                     End::Done => {}
                     // What was pasted behind it may count on it.

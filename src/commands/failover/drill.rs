@@ -1,0 +1,294 @@
+//! `drill`: failures on purpose, to see what they do. Each is undone at the end.
+
+use crate::pg::drill;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use crate::commands::{Context, complete_shard};
+use crate::error::{Error, Kind, Result};
+use crate::model::duration::parse_duration;
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report};
+use crate::model::text::counted;
+use crate::pg::drill::{Drill, Sessions};
+
+/// How often it is looked whether the time is up, or somebody wants an end.
+const STEP: Duration = Duration::from_millis(100);
+/// The longest that a shard may be hurt: what goes on for longer is no drill.
+const LENGTH_MAX: Duration = Duration::from_hours(1);
+/// The longest delay.
+const DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// The commands of `drill`.
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// End all sessions on a shard's database, whoever has them
+    KillConnections(KillArgs),
+    /// For a while, let a shard's database take no connections, from anybody
+    Outage(OutageArgs),
+    /// For a while, delay what goes between ringshard and a shard
+    ///
+    /// Every ringshard of this user goes through a proxy in this process meanwhile, and comes back when the drill
+    /// ends, however it ends. Programs that are not ringshard are not slowed, nor is the server.
+    Slow(SlowArgs),
+}
+
+/// The arguments of `drill kill-connections`.
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    /// The shard
+    #[arg(add = ArgValueCompleter::new(complete_shard))]
+    pub(crate) shard: ShardName,
+}
+
+/// The arguments of `drill outage`.
+#[derive(Debug, Args)]
+pub struct OutageArgs {
+    /// The shard
+    #[arg(add = ArgValueCompleter::new(complete_shard))]
+    pub(crate) shard: ShardName,
+    #[command(flatten)]
+    pub(crate) length: Length,
+}
+
+/// The arguments of `drill slow`.
+#[derive(Debug, Args)]
+pub struct SlowArgs {
+    /// The shard
+    #[arg(add = ArgValueCompleter::new(complete_shard))]
+    pub(crate) shard: ShardName,
+    /// How much later everything comes, each way: 50ms, 1s; 10s at most
+    #[arg(long, value_name = "TIME", value_parser = delay)]
+    pub(crate) delay: Duration,
+    #[command(flatten)]
+    pub(crate) length: Length,
+}
+
+/// How long a drill lasts.
+#[derive(Debug, Args)]
+pub struct Length {
+    /// How long: 10s, 2m; 1h at most
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = length)]
+    pub(crate) length: Duration,
+}
+
+fn length(words: &str) -> std::result::Result<Duration, String> {
+    parse_duration(words).and_then(|length| at_most(length, LENGTH_MAX, "a drill lasts an hour at most"))
+}
+
+fn delay(words: &str) -> std::result::Result<Duration, String> {
+    parse_duration(words).and_then(|delay| at_most(delay, DELAY_MAX, "the delay is 10 seconds at most"))
+}
+
+fn at_most(length: Duration, most: Duration, why: &str) -> std::result::Result<Duration, String> {
+    if length > most { Err(why.to_owned()) } else { Ok(length) }
+}
+
+impl DrillCommand {
+    /// Says what will be hurt, asks, hurts, and undoes it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match self {
+            Self::KillConnections(args) => args.run(context),
+            Self::Outage(args) => args.run(context),
+            Self::Slow(args) => args.run(context),
+        }
+    }
+}
+
+/// What will be hurt.
+fn describe(drill: &Drill<'_>, sessions: &[Sessions]) -> String {
+    let each: Vec<String> = sessions
+        .iter()
+        .map(|Sessions { application, count, .. }| {
+            format!("{count} of {}", if application.is_empty() { "no name" } else { application })
+        })
+        .collect();
+    let all: i64 = sessions.iter().map(|sessions| sessions.count).sum();
+    let list = if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) };
+    let sessions = counted(u64::try_from(all).unwrap_or_default(), "session");
+    format!("Database `{}`, {}, with {sessions}{list}", drill.database(), drill.shown_address())
+}
+
+/// Until the time is up, or somebody wants an end; how long it was, and whether it was to be longer.
+fn wait(
+    length: Duration,
+    is_asked: impl Fn() -> bool,
+    mut meanwhile: impl FnMut() -> Result<()>,
+) -> Result<(Duration, bool)> {
+    let begun = Instant::now();
+    while begun.elapsed() < length {
+        if is_asked() {
+            return Ok((begun.elapsed(), true));
+        }
+        thread::sleep(STEP.min(length.saturating_sub(begun.elapsed())));
+        meanwhile()?;
+    }
+    Ok((begun.elapsed(), false))
+}
+
+/// Ctrl-C ended it.
+fn stopped(lasted: Duration) -> Error {
+    Error::new(
+        Kind::Partial,
+        format!("the drill was stopped after {:.1} s; it is undone", lasted.as_secs_f64()),
+    )
+    .hint("run it again for the whole time")
+}
+
+fn seconds(lasted: Duration) -> Cell {
+    Cell::Decimal(lasted.as_secs_f64(), 1)
+}
+
+impl KillArgs {
+    fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let mut drill = drill::begin(&cluster, &self.shard)?;
+        let sessions = drill.sessions()?;
+        drill.check_reach(&sessions)?;
+        context.console().confirm(&format!(
+            "{}.\nEach of them loses its connection, whatever it is in the middle of.\nEnd them?",
+            describe(&drill, &sessions)
+        ))?;
+        let ended = drill.kill_connections()?;
+        let columns = [Column::text("shard"), Column::text("application"), Column::number("sessions")];
+        let mut report = Report::list(&columns);
+        for Sessions { application, count, .. } in &ended {
+            report.push(vec![self.shard.as_str().into(), application.as_str().into(), Cell::Integer(*count)]);
+        }
+        let all: i64 = ended.iter().map(|sessions| sessions.count).sum();
+        let all = counted(u64::try_from(all).unwrap_or_default(), "session");
+        report.notes.push(format!(
+            "{all} ended on shard `{}`; nothing is to be undone: who wants to connects again",
+            self.shard
+        ));
+        Ok(report)
+    }
+}
+
+impl OutageArgs {
+    fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let (cluster, console) = (context.cluster()?, context.console());
+        let mut drill = drill::begin(&cluster, &self.shard)?;
+        drill.check_ownership()?;
+        let sessions = drill.sessions()?;
+        drill.check_reach(&sessions)?;
+        let length = self.length.length;
+        console.confirm(&format!(
+            "{}.\nAll of them are ended, and for {} s nobody can connect.\nBegin?",
+            describe(&drill, &sessions),
+            length.as_secs_f64()
+        ))?;
+        let database = drill.database().to_owned();
+        let interrupts = console.watch_interrupts();
+        let mut outage = drill.outage(length)?;
+        console.tell(&format!(
+            "Shard `{}` takes no connections for {} s; Ctrl-C ends it now.\n\
+             Watch meanwhile, in another terminal: ringshard shards; ringshard count --allow-partial; ringshard doctor",
+            self.shard,
+            length.as_secs_f64()
+        ));
+        let waited = wait(length, || interrupts.asked(), || outage.keep_out().map(|_| ()));
+        let ended = outage.end()?;
+        let undone = "; the outage is undone, and the database takes connections";
+        let (lasted, is_cut_short) = waited.map_err(|error| error.adding(undone))?;
+        let columns = [
+            Column::text("shard"),
+            Column::text("database"),
+            Column::number("seconds"),
+            Column::number("sessions_ended"),
+            Column::check("undone"),
+        ];
+        let row = vec![
+            self.shard.as_str().into(),
+            database.as_str().into(),
+            seconds(lasted),
+            Cell::Integer(ended),
+            true.into(),
+        ];
+        let mut report = Report::one(&columns, row);
+        report.notes.push(format!(
+            "shard `{}` took no connections for {:.1} s; it takes them again, as was tried just now",
+            self.shard,
+            lasted.as_secs_f64()
+        ));
+        report.failure = is_cut_short.then(|| stopped(lasted));
+        Ok(report)
+    }
+}
+
+impl SlowArgs {
+    fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let (cluster, console) = (context.cluster()?, context.console());
+        let detours = context.settings().detours().ok_or_else(|| {
+            Error::new(
+                Kind::Configuration,
+                "there is no state folder, where other ringshards could learn of it",
+            )
+            .hint("set HOME, or RINGSHARD_HOME")
+        })?;
+        let mut drill = drill::begin(&cluster, &self.shard)?;
+        let sessions = drill.sessions()?;
+        let (length, delay) = (self.length.length, self.delay);
+        console.confirm(&format!(
+            "{}.\nFor {} s everything between it and any ringshard of yours takes {} ms longer, each way. \
+             Idle sessions of ringshard are ended, so that they come back through the slow line.\nBegin?",
+            describe(&drill, &sessions),
+            length.as_secs_f64(),
+            delay.as_millis()
+        ))?;
+        let interrupts = console.watch_interrupts();
+        let mut slow = drill.slow(&detours, delay)?;
+        console.tell(&format!(
+            "The line to shard `{}` is {} ms slower each way for {} s; Ctrl-C ends it now.\n\
+             Watch meanwhile, in the REPL of another terminal: \\timing on; get-user 1; count --by shard",
+            self.shard,
+            delay.as_millis(),
+            length.as_secs_f64()
+        ));
+        let waited = wait(
+            length,
+            || interrupts.asked(),
+            || {
+                slow.divert();
+                Ok(())
+            },
+        );
+        let slowed = slow.end();
+        let (lasted, is_cut_short) = waited?;
+        let columns = [
+            Column::text("shard"),
+            Column::number("delay_ms"),
+            Column::number("seconds"),
+            Column::number("connections"),
+            Column::number("sessions_ended"),
+            Column::check("undone"),
+        ];
+        let row = vec![
+            self.shard.as_str().into(),
+            Cell::Integer(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)),
+            seconds(lasted),
+            Cell::Integer(i64::try_from(slowed.connections).unwrap_or(i64::MAX)),
+            Cell::Integer(slowed.ended),
+            true.into(),
+        ];
+        let mut report = Report::one(&columns, row);
+        report.notes.push(format!(
+            "the line to shard `{}` was {} ms slower each way for {:.1} s, for {}; it is as before",
+            self.shard,
+            delay.as_millis(),
+            lasted.as_secs_f64(),
+            counted(slowed.connections, "connection")
+        ));
+        if slowed.cut > 0 {
+            let cut = counted(slowed.cut, "connection");
+            report.notes.push(format!(
+                "{cut} did not come to an end in time, and was cut: their programs connect again"
+            ));
+        }
+        report.failure = is_cut_short.then(|| stopped(lasted));
+        Ok(report)
+    }
+}

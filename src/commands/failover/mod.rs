@@ -1,0 +1,5 @@
+//! Commands about servers that fail.
+
+pub mod drill;
+pub mod promote;
+pub mod replica;

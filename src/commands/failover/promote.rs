@@ -1,0 +1,149 @@
+//! `promote`: a replica takes over a shard whose primary is gone.
+
+use crate::pg::failover;
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use super::replica::{configured_replicas, shown_of};
+use crate::commands::setup::init_shards::connection_string;
+use crate::commands::{Context, complete_shard};
+use crate::error::{Error, Kind, Result};
+use crate::model::failover_plan::Unseen;
+use crate::model::names::ShardName;
+use crate::model::report::{Column, Report};
+use crate::model::text::counted;
+use crate::pg::failover::{TakenOver, Takeover};
+use crate::pg::net::conninfo::ConnectionString;
+
+/// The arguments of `promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The shard whose primary is gone
+    #[arg(add = ArgValueCompleter::new(complete_shard))]
+    pub(crate) name: ShardName,
+    /// The replica that is to take over [default: the one that has received the most]
+    #[arg(long, value_name = "URL", value_parser = connection_string)]
+    pub(crate) replica: Option<ConnectionString>,
+    /// Take over though the replica has not seen all hand-overs of arcs: what it lacks is lost
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+impl PromoteArgs {
+    /// Promotes a replica, tells all shards, and writes the new address into the configuration.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let configured = context.settings().shards.iter().find(|(name, _)| *name == self.name).cloned();
+        let configured = configured.map(|(_, url)| shown_of(context, &self.name, &url.value)).transpose()?;
+        if let Some(done) = failover::finish_takeover(&cluster, &self.name, configured.as_deref())? {
+            let after = cluster.shards().address(&self.name)?.shown().to_owned();
+            return self.done(
+                context,
+                &after,
+                &done,
+                "the shard was taken over before; all is told of it now",
+            );
+        }
+        let wanted = self.replica.as_ref().map(|url| shown_of(context, &self.name, url)).transpose()?;
+        let plan = failover::plan_takeover(&cluster, &self.name, wanted.as_deref())?;
+        if !plan.unseen.is_empty() && !self.force {
+            return Err(self.refusal(&plan));
+        }
+        context.console().confirm(&self.question(&plan))?;
+        let done = failover::take_over(&cluster, &plan)?;
+        let note = format!(
+            "the old primary at {} must not serve again: if it comes back, ringshard shards, verify and rebalance fence it",
+            plan.before
+        );
+        let mut report = self.done(context, &plan.after, &done, &note)?;
+        if !plan.others.is_empty() {
+            report.notes.push(format!("still to be pointed at the new primary: {}", plan.others.join(", ")));
+        }
+        Ok(report)
+    }
+
+    /// Writes down where the shard is now, and says so.
+    fn done(&self, context: &Context<'_>, after: &str, done: &TakenOver, note: &str) -> Result<Report> {
+        let settings = context.settings();
+        let mut replicas = configured_replicas(context, &self.name)?;
+        let url = replicas.iter().position(|(_, shown)| shown == after).map(|at| replicas.remove(at).0);
+        let url = url.unwrap_or_else(|| ConnectionString::new(after));
+        let columns = [
+            Column::text("shard"),
+            Column::text("url"),
+            Column::number("incarnation"),
+            Column::number("epoch"),
+        ];
+        let row = vec![
+            self.name.as_str().into(),
+            after.into(),
+            done.incarnation.0.into(),
+            done.epoch.number().into(),
+        ];
+        let mut report = Report::one(&columns, row);
+        report.notes.push(note.to_owned());
+        if settings.shards_are_from_environment() {
+            report.notes.push(format!("correct RINGSHARD_SHARDS: {}={after}", self.name));
+        } else {
+            let replicas: Vec<ConnectionString> = replicas.into_iter().map(|(url, _)| url).collect();
+            settings.write_places(&self.name, &url, &replicas)?;
+        }
+        context.reload()?;
+        Ok(report)
+    }
+
+    fn question(&self, plan: &Takeover) -> String {
+        let age = plan.age_seconds.map_or_else(
+            || "it has replayed no transaction since it was started".to_owned(),
+            |seconds| format!("its last replayed transaction is {seconds:.1} s old"),
+        );
+        let begun = if plan.is_begun { " (an earlier run has begun it)" } else { "" };
+        let lost: String = unseen(&plan.unseen).iter().map(|line| format!("\nlost: {line}")).collect();
+        format!(
+            "shard {}: {} takes over from {}, which does not answer{begun}\n\
+             the replica has replayed the log up to {}; {age}\n\
+             what the old primary acknowledged after that is lost{lost}\nPromote it?",
+            self.name, plan.after, plan.before, plan.replayed
+        )
+    }
+
+    fn refusal(&self, plan: &Takeover) -> Error {
+        let lines = unseen(&plan.unseen);
+        let message = format!(
+            "the replica of shard `{}` at {} lags behind a hand-over of ownership, and would undo it:\n  {}",
+            self.name,
+            plan.after,
+            lines.join("\n  ")
+        );
+        Error::new(Kind::Conflict, message)
+            .hint(format!(
+                "ringshard promote {} --replica URL takes another one; --force takes it all the same, and loses that",
+                self.name
+            ))
+            .on_shard(&self.name)
+    }
+}
+
+/// What a replica has not seen, in words, and what that means.
+fn unseen(unseen: &[Unseen]) -> Vec<String> {
+    let share =
+        |arcs: &[crate::model::ring::arc::Arc]| arcs.iter().map(|arc| arc.share()).sum::<f64>() * 100.0;
+    unseen
+        .iter()
+        .map(|unseen| match unseen {
+            Unseen::Epoch { has, should } => {
+                format!("it is in epoch {has}, and the others in {should}: it is brought there")
+            }
+            Unseen::Gave { to, arcs } => format!(
+                "{} ({:.2} % of the ring) that `{to}` has taken over: they stay there, and the old rows here are set aside",
+                counted(arcs.len() as u64, "arc"),
+                share(arcs)
+            ),
+            Unseen::Took { arcs } => format!(
+                "{} ({:.2} % of the ring) that the old primary had taken over: the users on them are gone",
+                counted(arcs.len() as u64, "arc"),
+                share(arcs)
+            ),
+        })
+        .collect()
+}

@@ -1,0 +1,149 @@
+//! `replica`: the standbys of the shards.
+
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use crate::commands::setup::init_shards::connection_string;
+use crate::commands::{Context, complete_shard};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report};
+use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::pool::Shards;
+use crate::pg::pool::replica_status::Standing;
+
+/// The commands of `replica`.
+#[derive(Debug, Subcommand)]
+pub enum ReplicaCommand {
+    /// List the replicas that are known, and how far each is
+    List,
+    /// Make a streaming standby of a shard known to all
+    Add(ReplicaArgs),
+    /// Forget a replica; its server is left alone
+    Remove(ReplicaArgs),
+}
+
+/// A shard and one of its replicas.
+#[derive(Debug, Args)]
+pub struct ReplicaArgs {
+    /// The shard
+    #[arg(add = ArgValueCompleter::new(complete_shard))]
+    pub(crate) name: ShardName,
+    /// Where the replica is
+    #[arg(value_parser = connection_string)]
+    pub(crate) url: ConnectionString,
+}
+
+impl ReplicaCommand {
+    /// Lists replicas, or changes who is one.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match self {
+            Self::List => list(context),
+            Self::Add(args) => args.add(context),
+            Self::Remove(args) => args.remove(context),
+        }
+    }
+}
+
+fn list(context: &Context<'_>) -> Result<Report> {
+    let cluster = context.cluster()?;
+    // Others may know of more; which shards do not answer is no matter here.
+    let _ = cluster.refresh();
+    let mut report = Report::list(&[
+        Column::text("shard"),
+        Column::text("url"),
+        Column::text("state"),
+        Column::number("lag_bytes"),
+        Column::number("age_seconds"),
+        Column::text("replayed"),
+    ]);
+    for (name, url, standing) in cluster.standings() {
+        let (state, lag, age, replayed) = match standing {
+            Ok(Standing { is_standby: false, .. }) => ("primary", None, None, None),
+            Ok(standing) => ("standby", standing.lag_bytes, standing.age_seconds, Some(standing.replayed)),
+            Err(error) => {
+                report.warnings.push(error);
+                ("down", None, None, None)
+            }
+        };
+        report.push(vec![
+            name.as_str().into(),
+            url.into(),
+            state.into(),
+            lag.into(),
+            age.map_or(Cell::Null, |seconds| Cell::Decimal(seconds, 1)),
+            replayed.into(),
+        ]);
+    }
+    Ok(report)
+}
+
+impl ReplicaArgs {
+    fn add(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        cluster.refresh()?;
+        let shown = shown_of(context, &self.name, &self.url)?;
+        cluster.check_replica(&self.name, &self.url)?;
+        let mut known = configured_replicas(context, &self.name)?;
+        if known.iter().all(|(_, other)| *other != shown) {
+            known.push((self.url.clone(), shown.clone()));
+        }
+        cluster.shards().add_replicas(&self.name, std::slice::from_ref(&self.url))?;
+        self.tell(context, known, "added", &shown)
+    }
+
+    fn remove(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        cluster.refresh()?;
+        let shown = shown_of(context, &self.name, &self.url)?;
+        if !cluster.shards().remove_replica(&self.name, &shown)? {
+            let message = format!("{shown} is no replica of shard `{}` that is known", self.name);
+            return Err(Error::new(Kind::NotFound, message)
+                .hint("ringshard replica list")
+                .on_shard(&self.name));
+        }
+        let mut known = configured_replicas(context, &self.name)?;
+        known.retain(|(_, other)| *other != shown);
+        self.tell(context, known, "removed", &shown)
+    }
+
+    /// Tells all shards which replicas there are, and writes it into the configuration.
+    fn tell(
+        &self,
+        context: &Context<'_>,
+        configured: Vec<(ConnectionString, String)>,
+        result: &'static str,
+        shown: &str,
+    ) -> Result<Report> {
+        let (cluster, settings) = (context.cluster()?, context.settings());
+        let untold = cluster.tell_replicas(&self.name)?;
+        let columns = [Column::text("shard"), Column::text("url"), Column::text("result")];
+        let mut report = Report::one(&columns, vec![self.name.as_str().into(), shown.into(), result.into()]);
+        report.warnings.extend(untold);
+        let url = settings.shards.iter().find(|(name, _)| *name == self.name).map(|(_, url)| &url.value);
+        if let Some(url) = url.filter(|_| !settings.shards_are_from_environment()) {
+            let replicas: Vec<ConnectionString> = configured.into_iter().map(|(url, _)| url).collect();
+            settings.write_places(&self.name, url, &replicas)?;
+            context.reload()?;
+        }
+        Ok(report)
+    }
+}
+
+/// Where a URL leads, without its password.
+pub(crate) fn shown_of(context: &Context<'_>, name: &ShardName, url: &ConnectionString) -> Result<String> {
+    let settings = context.settings();
+    let entry = [(name.clone(), url.clone())];
+    let shards = Shards::new(entry, settings.private_server()?, settings.pool_options())?;
+    Ok(shards.address(name)?.shown().to_owned())
+}
+
+/// The replicas of a shard in the configuration, and where each is.
+pub(crate) fn configured_replicas(
+    context: &Context<'_>,
+    name: &ShardName,
+) -> Result<Vec<(ConnectionString, String)>> {
+    let settings = context.settings();
+    let replicas = settings.replicas.get(name).into_iter().flatten();
+    replicas.map(|url| Ok((url.clone(), shown_of(context, name, url)?))).collect()
+}

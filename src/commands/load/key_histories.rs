@@ -1,0 +1,57 @@
+//! The histories of all keys that a run has written, for all of its clients.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::load::key_history::{History, Version};
+use crate::model::user::UserId;
+
+/// How many parts there are, so that clients seldom wait for each other.
+const STRIPES: u64 = 256;
+
+/// Histories by key.
+#[derive(Debug)]
+pub(crate) struct Ledger(Vec<Mutex<HashMap<UserId, History>>>);
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self((0..STRIPES).map(|_| Mutex::default()).collect())
+    }
+
+    /// Works with the history of a key, if it has one.
+    pub(crate) fn with<T>(&self, key: UserId, work: impl FnOnce(Option<&mut History>) -> T) -> T {
+        work(self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner).get_mut(&key))
+    }
+
+    /// The same, and a key that has none gets one.
+    pub(crate) fn with_new<T>(
+        &self,
+        key: UserId,
+        new: impl FnOnce() -> History,
+        work: impl FnOnce(&mut History) -> T,
+    ) -> T {
+        let mut stripe = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
+        work(stripe.entry(key).or_insert_with(new))
+    }
+
+    /// Which version of a key counts now.
+    pub(crate) fn floor(&self, key: UserId) -> Version {
+        self.with(key, |history| history.map_or(0, |history| history.floor()))
+    }
+
+    /// The keys whose histories tell what is to be there.
+    pub(crate) fn keys(&self) -> Vec<UserId> {
+        let mut keys = Vec::new();
+        for stripe in &self.0 {
+            let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.extend(stripe.iter().filter(|(_, history)| !history.is_broken()).map(|(key, _)| *key));
+        }
+        keys.sort_unstable();
+        keys
+    }
+
+    fn stripe(&self, key: UserId) -> &Mutex<HashMap<UserId, History>> {
+        let at = key.number().cast_unsigned() % STRIPES;
+        &self.0[usize::try_from(at).expect("there are so many")]
+    }
+}

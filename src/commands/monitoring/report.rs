@@ -1,0 +1,224 @@
+//! `report`: the cluster as one page of HTML.
+
+use crate::pg::scan;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::commands::ring::freshest;
+use crate::commands::ring::picture::{following, write};
+use crate::commands::ring::rebalance::record;
+use crate::commands::ring::shards;
+use crate::commands::users::partial::AllowPartial;
+use crate::commands::{Context, state_file};
+use crate::error::Result;
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::picture::page::{Page, RunFacts, ShardFacts};
+use crate::model::picture::ring::RingPicture;
+use crate::model::report::{Document, Report};
+use crate::model::ring::Ring;
+use crate::model::text::{thousands, timestamp};
+use crate::pg::cluster::Cluster;
+use crate::pg::cluster::view::View;
+use crate::pg::scan::list::{Counted, RegionCount};
+
+/// What `load run` keeps of each operation and shard, and how the page calls it.
+const LOAD_COLUMNS: [(&str, &str); 9] = [
+    ("operation", "operation"),
+    ("shard", "shard"),
+    ("count", "answered"),
+    ("errors", "errors"),
+    ("per_sec", "per second"),
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("p999_ms", "p99.9 ms"),
+    ("max_ms", "max ms"),
+];
+
+/// The arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The file, which is to be opened in a browser; `-` for standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+impl ReportArgs {
+    /// Asks all shards, and writes what is known. A shard that is down is named on the page.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let mut report = Report::list(&[]);
+        let view = freshest(&cluster, &mut report)?;
+        let unheard = std::mem::take(&mut report.warnings);
+        let Counted { by_shard, missing } = scan::count(&cluster, true, None, true)?;
+        let mut down: Vec<ShardName> = missing.shards.iter().map(|(name, _)| name.clone()).collect();
+        AllowPartial::tell(&cluster, missing, &mut report);
+        // One that is to join is not counted, so it is not among what is missing.
+        for error in unheard {
+            let name = error.shard().and_then(|name| name.parse::<ShardName>().ok());
+            if let Some(name) = name.filter(|name| !down.contains(name)) {
+                down.push(name);
+                report.warnings.push(error);
+            }
+        }
+        let words: Vec<String> =
+            report.failure.iter().chain(&report.warnings).map(ToString::to_string).collect();
+        let then = following(&view);
+        let facts = shard_facts(&cluster, &view, then.as_ref(), &by_shard, &down);
+        let (id, made) = (cluster.id(), timestamp(state_file::unix_seconds()));
+        let (load, rebalance) = (last_load(context, &cluster), last_rebalance(context, &cluster));
+        let page = Page {
+            cluster: id.as_ref().map(ClusterId::as_str),
+            epoch: view.epoch.number(),
+            made: &made,
+            version: env!("CARGO_PKG_VERSION"),
+            picture: RingPicture { heading: "The ring", now: &view.ring, then: then.as_ref(), keys: &[] },
+            shards: &facts,
+            missing: &words,
+            load: load.as_ref(),
+            rebalance: rebalance.as_ref(),
+        };
+        let html = page.html();
+        if self.file == Path::new("-") {
+            report.document = Some(Document::Text(html));
+        } else {
+            write(&self.file, &html)?;
+            report
+                .notes
+                .push(format!("wrote the report into `{}`: open it in a browser", self.file.display()));
+        }
+        Ok(report)
+    }
+}
+
+/// Those of the ring, those that are to join, and those that still hold something.
+fn shard_facts(
+    cluster: &Cluster,
+    view: &View,
+    then: Option<&Ring>,
+    by_shard: &[(ShardName, Vec<RegionCount>)],
+    down: &[ShardName],
+) -> Vec<ShardFacts> {
+    let goal = view.goal();
+    let share = |ring: &Ring, name: &ShardName| ring.share(name).unwrap_or(0.0);
+    let mut names = cluster.shards().names();
+    names.retain(|name| view.belongs(name));
+    names
+        .into_iter()
+        .map(|name| {
+            let spec = goal.shard(&name).or(view.topology.shard(&name));
+            let rows = by_shard.iter().find(|(of, _)| *of == name).map(|(_, rows)| rows.clone());
+            let is_down = down.contains(&name);
+            ShardFacts {
+                state: if is_down { "down" } else { shards::state(view, &name) },
+                weight: spec.map(|spec| spec.weight.number()),
+                virtual_nodes: spec
+                    .map_or(0, |spec| spec.weight.virtual_nodes(view.topology.virtual_nodes())),
+                share: share(&view.ring, &name),
+                share_then: then.map(|then| share(then, &name)),
+                // One that is to join was not asked, as it owns nothing.
+                rows: if is_down { None } else { rows.or(Some(Vec::new())) },
+                name,
+            }
+        })
+        .collect()
+}
+
+fn last_rebalance(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> {
+    let last = record::last(context, cluster)?;
+    let facts = [
+        ("ended", timestamp(last.ended_at_unix_s)),
+        ("led to epoch", last.epoch.to_string()),
+        ("direction", if last.went_back { "taken back" } else { "forward" }.to_owned()),
+        ("users moved", thousands(last.rows)),
+        ("bytes moved", thousands(last.bytes)),
+        ("chunks", thousands(last.chunks)),
+        ("took", format!("{:.1} s", last.seconds)),
+        ("verified", if last.verified { "each user on its owner and nowhere else" } else { "NO" }.to_owned()),
+    ];
+    let rows = last.flows.iter().map(|flow| {
+        vec![flow.source.to_string(), flow.target.to_string(), thousands(flow.rows), thousands(flow.bytes)]
+    });
+    Some(RunFacts {
+        facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        heads: ["from", "to", "users", "bytes"].map(str::to_owned).to_vec(),
+        names: 2,
+        rows: rows.collect(),
+    })
+}
+
+/// What `load run` kept; whatever of it is understood.
+fn last_load(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> {
+    let run: Value = state_file::read(context, cluster, "load")?;
+    load_facts(&run)
+}
+
+fn load_facts(run: &Value) -> Option<RunFacts> {
+    let run = run.as_object()?;
+    let mut facts = Vec::new();
+    if let Some(begun) = run.get("begun_at_unix_s").and_then(Value::as_u64) {
+        facts.push(("begun".to_owned(), timestamp(begun)));
+    }
+    for (key, name, unit) in [
+        ("elapsed_s", "took", " s"),
+        ("clients", "clients", ""),
+        ("mix", "mix", ""),
+        ("rate", "rate wanted", "/s"),
+        ("keys", "keys", ""),
+        ("operations", "operations", ""),
+        ("per_sec", "throughput", "/s"),
+        ("errors", "errors", ""),
+        ("answers_checked", "answers checked", ""),
+        ("wrong", "wrong answers", ""),
+        ("lost_unreplicated", "lost, not replicated", ""),
+    ] {
+        if let Some(text) = run.get(key).and_then(figure) {
+            // A mix is to have places where it can be broken.
+            facts.push((name.to_owned(), text.replace(',', if key == "mix" { ", " } else { "," }) + unit));
+        }
+    }
+    let lines = run.get("by_operation").and_then(Value::as_array);
+    let rows = lines.into_iter().flatten().map(|line| {
+        let cell = |(key, _): &(&str, &str)| {
+            let none = if *key == "shard" { "all" } else { "–" };
+            line.get(key).and_then(figure).unwrap_or_else(|| none.to_owned())
+        };
+        LOAD_COLUMNS.iter().map(cell).collect()
+    });
+    let rows = rows.collect();
+    let heads = LOAD_COLUMNS.iter().map(|(_, head)| (*head).to_owned()).collect();
+    (!facts.is_empty()).then_some(RunFacts { facts, heads, names: 2, rows })
+}
+
+/// A text, or a number with its thousands apart.
+fn figure(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.as_u64().map_or_else(|| number.to_string(), thousands)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_load_run_whatever_is_understood_is_told() {
+        assert_eq!(load_facts(&serde_json::json!([1])), None);
+        assert_eq!(load_facts(&serde_json::json!({"operations": null, "other": 1})), None);
+        let run = serde_json::json!({
+            "operations": 12345, "per_sec": 1234.5, "rate": null, "mix": "get=80,create=20",
+            "by_operation": [{"operation": "get", "shard": null, "count": 7, "p99_ms": 1.25}, 3],
+        });
+        let facts = load_facts(&run).unwrap();
+        let told: Vec<(&str, &str)> = facts.facts.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(
+            told,
+            [("mix", "get=80, create=20"), ("operations", "12,345"), ("throughput", "1234.5/s")]
+        );
+        assert_eq!(facts.rows[0], ["get", "all", "7", "–", "–", "–", "1.25", "–", "–"]);
+        assert_eq!(facts.rows[1].len(), facts.heads.len());
+    }
+}

@@ -1,0 +1,290 @@
+//! `stats`: how each shard does, and the machine, once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::prometheus::{self, Heard};
+use crate::commands::Context;
+use crate::error::{Error, Kind, Result};
+use crate::host;
+use crate::host::Host;
+use crate::model::duration::parse_duration;
+use crate::model::host::{HostSample, Processes};
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report};
+use crate::model::stats::{Rates, RingWord, Sample};
+use crate::pg::cluster::Cluster;
+use crate::pg::poll::stats::{Private, Watch, silent};
+
+/// The shortest pause between two samples.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// The longest one.
+const INTERVAL_MAX: Duration = Duration::from_hours(1);
+/// How soon Ctrl-C is noticed.
+const STEP: Duration = Duration::from_millis(20);
+/// What a shard may take to answer, beside what connecting may.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+
+const COLUMNS: [Column; 21] = [
+    Column::text("shard"),
+    Column::text("state"),
+    Column::text("role"),
+    Column::number("rows"),
+    Column::number("size_bytes"),
+    Column::number("commits"),
+    Column::number("rollbacks"),
+    Column::number("tps"),
+    Column::number("connections"),
+    Column::number("connections_allowed"),
+    Column::number("cache_hit_pct"),
+    Column::number("wal_bytes"),
+    Column::number("disk_used_bytes"),
+    Column::number("disk_total_bytes"),
+    Column::number("replicas"),
+    Column::number("lag_bytes"),
+    Column::number("lag_seconds"),
+    Column::number("latency_ms"),
+    Column::number("moved_rows"),
+    Column::number("deadlocks"),
+    Column::number("temp_bytes"),
+];
+
+const HOST_COLUMNS: [Column; 6] = [
+    Column::text("item"),
+    Column::text("name"),
+    Column::text("measure"),
+    Column::number("value"),
+    Column::number("total"),
+    Column::text("unit"),
+];
+
+/// The arguments of `stats`.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// How long to count transactions for: rates are of this time. Servers count up to a second late, so those of a
+    /// shorter one say little
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
+    pub(crate) interval: Duration,
+    /// Of this machine instead: processors, memory, disks, network, the processes of Postgres and ringshard
+    #[arg(long)]
+    pub(crate) host: bool,
+    /// All of it in the text format of Prometheus, whatever --format says; nothing is waited for
+    #[arg(long, conflicts_with_all = ["interval"])]
+    pub(crate) prometheus: bool,
+}
+
+/// Reads the pause between two samples.
+pub fn parse_interval(words: &str) -> Result<Duration, String> {
+    let interval = parse_duration(words)?;
+    if (INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("an interval is from `100ms` to `1h`".into())
+    }
+}
+
+impl StatsArgs {
+    /// Asks each shard twice, or looks at the machine twice.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if self.host && !self.prometheus {
+            return self.host(context);
+        }
+        let (cluster, limit) =
+            (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
+        let interval = (!self.prometheus).then_some(self.interval);
+        let heard = ask(context, &cluster, interval, limit)?;
+        let words = heard.iter().filter_map(|(name, heard)| Some((name, &heard.as_ref().ok()?.0.ring)));
+        let ring = RingWord::newest(words);
+        let mut report = if self.prometheus {
+            let host = if self.host { Some(look_once(context, &folders(&heard))?) } else { None };
+            Report::document(prometheus::text(&heard, ring.as_ref(), host.as_ref()))
+        } else {
+            let mut report = Report { may_turn: true, ..Report::list(&COLUMNS) };
+            report.rows =
+                heard.iter().map(|(name, heard)| row(name, heard.as_ref().ok(), ring.as_ref())).collect();
+            report
+        };
+        let count = heard.len();
+        report.warnings = heard.into_values().filter_map(Result::err).collect();
+        // A wrong database is no shard that is down.
+        let belongs = |error: &&Error| {
+            let shard = error.shard().and_then(|name| name.parse().ok());
+            shard.is_none_or(|name| ring.as_ref().is_none_or(|ring| ring.names(&name)))
+        };
+        let wrong = |error: &&Error| error.kind() == Kind::Configuration;
+        if let Some(error) = report.warnings.iter().filter(wrong).find(belongs) {
+            return Err(error.clone());
+        }
+        // With some shards down the list is an answer; with all of them down it is not.
+        if report.warnings.len() == count {
+            report.failure = report.warnings.pop();
+        }
+        Ok(report)
+    }
+
+    fn host(&self, context: &Context<'_>) -> Result<Report> {
+        let (cluster, limit) =
+            (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
+        // Only for where its servers have their data: one that is down has them nowhere.
+        let heard = ask(context, &cluster, None, limit)?;
+        let mut host = Host::new()?;
+        let folders = of_the_machine(context, folders(&heard));
+        host.look(&folders);
+        pause(context, self.interval.max(host::INTERVAL_MIN))?;
+        Ok(host_report(&host.look(&folders)))
+    }
+}
+
+/// The machine, without what takes two looks.
+fn look_once(context: &Context<'_>, folders: &BTreeSet<PathBuf>) -> Result<HostSample> {
+    Ok(Host::new()?.look(&of_the_machine(context, folders.clone())))
+}
+
+/// The folders of data, and the one where this program keeps what it knows.
+fn of_the_machine(context: &Context<'_>, mut folders: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let settings = context.settings();
+    let state = settings.state_folder.as_deref();
+    // It may not have been made yet.
+    let there = state.and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
+    folders.extend(there.map(Path::to_path_buf));
+    folders.into_iter().collect()
+}
+
+fn folders(heard: &BTreeMap<ShardName, Heard>) -> BTreeSet<PathBuf> {
+    let samples = heard.values().filter_map(|heard| heard.as_ref().ok());
+    samples.filter_map(|(sample, _)| sample.data_folder.as_ref().map(PathBuf::from)).collect()
+}
+
+fn pause(context: &Context<'_>, length: Duration) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < length {
+        context.running().check()?;
+        thread::sleep(STEP.min(length.saturating_sub(begun.elapsed())));
+    }
+    Ok(())
+}
+
+/// Asks all shards at once: twice, or once without an interval. One that has not answered by then counts as down.
+fn ask(
+    context: &Context<'_>,
+    cluster: &Arc<Cluster>,
+    interval: Option<Duration>,
+    limit: Duration,
+) -> Result<BTreeMap<ShardName, Heard>> {
+    let (sender, receiver) = mpsc::channel();
+    let tell = Arc::new(move |name: &ShardName, sample| drop(sender.send((name.clone(), sample))));
+    let watch = Watch::begin(Arc::clone(cluster), interval.unwrap_or(INTERVAL_MAX), Private::Start, tell);
+    let begun = Instant::now();
+    let mut first: BTreeMap<ShardName, Sample> = BTreeMap::new();
+    let mut heard: BTreeMap<ShardName, Heard> = BTreeMap::new();
+    loop {
+        let names = cluster.shards().names();
+        if names.iter().all(|name| heard.contains_key(name)) {
+            break;
+        }
+        let waited = begun.elapsed();
+        if waited >= limit + interval.unwrap_or_default() {
+            for name in names {
+                let once = first.remove(&name).map(|sample| (sample, None));
+                heard.entry(name).or_insert_with_key(|name| once.ok_or_else(|| silent(name, waited)));
+            }
+            break;
+        }
+        context.running().check()?;
+        let Ok((name, sample)) = receiver.recv_timeout(STEP) else { continue };
+        match (sample, first.remove(&name)) {
+            (Ok(sample), None) if interval.is_some() => drop(first.insert(name, sample)),
+            (Ok(sample), before) => {
+                let rates = before.and_then(|before| sample.since(&before));
+                heard.insert(name, Ok((sample, rates)));
+            }
+            (Err(error), _) => drop(heard.insert(name, Err(error))),
+        }
+    }
+    drop(watch);
+    Ok(heard)
+}
+
+fn number(count: u64) -> Cell {
+    Cell::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+fn decimal(number: Option<f64>, places: usize) -> Cell {
+    number.map_or(Cell::Null, |number| Cell::Decimal(number, places))
+}
+
+fn percent(share: Option<f64>) -> Cell {
+    share.map_or(Cell::Null, Cell::percent)
+}
+
+fn row(name: &ShardName, heard: Option<&(Sample, Option<Rates>)>, ring: Option<&RingWord>) -> Vec<Cell> {
+    let Some((sample, rates)) = heard else {
+        let mut row = vec![Cell::Null; COLUMNS.len()];
+        row[0] = name.as_str().into();
+        row[1] = "down".into();
+        return row;
+    };
+    let Sample { counters, replication, .. } = sample;
+    let disk = sample.data_folder.as_deref().and_then(|folder| host::room_in(Path::new(folder)));
+    vec![
+        name.as_str().into(),
+        ring.map(|ring| ring.state(name)).into(),
+        if sample.is_standby { "replica" } else { "primary" }.into(),
+        sample.rows.into(),
+        sample.size_bytes.into(),
+        counters.commits.into(),
+        counters.rollbacks.into(),
+        decimal(rates.map(|rates| rates.transactions), 1),
+        sample.connections.into(),
+        sample.connections_allowed.into(),
+        percent(counters.hit_share()),
+        counters.wal_bytes.into(),
+        disk.map_or(Cell::Null, |disk| number(disk.used_bytes)),
+        disk.map_or(Cell::Null, |disk| number(disk.total_bytes)),
+        replication.replicas.into(),
+        replication.lag_bytes.into(),
+        decimal(replication.lag_seconds, 3),
+        decimal(Some(sample.latency_ms), 3),
+        sample.arrived().map_or(Cell::Null, |load| number(load.rows)),
+        counters.deadlocks.into(),
+        counters.temp_bytes.into(),
+    ]
+}
+
+/// One measure a line: machines have different things, and a screen is narrow.
+fn host_report(sample: &HostSample) -> Report {
+    let mut report = Report::list(&HOST_COLUMNS);
+    let mut push = |[item, name, measure, unit]: [&str; 4], value: Cell, total: Cell| {
+        let name = Some(name).filter(|name| !name.is_empty());
+        report.push(vec![item.into(), name.into(), measure.into(), value, total, unit.into()]);
+    };
+    let cores = || number(sample.cores);
+    #[expect(clippy::cast_precision_loss, reason = "no machine has that many processors")]
+    let busy = sample.cpu_share.map(|share| share * sample.cores as f64);
+    push(["cpu", "", "busy", "cores"], decimal(busy, 2), cores());
+    let disks = sample.disks.iter().map(|(folder, room)| ("disk", folder.as_str(), *room));
+    for (item, name, room) in
+        [("memory", "", sample.memory), ("swap", "", sample.swap)].into_iter().chain(disks)
+    {
+        push([item, name, "used", "bytes"], number(room.used_bytes), number(room.total_bytes));
+    }
+    for (name, flow) in &sample.networks {
+        push(["network", name, "in", "bytes/s"], decimal(flow.in_bytes_per_second, 0), Cell::Null);
+        push(["network", name, "out", "bytes/s"], decimal(flow.out_bytes_per_second, 0), Cell::Null);
+    }
+    for (name, processes) in [("postgres", sample.postgres), ("ringshard", sample.ringshard)] {
+        let Processes { count, cores_busy, memory_bytes, disk } = processes;
+        let of = |measure, unit| ["processes", name, measure, unit];
+        push(of("count", "processes"), number(count), Cell::Null);
+        push(of("busy", "cores"), decimal(cores_busy, 2), cores());
+        push(of("memory", "bytes"), number(memory_bytes), number(sample.memory.total_bytes));
+        push(of("read", "bytes/s"), decimal(disk.in_bytes_per_second, 0), Cell::Null);
+        push(of("written", "bytes/s"), decimal(disk.out_bytes_per_second, 0), Cell::Null);
+    }
+    report
+}

@@ -1,0 +1,424 @@
+//! `ring`: who owns how much, why a key lies where it lies, and what a change would move.
+
+pub mod membership;
+pub mod rebalance;
+mod remove_dead;
+pub mod shards;
+pub mod verify;
+
+pub(crate) mod picture;
+
+use crate::pg::rows;
+use crate::pg::scan;
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use super::{Context, complete_shard};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report, Shape};
+use crate::model::ring::Ring;
+use crate::model::ring::moved_share::{Flows, modulo_flows, moved, ring_flows};
+use crate::model::ring::position::Position;
+use crate::model::ring::topology::{Epoch, ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
+use crate::model::text::thousands;
+use crate::model::user::UserId;
+use crate::pg::cluster::Cluster;
+use crate::pg::cluster::prototype_log;
+use crate::pg::cluster::view::View;
+
+/// Virtual nodes a shard, to compare with: what more points would give.
+const MANY_VIRTUAL_NODES: u32 = 1_000;
+
+/// The commands of `ring`.
+#[derive(Debug, Subcommand)]
+pub enum RingCommand {
+    /// Show each shard's part of the ring
+    Show(ShowArgs),
+    /// Show where keys lie, and why
+    Locate(LocateArgs),
+    /// Show what a change would move; changes nothing
+    Simulate(SimulateArgs),
+}
+
+impl RingCommand {
+    /// Does it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match self {
+            Self::Show(args) => args.run(context),
+            Self::Locate(args) => args.run(context),
+            Self::Simulate(args) => args.run(context),
+        }
+    }
+}
+
+/// The topology as the shards have it; if none answers, the last one that is known, with a warning.
+pub(crate) fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<View>> {
+    match cluster.refresh() {
+        Ok(failed) => report.warnings.extend(failed.into_iter().map(|(_, error)| error)),
+        Err(error) if error.kind() == Kind::Configuration || cluster.view().epoch == Epoch::GUESSED => {
+            // A guess is no answer.
+            return Err(error);
+        }
+        Err(error) => report.warnings.push(error),
+    }
+    Ok(cluster.view())
+}
+
+/// The arguments of `ring show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A line a virtual node, clockwise
+    #[arg(long, conflicts_with = "svg")]
+    pub(crate) vnodes: bool,
+    #[command(flatten)]
+    pub(crate) picture: picture::PictureArgs,
+}
+
+impl ShowArgs {
+    /// Shows the ring.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if let Some(file) = self.picture.file()? {
+            return self.picture.draw(file, context);
+        }
+        let cluster = context.cluster()?;
+        if self.vnodes {
+            return virtual_nodes(&cluster);
+        }
+        let columns = [
+            Column::text("shard"),
+            Column::bar("share_pct"),
+            Column::number("ratio"),
+            Column::number("vnodes"),
+            Column::number("weight"),
+            Column::number("rows"),
+            Column::number("rows_pct"),
+            Column::number("wanted_pct"),
+        ];
+        let mut report = Report::list(&columns);
+        let view = freshest(&cluster, &mut report)?;
+        // A shard that is down was warned of just now.
+        let sizes = scan::sizes(&cluster);
+        let rows_of = |name: &ShardName| {
+            let size = sizes.iter().find(|(of, _)| of == name);
+            size.and_then(|(_, size)| size.as_ref().ok()).map(|size| size.rows)
+        };
+        let goal = view.goal();
+        let goal_ring = goal.ring();
+        let weights: f64 = view.topology.shards().iter().map(|spec| spec.weight.number()).sum();
+        let (now, then) = (view.ring.shares(), goal_ring.shares());
+        let share_of = |shares: &[(&ShardName, f64)], name: &ShardName| {
+            shares.iter().find(|(of, _)| *of == name).map(|(_, share)| *share)
+        };
+        // Those that are to join stand behind those that are there.
+        let joining = goal.shards().iter().filter(|spec| view.topology.shard(&spec.name).is_none());
+        let shown: Vec<&ShardSpec> = view.topology.shards().iter().chain(joining).collect();
+        let all_rows: i64 = shown.iter().filter_map(|spec| rows_of(&spec.name)).sum();
+        for spec in shown {
+            let name = &spec.name;
+            let share = share_of(&now, name);
+            let fair = spec.weight.number() / weights;
+            let rows = rows_of(name);
+            report.push(vec![
+                name.as_str().into(),
+                Cell::percent(share.unwrap_or(0.0)),
+                share.map_or(Cell::Null, |share| Cell::Decimal(share / fair, 3)),
+                spec.weight.virtual_nodes(view.topology.virtual_nodes()).into(),
+                Cell::Decimal(spec.weight.number(), 2),
+                rows.into(),
+                rows.filter(|_| all_rows > 0).map_or(Cell::Null, |rows| Cell::percent(ratio(rows, all_rows))),
+                Cell::percent(share_of(&then, name).unwrap_or(0.0)),
+            ]);
+        }
+        if *goal != view.topology {
+            report.notes.push(match &view.change {
+                Some(_) => "a change of the ring is under way: ringshard rebalance status".into(),
+                None => {
+                    "another ring is wished for: ringshard rebalance --dry-run shows what would move".into()
+                }
+            });
+        }
+        report.notes.push(balance_note(&view)?);
+        Ok(report)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+fn ratio(part: i64, whole: i64) -> f64 {
+    part as f64 / whole as f64
+}
+
+fn balance_note(view: &View) -> Result<String> {
+    let spread = |ring: &Ring| {
+        let shares: Vec<f64> = ring.shares().into_iter().map(|(_, share)| share * 100.0).collect();
+        let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = shares.iter().copied().fold(0.0, f64::max);
+        format!("{least:.1} % to {most:.1} %")
+    };
+    let now = view.topology.virtual_nodes();
+    let note = format!("{} virtual nodes: shares of {}", view.ring.len(), spread(&view.ring));
+    if now >= MANY_VIRTUAL_NODES {
+        return Ok(note);
+    }
+    let many = topology(MANY_VIRTUAL_NODES, view.topology.shards().to_vec())?.ring();
+    let more = thousands(MANY_VIRTUAL_NODES.into());
+    Ok(format!("{note}; with {more} a shard instead of {now} they would be {}", spread(&many)))
+}
+
+fn topology(virtual_nodes: u32, shards: Vec<ShardSpec>) -> Result<Topology> {
+    Topology::new(virtual_nodes, shards)
+        .map_err(|why| Error::new(Kind::Usage, why).hint("ringshard shards lists what there is now"))
+}
+
+fn virtual_nodes(cluster: &Cluster) -> Result<Report> {
+    let columns =
+        [Column::number("position"), Column::text("point"), Column::text("shard"), Column::bar("share_pct")];
+    let mut report = Report::list(&columns);
+    let view = freshest(cluster, &mut report)?;
+    for (at, node) in view.ring.virtual_nodes().enumerate() {
+        report.push(vec![
+            node.position.into(),
+            format!("{}#{}", node.shard, node.index).into(),
+            node.shard.as_str().into(),
+            Cell::Decimal(view.ring.share_of_virtual_node(at) * 100.0, 4),
+        ]);
+    }
+    Ok(report)
+}
+
+/// The arguments of `ring locate`.
+#[derive(Debug, Args)]
+pub struct LocateArgs {
+    /// Keys: user ids, or any other text
+    #[arg(value_name = "KEY", required = true, allow_negative_numbers = true)]
+    pub(crate) keys: Vec<String>,
+}
+
+impl LocateArgs {
+    /// Explains the way of each key, and asks all shards who has its row.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let columns = [
+            Column::text("key"),
+            Column::number("hash"),
+            Column::text("point"),
+            Column::text("owner"),
+            Column::text("found_on"),
+            Column::text("moving_to"),
+        ];
+        let mut report = Report::list(&columns);
+        let view = freshest(&cluster, &mut report)?;
+        let goal = view.goal().ring();
+        for key in &self.keys {
+            let position = Position::of_key(key);
+            let node = view.locate(key, position);
+            let holders = holders(&cluster, key, &mut report);
+            report.notes.push(explain(key, position, &view, holders.as_deref()));
+            let moving_to = Some(goal.owner(position)).filter(|owner| **owner != *node.shard);
+            if let Some(heir) = moving_to {
+                prototype_log::key_reassigned(key, heir);
+            }
+            report.push(vec![
+                key.as_str().into(),
+                position.into(),
+                format!("{}#{}", node.shard, node.index).into(),
+                node.shard.as_str().into(),
+                Cell::List(holders.unwrap_or_default().iter().map(ToString::to_string).collect()),
+                moving_to.map(ShardName::as_str).into(),
+            ]);
+        }
+        // Who asks for one key gets one answer, not a list.
+        if self.keys.len() == 1 {
+            report.shape = Shape::One;
+        }
+        if let Some(missing) = report.warnings.first() {
+            let message = "not every shard could be asked who holds the rows";
+            let failure = Error::new(Kind::Partial, message).hint("ringshard shards shows which are down");
+            report.failure = Some(match missing.shard() {
+                Some(shard) => failure.on_shard(shard),
+                None => failure,
+            });
+        }
+        Ok(report)
+    }
+}
+
+/// The shards that hold the key's row; `None` if the key is no user's.
+fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<ShardName>> {
+    // `007` is a key of its own, and no user's.
+    let id = key.parse::<UserId>().ok().filter(|id| id.to_string() == key)?;
+    let mut holders = Vec::new();
+    for (name, holds) in rows::holders(cluster, id) {
+        match holds {
+            Ok(true) => holders.push(name),
+            Ok(false) => {}
+            Err(error) if report.warnings.contains(&error) => {}
+            Err(error) => report.warnings.push(error),
+        }
+    }
+    Some(holders)
+}
+
+fn explain(key: &str, position: Position, view: &View, holders: Option<&[ShardName]>) -> String {
+    let node = view.ring.locate(position);
+    let distance = node.position.number().wrapping_sub(position.number());
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+    let distance_pct = distance as f64 / 2_f64.powi(128) * 100.0;
+    let step =
+        if node.wrapped { "past the last point, so the first one" } else { "the first point clockwise" };
+    let found = match holders {
+        None => "no user has this key".into(),
+        Some([]) => "no shard holds such a user".into(),
+        Some(holders) => {
+            let names: Vec<String> = holders.iter().map(|name| format!("`{name}`")).collect();
+            format!("found on {}", names.join(", "))
+        }
+    };
+    format!(
+        "`{key}`: md5 is {:032x}\n  = {position}\n  {step} is {}#{} at {}, {distance_pct:.3} % of the ring further on\n  \
+         so the owner is `{}`; {found}",
+        position.number(),
+        node.shard,
+        node.index,
+        node.position,
+        node.shard
+    )
+}
+
+/// A shard to add: `NAME` or `NAME:WEIGHT`.
+#[derive(Debug, Clone)]
+struct Addition {
+    name: ShardName,
+    weight: Weight,
+}
+
+impl std::str::FromStr for Addition {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (name, weight) = text.split_once(':').map_or((text, None), |(name, weight)| (name, Some(weight)));
+        let weight = weight.map_or(Ok(Weight::ONE), str::parse)?;
+        Ok(Self { name: name.parse()?, weight })
+    }
+}
+
+/// Shards that may come and go.
+#[derive(Debug, Args)]
+pub struct Changes {
+    /// As if this shard were added; may be given more than once
+    #[arg(long, value_name = "NAME[:WEIGHT]")]
+    add: Vec<Addition>,
+    /// As if this shard were removed; may be given more than once
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete_shard))]
+    remove: Vec<ShardName>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
+    }
+
+    /// The topology that would follow this one; why not, if there is none.
+    fn target(&self, now: &Topology, virtual_nodes: u32) -> Result<Topology> {
+        let mut shards = now.shards().to_vec();
+        for name in &self.remove {
+            if now.shard(name).is_none() {
+                return Err(Error::new(Kind::NotFound, format!("there is no shard `{name}` to remove"))
+                    .hint("ringshard shards lists them"));
+            }
+            shards.retain(|spec| spec.name != *name);
+        }
+        for Addition { name, weight } in &self.add {
+            if shards.iter().any(|spec| spec.name == *name) {
+                return Err(Error::new(Kind::Conflict, format!("there is a shard `{name}` already"))
+                    .hint("choose another name; ringshard shards lists those in use"));
+            }
+            shards.push(ShardSpec { name: name.clone(), weight: *weight });
+        }
+        topology(virtual_nodes, shards)
+    }
+}
+
+/// The arguments of `ring simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    #[command(flatten)]
+    changes: Changes,
+    /// Another number of virtual nodes a shard
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=VIRTUAL_NODES_MAX as i64))]
+    vnodes: Option<u32>,
+}
+
+impl SimulateArgs {
+    /// Compares the ring now with the ring then, and both with modulo.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        self.check()?;
+        let cluster = context.cluster()?;
+        let columns = [
+            Column::text("shard"),
+            Column::number("before_pct"),
+            Column::bar("after_pct"),
+            Column::number("in_pct"),
+            Column::number("out_pct"),
+            // What would leave this shard if keys were placed by modulo.
+            Column::number("modulo_pct"),
+        ];
+        let mut report = Report::list(&columns);
+        let view = freshest(&cluster, &mut report)?;
+        let target = self.target(&view.topology)?;
+        let after = target.ring();
+        let flows = ring_flows(&view.ring, &after);
+        // Modulo hashes onto a list of shards: the old ones in their order, the new ones behind.
+        let old: Vec<ShardName> = view.topology.names().cloned().collect();
+        let mut new: Vec<ShardName> =
+            old.iter().filter(|name| !self.changes.remove.contains(name)).cloned().collect();
+        new.extend(self.changes.add.iter().map(|addition| addition.name.clone()));
+        let modulo = modulo_flows(&old, &new);
+
+        let mut names: Vec<&ShardName> = old.iter().chain(&new).collect();
+        names.sort();
+        names.dedup();
+        let share = |ring: &Ring, name: &ShardName| ring.share(name).unwrap_or(0.0);
+        for name in names {
+            report.push(vec![
+                name.as_str().into(),
+                Cell::percent(share(&view.ring, name)),
+                Cell::percent(share(&after, name)),
+                Cell::percent(sum(&flows, |_, target| target == name)),
+                Cell::percent(sum(&flows, |source, _| source == name)),
+                Cell::percent(sum(&modulo, |source, _| source == name)),
+            ]);
+        }
+        let modulo_pct = moved(&modulo) * 100.0;
+        let compared = format!("; with `hash modulo shards` it would be {modulo_pct:.2} %");
+        let compared = if old == new { "" } else { &compared };
+        let note = format!("{:.2} % of all keys would move{compared}", moved(&flows) * 100.0);
+        report.notes.push(note);
+        Ok(report)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.changes.is_empty() && self.vnodes.is_none() {
+            return Err(Error::new(Kind::Usage, "nothing to simulate")
+                .hint("ringshard ring simulate --add shard_4; or --remove NAME, or --vnodes N"));
+        }
+        Ok(())
+    }
+
+    /// The topology that would follow this one; why not, if there is none.
+    pub(crate) fn checked_target(&self, now: &Topology) -> Result<Topology> {
+        self.check()?;
+        self.target(now)
+    }
+
+    fn target(&self, now: &Topology) -> Result<Topology> {
+        self.changes.target(now, self.vnodes.unwrap_or(now.virtual_nodes()))
+    }
+}
+
+fn sum(flows: &Flows<'_>, which: impl Fn(&ShardName, &ShardName) -> bool) -> f64 {
+    flows
+        .iter()
+        .filter(|((source, target), _)| which(source, target))
+        .fold(0.0, |sum, (_, share)| sum + share)
+}

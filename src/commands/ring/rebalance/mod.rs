@@ -1,0 +1,450 @@
+//! `rebalance`: carries out what `add-shard` and `remove-shard` wished for.
+
+pub(crate) mod record;
+mod status;
+
+use crate::pg::failover;
+use crate::pg::rebalance;
+use crate::pg::verify;
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+
+use super::membership;
+use super::verify::{failure, told_of};
+use crate::commands::{Context, Progress};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::rebalance::Goal;
+use crate::model::rebalance::plan::{Load, Plan};
+use crate::model::report::{Cell, Column, Report};
+use crate::model::ring::topology::Topology;
+use crate::model::text::{counted, thousands};
+use crate::pg::cluster::Cluster;
+use crate::pg::rebalance::{Moved, Options, Planned, Told};
+
+/// The most rows of a chunk: they are held in memory, and writers of that chunk wait.
+const CHUNK_ROWS_MAX: i64 = 10_000;
+/// How many rows move a second, for an estimate before anything was measured.
+const ROWS_PER_SECOND_GUESSED: f64 = 50_000.0;
+
+/// The arguments of `rebalance`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct RebalanceArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RebalanceCommand>,
+    /// Show what would move, and move nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) pace: Pace,
+}
+
+/// How fast to move.
+#[derive(Debug, Args)]
+pub struct Pace {
+    /// The most users that move at once; writers of these wait for the moment
+    #[arg(long, value_name = "N", default_value_t = Options::default().chunk_rows,
+          value_parser = clap::value_parser!(u32).range(1..=CHUNK_ROWS_MAX))]
+    pub(crate) chunk_rows: u32,
+    /// The most users that move a second, in all [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_rows_per_sec: Option<u32>,
+    /// How many pairs of shards move users at once
+    #[arg(long, value_name = "N", default_value_t = Options::default().jobs,
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) jobs: u32,
+    /// Take no lock; for tests of two movers at once
+    #[arg(long, hide = true)]
+    pub(crate) unlocked: bool,
+}
+
+/// The commands of `rebalance`.
+#[derive(Debug, Subcommand)]
+pub enum RebalanceCommand {
+    /// Show how far it is, and who is at it
+    Status,
+    /// Go back to where the ring was before
+    Cancel(Pace),
+}
+
+impl Pace {
+    fn options(&self) -> Options {
+        Options {
+            chunk_rows: self.chunk_rows,
+            rows_per_second: self.max_rows_per_sec,
+            jobs: self.jobs,
+            unlocked: self.unlocked,
+        }
+    }
+
+    /// About how long this many rows take, in seconds.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn seconds(&self, rows: u64) -> f64 {
+        let rate = self.max_rows_per_sec.map_or(ROWS_PER_SECOND_GUESSED, f64::from);
+        rows as f64 / rate.min(ROWS_PER_SECOND_GUESSED)
+    }
+}
+
+impl RebalanceArgs {
+    /// Shows the plan, asks, moves, and verifies.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match &self.command {
+            Some(RebalanceCommand::Status) => return status::status(context),
+            Some(RebalanceCommand::Cancel(pace)) => return cancel(context, pace),
+            None => {}
+        }
+        let cluster = context.cluster()?;
+        let Some(planned) = rebalance::plan_change(&cluster)? else {
+            let mut report = Report::list(&FLOW_COLUMNS);
+            if !self.dry_run {
+                rebalance::drop_position_indexes(&cluster)?;
+                // Of a run that ended before it could.
+                for name in cluster.departed() {
+                    report.notes.extend(membership::forget(context, &cluster, &name)?);
+                }
+            }
+            report.notes.push("the ring is as it is wished for: nothing is to be moved".into());
+            return Ok(report);
+        };
+        if self.dry_run {
+            return Ok(plan_report(&planned, &self.pace));
+        }
+        // Once it is under way, it is to come to its end.
+        if !planned.is_under_way {
+            check_strays(&planned)?;
+        }
+        rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
+        let returned = failover::fence_stale_primaries(&cluster);
+        context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
+        let mut report = carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)?;
+        let told = |returned: Result<_>| returned.map_or_else(|error| error, |of| told_of(&of));
+        report.warnings.extend(returned.into_iter().map(told));
+        Ok(report)
+    }
+}
+
+/// Users that lie astray would seem to be at home where an arc is taken over.
+fn check_strays(planned: &Planned) -> Result<()> {
+    if planned.strays == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "nothing was moved: {} on shards that do not hold their arcs",
+        counted(planned.strays, "user")
+    );
+    Err(Error::new(Kind::Failed, message)
+        .hint("ringshard verify shows where, ringshard verify --fix puts each where it belongs"))
+}
+
+/// Takes back the change that is under way.
+fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
+    let cluster = context.cluster()?;
+    let planned = rebalance::plan_change(&cluster)?;
+    let Some(planned) = planned.filter(|planned| planned.is_under_way) else {
+        return Err(Error::new(Kind::NotFound, "no change of the ring is under way").hint(
+            "a wish is taken back by its opposite: ringshard remove-shard NAME, or ringshard add-shard NAME",
+        ));
+    };
+    // What goes back already goes on.
+    let goal = if planned.goes_back { Goal::Forward } else { Goal::Back(planned.epoch) };
+    rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
+    let moved = counted(planned.moved.rows, "user");
+    let question = if planned.goes_back {
+        format!(
+            "The change is being taken back already; {} are still to go back.\nGo on?",
+            counted(planned.plan.moving().rows, "user")
+        )
+    } else {
+        format!("{moved} moved so far go back to where they were. The wish stays.\nTake the change back?")
+    };
+    context.console().confirm(&question)?;
+    carry_out(context, &cluster, &planned, goal, pace)
+}
+
+fn carry_out(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    planned: &Planned,
+    goal: Goal,
+    pace: &Pace,
+) -> Result<Report> {
+    let console = context.console();
+    let total = match goal {
+        Goal::Forward => planned.plan.moving(),
+        Goal::Back(_) => planned.moved,
+    };
+    let begun = Instant::now();
+    let moved = {
+        let interrupts = console.watch_interrupts();
+        let moved = rebalance::carry_out(cluster, planned, goal, pace.options(), |Told { load, at }| {
+            let part = Some((load.rows.min(total.rows), total.rows.max(1)));
+            let at = format!("{}, {at}", bytes(load.bytes));
+            console.progress(Some(&Progress { rows: load.rows, part, at }));
+            !interrupts.asked()
+        });
+        console.progress(None);
+        moved?
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    cluster.refresh()?;
+    let view = cluster.view();
+    if goal != Goal::Forward && view.topology != planned.plan.before {
+        return Err(Error::new(Kind::Conflict, "the change was finished before it could be taken back")
+            .hint("ringshard shards shows how the ring is now; a new wish leads back"));
+    }
+    if goal == Goal::Forward && view.topology != planned.plan.after {
+        return Err(Error::new(
+            Kind::Locked,
+            "somebody else changed the ring, or the wish for it, at the same time",
+        )
+        .hint("ringshard shards shows how the ring is now, ringshard rebalance status what is wished for"));
+    }
+    let mut report = flows(&planned.plan);
+    if goal != Goal::Forward {
+        report.rows.clear();
+    }
+    report.notes.push(summary(moved, seconds));
+    let left: Vec<ShardName> = gone(cluster, planned);
+    for name in &left {
+        report.notes.extend(membership::forget(context, cluster, name)?);
+    }
+    // What was moved is looked at once more, row by row.
+    let verified = verify::verify(cluster, false, |rows| {
+        console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
+    });
+    console.progress(None);
+    match verified {
+        Ok(verified) if verified.is_clean() => {
+            let users = verified.sum(|tally| tally.rows - tally.in_flight);
+            report
+                .notes
+                .push(format!("verified: {}, each on its owner and nowhere else", counted(users, "user")));
+        }
+        Ok(verified) => report.failure = Some(failure(&verified)),
+        Err(error) => {
+            let message = format!("the change is done, and could not be verified: {error}");
+            report.failure = Some(Error::new(error.kind(), message).hint("ringshard verify"));
+        }
+    }
+    let is_clean = report.failure.is_none();
+    record::keep(context, cluster, planned, goal != Goal::Forward, (moved, seconds), is_clean);
+    if !left.is_empty() {
+        context.reload()?;
+    }
+    Ok(report)
+}
+
+/// The shards that took part in the change and do not belong to the ring any more.
+fn gone(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
+    let view = cluster.view();
+    let members = planned.plan.before.names();
+    // A shard whose joining was taken back is still wished for.
+    members
+        .filter(|name| view.topology.shard(name).is_none() && view.goal().shard(name).is_none())
+        .cloned()
+        .collect()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for the eye"
+)]
+fn summary(moved: Moved, seconds: f64) -> String {
+    let Moved { load, chunks } = moved;
+    format!(
+        "moved {} ({}) in {}, {seconds:.1} s, {} users/s",
+        counted(load.rows, "user"),
+        bytes(load.bytes),
+        counted(chunks, "chunk"),
+        thousands((load.rows as f64 / seconds.max(0.001)) as u64)
+    )
+}
+
+const FLOW_COLUMNS: [Column; 6] = [
+    Column::text("source"),
+    Column::text("target"),
+    Column::number("arcs"),
+    Column::number("rows"),
+    Column::number("bytes"),
+    Column::number("rows_pct"),
+];
+
+fn number(count: u64) -> Cell {
+    Cell::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+fn part(rows: u64, of: u64) -> Cell {
+    if of == 0 { Cell::Null } else { Cell::percent(rows as f64 / of as f64) }
+}
+
+/// One line for each pair of shards.
+fn flows(plan: &Plan) -> Report {
+    let mut report = Report::list(&FLOW_COLUMNS);
+    for flow in &plan.flows {
+        let Load { rows, bytes } = flow.load;
+        report.push(vec![
+            flow.source.as_str().into(),
+            flow.target.as_str().into(),
+            number(flow.ranges.len() as u64),
+            number(rows),
+            number(bytes),
+            part(rows, plan.total.rows),
+        ]);
+    }
+    report
+}
+
+/// The plan, for a table and, whole, for JSON.
+fn plan_report(planned: &Planned, pace: &Pace) -> Report {
+    let Planned { plan, epoch, is_under_way, goes_back, moved, strays } = planned;
+    let mut report = flows(plan);
+    let moving = plan.moving();
+    report.notes.push(describe_shares(plan));
+    report.notes.push(describe_totals(planned, pace));
+    if *strays == 0 {
+        report.notes.push("next: ringshard rebalance".into());
+    } else {
+        report.warnings.extend(check_strays(planned).err());
+    }
+    let shard_columns = [
+        Column::text("shard"),
+        Column::number("share_pct"),
+        Column::number("wanted_pct"),
+        Column::number("weight"),
+        Column::number("wanted_weight"),
+    ];
+    let mut shards = Report::list(&shard_columns);
+    for (name, before, after) in shares(plan) {
+        let weight = |topology: &Topology| {
+            topology.shard(&name).map_or(Cell::Null, |spec| Cell::Decimal(spec.weight.number(), 2))
+        };
+        shards.push(vec![
+            name.as_str().into(),
+            Cell::percent(before),
+            Cell::percent(after),
+            weight(&plan.before),
+            weight(&plan.after),
+        ]);
+    }
+    let flows = flows(plan);
+    let columns = [
+        Column::number("epoch"),
+        Column::text("under_way"),
+        Column::text("goes_back"),
+        Column::number("rows"),
+        Column::number("bytes"),
+        Column::number("rows_moved"),
+        Column::number("bytes_moved"),
+        Column::number("rows_total"),
+        Column::number("bytes_total"),
+        Column::number("rows_pct"),
+        Column::number("ring_pct"),
+        Column::number("ideal_pct"),
+        Column::number("modulo_pct"),
+        Column::number("seconds"),
+        Column::number("rows_astray"),
+        Column::text("shards"),
+        Column::text("flows"),
+    ];
+    let row = vec![
+        Cell::Integer(epoch.number()),
+        (*is_under_way).into(),
+        (*goes_back).into(),
+        number(moving.rows),
+        number(moving.bytes),
+        number(moved.rows),
+        number(moved.bytes),
+        number(plan.total.rows),
+        number(plan.total.bytes),
+        part(moving.rows, plan.total.rows),
+        Cell::percent(plan.share()),
+        Cell::percent(plan.ideal_share()),
+        Cell::percent(plan.modulo_share()),
+        Cell::Decimal(pace.seconds(moving.rows), 1),
+        number(*strays),
+        Cell::Table(shards.columns, shards.rows),
+        Cell::Table(flows.columns, flows.rows),
+    ];
+    report.whole = Some(Box::new(Report::one(&columns, row)));
+    report
+}
+
+/// Each shard's share of the ring before and after, 0 to 1.
+fn shares(plan: &Plan) -> Vec<(ShardName, f64, f64)> {
+    let (before, after) = (plan.before.ring(), plan.after.ring());
+    let mut names: Vec<&ShardName> = plan.before.names().chain(plan.after.names()).collect();
+    names.sort();
+    names.dedup();
+    let share = |shares: &[(&ShardName, f64)], name: &ShardName| {
+        shares.iter().find(|(of, _)| *of == name).map_or(0.0, |(_, share)| *share)
+    };
+    let (before, after) = (before.shares(), after.shares());
+    names.into_iter().map(|name| (name.clone(), share(&before, name), share(&after, name))).collect()
+}
+
+fn describe_shares(plan: &Plan) -> String {
+    let each: Vec<String> = shares(plan)
+        .into_iter()
+        .map(|(name, before, after)| format!("`{name}` {:.2} % to {:.2} %", before * 100.0, after * 100.0))
+        .collect();
+    format!("shares of the ring: {}", each.join(", "))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+fn describe_totals(planned: &Planned, pace: &Pace) -> String {
+    let Planned { plan, is_under_way, goes_back, moved, .. } = planned;
+    let moving = plan.moving();
+    let share = moving.rows as f64 / plan.total.rows.max(1) as f64 * 100.0;
+    let before = match (is_under_way, goes_back) {
+        (false, _) => String::new(),
+        (true, false) => format!("under way, {} moved so far; ", counted(moved.rows, "user")),
+        (true, true) => "being taken back; ".to_owned(),
+    };
+    format!(
+        "{before}{} of {} ({share:.2} %, {}) are to move; ideal {:.2} %, by modulo {:.2} %; about {:.0} s",
+        thousands(moving.rows),
+        counted(plan.total.rows, "user"),
+        bytes(moving.bytes),
+        plan.ideal_share() * 100.0,
+        plan.modulo_share() * 100.0,
+        pace.seconds(moving.rows).ceil()
+    )
+}
+
+/// The plan as a few lines above a question.
+fn describe(planned: &Planned, pace: &Pace) -> String {
+    let mut lines: Vec<String> = planned
+        .plan
+        .flows
+        .iter()
+        .map(|flow| {
+            format!(
+                "{} -> {}: {}, {}, {}",
+                flow.source,
+                flow.target,
+                counted(flow.ranges.len() as u64, "arc"),
+                counted(flow.load.rows, "user"),
+                bytes(flow.load.bytes)
+            )
+        })
+        .collect();
+    lines.push(describe_shares(&planned.plan));
+    lines.push(describe_totals(planned, pace));
+    lines.join("\n")
+}
+
+/// A size for the eye.
+#[expect(clippy::cast_precision_loss, reason = "a size for the eye")]
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

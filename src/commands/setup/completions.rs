@@ -1,0 +1,80 @@
+//! `completions` and `man`: made from the definition of the command line.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::commands::Cli;
+use crate::error::{Error, Kind, Result};
+use crate::model::report::Report;
+
+/// The arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+impl CompletionsArgs {
+    /// The script.
+    pub fn run(&self) -> Report {
+        Report::document(script(self.shell))
+    }
+}
+
+/// The completion script of a shell.
+pub fn script(shell: Shell) -> String {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ringshard", &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder; made if it is not there
+    pub(crate) dir: PathBuf,
+}
+
+impl ManArgs {
+    /// Writes a page for ringshard and one for each command.
+    pub fn run(&self) -> Result<Report> {
+        let fail = |cause: io::Error| {
+            let kind = match cause.kind() {
+                io::ErrorKind::PermissionDenied => Kind::Permission,
+                _ => Kind::Failed,
+            };
+            Error::new(kind, format!("cannot write man pages into `{}`: {cause}", self.dir.display()))
+                .hint("name a folder that can be written to")
+        };
+        std::fs::create_dir_all(&self.dir).map_err(fail)?;
+        let pages = man_pages().map_err(fail)?;
+        for (name, text) in &pages {
+            std::fs::write(self.dir.join(name), text).map_err(fail)?;
+        }
+        Ok(Report::note(format!("wrote {} man pages into `{}`", pages.len(), self.dir.display())))
+    }
+}
+
+/// All man pages: their files' names, and their texts.
+pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut command = Cli::command();
+    command.build();
+    let mut pages = Vec::new();
+    collect_pages(&command, &mut pages)?;
+    Ok(pages)
+}
+
+fn collect_pages(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    let page = clap_mangen::Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    pages.push((page.get_filename(), text));
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        collect_pages(inner, pages)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `doctor`: a tick or a cross for each check, and for every cross what to type.
+
+use clap::Args;
+
+use crate::commands::Context;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::report::{Cell, Column, Report};
+use crate::pg::doctor;
+use crate::pg::doctor::ConfiguredBy;
+use crate::settings::Origin;
+
+/// How many crosses the last line names; the table has them all.
+const CROSSES_NAMED: usize = 5;
+
+/// The arguments of `doctor`: none.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {}
+
+impl DoctorArgs {
+    /// Examines all shards, those that are down too. Changes nothing.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let settings = context.settings();
+        let shards = context.shards()?;
+        let cluster = settings.cluster.as_ref().map(|cluster| &cluster.value);
+        let configured_by = match settings.shards.first().map(|(_, url)| &url.origin) {
+            Some(Origin::Variable(name)) => ConfiguredBy::Variable(name),
+            _ => ConfiguredBy::File(settings.file.value.display().to_string()),
+        };
+        let examination = doctor::examine(&shards, &settings.private_server()?, cluster, &configured_by)?;
+
+        let mut report = Report::list(&[
+            Column::text("shard"),
+            Column::text("check"),
+            Column::check("ok"),
+            Column::text("found"),
+            Column::text("hint"),
+        ]);
+        let mut crosses: Vec<String> = Vec::new();
+        for finding in examination.findings {
+            let verdict = finding.verdict;
+            if verdict.ok == Some(false) {
+                let shard = finding.shard.as_ref().map_or(String::new(), |shard| format!(" of `{shard}`"));
+                crosses.push(format!("{}{shard}", finding.check));
+            }
+            report.push(vec![
+                finding.shard.as_ref().map(ShardName::as_str).into(),
+                finding.check.into(),
+                verdict.ok.map_or(Cell::Null, Cell::Bool),
+                verdict.found.into(),
+                verdict.hint.into(),
+            ]);
+        }
+        let checks = report.rows.len();
+        if crosses.is_empty() {
+            report.notes.push(format!("{checks} checks, all is well"));
+            return Ok(report);
+        }
+        let shown = crosses.iter().take(CROSSES_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let rest = if crosses.len() > CROSSES_NAMED { ", …" } else { "" };
+        let failed = format!("{} of {checks} checks failed: {shown}{rest}", crosses.len());
+        let down: Vec<String> = examination.unreachable.iter().map(|name| format!("`{name}`")).collect();
+        let error = match down.as_slice() {
+            [] => Error::new(Kind::Failed, failed),
+            [one] => Error::new(Kind::Unreachable, format!("shard {one} cannot be reached; {failed}")),
+            many => Error::new(
+                Kind::Unreachable,
+                format!("shards {} cannot be reached; {failed}", many.join(", ")),
+            ),
+        };
+        report.failure = Some(error.hint("the column `hint` says what to type; then: ringshard doctor"));
+        Ok(report)
+    }
+}

@@ -1,0 +1,80 @@
+//! `local`: the private Postgres.
+
+use clap::Subcommand;
+
+use crate::commands::Context;
+use crate::error::Result;
+use crate::model::report::{Column, Report};
+
+/// The commands of `local`.
+#[derive(Debug, Subcommand)]
+pub enum LocalCommand {
+    /// Start the private Postgres; make it first if there is none
+    Start,
+    /// Stop it; its data stays
+    Stop,
+    /// Where it is, and whether it runs
+    Status,
+    /// Stop it and delete all its data
+    Destroy,
+}
+
+impl LocalCommand {
+    /// Does it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let server = context.settings().private_server()?;
+        match self {
+            Self::Start => {
+                let started = server.ensure_running()?;
+                Ok(Report::note(if started {
+                    "started the private Postgres"
+                } else {
+                    "it was running already"
+                }))
+            }
+            Self::Stop => {
+                let stopped = server.stop()?;
+                Ok(Report::note(if stopped { "stopped the private Postgres" } else { "it was not running" }))
+            }
+            Self::Status => {
+                let status = server.status()?;
+                let path = |path: std::path::PathBuf| path.display().to_string();
+                let columns = [
+                    Column::text("running"),
+                    Column::text("version"),
+                    Column::number("pid"),
+                    Column::text("data"),
+                    Column::text("socket"),
+                    Column::text("log"),
+                    Column::text("binaries"),
+                    Column::text("run_as"),
+                ];
+                let row = vec![
+                    status.running.into(),
+                    status.version.into(),
+                    status.pid.into(),
+                    path(status.data).into(),
+                    path(status.socket_dir).into(),
+                    path(status.log).into(),
+                    status.binaries.map(path).into(),
+                    status.run_as.into(),
+                ];
+                Ok(Report::one(&columns, row))
+            }
+            Self::Destroy => {
+                if server.exists() {
+                    let data = server.data().display().to_string();
+                    context
+                        .console()
+                        .confirm(&format!("Delete the private Postgres and all data in {data}?"))?;
+                }
+                let destroyed = server.destroy()?;
+                Ok(Report::note(if destroyed {
+                    "deleted the private Postgres and its data; ringshard init-shards makes a new one"
+                } else {
+                    "there was no private Postgres"
+                }))
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What a command leaves in the state folder for a later look: `NAME-CLUSTER.json`.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Context;
+use crate::files::json_file;
+pub(crate) use crate::files::json_file::unix_seconds;
+use crate::pg::cluster::Cluster;
+
+fn file(context: &Context<'_>, cluster: &Cluster, name: &str) -> Option<PathBuf> {
+    let settings = context.settings();
+    Some(settings.state_folder.as_ref()?.join(format!("{name}-{}.json", cluster.id()?)))
+}
+
+/// Keeps a value. A failure is no more than logged.
+pub(crate) fn write(context: &Context<'_>, cluster: &Cluster, name: &str, value: &impl Serialize) {
+    if let Some(file) = file(context, cluster, name) {
+        json_file::write(&file, value);
+    }
+}
+
+/// The value that was kept last; nothing if there is none, or if it is of another shape.
+pub(crate) fn read<T: DeserializeOwned>(context: &Context<'_>, cluster: &Cluster, name: &str) -> Option<T> {
+    json_file::read(&file(context, cluster, name)?)
+}

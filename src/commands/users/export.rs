@@ -1,0 +1,183 @@
+//! `export`: all users into a file, by id.
+
+use crate::pg::scan;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::partial::AllowPartial;
+use crate::bulk::{FileFormat, HEADER, Output, encode};
+use crate::commands::{Context, Progress};
+use crate::error::{Error, Kind, Result};
+use crate::model::report::{Document, Report, StreamEnd};
+use crate::model::text::counted;
+use crate::model::user::{UserBytes, UserId};
+use crate::pg::scan::list::{Batch, Filter, Merged};
+use crate::settings::{Format, Origin};
+
+/// How long a batch of lines grows.
+const BATCH_BYTES: usize = 64 << 10;
+/// About how many lines that is.
+const LINES: usize = BATCH_BYTES / 32;
+/// How much is written at once.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// The arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The file, CSV or JSON lines (.jsonl) by its name, gzipped with .gz; `-` for standard output
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) partial: AllowPartial,
+}
+
+impl ExportArgs {
+    /// Reads all shards at once and writes the users by id.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let format = self.format(context)?;
+        let cluster = context.cluster()?;
+        let new = move || Lines::new(format);
+        let (lines, missing) = scan::scatter(&cluster, &Filter::default(), self.partial.allow_partial, new)?;
+        let mut report = if self.file == Path::new("-") {
+            let write = move |out: &mut dyn Write| write_all(format, lines, out, &mut |_| ()).map(|_| ());
+            Report { document: Some(Document::Stream(Box::new(write))), ..Report::list(&[]) }
+        } else {
+            let rows = self.write_file(context, format, lines)?;
+            Report::note(format!("wrote {} into `{}`", counted(rows, "user"), self.file.display()))
+        };
+        AllowPartial::tell(&cluster, missing, &mut report);
+        Ok(report)
+    }
+
+    fn write_file(&self, context: &Context<'_>, format: FileFormat, lines: Merged<Lines>) -> Result<u64> {
+        let mut output = Output::create(&self.file)?;
+        let console = context.console();
+        let mut tell = |rows| console.progress(Some(&Progress { rows, part: None, at: String::new() }));
+        let written = write_all(format, lines, &mut output, &mut tell);
+        console.progress(None);
+        let rows = written.map_err(|end| match end {
+            StreamEnd::Unwritable(cause) => output.unwritable(&cause),
+            StreamEnd::Failed(error) => error,
+        })?;
+        output.finish()?;
+        Ok(rows)
+    }
+
+    /// What `-o` says, else what the file's name says, else CSV.
+    pub(crate) fn format(&self, context: &Context<'_>) -> Result<FileFormat> {
+        let settings = context.settings();
+        match (settings.format.value, &settings.format.origin) {
+            (Format::Csv, _) => return Ok(FileFormat::Csv),
+            (Format::Json | Format::Jsonl, _) => return Ok(FileFormat::JsonLines),
+            (Format::Table | Format::Tsv, Origin::Flag(_)) => {
+                return Err(Error::new(Kind::Usage, "export writes CSV or JSON lines").hint(
+                    "ringshard export -o csv, or -o jsonl; ringshard list-users has the other formats",
+                ));
+            }
+            _ => {}
+        }
+        let name = self.file.to_string_lossy();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let is_json = [".jsonl", ".ndjson", ".json"].iter().any(|suffix| name.ends_with(suffix));
+        Ok(if is_json { FileFormat::JsonLines } else { FileFormat::Csv })
+    }
+}
+
+/// Users as lines of a file.
+struct Lines {
+    format: FileFormat,
+    ids: Vec<UserId>,
+    /// Where each line ends.
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Lines {
+    fn new(format: FileFormat) -> Self {
+        let bytes = Vec::with_capacity(BATCH_BYTES + 1024);
+        Self { format, ids: Vec::with_capacity(LINES), ends: Vec::with_capacity(LINES), bytes }
+    }
+
+    fn line(&self, at: usize) -> &[u8] {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start..self.ends[at]]
+    }
+}
+
+impl Batch for Lines {
+    fn push(&mut self, user: UserBytes<'_>) {
+        self.ids.push(user.user_id);
+        encode(self.format, user, &mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES
+    }
+
+    fn ids(&self) -> &[UserId] {
+        &self.ids
+    }
+
+    fn not_utf8(&self) -> Option<UserId> {
+        // What stands between the texts is ASCII, so no text can make up for another.
+        let valid = str::from_utf8(&self.bytes).err()?.valid_up_to();
+        Some(self.ids[self.ends.partition_point(|end| *end <= valid)])
+    }
+
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.ends.clear();
+        self.bytes.clear();
+    }
+}
+
+/// Writes all lines; how many users they were. `tell` hears how many there are so far.
+fn write_all(
+    format: FileFormat,
+    mut lines: Merged<Lines>,
+    out: &mut dyn Write,
+    tell: &mut dyn FnMut(u64),
+) -> std::result::Result<u64, StreamEnd> {
+    let mut buffer = Vec::with_capacity(WRITE_BYTES + 4096);
+    if format == FileFormat::Csv {
+        buffer.extend_from_slice(HEADER.as_bytes());
+    }
+    let mut rows = 0;
+    while let Some((batch, at)) = lines.next_user()? {
+        buffer.extend_from_slice(batch.line(at));
+        rows += 1;
+        if buffer.len() >= WRITE_BYTES {
+            out.write_all(&buffer)?;
+            buffer.clear();
+            tell(rows);
+        }
+    }
+    out.write_all(&buffer)?;
+    out.flush()?;
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_names_the_user_whose_text_is_no_utf8() {
+        for format in [FileFormat::Csv, FileFormat::JsonLines] {
+            let mut lines = Lines::new(format);
+            let mut push = |id, name, email| {
+                lines.push(UserBytes { user_id: UserId::new(id), name, region: None, email });
+                lines.not_utf8()
+            };
+            assert_eq!(push(1, Some("\u{e9}".as_bytes()), None), None);
+            // The two bytes of one character, in two fields.
+            assert_eq!(push(2, Some(&[0xc3]), Some(&[0xa9])), Some(UserId::new(2)));
+            assert_eq!(push(3, Some(b"x"), None), Some(UserId::new(2)));
+            lines.clear();
+            assert_eq!(lines.not_utf8(), None);
+        }
+    }
+}

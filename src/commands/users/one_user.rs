@@ -1,0 +1,182 @@
+//! `create-user`, `get-user`, `update-user`, `delete-user`.
+
+use clap::{ArgGroup, Args};
+
+use crate::commands::Context;
+use crate::error::{Error, Kind, Result};
+use crate::model::report::{Cell, Column, Report};
+use crate::model::user::{Email, Name, Region, User, UserId, UserPatch};
+use crate::pg::rows::Router;
+use crate::pg::rows::batch_create::{Batch, Fate};
+
+/// The columns of users: the fields of the data model.
+pub(crate) const COLUMNS: [Column; 4] =
+    [Column::number("user_id"), Column::text("name"), Column::text("region"), Column::text("email")];
+
+/// A user as a row of them.
+pub(crate) fn cells(user: User) -> Vec<Cell> {
+    vec![Cell::Integer(user.user_id.number()), user.name.into(), user.region.into(), user.email.into()]
+}
+
+fn report(user: User) -> Report {
+    Report::one(&COLUMNS, cells(user))
+}
+
+/// The id of a user, as a flag or alone.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true))]
+pub struct WhichUser {
+    /// The user's id
+    #[arg(long = "id", value_name = "N", allow_negative_numbers = true, group = "which")]
+    flag: Option<UserId>,
+    /// The user's id
+    #[arg(value_name = "ID", allow_negative_numbers = true, group = "which")]
+    word: Option<UserId>,
+}
+
+impl WhichUser {
+    pub(crate) fn id(&self) -> Result<UserId> {
+        self.flag.or(self.word).ok_or_else(|| Error::new(Kind::Usage, "no user is named").hint("--id N"))
+    }
+}
+
+/// The arguments of `create-user`.
+#[derive(Debug, Args)]
+pub struct CreateUserArgs {
+    /// The user's id, which decides the shard
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    id: UserId,
+    /// Up to 100 characters
+    #[arg(long, value_name = "S")]
+    name: Name,
+    /// Up to 50 characters, such as EU
+    #[arg(long, value_name = "S")]
+    region: Option<Region>,
+    /// Up to 100 characters
+    #[arg(long, value_name = "S")]
+    email: Option<Email>,
+}
+
+/// What became of one of many users.
+pub enum Outcome {
+    /// It is stored; its report.
+    Stored(Report),
+    /// Nothing was done about it yet: `create-user` is still to be run.
+    Open,
+    /// It was tried, and is not stored, or it is not known whether it is.
+    Failed(Error),
+}
+
+/// Stores many users at once: all of them or, but for a connection that is lost at the wrong moment, none. What
+/// is open then is to be run one by one, in order: that finds out what is wrong, and with whom.
+pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<Outcome> {
+    let users: Vec<User> = args.iter().map(|args| args.user()).collect();
+    // What is wrong with the cluster is told by the first of them.
+    let batch = context.cluster().map_or(Batch::NotStored, |cluster| Router(&cluster).create_users(&users));
+    let stored = |user: User| Outcome::Stored(report(user));
+    match batch {
+        Batch::Stored => users.into_iter().map(stored).collect(),
+        Batch::NotStored => users.iter().map(|_| Outcome::Open).collect(),
+        Batch::Parted(fates) => {
+            let outcome = |(user, fate)| match fate {
+                Fate::Stored => stored(user),
+                Fate::Absent => Outcome::Open,
+                Fate::Failed(error) => Outcome::Failed(error),
+            };
+            users.into_iter().zip(fates).map(outcome).collect()
+        }
+    }
+}
+
+impl CreateUserArgs {
+    /// Stores the user and shows it.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let user = self.user();
+        Router(&*context.cluster()?).create_user(&user)?;
+        Ok(report(user))
+    }
+
+    /// The user that is to be stored.
+    pub(crate) fn user(&self) -> User {
+        User {
+            user_id: self.id,
+            name: Some(self.name.as_str().into()),
+            region: self.region.as_ref().map(|region| region.as_str().into()),
+            email: self.email.as_ref().map(|email| email.as_str().into()),
+        }
+    }
+}
+
+/// The arguments of `get-user`.
+#[derive(Debug, Args)]
+pub struct GetUserArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichUser,
+}
+
+impl GetUserArgs {
+    /// Shows the user.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        Router(&*context.cluster()?).get_user(self.which.id()?).map(report)
+    }
+}
+
+/// The arguments of `update-user`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true))]
+pub struct UpdateUserArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichUser,
+    /// The new name
+    #[arg(long, value_name = "S", group = "change")]
+    name: Option<Name>,
+    /// The new region
+    #[arg(long, value_name = "S", group = "change")]
+    region: Option<Region>,
+    /// No region any more
+    #[arg(long, group = "change", conflicts_with = "region")]
+    no_region: bool,
+    /// The new email
+    #[arg(long, value_name = "S", group = "change")]
+    email: Option<Email>,
+    /// No email any more
+    #[arg(long, group = "change", conflicts_with = "email")]
+    no_email: bool,
+}
+
+impl UpdateUserArgs {
+    /// Changes the user and shows it as it is then.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let (user, _) = Router(&*context.cluster()?).update_user(self.which.id()?, &self.patch())?;
+        Ok(report(user))
+    }
+
+    /// What is to be changed.
+    pub(crate) fn patch(&self) -> UserPatch {
+        UserPatch {
+            name: self.name.clone(),
+            region: if self.no_region { Some(None) } else { self.region.clone().map(Some) },
+            email: if self.no_email { Some(None) } else { self.email.clone().map(Some) },
+        }
+    }
+}
+
+/// The arguments of `delete-user`.
+#[derive(Debug, Args)]
+pub struct DeleteUserArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichUser,
+}
+
+impl DeleteUserArgs {
+    /// Deletes the user and shows it as it was.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let id = self.which.id()?;
+        // After a lost connection it is known that the user is gone, but not what it was.
+        let (deleted, _) = Router(&*context.cluster()?).delete_user(id)?;
+        Ok(deleted.map_or_else(
+            || Report::note(format!("user `{id}` is gone; the connection was lost on the way")),
+            report,
+        ))
+    }
+}

@@ -1,0 +1,3 @@
+//! Files of this program's own.
+
+pub mod json_file;

@@ -1,0 +1,245 @@
+//! Clusters at rest and in the middle of changes, from which a shard is taken away.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::rebalance::pieces;
+use crate::model::ring::coverage::HeldArc;
+use crate::model::verification::{Word, judge};
+
+fn name(number: usize) -> ShardName {
+    format!("shard_{number}").parse().unwrap()
+}
+
+fn topology(shards: impl IntoIterator<Item = usize>) -> Topology {
+    Topology::of_equals(4, shards.into_iter().map(name)).unwrap()
+}
+
+fn at_rest(shards: usize) -> Others {
+    let topology = topology(1..=shards);
+    let ring = topology.ring();
+    let state = |shard: &ShardName| {
+        let own = ring.arcs().into_iter().filter(|owned| owned.shard == shard);
+        ShardState {
+            epoch: Epoch::FIRST,
+            topology: topology.clone(),
+            change: None,
+            wanted: None,
+            arcs: own
+                .map(|owned| ShardArc { arc: owned.arc, epoch: Epoch::FIRST, state: ArcState::Owned })
+                .collect(),
+        }
+    };
+    topology.names().map(|shard| (shard.clone(), state(shard))).collect()
+}
+
+fn take(state: &mut ShardState, hole: Arc) {
+    let left = state.arcs.iter().flat_map(|held| {
+        without(&[held.arc], &[hole]).into_iter().map(|arc| ShardArc { arc, ..held.clone() })
+    });
+    state.arcs = left.collect();
+}
+
+/// A change to these shards under way, each of its moves as far as `steps` says: nothing, fenced, adopted, purged.
+fn changing(shards: usize, to: &[usize], steps: &[u8]) -> Others {
+    let mut states = at_rest(shards);
+    let before = topology(1..=shards);
+    let target = topology(to.iter().copied());
+    let mut members: Vec<ShardName> = before.names().chain(target.names()).cloned().collect();
+    members.sort();
+    members.dedup();
+    let epoch = Epoch::FIRST.next();
+    for member in &members {
+        let state = states.entry(member.clone()).or_insert_with(|| ShardState {
+            epoch,
+            topology: before.clone(),
+            change: None,
+            wanted: None,
+            arcs: Vec::new(),
+        });
+        state.epoch = epoch;
+        state.change = Some(Change { target: target.clone(), members: members.clone() });
+    }
+    for (piece, step) in pieces(&states, &target, epoch).unwrap().into_iter().zip(steps.iter().cycle()) {
+        let held = |state| ShardArc { arc: piece.range, epoch, state };
+        let source = states.get_mut(&piece.source).unwrap();
+        if *step > 0 {
+            take(source, piece.range);
+        }
+        if matches!(step, 1 | 2) {
+            source.arcs.push(held(ArcState::Fenced(piece.target.clone())));
+            source.arcs.sort_by_key(|held| held.arc);
+        }
+        if *step > 1 {
+            let target = states.get_mut(&piece.target).unwrap();
+            target.arcs.push(held(ArcState::Owned));
+            target.arcs.sort_by_key(|held| held.arc);
+        }
+    }
+    states
+}
+
+fn faults(states: &Others) -> Vec<String> {
+    let word = |state: &ShardState| Word {
+        epoch: state.epoch,
+        topology: state.topology.clone(),
+        change: state.change.clone(),
+        held: state
+            .arcs
+            .iter()
+            .map(|held| HeldArc { arc: held.arc, epoch: held.epoch, owned: held.state == ArcState::Owned })
+            .collect(),
+    };
+    let words = states.iter().map(|(shard, state)| (shard.clone(), word(state))).collect();
+    judge(&words).faults.iter().map(ToString::to_string).collect()
+}
+
+/// Each position once.
+fn union(arcs: &[Arc]) -> Vec<Arc> {
+    let mut whole = vec![Arc::whole()];
+    for arc in arcs {
+        whole = without(&whole, &[*arc]);
+    }
+    without(&[Arc::whole()], &whole)
+}
+
+/// Does what is to be done on the first so many of the heirs.
+fn apply(states: &mut Others, inheritance: &Inheritance, count: usize) {
+    for (shard, heir) in inheritance.heirs.iter().take(count) {
+        let state = states.get_mut(shard).unwrap();
+        assert_eq!(*state, heir.seen);
+        state.epoch = inheritance.epoch;
+        state.topology = inheritance.topology.clone();
+        state.change = inheritance.change.clone();
+        state.arcs = heir.arcs.clone();
+    }
+}
+
+/// A number of shards, those that it is to become, and how far each move is.
+fn changes() -> impl Strategy<Value = (usize, Vec<usize>, Vec<u8>)> {
+    (3_usize..=5, proptest::collection::vec(0_u8..=3, 1..20), 0_usize..=2, 1_usize..=5).prop_map(
+        |(shards, steps, kind, which)| {
+            let mut to: Vec<usize> = (1..=shards).collect();
+            match kind {
+                0 => to.push(shards + 1),
+                1 => drop(to.remove(which % shards)),
+                _ => {
+                    to.remove(which % shards);
+                    to.push(shards + 1);
+                }
+            }
+            (shards, to, steps)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whoever_is_gone_the_rest_is_a_cluster(
+        (shards, to, steps) in changes(), which: usize, at_rest_first: bool, told: usize,
+        has_backup: bool,
+    ) {
+        let mut states = if at_rest_first { at_rest(shards) } else { changing(shards, &to, &steps) };
+        prop_assert_eq!(faults(&states), Vec::<String>::new());
+        let dead = states.keys().nth(which % states.len()).unwrap().clone();
+        let gone = states.remove(&dead).unwrap();
+        let before = states.clone();
+        // A replica that has seen it all, or nobody.
+        let backup = if has_backup { owned(&gone) } else { Vec::new() };
+        let inheritance = inherit(&states, &dead, &backup).unwrap();
+        // What is inherited is what only the one that is gone held.
+        let inherited = merged(inheritance.pieces().into_iter().map(|(arc, _)| arc));
+        let held = merged(before.values().flat_map(|state| arcs_of(&state.arcs)).collect::<Vec<_>>());
+        let alone = without(&arcs_of(&gone.arcs), &held);
+        // With a replica it is also what it had taken over and others have not forgotten.
+        let wanted = if has_backup { merged([alone, owned(&gone)].concat()) } else { alone };
+        prop_assert_eq!(&inherited, &union(&wanted));
+        // Killed on the way, and begun anew.
+        let count = told % (states.len() + 1);
+        apply(&mut states, &inheritance, count);
+        let again = inherit(&states, &dead, &backup).unwrap();
+        prop_assert_eq!((again.epoch, &again.topology, &again.change), (inheritance.epoch, &inheritance.topology, &inheritance.change));
+        let left = again.heirs.len();
+        apply(&mut states, &again, left);
+        prop_assert_eq!(faults(&states), Vec::<String>::new());
+        prop_assert!(states.values().all(|state| state.topology.shard(&dead).is_none()));
+        // Who had something keeps it.
+        for (shard, state) in &before {
+            prop_assert!(without(&owned(state), &owned(&states[shard])).is_empty());
+        }
+        prop_assert!(inherit(&states, &dead, &backup).unwrap().heirs.is_empty());
+    }
+
+    #[test]
+    fn a_replica_that_has_seen_all_takes_over_and_no_other_does(
+        (shards, to, steps) in changes(), later in proptest::collection::vec(0_u8..=3, 1..20), which: usize,
+    ) {
+        // As it was, and some steps later.
+        let then = changing(shards, &to, &steps);
+        let later: Vec<u8> = (0..40).map(|at| steps[at % steps.len()].max(later[at % later.len()])).collect();
+        let now = changing(shards, &to, &later);
+        let shard = then.keys().nth(which % then.len()).unwrap().clone();
+        let mut others = now.clone();
+        let primary = others.remove(&shard).unwrap();
+        prop_assert_eq!(unseen(&others, &primary), vec![]);
+        let replica = &then[&shard];
+        let found = unseen(&others, replica);
+        // With the replica in its place the cluster is one if nothing is unseen.
+        let with = |state: &ShardState| {
+            let mut states = others.clone();
+            states.insert(shard.clone(), state.clone());
+            states
+        };
+        prop_assert_eq!(found.is_empty(), faults(&with(replica)).is_empty(), "{:?}", found);
+        prop_assert_eq!(faults(&with(&forced(&others, replica))), Vec::<String>::new());
+        prop_assert_eq!(unseen(&others, &forced(&others, replica)), vec![]);
+    }
+}
+
+#[test]
+fn a_change_that_was_not_heard_of_is_told_and_its_end_is_unseen() {
+    let replica = at_rest(3)[&name(2)].clone();
+    let mut others = changing(3, &[1, 2, 3, 4], &[0]);
+    others.remove(&name(2));
+    assert_eq!(unseen(&others, &replica), []);
+    let told = forced(&others, &replica);
+    assert_eq!((told.epoch, &told.change), (Epoch::FIRST.next(), &others[&name(1)].change));
+    assert_eq!(told.arcs, replica.arcs);
+    // All moved, and finished.
+    let mut others = finished(changing(3, &[1, 2, 3, 4], &[3]));
+    others.remove(&name(2));
+    let epochs = Unseen::Epoch { has: Epoch::FIRST, should: Epoch::FIRST.next() };
+    assert_eq!(unseen(&others, &replica)[0], epochs);
+}
+
+/// The change is at its end.
+fn finished(mut states: Others) -> Others {
+    for state in states.values_mut() {
+        state.topology = state.change.take().unwrap().target;
+    }
+    states
+}
+
+/// A fence that outlived its change: its arc has gone on to somebody else since.
+#[test]
+fn a_fence_of_a_change_that_is_over_is_no_fence_any_more() {
+    let fenced = changing(3, &[1, 2, 3, 4], &[1]);
+    let has_fence = |state: &ShardState| state.arcs.iter().any(|held| held.state != ArcState::Owned);
+    let (source, replica) = fenced.iter().find(|(_, state)| has_fence(state)).unwrap();
+    let mut others = finished(changing(3, &[1, 2, 3, 4], &[3]));
+    let primary = others.remove(source).unwrap();
+    let now = forced(&others, replica);
+    assert!(now.arcs.iter().all(|held| held.state == ArcState::Owned));
+    assert_eq!(arcs_of(&now.arcs), arcs_of(&primary.arcs));
+    others.insert(source.clone(), now);
+    assert_eq!(faults(&others), Vec::<String>::new());
+}
+
+#[test]
+fn the_last_shard_has_no_heir() {
+    let mut states = at_rest(1);
+    states.clear();
+    assert_eq!(inherit(&states, &name(1), &[]).unwrap_err(), "no other shard is there");
+}

@@ -1,0 +1,245 @@
+//! Whether what a client saw of a key can be true, by what all clients did to it: the checker of a load.
+//!
+//! A key is written by one client, one write after the other, and read by any. Each write has a version, from 1 on;
+//! version 0 is what was there before. A read that begins when version `floor` counts already, and ends when version
+//! `begun` was sent last, may show any of these and nothing else. What one read has shown counts for all that begin
+//! afterwards. A write whose outcome is not known may show or not, and may even be done later: until a read has shown
+//! it, both are possible, and nobody writes that key.
+
+use super::keys::Fingerprint;
+use super::write_tag::Mark;
+use crate::model::user::{User, UserId};
+
+/// Which write of a key: 0 is what was there before the first.
+pub type Version = u32;
+
+/// When and by which shard a write was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// Since the run began.
+    pub at_ms: u64,
+    /// The caller's number of the shard.
+    pub shard: usize,
+}
+
+/// Why an answer cannot be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// What counted before something newer did: this version. A write is lost, or the answer was stale.
+    Older(Version),
+    /// No user, where there always was one.
+    Missing,
+    /// The row, the name or the value of another user.
+    OtherUser,
+    /// A write that was never sent, or that was reported as not done.
+    NotDone(Version),
+    /// A value that nobody wrote in this run.
+    Unknown,
+}
+
+/// What was taken back: writes that were acknowledged, and are not there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// How many writes.
+    pub writes: u32,
+    /// The last of them.
+    pub last: Option<Acknowledgement>,
+    /// Whether the last of them was a delete: the user is back.
+    pub is_revival: bool,
+}
+
+/// All that was done to one key.
+#[derive(Debug, Clone)]
+pub struct History {
+    run: u32,
+    key: UserId,
+    client: u32,
+    /// The fingerprint of what no write changes.
+    lasting: u32,
+    /// The email's fingerprint before the first write, if the user was there.
+    start: Option<u32>,
+    /// The last write that was sent.
+    begun: Version,
+    /// The last one that counts: it was acknowledged, or seen.
+    counts: Version,
+    /// The one whose outcome is not known, or not yet.
+    open: Option<Version>,
+    /// The last write, if it deletes.
+    deletes: Option<Version>,
+    /// What was not done.
+    refused: Vec<Version>,
+    /// What was done, and is lost: from and to.
+    lost: Vec<(Version, Version)>,
+    acknowledged: Option<Acknowledgement>,
+    /// Whether an answer about it was wrong in a way after which nothing is known.
+    is_broken: bool,
+}
+
+impl History {
+    /// Of a key that this client of a run will write: a user that was there, or one that is to be created.
+    pub fn new(run: u32, key: UserId, client: u32, user: Fingerprint, is_there: bool) -> Self {
+        Self {
+            run,
+            key,
+            client,
+            lasting: user.lasting,
+            start: is_there.then_some(user.changing),
+            begun: 0,
+            counts: 0,
+            open: None,
+            deletes: None,
+            refused: Vec::new(),
+            lost: Vec::new(),
+            acknowledged: None,
+            is_broken: false,
+        }
+    }
+
+    /// Which version counts now: the floor of a read that begins.
+    pub fn floor(&self) -> Version {
+        self.counts
+    }
+
+    /// Whether the user is there for sure, so that it can be changed.
+    pub fn is_writable(&self) -> bool {
+        !self.is_broken && self.open.is_none() && self.is_present(self.counts)
+    }
+
+    /// Whether nothing is known of this key any more.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// A write is sent: its mark.
+    pub fn begin(&mut self, deletes: bool) -> Mark {
+        assert!(self.open.is_none(), "a key is written by one client, one write after the other");
+        self.begun += 1;
+        self.open = Some(self.begun);
+        if deletes {
+            self.deletes = Some(self.begun);
+        }
+        self.mark(self.begun)
+    }
+
+    /// The write that was sent last is done.
+    pub fn acknowledge(&mut self, by: Acknowledgement) {
+        self.acknowledged = Some(by);
+        self.settle(self.begun);
+    }
+
+    /// The write that was sent last is not done, for sure.
+    pub fn refuse(&mut self) {
+        if self.open.take().is_some() {
+            self.refused.push(self.begun);
+        }
+    }
+
+    fn settle(&mut self, version: Version) {
+        self.counts = self.counts.max(version);
+        self.open = self.open.filter(|open| *open != version);
+    }
+
+    fn mark(&self, version: Version) -> Mark {
+        Mark { run: self.run, key: self.key, client: self.client, version }
+    }
+
+    fn is_present(&self, version: Version) -> bool {
+        if version == 0 { self.start.is_some() } else { self.deletes != Some(version) }
+    }
+
+    fn is_lost(&self, version: Version) -> bool {
+        self.lost.iter().any(|(from, to)| (*from..=*to).contains(&version))
+    }
+
+    fn is_undone(&self, version: Version) -> bool {
+        self.refused.contains(&version) || self.is_lost(version)
+    }
+
+    /// An answer to a read that began when `floor` counted: it counts from now on, or is wrong.
+    pub fn judge(&mut self, floor: Version, seen: Option<&User>) -> Result<(), Wrong> {
+        if self.is_broken {
+            return Ok(());
+        }
+        let version = self.version_of(floor, seen)?;
+        // What counted when the read began was there then, whatever became of it since.
+        if self.is_lost(version) && version <= floor {
+            return Ok(());
+        }
+        if version > self.begun || self.is_undone(version) {
+            return Err(Wrong::NotDone(version));
+        }
+        // What was lost in the meantime, and is known to be, is no floor any more.
+        if version < floor.min(self.counts) {
+            return Err(Wrong::Older(version));
+        }
+        self.settle(version);
+        Ok(())
+    }
+
+    /// Which version this is, to a read that began when `floor` counted.
+    fn version_of(&self, floor: Version, seen: Option<&User>) -> Result<Version, Wrong> {
+        let Some(user) = seen else {
+            // Of two absences the earlier one, where it is possible: the other one need not have happened yet.
+            let never = self.start.is_none().then_some(0);
+            let deleted = self.deletes.filter(|deletes| !self.is_undone(*deletes));
+            return never.filter(|_| floor == 0).or(deleted).or(never).ok_or(Wrong::Missing);
+        };
+        let print = Fingerprint::of(user);
+        if user.user_id != self.key || print.lasting != self.lasting {
+            return Err(Wrong::OtherUser);
+        }
+        match user.email.as_deref().and_then(Mark::read) {
+            Some(mark) if mark.key != self.key => Err(Wrong::OtherUser),
+            Some(mark) if mark.run == self.run => {
+                let is_ours = mark.client == self.client && mark.version > 0 && self.is_present(mark.version);
+                if is_ours { Ok(mark.version) } else { Err(Wrong::Unknown) }
+            }
+            _ if self.start == Some(print.changing) => Ok(0),
+            _ => Err(Wrong::Unknown),
+        }
+    }
+
+    /// A read that began when `floor` counted has shown that writes are lost: of what counted then, only this older
+    /// version is left. What was done since then stays.
+    pub fn take_back_to(&mut self, version: Version, floor: Version) -> Lost {
+        let to = floor.min(self.counts);
+        let gone = (version + 1..=to).filter(|gone| !self.is_undone(*gone));
+        let writes = u32::try_from(gone.count()).unwrap_or(u32::MAX);
+        let last = self.acknowledged.filter(|_| to == self.counts);
+        let lost = Lost { writes, last, is_revival: !self.is_present(to) };
+        if to > version {
+            self.lost.push((version + 1, to));
+        }
+        if to == self.counts {
+            self.counts = version;
+        }
+        lost
+    }
+
+    /// Nothing is known of this key any more: what it shows from now on is not judged.
+    pub fn give_up(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// What a read may show that begins when `floor` counts, in words.
+    pub fn expected(&self, floor: Version) -> String {
+        if floor < self.begun {
+            return format!("version {floor} to {}", self.begun);
+        }
+        match floor {
+            _ if !self.is_present(floor) => "no user".into(),
+            0 => "the user as it was when the run began".into(),
+            _ => format!("version {floor}, `{}`", self.mark(floor)),
+        }
+    }
+}
+
+/// What a read showed, in words.
+pub fn in_words(key: UserId, seen: Option<&User>) -> String {
+    let Some(user) = seen else { return "no user".into() };
+    let whose = if user.user_id == key { String::new() } else { format!("user `{}`, ", user.user_id) };
+    match &user.email {
+        Some(email) => format!("{whose}`{email}`"),
+        None => format!("{whose}no email"),
+    }
+}

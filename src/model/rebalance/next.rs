@@ -1,0 +1,413 @@
+//! What is to be done next, from what all shards say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::{Announcement, ArcState, Change, Condition, Request, ShardArc, ShardState, arbiter};
+use crate::model::names::ShardName;
+use crate::model::ring::Ring;
+use crate::model::ring::arc::{Arc, merged};
+use crate::model::ring::topology::{Epoch, Topology};
+
+/// Where a cluster stands, by the word of all its shards.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Situation {
+    /// Nothing is under way.
+    Idle {
+        /// The epoch of all shards.
+        epoch: Epoch,
+        /// The topology in force.
+        topology: Topology,
+        /// The topology that is wished for, if it is another one.
+        wanted: Option<Topology>,
+    },
+    /// A change is under way.
+    Changing {
+        /// Its epoch.
+        epoch: Epoch,
+        /// The topology in force until it is done.
+        topology: Topology,
+        /// The change.
+        change: Change,
+        /// Members that have not heard of it.
+        untold: Vec<ShardName>,
+    },
+}
+
+impl Situation {
+    /// The shards that must be asked before anything can be decided.
+    pub fn members(&self) -> Vec<ShardName> {
+        match self {
+            Self::Idle { topology, wanted, .. } => members(topology, wanted.as_ref()),
+            Self::Changing { change, .. } => change.members.clone(),
+        }
+    }
+}
+
+fn members(topology: &Topology, wanted: Option<&Topology>) -> Vec<ShardName> {
+    let names: BTreeSet<&ShardName> =
+        topology.names().chain(wanted.into_iter().flat_map(Topology::names)).collect();
+    names.into_iter().cloned().collect()
+}
+
+/// What the shards say does not fit together, and no mover can mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The shard that is wrong, where one can be named.
+    pub shard: Option<ShardName>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+fn damage(shard: &ShardName, what: impl Into<String>) -> Damage {
+    Damage { shard: Some(shard.clone()), what: what.into() }
+}
+
+/// What the mover is to bring about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// What is under way is brought to its end; if nothing is, what is wished for is begun.
+    Forward,
+    /// The change of this epoch is taken back.
+    Back(Epoch),
+}
+
+/// A range that is to go from one shard to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The epoch of the change.
+    pub epoch: Epoch,
+    /// Who owns it.
+    pub source: ShardName,
+    /// Who is to own it.
+    pub target: ShardName,
+    /// The positions.
+    pub range: Arc,
+}
+
+/// A chunk that a mover fenced and did not bring to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The epoch of its fence.
+    pub epoch: Epoch,
+    /// Who has it fenced.
+    pub source: ShardName,
+    /// Whom it is for.
+    pub target: ShardName,
+    /// The positions.
+    pub chunk: Arc,
+}
+
+impl Leftover {
+    /// Forget it: its target has it.
+    pub fn purge<R>(&self) -> Request<R> {
+        Request::Purge { epoch: self.epoch, chunk: self.chunk, target: self.target.clone() }
+    }
+
+    /// Own it again: its target will never have it.
+    pub fn release<R>(&self) -> Request<R> {
+        Request::Release { epoch: self.epoch, chunk: self.chunk, target: self.target.clone() }
+    }
+}
+
+/// What is to be done next. What stands in one value may be done in any order, or at once; then look again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// Nothing: no change is under way, and none is wished for.
+    Nothing,
+    /// Tell shards of a change, in this order; the first that does not take it ends the round.
+    Announce(Vec<(ShardName, Announcement)>),
+    /// An epoch was taken back: chunks that its movers left fenced, each with whether its target took it.
+    Settle(Vec<(Leftover, bool)>),
+    /// Bring fenced chunks to their end.
+    Resume(Vec<Leftover>),
+    /// Move these ranges.
+    Move(Vec<Piece>),
+    /// All lies where it is to lie: tell these shards, in this order. Sound while no arc of any shard changes,
+    /// which [`Request::Finish`] compares.
+    Finish(Vec<(ShardName, Epoch, Vec<ShardArc>, Vec<Arc>)>),
+}
+
+/// Where the cluster stands. `states` holds what every shard said that was asked; if a member is missing, the
+/// situation names all members, and the caller asks them too.
+pub fn situation(states: &BTreeMap<ShardName, ShardState>) -> Result<Situation, Damage> {
+    let (newest, state) = states
+        .iter()
+        .max_by_key(|(_, state)| (state.epoch, state.change.is_some()))
+        .ok_or_else(|| Damage { shard: None, what: "no shard was asked".into() })?;
+    let epoch = state.epoch;
+    let Some(change) = &state.change else {
+        return idle(states, newest, state);
+    };
+    let mut untold = Vec::new();
+    for (name, other) in states.iter().filter(|(name, _)| change.members.contains(name)) {
+        if other.epoch < epoch {
+            if other.topology != state.topology {
+                return Err(damage(name, behind(name, other.epoch, epoch)));
+            }
+            untold.push(name.clone());
+        } else if other.change.as_ref().is_some_and(|other| other != change) {
+            return Err(damage(
+                name,
+                format!("`{name}` and `{newest}` tell of different changes of epoch {epoch}"),
+            ));
+        }
+    }
+    Ok(Situation::Changing { epoch, topology: state.topology.clone(), change: change.clone(), untold })
+}
+
+fn idle(
+    states: &BTreeMap<ShardName, ShardState>,
+    newest: &ShardName,
+    state: &ShardState,
+) -> Result<Situation, Damage> {
+    let topology = &state.topology;
+    for (name, other) in states.iter().filter(|(name, _)| topology.shard(name).is_some()) {
+        if other.epoch < state.epoch {
+            return Err(damage(name, behind(name, other.epoch, state.epoch)));
+        }
+        if other.topology != *topology {
+            return Err(damage(
+                name,
+                format!("`{name}` and `{newest}` have different topologies of one epoch"),
+            ));
+        }
+    }
+    let wanted = states.get(arbiter(topology)).and_then(|state| state.wanted.clone());
+    Ok(Situation::Idle {
+        epoch: state.epoch,
+        topology: topology.clone(),
+        wanted: wanted.filter(|wanted| wanted != topology),
+    })
+}
+
+fn behind(name: &ShardName, at: Epoch, epoch: Epoch) -> String {
+    format!(
+        "`{name}` is at epoch {at}, and the cluster at {epoch}: its database was restored from an old backup"
+    )
+}
+
+/// What is to be done next, when every member has said how it stands.
+pub fn next_work(states: &BTreeMap<ShardName, ShardState>, goal: Goal) -> Result<Work, Damage> {
+    match situation(states)? {
+        Situation::Idle { wanted: None, .. } => Ok(Work::Nothing),
+        Situation::Idle { .. } if goal != Goal::Forward => Ok(Work::Nothing),
+        Situation::Idle { epoch, topology, wanted: Some(target) } => {
+            let change = Change { members: members(&topology, Some(&target)), target };
+            Ok(announce(epoch.next(), &topology, &change, Condition::Wanted, &change.members))
+        }
+        // Once the arbiter has finished it, a change cannot be taken back.
+        Situation::Changing { epoch, topology, change, .. }
+            if goal == Goal::Back(epoch) && !is_finished_at_the_arbiter(states, epoch, &topology) =>
+        {
+            let back = Change { target: topology.clone(), members: change.members };
+            Ok(announce(epoch.next(), &topology, &back, Condition::TakenBack, &back.members))
+        }
+        Situation::Changing { epoch, topology, change, untold } if !untold.is_empty() => {
+            Ok(announce(epoch, &topology, &change, Condition::Decided, &untold))
+        }
+        Situation::Changing { epoch, topology, change, .. } => {
+            work_of_a_change(states, epoch, &topology, &change)
+        }
+    }
+}
+
+/// The arbiter first: who wins there has won.
+fn announce(
+    epoch: Epoch,
+    topology: &Topology,
+    change: &Change,
+    condition: Condition,
+    untold: &[ShardName],
+) -> Work {
+    let first = arbiter(topology);
+    let mut order: Vec<&ShardName> = untold.iter().collect();
+    order.sort_by_key(|name| (*name != first, *name));
+    let told = order.into_iter().map(|name| {
+        let condition = if name == first { condition } else { Condition::Decided };
+        let announcement =
+            Announcement { epoch, topology: topology.clone(), change: change.clone(), condition };
+        (name.clone(), announcement)
+    });
+    Work::Announce(told.collect())
+}
+
+fn work_of_a_change(
+    states: &BTreeMap<ShardName, ShardState>,
+    epoch: Epoch,
+    topology: &Topology,
+    change: &Change,
+) -> Result<Work, Damage> {
+    let members: BTreeMap<&ShardName, &ShardState> =
+        states.iter().filter(|(name, _)| change.members.contains(name)).collect();
+    let leftovers = leftovers(&members);
+    let (old, current): (Vec<Leftover>, Vec<Leftover>) =
+        leftovers.into_iter().partition(|left| left.epoch < epoch);
+    if !old.is_empty() {
+        // All members have heard of this epoch, so no mover of an earlier one can take anything over any more.
+        let taken =
+            |left: &Leftover| members.get(&left.target).is_some_and(|state| has_taken(&state.arcs, left));
+        return Ok(Work::Settle(old.into_iter().map(|left| (left.clone(), taken(&left))).collect()));
+    }
+    if !current.is_empty() {
+        return Ok(Work::Resume(current));
+    }
+    let ring = change.target.ring();
+    let mut pieces = Vec::new();
+    for (name, state) in &members {
+        pieces.extend(pieces_of(name, state, &ring, epoch)?);
+    }
+    if !pieces.is_empty() {
+        return Ok(Work::Move(pieces));
+    }
+    check_target(&members, &ring)?;
+    let mut pending: Vec<(&ShardName, &ShardState)> =
+        members.into_iter().filter(|(_, state)| state.change.is_some()).collect();
+    // The arbiter first: from then on the change cannot be taken back any more. Then who leaves: a shard of the new
+    // topology that says the change is done then speaks for them.
+    let first = arbiter(topology);
+    pending.sort_by_key(|(name, _)| (*name != first, change.target.shard(name).is_some(), *name));
+    let finish = pending.into_iter().map(|(name, state)| {
+        let arcs = merged(state.arcs.iter().map(|held| held.arc));
+        (name.clone(), epoch, state.arcs.clone(), arcs)
+    });
+    Ok(Work::Finish(finish.collect()))
+}
+
+fn is_finished_at_the_arbiter(
+    states: &BTreeMap<ShardName, ShardState>,
+    epoch: Epoch,
+    topology: &Topology,
+) -> bool {
+    states.get(arbiter(topology)).is_some_and(|state| state.epoch == epoch && state.change.is_none())
+}
+
+fn leftovers(members: &BTreeMap<&ShardName, &ShardState>) -> Vec<Leftover> {
+    let mut leftovers = Vec::new();
+    for (name, state) in members {
+        for held in &state.arcs {
+            if let ArcState::Fenced(target) = &held.state {
+                leftovers.push(Leftover {
+                    epoch: held.epoch,
+                    source: (*name).clone(),
+                    target: target.clone(),
+                    chunk: held.arc,
+                });
+            }
+        }
+    }
+    leftovers
+}
+
+/// Whether these arcs, all of the target, say that it has taken over a whole chunk: it owns it, or has let go of it
+/// again in a later epoch, as a purge that a crash undid leaves it.
+fn has_taken(arcs: &[ShardArc], left: &Leftover) -> bool {
+    let has = |held: &&ShardArc| held.state == ArcState::Owned || held.epoch > left.epoch;
+    let taken = merged(arcs.iter().filter(has).map(|held| held.arc));
+    taken.iter().any(|arc| arc.contains(left.chunk.first()) && arc.contains(left.chunk.last()))
+}
+
+/// All that is still to be moved in a change of this epoch to this topology: what a shard owns and another one is to
+/// own, and what is on its way.
+pub fn pieces(
+    states: &BTreeMap<ShardName, ShardState>,
+    target: &Topology,
+    epoch: Epoch,
+) -> Result<Vec<Piece>, Damage> {
+    let ring = target.ring();
+    let members: BTreeMap<&ShardName, &ShardState> = states.iter().collect();
+    let on_their_way = leftovers(&members).into_iter().map(|left| Piece {
+        epoch,
+        source: left.source,
+        target: left.target,
+        range: left.chunk,
+    });
+    let mut pieces: Vec<Piece> = on_their_way.collect();
+    for (name, state) in states {
+        let mut owning = state.clone();
+        owning.arcs.retain(|held| held.state == ArcState::Owned);
+        pieces.extend(pieces_of(name, &owning, &ring, epoch)?);
+    }
+    Ok(pieces)
+}
+
+/// What a shard owns and another one is to own.
+fn pieces_of(name: &ShardName, state: &ShardState, ring: &Ring, epoch: Epoch) -> Result<Vec<Piece>, Damage> {
+    let wanted = ring.arcs();
+    let mut pieces = Vec::new();
+    for held in &state.arcs {
+        let from = wanted.partition_point(|owned| owned.arc.last() < held.arc.first());
+        for owned in wanted[from..].iter().take_while(|owned| owned.arc.first() <= held.arc.last()) {
+            if owned.shard == name {
+                continue;
+            }
+            // An arc moves at most once an epoch: what was moved here lies where it is to lie.
+            if held.epoch >= epoch {
+                let what = format!(
+                    "`{name}` took {} in epoch {epoch}, and the ring gives it to `{}`",
+                    held.arc, owned.shard
+                );
+                return Err(damage(name, what));
+            }
+            let first = held.arc.first().max(owned.arc.first());
+            let last = held.arc.last().min(owned.arc.last());
+            pieces.push(Piece {
+                epoch,
+                source: name.clone(),
+                target: owned.shard.clone(),
+                range: Arc::new(first, last),
+            });
+        }
+    }
+    Ok(pieces)
+}
+
+/// Each shard owns just what the ring gives it.
+fn check_target(members: &BTreeMap<&ShardName, &ShardState>, ring: &Ring) -> Result<(), Damage> {
+    let wanted = ring.arcs();
+    for (name, state) in members {
+        let has = merged(state.arcs.iter().map(|held| held.arc));
+        let should = wanted.iter().filter(|owned| owned.shard == *name).map(|owned| owned.arc);
+        if has != should.collect::<Vec<Arc>>() {
+            return Err(damage(name, format!("the arcs of `{name}` are not those that the ring gives it")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ring::position::Position;
+
+    #[test]
+    fn a_fence_that_a_crash_brought_back_is_settled_by_what_its_target_has_done_since() {
+        let names: [ShardName; 2] = ["a", "d"].map(|name| name.parse().unwrap());
+        let topology = Topology::of_equals(1, names.clone()).unwrap();
+        let change = Change { target: topology.clone(), members: names.to_vec() };
+        let half = |first, last| Arc::new(Position::new(first), Position::new(last));
+        let (low, high) = (half(0, 9), half(10, u128::MAX));
+        let held = |arc, epoch, state| ShardArc { arc, epoch: Epoch::new(epoch), state };
+        let state = |arcs| ShardState {
+            epoch: Epoch::new(3),
+            topology: topology.clone(),
+            change: Some(change.clone()),
+            wanted: None,
+            arcs,
+        };
+        // `d` let go of it for `a` in epoch 2; `a` took it over, served, and lets go of it in epoch 3.
+        let back = held(low, 2, ArcState::Fenced(names[0].clone()));
+        let a = state(vec![held(low, 3, ArcState::Fenced(names[1].clone()))]);
+        let d = state(vec![back, held(high, 1, ArcState::Owned)]);
+        let states = BTreeMap::from([(names[0].clone(), a), (names[1].clone(), d)]);
+        let Ok(Work::Settle(settled)) = next_work(&states, Goal::Forward) else { panic!("not settled") };
+        assert_eq!(settled.len(), 1);
+        assert!(settled[0].0.source == names[1] && settled[0].1, "it would serve its old rows again");
+    }
+}

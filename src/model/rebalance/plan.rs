@@ -1,0 +1,156 @@
+//! The plan of a change: what goes where, and how the shares change. A value that is shown before it is carried
+//! out.
+
+use std::collections::BTreeMap;
+
+use super::Piece;
+use crate::model::names::ShardName;
+use crate::model::ring::arc::Arc;
+use crate::model::ring::moved_share::{modulo_flows, moved, ring_flows};
+use crate::model::ring::topology::Topology;
+
+/// How much lies on some arcs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Users.
+    pub rows: u64,
+    /// Bytes of their rows.
+    pub bytes: u64,
+}
+
+impl Load {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
+    }
+}
+
+/// What goes from one shard to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// From whom.
+    pub source: ShardName,
+    /// To whom.
+    pub target: ShardName,
+    /// The ranges, in order.
+    pub ranges: Vec<Arc>,
+    /// What lies on them.
+    pub load: Load,
+}
+
+/// The plan of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The topology in force.
+    pub before: Topology,
+    /// The topology that is wished for.
+    pub after: Topology,
+    /// What is still to be moved, by source and target.
+    pub flows: Vec<Flow>,
+    /// What lies on all shards.
+    pub total: Load,
+}
+
+impl Plan {
+    /// A plan of these pieces; `loads` says what lies on each of them, in the same order.
+    pub fn new(before: Topology, after: Topology, pieces: &[Piece], loads: &[Load], total: Load) -> Self {
+        assert_eq!(pieces.len(), loads.len(), "each piece has a load");
+        let mut flows: BTreeMap<(&ShardName, &ShardName), (Vec<Arc>, Load)> = BTreeMap::new();
+        for (piece, load) in pieces.iter().zip(loads) {
+            let (ranges, sum) = flows.entry((&piece.source, &piece.target)).or_default();
+            ranges.push(piece.range);
+            *sum = sum.plus(*load);
+        }
+        let flows = flows
+            .into_iter()
+            .map(|((source, target), (ranges, load))| Flow {
+                source: source.clone(),
+                target: target.clone(),
+                ranges,
+                load,
+            })
+            .collect();
+        Self { before, after, flows, total }
+    }
+
+    /// What is to be moved.
+    pub fn moving(&self) -> Load {
+        self.flows.iter().fold(Load::default(), |sum, flow| sum.plus(flow.load))
+    }
+
+    /// The share of all keys that the change moves, 0 to 1, by the rings alone.
+    pub fn share(&self) -> f64 {
+        moved(&ring_flows(&self.before.ring(), &self.after.ring()))
+    }
+
+    /// The least share that any change to these weights must move: what the shards that grow are to grow by.
+    pub fn ideal_share(&self) -> f64 {
+        let part = |topology: &Topology, name: &ShardName| {
+            let all: f64 = topology.shards().iter().map(|spec| spec.weight.number()).sum();
+            topology.shard(name).map_or(0.0, |spec| spec.weight.number() / all)
+        };
+        let grows = |name: &ShardName| (part(&self.after, name) - part(&self.before, name)).max(0.0);
+        self.after.names().map(grows).fold(0.0, |sum, growth| sum + growth)
+    }
+
+    /// The share of all keys that would move if they were placed by `hash modulo shards`.
+    pub fn modulo_share(&self) -> f64 {
+        let old: Vec<ShardName> = self.before.names().cloned().collect();
+        // The old ones in their order, the new ones behind.
+        let mut new: Vec<ShardName> =
+            old.iter().filter(|name| self.after.shard(name).is_some()).cloned().collect();
+        new.extend(self.after.names().filter(|name| self.before.shard(name).is_none()).cloned());
+        moved(&modulo_flows(&old, &new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ring::position::Position;
+    use crate::model::ring::topology::{Epoch, ShardSpec, Weight};
+
+    fn shard(number: usize) -> ShardName {
+        format!("shard_{number}").parse().unwrap()
+    }
+
+    #[test]
+    fn the_seeds_fourth_shard_moves_what_the_ring_says() {
+        let before = Topology::of_equals(100, (1..=3).map(shard)).unwrap();
+        let after = before.with(ShardSpec { name: shard(4), weight: Weight::ONE }).unwrap();
+        assert_eq!(after.without(&shard(4)).unwrap(), before);
+        let piece = |source, first, last| Piece {
+            epoch: Epoch::new(2),
+            source: shard(source),
+            target: shard(4),
+            range: Arc::new(Position::new(first), Position::new(last)),
+        };
+        let pieces = [piece(2, 0, 9), piece(1, 10, 19), piece(2, 30, 39)];
+        let load = |rows| Load { rows, bytes: rows * 10 };
+        let loads = [load(1), load(2), load(4)];
+        let plan = Plan::new(before.clone(), after.clone(), &pieces, &loads, load(100));
+        assert_eq!(plan.flows.len(), 2);
+        assert_eq!((&plan.flows[0].source, plan.flows[0].load), (&shard(1), load(2)));
+        assert_eq!((plan.flows[1].ranges.len(), plan.flows[1].load), (2, load(5)));
+        assert_eq!(plan.moving(), load(7));
+        // 22.93 %, where 25 % is what an even ring would move, and modulo three quarters.
+        assert!((plan.share() - 0.2293).abs() < 0.0005, "{}", plan.share());
+        assert!((plan.ideal_share() - 0.25).abs() < 1e-9);
+        assert!((plan.modulo_share() - 0.75).abs() < 1e-9);
+        // The other way: the three that stay grow by a twelfth each.
+        let back = Plan::new(after, before, &[], &[], load(100));
+        assert!((back.share() - plan.share()).abs() < 1e-9);
+        assert!((back.ideal_share() - 0.25).abs() < 1e-9);
+        assert!((back.modulo_share() - 0.75).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_weight_can_be_changed_and_the_last_shard_stays() {
+        let one = Topology::of_equals(100, [shard(1)]).unwrap();
+        assert!(one.without(&shard(1)).is_err());
+        let heavier = one.with(ShardSpec { name: shard(1), weight: 2.0.try_into().unwrap() }).unwrap();
+        assert_eq!(heavier.shards().len(), 1);
+        assert_eq!(heavier.ring().len(), 200);
+    }
+}

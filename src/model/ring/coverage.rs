@@ -1,0 +1,241 @@
+//! Coverage: which shard's rows count for each position, when all shards were asked at nearly the same time.
+//!
+//! Each shard says which arcs it holds. Where a chunk was on its way between two answers, a position may be
+//! held twice or not at all. This module decides, and is pure: it holds no connection and no row.
+
+use std::collections::BTreeMap;
+
+use super::arc::{Arc, append, merged};
+use super::position::Position;
+use super::topology::Epoch;
+use crate::model::names::ShardName;
+
+/// An arc as a shard holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldArc {
+    /// The positions.
+    pub arc: Arc,
+    /// The epoch in which the shard took it, or let go of it.
+    pub epoch: Epoch,
+    /// Whether the shard owns it; else it is fenced, on its way to another shard.
+    pub owned: bool,
+}
+
+/// What all shards hold, taken together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// Who serves what: arcs in order, neighbours of one shard merged. What nobody holds is missing.
+    routes: Vec<Route>,
+    /// The arcs that a shard holds and another one serves: its rows there must be left out.
+    left_out: BTreeMap<ShardName, Vec<Arc>>,
+    gaps: Vec<Arc>,
+}
+
+/// An arc and the shard whose rows count there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The positions.
+    pub arc: Arc,
+    /// Whose rows count.
+    pub shard: ShardName,
+    /// Whether that shard owns the arc; else it is fenced there, and nobody has taken it over yet.
+    pub owned: bool,
+}
+
+/// Walks the arcs of one shard in order.
+struct Walk<'held> {
+    shard: &'held ShardName,
+    rest: Vec<&'held HeldArc>,
+}
+
+impl<'held> Walk<'held> {
+    fn new(shard: &'held ShardName, held: &'held [HeldArc]) -> Self {
+        let mut rest: Vec<&HeldArc> = held.iter().collect();
+        rest.sort_unstable_by_key(|held| std::cmp::Reverse(held.arc));
+        Self { shard, rest }
+    }
+
+    /// What the shard holds at a position, and the last position up to which that stays so. Positions must
+    /// be asked for in order.
+    fn at(&mut self, position: Position) -> (Option<&'held HeldArc>, Position) {
+        while self.rest.last().is_some_and(|held| held.arc.last() < position) {
+            self.rest.pop();
+        }
+        match self.rest.last() {
+            Some(held) if held.arc.first() <= position => (Some(held), held.arc.last()),
+            // It begins behind `position`, so it is not the first position of the ring.
+            Some(held) => (None, Position::new(held.arc.first().number() - 1)),
+            None => (None, Position::LAST),
+        }
+    }
+}
+
+impl Coverage {
+    /// Decides for each position:
+    ///
+    /// - the owner's rows count; of two owners those of the later epoch, as the other was asked before it let go
+    /// - if nobody owns it, the rows of a shard that is fenced there: the peer had not taken over when it was asked
+    /// - else it is a gap
+    ///
+    /// Each committed state of a move has an owner or a fenced shard for every position, so a gap means that
+    /// a chunk changed hands between two answers.
+    pub fn of(held: &BTreeMap<ShardName, Vec<HeldArc>>) -> Self {
+        let mut coverage = Self { routes: Vec::new(), left_out: BTreeMap::new(), gaps: Vec::new() };
+        let mut walks: Vec<Walk<'_>> = held.iter().map(|(shard, arcs)| Walk::new(shard, arcs)).collect();
+        let mut open = Some(Position::FIRST);
+        while let Some(first) = open {
+            let mut last = Position::LAST;
+            let mut holders: Vec<(&ShardName, &HeldArc)> = Vec::new();
+            for walk in &mut walks {
+                let (held, until) = walk.at(first);
+                last = last.min(until);
+                holders.extend(held.map(|held| (walk.shard, held)));
+            }
+            coverage.decide(Arc::new(first, last), &holders);
+            open = last.next();
+        }
+        coverage
+    }
+
+    fn decide(&mut self, arc: Arc, holders: &[(&ShardName, &HeldArc)]) {
+        // Owners first, then later epochs; of equals the first, and they are in the order of their names.
+        let best = holders.iter().rev().max_by_key(|(_, held)| (held.owned, held.epoch));
+        let Some((server, held)) = best else {
+            append(&mut self.gaps, arc);
+            return;
+        };
+        for (shard, _) in holders.iter().filter(|(shard, _)| shard != server) {
+            append(self.left_out.entry((*shard).clone()).or_default(), arc);
+        }
+        match self.routes.last_mut() {
+            Some(before)
+                if before.shard == **server
+                    && before.owned == held.owned
+                    && before.arc.last().next() == Some(arc.first()) =>
+            {
+                before.arc = Arc::new(before.arc.first(), arc.last());
+            }
+            _ => self.routes.push(Route { arc, shard: (*server).clone(), owned: held.owned }),
+        }
+    }
+
+    /// Who serves what, in order.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// What nobody holds, in order.
+    pub fn gaps(&self) -> &[Arc] {
+        &self.gaps
+    }
+
+    /// Where rows of this shard must be left out, although it holds the arcs.
+    pub fn left_out(&self, shard: &ShardName) -> &[Arc] {
+        self.left_out.get(shard).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a shard that holds these arcs owns all that it serves here.
+    pub fn is_owned_by(&self, shard: &ShardName, held: &[HeldArc]) -> bool {
+        let owned = merged(held.iter().filter(|held| held.owned).map(|held| held.arc));
+        self.routes.iter().filter(|route| route.shard == *shard).all(|route| {
+            let at = owned.partition_point(|arc| arc.last() < route.arc.last());
+            owned.get(at).is_some_and(|arc| arc.contains(route.arc.first()) && arc.contains(route.arc.last()))
+        })
+    }
+
+    /// Who serves a position; nobody in a gap.
+    pub fn route(&self, position: Position) -> Option<&Route> {
+        let at = self.routes.partition_point(|route| route.arc.last() < position);
+        self.routes.get(at).filter(|route| route.arc.contains(position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(first: u128, last: u128, epoch: i64, owned: bool) -> HeldArc {
+        HeldArc { arc: Arc::new(Position::new(first), Position::new(last)), epoch: Epoch::new(epoch), owned }
+    }
+
+    fn cover<const N: usize>(shards: [(&str, Vec<HeldArc>); N]) -> Coverage {
+        Coverage::of(&shards.into_iter().map(|(name, held)| (name.parse().unwrap(), held)).collect())
+    }
+
+    fn left_out(coverage: &Coverage, shard: &str) -> Vec<(u128, u128)> {
+        let arcs = coverage.left_out(&shard.parse().unwrap());
+        arcs.iter().map(|arc| (arc.first().number(), arc.last().number())).collect()
+    }
+
+    const ALL: u128 = u128::MAX;
+
+    #[test]
+    fn arcs_that_tile_the_ring_leave_nothing_out() {
+        let coverage = cover([
+            ("a", vec![held(10, 19, 1, true), held(0, 4, 1, true)]),
+            ("b", vec![held(5, 9, 1, true), held(20, ALL, 1, true)]),
+        ]);
+        assert_eq!(coverage.gaps(), []);
+        assert!(left_out(&coverage, "a").is_empty() && left_out(&coverage, "b").is_empty());
+        assert_eq!(coverage.routes().len(), 4);
+        for (position, shard) in [(0, "a"), (4, "a"), (5, "b"), (9, "b"), (10, "a"), (20, "b"), (ALL, "b")] {
+            assert_eq!(coverage.route(Position::new(position)).unwrap().shard.as_str(), shard);
+        }
+    }
+
+    #[test]
+    fn each_step_of_a_move_has_one_server() {
+        // Before the fence, fenced, handed over and not purged, purged: S holds 0..=9 at first.
+        let rest = held(10, ALL, 1, true);
+        for (source, target, server, out_of_source) in [
+            (vec![held(0, 9, 1, true)], vec![], "s", vec![]),
+            (vec![held(0, 9, 2, false)], vec![], "s", vec![]),
+            (vec![held(0, 9, 2, false)], vec![held(0, 9, 2, true)], "d", vec![(0, 9)]),
+            (vec![], vec![held(0, 9, 2, true)], "d", vec![]),
+            // The source was asked before the fence, the target after it took over.
+            (vec![held(0, 9, 1, true)], vec![held(0, 9, 2, true)], "d", vec![(0, 9)]),
+        ] {
+            let target = [target, vec![rest.clone()]].concat();
+            let coverage = cover([("s", source), ("d", target)]);
+            assert_eq!(coverage.gaps(), []);
+            assert_eq!(coverage.route(Position::new(3)).unwrap().shard.as_str(), server);
+            assert_eq!(left_out(&coverage, "s"), out_of_source);
+            assert!(left_out(&coverage, "d").is_empty());
+        }
+        // The source was asked after the purge, the target before it took over.
+        let coverage = cover([("s", vec![]), ("d", vec![rest])]);
+        assert_eq!(coverage.gaps(), [Arc::new(Position::new(0), Position::new(9))]);
+        assert_eq!(coverage.route(Position::new(3)), None);
+    }
+
+    #[test]
+    fn a_shard_that_let_go_of_an_arc_does_not_own_all() {
+        let coverage = cover([
+            ("a", vec![held(0, 9, 1, true), held(20, 29, 1, true)]),
+            ("b", vec![held(10, 19, 1, true), held(30, ALL, 1, true)]),
+        ]);
+        let a = "a".parse().unwrap();
+        for (arcs, owns) in [
+            (vec![held(0, 9, 1, true), held(20, 29, 1, true)], true),
+            (vec![held(0, 4, 1, true), held(5, 9, 1, true), held(20, 40, 1, true)], true),
+            (vec![held(0, 4, 1, true), held(5, 9, 2, false), held(20, 29, 1, true)], false),
+            (vec![held(0, 9, 1, true), held(21, 29, 1, true)], false),
+            (vec![], false),
+        ] {
+            assert_eq!(coverage.is_owned_by(&a, &arcs), owns, "{arcs:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_common_part_of_an_overlap_is_left_out() {
+        let coverage = cover([
+            ("s", vec![held(0, 20, 1, true)]),
+            ("d", vec![held(5, 9, 2, true), held(21, ALL, 1, true)]),
+        ]);
+        assert_eq!(left_out(&coverage, "s"), [(5, 9)]);
+        assert!(left_out(&coverage, "d").is_empty());
+        // Of two owners of one epoch, which only damage can make, the smaller name serves.
+        let coverage = cover([("b", vec![held(0, ALL, 1, true)]), ("a", vec![held(0, ALL, 1, true)])]);
+        assert_eq!(coverage.routes()[0].shard.as_str(), "a");
+    }
+}

@@ -1,0 +1,68 @@
+//! Positions on the ring: 128-bit unsigned integers, made by MD5.
+
+use std::fmt;
+use std::io::Write as _;
+
+use md5::{Digest as _, Md5};
+
+use crate::model::user::UserId;
+
+/// A place on the ring, `0 ..= 2^128 - 1`.
+///
+/// The position of a key is the MD5 (RFC 1321) of its UTF-8 bytes, read as a big-endian integer.
+/// Postgres computes the same with `md5(key)::uuid`, whose values compare as positions do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(u128);
+
+impl Position {
+    /// The first position of the ring.
+    pub const FIRST: Self = Self(0);
+    /// The last position of the ring; the next one clockwise is [`Position::FIRST`].
+    pub const LAST: Self = Self(u128::MAX);
+
+    /// The position with this number.
+    pub const fn new(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// Where a key lies.
+    pub fn of_key(key: &str) -> Self {
+        Self::of_bytes(key.as_bytes())
+    }
+
+    /// Where a user lies: the position of the id in decimal. Allocates nothing.
+    pub fn of_user(id: UserId) -> Self {
+        let mut text = [0_u8; 20];
+        let mut rest = &mut text[..];
+        write!(rest, "{id}").expect("an i64 has at most 20 characters");
+        let unused = rest.len();
+        Self::of_bytes(&text[..20 - unused])
+    }
+
+    /// Where the virtual node `NAME#INDEX` of a shard lies.
+    pub fn of_virtual_node(shard: &str, index: u32) -> Self {
+        Self::of_key(&format!("{shard}#{index}"))
+    }
+
+    /// The MD5 of any bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(u128::from_be_bytes(Md5::digest(bytes).into()))
+    }
+
+    /// The position as a number.
+    pub const fn number(self) -> u128 {
+        self.0
+    }
+
+    /// The position that follows clockwise, unless this is the last one.
+    pub fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
+}
+
+/// In decimal, as the seed's prototype logs it.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}

@@ -1,0 +1,262 @@
+//! The topology: which shards there are, how heavy each is, how many virtual nodes it has.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Ring;
+use crate::model::names::{ClusterId, ShardName};
+
+/// Virtual nodes of a shard of weight 1, unless the topology says otherwise.
+pub const VIRTUAL_NODES_DEFAULT: u32 = 100;
+/// The most virtual nodes for a shard of weight 1.
+pub const VIRTUAL_NODES_MAX: u32 = 10_000;
+/// The most shards of one cluster.
+pub const SHARDS_MAX: usize = 1_000;
+
+/// Grows by one with each change of the topology; 0 is a guess that no shard has confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Epoch(i64);
+
+impl Epoch {
+    /// The epoch of a topology that was guessed from the configuration.
+    pub const GUESSED: Self = Self(0);
+    /// The epoch that `init-shards` gives.
+    pub const FIRST: Self = Self(1);
+
+    /// The epoch with this number.
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The epoch that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// The epoch as Postgres stores it.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// How much of the ring a shard wants, as a multiple of a shard of weight 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Weight(f64);
+
+impl Weight {
+    /// The weight of a shard that was given none.
+    pub const ONE: Self = Self(1.0);
+
+    /// The weight as a number, 0.01 to 100.
+    pub const fn number(self) -> f64 {
+        self.0
+    }
+
+    /// Virtual nodes of a shard of this weight: `round(virtual_nodes × weight)`, at least one.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1,000,000")]
+    pub fn virtual_nodes(self, of_weight_one: u32) -> u32 {
+        ((f64::from(of_weight_one) * self.0).round() as u32).max(1)
+    }
+}
+
+impl TryFrom<f64> for Weight {
+    type Error = String;
+
+    fn try_from(number: f64) -> Result<Self, String> {
+        if (0.01..=100.0).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err("a weight is a number from 0.01 to 100".into())
+        }
+    }
+}
+
+impl From<Weight> for f64 {
+    fn from(weight: Weight) -> Self {
+        weight.0
+    }
+}
+
+impl FromStr for Weight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse::<f64>()
+            .map_err(|_| "a weight is a number from 0.01 to 100".into())
+            .and_then(Self::try_from)
+    }
+}
+
+/// One shard of a topology.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardSpec {
+    /// Its name, which its virtual nodes are hashed from.
+    pub name: ShardName,
+    /// Its weight.
+    pub weight: Weight,
+}
+
+/// The hash that makes positions. One for now; written down so that another can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hash {
+    /// MD5, as the seed has it.
+    Md5,
+}
+
+/// Shards, weights and virtual nodes: all that the ring is made from. Never empty, names unique and sorted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked", into = "Unchecked")]
+pub struct Topology {
+    virtual_nodes: u32,
+    shards: Vec<ShardSpec>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Unchecked {
+    hash: Hash,
+    virtual_nodes: u32,
+    shards: Vec<ShardSpec>,
+}
+
+impl TryFrom<Unchecked> for Topology {
+    type Error = String;
+
+    fn try_from(raw: Unchecked) -> Result<Self, String> {
+        Self::new(raw.virtual_nodes, raw.shards)
+    }
+}
+
+impl From<Topology> for Unchecked {
+    fn from(topology: Topology) -> Self {
+        Self { hash: Hash::Md5, virtual_nodes: topology.virtual_nodes, shards: topology.shards }
+    }
+}
+
+impl Topology {
+    /// A topology of these shards, in any order; the reason if they do not make one.
+    pub fn new(virtual_nodes: u32, mut shards: Vec<ShardSpec>) -> Result<Self, String> {
+        if virtual_nodes == 0 || virtual_nodes > VIRTUAL_NODES_MAX {
+            return Err(format!("virtual nodes are 1 to {VIRTUAL_NODES_MAX} a shard, not {virtual_nodes}"));
+        }
+        if shards.is_empty() || shards.len() > SHARDS_MAX {
+            return Err(format!("a cluster has 1 to {SHARDS_MAX} shards, not {}", shards.len()));
+        }
+        shards.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(twice) = shards.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(format!("the shard `{}` is named twice", twice[0].name));
+        }
+        Ok(Self { virtual_nodes, shards })
+    }
+
+    /// A topology of shards of weight 1.
+    pub fn of_equals(virtual_nodes: u32, names: impl IntoIterator<Item = ShardName>) -> Result<Self, String> {
+        let names: BTreeSet<ShardName> = names.into_iter().collect();
+        Self::new(
+            virtual_nodes,
+            names.into_iter().map(|name| ShardSpec { name, weight: Weight::ONE }).collect(),
+        )
+    }
+
+    /// Virtual nodes of a shard of weight 1.
+    pub fn virtual_nodes(&self) -> u32 {
+        self.virtual_nodes
+    }
+
+    /// The shards, sorted by name.
+    pub fn shards(&self) -> &[ShardSpec] {
+        &self.shards
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &ShardName> {
+        self.shards.iter().map(|shard| &shard.name)
+    }
+
+    /// The shard of this name.
+    pub fn shard(&self, name: &ShardName) -> Option<&ShardSpec> {
+        self.shards.iter().find(|shard| shard.name == *name)
+    }
+
+    /// The same with another shard, or with another weight for one that is there.
+    pub fn with(&self, spec: ShardSpec) -> Result<Self, String> {
+        let mut shards = self.shards.clone();
+        shards.retain(|other| other.name != spec.name);
+        shards.push(spec);
+        Self::new(self.virtual_nodes, shards)
+    }
+
+    /// The same without a shard; the reason if that leaves none.
+    pub fn without(&self, name: &ShardName) -> Result<Self, String> {
+        let shards = self.shards.iter().filter(|shard| shard.name != *name).cloned().collect();
+        Self::new(self.virtual_nodes, shards)
+    }
+
+    /// The ring that this topology makes.
+    pub fn ring(&self) -> Ring {
+        Ring::new(
+            self.shards
+                .iter()
+                .map(|shard| (shard.name.clone(), shard.weight.virtual_nodes(self.virtual_nodes))),
+        )
+    }
+}
+
+/// What a shard says of its cluster: its id, and the topology in force with its epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The epoch of the topology.
+    pub epoch: Epoch,
+    /// The topology in force.
+    pub topology: Topology,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str, weight: f64) -> ShardSpec {
+        ShardSpec { name: name.parse().unwrap(), weight: weight.try_into().unwrap() }
+    }
+
+    #[test]
+    fn weights_round_and_never_vanish() {
+        for (weight, points) in [(1.0, 100), (0.5, 50), (2.0, 200), (0.014, 1), (0.016, 2), (0.025, 3)] {
+            assert_eq!(Weight::try_from(weight).unwrap().virtual_nodes(100), points, "{weight}");
+        }
+        assert_eq!(Weight::try_from(0.01).unwrap().virtual_nodes(1), 1);
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 100.5] {
+            assert!(Weight::try_from(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_topology_is_checked_when_made_and_when_read() {
+        assert!(Topology::new(100, vec![]).is_err());
+        assert!(Topology::new(0, vec![spec("a", 1.0)]).is_err());
+        assert!(Topology::new(100, vec![spec("a", 1.0), spec("a", 2.0)]).is_err());
+        let topology = Topology::new(100, vec![spec("b", 2.0), spec("a", 0.5)]).unwrap();
+        let text = serde_json::to_string(&topology).unwrap();
+        assert_eq!(
+            text,
+            r#"{"hash":"md5","virtual_nodes":100,"shards":[{"name":"a","weight":0.5},{"name":"b","weight":2.0}]}"#
+        );
+        assert_eq!(serde_json::from_str::<Topology>(&text).unwrap(), topology);
+        assert!(serde_json::from_str::<Topology>(&text.replace("md5", "sha")).is_err());
+        assert!(serde_json::from_str::<Topology>(&text.replace("\"b\"", "\"a\"")).is_err());
+        assert!(serde_json::from_str::<Topology>(&text.replace("2.0", "-2.0")).is_err());
+    }
+}

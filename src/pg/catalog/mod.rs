@@ -1,0 +1,167 @@
+//! The catalog of a shard: reading what it says of its cluster.
+
+pub mod init;
+pub mod inspect;
+pub(crate) mod install;
+pub(crate) mod triggers;
+
+use std::collections::BTreeMap;
+
+use postgres::Row;
+use postgres::types::Json;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::rebalance::Change;
+use crate::model::ring::topology::{Epoch, Membership, Topology};
+use crate::pg::net::conninfo::Address;
+use crate::pg::net::session::{Session, only};
+use crate::pg::net::sqlstate;
+use crate::pg::net::uuid::Uuid;
+
+/// The version of the catalog that this program makes and understands.
+pub const CATALOG_VERSION: i32 = 5;
+
+/// A shard's own word about itself.
+#[derive(Debug, Clone)]
+pub struct SelfDescription {
+    /// The version of its catalog, [`CATALOG_VERSION`] or older.
+    pub catalog_version: i32,
+    /// The shard that this database says it is.
+    pub shard: ShardName,
+    /// Its cluster and topology.
+    pub membership: Membership,
+    /// The change of the topology that is under way, if one is.
+    pub change: Option<Change>,
+    /// The topology that is wished for; only the first shard of the topology in force knows.
+    pub wanted: Option<Topology>,
+    /// Where the shards of the cluster are.
+    pub places: BTreeMap<ShardName, Place>,
+    /// How often a replica has taken this shard over, and one.
+    pub incarnation: Incarnation,
+    /// Addresses at which old data of shards may come back, and whose.
+    pub retired: BTreeMap<String, ShardName>,
+    /// By what the catalog knows the ring whose arcs the shard has; `None` while that is not so for sure.
+    pub ring: Option<RingId>,
+}
+
+/// By what a catalog knows a ring: the MD5 of its topology as Postgres writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingId(pub u128);
+
+/// Grows by one when a replica takes a shard over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Incarnation(pub i64);
+
+impl Default for Incarnation {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// Where a shard is, without passwords.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Place {
+    /// Its primary.
+    pub url: String,
+    /// Its standbys.
+    #[serde(default)]
+    pub replicas: Vec<String>,
+    /// Which of the shard's incarnations is there.
+    #[serde(default)]
+    pub incarnation: Incarnation,
+}
+
+/// Asks a database which shard it is.
+pub(crate) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfDescription> {
+    let rows = session
+        .query(include_str!("../../../sql/queries/membership.sql"), &[])
+        .map_err(|cause| sqlstate::doing("read the catalog", shard, &cause))?;
+    description(&only(rows, "read the catalog", shard)?, shard)
+}
+
+/// What the columns of `sql/queries/membership.sql` say.
+pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescription> {
+    let version: i32 = row.get("catalog_version");
+    if version > CATALOG_VERSION {
+        let message = format!(
+            "the catalog of shard `{shard}` has version {version}, and this ringshard understands {CATALOG_VERSION}"
+        );
+        return Err(Error::new(Kind::Configuration, message).hint("use a newer ringshard").on_shard(shard));
+    }
+    let broken = |what: &str, why: String| {
+        Error::new(Kind::Configuration, format!("the catalog of shard `{shard}` is damaged: {what}: {why}"))
+            .hint("restore the schema `ringshard` of that database from a backup")
+            .on_shard(shard)
+    };
+    let topology = |column: &'static str| {
+        row.try_get::<_, Option<Json<Topology>>>(column)
+            .map(|read| read.map(|Json(topology)| topology))
+            .map_err(|cause| broken(&format!("`meta.{column}`"), sqlstate::words_of(&cause)))
+    };
+    let members = row
+        .try_get::<_, Option<Json<Vec<ShardName>>>>("members")
+        .map_err(|cause| broken("`meta.members`", sqlstate::words_of(&cause)))?;
+    let in_force =
+        topology("topology")?.ok_or_else(|| broken("`meta.topology`", "it is missing".to_owned()))?;
+    let change = topology("target")?.map(|target| {
+        // A catalog of version 2 knows no members, and nothing ever began a change there.
+        let members = members.map(|Json(members)| members).unwrap_or_default();
+        Change { target, members }
+    });
+    let cluster: ClusterId =
+        row.get::<_, String>("cluster").parse().map_err(|why| broken("`meta.cluster`", why))?;
+    let name: ShardName = row.get::<_, String>("shard").parse().map_err(|why| broken("`meta.shard`", why))?;
+    // An older catalog knows no incarnations, and nobody was ever replaced there.
+    let places = json(row, "places").map_err(|cause| broken("`address`", sqlstate::words_of(&cause)))?;
+    let incarnation =
+        json(row, "incarnation").map_err(|cause| broken("`meta.incarnation`", sqlstate::words_of(&cause)))?;
+    let retired =
+        json(row, "retired").map_err(|cause| broken("`meta.retired`", sqlstate::words_of(&cause)))?;
+    Ok(SelfDescription {
+        catalog_version: version,
+        shard: name,
+        membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology: in_force },
+        change,
+        wanted: topology("wanted")?,
+        places,
+        incarnation,
+        retired,
+        ring: row.get::<_, Option<Uuid>>("ring").map(|uuid| RingId(uuid.0)),
+    })
+}
+
+/// A column of JSON; what it is by default if it is not there.
+fn json<T: DeserializeOwned + Default>(row: &Row, column: &str) -> Result<T, postgres::Error> {
+    Ok(row.try_get::<_, Option<Json<T>>>(column)?.map(|Json(value)| value).unwrap_or_default())
+}
+
+/// Refuses a database that is another shard's, or another cluster's.
+pub fn check_identity(
+    shard: &ShardName,
+    address: &Address,
+    cluster: Option<&ClusterId>,
+    said_shard: &str,
+    said_cluster: &str,
+) -> Result<()> {
+    let refuse = |message: String| {
+        Err(Error::new(Kind::Configuration, message)
+            .hint("correct the URLs: ringshard config show names where each comes from")
+            .on_shard(shard))
+    };
+    if let Some(cluster) = cluster.filter(|cluster| cluster.as_str() != said_cluster) {
+        return refuse(format!(
+            "the database of shard `{shard}` at {} belongs to another cluster: `{said_cluster}` instead of `{cluster}`",
+            address.shown()
+        ));
+    }
+    if shard.as_str() != said_shard {
+        return refuse(format!(
+            "the database of shard `{shard}` at {} is that of shard `{said_shard}`",
+            address.shown()
+        ));
+    }
+    Ok(())
+}

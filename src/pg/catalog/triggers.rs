@@ -1,0 +1,49 @@
+//! The guard's triggers on `users`: whether they are there as they should be. It holds no SQL of its own: the
+//! functions are in `sql/functions/guard.sql`, the triggers in `sql/queries/triggers.sql`.
+
+use postgres::{GenericClient, Row};
+
+/// A trigger as `sql/queries/triggers.sql` makes it.
+struct Trigger {
+    name: &'static str,
+    /// `pg_trigger.tgtype`: 2 before, 4 insert, 8 delete, 16 update, 32 truncate; 1 would be row by row.
+    kind: i16,
+    function: &'static str,
+    /// The names of its old and new rows.
+    rows: (Option<&'static str>, Option<&'static str>),
+}
+
+const TRIGGERS: [Trigger; 4] = [
+    Trigger { name: "ringshard_insert", kind: 4, function: "guard", rows: (None, Some("these")) },
+    Trigger { name: "ringshard_update", kind: 16, function: "guard", rows: (Some("those"), Some("these")) },
+    Trigger { name: "ringshard_delete", kind: 8, function: "guard", rows: (Some("these"), None) },
+    Trigger { name: "ringshard_truncate", kind: 34, function: "guard_truncate", rows: (None, None) },
+];
+
+/// What is wrong with the triggers, such as "`ringshard_insert` is missing"; nothing if all is well.
+pub(crate) fn faults(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
+    let found = client.query(include_str!("../../../sql/queries/trigger_states.sql"), &[])?;
+    let fault = |trigger: &Trigger| {
+        let Some(row) = found.iter().find(|row| row.get::<_, &str>("name") == trigger.name) else {
+            return Some("is missing");
+        };
+        match row.get::<_, &str>("enabled") {
+            "A" if is_as_made(trigger, row) => None,
+            "A" => Some("is another one"),
+            "D" => Some("is disabled"),
+            _ => Some("is not enabled always"),
+        }
+    };
+    Ok(TRIGGERS
+        .iter()
+        .filter_map(|trigger| fault(trigger).map(|what| format!("`{}` {what}", trigger.name)))
+        .collect())
+}
+
+fn is_as_made(trigger: &Trigger, row: &Row) -> bool {
+    row.get::<_, i16>("kind") == trigger.kind
+        && row.get::<_, &str>("schema") == "ringshard"
+        && row.get::<_, &str>("function") == trigger.function
+        && row.get::<_, bool>("has_condition")
+        && (row.get("old_rows"), row.get("new_rows")) == trigger.rows
+}

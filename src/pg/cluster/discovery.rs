@@ -1,0 +1,70 @@
+//! A shard that is not where it was: the others know where it is.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::Cluster;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::ring::topology::Epoch;
+use crate::pg::pool::read_routing::Purpose;
+use crate::pg::pool::{Loan, Shard};
+
+/// How long a shard that does not answer is not looked for again at another place.
+const SEEK_PAUSE: Duration = Duration::from_secs(1);
+
+impl Cluster {
+    /// A connection to a shard. One that does not answer may have another primary by now, or standbys that are not
+    /// known here: the others know.
+    pub(crate) fn reach(&self, purpose: Purpose, shard: &ShardName) -> Result<Loan> {
+        match self.shards.checkout_for(purpose, shard) {
+            Err(error) if error.kind() == Kind::Unreachable && self.seeks_anew(shard) => {
+                let before = self.shards.servers(shard);
+                if self.refresh().is_ok() && self.shards.servers(shard) != before {
+                    return self.shards.checkout_for(purpose, shard);
+                }
+                Err(self.with_way_out(error, shard))
+            }
+            lent => lent.map_err(|error| self.with_way_out(error, shard)),
+        }
+    }
+
+    /// A shard that does not answer and has a replica is not out of reach.
+    fn with_way_out(&self, error: Error, shard: &ShardName) -> Error {
+        if error.kind() != Kind::Unreachable || self.shards.replicas(shard).is_empty() {
+            return error;
+        }
+        error.hint(format!(
+            "it has a replica: --read-replica auto reads from that; ringshard promote {shard} makes it the primary, if the \
+             old one is gone"
+        ))
+    }
+
+    /// Whether the others are to be asked where a shard is: not again and again.
+    fn seeks_anew(&self, shard: &ShardName) -> bool {
+        let mut sought = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = sought.get(shard).is_none_or(|at| at.elapsed() > SEEK_PAUSE);
+        if is_due {
+            sought.insert(shard.clone(), Instant::now());
+        }
+        is_due
+    }
+
+    /// Whether who answered with this epoch may be what is left of a shard that is somewhere else by now: then all are to
+    /// be asked, and whether `Shards::is_current` still holds tells. One that is just late is suspected once.
+    pub(crate) fn is_suspect(&self, server: &Shard, epoch: Epoch) -> bool {
+        let known = self.view().epoch;
+        let is_new = |late: &mut BTreeSet<_>| late.insert((server.name().clone(), epoch, known));
+        epoch < known
+            && !server.is_standby()
+            && is_new(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks all where a shard is. Whether it is somewhere else than it was.
+    pub(crate) fn moves_on(&self, shard: &ShardName) -> Result<bool> {
+        let before = self.shards.address(shard)?;
+        self.refresh()?;
+        Ok(self.shards.address(shard)?.shown() != before.shown())
+    }
+}

@@ -1,0 +1,86 @@
+//! The standbys of each shard: how far they are, and telling all shards of them.
+
+use std::sync::Arc;
+
+use postgres::types::Type;
+
+use super::Cluster;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::pg::catalog;
+use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::net::session::{Parameter, Session};
+use crate::pg::net::sqlstate;
+use crate::pg::pool::replica_status::Standing;
+use crate::pg::pool::{Shard, at_once};
+
+impl Cluster {
+    /// Each replica that is known, and how it stands.
+    pub fn standings(&self) -> Vec<(ShardName, String, Result<Standing>)> {
+        let asked = at_once(&self.shards().names(), |name| {
+            let replicas = self.shards().replicas(name);
+            if replicas.is_empty() {
+                return Ok(Vec::new());
+            }
+            let at = "SELECT pg_catalog.pg_current_wal_flush_lsn()::text";
+            let primary = self.shards().checkout(name).ok();
+            let rows = primary.and_then(|mut loan| loan.query(at, &[]).ok()).unwrap_or_default();
+            let at: Option<String> = rows.first().map(|row| row.get(0));
+            let stand = |replica: &Arc<Shard>| {
+                let lent = self.shards().lend(replica);
+                let standing = lent.and_then(|mut loan| Standing::ask(&mut loan, name, at.as_deref()));
+                (replica.address.shown().to_owned(), standing)
+            };
+            Ok(replicas.iter().map(stand).collect::<Vec<_>>())
+        });
+        let of = |(name, standings): (ShardName, Result<Vec<_>>)| {
+            standings
+                .unwrap_or_default()
+                .into_iter()
+                .map(move |(url, standing)| (name.clone(), url, standing))
+        };
+        asked.into_iter().flat_map(of).collect()
+    }
+
+    /// Refuses a URL that is no standby of this shard.
+    pub fn check_replica(&self, name: &ShardName, url: &ConnectionString) -> Result<()> {
+        self.shards().shard(name)?;
+        let address = self.shards().resolve(name, url)?;
+        let mut session = Session::connect(name, &address)?;
+        let said = catalog::describe(&mut session, name)?;
+        let (shard, cluster) = (said.shard.as_str(), said.membership.cluster.as_str());
+        catalog::check_identity(name, &address, self.id().as_ref(), shard, cluster)?;
+        if Standing::ask(&mut session, name, None)?.is_standby {
+            return Ok(());
+        }
+        let message =
+            format!("the server at {} takes writes: it is no replica of shard `{name}`", address.shown());
+        Err(Error::new(Kind::Configuration, message)
+            .hint("make it a streaming standby of the shard's primary: pg_basebackup -R, then start it")
+            .on_shard(name))
+    }
+
+    /// Tells all shards which replicas a shard has; what kept some of them from hearing it.
+    pub fn tell_replicas(&self, name: &ShardName) -> Result<Vec<Error>> {
+        let urls: Vec<String> =
+            self.shards().replicas(name).iter().map(|replica| replica.address.shown().to_owned()).collect();
+        let told = self.shards().on_each(&self.belonging(), |shard, loan| {
+            let sql = "WITH known AS (UPDATE ringshard.address SET replicas = $2 WHERE shard = $1) \
+                       UPDATE ringshard.meta SET retired = retired - $2::text[]";
+            let parameters: &[Parameter<'_>] = &[(&name.as_str(), Type::TEXT), (&urls, Type::TEXT_ARRAY)];
+            loan.query(sql, parameters).map_err(|cause| sqlstate::doing("tell of replicas", shard, &cause))
+        });
+        let (mut untold, mut is_told) = (Vec::new(), false);
+        for (_, told) in told {
+            match told {
+                Ok(_) => is_told = true,
+                Err(error) if error.kind() == Kind::Unreachable => untold.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match untold.pop() {
+            Some(error) if !is_told => Err(error),
+            last => Ok(untold.into_iter().chain(last).collect()),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! What a process knows of the topology: what the shards said last, or a guess.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use super::Cluster;
+use super::{cache, prototype_log};
+use postgres::Row;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::rebalance::Change;
+use crate::model::ring::position::Position;
+use crate::model::ring::topology::{Epoch, Membership, Topology};
+use crate::model::ring::{Ring, VirtualNode};
+use crate::pg::catalog;
+use crate::pg::catalog::{Place, RingId, SelfDescription};
+use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::net::session::Session;
+
+/// So many statements about users are worth a question for the topology, which makes the next ones cheaper.
+const WORTH_ASKING: u32 = 32;
+
+/// A ring at rest: no arc of it is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtRest {
+    /// Which ring.
+    pub ring: RingId,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
+
+/// A topology, its epoch and the ring that it makes.
+#[derive(Debug)]
+pub struct View {
+    /// The epoch; [`Epoch::GUESSED`] if no shard was asked yet.
+    pub epoch: Epoch,
+    /// The topology.
+    pub topology: Topology,
+    /// Its ring.
+    pub ring: Ring,
+    /// The change that is under way, with the ring that it leads to, if one is known of.
+    pub change: Option<(Change, Ring)>,
+    /// The topology that is wished for, if that is known: only the first shard knows.
+    pub wanted: Option<Topology>,
+    /// Where the shards are, as far as a catalog was read.
+    pub places: BTreeMap<ShardName, Place>,
+    /// Addresses at which old data of shards may come back, and whose.
+    pub retired: BTreeMap<String, ShardName>,
+    /// By what the catalogs know the ring, if a shard that has its arcs said so to this process. A cache may hold anything.
+    pub ring_id: Option<RingId>,
+}
+
+impl View {
+    /// The shards that may own something: those of the topology, and who takes part in a change of it.
+    pub fn members(&self) -> BTreeSet<&ShardName> {
+        let members = self.change.iter().flat_map(|(change, _)| &change.members);
+        self.topology.names().chain(members).collect()
+    }
+
+    /// The ring by which owners are found, if nothing is known to be under way: a shard that says the same owns what the
+    /// ring gives it.
+    pub fn at_rest(&self) -> Option<AtRest> {
+        let ring = self.ring_id.filter(|_| self.change.is_none())?;
+        Some(AtRest { ring, epoch: self.epoch })
+    }
+
+    /// The virtual node that owns a position, with the prototype's log lines about the key.
+    pub fn locate(&self, key: &str, position: Position) -> VirtualNode<'_> {
+        let node = self.ring.locate(position);
+        prototype_log::key_routed(key, position, node);
+        node
+    }
+
+    /// Whether a shard may own something, or is to join.
+    pub fn belongs(&self, name: &ShardName) -> bool {
+        self.members().contains(name) || self.goal().shard(name).is_some()
+    }
+
+    /// The topology that the ring is to have: by the change under way, else by the wish.
+    pub fn goal(&self) -> &Topology {
+        let change = self.change.as_ref().map(|(change, _)| &change.target);
+        change.or(self.wanted.as_ref()).unwrap_or(&self.topology)
+    }
+}
+
+impl SelfDescription {
+    /// What counts more comes later. A change is done when it is done on one shard: all rows lie where they are to
+    /// lie by then.
+    fn rank(&self) -> (Epoch, bool) {
+        (self.membership.epoch, self.change.is_none())
+    }
+
+    /// Whether the topology, the change under way or the wish names a shard.
+    fn names(&self, name: &ShardName) -> bool {
+        let topologies = [Some(&self.membership.topology), self.wanted.as_ref()];
+        topologies.into_iter().flatten().any(|topology| topology.shard(name).is_some())
+            || self.change.as_ref().is_some_and(|change| change.members.contains(name))
+    }
+}
+
+impl Cluster {
+    /// Refuses the answer of another shard's or cluster's database.
+    pub(crate) fn check_row(&self, shard: &ShardName, row: &Row) -> Result<()> {
+        let address = self.shards().address(shard)?;
+        catalog::check_identity(shard, &address, self.id().as_ref(), row.get("shard"), row.get("cluster"))
+    }
+
+    /// Asks all shards for the topology and takes the newest. Fails only if none answers; the shards that
+    /// did not are returned with their errors.
+    pub fn refresh(&self) -> Result<Vec<(ShardName, Error)>> {
+        let answers = self.shards.on_each(&self.shards.names(), |name, loan| self.describe(name, loan));
+        let mut said: BTreeMap<ShardName, SelfDescription> = BTreeMap::new();
+        let mut failed = Vec::new();
+        for (name, answer) in answers {
+            match answer {
+                Err(error) => failed.push((name, error)),
+                Ok(answer) => drop(said.insert(name, answer)),
+            }
+        }
+        if let Some((first, one)) = said.first_key_value() {
+            let other = said.iter().find(|(_, other)| other.membership.cluster != one.membership.cluster);
+            if let Some((name, other)) = other {
+                let message = format!(
+                    "shards `{first}` and `{name}` belong to different clusters: `{}` and `{}`",
+                    one.membership.cluster, other.membership.cluster
+                );
+                return Err(Error::new(Kind::Configuration, message)
+                    .hint("correct the URLs: ringshard config show names where each comes from")
+                    .on_shard(name));
+            }
+        }
+        // What is left of a shard that is no part of the cluster any more says something only where nobody else does.
+        let part = said.values().filter(|said| said.names(&said.shard)).max_by_key(|said| said.rank());
+        let newest = part.or_else(|| said.values().max_by_key(|said| said.rank())).cloned();
+        // A wrong database is no shard that is down: nothing may be read from it or written to it. That of a shard
+        // that does not belong to the ring, or not yet, may be anything.
+        let belongs = |name: &ShardName| newest.as_ref().is_none_or(|newest| newest.names(name));
+        // Nor is what is left of one that has another primary by now, which is looked for there from here on.
+        let is_retired = |name: &ShardName| {
+            let address = self.shards.address(name).ok();
+            newest
+                .as_ref()
+                .zip(address)
+                .is_some_and(|(newest, at)| newest.retired.get(at.shown()) == Some(name))
+        };
+        let wrong = failed
+            .iter()
+            .find(|(name, error)| error.kind() == Kind::Configuration && belongs(name) && !is_retired(name));
+        if let Some((_, error)) = wrong {
+            return Err(error.clone());
+        }
+        match newest {
+            Some(newest) => {
+                let first = newest.membership.topology.names().next();
+                let wanted = first.and_then(|first| said.get(first)).and_then(|first| first.wanted.clone());
+                self.take_over(newest, wanted).map(|()| failed)
+            }
+            None => Err(failed.into_iter().next().map_or_else(
+                || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards"),
+                |(_, error)| error,
+            )),
+        }
+    }
+
+    /// The shards that may hold users, by what is known: who is to join holds none yet, and who has left none any more.
+    pub(crate) fn holding(&self) -> Vec<ShardName> {
+        let (view, names) = (self.view(), self.shards.names());
+        if view.epoch == Epoch::GUESSED {
+            return names;
+        }
+        let members = view.members();
+        names.into_iter().filter(|name| members.contains(name)).collect()
+    }
+
+    /// The shards that belong to the ring or are to do so, by what is known.
+    pub(crate) fn belonging(&self) -> Vec<ShardName> {
+        let (view, mut names) = (self.view(), self.shards.names());
+        names.retain(|name| view.epoch == Epoch::GUESSED || view.belongs(name));
+        names
+    }
+
+    /// The configured shards that have left the ring: what they say of themselves is of this cluster, and that they
+    /// are no part of it. By the last refresh.
+    pub fn departed(&self) -> Vec<ShardName> {
+        let (view, mut others) = (self.view(), self.shards.names());
+        others.retain(|name| !view.belongs(name));
+        let answers = self.shards.on_each(&others, |name, loan| self.describe(name, loan));
+        let has_left = |name: &ShardName, said: &SelfDescription| {
+            said.change.is_none()
+                && said.membership.topology.shard(name).is_none()
+                && said.membership.epoch > Epoch::FIRST
+        };
+        let left =
+            answers.into_iter().filter(|(name, said)| said.as_ref().is_ok_and(|said| has_left(name, said)));
+        left.map(|(name, _)| name).collect()
+    }
+
+    pub(crate) fn describe(&self, name: &ShardName, session: &mut Session) -> Result<SelfDescription> {
+        let said = catalog::describe(session, name)?;
+        let address = self.shards.address(name)?;
+        let cluster = said.membership.cluster.as_str();
+        catalog::check_identity(name, &address, self.id().as_ref(), said.shard.as_str(), cluster)?;
+        Ok(said)
+    }
+
+    /// A shard has answered in this epoch, which is no older than what is known. If it is news, the shard is asked for the
+    /// topology; and also once that is worth a question, as so far only a cache has said so: then what follows is cheaper.
+    pub(crate) fn hear(&self, shard: &ShardName, session: &mut Session, epoch: Epoch) -> Result<()> {
+        let view = self.view();
+        if epoch > view.epoch {
+            return self.learn(self.describe(shard, session)?);
+        }
+        if view.ring_id.is_none()
+            && view.change.is_none()
+            && self.unheard.fetch_add(1, Ordering::Relaxed) >= WORTH_ASKING
+        {
+            // What was asked is answered, whatever becomes of this.
+            match self.describe(shard, session).and_then(|said| self.learn(said)) {
+                Ok(()) => {}
+                Err(error) => log::debug!("Could not ask for the topology: {error}"),
+            }
+            self.unheard.store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Takes over what one shard said.
+    pub(crate) fn learn(&self, said: SelfDescription) -> Result<()> {
+        let wanted = {
+            let view = self.view();
+            let is_first = said.membership.topology.names().next() == Some(&said.shard);
+            let is_news = (said.membership.epoch, &said.membership.topology) != (view.epoch, &view.topology);
+            // Only the first shard knows the wish.
+            if is_first || is_news { said.wanted.clone() } else { view.wanted.clone() }
+        };
+        self.take_over(said, wanted)
+    }
+
+    /// What comes from all shards counts whatever was known before: a cache may hold anything.
+    fn take_over(&self, said: SelfDescription, wanted: Option<Topology>) -> Result<()> {
+        self.learn_places(&said)?;
+        self.id
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| said.membership.cluster.clone());
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let same = said.membership.topology == view.topology;
+        let is_news = !same || said.membership.epoch != view.epoch;
+        let same_change = view.change.as_ref().map(|(change, _)| change) == said.change.as_ref();
+        let same_places = view.places == said.places && view.retired == said.retired;
+        let same_ring = view.ring_id == said.ring;
+        if same_ring && !is_news && same_change && same_places && view.wanted == wanted {
+            return Ok(());
+        }
+        if let Some(folder) = self.cache_folder.as_ref().filter(|_| is_news) {
+            cache::write(folder, &said.membership);
+        }
+        let Membership { epoch, topology, .. } = said.membership;
+        let ring = topology.ring();
+        if !same {
+            prototype_log::ring_built(&topology, &ring);
+        }
+        let change = said.change.map(|change| {
+            let ring = change.target.ring();
+            (change, ring)
+        });
+        let (places, retired, ring_id) = (said.places, said.retired, said.ring);
+        *view = Arc::new(View { epoch, topology, ring, change, wanted, places, retired, ring_id });
+        Ok(())
+    }
+
+    /// Adds the shards and standbys that this one knows of, if they belong to the cluster or are to do so; and finds
+    /// those anew that are somewhere else now.
+    pub(crate) fn learn_places(&self, said: &SelfDescription) -> Result<()> {
+        let topologies = [Some(&said.membership.topology), said.wanted.as_ref()];
+        let targets = said.change.as_ref().map(|change| &change.target);
+        let members = said.change.iter().flat_map(|change| &change.members);
+        let belongs = |name: &ShardName| {
+            topologies.into_iter().flatten().chain(targets).any(|topology| topology.shard(name).is_some())
+                || members.clone().any(|member| member == name)
+        };
+        let known = self.shards.names();
+        for (name, place) in said.places.iter().filter(|(name, _)| belongs(name)) {
+            let url = ConnectionString::new(&place.url);
+            if !known.contains(name) {
+                self.shards.add(name.clone(), &url)?;
+            } else if said.retired.get(self.shards.address(name)?.shown()) == Some(name) {
+                // What is configured is where the shard was before a replica took it over.
+                // A replica of the configuration is known with its password.
+                let address = self.shards.resolve(name, &url)?;
+                let (here, others): (Vec<_>, Vec<_>) = self
+                    .shards
+                    .replicas(name)
+                    .into_iter()
+                    .partition(|replica| replica.address.shown() == address.shown());
+                let address = here.first().map_or(address, |replica| replica.address.clone());
+                log::info!("Shard {name} is at {} now", address.shown());
+                self.shards.replace(name, address, others);
+            }
+            let replicas: Vec<_> = place.replicas.iter().map(ConnectionString::new).collect();
+            self.shards.add_replicas(name, &replicas)?;
+        }
+        Ok(())
+    }
+}

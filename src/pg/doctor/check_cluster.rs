@@ -1,0 +1,199 @@
+//! What holds of all shards together: one cluster, one epoch, one ring, one database each. Pure.
+
+use std::collections::BTreeMap;
+
+use super::collect::Facts;
+use super::{ConfiguredBy, Verdict};
+use crate::error::Result;
+use crate::local::Status;
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::ring::arc::{Arc, TilingFault, check_tiling};
+use crate::pg::catalog;
+use crate::pg::catalog::SelfDescription;
+
+type Answers<'a> = &'a [(ShardName, Result<Facts>)];
+
+/// All checks of the whole. `cluster` is the id that the configuration has, `configured_by` says where the shards stand.
+pub(crate) fn checks(
+    answers: Answers<'_>,
+    cluster: Option<&ClusterId>,
+    configured_by: &ConfiguredBy,
+    private: Option<&Result<Status>>,
+) -> Vec<(&'static str, Verdict)> {
+    let mut checks = Vec::new();
+    if let Some(private) = private {
+        checks.push(("private_postgres", private_postgres(private)));
+    }
+    // Only what a shard says of itself as itself counts.
+    let known: Vec<(&ShardName, &Facts, &SelfDescription)> = answers
+        .iter()
+        .filter_map(|(name, facts)| {
+            let facts = facts.as_ref().ok()?;
+            let said = facts.said.as_ref()?.as_ref().ok()?;
+            let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
+            catalog::check_identity(name, &facts.address, cluster, shard, of).ok()?;
+            Some((name, facts, said))
+        })
+        .collect();
+    checks.push(("databases", databases(answers)));
+    if known.is_empty() {
+        return checks;
+    }
+    checks.push(("cluster", one_cluster(&known)));
+    checks.push(("members", members(answers, &known, configured_by)));
+    checks.push(("epoch", epoch(&known)));
+    let is_known = |name: &ShardName| known.iter().any(|(other, ..)| *other == name);
+    let is_whole = newest(&known).membership.topology.names().all(is_known);
+    checks.push((
+        "ring",
+        if is_whole { ring(&known) } else { Verdict::unknown("not all shards answer for themselves") },
+    ));
+    checks
+}
+
+fn private_postgres(status: &Result<Status>) -> Verdict {
+    match status {
+        Ok(status) if status.running => {
+            Verdict::good(format!("Postgres {} runs", status.version.as_deref().unwrap_or("?")))
+        }
+        Ok(status) if status.data.is_dir() => Verdict::bad("it is not running", "ringshard local start"),
+        Ok(_) => Verdict::bad("there is none any more", "ringshard init-shards makes a new one, empty"),
+        Err(error) => {
+            Verdict::bad(error.message(), error.hint_text().unwrap_or("ringshard local status tells more"))
+        }
+    }
+}
+
+/// No database under two names.
+fn databases(answers: Answers<'_>) -> Verdict {
+    let mut seen: BTreeMap<&str, &ShardName> = BTreeMap::new();
+    let mut twins = Vec::new();
+    for (name, facts) in answers {
+        let Some(identity) = facts.as_ref().ok().and_then(|facts| facts.identity.as_deref().ok()) else {
+            continue;
+        };
+        if let Some(twin) = seen.insert(identity, name) {
+            twins.push(format!("`{twin}` and `{name}` are one database"));
+        }
+    }
+    if twins.is_empty() {
+        Verdict::good(format!("{} of their own", seen.len()))
+    } else {
+        Verdict::bad(
+            twins.join("; "),
+            "give each shard a database of its own: ringshard config show names where each URL comes from",
+        )
+    }
+}
+
+type Known<'a> = &'a [(&'a ShardName, &'a Facts, &'a SelfDescription)];
+
+fn one_cluster(known: Known<'_>) -> Verdict {
+    let first = &known[0].2.membership.cluster;
+    match known.iter().find(|(.., said)| said.membership.cluster != *first) {
+        None => Verdict::good(first.as_str()),
+        Some((name, _, said)) => Verdict::bad(
+            format!("`{}` belongs to {first}, and `{name}` to {}", known[0].0, said.membership.cluster),
+            "correct the URLs: ringshard config show names where each comes from",
+        ),
+    }
+}
+
+/// What the newest catalog says of the cluster.
+fn newest(known: Known<'_>) -> &SelfDescription {
+    known.iter().map(|(.., said)| *said).max_by_key(|said| said.membership.epoch).expect("somebody answered")
+}
+
+/// The topology names the shards that the configuration has.
+fn members(answers: Answers<'_>, known: Known<'_>, configured_by: &ConfiguredBy) -> Verdict {
+    let said = newest(known);
+    let configured = |name: &ShardName| answers.iter().any(|(other, _)| other == name);
+    if let Some(missing) = said.membership.topology.names().find(|name| !configured(name)) {
+        let url = said.places.get(missing).map_or("postgresql://…", |place| place.url.as_str());
+        return Verdict::bad(
+            format!("`{missing}` is in the topology and not in the configuration"),
+            match configured_by {
+                ConfiguredBy::File(file) => {
+                    format!("add the lines `[shards.{missing}]` and `url = \"{url}\"` to `{file}`")
+                }
+                ConfiguredBy::Variable(name) => format!("{name}=\"${name} {missing}={url}\""),
+            },
+        );
+    }
+    // One that is to join, or that takes part in a change, is none too many.
+    let first = said.membership.topology.names().next();
+    let wanted =
+        known.iter().find(|(name, ..)| first == Some(*name)).and_then(|(.., said)| said.wanted.as_ref());
+    let belongs = |name: &ShardName| {
+        said.membership.topology.shard(name).is_some()
+            || wanted.is_some_and(|wanted| wanted.shard(name).is_some())
+            || said.change.as_ref().is_some_and(|change| change.members.contains(name))
+    };
+    match answers.iter().find(|(name, _)| !belongs(name)) {
+        Some((other, _)) => Verdict::bad(
+            format!("`{other}` is in the configuration and not in the topology"),
+            match configured_by {
+                ConfiguredBy::File(file) => format!("take `[shards.{other}]` out of `{file}`"),
+                ConfiguredBy::Variable(name) => format!("take `{other}` out of {name}"),
+            },
+        ),
+        None => Verdict::good(format!("{} shards", answers.len())),
+    }
+}
+
+/// One epoch, and one topology for it.
+fn epoch(known: Known<'_>) -> Verdict {
+    let newest = newest(known);
+    let (epoch, topology) = (newest.membership.epoch, &newest.membership.topology);
+    let behind: Vec<String> = known
+        .iter()
+        .filter(|(.., said)| said.membership.epoch != epoch)
+        .map(|(name, _, said)| format!("`{name}` is at {}", said.membership.epoch))
+        .collect();
+    let pending = known.iter().any(|(.., said)| said.change.is_some());
+    if !behind.is_empty() {
+        let found = format!("`{}` is at {epoch}, {}", newest.shard, behind.join(", "));
+        let hint = if pending {
+            "ringshard rebalance goes on with the change that is under way"
+        } else {
+            "a database was restored from an old backup, or copied: restore it from a newer one; then: ringshard verify"
+        };
+        return Verdict::bad(found, hint);
+    }
+    match known.iter().find(|(.., said)| said.membership.topology != *topology) {
+        Some((name, ..)) => Verdict::bad(
+            format!("{epoch}, and `{name}` has another topology than `{}`", newest.shard),
+            "restore ringshard.meta of the one that is wrong from a backup: pg_restore --schema=ringshard --table=meta; then: ringshard verify",
+        ),
+        None => Verdict::good(epoch.to_string()),
+    }
+}
+
+/// Each position has one owner. A fenced range counts for the shard that still has it, unless its peer owns it.
+fn ring(known: Known<'_>) -> Verdict {
+    let mut owned: Vec<Arc> = Vec::new();
+    let mut fenced: Vec<Arc> = Vec::new();
+    for (_, facts, _) in known {
+        let Ok(arcs) = &facts.arcs else { return Verdict::unknown("not all shards tell their arcs") };
+        for held in arcs {
+            if held.fenced_for.is_some() { fenced.push(held.arc) } else { owned.push(held.arc) }
+        }
+    }
+    fenced
+        .retain(|arc| !owned.iter().any(|other| other.contains(arc.first()) || arc.contains(other.first())));
+    // What lies in pieces at one shard alone is seen there, by the check `arcs`.
+    if known.iter().any(|(name, facts, said)| super::check_shard::lacks_arcs(name, facts, said)) {
+        return Verdict::unknown("see `arcs`");
+    }
+    match check_tiling(owned.into_iter().chain(fenced)) {
+        Ok(()) => Verdict::good("each position has one owner"),
+        Err(TilingFault::Gap(arc)) => Verdict::bad(
+            format!("nobody owns {arc}"),
+            "ringshard doctor again in a moment; if it stays, restore ringshard.arc from a backup; then: ringshard verify",
+        ),
+        Err(TilingFault::Overlap(arc)) => Verdict::bad(
+            format!("more than one shard owns {arc}"),
+            "ringshard doctor again in a moment; if it stays, restore ringshard.arc from a backup; then: ringshard verify",
+        ),
+    }
+}

@@ -1,0 +1,418 @@
+//! What the answers of one shard mean: for each check a verdict, and for a bad one what to type. Pure: nothing
+//! is asked here.
+
+use super::collect::{Column, Facts, Function, HeldArc, Idle, Import, Index, Right, Server, in_one_line};
+use super::{Verdict, expected_functions};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::{ClusterId, ShardName};
+use crate::model::ring::arc::merged;
+use crate::pg::catalog;
+use crate::pg::catalog::inspect::OLDEST_VERSION;
+use crate::pg::catalog::install::COLUMNS;
+use crate::pg::catalog::{CATALOG_VERSION, SelfDescription};
+
+/// How far a server's clock may be off.
+const CLOCK_OFF_MS_MAX: f64 = 2_000.0;
+/// Less free room than this is too little.
+const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
+/// A server is full when this part of its sessions is in use.
+const SESSIONS_SHARE_MAX: f64 = 0.9;
+/// `init-shards` puts right what belongs to the catalog.
+const INIT: &str = "ringshard init-shards";
+
+/// A check that failed to be made: the server's words, and what they advise.
+fn failed(error: &Error) -> Verdict {
+    let hint = error.hint_text().unwrap_or("ringshard doctor -v shows the statements");
+    Verdict::bad(in_one_line(error), hint)
+}
+
+fn judge<T>(answer: &Result<T>, verdict: impl FnOnce(&T) -> Verdict) -> Verdict {
+    answer.as_ref().map_or_else(failed, verdict)
+}
+
+/// All checks of a shard that could be reached, in order. `cluster` is the id that the configuration has.
+pub(crate) fn shard(
+    name: &ShardName,
+    facts: &Facts,
+    cluster: Option<&ClusterId>,
+) -> Vec<(&'static str, Verdict)> {
+    let psql = |sql: &str| format!("psql '{}' -c '{}'", facts.address.shown(), sql.replace('\'', "'\\''"));
+    let of_server = |verdict: fn(&Server) -> Verdict| judge(&facts.server, verdict);
+    let mut checks = vec![
+        ("reachable", Verdict::good(format!("{:.1} ms", facts.connected_after.as_secs_f64() * 1_000.0))),
+        ("version", of_server(version)),
+        ("writable", judge(&facts.server, |server| writable(server, facts, &psql))),
+        ("encoding", of_server(encoding)),
+        ("durability", judge(&facts.server, |server| durability(server, &psql))),
+        ("sessions", of_server(sessions)),
+        ("clock", judge(&facts.clock_ahead_ms, |ahead| clock(*ahead))),
+        ("disk", disk(facts)),
+        ("privileges", judge(&facts.rights, |rights| privileges(rights, facts))),
+    ];
+    let has_users = facts.server.as_ref().is_ok_and(|server| server.has_users);
+    if has_users {
+        checks.push(("table", judge(&facts.columns, |columns| table(columns, &psql))));
+        checks.push(("primary_key", judge(&facts.indexes, |indexes| primary_key(indexes, &psql))));
+    }
+    checks.push(("catalog", catalog_version(facts, has_users, cluster)));
+    let Some(said) = &facts.said else { return checks };
+    // What a newer ringshard has made is not for this one to judge.
+    let is_newer = said.as_ref().is_err_and(|error| error.kind() == Kind::Configuration);
+    let of_catalog = |verdict: Verdict| if is_newer { Verdict::unknown("see `catalog`") } else { verdict };
+    let identity = judge_said(said, |said| identity(name, facts, said, cluster));
+    let is_itself = identity.ok == Some(true);
+    checks.push(("identity", identity));
+    checks.push(("region_index", judge(&facts.indexes, |indexes| region_index(indexes))));
+    checks.push(("triggers", of_catalog(judge(&facts.trigger_faults, |faults| triggers(faults)))));
+    checks.push(("functions", of_catalog(judge(&facts.functions, |found| functions(found)))));
+    checks.push((
+        "arcs",
+        match said {
+            Ok(said) if is_itself => judge(&facts.arcs, |held| arcs(name, held, said)),
+            Ok(_) => Verdict::unknown("see `identity`"),
+            Err(_) => Verdict::unknown("see `catalog`"),
+        },
+    ));
+    checks.push(("leftovers", of_catalog(leftovers(facts, said.as_ref().ok(), &psql))));
+    checks
+}
+
+/// What hangs on the shard's word about itself: without it, the check `catalog` says why.
+fn judge_said(said: &Result<SelfDescription>, verdict: impl FnOnce(&SelfDescription) -> Verdict) -> Verdict {
+    said.as_ref().map_or_else(|_| Verdict::unknown("see `catalog`"), verdict)
+}
+
+fn version(server: &Server) -> Verdict {
+    if server.version_number < OLDEST_VERSION {
+        Verdict::bad(
+            &server.version,
+            "ringshard needs Postgres 14 or newer: move the database to such a server",
+        )
+    } else {
+        Verdict::good(&server.version)
+    }
+}
+
+fn writable(server: &Server, facts: &Facts, psql: &dyn Fn(&str) -> String) -> Verdict {
+    if server.in_recovery {
+        return Verdict::bad(
+            "a replica",
+            "name the primary in the shard's URL: ringshard config show names where it comes from",
+        );
+    }
+    if server.read_only {
+        let database = quoted(facts.address.database());
+        return Verdict::bad(
+            "default_transaction_read_only is on",
+            format!(
+                "{} -c 'ALTER DATABASE {database} SET default_transaction_read_only = off'",
+                psql("SET default_transaction_read_only = off")
+            ),
+        );
+    }
+    Verdict::good("primary")
+}
+
+fn encoding(server: &Server) -> Verdict {
+    if server.encoding == "UTF8" {
+        Verdict::good("UTF8")
+    } else {
+        Verdict::bad(
+            &server.encoding,
+            "move the rows to a database made with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+        )
+    }
+}
+
+fn durability(server: &Server, psql: &dyn Fn(&str) -> String) -> Verdict {
+    for (setting, is_on) in [("fsync", server.fsync), ("full_page_writes", server.full_page_writes)] {
+        if !is_on {
+            let found = format!("{setting} is off: a crash of that machine may destroy all data");
+            let sql = format!("ALTER SYSTEM SET {setting} = on");
+            return Verdict::bad(found, format!("{} and reload the server", psql(&sql)));
+        }
+    }
+    Verdict::good(match server.synchronous_commit.as_str() {
+        "off" | "local" => format!(
+            "synchronous_commit is {}: ringshard's writes turn it on, those of others may be lost in a crash",
+            server.synchronous_commit
+        ),
+        other => format!("synchronous_commit is {other}"),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 sessions")]
+fn sessions(server: &Server) -> Verdict {
+    let found = format!("{} of {} in use", server.sessions, server.sessions_most);
+    if server.sessions as f64 > server.sessions_most as f64 * SESSIONS_SHARE_MAX {
+        Verdict::bad(found, "raise max_connections on that server, or close other sessions")
+    } else {
+        Verdict::good(found)
+    }
+}
+
+fn clock(ahead_ms: f64) -> Verdict {
+    let found = format!("{ahead_ms:+.1} ms");
+    if ahead_ms.abs() > CLOCK_OFF_MS_MAX {
+        Verdict::bad(found, "set the clocks, on that machine or this one: timedatectl set-ntp true")
+    } else {
+        Verdict::good(found)
+    }
+}
+
+fn disk(facts: &Facts) -> Verdict {
+    let Some(disk) = facts.disk else { return Verdict::unknown("not known from here") };
+    let in_units = |bytes: u64| match bytes >> 20 {
+        megabytes @ ..10_240 => format!("{megabytes} MB"),
+        megabytes => format!("{} GB", megabytes >> 10),
+    };
+    let found = format!("{} of {} free", in_units(disk.free_bytes), in_units(disk.total_bytes));
+    if disk.free_bytes < DISK_FREE_BYTES_MIN {
+        Verdict::bad(found, "make room on that server")
+    } else {
+        Verdict::good(found)
+    }
+}
+
+fn privileges(rights: &[Right], facts: &Facts) -> Verdict {
+    let role = facts.server.as_ref().map_or_else(|_| "this role".into(), |server| quoted(&server.role));
+    let mut missing: Vec<(&str, Vec<&str>)> = Vec::new();
+    for right in rights.iter().filter(|right| !right.held) {
+        match missing.last_mut() {
+            Some((object, privileges)) if *object == right.object => privileges.push(&right.privilege),
+            _ => missing.push((&right.object, vec![&right.privilege])),
+        }
+    }
+    if missing.is_empty() {
+        return Verdict::good(format!("all that {role} needs"));
+    }
+    let list = |join: &str| -> Vec<String> {
+        missing
+            .iter()
+            .map(|(object, privileges)| format!("{} {join} {object}", privileges.join(", ")))
+            .collect()
+    };
+    let grants: Vec<String> = list("ON").iter().map(|grant| format!("GRANT {grant} TO {role}")).collect();
+    Verdict::bad(
+        format!("{role} lacks {}", list("on").join("; ")),
+        format!("as the owner, in database {}: {}", quoted(facts.address.database()), grants.join("; ")),
+    )
+}
+
+fn table(columns: &[Column], psql: &dyn Fn(&str) -> String) -> Verdict {
+    let mut faults = Vec::new();
+    let mut changes = Vec::new();
+    for wanted in COLUMNS.map(|column| column.trim_end_matches(" primary key")) {
+        let (name, of) = wanted.split_once(' ').expect("a name and a type");
+        match columns.iter().find(|column| column.name == name) {
+            None => {
+                faults.push(format!("`{name}` is missing"));
+                changes.push(format!("ADD COLUMN {name} {of}"));
+            }
+            Some(found) if found.of != of => {
+                faults.push(format!("`{name}` is {} and not {of}", found.of));
+                changes.push(format!("ALTER COLUMN {name} TYPE {of} USING {name}::{of}"));
+            }
+            Some(_) => {}
+        }
+    }
+    if !faults.is_empty() {
+        return Verdict::bad(
+            faults.join("; "),
+            psql(&format!("ALTER TABLE public.users {}", changes.join(", "))),
+        );
+    }
+    let known = |name: &str| COLUMNS.iter().any(|column| column.split(' ').next() == Some(name));
+    match columns.iter().find(|column| !known(&column.name)) {
+        Some(other) => Verdict::bad(
+            format!("`{}` is none of ringshard's, which would not move it along with a user", other.name),
+            format!(
+                "keep it in a table of its own, then {}",
+                psql(&format!("ALTER TABLE public.users DROP COLUMN {}", quoted(&other.name)))
+            ),
+        ),
+        None => Verdict::good(format!("{} columns", columns.len())),
+    }
+}
+
+fn primary_key(indexes: &[Index], psql: &dyn Fn(&str) -> String) -> Verdict {
+    match indexes.iter().find(|index| index.is_primary) {
+        Some(index) if index.columns == ["user_id"] => Verdict::good("user_id"),
+        Some(index) => Verdict::bad(
+            index.columns.join(", "),
+            psql(&format!(
+                "ALTER TABLE public.users DROP CONSTRAINT {}, ADD PRIMARY KEY (user_id)",
+                index.name.rsplit('.').next().unwrap_or_default()
+            )),
+        ),
+        None => Verdict::bad("none", psql("ALTER TABLE public.users ADD PRIMARY KEY (user_id)")),
+    }
+}
+
+fn region_index(indexes: &[Index]) -> Verdict {
+    let is_fit = |index: &&Index| {
+        index.is_valid && !index.is_partial && index.columns.first().is_some_and(|first| first == "region")
+    };
+    indexes.iter().find(is_fit).map_or_else(|| Verdict::bad("none", INIT), |index| Verdict::good(&index.name))
+}
+
+fn triggers(faults: &[String]) -> Verdict {
+    if faults.is_empty() { Verdict::good("all four") } else { Verdict::bad(faults.join("; "), INIT) }
+}
+
+fn functions(found: &[Function]) -> Verdict {
+    let shipped = expected_functions::functions();
+    let faults: Vec<String> = shipped
+        .iter()
+        .filter_map(|ours| {
+            let fault = match found.iter().find(|function| function.name == ours.name) {
+                None => "is missing",
+                Some(theirs) if theirs.source != ours.source || theirs.is_definer != ours.is_definer => {
+                    "is not this ringshard's"
+                }
+                Some(_) => return None,
+            };
+            Some(format!("`{}` {fault}", ours.name))
+        })
+        .collect();
+    if faults.is_empty() {
+        Verdict::good(format!("all {}", shipped.len()))
+    } else {
+        Verdict::bad(faults.join("; "), INIT)
+    }
+}
+
+fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<&ClusterId>) -> Verdict {
+    match &facts.said {
+        // With a cluster that is known, an empty database is a wrong one, or has lost its data.
+        None if cluster.is_some() => Verdict::bad(
+            "none",
+            "correct its URL (ringshard config show), or restore that database from a backup",
+        ),
+        None => Verdict::bad("none", INIT),
+        Some(Err(error)) => failed(error),
+        Some(Ok(_)) if !has_users => {
+            Verdict::bad("there, and the table `users` is gone", "restore that database from a backup")
+        }
+        Some(Ok(said)) if said.catalog_version < CATALOG_VERSION => {
+            let found =
+                format!("version {}, and this ringshard makes {CATALOG_VERSION}", said.catalog_version);
+            Verdict::bad(found, INIT)
+        }
+        Some(Ok(said)) => Verdict::good(format!("version {}", said.catalog_version)),
+    }
+}
+
+fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Option<&ClusterId>) -> Verdict {
+    let said_cluster = said.membership.cluster.as_str();
+    match catalog::check_identity(name, &facts.address, cluster, said.shard.as_str(), said_cluster) {
+        Ok(()) => Verdict::good(said.shard.as_str()),
+        Err(error) => failed(&error),
+    }
+}
+
+/// While nothing changes, a shard holds what the ring of its topology gives it. (During a change the check
+/// of the whole ring counts.)
+fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
+    let mine = merged(held.iter().map(|held| held.arc));
+    let share: f64 = mine.iter().map(|arc| arc.share()).sum();
+    let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
+    if said.change.is_some() {
+        return Verdict::good(format!("{found}, in a change of the ring"));
+    }
+    let ring = said.membership.topology.ring();
+    let of_ring = ring.arcs();
+    let wanted = merged(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
+    if mine == wanted {
+        return Verdict::good(found);
+    }
+    let share: f64 = wanted.iter().map(|arc| arc.share()).sum();
+    Verdict::bad(
+        format!("{found}, where its topology has {}, {:.2} %", wanted.len(), share * 100.0),
+        "restore the table ringshard.arc of that database from a backup: pg_restore --schema=ringshard --table=arc; then: ringshard verify",
+    )
+}
+
+/// Whether the check `arcs` of a shard fails.
+pub(crate) fn lacks_arcs(name: &ShardName, facts: &Facts, said: &SelfDescription) -> bool {
+    facts.arcs.as_ref().is_ok_and(|held| arcs(name, held, said).ok == Some(false))
+}
+
+/// What was begun and not ended.
+fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) -> String) -> Verdict {
+    let mut found = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
+    let fenced = facts.arcs.as_ref().map_or(0, |arcs| arcs.iter().filter(|a| a.fenced_for.is_some()).count());
+    if said.is_some_and(|said| said.change.is_some()) {
+        found.push("a change of the ring is not finished".into());
+    }
+    if fenced > 0 {
+        found.push(format!("{fenced} fenced {}", if fenced == 1 { "arc" } else { "arcs" }));
+    }
+    if !found.is_empty() {
+        hints.push(
+            "ringshard rebalance goes on where it stopped, ringshard rebalance cancel goes back".into(),
+        );
+    }
+    // Without a catalog of today there is no table of imports.
+    let is_today = said.is_some_and(|said| said.catalog_version >= 2);
+    let questions = [facts.idle.as_ref().err(), facts.imports.as_ref().err().filter(|_| is_today)];
+    if let Some(error) = questions.into_iter().flatten().next() {
+        return failed(error);
+    }
+    let imports = || facts.imports.iter().flatten();
+    for import in imports().filter(|import| !import.is_running) {
+        let (what, hint) = import_left(import, psql);
+        found.push(what);
+        hints.push(hint);
+    }
+    for idle in facts.idle.iter().flatten() {
+        let (what, hint) = idle_left(idle, psql);
+        found.push(what);
+        hints.push(hint);
+    }
+    for index in facts.indexes.iter().flatten().filter(|index| !index.is_valid) {
+        found.push(format!("the index `{}` is not valid", index.name));
+        hints.push(psql(&format!("REINDEX INDEX CONCURRENTLY {}", index.name)));
+    }
+    if found.is_empty() {
+        let running: Vec<String> = imports()
+            .map(|import| format!("; an import is at work, {} records far", import.records))
+            .collect();
+        Verdict::good(format!("none{}", running.concat()))
+    } else {
+        Verdict::bad(found.join("; "), hints.join("; "))
+    }
+}
+
+fn import_left(import: &Import, psql: &dyn Fn(&str) -> String) -> (String, String) {
+    (
+        format!("an import, {} records far, begun {} s ago", import.records, import.seconds),
+        format!(
+            "ringshard import the same file again: it goes on where it stopped (to forget it: {})",
+            psql(&format!("DELETE FROM ringshard.import WHERE source = '{}'", import.source))
+        ),
+    )
+}
+
+fn idle_left(idle: &Idle, psql: &dyn Fn(&str) -> String) -> (String, String) {
+    if idle.is_prepared {
+        let what =
+            format!("the transaction `{}` of `{}`, prepared {} s ago", idle.name, idle.role, idle.seconds);
+        let sql = format!("ROLLBACK PREPARED '{}'", idle.name.replace('\'', "''"));
+        return (what, format!("{} (or COMMIT PREPARED)", psql(&sql)));
+    }
+    (
+        format!("session {} of `{}`, idle in a transaction for {} s", idle.name, idle.role, idle.seconds),
+        psql(&format!("SELECT pg_terminate_backend({})", idle.name)),
+    )
+}
+
+/// A name as SQL has it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

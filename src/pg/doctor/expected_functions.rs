@@ -1,0 +1,55 @@
+//! The functions that this program brings to a catalog, as they stand in the files embedded in it.
+
+/// A function of the schema `ringshard`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shipped {
+    pub(crate) name: &'static str,
+    /// Its body, which `pg_proc.prosrc` keeps to the byte.
+    pub(crate) source: &'static str,
+    /// Whether it runs with its owner's rights.
+    pub(crate) is_definer: bool,
+}
+
+/// The files that `init-shards` runs each time.
+const FILES: [&str; 4] = [
+    include_str!("../../../sql/functions/write_user.sql"),
+    include_str!("../../../sql/functions/guard.sql"),
+    include_str!("../../../sql/functions/rebalance.sql"),
+    include_str!("../../../sql/functions/failover.sql"),
+];
+/// How each function begins.
+const BEGIN: &str = "CREATE OR REPLACE FUNCTION ringshard.";
+
+/// All functions.
+pub(crate) fn functions() -> Vec<Shipped> {
+    FILES.iter().flat_map(|file| file.split(BEGIN).skip(1)).map(parse).collect()
+}
+
+/// From the name on: `name(parameters) … AS $$body$$`.
+fn parse(text: &'static str) -> Shipped {
+    let shape = "an embedded function is `name(…) … AS $$…$$`: a test holds it to that";
+    let (head, rest) = text.split_once("AS $$").expect(shape);
+    let (source, _) = rest.split_once("$$").expect(shape);
+    let (name, _) = head.split_once('(').expect(shape);
+    Shipped { name, source, is_definer: head.contains("SECURITY DEFINER") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_function_of_the_files_is_found() {
+        let names: Vec<&str> = functions().iter().map(|function| function.name).collect();
+        let guard = ["write_user", "owner_of", "refuse", "guard", "guard_truncate"];
+        let moves = ["be_durable", "announce", "fence", "adopt", "purge", "release", "finish"];
+        let failover = ["replace_primary", "restate", "retire"];
+        assert_eq!(names, [&guard[..], &moves[..], &failover[..]].concat());
+        let count: usize = FILES.iter().map(|file| file.matches("FUNCTION ringshard.").count()).sum();
+        assert_eq!(names.len(), count);
+        let definers: Vec<&str> =
+            functions().iter().filter(|function| function.is_definer).map(|function| function.name).collect();
+        assert_eq!(definers, ["guard", "guard_truncate"]);
+        assert!(functions().iter().all(|function| function.source.starts_with('\n')));
+    }
+}

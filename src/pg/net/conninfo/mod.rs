@@ -1,0 +1,456 @@
+//! Connection strings, and the addresses that they resolve to.
+//!
+//! A [`ConnectionString`] is what a person wrote and may hold a password, so it cannot be shown. An
+//! [`Address`] is what it means here and now: missing parts come from `PG*`, the password file and
+//! libpq's defaults, and its text has no password.
+
+mod show;
+mod target;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postgres::Config;
+use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
+
+use super::environment;
+use super::location::{Location, socket_name};
+use super::parameters::{Origin, Parameters};
+use super::proxy_override::{Detour, Detours};
+use super::tls::Tls;
+use crate::error::{Error, Kind, Result};
+use crate::local::PrivateServer;
+use crate::model::secret::Secret;
+use show::percent_encode;
+pub(crate) use target::Target;
+
+/// What stands before the database's name when the private server has it.
+const LOCAL_PREFIX: &str = "local:";
+/// Where a socket lies when nothing else is said: Debian's folder, then Postgres's own.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+const PORT_DEFAULT: u16 = 5432;
+/// How long TCP may wait for an acknowledgement of what was sent.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A URL (`postgresql://…`), a `key=value` string, or `local:DATABASE`: as given, and so perhaps with a
+/// password. It has no `Display`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionString(Secret);
+
+impl ConnectionString {
+    /// Takes any text; whether it means something is found out by [`ConnectionString::resolve`].
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Secret::new(text))
+    }
+
+    /// The private server's database of this name.
+    pub fn local(database: &str) -> Self {
+        Self::new(format!("{LOCAL_PREFIX}{database}"))
+    }
+
+    /// The text with its password: only for the configuration file.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The private server's database that this names, if it names one.
+    pub fn local_database(&self) -> Option<&str> {
+        self.expose().strip_prefix(LOCAL_PREFIX)
+    }
+
+    /// The same server, another database; for `init-shards --server`.
+    pub fn with_database(&self, database: &str) -> Result<Self> {
+        let wanted = Parameters::parse(self.expose())?.with_database(database);
+        let candidates = [self.with_path(database), Some(self.with_parameter(database))];
+        // A URL can be written in many ways: what counts is what the parser makes of it.
+        let is_right = |made: &Self| Parameters::parse(made.expose()).is_ok_and(|made| made == wanted);
+        candidates.into_iter().flatten().find(is_right).ok_or_else(|| {
+            let message = format!("the server's URL cannot be pointed at the database `{database}`");
+            Error::new(Kind::Configuration, message).hint("write it as `postgresql://USER@HOST:PORT`")
+        })
+    }
+
+    /// `…/DATABASE`, where nothing follows the server's address but an old database.
+    fn with_path(&self, database: &str) -> Option<Self> {
+        let (scheme, rest) = self.expose().split_once("://")?;
+        let (before, query) =
+            rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
+        let authority = before.split_once('/').map_or(before, |(authority, _)| authority);
+        let query = query.map_or(String::new(), |query| format!("?{query}"));
+        Some(Self::new(format!("{scheme}://{authority}/{}{query}", percent_encode(database))))
+    }
+
+    /// `…dbname=DATABASE`, which overrides what stands before it.
+    fn with_parameter(&self, database: &str) -> Self {
+        let text = self.expose();
+        let Some((_, rest)) = text.split_once("://") else {
+            return Self::new(format!("{text} dbname='{database}'"));
+        };
+        let behind_password = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+        let separator = if behind_password.contains('?') { '&' } else { '?' };
+        Self::new(format!("{text}{separator}dbname={}", percent_encode(database)))
+    }
+
+    /// Where databases can be created from: the database that is named, or else `postgres`.
+    pub fn for_maintenance(&self) -> Result<Self> {
+        if Parameters::parse(self.expose())?.get("dbname").is_some() {
+            Ok(self.clone())
+        } else {
+            self.with_database("postgres")
+        }
+    }
+
+    /// What the text means here: `local:` through the private server, the rest as libpq would.
+    pub fn resolve(&self, server: &PrivateServer, timeout: Duration) -> Result<Address> {
+        if let Some(database) = self.local_database() {
+            return Ok(Address::local(server, database, timeout));
+        }
+        let mut parameters = Parameters::parse(self.expose())?;
+        parameters.complete_from_environment();
+        Address::new(&parameters, timeout)
+    }
+}
+
+/// One place where the database may be: exactly one host and port, with the password for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// All but where it is.
+    pub(crate) config: Config,
+    pub(crate) location: Location,
+}
+
+/// How to reach one database. Its text is a URL without the password, which psql understands.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// At least one; in the order in which they are tried.
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) tls: Arc<Tls>,
+    pub(crate) target: Target,
+    /// How long one endpoint may take.
+    pub(crate) timeout: Duration,
+    pub(crate) is_shuffled: bool,
+    /// Where to look whether there is another way at the moment.
+    pub(crate) detour: Option<Detour>,
+    shown: String,
+    local: bool,
+    password_from: Option<&'static str>,
+}
+
+impl Address {
+    fn local(server: &PrivateServer, database: &str, timeout: Duration) -> Self {
+        let mut config = Config::new();
+        config.user(PrivateServer::USER).dbname(database).connect_timeout(timeout);
+        config.application_name("ringshard");
+        let location = Location::Socket { folder: server.socket_dir().to_owned(), port: server.port() };
+        let endpoint = Endpoint { config, location };
+        let shown = show::url(std::slice::from_ref(&endpoint), &Parameters::default());
+        let (tls, target) = (Arc::new(Tls::none()), Target::Any);
+        Self {
+            endpoints: vec![endpoint],
+            tls,
+            target,
+            timeout,
+            is_shuffled: false,
+            detour: None,
+            shown,
+            local: true,
+            password_from: None,
+        }
+    }
+
+    fn new(parameters: &Parameters, timeout: Duration) -> Result<Self> {
+        let seconds: Option<i32> = parameters.number("connect_timeout")?;
+        let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        let timeout = seconds.map_or(timeout, Duration::from_secs);
+        let shuffles = parameters.word("load_balance_hosts", &[("disable", false), ("random", true)])?;
+        let is_shuffled = shuffles.unwrap_or(false);
+        let mut base = base_config(parameters)?;
+        base.connect_timeout(timeout);
+        if is_shuffled {
+            base.load_balance_hosts(LoadBalanceHosts::Random);
+        }
+        let (endpoints, password_from) = endpoints(parameters, &base)?;
+        Ok(Self {
+            tls: Arc::new(Tls::new(parameters)?),
+            target: parameters.word("target_session_attrs", &Target::WORDS)?.unwrap_or(Target::Any),
+            shown: show::url(&endpoints, parameters),
+            endpoints,
+            timeout,
+            is_shuffled,
+            detour: None,
+            local: false,
+            password_from,
+        })
+    }
+
+    /// The URL without the password.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether the private server has this database.
+    pub fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// Where the password comes from, if there is one.
+    pub fn password_from(&self) -> Option<&'static str> {
+        self.password_from
+    }
+
+    /// The same, and connections take a detour whenever one is announced there.
+    #[must_use]
+    pub(crate) fn with_detours(self, detours: &Detours) -> Self {
+        let detour = Some(detours.of(&self.shown));
+        Self { detour, ..self }
+    }
+
+    /// The same on no detour, and with at least so much time.
+    pub(crate) fn straight(&self, timeout: Duration) -> Self {
+        Self { detour: None, timeout: self.timeout.max(timeout), ..self.clone() }
+    }
+
+    /// Whether somebody listens at one of its places, answer or not.
+    pub(crate) fn accepts(&self, timeout: Duration) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.location.accepts(timeout))
+    }
+
+    /// Another database of the same server, on no detour; shown as this one.
+    pub(crate) fn beside(&self, database: &str) -> Self {
+        let mut other = Self { detour: None, ..self.clone() };
+        for endpoint in &mut other.endpoints {
+            endpoint.config.dbname(database);
+        }
+        other
+    }
+
+    /// How the program introduces itself to the server.
+    pub(crate) fn application_name(&self) -> &str {
+        self.endpoints[0].config.get_application_name().unwrap_or("ringshard")
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        self.endpoints[0].config.get_dbname().unwrap_or_default()
+    }
+}
+
+/// All that does not depend on the host. What is missing is filled in as libpq does.
+fn base_config(parameters: &Parameters) -> Result<Config> {
+    let mut config = Config::new();
+    let user = parameters.get("user").map_or_else(operating_system_user, |user| Ok(user.to_owned()))?;
+    config.dbname(parameters.get("dbname").unwrap_or(&user)).user(&user);
+    config.application_name(parameters.get("application_name").unwrap_or("ringshard"));
+    if let Some(options) = parameters.get("options") {
+        config.options(options);
+    }
+    let negotiation = [("postgres", SslNegotiation::Postgres), ("direct", SslNegotiation::Direct)];
+    if let Some(negotiation) = parameters.word("sslnegotiation", &negotiation)? {
+        config.ssl_negotiation(negotiation);
+    }
+    let binding = [
+        ("disable", ChannelBinding::Disable),
+        ("prefer", ChannelBinding::Prefer),
+        ("require", ChannelBinding::Require),
+    ];
+    if let Some(binding) = parameters.word("channel_binding", &binding)? {
+        config.channel_binding(binding);
+    }
+    // A peer that vanished is noticed after a while instead of never.
+    config.tcp_user_timeout(match parameters.number("tcp_user_timeout")? {
+        Some(milliseconds) if milliseconds > 0 => Duration::from_millis(milliseconds),
+        _ => TCP_USER_TIMEOUT,
+    });
+    if let Some(switch) = parameters.number::<u32>("keepalives")? {
+        config.keepalives(switch != 0);
+    }
+    if let Some(seconds) = parameters.number("keepalives_idle")?.filter(|seconds| *seconds > 0) {
+        config.keepalives_idle(Duration::from_secs(seconds));
+    }
+    if let Some(seconds) = parameters.number("keepalives_interval")?.filter(|seconds| *seconds > 0) {
+        config.keepalives_interval(Duration::from_secs(seconds));
+    }
+    if let Some(count) = parameters.number("keepalives_count")?.filter(|count| *count > 0) {
+        config.keepalives_retries(count);
+    }
+    Ok(config)
+}
+
+/// The places in their order, and where the first password came from.
+fn endpoints(parameters: &Parameters, base: &Config) -> Result<(Vec<Endpoint>, Option<&'static str>)> {
+    let (hosts, addresses) = (parameters.list("host"), parameters.list("hostaddr"));
+    let ports = parameters.list("port");
+    let count = hosts.len().max(addresses.len()).max(1);
+    for (keyword, items) in [("host", &hosts), ("hostaddr", &addresses), ("port", &ports)] {
+        let is_right = items.is_empty() || items.len() == count || (keyword == "port" && items.len() == 1);
+        if !is_right {
+            let message = format!("`{keyword}` has {} items for {count} hosts", items.len());
+            return Err(Error::new(Kind::Configuration, message)
+                .hint(format!("give one `{keyword}` for each host, between commas")));
+        }
+    }
+    let mut found = Vec::new();
+    let mut password_from = None;
+    for at in 0..count {
+        let port = match ports.get(at).or(ports.first()).filter(|port| !port.is_empty()) {
+            Some(port) => port
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| parameters.wrong_value("port", "a number from 1 to 65535"))?,
+            None => PORT_DEFAULT,
+        };
+        let address = match addresses.get(at).filter(|address| !address.is_empty()) {
+            Some(address) => {
+                Some(address.parse().map_err(|_| parameters.wrong_value("hostaddr", "an IP address"))?)
+            }
+            None => None,
+        };
+        let host = hosts.get(at).filter(|host| !host.is_empty()).map(|host| (*host).to_owned());
+        let host = host.or_else(|| address.as_ref().map(IpAddr::to_string));
+        let host = host.unwrap_or_else(|| default_host(port));
+        let location = Location::new(&host, address, port);
+        let mut endpoint = Endpoint { config: base.clone(), location };
+        let password = find_password(parameters, &host, port, base);
+        if let Some((password, origin)) = password {
+            endpoint.config.password(password.expose());
+            password_from = password_from.or(Some(origin));
+        }
+        found.push(endpoint);
+    }
+    Ok((found, password_from))
+}
+
+/// The usual socket if there is one, or else this machine by TCP.
+fn default_host(port: u16) -> String {
+    let has_socket = |folder: &&&str| Path::new(folder).join(socket_name(port)).exists();
+    (*SOCKET_FOLDERS.iter().find(has_socket).unwrap_or(&"localhost")).to_owned()
+}
+
+/// The password for a host, and where it came from.
+fn find_password(
+    parameters: &Parameters,
+    host: &str,
+    port: u16,
+    config: &Config,
+) -> Option<(Secret, &'static str)> {
+    if let Some(password) = parameters.get("password") {
+        let origin = match parameters.origin("password") {
+            Some(Origin::Variable(name)) => name,
+            _ => "the URL",
+        };
+        return Some((Secret::new(password), origin));
+    }
+    // The password file calls the usual socket folders `localhost`.
+    let host = if SOCKET_FOLDERS.contains(&host) { "localhost" } else { host };
+    let (database, user) = (config.get_dbname().unwrap_or_default(), config.get_user().unwrap_or_default());
+    environment::password_from_file(host, port, database, user).map(|found| (found, "the password file"))
+}
+
+fn operating_system_user() -> Result<String> {
+    let id = rustix::process::geteuid().as_raw().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_passwd = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    });
+    of_passwd.or_else(|| environment::variable("USER")).ok_or_else(|| {
+        Error::new(Kind::Configuration, "no database user is named, and this process has no name of its own")
+            .hint("put the user into the URL: `postgresql://USER@HOST/DATABASE`, or set PGUSER")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let server = PrivateServer::at(Some(Path::new("/tmp/none")), None).unwrap();
+        let address = ConnectionString::new(text).resolve(&server, Duration::from_secs(1)).unwrap();
+        address.shown().to_owned()
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (text, url) in [
+            ("postgresql://u:secret@h:5433/db", "postgresql://u@h:5433/db"),
+            ("host=h port=1 user=u password=secret dbname=d", "postgresql://u@h:1/d"),
+            (
+                "postgresql://u:s%40crt@h1:1,h2:2/db?sslmode=require",
+                "postgresql://u@h1:1,h2:2/db?sslmode=require",
+            ),
+            ("postgresql://u@/db?host=/run/x&port=6000", "postgresql://u@/db?host=/run/x&port=6000"),
+            ("postgresql://u@[::1]:7/a%20b", "postgresql://u@[::1]:7/a%20b"),
+            ("postgresql://u:secret@h/d?sslmode=prefer&target_session_attrs=any", "postgresql://u@h:5432/d"),
+            (
+                "host=h sslmode=verify-full sslrootcert='/a b/root.crt' sslcert=/c.crt sslkey=/c.key user=u dbname=d",
+                "postgresql://u@h:5432/d?sslmode=verify-full&sslrootcert=/a%20b/root.crt&sslcert=/c.crt&sslkey=/c.key",
+            ),
+            (
+                "postgresql://u@h1,h2:2/d?target_session_attrs=primary&options=-c%20a%3Db",
+                "postgresql://u@h1:5432,h2:2/d?target_session_attrs=primary&options=-c%20a%3Db",
+            ),
+            ("host=/run/x,h port=1,2 user=u dbname=d", "postgresql://u@/d?host=/run/x,h&port=1,2"),
+            ("host=h hostaddr=127.0.0.1 user=u dbname=d", "postgresql://u@h:5432/d?hostaddr=127.0.0.1"),
+            ("hostaddr=127.0.0.1 user=u dbname=d", "postgresql://u@127.0.0.1:5432/d"),
+            ("postgresql://u@h/d?sslrootcert=system", "postgresql://u@h:5432/d?sslrootcert=system"),
+        ] {
+            assert_eq!(shown(text), url);
+            assert!(!shown(text).contains("secret") && !shown(text).contains("s%40crt"));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let server = PrivateServer::at(Some(Path::new("/tmp/none")), None).unwrap();
+        for (text, words) in [
+            ("postgresql://h/d?sslmode=verify", "`sslmode` is not one of `disable`, `allow`"),
+            ("postgresql://h/d?sslmode=require&sslrootcert=system", "weak sslmode `require`"),
+            ("postgresql://h/d?sslnegotiation=direct", "weak sslmode `prefer`"),
+            ("postgresql://h/d?gssencmode=require", "`gssencmode` is not one of"),
+            ("postgresql://h/d?target_session_attrs=master", "`target_session_attrs` is not one of"),
+            ("host=a,b,c port=1,2 dbname=d", "`port` has 2 items for 3 hosts"),
+            ("host=a,b hostaddr=127.0.0.1 dbname=d", "`hostaddr` has 1 items for 2 hosts"),
+            ("postgresql://h:70000/d", "`port` is not a number from 1 to 65535"),
+            ("postgresql://h/d?sslcrl=x", "`sslcrl` is not supported"),
+        ] {
+            let refused = ConnectionString::new(text).resolve(&server, Duration::from_secs(1)).unwrap_err();
+            assert!(refused.message().contains(words), "{text}: {refused}");
+            assert_eq!(refused.kind(), Kind::Configuration);
+        }
+    }
+
+    #[test]
+    fn another_database_of_the_same_server() {
+        for (text, want) in [
+            ("postgresql://u:p@h:1/a", "postgresql://u:p@h:1/shard_1"),
+            ("postgres://u@h", "postgres://u@h/shard_1"),
+            ("postgres://u@h/", "postgres://u@h/shard_1"),
+            ("postgresql:///x?host=/run&dbname=y", "postgresql:///x?host=/run&dbname=y&dbname=shard_1"),
+            ("postgresql://u:1?2@h/x", "postgresql://u:1?2@h/x?dbname=shard_1"),
+            ("postgresql://u:12/34@h/db", "postgresql://u:12/34@h/db?dbname=shard_1"),
+            ("postgresql://h/a?db%6Eame=o1", "postgresql://h/a?db%6Eame=o1&dbname=shard_1"),
+            ("host=h user=u", "host=h user=u dbname='shard_1'"),
+        ] {
+            assert_eq!(ConnectionString::new(text).with_database("shard_1").unwrap().expose(), want);
+        }
+    }
+
+    #[test]
+    fn an_error_never_quotes_a_password() {
+        for text in [
+            "postgresql://u:hunter2?x@h/d",
+            "password=hunter2 nonsense",
+            "postgresql://u:hu/nter2@h:x/d",
+            "postgresql://u:hunter2@x@h/d",
+        ] {
+            if let Err(error) = ConnectionString::new(text).with_database("d") {
+                assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+            }
+        }
+        assert!(ConnectionString::new("nonsense").with_database("d").is_err());
+    }
+}

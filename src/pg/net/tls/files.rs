@@ -1,0 +1,113 @@
+//! The files of TLS: root certificates, and a client's own certificate with its key.
+//!
+//! After 34.19.2 and 34.19.5 of the PostgreSQL documentation.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::error::{Error, Kind, Result};
+use crate::pg::net::environment;
+
+/// Where the authorities that a system trusts lie: Debian, Red Hat, SUSE, Alpine and BSD, macOS.
+const SYSTEM_BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/opt/homebrew/etc/ca-certificates/cert.pem",
+];
+
+/// A file that was named, or one that counts if it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Named(PathBuf),
+    Usual(PathBuf),
+    /// There is no home folder to look in.
+    Nowhere,
+}
+
+impl Place {
+    /// The file that a parameter names, or else the one in `~/.postgresql`.
+    pub(crate) fn new(named: Option<&str>, usual: &str) -> Self {
+        match (named, environment::variable("HOME")) {
+            (Some(path), _) => Self::Named(path.into()),
+            (None, Some(home)) => Self::Usual(Path::new(&home).join(".postgresql").join(usual)),
+            (None, None) => Self::Nowhere,
+        }
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named(path) | Self::Usual(path) => Some(path),
+            Self::Nowhere => None,
+        }
+    }
+
+    /// The file if it is there.
+    pub(crate) fn existing(&self) -> Option<&Path> {
+        self.path().filter(|path| path.exists())
+    }
+
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+}
+
+fn wrong(message: String, hint: impl Into<String>) -> Error {
+    Error::new(Kind::Configuration, message).hint(hint)
+}
+
+fn read(what: &str, parameter: &str, path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|cause| {
+        let message = format!("cannot read the {what} `{}`: {cause}", path.display());
+        wrong(message, format!("correct `{parameter}` in the shard's URL, or make that file readable"))
+    })
+}
+
+/// All certificates of a file, at least one.
+pub(crate) fn certificates(what: &str, parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let bytes = read(what, parameter, path)?;
+    let certificates = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or_else(|| {
+        let message = format!("the {what} `{}` holds no certificate in PEM form", path.display());
+        wrong(message, format!("`{parameter}` names a file with `-----BEGIN CERTIFICATE-----`"))
+    })
+}
+
+/// The bundle of the authorities that the system trusts.
+pub(crate) fn system_bundle() -> Result<PathBuf> {
+    let named = environment::variable("SSL_CERT_FILE").map(PathBuf::from);
+    named.or_else(|| SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.exists())).ok_or_else(|| {
+        wrong(
+            "the system's root certificates are not where they usually are".into(),
+            "install ca-certificates, set SSL_CERT_FILE, or name a file as `sslrootcert`",
+        )
+    })
+}
+
+/// The key of a client's certificate: private, and not encrypted.
+pub(crate) fn key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    let shown = path.display();
+    if let Ok(found) = fs::metadata(path) {
+        // libpq's rule: a key that root owns may be readable for a group.
+        let (open_to, allowed) = if found.uid() == 0 { (0o037, "0640") } else { (0o077, "0600") };
+        if found.mode() & open_to != 0 {
+            let message = format!("the private key file `{shown}` has group or world access");
+            return Err(wrong(message, format!("chmod {allowed} {shown}, or less")));
+        }
+    }
+    let bytes = read("private key", "sslkey", path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+        let message = format!("the private key `{shown}` is encrypted, which ringshard does not support");
+        return Err(wrong(message, format!("openssl pkey -in {shown} -out NEW, and name NEW as `sslkey`")));
+    }
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+        let message = format!("the private key `{shown}` is not in PEM form (PKCS#8, PKCS#1 or SEC1)");
+        wrong(message, "correct `sslkey` in the shard's URL")
+    })
+}

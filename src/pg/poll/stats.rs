@@ -1,0 +1,243 @@
+//! How the shards do, asked again and again: a thread a shard, over a session of its own.
+//!
+//! One that hangs holds up nobody but itself. Nothing is decided here; what two samples mean is the business of
+//! [`crate::model::stats`].
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::types::Type;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::rebalance::arbiter;
+use crate::model::rebalance::plan::Load;
+use crate::model::stats::{Counters, Moves, Replication, RingWord, Runner, Sample};
+use crate::pg::catalog;
+use crate::pg::catalog::SelfDescription;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::conninfo::Address;
+use crate::pg::net::session::{Parameter, Session, only};
+use crate::pg::net::sqlstate;
+use crate::pg::rebalance::RUNNER;
+
+/// The questions to each shard, for who wants to know what is sent.
+pub(crate) const SHARD: &str = include_str!("../../../sql/queries/stats/shard.sql");
+
+/// Hears each sample, or why there is none, on the thread that has it.
+pub type Listener = Arc<dyn Fn(&ShardName, Result<Sample>) + Send + Sync>;
+
+/// How a private Postgres that is down is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Private {
+    /// It is started, as by any command.
+    Start,
+    /// It is found to be down.
+    Leave,
+}
+
+struct State {
+    ended: bool,
+    interval: Duration,
+    /// Who is asked already.
+    asked: BTreeSet<ShardName>,
+}
+
+struct Inner {
+    cluster: Arc<Cluster>,
+    private: Private,
+    listener: Listener,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The threads that ask. They end when this is dropped; one that waits for its server ends when that answers.
+pub struct Watch {
+    inner: Arc<Inner>,
+}
+
+impl Watch {
+    /// Begins to ask all shards of a cluster, and those that they tell of.
+    pub fn begin(cluster: Arc<Cluster>, interval: Duration, private: Private, listener: Listener) -> Self {
+        let state = Mutex::new(State { ended: false, interval, asked: BTreeSet::new() });
+        let inner = Arc::new(Inner { cluster, private, listener, state, changed: Condvar::new() });
+        inner.begin_threads();
+        Self { inner }
+    }
+
+    /// From here on there is this pause between two samples.
+    pub fn set_interval(&self, interval: Duration) {
+        self.inner.state().interval = interval;
+        self.inner.changed.notify_all();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.inner.state().ended = true;
+        self.inner.changed.notify_all();
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread for each shard that has none.
+    fn begin_threads(self: &Arc<Self>) {
+        for name in self.cluster.shards().names() {
+            if self.state().asked.insert(name.clone()) {
+                let inner = Arc::clone(self);
+                thread::spawn(move || inner.ask(&name));
+            }
+        }
+    }
+
+    /// Asks one shard until the end.
+    fn ask(self: &Arc<Self>, name: &ShardName) {
+        let mut session = None;
+        loop {
+            let begun = Instant::now();
+            let sample = self.sample(name, &mut session);
+            if self.state().ended {
+                return;
+            }
+            (self.listener)(name, sample);
+            let mut state = self.state();
+            loop {
+                let left = state.interval.saturating_sub(begun.elapsed());
+                if state.ended {
+                    return;
+                }
+                if left.is_zero() {
+                    break;
+                }
+                state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+
+    /// A session that was lost may have been ended by a restart: a new one is tried before the shard counts as down.
+    fn sample(self: &Arc<Self>, name: &ShardName, session: &mut Option<Session>) -> Result<Sample> {
+        let address = self.cluster.shards().address(name)?;
+        if let Some(old) = session.as_mut() {
+            match self.ask_once(name, &address, old) {
+                Err(_) if old.is_closed() => *session = None,
+                answer => return answer,
+            }
+        }
+        let new = match self.private {
+            Private::Start => self.cluster.shards().connect_apart(name)?,
+            Private::Leave => Session::connect(name, &address)?,
+        };
+        self.ask_once(name, &address, session.insert(new))
+    }
+
+    /// In one transaction: what is asked is counted as well, and is to count little.
+    fn ask_once(
+        self: &Arc<Self>,
+        name: &ShardName,
+        address: &Address,
+        session: &mut Session,
+    ) -> Result<Sample> {
+        let fail = |cause| sqlstate::doing("look at how it does", name, &cause);
+        let begun = Instant::now();
+        session.client().simple_query("BEGIN READ ONLY").map_err(fail)?;
+        let latency_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let sample = self.ask_everything(name, address, session, latency_ms);
+        // One that failed is rolled back by this.
+        session.client().simple_query("COMMIT").map_err(fail)?;
+        sample
+    }
+
+    fn ask_everything(
+        self: &Arc<Self>,
+        name: &ShardName,
+        address: &Address,
+        session: &mut Session,
+        latency_ms: f64,
+    ) -> Result<Sample> {
+        let fail = |cause| sqlstate::doing("look at how it does", name, &cause);
+        let said = catalog::describe(session, name)?;
+        let cluster = said.membership.cluster.as_str();
+        catalog::check_identity(name, address, self.cluster.id().as_ref(), said.shard.as_str(), cluster)?;
+        self.cluster.learn_places(&said)?;
+        self.begin_threads();
+        let row = only(session.query(SHARD, &[]).map_err(fail)?, "look at how it does", name)?;
+        let data_folder: Option<String> = row.get("data_folder");
+        let data_folder =
+            data_folder.filter(|_| address.endpoints.iter().all(|place| place.location.is_socket()));
+        let moves = moves(session, name, &said);
+        Ok(Sample {
+            at_seconds: row.get("at_seconds"),
+            counting_since: (row.get("started_seconds"), row.get("reset_seconds")),
+            latency_ms,
+            is_standby: row.get("is_standby"),
+            rows: row.get("rows"),
+            size_bytes: row.get("size_bytes"),
+            connections: row.get("connections"),
+            connections_allowed: row.get("connections_allowed"),
+            counters: Counters {
+                commits: row.get("commits"),
+                rollbacks: row.get("rollbacks"),
+                blocks_hit: row.get("blocks_hit"),
+                blocks_read: row.get("blocks_read"),
+                deadlocks: row.get("deadlocks"),
+                temp_bytes: row.get("temp_bytes"),
+                wal_bytes: row.get("wal_bytes"),
+            },
+            replication: Replication {
+                replicas: row.get("replicas"),
+                lag_bytes: row.get("lag_bytes"),
+                lag_seconds: row.get("lag_seconds"),
+            },
+            data_folder,
+            ring: RingWord {
+                epoch: said.membership.epoch,
+                topology: said.membership.topology,
+                change: said.change,
+                wanted: said.wanted,
+            },
+            moves,
+        })
+    }
+}
+
+/// How far a change is, if one is under way or wished for. What this role may not see is not known.
+fn moves(session: &mut Session, name: &ShardName, said: &SelfDescription) -> Option<Moves> {
+    if said.change.is_none() && said.wanted.is_none() {
+        return None;
+    }
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    let arrived = session.query(include_str!("../../../sql/queries/stats/arrived.sql"), &[]).ok()?;
+    let arrived = arrived.iter().map(|row| {
+        let load = Load { rows: count(row.get("rows")), bytes: count(row.get("bytes")) };
+        (row.get("source"), load)
+    });
+    let arrived = arrived.collect();
+    if arbiter(&said.membership.topology) != name {
+        return Some(Moves { arrived, runner: None });
+    }
+    let lock: &[Parameter<'_>] = &[(&RUNNER, Type::INT8)];
+    let runs = session.query(include_str!("../../../sql/queries/stats/runner.sql"), lock).ok()?;
+    let runner = runs.first().map(|row| Runner {
+        name: row.get("runner"),
+        is_at_work: row.get("is_at_work"),
+        phase: row.get("phase"),
+        phase_seconds: row.get("phase_seconds"),
+        seconds: row.get("seconds"),
+        total: Load { rows: count(row.get("rows")), bytes: count(row.get("bytes")) },
+    });
+    Some(Moves { arrived, runner })
+}
+
+/// What is said of a shard that has not answered in time.
+pub fn silent(name: &ShardName, waited: Duration) -> Error {
+    let message = format!("shard `{name}` has not answered for {:.0} s", waited.as_secs_f64());
+    Error::new(Kind::Unreachable, message)
+        .hint("ringshard doctor looks at it; is its server stopped, or overloaded?")
+        .on_shard(name)
+}

@@ -1,0 +1,475 @@
+//! The shards that can be reached: one small r2d2 pool each, opened when it is first needed.
+
+pub(crate) mod backoff;
+pub mod read_routing;
+pub mod replica_status;
+
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
+use scheduled_thread_pool::ScheduledThreadPool;
+
+use crate::error::{Error, Kind, Result};
+use crate::local::PrivateServer;
+use crate::model::names::{ClusterId, ShardName};
+use crate::pg::net::active_sessions::Running;
+use crate::pg::net::connect_error::Unconnected;
+use crate::pg::net::conninfo::{Address, ConnectionString};
+use crate::pg::net::proxy_override::Detours;
+use crate::pg::net::session::Session;
+use crate::pg::net::sqlstate;
+use backoff::Outages;
+use read_routing::Reads;
+
+/// How long a private server that crashed may take to be gone.
+const CRASH_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a pool may take before it is looked at why.
+const POOL_STEP: Duration = Duration::from_millis(200);
+/// The pause before it is tried again.
+const CRASH_PAUSE: Duration = Duration::from_millis(20);
+
+/// How the pools behave.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolOptions {
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// The most connections to one shard.
+    pub size: u32,
+}
+
+/// The first session of a shard, which was made before its pool was: its failure says why, and a command
+/// that needs only one connection starts no thread.
+type First = Arc<Mutex<Option<Session>>>;
+
+/// Makes sessions for a pool, from the first one on.
+struct Manager {
+    shard: ShardName,
+    address: Address,
+    first: First,
+    has_failed: Arc<AtomicBool>,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Session;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Session> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let made = first.map_or_else(|| Session::connect(&self.shard, &self.address), Ok);
+        self.has_failed.store(made.is_err(), Ordering::Release);
+        made
+    }
+
+    fn is_valid(&self, session: &mut Session) -> Result<()> {
+        let checked = session.client().check_connection();
+        checked.map_err(|cause| sqlstate::doing("look at a connection", &self.shard, &cause))
+    }
+
+    fn has_broken(&self, session: &mut Session) -> bool {
+        session.is_closed()
+    }
+}
+
+/// One server of a shard: where it is, and its pool once it was needed.
+pub(crate) struct Shard {
+    name: ShardName,
+    pub(crate) address: Address,
+    /// By which `outages` knows it.
+    pub(crate) known_as: String,
+    /// Whether it is a standby, as far as is known here.
+    is_standby: bool,
+    /// The shard's standbys. A standby has none.
+    pub(crate) replicas: RwLock<Vec<Arc<Shard>>>,
+    /// Set when the shard is needed for the second time.
+    pool: OnceLock<Pool<Manager>>,
+    first: First,
+    /// Whether the first session was made.
+    begun: AtomicBool,
+    /// Whether the pool failed when it last tried to connect.
+    has_failed: Arc<AtomicBool>,
+}
+
+/// A connection on loan from a shard; it goes back when dropped.
+pub struct Loan {
+    server: Arc<Shard>,
+    session: Lent,
+    running: Arc<Running>,
+    /// By which `running` knows it.
+    ticket: u64,
+}
+
+enum Lent {
+    /// The shard's first session, and where it goes back to.
+    First(Option<Session>, First),
+    Pooled(PooledConnection<Manager>),
+}
+
+impl Deref for Loan {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match &self.session {
+            Lent::First(session, _) => session.as_ref().expect("it is taken only when dropped"),
+            Lent::Pooled(session) => session,
+        }
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut Session {
+        match &mut self.session {
+            Lent::First(session, _) => session.as_mut().expect("it is taken only when dropped"),
+            Lent::Pooled(session) => session,
+        }
+    }
+}
+
+impl Loan {
+    fn new(server: &Arc<Shard>, session: Lent, running: &Arc<Running>) -> Self {
+        let mut loan = Self { server: Arc::clone(server), session, running: Arc::clone(running), ticket: 0 };
+        loan.ticket = running.enter(&server.name, loan.cancel().clone());
+        loan
+    }
+
+    /// Where it leads.
+    pub(crate) fn server(&self) -> &Arc<Shard> {
+        &self.server
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.running.leave(self.ticket);
+        if let Lent::First(session, home) = &mut self.session
+            && let Some(session) = session.take().filter(|session| !session.is_closed())
+        {
+            home.lock().unwrap_or_else(PoisonError::into_inner).replace(session);
+        }
+        log::debug!("Closed session for shard {}", self.server.name);
+    }
+}
+
+/// All shards that can be reached, by name.
+pub struct Shards {
+    by_name: RwLock<BTreeMap<ShardName, Arc<Shard>>>,
+    server: PrivateServer,
+    options: PoolOptions,
+    detours: Option<Detours>,
+    /// One thread that opens connections, for all pools.
+    opener: OnceLock<Arc<ScheduledThreadPool>>,
+    running: Arc<Running>,
+    outages: Outages,
+    pub(crate) reads: Mutex<Reads>,
+}
+
+impl Shard {
+    fn new(name: ShardName, address: Address, known_as: String, is_standby: bool) -> Self {
+        let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
+        let (replicas, has_failed) = (RwLock::default(), Arc::default());
+        Self { name, address, known_as, is_standby, replicas, pool, first, begun, has_failed }
+    }
+
+    /// Whose server it is.
+    pub(crate) fn name(&self) -> &ShardName {
+        &self.name
+    }
+
+    /// Whether it is a standby, as far as is known here.
+    pub(crate) fn is_standby(&self) -> bool {
+        self.is_standby
+    }
+
+    /// A standby of a shard.
+    pub(crate) fn standby(name: &ShardName, address: Address) -> Self {
+        let known_as = format!("{name} at {}", address.shown());
+        Self::new(name.clone(), address, known_as, true)
+    }
+}
+
+impl Shards {
+    /// The shards of these connection strings. Connects to none.
+    pub fn new(
+        entries: impl IntoIterator<Item = (ShardName, ConnectionString)>,
+        server: PrivateServer,
+        options: PoolOptions,
+    ) -> Result<Self> {
+        let (opener, running, outages) = (OnceLock::new(), Arc::default(), Outages::default());
+        let (by_name, reads) = (RwLock::default(), Mutex::default());
+        let shards = Self { by_name, server, options, detours: None, opener, running, outages, reads };
+        for (name, url) in entries {
+            shards.add(name, &url)?;
+        }
+        Ok(shards)
+    }
+
+    /// The same, and whoever holds `running` can time and stop what their sessions are at.
+    #[must_use]
+    pub fn attended(self, running: &Arc<Running>) -> Self {
+        Self { running: Arc::clone(running), ..self }
+    }
+
+    /// The same, and connections take the detours that are announced there.
+    #[must_use]
+    pub fn with_detours(mut self, detours: Detours) -> Self {
+        let shards = self.by_name.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for shard in shards.values_mut().filter_map(Arc::get_mut) {
+            shard.address = shard.address.clone().with_detours(&detours);
+        }
+        self.detours = Some(detours);
+        self
+    }
+
+    /// What their sessions are at.
+    pub fn running(&self) -> &Arc<Running> {
+        &self.running
+    }
+
+    /// Adds a shard, unless one of this name is there. Two names for one address are refused.
+    pub fn add(&self, name: ShardName, url: &ConnectionString) -> Result<()> {
+        let address = self.resolve(&name, url)?;
+        let mut shards = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        let twin =
+            shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());
+        if let Some(twin) = twin {
+            let message = format!("shards `{}` and `{name}` both lead to {}", twin.name, address.shown());
+            return Err(Error::new(Kind::Configuration, message)
+                .hint("give each shard a database of its own")
+                .on_shard(&name));
+        }
+        let known_as = name.to_string();
+        shards.entry(name.clone()).or_insert_with(|| Arc::new(Shard::new(name, address, known_as, false)));
+        Ok(())
+    }
+
+    /// What a URL of a shard means here.
+    pub(crate) fn resolve(&self, name: &ShardName, url: &ConnectionString) -> Result<Address> {
+        let address = url.resolve(&self.server, self.options.connect_timeout).map_err(|error| {
+            let message = format!("the URL of shard `{name}` is wrong: {error}");
+            Error::new(error.kind(), message)
+                .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
+                .on_shard(name)
+        })?;
+        Ok(match &self.detours {
+            Some(detours) => address.with_detours(detours),
+            None => address,
+        })
+    }
+
+    /// From here on a shard is somewhere else, and has these standbys.
+    pub(crate) fn replace(&self, name: &ShardName, address: Address, replicas: Vec<Arc<Shard>>) {
+        let shard = Shard::new(name.clone(), address, name.to_string(), false);
+        *shard.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
+        self.outages.answered(&shard.known_as);
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(shard));
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> Vec<ShardName> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Where a shard is.
+    pub fn address(&self, name: &ShardName) -> Result<Address> {
+        self.shard(name).map(|shard| shard.address.clone())
+    }
+
+    /// The same, and since when shards of this cluster have been down is kept in this folder, from one process to the
+    /// next.
+    #[must_use]
+    pub fn remembering(self, cluster: &ClusterId, folder: &Path) -> Self {
+        self.outages.remember_in(folder.join(format!("down-{cluster}.json")));
+        self
+    }
+
+    /// Since when a shard has not answered, in seconds since 1970, as far as this user's processes have seen.
+    pub fn down_since(&self, name: &ShardName) -> Option<u64> {
+        self.outages.since(name.as_str())
+    }
+
+    /// Somebody else heard from a shard: it is not left alone any more.
+    pub fn hear(&self, name: &ShardName) {
+        self.outages.answered(name.as_str());
+    }
+
+    /// Somebody else asked a shard in vain, for so long.
+    pub(crate) fn miss(&self, name: &ShardName, error: &Error, after: Duration) {
+        self.outages.failed(name.as_str(), error, after);
+    }
+
+    /// A connection that is no pool's, for who holds it long or sets it up in a way of its own.
+    pub(crate) fn connect_apart(&self, name: &ShardName) -> Result<Session> {
+        let shard = self.shard(name)?;
+        self.connect(&shard)
+    }
+
+    /// Whether a server is where its shard is by now, or a standby.
+    pub(crate) fn is_current(&self, server: &Arc<Shard>) -> bool {
+        server.is_standby || self.shard(&server.name).is_ok_and(|now| Arc::ptr_eq(&now, server))
+    }
+
+    /// Forgets a shard.
+    pub fn remove(&self, name: &ShardName) {
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    pub(crate) fn shard(&self, name: &ShardName) -> Result<Arc<Shard>> {
+        let shards = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        shards.get(name).cloned().ok_or_else(|| {
+            Error::new(Kind::Configuration, format!("no address is known for shard `{name}`"))
+                .hint(format!("add it to the configuration: [shards.{name}] url = \"postgresql://…\""))
+                .on_shard(name)
+        })
+    }
+
+    /// A connection to a shard, from its pool. Opens the pool if this is the first.
+    pub fn checkout(&self, name: &ShardName) -> Result<Loan> {
+        log::debug!("Creating session for shard: {name}");
+        let shard = self.shard(name)?;
+        self.lend(&shard)
+    }
+
+    /// A connection to one server of a shard.
+    pub(crate) fn lend(&self, shard: &Arc<Shard>) -> Result<Loan> {
+        let name = &shard.name;
+        self.running.check()?;
+        self.outages.check(&shard.known_as).map_err(|error| error.on_shard(name))?;
+        let since = self.running.now();
+        let lend = |session| {
+            self.running.waited(name, since);
+            Loan::new(shard, session, &self.running)
+        };
+        if !shard.begun.load(Ordering::Acquire) {
+            let first = self.connect(shard)?;
+            shard.begun.store(true, Ordering::Release);
+            return Ok(lend(Lent::First(Some(first), Arc::clone(&shard.first))));
+        }
+        let pool = shard.pool.get_or_init(|| self.open(shard));
+        let begun = Instant::now();
+        loop {
+            self.running.check()?;
+            let Ok(mut session) = pool.get_timeout(POOL_STEP) else {
+                // The pool hides why it failed, tries again late, and does not start a private server. By hand
+                // that works, or fails and says why; the session goes to the pool later.
+                if shard.has_failed.load(Ordering::Acquire) {
+                    return Ok(lend(Lent::First(Some(self.connect(shard)?), Arc::clone(&shard.first))));
+                }
+                if begun.elapsed() < self.options.connect_timeout {
+                    continue;
+                }
+                let message = format!("all {} connections to shard `{name}` are in use", self.options.size);
+                return Err(Error::new(Kind::Unreachable, message)
+                    .hint("raise pool_size in the configuration")
+                    .on_shard(name));
+            };
+            // One that died while it lay idle is dropped, and the pool makes another.
+            if session.is_alive(self.running.is_wary()) {
+                self.outages.answered(&shard.known_as);
+                return Ok(lend(Lent::Pooled(session)));
+            }
+        }
+    }
+
+    /// Connects without the pool, and notes whether the shard answers.
+    fn connect(&self, shard: &Shard) -> Result<Session> {
+        let begun = Instant::now();
+        let connected = self.connect_or_start(shard);
+        match &connected {
+            Ok(_) => self.outages.answered(&shard.known_as),
+            Err(error) => self.outages.failed(&shard.known_as, error, begun.elapsed()),
+        }
+        connected
+    }
+
+    /// If the private server has the shard and is down, starts it.
+    fn connect_or_start(&self, shard: &Shard) -> Result<Session> {
+        let may_help = |failed: &Unconnected| {
+            shard.address.is_local() && failed.error.kind() == Kind::Unreachable && !failed.is_lasting
+        };
+        match Session::try_connect(&shard.name, &shard.address) {
+            Ok(session) => return Ok(session),
+            Err(failed) if !may_help(&failed) => return Err(failed.error),
+            Err(_) => {}
+        }
+        if !self.server.exists() {
+            let message = format!("shard `{}` is gone with the private Postgres that held it", shard.name);
+            return Err(Error::new(Kind::Unreachable, message)
+                .hint("ringshard init-shards makes a new one, empty")
+                .on_shard(&shard.name));
+        }
+        // Just after a crash the old server may still be there, and refuse.
+        let begun = Instant::now();
+        loop {
+            if self.server.ensure_running()? {
+                log::info!("Started the private Postgres for shard {}", shard.name);
+            }
+            match Session::try_connect(&shard.name, &shard.address) {
+                Ok(session) => return Ok(session),
+                Err(failed) if may_help(&failed) && begun.elapsed() < CRASH_PATIENCE => {
+                    self.running.check()?;
+                    thread::sleep(CRASH_PAUSE);
+                }
+                Err(failed) => return Err(failed.error),
+            }
+        }
+    }
+
+    fn open(&self, shard: &Shard) -> Pool<Manager> {
+        let opener = self.opener.get_or_init(|| Arc::new(ScheduledThreadPool::new(1)));
+        Pool::builder()
+            .max_size(self.options.size)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .connection_timeout(self.options.connect_timeout)
+            .error_handler(Box::new(NopErrorHandler))
+            .thread_pool(Arc::clone(opener))
+            .build_unchecked(Manager {
+                shard: shard.name.clone(),
+                address: shard.address.clone(),
+                first: Arc::clone(&shard.first),
+                has_failed: Arc::clone(&shard.has_failed),
+            })
+    }
+
+    /// Does the same on each of these shards at once, each on a thread of its own; results in the order
+    /// of the names.
+    pub fn on_each<T: Send>(
+        &self,
+        names: &[ShardName],
+        work: impl Fn(&ShardName, &mut Loan) -> Result<T> + Sync,
+    ) -> Vec<(ShardName, Result<T>)> {
+        self.lend_each(names, |name, mut loan| work(name, &mut loan))
+    }
+
+    /// The same, and what is done may keep the connection.
+    pub fn lend_each<T: Send>(
+        &self,
+        names: &[ShardName],
+        work: impl Fn(&ShardName, Loan) -> Result<T> + Sync,
+    ) -> Vec<(ShardName, Result<T>)> {
+        at_once(names, |name| work(name, self.checkout(name)?))
+    }
+}
+
+/// Does the same for each of these shards at once, each on a thread of its own; results in the order of the names.
+pub(crate) fn at_once<T: Send>(
+    names: &[ShardName],
+    work: impl Fn(&ShardName) -> Result<T> + Sync,
+) -> Vec<(ShardName, Result<T>)> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = names.iter().map(|name| (name, scope.spawn(move || work(name)))).collect();
+        threads
+            .into_iter()
+            .map(|(name, thread)| {
+                let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                (name.clone(), result)
+            })
+            .collect()
+    })
+}

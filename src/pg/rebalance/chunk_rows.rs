@@ -1,0 +1,81 @@
+//! The rows of a chunk on their way. They are never looked at: what the source packed goes to the target byte by
+//! byte, and the target's digest proves that it is the same.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use postgres::Row;
+use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+/// A value in Postgres's binary format, whatever its type.
+#[derive(Debug)]
+struct Raw(Vec<u8>);
+
+impl<'a> FromSql<'a> for Raw {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(raw.to_vec()))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl ToSql for Raw {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// The rows of a chunk, as `sql/queries/read_chunk.sql` gives them. A clone shares them.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkRows(Arc<Packed>);
+
+#[derive(Debug)]
+struct Packed {
+    rows: i64,
+    bytes: i64,
+    digest: String,
+    /// `user_id`, `name`, `region`, `email`, as arrays.
+    columns: [Raw; 4],
+}
+
+impl ChunkRows {
+    /// What the row of `sql/queries/read_chunk.sql` says.
+    pub(crate) fn of(row: &Row) -> Self {
+        let columns = ["ids", "names", "regions", "emails"].map(|column| row.get(column));
+        let (rows, bytes, digest) = (row.get("rows"), row.get("bytes"), row.get("digest"));
+        Self(Arc::new(Packed { rows, bytes, digest, columns }))
+    }
+
+    /// How many they are.
+    pub(crate) fn rows(&self) -> u64 {
+        u64::try_from(self.0.rows).expect("a count is not negative")
+    }
+
+    /// Their size, as Postgres counts it.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::try_from(self.0.bytes).expect("a size is not negative")
+    }
+
+    /// The last parameters of `ringshard.adopt`.
+    pub(crate) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 6] {
+        let Packed { bytes, digest, columns: [ids, names, regions, emails], .. } = &*self.0;
+        [
+            (ids, Type::INT8_ARRAY),
+            (names, Type::TEXT_ARRAY),
+            (regions, Type::TEXT_ARRAY),
+            (emails, Type::TEXT_ARRAY),
+            (bytes, Type::INT8),
+            (digest, Type::TEXT),
+        ]
+    }
+}

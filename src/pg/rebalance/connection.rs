@@ -1,0 +1,289 @@
+//! A mover's own connection to a shard, and what it asks there: each request of `model/moves/` is one statement.
+
+use postgres::types::{Json, Type};
+use serde::Serialize;
+
+use super::chunk_rows::ChunkRows;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::rebalance::{Announcement, ArcState, Condition, Reply, Request, ShardArc, ShardState};
+use crate::model::ring::arc::Arc;
+use crate::model::ring::position::Position;
+use crate::model::ring::topology::{Epoch, Topology};
+use crate::pg::catalog;
+use crate::pg::catalog::{CATALOG_VERSION, SelfDescription};
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::{Parameter, Session, only};
+use crate::pg::net::sqlstate;
+use crate::pg::net::sqlstate::Trouble;
+use crate::pg::net::uuid::Uuid;
+
+/// What each of these connections begins with. The functions refuse other isolation levels. Plans: an index on the
+/// position is there while rows move, and a fresh table's statistics do not speak for it. What has no index then seems
+/// dear enough to be compiled, which would take ten times as long as the statement.
+const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
+    SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0; \
+    SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
+    SET ringshard.guard = 'checked'";
+
+/// A connection to one shard.
+pub(crate) struct Link {
+    shard: ShardName,
+    session: Session,
+}
+
+/// What a shard said of itself.
+pub(crate) struct Seen {
+    pub(crate) said: SelfDescription,
+    pub(crate) state: ShardState,
+}
+
+impl Link {
+    /// Connects.
+    pub(crate) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
+        Self::over(shard, cluster.shards().connect_apart(shard)?, true)
+    }
+
+    /// Over a session that is there, which is set up only if the server takes writes.
+    pub(crate) fn over(shard: &ShardName, mut session: Session, writes: bool) -> Result<Self> {
+        if writes {
+            let set_up = session.client().batch_execute(PRELUDE);
+            set_up.map_err(|cause| sqlstate::doing("prepare a connection", shard, &cause))?;
+        }
+        Ok(Self { shard: shard.clone(), session })
+    }
+
+    /// The connection, given back.
+    pub(crate) fn into_session(self) -> Session {
+        self.session
+    }
+
+    /// The shard.
+    pub(crate) fn shard(&self) -> &ShardName {
+        &self.shard
+    }
+
+    /// The connection, for what is no request.
+    pub(crate) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// What the shard says of itself, in one snapshot.
+    pub(crate) fn look(&mut self, cluster: &Cluster) -> Result<Seen, Trouble> {
+        let rows = match self.session.query(include_str!("../../../sql/queries/look.sql"), &[]) {
+            Err(cause) if cause.code() == Some(&postgres::error::SqlState::UNDEFINED_COLUMN) => {
+                return Err(Trouble::Ours(self.too_old()));
+            }
+            rows => rows?,
+        };
+        let row = only(rows, "read the catalog", &self.shard)?;
+        let said = catalog::description(&row, &self.shard)?;
+        let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
+        let address = cluster.shards().address(&self.shard)?;
+        catalog::check_identity(&self.shard, &address, cluster.id().as_ref(), shard, of)?;
+        if said.catalog_version < CATALOG_VERSION {
+            return Err(Trouble::Ours(self.too_old()));
+        }
+        let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
+        let (epochs, peers): (Vec<i64>, Vec<Option<String>>) = (row.get("epochs"), row.get("peers"));
+        let mut arcs = Vec::new();
+        for ((first, last), (epoch, peer)) in firsts.into_iter().zip(lasts).zip(epochs.into_iter().zip(peers))
+        {
+            let state = match peer {
+                None => ArcState::Owned,
+                Some(peer) => ArcState::Fenced(peer.parse().map_err(|why: String| self.damaged(&why))?),
+            };
+            // The table's CHECK sees to it that an arc does not wrap.
+            let arc = Arc::new(first.position(), last.position());
+            arcs.push(ShardArc { arc, epoch: Epoch::new(epoch), state });
+        }
+        let state = ShardState {
+            epoch: said.membership.epoch,
+            topology: said.membership.topology.clone(),
+            change: said.change.clone(),
+            wanted: said.wanted.clone(),
+            arcs,
+        };
+        Ok(Seen { said, state })
+    }
+
+    fn too_old(&self) -> Error {
+        let message = format!(
+            "the catalog of shard `{}` is an older one, and changes of the ring need version {CATALOG_VERSION}",
+            self.shard
+        );
+        Error::new(Kind::Configuration, message)
+            .hint("ringshard init-shards upgrades it")
+            .on_shard(&self.shard)
+    }
+
+    fn damaged(&self, why: &str) -> Error {
+        Error::new(Kind::Configuration, format!("the catalog of shard `{}` is damaged: {why}", self.shard))
+            .hint("restore the schema `ringshard` of that database from a backup")
+            .on_shard(&self.shard)
+    }
+
+    /// Asks, and takes the answer. `chunk_rows`: the most rows of a chunk.
+    pub(crate) fn ask(
+        &mut self,
+        request: &Request<ChunkRows>,
+        chunk_rows: u32,
+        cluster: &Cluster,
+    ) -> Result<Reply<ChunkRows>, Trouble> {
+        match request {
+            Request::Look => Ok(Reply::State(Box::new(self.look(cluster)?.state))),
+            Request::Announce(announcement) => self.announce(announcement),
+            Request::Cut { range } => self.cut(*range, chunk_rows),
+            Request::Fence { epoch, chunk, target } => {
+                // Only where the chunk is a part of its arc are these looked at.
+                let before = Position::new(chunk.first().number().saturating_sub(1));
+                let behind = chunk.last().next().unwrap_or(Position::LAST);
+                self.answer(
+                    "SELECT ringshard.fence($1, $2, $3, $4, $5, $6)",
+                    &[
+                        (&epoch.number(), Type::INT8),
+                        (&Uuid::from(chunk.first()), Type::UUID),
+                        (&Uuid::from(chunk.last()), Type::UUID),
+                        (&Uuid::from(before), Type::UUID),
+                        (&Uuid::from(behind), Type::UUID),
+                        (&target.as_str(), Type::TEXT),
+                    ],
+                )
+            }
+            Request::Read { epoch, chunk, target } => {
+                let rows = self.session.query(
+                    include_str!("../../../sql/queries/read_chunk.sql"),
+                    &[
+                        (&epoch.number(), Type::INT8),
+                        (&Uuid::from(chunk.first()), Type::UUID),
+                        (&Uuid::from(chunk.last()), Type::UUID),
+                        (&target.as_str(), Type::TEXT),
+                    ],
+                )?;
+                Ok(rows.first().map_or(Reply::Stale, |row| Reply::Rows(ChunkRows::of(row))))
+            }
+            Request::Adopt { epoch, chunk, source, rows } => {
+                let (epoch, source) = (epoch.number(), source.as_str());
+                let (first, last) = (Uuid::from(chunk.first()), Uuid::from(chunk.last()));
+                let mut parameters: Vec<Parameter<'_>> = vec![
+                    (&epoch, Type::INT8),
+                    (&first, Type::UUID),
+                    (&last, Type::UUID),
+                    (&source, Type::TEXT),
+                ];
+                parameters.extend(rows.parameters());
+                self.answer("SELECT ringshard.adopt($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", &parameters)
+            }
+            Request::Purge { epoch, chunk, target } => {
+                self.of_a_fence("SELECT ringshard.purge($1, $2, $3, $4)", *epoch, *chunk, target)
+            }
+            Request::Release { epoch, chunk, target } => {
+                self.of_a_fence("SELECT ringshard.release($1, $2, $3, $4)", *epoch, *chunk, target)
+            }
+            Request::Finish { epoch, seen, merged } => self.finish(*epoch, seen, merged),
+        }
+    }
+
+    pub(crate) fn announce(&mut self, told: &Announcement) -> Result<Reply<ChunkRows>, Trouble> {
+        let condition = match told.condition {
+            Condition::Wanted => "wanted",
+            Condition::TakenBack => "taken_back",
+            Condition::Decided => "decided",
+        };
+        self.answer(
+            "SELECT ringshard.announce($1, $2, $3, $4, $5)",
+            &[
+                (&told.epoch.number(), Type::INT8),
+                (&Json(&told.topology), Type::JSONB),
+                (&Json(&told.change.target), Type::JSONB),
+                (&Json(&told.change.members), Type::JSONB),
+                (&condition, Type::TEXT),
+            ],
+        )
+    }
+
+    fn cut(&mut self, range: Arc, chunk_rows: u32) -> Result<Reply<ChunkRows>, Trouble> {
+        let parameters: &[Parameter<'_>] = &[
+            (&Uuid::from(range.first()), Type::UUID),
+            (&Uuid::from(range.last()), Type::UUID),
+            (&i64::from(chunk_rows.saturating_sub(1)), Type::INT8),
+        ];
+        let rows = self.session.query(include_str!("../../../sql/queries/cut.sql"), parameters)?;
+        let last = rows.first().map(|row| row.get::<_, Uuid>(0).position());
+        Ok(Reply::Cut(last.unwrap_or(range.last())))
+    }
+
+    fn of_a_fence(
+        &mut self,
+        sql: &'static str,
+        epoch: Epoch,
+        chunk: Arc,
+        target: &ShardName,
+    ) -> Result<Reply<ChunkRows>, Trouble> {
+        self.answer(
+            sql,
+            &[
+                (&epoch.number(), Type::INT8),
+                (&Uuid::from(chunk.first()), Type::UUID),
+                (&Uuid::from(chunk.last()), Type::UUID),
+                (&target.as_str(), Type::TEXT),
+            ],
+        )
+    }
+
+    fn finish(
+        &mut self,
+        epoch: Epoch,
+        seen: &[ShardArc],
+        merged: &[Arc],
+    ) -> Result<Reply<ChunkRows>, Trouble> {
+        let uuids = |arcs: &mut dyn Iterator<Item = Arc>, end: fn(Arc) -> Position| -> Vec<Uuid> {
+            arcs.map(|arc| Uuid::from(end(arc))).collect()
+        };
+        let held = || seen.iter().map(|held| held.arc);
+        let epochs: Vec<i64> = seen.iter().map(|held| held.epoch.number()).collect();
+        self.answer(
+            "SELECT ringshard.finish($1, $2, $3, $4, $5, $6)",
+            &[
+                (&epoch.number(), Type::INT8),
+                (&uuids(&mut held(), Arc::first), Type::UUID_ARRAY),
+                (&uuids(&mut held(), Arc::last), Type::UUID_ARRAY),
+                (&epochs, Type::INT8_ARRAY),
+                (&uuids(&mut merged.iter().copied(), Arc::first), Type::UUID_ARRAY),
+                (&uuids(&mut merged.iter().copied(), Arc::last), Type::UUID_ARRAY),
+            ],
+        )
+    }
+
+    /// A function's word.
+    pub(crate) fn answer(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Reply<ChunkRows>, Trouble> {
+        let rows = self.session.query(sql, parameters)?;
+        Ok(match only(rows, "change the ring", &self.shard)?.get::<_, &str>(0) {
+            "done" => Reply::Done,
+            "already" => Reply::Already,
+            _ => Reply::Stale,
+        })
+    }
+
+    /// Wishes for a topology, if nothing is under way in this epoch and the wish is still that. Whether it is so.
+    pub(crate) fn wish(
+        &mut self,
+        epoch: Epoch,
+        before: Option<&Topology>,
+        wanted: Option<&Topology>,
+    ) -> Result<bool, Trouble> {
+        fn json<T: Serialize>(value: Option<&T>) -> Option<Json<&T>> {
+            value.map(Json)
+        }
+        let rows = self.session.query(
+            "UPDATE ringshard.meta SET wanted = $3 \
+             WHERE epoch = $1 AND status = 'done' AND wanted IS NOT DISTINCT FROM $2 RETURNING true",
+            &[(&epoch.number(), Type::INT8), (&json(before), Type::JSONB), (&json(wanted), Type::JSONB)],
+        )?;
+        Ok(!rows.is_empty())
+    }
+}

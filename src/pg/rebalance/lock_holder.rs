@@ -1,0 +1,17 @@
+//! Who holds up a mover.
+
+use postgres::types::Type;
+
+use super::connection::Link;
+use crate::pg::net::session::Parameter;
+
+/// The session that has held an advisory lock (a bigint's) for the longest, in words; `None` if nobody does.
+pub(crate) fn holder(link: &mut Link, key: i64) -> Option<String> {
+    let parameters: &[Parameter<'_>] = &[(&key, Type::INT8)];
+    let rows = link.session().query(include_str!("../../../sql/queries/lock_holder.sql"), parameters).ok()?;
+    let row = rows.first()?;
+    let (pid, name, role, address): (i32, &str, &str, &str) =
+        (row.get(0), row.get(1), row.get(2), row.get(3));
+    let (state, seconds): (&str, i64) = (row.get(4), row.get(5));
+    Some(format!("session {pid} (`{name}` of `{role}` from {address}, {state} for {seconds} s)"))
+}

@@ -1,0 +1,102 @@
+//! What must hold before the first row moves: what `doctor` checks, as far as a move depends on it.
+
+use super::plan::Planned;
+use crate::error::{Error, Kind, Result};
+use crate::local::PrivateServer;
+use crate::model::names::ShardName;
+use crate::pg::cluster::Cluster;
+use crate::pg::doctor;
+use crate::pg::doctor::{ConfiguredBy, Finding};
+use crate::pg::net::sqlstate;
+
+/// The checks that count.
+const CHECKS: [&str; 15] = [
+    "reachable",
+    "version",
+    "writable",
+    "encoding",
+    "sessions",
+    "disk",
+    "privileges",
+    "table",
+    "primary_key",
+    "catalog",
+    "identity",
+    "triggers",
+    "functions",
+    "arcs",
+    "databases",
+];
+/// These too, unless a change is under way already: then they tell of that.
+const CHECKS_AT_REST: [&str; 3] = ["leftovers", "epoch", "ring"];
+
+/// Whether everything is as a move needs it; the first thing that is not, if something is not. Costs nothing but
+/// the looks.
+pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) -> Result<()> {
+    // Shards that have left are nobody's business any more.
+    let (belonging, plan) = (cluster.belonging(), &planned.plan);
+    let takes_part = |name: &ShardName| {
+        belonging.contains(name) || plan.before.shard(name).or(plan.after.shard(name)).is_some()
+    };
+    for name in cluster.shards().names().iter().filter(|name| !takes_part(name)) {
+        cluster.shards().remove(name);
+    }
+    let configured_by = ConfiguredBy::File("ringshard.toml".into());
+    let examination = doctor::examine(cluster.shards(), private, cluster.id().as_ref(), &configured_by)?;
+    let counts = |finding: &&Finding| {
+        finding.verdict.ok == Some(false)
+            && (CHECKS.contains(&finding.check)
+                || (!planned.is_under_way && CHECKS_AT_REST.contains(&finding.check)))
+    };
+    let crosses: Vec<&Finding> = examination.findings.iter().filter(counts).collect();
+    let Some(first) = crosses.first() else { return check_ownership(cluster) };
+    let of = first.shard.as_ref().map_or(String::new(), |shard| format!(" of shard `{shard}`"));
+    let more = match crosses.len() {
+        1 => String::new(),
+        count => format!("; {} more", count - 1),
+    };
+    let kind = match first.check {
+        "reachable" => Kind::Unreachable,
+        "privileges" => Kind::Permission,
+        "leftovers" => Kind::Locked,
+        "disk" | "sessions" => Kind::Failed,
+        _ => Kind::Configuration,
+    };
+    let message = format!("nothing was moved: `{}`{of}: {}{more}", first.check, first.verdict.found);
+    let hint = first.verdict.hint.clone().unwrap_or_else(|| "ringshard doctor tells more".into());
+    let error = Error::new(kind, message).hint(format!("{hint}; ringshard doctor shows all"));
+    Err(match &first.shard {
+        Some(shard) => error.on_shard(shard),
+        None => error,
+    })
+}
+
+/// Only who owns a table, and may create something in its schema, may build an index on it.
+fn check_ownership(cluster: &Cluster) -> Result<()> {
+    let sql = "SELECT pg_catalog.pg_has_role(relowner, 'USAGE'), relowner::regrole::text, \
+                      pg_catalog.has_schema_privilege('public', 'CREATE'), pg_catalog.quote_ident(current_user) \
+               FROM pg_catalog.pg_class WHERE oid = 'public.users'::regclass";
+    let asked = cluster.shards().on_each(&cluster.shards().names(), |name, loan| {
+        let rows = loan.query(sql, &[]).map_err(|cause| sqlstate::doing("look at `users`", name, &cause))?;
+        let Some(row) = rows.first() else { return Ok(()) };
+        let (owns, owner, may_create, role): (bool, &str, bool, &str) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
+        let (message, hint) = match (owns, may_create) {
+            (true, true) => return Ok(()),
+            (false, _) => (
+                format!(
+                    "nothing was moved: the table `users` of shard `{name}` belongs to {owner}, not to {role}"
+                ),
+                format!("connect as its owner, or have it say GRANT {owner} TO {role}"),
+            ),
+            (true, false) => (
+                format!(
+                    "nothing was moved: {role} may not create an index in schema `public` of shard `{name}`"
+                ),
+                format!("as the database's owner: GRANT CREATE ON SCHEMA public TO {role}"),
+            ),
+        };
+        Err(Error::new(Kind::Permission, message).hint(hint).on_shard(name))
+    });
+    asked.into_iter().try_for_each(|(_, asked)| asked)
+}

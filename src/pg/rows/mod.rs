@@ -1,0 +1,11 @@
+//! Rows of users: each is read and written on its owner.
+
+pub mod batch_create;
+pub mod locate;
+pub mod reserve_ids;
+pub mod router;
+pub mod statements;
+
+pub use locate::{holders, left_on};
+pub use reserve_ids::reserve_ids;
+pub use router::Router;

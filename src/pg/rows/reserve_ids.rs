@@ -1,0 +1,66 @@
+//! What a load needs of the shards beside its operations: ids for new users, which no other load uses.
+
+use postgres::types::Type;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::user::UserId;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::{Session, only};
+use crate::pg::net::sqlstate;
+
+/// How many ids one run may use: far more than it can.
+const BLOCK: i64 = 1 << 33;
+/// How many blocks in a row may belong to others that run now.
+const BLOCKS_TRIED: i64 = 64;
+
+/// Ids that only this run uses, as long as this lives.
+pub struct Claim {
+    /// The first of them: greater than that of any user.
+    pub first: UserId,
+    /// How many they are.
+    pub count: u64,
+    /// Holds the lock.
+    _session: Session,
+}
+
+/// Claims ids above those of all users for new ones: a lock of the session on a block of ids, on the first shard.
+pub fn reserve_ids(cluster: &Cluster) -> Result<Claim> {
+    let names = cluster.belonging();
+    let highest = cluster.shards().on_each(&names, |name, loan| {
+        let rows = loan
+            .query("SELECT max(user_id) FROM public.users", &[])
+            .map_err(|cause| sqlstate::doing("look for the highest id", name, &cause))?;
+        Ok(only(rows, "look for the highest id", name)?.get::<_, Option<i64>>(0))
+    });
+    let mut first = 1;
+    for (_, highest) in highest {
+        first = first.max(highest?.unwrap_or(0).saturating_add(1));
+    }
+    let Some(arbiter) = names.first() else {
+        return Err(Error::new(Kind::Configuration, "no shard belongs to the ring")
+            .hint("ringshard doctor tells what is wrong"));
+    };
+    let mut session = cluster.shards().connect_apart(arbiter)?;
+    for block in (first / BLOCK..).take(usize::try_from(BLOCKS_TRIED).unwrap_or(1)) {
+        let (Ok(key), Some(end)) =
+            (i32::try_from(block), (block + 1).checked_mul(BLOCK).filter(|end| *end > first))
+        else {
+            break;
+        };
+        let begin = first.max(block * BLOCK);
+        // A block that is nearly used up would not last.
+        if end - begin < BLOCK / 2 {
+            continue;
+        }
+        let rows = session
+            .query("SELECT pg_catalog.pg_try_advisory_lock(7283005, $1)", &[(&key, Type::INT4)])
+            .map_err(|cause| sqlstate::doing("claim ids", arbiter, &cause))?;
+        if rows.first().is_some_and(|row| row.get(0)) {
+            let count = u64::try_from(end - begin).unwrap_or_default();
+            return Ok(Claim { first: UserId::new(begin), count, _session: session });
+        }
+    }
+    Err(Error::new(Kind::Failed, format!("there are no ids left above `{}` for new users", first - 1))
+        .hint("ringshard load run --mix get=95,update=5 creates none")
+        .on_shard(arbiter))
+}

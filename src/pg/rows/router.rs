@@ -1,0 +1,479 @@
+//! Reads and writes of one user: finds the owner, sends it one statement, and goes on until the answer counts.
+//!
+//! What is known of the topology may be old. Each answer of a shard carries the shard's epoch and says whether the shard
+//! owns the key, so a client with an old topology finds out by asking, and asks again. Every loop here is bounded.
+
+use crate::pg::failover;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::types::Type;
+
+use super::locate;
+use super::statements::{self, Answer, Change, Expected, Verdict};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::point_read::{Next, Reading, Said};
+use crate::model::python_repr;
+use crate::model::ring::key::Key;
+use crate::model::user::{User, UserId, UserPatch};
+use crate::pg::cluster::Cluster;
+use crate::pg::cluster::view::{AtRest, View};
+use crate::pg::net::sqlstate;
+use crate::pg::pool::Loan;
+use crate::pg::pool::read_routing::Purpose;
+use crate::pg::rebalance;
+
+/// How long a write waits for a chunk that is being moved.
+pub const FENCE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a write waits before it brings the move of its chunk to an end itself.
+pub const FENCE_HELP_AFTER: Duration = Duration::from_secs(2);
+/// The pause before a fenced key is tried again.
+const FENCE_PAUSE: Duration = Duration::from_millis(20);
+/// How often a transaction is run again that the server chose as the victim of a conflict.
+const RETRIES_MAX: u32 = 50;
+/// How long the server may take to end a session.
+const SESSION_END_PATIENCE: Duration = Duration::from_secs(10);
+/// How often one read is sent on from a fence: there are two shards, and each change asks them once more.
+const HOPS_MAX: u32 = 8;
+/// How often one command looks for a key's new owner.
+const REFRESHES_MAX: u32 = 3;
+
+/// How often one statement is sent again because its shard has moved to another server.
+const REROUTES_MAX: u32 = 3;
+
+/// Reads and writes users of a cluster, each on its owner.
+pub struct Router<'a>(pub &'a Cluster);
+
+/// The shard that a statement about a key goes to.
+struct Route {
+    shard: ShardName,
+    /// The ring by which it is the owner, if nothing is known to be under way.
+    at_rest: Option<AtRest>,
+}
+
+impl Route {
+    /// To a shard that was found in another way than by the ring.
+    fn to(shard: ShardName) -> Self {
+        Self { shard, at_rest: None }
+    }
+}
+
+/// A connection that was lost with a statement on it.
+pub(crate) struct Lost {
+    pub(crate) error: Error,
+    pub(crate) shard: ShardName,
+    /// What the server calls the session.
+    pub(crate) session: String,
+}
+
+/// What one attempt to send a statement came to.
+enum Step {
+    /// The shard has answered.
+    Answer(Answer),
+    /// The server chose the transaction as the victim of a conflict, and undid it.
+    Retry,
+    /// The shard was not there any more, and it is known where it is now.
+    Rerouted,
+    /// The connection was lost before the answer came: the outcome is not known.
+    Lost(Lost),
+}
+
+/// The end of a statement that was sent until it was answered or lost.
+enum Sent {
+    /// The shard has answered.
+    Answered(Answer),
+    /// The outcome is not known.
+    Lost(Lost),
+}
+
+/// The end of a write.
+enum Written {
+    /// What the owner said, and which shard that is.
+    Answer(Answer, ShardName),
+    /// The outcome is not known.
+    Unknown(Lost),
+}
+
+impl Router<'_> {
+    /// Reads a user from its owner; one statement, one connection.
+    pub fn get_user(&self, id: UserId) -> Result<User> {
+        let (user, shard) = self.find_user(id)?;
+        user.ok_or_else(|| not_found(id, &shard))
+    }
+
+    /// The same; that there is no such user is an answer, and who says so is told.
+    pub fn find_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
+        log::info!("Received request to get user: {id}");
+        let what = format!("get user `{id}`");
+        let (user, shard) = self
+            .read(Purpose::Look, &what, self.key(id))
+            .inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
+        if user.is_none() {
+            log::warn!("User {id} not found in shard {shard}");
+        }
+        Ok((user, shard))
+    }
+
+    /// Stores a new user on its owner, durably; the owner.
+    pub fn create_user(&self, user: &User) -> Result<ShardName> {
+        let id = user.user_id;
+        log::info!("Received request to create user: {}", python_repr::dict(user));
+        let shard = self.settle("create", Change::Create(user), |found| found == Some(user))?.1;
+        log::info!("Committed user {id} to shard {shard}");
+        Ok(shard)
+    }
+
+    /// Changes fields of a user; the user as it is then, and its owner.
+    pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<(User, ShardName)> {
+        log::info!("Received request to update user: {id}");
+        let as_wanted = |found: Option<&User>| found.is_some_and(|user| patch.holds_for(user));
+        let (user, shard) = self.settle("update", Change::Update(id, patch), as_wanted)?;
+        log::info!("Committed user {id} to shard {shard}");
+        let user = user.ok_or_else(|| not_found(id, &shard))?;
+        Ok((user, shard))
+    }
+
+    /// Deletes a user; the user as it was, unless the connection was lost on the way, and its owner.
+    pub fn delete_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
+        log::info!("Received request to delete user: {id}");
+        let (user, shard) = self.settle("delete", Change::Delete(id), |found| found.is_none())?;
+        log::info!("Committed deletion of user {id} from shard {shard}");
+        Ok((user, shard))
+    }
+
+    /// Hashes an id; the time it takes counts as routing.
+    fn key(&self, id: UserId) -> Key {
+        let running = self.0.shards().running();
+        let since = running.now();
+        let key = Key::of_user(id);
+        running.routed(since);
+        key
+    }
+
+    /// The owner of a key, by the ring that is known.
+    fn route(&self, key: Key) -> Route {
+        let (view, running) = (self.0.view(), self.0.shards().running());
+        let since = running.now();
+        let owner = if log::log_enabled!(log::Level::Info) {
+            view.locate(&key.id.to_string(), key.position).shard.clone()
+        } else {
+            view.ring.owner(key.position).clone()
+        };
+        running.routed(since);
+        Route { shard: owner, at_rest: view.at_rest() }
+    }
+
+    /// Waits a little for what others do on a shard; an error if the command is to stop.
+    fn pause(&self, shard: &ShardName) -> Result<()> {
+        let running = self.0.shards().running();
+        let since = running.now();
+        thread::sleep(FENCE_PAUSE);
+        running.waited(shard, since);
+        running.check()
+    }
+
+    /// The row, or that there is none, and the shard that says so.
+    pub(crate) fn read(&self, purpose: Purpose, what: &str, key: Key) -> Result<(Option<User>, ShardName)> {
+        let mut route = self.route(key);
+        let (mut refreshes, mut hops, mut lost_once) = (0, 0, false);
+        let mut reading = Reading::default();
+        loop {
+            let get = |loan: &mut Loan, expected: Expected<'_>| statements::get(loan, expected, key);
+            let answer = match self.send(purpose, &route, what, get)? {
+                Sent::Answered(answer) => answer,
+                Sent::Lost(_) if !lost_once => {
+                    lost_once = true;
+                    continue;
+                }
+                Sent::Lost(lost) => return Err(lost.error),
+            };
+            let said = match answer.verdict {
+                Verdict::Fenced(Some(peer)) => {
+                    Said::Fenced { peer, epoch: answer.arc_epoch.unwrap_or(answer.epoch) }
+                }
+                Verdict::NotHere => Said::NotHere { epoch: answer.epoch },
+                _ => Said::Owned,
+            };
+            let shard = &route.shard;
+            match reading.hear(shard, said, answer.user) {
+                Next::Counts(user, shard) => return Ok((user, shard)),
+                Next::Ask(_) if hops == HOPS_MAX => {
+                    let message =
+                        format!("cannot {what}: shard `{shard}` and its peer send each other for it");
+                    return Err(Error::new(Kind::Failed, message)
+                        .hint("ringshard doctor tells what is wrong with the arcs")
+                        .on_shard(shard));
+                }
+                Next::Ask(next) => {
+                    hops += 1;
+                    route = Route::to(next);
+                }
+                Next::LookUp => {
+                    route = Route::to(self.owner_after_refresh(what, key, shard, &mut refreshes)?);
+                }
+            }
+        }
+    }
+
+    fn owner_after_refresh(
+        &self,
+        what: &str,
+        key: Key,
+        shard: &ShardName,
+        refreshes: &mut u32,
+    ) -> Result<ShardName> {
+        let position = key.position;
+        // While a change is under way: by the new ring, before all shards are asked again.
+        let by_target = |view: &View| {
+            let ring = view.change.as_ref().map(|(_, ring)| ring)?;
+            Some(ring.owner(position).clone()).filter(|owner| owner != shard)
+        };
+        *refreshes += 1;
+        if *refreshes == 1
+            && let Some(owner) = by_target(&self.0.view())
+        {
+            return Ok(owner);
+        }
+        if *refreshes > REFRESHES_MAX {
+            let message = format!("cannot {what}: shard `{shard}` does not own it, though the ring says so");
+            return Err(Error::new(Kind::Failed, message)
+                .hint(format!("ringshard ring locate {} shows who has it", key.id))
+                .on_shard(shard));
+        }
+        self.0.refresh()?;
+        let owner = self.route(key).shard;
+        if owner != *shard {
+            return Ok(owner);
+        }
+        // The ring gives it to the shard that says no: it has moved already, in a change that is under way.
+        if *refreshes == 1
+            && let Some(owner) = by_target(&self.0.view())
+        {
+            return Ok(owner);
+        }
+        Ok(locate::holder(self.0, position).unwrap_or(owner))
+    }
+
+    /// Sends one statement to one shard until it is answered or lost.
+    fn send(
+        &self,
+        purpose: Purpose,
+        route: &Route,
+        what: &str,
+        statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
+    ) -> Result<Sent> {
+        let (mut retries, mut reroutes) = (0, 0);
+        loop {
+            match self.attempt(purpose, route, what, &statement, retries < RETRIES_MAX)? {
+                Step::Answer(answer) => return Ok(Sent::Answered(answer)),
+                Step::Lost(lost) => return Ok(Sent::Lost(lost)),
+                Step::Retry => {
+                    retries += 1;
+                    self.pause(&route.shard)?;
+                }
+                Step::Rerouted if reroutes == REROUTES_MAX => {
+                    let shard = &route.shard;
+                    let message = format!("cannot {what}: shard `{shard}` moves from server to server");
+                    return Err(Error::new(Kind::Unreachable, message)
+                        .hint("ringshard shards shows where each shard is; then run this again")
+                        .on_shard(shard));
+                }
+                Step::Rerouted => reroutes += 1,
+            }
+        }
+    }
+
+    /// Sends one statement to one shard, once.
+    fn attempt(
+        &self,
+        purpose: Purpose,
+        route: &Route,
+        what: &str,
+        statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
+        may_retry: bool,
+    ) -> Result<Step> {
+        let (cluster, shard) = (self.0, &route.shard);
+        let mut loan = cluster.reach(purpose, shard)?;
+        let id = cluster.id();
+        let expected = Expected { cluster: id.as_ref(), shard, at_rest: route.at_rest };
+        let answer = match statement(&mut loan, expected) {
+            Ok(answer) => answer,
+            Err(cause) if may_retry && sqlstate::is_worth_repeating(&cause) => return Ok(Step::Retry),
+            Err(cause) => {
+                let error = sqlstate::doing(what, shard, &cause);
+                if !sqlstate::is_lost(&cause) {
+                    return Err(error);
+                }
+                let session = loan.name().to_owned();
+                return Ok(Step::Lost(Lost { error, shard: shard.clone(), session }));
+            }
+        };
+        if answer.verdict == Verdict::Stranger {
+            return self.reroute(shard, loan);
+        }
+        if answer.epoch >= cluster.view().epoch {
+            cluster.hear(shard, &mut loan, answer.epoch)?;
+            return Ok(Step::Answer(answer));
+        }
+        let server = Arc::clone(loan.server());
+        drop(loan);
+        if cluster.is_suspect(&server, answer.epoch) {
+            cluster.refresh()?;
+        }
+        if cluster.shards().is_current(&server) {
+            return Ok(Step::Answer(answer));
+        }
+        // What was done there was done on old data. If that cannot be fenced, it is at least not talked to.
+        for error in failover::fence_stale_primaries(cluster).into_iter().filter_map(Result::err) {
+            log::warn!("{error}");
+        }
+        Ok(Step::Rerouted)
+    }
+
+    /// The database says that it is not this shard's: the shard may have another primary by now.
+    fn reroute(&self, shard: &ShardName, mut loan: Loan) -> Result<Step> {
+        match self.0.describe(shard, &mut loan) {
+            // What is left of a shard that has another primary by now has another name.
+            Err(error) if error.kind() == Kind::Configuration => {
+                drop(loan);
+                if self.0.moves_on(shard)? { Ok(Step::Rerouted) } else { Err(error) }
+            }
+            Err(error) => Err(error),
+            Ok(said) => {
+                let message = format!("shard `{shard}` changed its identity to `{}`", said.shard);
+                Err(Error::new(Kind::Configuration, message).hint("run this again").on_shard(shard))
+            }
+        }
+    }
+
+    /// A write: to the owner, again after a fence or a change of the ring.
+    fn write(&self, what: &str, key: Key, change: Change<'_>) -> Result<Written> {
+        let id = key.id;
+        let statement = |loan: &mut Loan, expected: Expected<'_>| {
+            let shard = expected.shard;
+            match change {
+                Change::Create(_) => log::debug!("Added user {id} to session for shard {shard}"),
+                Change::Update(..) => log::debug!("Changed user {id} in session for shard {shard}"),
+                Change::Delete(_) => log::debug!("Deleted user {id} in session for shard {shard}"),
+            }
+            statements::write(loan, expected, change)
+        };
+        let mut route = self.route(key);
+        let (mut refreshes, mut has_helped) = (0, false);
+        let begun = Instant::now();
+        loop {
+            let answer = match self.send(Purpose::Truth, &route, what, statement)? {
+                Sent::Answered(answer) => answer,
+                Sent::Lost(lost) => return Ok(Written::Unknown(lost)),
+            };
+            let shard = &route.shard;
+            match answer.verdict {
+                Verdict::Fenced(peer) if begun.elapsed() > FENCE_PATIENCE => {
+                    let peer = peer.map_or_else(|| "another shard".into(), |peer| format!("shard `{peer}`"));
+                    let message = format!("cannot {what}: it is being moved from shard `{shard}` to {peer}");
+                    return Err(Error::new(Kind::Locked, message)
+                        .hint("try again in a moment")
+                        .on_shard(shard));
+                }
+                Verdict::Fenced(_) => {
+                    // Who moves it may be gone.
+                    if !has_helped && begun.elapsed() > FENCE_HELP_AFTER {
+                        has_helped = true;
+                        if let Err(error) = rebalance::finish_chunk(self.0, shard, key.position) {
+                            log::debug!("Could not finish the move of user {id}: {error}");
+                        }
+                    }
+                    self.pause(shard)?;
+                }
+                Verdict::NotHere => {
+                    route = Route::to(self.owner_after_refresh(what, key, shard, &mut refreshes)?);
+                }
+                _ => return Ok(Written::Answer(answer, route.shard)),
+            }
+        }
+    }
+
+    /// Writes, and finds out how it ended if the connection was lost: the old session is ended at the server
+    /// first, so that what is read afterwards cannot change by it any more. The row, and who has it.
+    fn settle(
+        &self,
+        verb: &str,
+        change: Change<'_>,
+        as_wanted: impl Fn(Option<&User>) -> bool,
+    ) -> Result<(Option<User>, ShardName)> {
+        let key = self.key(change.id());
+        let id = key.id;
+        let what = format!("{verb} user `{id}`");
+        let settled = self.write(&what, key, change).and_then(|written| match written {
+            Written::Answer(answer, shard) => match answer.verdict {
+                Verdict::Exists => Err(exists(id, &shard)),
+                Verdict::NotFound => Err(not_found(id, &shard)),
+                _ => Ok((answer.user, shard)),
+            },
+            Written::Unknown(lost) => {
+                let read = self.end_session(&lost).and_then(|()| self.read(Purpose::Truth, &what, key));
+                match read {
+                    Ok((found, shard)) if as_wanted(found.as_ref()) => Ok((found, shard)),
+                    Ok((found, shard)) => Err(not_as_wanted(&lost.error, id, found.is_some(), &shard)),
+                    Err(_) => Err(unknown(&lost.error, id, &lost.shard)),
+                }
+            }
+        });
+        settled.inspect_err(|error| {
+            let shard = error.shard().unwrap_or("unknown");
+            if error.kind() == Kind::NotFound {
+                log::warn!("User {id} not found in shard {shard}");
+            } else {
+                log::error!("Failed to {verb} user {id} in shard {shard}: {error}");
+            }
+        })
+    }
+
+    /// Ends a session whose connection was lost, and returns when it is gone from the server. It may wait
+    /// there for a lock without noticing that nobody listens, and commit later.
+    pub(crate) fn end_session(&self, lost: &Lost) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let mut loan = self.0.shards().checkout(&lost.shard)?;
+            let left = loan
+                .query(include_str!("../../../sql/queries/end_session.sql"), &[(&lost.session, Type::TEXT)])
+                .map_err(|cause| sqlstate::doing("end a lost session", &lost.shard, &cause))?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > SESSION_END_PATIENCE {
+                return Err(lost.error.clone());
+            }
+            self.pause(&lost.shard)?;
+        }
+    }
+}
+
+fn not_found(id: UserId, shard: &ShardName) -> Error {
+    Error::new(Kind::NotFound, format!("user `{id}` not found on shard `{shard}`, its owner"))
+        .hint(format!("ringshard ring locate {id} asks all shards"))
+        .on_shard(shard)
+}
+
+fn exists(id: UserId, shard: &ShardName) -> Error {
+    Error::new(Kind::Conflict, format!("user `{id}` exists already on shard `{shard}`"))
+        .hint(format!("ringshard get-user --id {id} shows it, ringshard update-user --id {id} changes it"))
+        .on_shard(shard)
+}
+
+pub(crate) fn not_as_wanted(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
+    let now = if found { "is there and not as wanted" } else { "is not there" };
+    Error::new(lost.kind(), format!("{lost}; the user {now}, so it was not done, or was undone since"))
+        .hint(format!(
+            "ringshard get-user --id {id} shows the user; then run this again if it is still wanted"
+        ))
+        .on_shard(shard)
+}
+
+pub(crate) fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {
+    Error::new(lost.kind(), format!("{lost}; whether it was done is not known"))
+        .hint(format!("once the shard answers: ringshard get-user --id {id}"))
+        .on_shard(shard)
+}

@@ -1,0 +1,433 @@
+//! Scatter reads: all shards at once, each in its snapshot, merged by `user_id` as a stream.
+//!
+//! A thread a shard reads rows and packs them into batches; a few batches lie in memory at a time, however
+//! many rows there are. What a batch holds is the caller's business: this module knows no format.
+
+use crate::pg::scan::snapshot;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+use postgres::types::{FromSql, ToSql, Type};
+use postgres::{Row, Statement, Transaction};
+
+use super::snapshot::{Missing, Part, Pending};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::ring::coverage::Coverage;
+use crate::model::ring::position::Position;
+use crate::model::user::{User, UserBytes, UserId};
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::OneLine;
+use crate::pg::net::sqlstate;
+use crate::pg::pool::read_routing::Purpose;
+
+/// How many batches of a shard wait to be merged.
+const BATCHES_WAITING: usize = 8;
+/// How many rows are fetched at once: each fetch wakes the client, and so do its rows if they come one by one.
+const ROWS_PER_FETCH: i32 = 4_000;
+/// How many users a batch of a list holds.
+const USERS_PER_BATCH: usize = 500;
+
+/// Which users are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only users of this region.
+    pub region: Option<String>,
+    /// Only users with a greater id.
+    pub after: Option<UserId>,
+    /// At most so many, those with the smallest ids.
+    pub limit: Option<u64>,
+}
+
+/// Rows of one region on one shard; no region is a region too.
+pub type RegionCount = (Option<String>, i64);
+
+/// Users as they are counted, shard by shard.
+#[derive(Debug)]
+pub struct Counted {
+    /// Each shard's counts, sorted by shard; one entry without a region if regions were not asked for.
+    pub by_shard: Vec<(ShardName, Vec<RegionCount>)>,
+    /// The shards that are not counted.
+    pub missing: Missing,
+}
+
+/// What a thread packs rows into. Ids come in order.
+pub trait Batch: Send + 'static {
+    /// Takes in one more user.
+    fn push(&mut self, user: UserBytes<'_>);
+    /// Whether it is time for the next batch.
+    fn is_full(&self) -> bool;
+    /// The ids in it, one for each user.
+    fn ids(&self) -> &[UserId];
+    /// The first user in it whose texts are not UTF-8. Asked once a batch, as a check of long texts is cheap.
+    fn not_utf8(&self) -> Option<UserId>;
+    /// Takes all out of it, to be filled anew.
+    fn clear(&mut self);
+}
+
+/// Counts users in snapshots that tile the ring: exact, also while chunks move.
+pub fn count(
+    cluster: &Cluster,
+    by_region: bool,
+    region: Option<&str>,
+    allow_partial: bool,
+) -> Result<Counted> {
+    let snapshot = snapshot::open(cluster, Purpose::Look, allow_partial)?;
+    let counts: Vec<_> =
+        snapshot.parts.iter().map(|part| (&part.shard, count_part(part, by_region, region))).collect();
+    let by_shard: Result<Vec<_>> = counts
+        .into_iter()
+        .map(|(shard, counts)| Ok((shard.clone(), counts.wait("count users", shard)?)))
+        .collect();
+    Ok(Counted { by_shard: by_shard?, missing: snapshot.missing })
+}
+
+/// All users that the filter lets through, by id, and the shards that are missing.
+pub fn list_users(cluster: &Cluster, filter: &Filter, allow_partial: bool) -> Result<(UserStream, Missing)> {
+    let (merged, missing) = scatter(cluster, filter, allow_partial, Users::default)?;
+    Ok((UserStream { merged, left: filter.limit }, missing))
+}
+
+/// The same, packed into batches that `new` makes.
+pub fn scatter<B: Batch>(
+    cluster: &Cluster,
+    filter: &Filter,
+    allow_partial: bool,
+    new: impl Fn() -> B + Clone + Send + 'static,
+) -> Result<(Merged<B>, Missing)> {
+    let snapshot = snapshot::open(cluster, Purpose::Look, allow_partial)?;
+    let mut sources = Vec::new();
+    for part in snapshot.parts {
+        let shard = part.shard.clone();
+        let (sender, receiver) = sync_channel(BATCHES_WAITING);
+        let (spent, to_reuse) = channel();
+        let out = Sink { sender, to_reuse };
+        let (filter, new) = (filter.clone(), new.clone());
+        let (of_shard, without) = (part.shard.clone(), part.without());
+        part.run(move |transaction| {
+            if let Err(error) = send_rows(transaction, &of_shard, without, &filter, new, &out) {
+                let _ = out.sender.send(Err(error));
+            }
+        });
+        sources.push(Source { shard, receiver, spent, batch: None, at: 0 });
+    }
+    Ok((Merged::new(sources, snapshot.coverage)?, snapshot.missing))
+}
+
+/// The count of one shard. `$1` is the region, if one is wanted.
+pub(crate) fn count_sql(by_region: bool, of_region: bool, without: &str) -> String {
+    let (column, group) =
+        if by_region { ("users.region::text", " GROUP BY users.region") } else { ("NULL::text", "") };
+    let of_region = if of_region { " AND users.region = $1" } else { "" };
+    format!("SELECT {column}, count(*) FROM public.users WHERE true{of_region}{without}{group}")
+}
+
+/// The read of one shard's users in order, with its parameters.
+pub(crate) struct ListQuery {
+    pub(crate) sql: String,
+    values: Vec<Box<dyn ToSql + Sync>>,
+    types: Vec<Type>,
+}
+
+impl ListQuery {
+    /// Of the users that the filter lets through. `without` is a condition to add, or empty.
+    pub(crate) fn new(filter: &Filter, without: &str) -> Self {
+        let (mut conditions, mut limit) = (String::new(), String::new());
+        let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
+        let mut types = Vec::new();
+        let mut number = |value: Box<dyn ToSql + Sync>, of: Type| {
+            values.push(value);
+            types.push(of);
+            format!("${}", types.len())
+        };
+        if let Some(after) = filter.after {
+            conditions += " AND user_id > ";
+            conditions += &number(Box::new(after.number()), Type::INT8);
+        }
+        if let Some(region) = &filter.region {
+            conditions += " AND region = ";
+            conditions += &number(Box::new(region.clone()), Type::TEXT);
+        }
+        if let Some(rows) = filter.limit {
+            let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+            limit = format!(" LIMIT {}", number(Box::new(rows), Type::INT8));
+        }
+        let sql = format!(
+            "SELECT user_id, name, region, email FROM public.users WHERE true{conditions}{without} ORDER BY user_id{limit}"
+        );
+        Self { sql, values, types }
+    }
+}
+
+fn count_part(part: &Part, by_region: bool, region: Option<&str>) -> Pending<Vec<RegionCount>> {
+    let sql = count_sql(by_region, region.is_some(), part.without());
+    log::debug!("Executing in shard {}: {}", part.shard, OneLine(&sql));
+    let region = region.map(ToOwned::to_owned);
+    part.begin(move |transaction| {
+        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&region, Type::TEXT)];
+        let rows = transaction.query_typed(&sql, if region.is_some() { parameters } else { &[] })?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    })
+}
+
+/// Reads one shard's users in order and sends them on, until there are no more or nobody takes them.
+fn send_rows<B: Batch>(
+    transaction: &mut Transaction<'_>,
+    shard: &ShardName,
+    without: &str,
+    filter: &Filter,
+    new: impl Fn() -> B,
+    out: &Sink<B>,
+) -> Result<()> {
+    let ListQuery { sql, values, types } = ListQuery::new(filter, without);
+    log::debug!("Executing in shard {shard}: {}", OneLine(&sql));
+    let doing = |cause: postgres::Error| sqlstate::doing("read users", shard, &cause);
+    let statement = transaction.prepare_typed(&sql, &types).map_err(doing)?;
+    check_columns(&statement, shard)?;
+    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
+    let portal = transaction.bind(&statement, &values).map_err(doing)?;
+    let mut batch = new();
+    loop {
+        let rows = transaction.query_portal(&portal, ROWS_PER_FETCH).map_err(doing)?;
+        for row in &rows {
+            batch.push(user_of(row).map_err(doing)?);
+            if batch.is_full() {
+                let next = out.to_reuse.try_recv().map_or_else(|_| new(), emptied);
+                if !out.send(std::mem::replace(&mut batch, next), shard)? {
+                    return Ok(());
+                }
+            }
+        }
+        if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
+            break;
+        }
+    }
+    if batch.ids().is_empty() || out.send(batch, shard)? {
+        // The end.
+        out.send(new(), shard)?;
+    }
+    Ok(())
+}
+
+/// The way of batches to the merge, and of those that it is done with back.
+struct Sink<B> {
+    sender: SyncSender<Result<B>>,
+    /// A batch that was allocated here is freed here: freed by the merge, both threads wait for one lock.
+    to_reuse: Receiver<B>,
+}
+
+impl<B: Batch> Sink<B> {
+    /// Sends a batch on. Whether somebody still takes them.
+    fn send(&self, batch: B, shard: &ShardName) -> Result<bool> {
+        if let Some(id) = batch.not_utf8() {
+            let message = format!("user {id} on shard `{shard}` has a text that is not UTF-8");
+            let hint = format!(
+                "ringshard sql with `WHERE user_id = {id}` shows the row; ringshard update-user {id} mends it"
+            );
+            return Err(Error::new(Kind::Failed, message).hint(hint).on_shard(shard));
+        }
+        Ok(self.sender.send(Ok(batch)).is_ok())
+    }
+}
+
+fn emptied<B: Batch>(mut batch: B) -> B {
+    batch.clear();
+    batch
+}
+
+/// An answer that ended before its end.
+pub(crate) fn cut_off(shard: &ShardName) -> Error {
+    Error::new(Kind::Failed, format!("the answer of shard `{shard}` ended before its end"))
+        .hint("run this again")
+        .on_shard(shard)
+}
+
+/// The bytes of a value as they came, of whatever type: [`check_columns`] has looked at the types before, once
+/// for all rows.
+pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// Refuses a table whose columns are not an id and texts.
+fn check_columns(statement: &Statement, shard: &ShardName) -> Result<()> {
+    for (at, column) in statement.columns().iter().enumerate() {
+        let fits = if at == 0 {
+            <i64 as FromSql<'_>>::accepts(column.type_())
+        } else {
+            <&str as FromSql<'_>>::accepts(column.type_())
+        };
+        if !fits {
+            let message =
+                format!("column `{}` on shard `{shard}` is of the type `{}`", column.name(), column.type_());
+            return Err(Error::new(Kind::Failed, message)
+                .hint("ringshard doctor tells which type it should have")
+                .on_shard(shard));
+        }
+    }
+    Ok(())
+}
+
+fn user_of(row: &Row) -> Result<UserBytes<'_>, postgres::Error> {
+    let text = |at| Ok(row.try_get::<_, Option<Raw<'_>>>(at)?.map(|Raw(bytes)| bytes));
+    let id = row.try_get(0)?;
+    Ok(UserBytes { user_id: UserId::new(id), name: text(1)?, region: text(2)?, email: text(3)? })
+}
+
+/// One shard's batches, and where in them the merge has come to.
+struct Source<B> {
+    shard: ShardName,
+    receiver: Receiver<Result<B>>,
+    /// The way back.
+    spent: Sender<B>,
+    batch: Option<B>,
+    at: usize,
+}
+
+impl<B: Batch> Source<B> {
+    /// Goes on to the next user; its id, if there is one.
+    fn advance(&mut self) -> Result<Option<UserId>> {
+        self.at += 1;
+        if let Some(id) = self.batch.as_ref().and_then(|batch| batch.ids().get(self.at)) {
+            return Ok(Some(*id));
+        }
+        self.at = 0;
+        // An empty batch is the end. One that only hangs up did not come to it.
+        let batch = self.receiver.recv().map_err(|_| cut_off(&self.shard))??;
+        let first = batch.ids().first().copied();
+        if let Some(spent) = self.batch.replace(batch) {
+            let _ = self.spent.send(spent);
+        }
+        Ok(first)
+    }
+}
+
+/// All shards' users by id, as places in batches.
+pub struct Merged<B> {
+    sources: Vec<Source<B>>,
+    heap: BinaryHeap<Reverse<(UserId, usize)>>,
+    coverage: Coverage,
+    /// The source whose user was handed out last, and which goes on from there.
+    current: Option<usize>,
+    last_id: Option<UserId>,
+}
+
+impl<B: Batch> Merged<B> {
+    fn new(sources: Vec<Source<B>>, coverage: Coverage) -> Result<Self> {
+        let mut merged = Self { sources, heap: BinaryHeap::new(), coverage, current: None, last_id: None };
+        for source in 0..merged.sources.len() {
+            let first = merged.advance(source)?;
+            merged.heap.extend(first);
+        }
+        Ok(merged)
+    }
+
+    fn advance(&mut self, source: usize) -> Result<Option<Reverse<(UserId, usize)>>> {
+        Ok(self.sources[source].advance()?.map(|id| Reverse((id, source))))
+    }
+
+    /// The least of `candidate`, which is not in the heap, and the heap, which keeps the others.
+    fn least(&mut self, candidate: Option<Reverse<(UserId, usize)>>) -> Option<(UserId, usize)> {
+        let Some(mut candidate) = candidate else { return self.heap.pop().map(|Reverse(least)| least) };
+        if let Some(mut top) = self.heap.peek_mut().filter(|top| candidate < **top) {
+            // In place of a push and a pop.
+            std::mem::swap(&mut *top, &mut candidate);
+        }
+        Some(candidate.0)
+    }
+
+    /// The next user: the batch that it lies in, and where.
+    pub fn next_user(&mut self) -> Result<Option<(&mut B, usize)>> {
+        let mut candidate = match self.current.take() {
+            Some(source) => self.advance(source)?,
+            None => None,
+        };
+        while let Some((id, source)) = self.least(candidate) {
+            if self.last_id != Some(id) && self.counts(id, source) {
+                self.last_id = Some(id);
+                self.current = Some(source);
+                let Source { batch, at, .. } = &mut self.sources[source];
+                return Ok(batch.as_mut().map(|batch| (batch, *at)));
+            }
+            log::warn!("User {id} lies on more than one shard; left out on {}", self.sources[source].shard);
+            candidate = self.advance(source)?;
+        }
+        Ok(None)
+    }
+
+    /// Whether a row counts: it does unless another shard, which serves its position, has it too.
+    fn counts(&self, id: UserId, source: usize) -> bool {
+        let twice = self.heap.peek().is_some_and(|Reverse((next, _))| *next == id);
+        !twice
+            || self
+                .coverage
+                .route(Position::of_user(id))
+                .is_none_or(|route| route.shard == self.sources[source].shard)
+    }
+}
+
+/// A batch of users as values.
+#[derive(Debug, Default)]
+struct Users {
+    ids: Vec<UserId>,
+    records: Vec<Option<User>>,
+    not_utf8: Option<UserId>,
+}
+
+impl Batch for Users {
+    fn push(&mut self, user: UserBytes<'_>) {
+        self.ids.push(user.user_id);
+        let text = user.to_user().ok();
+        if text.is_none() && self.not_utf8.is_none() {
+            self.not_utf8 = Some(user.user_id);
+        }
+        self.records.push(text);
+    }
+
+    fn is_full(&self) -> bool {
+        self.ids.len() >= USERS_PER_BATCH
+    }
+
+    fn ids(&self) -> &[UserId] {
+        &self.ids
+    }
+
+    fn not_utf8(&self) -> Option<UserId> {
+        self.not_utf8
+    }
+
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.records.clear();
+        self.not_utf8 = None;
+    }
+}
+
+/// Users by id, as they are read.
+pub struct UserStream {
+    merged: Merged<Users>,
+    left: Option<u64>,
+}
+
+impl Iterator for UserStream {
+    type Item = Result<User>;
+
+    fn next(&mut self) -> Option<Result<User>> {
+        if self.left == Some(0) {
+            return None;
+        }
+        self.left = self.left.map(|left| left - 1);
+        match self.merged.next_user() {
+            Ok(place) => place.map(|(batch, at)| Ok(batch.records[at].take().expect("each is taken once"))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}

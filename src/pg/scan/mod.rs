@@ -1,0 +1,10 @@
+//! Reads of all shards at once.
+
+pub mod list;
+mod sizes;
+pub mod snapshot;
+pub mod sql;
+
+pub use list::{count, list_users, scatter};
+pub use sizes::{Size, last_known_rows, sizes};
+pub use sql::run_statement;

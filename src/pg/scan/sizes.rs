@@ -1,0 +1,40 @@
+//! How many users each shard has, and how large its table is.
+
+use crate::error::Result;
+use crate::model::names::ShardName;
+use crate::pg::cluster::{Cluster, cache};
+use crate::pg::net::session::only;
+use crate::pg::net::sqlstate;
+
+/// How full a shard is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Rows of `users`, counted.
+    pub rows: i64,
+    /// Bytes of `users` with its indexes, as the server's file system has them.
+    pub size_bytes: i64,
+}
+
+/// Each configured shard's size; a shard that fails fails alone.
+pub fn sizes(cluster: &Cluster) -> Vec<(ShardName, Result<Size>)> {
+    let sizes = cluster.shards().on_each(&cluster.shards().names(), |name, loan| {
+        let rows = loan
+            .query(include_str!("../../../sql/queries/size.sql"), &[])
+            .map_err(|cause| sqlstate::doing("count users", name, &cause))?;
+        let row = only(rows, "count users", name)?;
+        cluster.check_row(name, &row)?;
+        Ok(Size { rows: row.get("rows"), size_bytes: row.get("size_bytes") })
+    });
+    if let Some((id, folder)) = cluster.id().zip(cluster.cache_folder.as_deref()) {
+        let rows = |(name, size): &(ShardName, Result<Size>)| Some((name.clone(), size.as_ref().ok()?.rows));
+        cache::write_counts(folder, &id, sizes.iter().filter_map(rows).collect());
+    }
+    sizes
+}
+
+/// How many users a shard had when they were counted last by this user's processes, and when that was, in seconds
+/// since 1970.
+pub fn last_known_rows(cluster: &Cluster, name: &ShardName) -> Option<(i64, u64)> {
+    let (id, folder) = cluster.id().zip(cluster.cache_folder.as_deref())?;
+    cache::read_counts(folder, &id).get(name).copied()
+}

@@ -1,0 +1,287 @@
+//! One statement of the user's own on all shards, read-only, its rows as a stream.
+
+use crate::pg::scan::snapshot;
+use std::io::BufRead as _;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use postgres::error::SqlState;
+use postgres::types::Type;
+use postgres::{SimpleQueryMessage, Statement, Transaction};
+
+use super::list::cut_off;
+use super::snapshot::{Missing, Part};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::report::Cell;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::sqlstate;
+use crate::pg::pool::read_routing::Purpose;
+
+/// How many rows of a shard wait to be shown.
+const ROWS_WAITING: usize = 1_000;
+
+/// A column of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name; names may come twice.
+    pub name: String,
+    /// Whether it holds numbers.
+    pub is_number: bool,
+}
+
+/// What all shards answer.
+pub struct Answers {
+    /// The columns, the same on each shard.
+    pub columns: Vec<Column>,
+    /// The rows, shard by shard.
+    pub rows: Rows,
+    /// The shards that did not answer.
+    pub missing: Missing,
+}
+
+/// Rows with the shard that they come from.
+pub struct Rows {
+    shards: std::vec::IntoIter<(ShardName, Receiver<Result<Vec<Cell>>>)>,
+    current: Option<(ShardName, Receiver<Result<Vec<Cell>>>)>,
+}
+
+impl Iterator for Rows {
+    type Item = Result<(ShardName, Vec<Cell>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((shard, rows)) = &self.current {
+                match rows.recv() {
+                    // The end. One that only hangs up did not come to it.
+                    Ok(Ok(row)) if row.is_empty() => {}
+                    Ok(row) => return Some(row.map(|row| (shard.clone(), row))),
+                    Err(_) => return Some(Err(cut_off(shard))),
+                }
+            }
+            self.current = Some(self.shards.next()?);
+        }
+    }
+}
+
+/// Runs a statement on these shards at once, in a snapshot of each.
+pub fn run_statement(
+    cluster: &Cluster,
+    sql: &str,
+    shards: &[ShardName],
+    allow_partial: bool,
+) -> Result<Answers> {
+    let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    let (opened, down) = snapshot::open_parts(cluster, Purpose::Look, shards, allow_partial)?;
+    // Prepared, it is one statement, and says what it returns before it is run.
+    let prepare = |part: &Part| {
+        let sql = sql.to_owned();
+        part.begin(move |transaction| transaction.prepare(&sql))
+    };
+    let prepared: Vec<_> = opened.iter().map(|(part, _)| prepare(part)).collect();
+    let mut ready = Vec::new();
+    for ((part, _), statement) in opened.into_iter().zip(prepared) {
+        let statement = statement.answer().map_err(|cause| refused(&part.shard, &cause))?;
+        ready.push((part, statement));
+    }
+    let (first, statement) = &ready[0];
+    let columns = columns_of(statement);
+    if columns.is_empty() {
+        return Err(Error::new(Kind::Usage, "the statement returns no rows, and sql only reads")
+            .hint("ringshard sql \"SELECT …\"; create-user, update-user, delete-user and import write"));
+    }
+    if let Some((other, _)) = ready.iter().find(|(_, statement)| columns_of(statement) != columns) {
+        let message = format!("shard `{}` answers with other columns than `{}`", other.shard, first.shard);
+        return Err(Error::new(Kind::Failed, message)
+            .hint("--shard NAME asks one shard; ringshard doctor compares their tables")
+            .on_shard(&other.shard));
+    }
+    let mut streams = Vec::new();
+    for (part, statement) in ready {
+        let (sender, receiver) = sync_channel(ROWS_WAITING);
+        streams.push((part.shard.clone(), receiver));
+        let (shard, sql) = (part.shard.clone(), sql.to_owned());
+        part.run(move |transaction| send_rows(transaction, &shard, &statement, &sql, &sender));
+    }
+    Ok(Answers {
+        columns,
+        rows: Rows { shards: streams.into_iter(), current: None },
+        missing: Missing { shards: down, gaps: Vec::new() },
+    })
+}
+
+fn is_number(of: &Type) -> bool {
+    [Type::INT2, Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::NUMERIC, Type::OID].contains(of)
+}
+
+fn columns_of(statement: &Statement) -> Vec<Column> {
+    let columns = statement.columns().iter();
+    columns
+        .map(|column| Column { name: column.name().to_owned(), is_number: is_number(column.type_()) })
+        .collect()
+}
+
+/// Why there are no more rows, although there should be.
+enum Ending {
+    Refused(postgres::Error),
+    CutOff,
+}
+
+impl From<postgres::Error> for Ending {
+    fn from(cause: postgres::Error) -> Self {
+        Self::Refused(cause)
+    }
+}
+
+fn send_rows(
+    transaction: &mut Transaction<'_>,
+    shard: &ShardName,
+    statement: &Statement,
+    sql: &str,
+    out: &SyncSender<Result<Vec<Cell>>>,
+) {
+    let types: Vec<Type> = statement.columns().iter().map(|column| column.type_().clone()).collect();
+    let sent = if is_utility(sql) {
+        send_short(transaction, sql, &types, out)
+    } else {
+        send_copied(transaction, sql, &types, out)
+    };
+    // An empty row is the end.
+    let _ = out.send(sent.map(|()| Vec::new()).map_err(|cause| match cause {
+        Ending::Refused(cause) => refused(shard, &cause),
+        Ending::CutOff => cut_off(shard),
+    }));
+}
+
+/// Whether COPY cannot take the statement; the answers of these are short.
+fn is_utility(sql: &str) -> bool {
+    let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+    ["explain", "show"].contains(&word.to_ascii_lowercase().as_str())
+}
+
+fn send_short(
+    transaction: &mut Transaction<'_>,
+    sql: &str,
+    types: &[Type],
+    out: &SyncSender<Result<Vec<Cell>>>,
+) -> Result<(), Ending> {
+    for message in transaction.simple_query(sql)? {
+        if let SimpleQueryMessage::Row(row) = message {
+            let cells = types.iter().enumerate().map(|(at, of)| cell(row.get(at).map(ToOwned::to_owned), of));
+            if out.send(Ok(cells.collect())).is_err() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Through COPY: all values as text, whatever their types, as a stream. The text was prepared as a statement of
+/// its own before, so it cannot end the parenthesis.
+fn send_copied(
+    transaction: &mut Transaction<'_>,
+    sql: &str,
+    types: &[Type],
+    out: &SyncSender<Result<Vec<Cell>>>,
+) -> Result<(), Ending> {
+    let copy = format!("COPY (\n{sql}\n) TO STDOUT");
+    let mut reader = transaction.copy_out(&copy)?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(cause) => {
+                let inner = cause.into_inner().and_then(|inner| inner.downcast::<postgres::Error>().ok());
+                return Err(inner.map_or(Ending::CutOff, |inner| Ending::Refused(*inner)));
+            }
+        }
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
+        let fields = text.split('\t').zip(types);
+        if out.send(Ok(fields.map(|(field, of)| cell(unescape(field), of)).collect())).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// A field of COPY's text format; `None` for NULL.
+fn unescape(field: &str) -> Option<String> {
+    if field == "\\N" {
+        return None;
+    }
+    if !field.contains('\\') {
+        return Some(field.to_owned());
+    }
+    let mut out = String::with_capacity(field.len());
+    let mut chars = field.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next() {
+                Some('b') => '\u{8}',
+                Some('f') => '\u{c}',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('v') => '\u{b}',
+                Some(c) => c,
+                None => '\\',
+            },
+            c => c,
+        });
+    }
+    Some(out)
+}
+
+fn cell(text: Option<String>, of: &Type) -> Cell {
+    let Some(text) = text else { return Cell::Null };
+    match *of {
+        Type::BOOL => Cell::Bool(text == "t"),
+        _ if is_number(of) => Cell::Number(text),
+        _ => Cell::Text(text),
+    }
+}
+
+/// What a shard says about a statement that is not ours.
+fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
+    let error = |kind, hint: &str| {
+        let message = format!("cannot run the statement on shard `{shard}`: {}", sqlstate::words_of(cause));
+        Error::new(kind, message).hint(hint).on_shard(shard)
+    };
+    match cause.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            error(Kind::Permission, "have the owner GRANT what is missing")
+        }
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+            error(Kind::Usage, "sql only reads; create-user, update-user, delete-user and import write")
+        }
+        Some(_) => error(
+            Kind::Failed,
+            "one statement that returns rows: ringshard sql \"SELECT count(*) FROM users\"",
+        ),
+        None => sqlstate::doing("run the statement", shard, cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_copy_are_read_back() {
+        for (field, text) in [
+            ("plain", Some("plain")),
+            ("", Some("")),
+            ("\\N", None),
+            ("\\\\N", Some("\\N")),
+            ("a\\tb\\nc\\\\d\\r", Some("a\tb\nc\\d\r")),
+        ] {
+            assert_eq!(unescape(field).as_deref(), text);
+        }
+    }
+
+    #[test]
+    fn what_copy_cannot_take_is_told_by_its_first_word() {
+        assert!(is_utility(" EXPLAIN SELECT 1") && is_utility("show all"));
+        assert!(!is_utility("SELECT 1") && !is_utility("(SELECT 1)") && !is_utility("explained"));
+    }
+}

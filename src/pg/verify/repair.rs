@@ -1,0 +1,332 @@
+//! Mending: each row that lies astray goes where it belongs, and no only copy is ever deleted.
+//!
+//! For some users at a time: their rows are read where they lie; on the owner, in one transaction, those that it
+//! lacks are stored and the others compared; when that is on disk, and not before, each row that the owner has just
+//! so is deleted where it lay, and each that differs goes into the quarantine of that shard. A row is deleted only
+//! if it still is what was read. So a crash at any point leaves a row in one place too many, at worst, and the next
+//! run goes on.
+//!
+//! Both transactions hold off any change of the ring till their commit (`sql/queries/verify/at_rest.sql`): the owner is the
+//! owner, and where a row is deleted nobody is about to own it.
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
+
+use postgres::types::{ToSql, Type};
+use postgres::{IsolationLevel, Row, Transaction};
+
+use super::Verified;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::rebalance::arbiter;
+use crate::model::ring::coverage::HeldArc;
+use crate::model::ring::position::Position;
+use crate::model::ring::topology::Epoch;
+use crate::model::user::{User, UserId};
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::{Session, only};
+use crate::pg::net::sqlstate;
+use crate::pg::pool::Loan;
+use crate::pg::scan::snapshot::held_of;
+
+/// How many users are mended at a time.
+const USERS_PER_STEP: usize = 1_000;
+/// How often a step is done again that the server chose as the victim of a conflict.
+const REPEATS_MAX: u32 = 50;
+/// The pause before it is.
+const REPEAT_PAUSE: Duration = Duration::from_millis(20);
+
+/// What was done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Rows that were stored on their owner, and then deleted where they lay.
+    pub moved: u64,
+    /// Rows that were deleted, as the owner has an equal one.
+    pub purged: u64,
+    /// Rows that went into quarantine, as the owner has another one.
+    pub quarantined: u64,
+}
+
+/// The lock of those that change the ring, or mend its rows. It lasts as long as this, or its connection, does.
+pub struct Fixing<'a> {
+    cluster: &'a Cluster,
+    session: Session,
+    arbiter: ShardName,
+}
+
+/// Users as one statement takes them.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<i64>,
+    texts: [Vec<Option<String>>; 3],
+}
+
+impl Columns {
+    fn of<'a>(users: impl Iterator<Item = &'a User>) -> Self {
+        let mut columns = Self::default();
+        for user in users {
+            columns.ids.push(user.user_id.number());
+            for (column, text) in columns.texts.iter_mut().zip([&user.name, &user.region, &user.email]) {
+                column.push(text.clone());
+            }
+        }
+        columns
+    }
+
+    fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        let texts = self.texts.iter().map(|texts| (texts as &(dyn ToSql + Sync), Type::TEXT_ARRAY));
+        std::iter::once((&self.ids as &(dyn ToSql + Sync), Type::INT8_ARRAY)).chain(texts).collect()
+    }
+}
+
+/// What the owner has of a user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtOwner {
+    /// It was stored just now.
+    Stored,
+    Equal,
+    Differing,
+}
+
+/// Takes the lock that a rebalance takes as well.
+pub fn begin_repair(cluster: &Cluster) -> Result<Fixing<'_>> {
+    // All are looked at later; here it is about who decides.
+    cluster.refresh()?;
+    let arbiter = arbiter(&cluster.view().topology).clone();
+    // Not from the pool: it is kept, and the pool may have no more than one.
+    let mut session = Session::connect(&arbiter, &cluster.shards().address(&arbiter)?)?;
+    let doing = |cause| sqlstate::doing("take the lock", &arbiter, &cause);
+    let rows = session.query("SELECT pg_catalog.pg_try_advisory_lock(7283004)", &[]).map_err(doing)?;
+    if only(rows, "take the lock", &arbiter)?.get(0) {
+        return Ok(Fixing { cluster, session, arbiter });
+    }
+    let holders =
+        session.query(include_str!("../../../sql/queries/verify/holder.sql"), &[]).map_err(doing)?;
+    let holder = holders.first().map(|row| {
+        let name: Option<String> = row.get(1);
+        let name = name.filter(|name| !name.is_empty()).map(|name| format!(" (`{name}`)"));
+        format!(": process {}{} on that server", row.get::<_, i32>(0), name.unwrap_or_default())
+    });
+    let message = format!(
+        "the lock of shard `{arbiter}` is held{}",
+        holder.unwrap_or_else(|| ", or was a moment ago".into())
+    );
+    Err(Error::new(Kind::Locked, message)
+        .hint("a rebalance or another --fix is at work: wait for it, then run this again")
+        .on_shard(arbiter))
+}
+
+impl Fixing<'_> {
+    /// Refuses to go on while a change of the ring is under way.
+    pub fn check(&self, verified: &Verified) -> Result<()> {
+        if verified.is_changing {
+            return Err(changing());
+        }
+        if *arbiter(&verified.in_force.1) != self.arbiter {
+            let message = "the ring changed since the lock was taken";
+            return Err(Error::new(Kind::Locked, message).hint("run this again"));
+        }
+        Ok(())
+    }
+
+    /// Does what the plan says. `progress` hears how many rows are done.
+    pub fn carry_out(&mut self, verified: &Verified, progress: impl Fn(u64)) -> Result<Mended> {
+        let mut mended = Mended::default();
+        let mut done = 0;
+        for ((shard, owner), ids) in &verified.plan.strays {
+            for ids in ids.chunks(USERS_PER_STEP) {
+                if !self.session.is_alive(false) {
+                    let message =
+                        format!("the connection to shard `{}` that held the lock is lost", self.arbiter);
+                    return Err(Error::new(Kind::Partial, message)
+                        .hint("run this again: it goes on")
+                        .on_shard(&self.arbiter));
+                }
+                self.mend(verified.in_force.0, shard, owner, ids, &mut mended)?;
+                done += ids.len() as u64;
+                progress(done);
+            }
+        }
+        Ok(mended)
+    }
+
+    fn mend(
+        &self,
+        epoch: Epoch,
+        shard: &ShardName,
+        owner: &ShardName,
+        ids: &[UserId],
+        mended: &mut Mended,
+    ) -> Result<()> {
+        let users = self.read(shard, ids)?;
+        let at_owner = self.in_transaction(owner, "store users that lay elsewhere", epoch, |step| {
+            let owned = users.iter().filter(|user| step.owns(Position::of_user(user.user_id)));
+            let columns = Columns::of(owned);
+            step.pass_the_guard()?;
+            let stored =
+                step.query(include_str!("../../../sql/queries/verify/place.sql"), &columns.parameters())?;
+            let stored = stored.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>();
+            let compared =
+                step.query(include_str!("../../../sql/queries/verify/compare.sql"), &columns.parameters())?;
+            let found = compared.iter().map(|row| {
+                let (id, is_equal) = (row.get::<_, i64>(0), row.get::<_, bool>(1));
+                let has = match (is_equal, stored.contains(&id)) {
+                    (false, _) => AtOwner::Differing,
+                    (true, true) => AtOwner::Stored,
+                    (true, false) => AtOwner::Equal,
+                };
+                (UserId::new(id), has)
+            });
+            Ok(found.collect::<HashMap<_, _>>())
+        })?;
+        let reason =
+            format!("differs from what shard `{owner}` has, its owner (verify --fix in epoch {epoch})");
+        let part = self.in_transaction(shard, "delete users that lie on their owner", epoch, |step| {
+            let mine = |wanted: &[AtOwner]| {
+                let astray = users.iter().filter(|user| {
+                    let has = at_owner.get(&user.user_id);
+                    has.is_some_and(|has| wanted.contains(has))
+                        && !step.holds(Position::of_user(user.user_id))
+                });
+                Columns::of(astray)
+            };
+            let (copies, others) = (mine(&[AtOwner::Stored, AtOwner::Equal]), mine(&[AtOwner::Differing]));
+            step.pass_the_guard()?;
+            let purged =
+                step.query(include_str!("../../../sql/queries/verify/purge.sql"), &copies.parameters())?;
+            let mut with_reason = others.parameters();
+            with_reason.push((&reason, Type::TEXT));
+            let set_aside =
+                step.query(include_str!("../../../sql/queries/verify/set_aside.sql"), &with_reason)?;
+            let was_stored = |row: &&Row| at_owner.get(&UserId::new(row.get(0))) == Some(&AtOwner::Stored);
+            let moved = purged.iter().filter(was_stored).count() as u64;
+            Ok(Mended { moved, purged: purged.len() as u64 - moved, quarantined: set_aside.len() as u64 })
+        })?;
+        mended.moved += part.moved;
+        mended.purged += part.purged;
+        mended.quarantined += part.quarantined;
+        Ok(())
+    }
+
+    /// The rows of these users, where they lie.
+    fn read(&self, shard: &ShardName, ids: &[UserId]) -> Result<Vec<User>> {
+        let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
+        let doing = |cause| sqlstate::doing("read users that lie astray", shard, &cause);
+        let mut loan = self.cluster.shards().checkout(shard)?;
+        let rows = loan
+            .query(include_str!("../../../sql/queries/verify/contents.sql"), &[(&ids, Type::INT8_ARRAY)])
+            .map_err(doing)?;
+        let user = |row: &Row| {
+            Ok(User {
+                user_id: UserId::new(row.try_get(0)?),
+                name: row.try_get(1)?,
+                region: row.try_get(2)?,
+                email: row.try_get(3)?,
+            })
+        };
+        rows.iter().map(user).collect::<Result<_, _>>().map_err(doing)
+    }
+
+    /// Does something on a shard in one transaction, with the ring at rest until its commit is on disk.
+    fn in_transaction<T>(
+        &self,
+        shard: &ShardName,
+        what: &str,
+        epoch: Epoch,
+        work: impl Fn(&mut Step<'_>) -> Result<T, postgres::Error>,
+    ) -> Result<T> {
+        let mut loan = self.cluster.shards().checkout(shard)?;
+        let mut repeats = 0;
+        loop {
+            match self.once(&mut loan, shard, epoch, &work) {
+                Ok(Ok(result)) => return Ok(result),
+                Ok(Err(error)) => return Err(error),
+                Err(cause) if sqlstate::is_worth_repeating(&cause) && repeats < REPEATS_MAX => {
+                    repeats += 1;
+                    thread::sleep(REPEAT_PAUSE);
+                }
+                Err(cause) => {
+                    let error = sqlstate::doing(what, shard, &cause);
+                    // Nothing is lost, and the next run finds out what was done.
+                    let hint = error.hint_text().filter(|_| !sqlstate::is_lost(&cause));
+                    let hint = hint.unwrap_or("run this again: it goes on").to_owned();
+                    return Err(error.hint(hint));
+                }
+            }
+        }
+    }
+
+    fn once<T>(
+        &self,
+        loan: &mut Loan,
+        shard: &ShardName,
+        epoch: Epoch,
+        work: impl Fn(&mut Step<'_>) -> Result<T, postgres::Error>,
+    ) -> Result<Result<T>, postgres::Error> {
+        let begun = loan.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+        let mut transaction = begun.read_only(false).start()?;
+        transaction.batch_execute(include_str!("../../../sql/queries/verify/begin.sql"))?;
+        let at_rest = include_str!("../../../sql/queries/verify/at_rest.sql");
+        if transaction.query_typed(at_rest, &[(&epoch.number(), Type::INT8)])?.is_empty() {
+            return Ok(Err(changing()));
+        }
+        // A new statement, which sees what the locks waited for.
+        let rows = transaction.query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
+        let held = only(rows, "read the arcs", shard).and_then(|row| {
+            self.cluster.check_row(shard, &row)?;
+            Ok(held_of(&row))
+        });
+        let held = match held {
+            Ok(held) => held.arcs,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut step = Step { transaction, held };
+        let result = work(&mut step)?;
+        step.transaction.commit()?;
+        Ok(Ok(result))
+    }
+}
+
+impl Drop for Fixing<'_> {
+    fn drop(&mut self) {
+        // The server would notice that the session is gone, a moment later.
+        let _ = self.session.query("SELECT pg_catalog.pg_advisory_unlock(7283004)", &[]);
+    }
+}
+
+/// A transaction on a shard, and the arcs that the shard holds till its commit.
+struct Step<'client> {
+    transaction: Transaction<'client>,
+    held: Vec<HeldArc>,
+}
+
+impl Step<'_> {
+    fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, postgres::Error> {
+        self.transaction.query_typed(sql, parameters)
+    }
+
+    /// Whether the shard owns a position.
+    fn owns(&self, position: Position) -> bool {
+        self.held.iter().any(|held| held.owned && held.arc.contains(position))
+    }
+
+    /// Whether it holds it, on its way to another shard or not.
+    fn holds(&self, position: Position) -> bool {
+        self.held.iter().any(|held| held.arc.contains(position))
+    }
+
+    /// What is proved by now, the guard need not prove again.
+    fn pass_the_guard(&mut self) -> Result<(), postgres::Error> {
+        self.query("SELECT pg_catalog.set_config('ringshard.guard', 'checked', true)", &[]).map(|_| ())
+    }
+}
+
+fn changing() -> Error {
+    Error::new(Kind::Locked, "a change of the ring is under way, and rows are on their way")
+        .hint("ringshard rebalance brings it to its end; then run this again")
+}

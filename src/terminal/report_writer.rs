@@ -1,0 +1,106 @@
+//! A report's data on its way to standard output, piece by piece, so that a long list needs no memory.
+
+use std::io::{self, Write};
+
+use super::output::write_stdout;
+use super::render;
+use super::render::{Piece, Style};
+use crate::error::{Error, Kind, Result};
+use crate::model::report::{Document, Report, StreamEnd};
+use crate::model::text::visible_lines;
+
+/// How many rows of a long list are rendered at once; a table of more rows begins anew behind them.
+const PIECE_ROWS: usize = 1_000;
+
+/// How writing ended.
+pub(super) enum Delivery {
+    /// All of it was written.
+    Done,
+    /// Nobody reads any more, which is no failure.
+    PipeClosed,
+    /// It could not be written, or not be made.
+    Failed(Error),
+}
+
+impl From<io::Error> for Delivery {
+    fn from(cause: io::Error) -> Self {
+        if cause.kind() == io::ErrorKind::BrokenPipe {
+            return Self::PipeClosed;
+        }
+        Self::Failed(Error::new(Kind::Failed, format!("cannot write to standard output: {cause}")))
+    }
+}
+
+/// Writes the data of a report to standard output. Takes the rows out of it as it goes.
+pub(super) fn deliver(report: &mut Report, style: Style, going_on: &dyn Fn() -> Result<()>) -> Delivery {
+    match report.document.take() {
+        Some(Document::Text(text)) => return written(&text).unwrap_or(Delivery::Done),
+        Some(Document::Stream(write)) => {
+            let mut stdout = io::stdout().lock();
+            let mut escaped = Escaped(&mut stdout);
+            let written = if style.screen.terminal { write(&mut escaped) } else { write(&mut stdout) };
+            return match written.and_then(|()| stdout.flush().map_err(StreamEnd::from)) {
+                Ok(()) => Delivery::Done,
+                Err(StreamEnd::Unwritable(cause)) => cause.into(),
+                Err(StreamEnd::Failed(error)) => Delivery::Failed(error),
+            };
+        }
+        None => {}
+    }
+    let Some(mut more) = report.more.take() else {
+        return written(&render::render(report, style, Piece::WHOLE)).unwrap_or(Delivery::Done);
+    };
+    let mut first = true;
+    let mut failure = None;
+    loop {
+        while failure.is_none() && report.rows.len() < PIECE_ROWS {
+            match more.next() {
+                Some(Ok(row)) => report.push(row),
+                Some(Err(error)) => failure = Some(error),
+                None => break,
+            }
+        }
+        let last = failure.is_none() && report.rows.len() < PIECE_ROWS;
+        // After a failure what came before it is written, and an array stays open: it is not all there. Where
+        // nothing came, there is nothing.
+        if !(first && failure.is_some() && report.rows.is_empty())
+            && let Some(end) = written(&render::render(report, style, Piece { first, last }))
+        {
+            return end;
+        }
+        match failure {
+            Some(error) => return Delivery::Failed(error),
+            None if last => return Delivery::Done,
+            None => {}
+        }
+        // A long list may be stopped between two pieces.
+        if let Err(error) = going_on() {
+            return Delivery::Failed(error);
+        }
+        report.rows.clear();
+        first = false;
+    }
+}
+
+/// A terminal: what could drive it is written as an escape. Takes whole lines at a time.
+struct Escaped<'a>(&'a mut dyn Write);
+
+impl Write for Escaped<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(visible_lines(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Writes text; an end if there was no going on.
+fn written(text: &str) -> Option<Delivery> {
+    match write_stdout(text) {
+        Ok(true) => None,
+        Ok(false) => Some(Delivery::PipeClosed),
+        Err(cause) => Some(cause.into()),
+    }
+}

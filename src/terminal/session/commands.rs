@@ -1,0 +1,162 @@
+//! The commands about the session itself: `set`, `timing`, `watch`, `source` and their kind.
+
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::options::Choices;
+use crate::commands::Invocation;
+use crate::commands::repl_command::{Action, SessionCommand, Switch, SwitchArgs, WatchArgs};
+use crate::error::{Error, Kind, Result};
+use crate::model::report::{Column, Report};
+use crate::terminal::output::{Screen, write_stderr};
+use crate::terminal::parse::{Parsed, parse_words};
+use crate::terminal::shell::{At, End, Shell};
+
+/// How many files deep `source` may go.
+const DEPTH_MAX: u32 = 16;
+/// The pause between two runs of `watch`.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+/// How soon Ctrl-C is noticed in that pause.
+const WATCH_STEP: Duration = Duration::from_millis(20);
+
+impl Shell<'_> {
+    /// Runs a command about the session.
+    pub(crate) fn run_session(&self, command: &SessionCommand, at: At<'_>) -> End {
+        match command {
+            SessionCommand::Quit => End::Quit,
+            SessionCommand::Timing(args) => self.turn("timing", args, |choices| &mut choices.timing, at),
+            SessionCommand::Expanded(args) => {
+                self.turn("expanded", args, |choices| &mut choices.expanded, at)
+            }
+            SessionCommand::Watch(args) => self.watch(args, at),
+            SessionCommand::Set(args) => match args.setting {
+                Some(setting) => {
+                    self.choose(|choices| choices.set(setting));
+                    End::Done
+                }
+                None => self.show(&mut self.choices.get().report(), at),
+            },
+            SessionCommand::Unset(args) => {
+                self.choose(|choices| choices.take_from(args.name, self.initial));
+                End::Done
+            }
+            SessionCommand::Source(args) => {
+                if self.depth.get() == DEPTH_MAX {
+                    let message = format!("`source` goes more than {DEPTH_MAX} files deep");
+                    let error = Error::new(Kind::Usage, message);
+                    return self.fail(&error.hint("look for a file that sources itself"), at);
+                }
+                self.depth.set(self.depth.get() + 1);
+                let end = self.run_script(&args.file, args.keep_going);
+                self.depth.set(self.depth.get() - 1);
+                end
+            }
+            SessionCommand::History(args) => {
+                let typed = self.typed.borrow();
+                let skip = args.count.map_or(0, |count| typed.len().saturating_sub(count));
+                let mut report = Report::list(&[Column::number("number"), Column::text("line")]);
+                for (number, line) in (1_i64..).zip(&*typed).skip(skip) {
+                    report.push(vec![number.into(), line.as_str().into()]);
+                }
+                self.show(&mut report, at)
+            }
+            SessionCommand::Shell(args) => match system_shell(&args.words.join(" ")) {
+                Ok(()) => End::Done,
+                Err(error) => self.fail(&error, at),
+            },
+        }
+    }
+
+    fn choose(&self, change: impl FnOnce(&mut Choices)) {
+        let mut choices = self.choices.get();
+        change(&mut choices);
+        self.choices.set(choices);
+    }
+
+    /// Turns a switch, the other way round if it is not said which.
+    fn turn(&self, name: &str, args: &SwitchArgs, of: fn(&mut Choices) -> &mut bool, at: At<'_>) -> End {
+        self.choose(|choices| {
+            let switch = of(choices);
+            *switch = args.state.map_or(!*switch, Switch::is_on);
+        });
+        let is_on = *of(&mut self.choices.get());
+        self.tell(&format!("{name} is {}", if is_on { "on" } else { "off" }), at);
+        End::Done
+    }
+
+    /// Runs a command again and again. An error is shown and does not end it: what is watched may be down.
+    fn watch(&self, args: &WatchArgs, at: At<'_>) -> End {
+        let (pause, words) = match pause_of(&args.words) {
+            Ok(parts) => parts,
+            Err(error) => return self.fail(&error, at),
+        };
+        let invocation = match parse_words(words) {
+            Ok(Parsed::Line(line)) => line,
+            Ok(_) => {
+                let error = Error::new(Kind::Usage, "`watch` needs a command");
+                return self.fail(&error.hint("watch 2 shards"), at);
+            }
+            Err(error) => return self.fail(&error, at),
+        };
+        let at = At { choices: at.choices.for_line(&invocation.globals), ..at };
+        let Action::Invocation(command @ Invocation::Command(_)) = &invocation.action else {
+            let error = Error::new(Kind::Usage, "`watch` runs only commands that answer at once");
+            return self.fail(&error.hint("watch 2 shards"), at);
+        };
+        let screen = Screen::stdout(at.choices.color);
+        loop {
+            let title = format!("every {} s: {}", pause.as_secs_f64(), words.join(" "));
+            if screen.terminal && screen.can_move {
+                // Clear all and begin at the top: ED and CUP of ECMA-48.
+                write_stderr("\x1b[2J\x1b[H");
+            }
+            self.tell(&title, at);
+            self.is_watching.set(true);
+            let end = self.run_invocation(command, at);
+            self.is_watching.set(false);
+            if end == End::PipeClosed {
+                return end;
+            }
+            let until = Instant::now() + pause;
+            loop {
+                if self.context.running().check().is_err() {
+                    return End::Done;
+                }
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                thread::sleep(left.min(WATCH_STEP));
+            }
+        }
+    }
+}
+
+/// The pause, if the first word is a number, and the words of the command.
+fn pause_of(words: &[String]) -> Result<(Duration, &[String])> {
+    let Some((first, rest)) = words.split_first() else { return Ok((WATCH_PAUSE, words)) };
+    let Ok(seconds) = first.parse::<f64>() else { return Ok((WATCH_PAUSE, words)) };
+    let pause = Duration::try_from_secs_f64(seconds).ok().filter(|pause| pause.as_secs() <= 86_400);
+    let pause = pause.filter(|pause| !pause.is_zero()).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("`{first}` is no pause: more than 0, and at most 86400 seconds"))
+            .hint("watch 2 shards")
+    })?;
+    Ok((pause, rest))
+}
+
+/// Runs a command of the system's shell, or a shell to type into.
+fn system_shell(command: &str) -> Result<()> {
+    let shell =
+        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let mut process = process::Command::new(&shell);
+    if !command.is_empty() {
+        process.arg("-c").arg(command);
+    }
+    let fail = |why: String| {
+        Error::new(Kind::Failed, format!("`{}` {why}", shell.to_string_lossy()))
+            .hint("\\! COMMAND runs a command of the shell that SHELL names")
+    };
+    let status = process.status().map_err(|cause| fail(format!("cannot be run: {cause}")))?;
+    if status.success() { Ok(()) } else { Err(fail(format!("ended with {status}"))) }
+}

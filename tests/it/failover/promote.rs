@@ -1,0 +1,209 @@
+//! A replica takes over a shard whose primary is gone.
+
+use crate::support::harness::Ran;
+use crate::support::servers::{Servers, Standby};
+
+/// Three shards with users 1 to 200, and a standby of the second that all know of.
+pub(crate) fn with_standby() -> (Servers, Standby) {
+    let servers = Servers::filled();
+    let standby = servers.standby_of(2);
+    servers.run(&["replica", "add", "shard_2", &standby.url()]).success();
+    standby.catches_up(&mut servers.client(2));
+    (servers, standby)
+}
+
+fn promote(servers: &Servers, flags: &[&str]) -> Ran {
+    servers.run(&[&["promote", "shard_2", "-y"], flags].concat())
+}
+
+#[test]
+fn a_replica_is_made_known_to_all_and_forgotten_again() {
+    let (servers, standby) = with_standby();
+    let listed = servers.run(&["replica", "list", "-o", "json"]).success().json();
+    assert_eq!(
+        (&listed[0]["shard"], &listed[0]["state"], &listed[0]["url"]),
+        (&"shard_2".into(), &"standby".into(), &standby.url().into())
+    );
+    assert_eq!(listed[0]["lag_bytes"], 0, "{listed}");
+    let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
+    assert!(config.contains(&format!("replicas = [\"{}\"]", standby.url())), "{config}");
+    let sql = "SELECT replicas[1] FROM ringshard.address WHERE shard = 'shard_2'";
+    for number in 1..=3 {
+        let told: String = servers.client(number).query_one(sql, &[]).unwrap().get(0);
+        assert_eq!(told, standby.url());
+    }
+    servers.run(&["replica", "add", "shard_1", &standby.url()]).fails(78).says("is that of shard `shard_2`");
+    servers.run(&["replica", "add", "shard_2", &servers.url(2)]).fails(78).says("takes writes");
+    servers.run(&["replica", "remove", "shard_1", &standby.url()]).fails(4);
+    servers.run(&["replica", "remove", "shard_2", &standby.url()]).success();
+    assert_eq!(servers.run(&["replica", "list"]).success().stdout, "");
+    let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
+    assert!(!config.contains("replicas"), "{config}");
+}
+
+#[test]
+fn the_shard_goes_on_at_another_place_and_all_hear_of_it() {
+    let (servers, standby) = with_standby();
+    // Another machine, which hears of nothing.
+    let elsewhere = tempfile::Builder::new().prefix("rso").tempdir_in("/tmp").unwrap();
+    let copy = elsewhere.path().join("ringshard.toml");
+    std::fs::copy(servers.home().join("ringshard.toml"), &copy).unwrap();
+    let there = |words: &[&str]| {
+        let mut command = crate::support::harness::command_in(elsewhere.path());
+        Ran::of(command.args(words).spawn().unwrap())
+    };
+    there(&["get-user", "1"]).success();
+    promote(&servers, &[]).fails(5).says("is not gone: a server answers at");
+    servers.crash(2);
+    servers.run(&["promote", "shard_9", "-y"]).fails(4);
+    servers.run(&["promote", "shard_2", "--no-input"]).fails(3);
+    servers.run(&["promote", "shard_2", "-y", "--replica", &servers.url(3)]).fails(4).says("is no replica");
+    let ran = promote(&servers, &[]).success();
+    assert_eq!(ran.stdout, format!("shard_2\t{}\t2\t2\n", standby.url()));
+    servers.assert_well(200);
+    servers.run(&["update-user", "1", "--name", "new"]).success();
+    assert_eq!(there(&["get-user", "1", "-o", "csv", "--no-header"]).success().stdout, "1,new,,\n");
+    there(&["update-user", "1", "--name", "newer"]).success();
+    promote(&servers, &[]).fails(5);
+    // The ring can be changed with the new primary.
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    servers.run(&["rebalance", "-y"]).success();
+    servers.assert_well(200);
+}
+
+#[test]
+fn killed_at_any_step_the_next_run_goes_on() {
+    let (servers, standby) = with_standby();
+    servers.crash(2);
+    // As if it had been killed behind the promotion itself.
+    standby.client().batch_execute("SELECT pg_promote(true, 60)").unwrap();
+    // And behind the word to the new primary, and to the first of the others.
+    let sql = "SELECT ringshard.replace_primary('shard_2', 2, $1, '{}', $2, 2)";
+    standby.client().query_one(sql, &[&standby.url(), &servers.url(2)]).unwrap();
+    servers.client(1).query_one(sql, &[&standby.url(), &servers.url(2)]).unwrap();
+    assert_eq!(servers.run(&["get-user", "1", "-o", "csv", "--no-header"]).success().stdout, "1,n1,,\n");
+    let ran = promote(&servers, &[]).success();
+    assert_eq!(ran.stdout, format!("shard_2\t{}\t2\t2\n", standby.url()));
+    servers.assert_well(200);
+    promote(&servers, &[]).fails(5);
+}
+
+/// From here on it gets nothing of what its primary does.
+pub(crate) fn cut_off(standby: &Standby) {
+    let mut client = standby.client();
+    client.batch_execute("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+    while client.query_one("SELECT count(*) FROM pg_stat_wal_receiver", &[]).unwrap().get::<_, i64>(0) > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_replica_that_has_not_seen_a_hand_over_takes_over_by_force_alone() {
+    let (servers, standby) = with_standby();
+    cut_off(&standby);
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    servers.run(&["rebalance", "-y"]).success();
+    let moved = servers.rows_on(4);
+    assert!(moved > 20, "{moved}");
+    servers.run(&["update-user", "5", "--name", "new"]).success();
+    servers.crash(2);
+    let ran = promote(&servers, &[]).fails(5);
+    assert!(ran.stderr.contains("lags behind a hand-over of ownership"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("that `shard_4` has taken over") && ran.stderr.contains("it is in epoch 1"),
+        "{ran:?}"
+    );
+    let question = servers.run(&["promote", "shard_2", "--force", "--no-input"]).fails(3);
+    assert!(question.stderr.contains("lost: "), "{question:?}");
+    promote(&servers, &["--force"]).success();
+    // What had moved stays where it is, as it is there; what was left of it here is set aside.
+    servers.assert_well(200);
+    assert_eq!(servers.run(&["get-user", "5", "-o", "csv", "--no-header"]).success().stdout, "5,new,,\n");
+    let aside = "SELECT count(*) FROM ringshard.quarantine";
+    let aside: i64 = standby.client().query_one(aside, &[]).unwrap().get(0);
+    let ring = crate::rebalance::topology_changes::ring_of(&[1, 2, 3, 4]).ring();
+    let has_left = |id: &i64| {
+        let position = ringshard::model::ring::position::Position::of_key(&id.to_string());
+        crate::support::harness::owner(*id) == 2 && ring.owner(position).as_str() == "shard_4"
+    };
+    assert_eq!(usize::try_from(aside).unwrap(), (1..=200).filter(has_left).count());
+}
+
+#[test]
+fn arcs_that_a_replica_has_not_taken_over_are_told_to_be_lost() {
+    let (servers, standby) = with_standby();
+    cut_off(&standby);
+    servers.run(&["remove-shard", "shard_3"]).success();
+    servers.run(&["rebalance", "-y"]).success();
+    let had = servers.rows_on(2);
+    let has = standby.rows();
+    assert!(had > has);
+    servers.crash(2);
+    let ran = promote(&servers, &[]).fails(5);
+    assert!(ran.stderr.contains("the users on them are gone"), "{ran:?}");
+    promote(&servers, &["--force"]).success();
+    servers.assert_well(200 - (had - has));
+}
+
+#[test]
+fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
+    let (servers, standby) = with_standby();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    // Stopped behind the first chunks, with a fence left.
+    let mut child = servers.command();
+    child
+        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
+        .env("RINGSHARD_CRASH", "after-adopt:3");
+    let ran = Ran::of(child.spawn().unwrap());
+    assert_ne!(ran.code, 0, "{ran:?}");
+    standby.catches_up(&mut servers.client(2));
+    servers.crash(2);
+    assert_eq!(servers.run(&["count", "--read-replica", "auto"]).success().stdout, "200\n");
+    // The word of the others: a change is under way.
+    servers.run(&["rebalance", "status"]).fails(6);
+    promote(&servers, &[]).success();
+    // In a new epoch: whoever has read rows of the old primary in the one before cannot hand them over any more.
+    let standing = "SELECT epoch, status FROM ringshard.meta";
+    for mut client in [servers.client(1), standby.client(), servers.client(3), servers.client(4)] {
+        let row = client.query_one(standing, &[]).unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (3, "pending"));
+    }
+    let late = "SELECT ringshard.adopt(2, $1, $2, 'shard_2', '{}', '{}', '{}', '{}', 0, '')";
+    let arc = "SELECT first, last FROM ringshard.arc WHERE state = 'owned' LIMIT 1";
+    let arc =
+        standby.client().query_one(&arc.replace("first, last", "first::text, last::text"), &[]).unwrap();
+    let late = late.replace("$1", "$1::text::uuid").replace("$2", "$2::text::uuid");
+    let (first, last): (&str, &str) = (arc.get(0), arc.get(1));
+    let answer: String = servers.client(4).query_one(&late, &[&first, &last]).unwrap().get(0);
+    assert_eq!(answer, "stale");
+    assert_eq!(servers.run(&["count"]).success().stdout, "200\n");
+    servers.run(&["rebalance", "-y"]).success();
+    servers.assert_well(200);
+}
+
+#[test]
+fn who_alone_has_heard_of_a_change_does_not_make_others_seem_to_be_done_with_it() {
+    let (servers, standby) = with_standby();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    let wanted = "SELECT wanted FROM ringshard.meta";
+    let wanted: serde_json::Value = servers.client(1).query_one(wanted, &[]).unwrap().get(0);
+    let members = serde_json::json!(["shard_1", "shard_2", "shard_3", "shard_4"]);
+    let announce = "SELECT ringshard.announce(2, topology, $1, $2, 'decided') FROM ringshard.meta";
+    let told: String = servers.client(2).query_one(announce, &[&wanted, &members]).unwrap().get(0);
+    assert_eq!(told, "done");
+    standby.catches_up(&mut servers.client(2));
+    servers.crash(2);
+    promote(&servers, &[]).success();
+    let standing = "SELECT epoch, status, ring IS NOT NULL FROM ringshard.meta";
+    for (mut client, is) in [
+        (servers.client(1), (1, "done", true)),
+        (standby.client(), (2, "pending", false)),
+        (servers.client(3), (1, "done", true)),
+    ] {
+        let row = client.query_one(standing, &[]).unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1), row.get::<_, bool>(2)), is);
+    }
+    servers.run(&["rebalance", "-y"]).success();
+    servers.assert_well(200);
+}

@@ -1,0 +1,196 @@
+//! A shard that is gone for good, and one that comes back all the same.
+
+use super::promote::with_standby;
+use crate::support::harness::Ran;
+use crate::support::servers::Servers;
+
+fn bury(servers: &Servers, flags: &[&str]) -> Ran {
+    servers.run(&[&["remove-shard", "shard_2", "--dead", "-y"], flags].concat())
+}
+
+#[test]
+fn without_a_backup_its_users_are_lost_and_it_says_how_many() {
+    let servers = Servers::filled();
+    let lost = servers.rows_on(2);
+    servers.run(&["shards"]).success();
+    bury(&servers, &[]).fails(5).says("is not gone: a server answers at");
+    servers.run(&["remove-shard", "shard_2", "--recover-from", &servers.url(3)]).fails(2);
+    servers.crash(2);
+    servers.run(&["remove-shard", "shard_9", "--dead", "-y"]).fails(4);
+    let asked = servers.run(&["remove-shard", "shard_2", "--dead", "--no-input"]).fails(3);
+    assert!(asked.stderr.contains(&format!("lost: {lost} users, as counted at 2")), "{asked:?}");
+    assert!(asked.stderr.contains("is taken out for good, with 33.05 % of the ring"), "{asked:?}");
+    let ran = bury(&servers, &["-o", "json"]).success().json();
+    let share: f64 = ran.as_array().unwrap().iter().map(|heir| heir["share_pct"].as_f64().unwrap()).sum();
+    assert!((share - 33.05).abs() < 0.02 && ran.as_array().unwrap().len() == 2, "{ran}");
+    servers.assert_well(200 - lost);
+    servers.run(&["create-user", "--id", "1", "--name", "anew"]).success();
+    let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
+    assert!(!config.contains("shard_2"), "{config}");
+}
+
+#[test]
+fn with_a_replica_its_users_go_to_the_others_key_by_key() {
+    let (servers, standby) = with_standby();
+    servers.crash(2);
+    bury(&servers, &["--recover-from", "postgresql://postgres@127.0.0.1:1/x"]).fails(69);
+    bury(&servers, &["--recover-from", &servers.url(3)]).fails(78).says("is that of shard `shard_3`");
+    let ran = bury(&servers, &["--recover-from", &standby.url(), "-v"]).success();
+    // The ring of two, to the bit: keys 1, 2, 3, 5 and 6 were of shard 2.
+    let ring = crate::rebalance::topology_changes::ring_of(&[1, 3]).ring();
+    for id in [1, 2, 3, 5, 6] {
+        let position = ringshard::model::ring::position::Position::of_key(&id.to_string());
+        let line = format!("Key '{id}' reassigned to {}", ring.owner(position));
+        assert!(ran.stderr.contains(&line), "{line}: {ran:?}");
+    }
+    servers.assert_well(200);
+    assert_eq!(servers.run(&["get-user", "1", "-o", "csv", "--no-header"]).success().stdout, "1,n1,,\n");
+}
+
+#[test]
+fn a_run_that_was_cut_off_is_gone_on_with() {
+    let (servers, standby) = with_standby();
+    servers.crash(2);
+    // One of the heirs cannot commit.
+    let mut second = servers.client(3);
+    let hold = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$; \
+                CREATE TRIGGER refuse BEFORE UPDATE ON ringshard.meta FOR EACH ROW EXECUTE FUNCTION public.refuse()";
+    second.batch_execute(hold).unwrap();
+    bury(&servers, &["--recover-from", &standby.url()]).fails(1);
+    second.batch_execute("DROP FUNCTION public.refuse CASCADE").unwrap();
+    let asked = servers.run(&["remove-shard", "shard_2", "--dead", "--no-input"]).fails(3);
+    assert!(asked.stderr.contains("an earlier run has begun it"), "{asked:?}");
+    bury(&servers, &["--recover-from", &standby.url()]).success();
+    servers.assert_well(200);
+}
+
+#[test]
+fn in_the_middle_of_a_change_the_rest_goes_on_with_it() {
+    let (servers, standby) = with_standby();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    let mut child = servers.command();
+    child
+        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
+        .env("RINGSHARD_CRASH", "after-adopt:3");
+    assert_ne!(Ran::of(child.spawn().unwrap()).code, 0);
+    standby.catches_up(&mut servers.client(2));
+    servers.crash(2);
+    let ran = bury(&servers, &["--recover-from", &standby.url()]).success();
+    assert_eq!(servers.run(&["count"]).success().stdout, "200\n", "{ran:?}");
+    servers.run(&["rebalance", "-y"]).success();
+    servers.assert_well(200);
+}
+
+#[test]
+fn what_it_had_taken_over_and_nobody_has_forgotten_comes_with_its_newer_rows() {
+    let servers = Servers::filled();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    let standby = servers.standby_of(4);
+    let mut child = servers.command();
+    child
+        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
+        .env("RINGSHARD_CRASH", "after-adopt:1");
+    assert_ne!(Ran::of(child.spawn().unwrap()).code, 0);
+    // Its source still has it fenced, with the rows as they were then.
+    let id: i64 = servers.client(4).query_one("SELECT min(user_id) FROM users", &[]).unwrap().get(0);
+    let id = id.to_string();
+    servers.run(&["update-user", &id, "--name", "newer"]).success();
+    standby.catches_up(&mut servers.client(4));
+    servers.crash(4);
+    let words = ["remove-shard", "shard_4", "--dead", "--recover-from", &standby.url(), "-y"];
+    let ran = servers.run(&words).success();
+    let get = ["get-user", &id, "-o", "csv", "--no-header"];
+    assert_eq!(servers.run(&get).success().stdout, format!("{id},newer,,\n"), "{ran:?}");
+    servers.run(&["rebalance", "-y"]).success();
+    servers.assert_well(200);
+}
+
+#[test]
+fn a_shard_of_the_same_name_elsewhere_leaves_the_old_one_fenced() {
+    let servers = Servers::filled();
+    servers.crash(2);
+    bury(&servers, &[]).success();
+    servers.run(&["add-shard", "shard_2", &servers.url(4)]).success();
+    servers.run(&["rebalance", "-y"]).success();
+    servers.start(2);
+    let ran = servers.run(&["shards"]).success();
+    assert!(ran.stderr.contains("`shard_2_retired_1`"), "{ran:?}");
+    is_back(&servers);
+}
+
+#[test]
+fn what_comes_back_does_not_serve_and_brings_home_what_is_missing() {
+    let (servers, standby) = with_standby();
+    // Three writes that the replica never gets: what it knows not, what it has otherwise, and one that is gone.
+    super::promote::cut_off(&standby);
+    let fresh = (201..400).find(|id| crate::support::harness::owner(*id) == 2).unwrap().to_string();
+    servers.run(&["create-user", "--id", &fresh, "--name", "late"]).success();
+    servers.run(&["update-user", "1", "--name", "late"]).success();
+    servers.crash(2);
+    servers.run(&["promote", "shard_2", "-y"]).success();
+    servers.run(&["update-user", "2", "--name", "newer"]).success();
+    let before = standby.rows();
+    servers.assert_well(200);
+    // It comes back, with all it had, and says that it is shard 2.
+    servers.start(2);
+    let ran = servers.run(&["shards"]).success();
+    assert!(
+        ran.stderr.contains("old data of shard `shard_2` is back")
+            && ran.stderr.contains("fenced from now on"),
+        "{ran:?}"
+    );
+    let name: String = servers.client(2).query_one("SELECT shard FROM ringshard.meta", &[]).unwrap().get(0);
+    assert_eq!(name, "shard_2_retired_1");
+    // Nobody is served there, whoever asks.
+    let mut old = servers.client(2);
+    let write = "SET ringshard.guard = ''; INSERT INTO users (user_id) VALUES (7001)";
+    let refused = old.batch_execute(write).unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "RS001");
+    let stale = tempfile::Builder::new().prefix("rso").tempdir_in("/tmp").unwrap();
+    let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
+    std::fs::write(stale.path().join("ringshard.toml"), config.replace(&standby.url(), &servers.url(2)))
+        .unwrap();
+    let mut there = crate::support::harness::command_in(stale.path());
+    let ran = Ran::of(there.args(["update-user", "3", "--name", "x"]).spawn().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let name = "SELECT name FROM users WHERE user_id = 3";
+    assert_eq!(standby.client().query_one(name, &[]).unwrap().get::<_, String>(0), "x");
+    // Its rows against those of today's owners.
+    let seen = servers.run(&["verify", "--deep"]).fails(1);
+    let line = seen.stdout.lines().find(|line| line.starts_with("shard_2_retired_1\t")).unwrap().to_owned();
+    let fields: Vec<i64> = line.split('\t').skip(1).map(|field| field.parse().unwrap()).collect();
+    assert_eq!((fields[0], fields[1], fields[2]), (before + 1, before + 1, before), "{line}");
+    // Those of users 1, 2 and 3.
+    assert_eq!(fields[3], 3, "{line}");
+    servers.run(&["verify", "--fix", "-y"]).success();
+    servers.assert_well(201);
+    let get = |id: &str| servers.run(&["get-user", id, "-o", "csv", "--no-header"]).success().stdout;
+    // What was missing is home; what differs was not overwritten, and is kept aside.
+    assert_eq!(
+        (get(&fresh), get("1"), get("2")),
+        (format!("{fresh},late,,\n"), "1,n1,,\n".into(), "2,newer,,\n".into())
+    );
+    let aside = "SELECT name FROM ringshard.quarantine WHERE user_id = 1";
+    assert_eq!(old.query_one(aside, &[]).unwrap().get::<_, String>(0), "late");
+    assert_eq!(servers.rows_on(2), 0);
+    assert!(!servers.run(&["shards"]).success().stderr.contains("old data"));
+}
+
+#[test]
+fn a_removed_shard_that_comes_back_is_fenced_as_well() {
+    let servers = Servers::filled();
+    let lost = servers.rows_on(2);
+    servers.crash(2);
+    bury(&servers, &[]).success();
+    servers.start(2);
+    let seen = servers.run(&["verify"]).fails(1);
+    assert!(seen.stdout.contains(&format!("shard_2_retired_1\t{lost}\t{lost}\t0\t")), "{seen:?}");
+    is_back(&servers);
+    servers.run(&["verify", "--fix", "-y"]).success();
+    servers.assert_well(200);
+}
+
+fn is_back(servers: &Servers) {
+    let held: i64 = servers.client(2).query_one("SELECT count(*) FROM ringshard.arc", &[]).unwrap().get(0);
+    assert_eq!(held, 0);
+}

@@ -1,0 +1,82 @@
+//! All at once: clients that read and write, a shard that is killed, its replica that takes over, a shard that joins, and
+//! the dead one that comes back.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::harness::Ran;
+use crate::support::servers::Servers;
+
+fn count(servers: &Servers) -> i64 {
+    servers.run(&["count", "--allow-partial"]).stdout.trim().parse().unwrap()
+}
+
+fn state_of<'a>(shards: &'a Value, name: &str) -> &'a str {
+    let shards = shards.as_array().unwrap();
+    shards.iter().find(|shard| shard["shard"] == name).unwrap()["state"].as_str().unwrap()
+}
+
+#[test]
+fn not_one_acknowledged_write_is_lost_whatever_happens_to_a_shard() {
+    let servers = Servers::with_spares(3, 1);
+    servers.run(&["load", "fill", "3000", "--seed", "7"]).success();
+    let standby = servers.standby_of(2);
+    servers.run(&["replica", "add", "shard_2", &standby.url()]).success();
+    standby.catches_up(&mut servers.client(2));
+    let words = ["load", "run", "--clients", "4", "--duration", "40s", "--mix", "get=60,create=20,update=20"];
+    let child =
+        servers.command().args(words).args(["--async-replica", "shard_2", "-o", "json"]).spawn().unwrap();
+    let begun = Instant::now();
+    while count(&servers) < 3_200 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the load does not begin");
+        thread::sleep(Duration::from_millis(50));
+    }
+
+    // Dead, from one moment to the next. The others are served, and it is named.
+    servers.kill(2);
+    servers.run(&["get-user", "4"]).success();
+    servers.run(&["get-user", "1"]).fails(69).says("shard_2");
+    let ran = servers.run(&["get-user", "1", "--read-replica", "auto"]).success();
+    assert!(ran.stderr.contains("possibly stale"), "{ran:?}");
+    let shards = servers.run(&["shards", "-o", "json"]).success().json();
+    assert_eq!((state_of(&shards, "shard_1"), state_of(&shards, "shard_2")), ("active", "down"));
+    let before = count(&servers);
+
+    // Its replica takes over; then the ring grows, under way all the time.
+    let ran = servers.run(&["promote", "shard_2", "-y"]).success();
+    assert!(ran.stdout.starts_with(&format!("shard_2\t{}\t2\t", standby.url())), "{ran:?}");
+    servers.run(&["get-user", "1"]).success();
+    let shards = servers.run(&["shards", "-o", "json"]).success().json();
+    assert_eq!(state_of(&shards, "shard_2"), "active");
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    servers.run(&["rebalance", "-y"]).success();
+    assert!(count(&servers) > before, "nobody writes any more");
+
+    // The dead one is back, with its old data, and serves nobody.
+    servers.start(2);
+    let ran = servers.run(&["shards"]).success();
+    assert!(ran.stderr.contains("old data of shard `shard_2` is back"), "{ran:?}");
+    let ran = Ran::of(child);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told = ran.json();
+    for wrong in ["wrong", "keys_unchecked"] {
+        assert_eq!(told[wrong], 0, "{ran:?}");
+    }
+    assert!(
+        told["operations"].as_i64() > Some(1_000) && told["keys_written"].as_i64() > Some(200),
+        "{ran:?}"
+    );
+    // What it acknowledged and had not passed on is counted apart.
+    assert!(told["lost_unreplicated"].is_u64(), "{ran:?}");
+    let errors = told["errors_by_kind"].as_array().unwrap();
+    assert!(errors.iter().all(|error| error["shard"] == "shard_2"), "{ran:?}");
+
+    let old = servers.rows_on(2);
+    let seen = servers.run(&["verify"]).fails(1);
+    assert!(seen.stdout.contains(&format!("shard_2_retired_1\t{old}\t{old}\t")), "{seen:?}");
+    servers.run(&["verify", "--fix", "-y"]).success();
+    servers.run(&["verify", "--deep"]).success();
+    servers.run(&["doctor"]).success();
+}

@@ -1,0 +1,132 @@
+//! Imports whose shards lie on servers of their own, one of which crashes.
+
+use std::thread;
+use std::time::Duration;
+
+use ringshard::bulk::FileFormat;
+
+use super::files::{file_of, users};
+use crate::support::harness::Ran;
+use crate::support::servers::Servers;
+
+/// What is told when all is in and a shard could not be told so.
+const UNFORGOTTEN: &str = "all users of the file are in; but";
+
+/// What is on the shards is the file, each user once.
+fn assert_whole(servers: &Servers, text: &[u8], count: usize, when: &str) {
+    let exported = servers.run(&["export"]).success();
+    assert!(exported.stdout.as_bytes() == text, "after a crash {when}: not the file");
+    assert_eq!(servers.run(&["count"]).success().stdout, format!("{count}\n"), "after a crash {when}");
+    for number in 1..=3 {
+        let left: i64 =
+            servers.client(number).query_one("SELECT count(*) FROM ringshard.import", &[]).unwrap().get(0);
+        assert_eq!(left, 0, "after a crash {when}: leftover words on shard {number}");
+    }
+}
+
+fn empty(servers: &Servers) {
+    for number in 1..=3 {
+        servers.client(number).batch_execute("TRUNCATE users; DELETE FROM ringshard.import").unwrap();
+    }
+}
+
+/// Holds a shard back at a change (`INSERT OR UPDATE`, `DELETE`) of a word for which the condition is true.
+fn hold_back(servers: &Servers, number: usize, change: &str, condition: &str) {
+    let sql = format!(
+        "CREATE FUNCTION public.hold_back() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM pg_catalog.pg_sleep(30); RETURN coalesce(NEW, OLD); END $$; \
+         CREATE TRIGGER hold_back BEFORE {change} ON ringshard.import FOR EACH ROW \
+         WHEN ({condition}) EXECUTE FUNCTION public.hold_back()"
+    );
+    servers.client(number).batch_execute(&sql).unwrap();
+}
+
+/// Waits until a shard is held back.
+fn is_held_back(servers: &Servers, number: usize) {
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    let mut held = servers.client(number);
+    while held.query_one(waits, &[]).unwrap().get::<_, i64>(0) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_shard_that_crashes_while_the_others_say_done_loses_nothing() {
+    let servers = Servers::initialised(3);
+    let text = file_of(&users(1..3_000), FileFormat::Csv);
+    servers.write("f.csv", &text);
+    let words = ["import", "f.csv", "--batch-kib", "8"];
+    for number in 1..=3 {
+        // The others write `done` at once, and this one never does.
+        hold_back(&servers, number, "INSERT OR UPDATE", "NEW.routing = 'done'");
+        let child = servers.command().args(words).spawn().unwrap();
+        is_held_back(&servers, number);
+        for other in (1..=3).filter(|other| *other != number) {
+            let said = "SELECT count(*) FROM ringshard.import WHERE routing = 'done'";
+            let mut client = servers.client(other);
+            while client.query_one(said, &[]).unwrap().get::<_, i64>(0) == 0 {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        servers.crash(number);
+        Ran::of(child).fails(69);
+        servers.start(number);
+        servers.client(number).batch_execute("DROP FUNCTION public.hold_back CASCADE").unwrap();
+        servers.run(&words).success();
+        assert_whole(&servers, &text, 2_999, &format!("of shard {number} at `done`"));
+        empty(&servers);
+    }
+}
+
+#[test]
+fn a_shard_that_crashes_before_it_forgets_is_no_failure() {
+    let servers = Servers::initialised(3);
+    let text = file_of(&users(1..3_000), FileFormat::Csv);
+    servers.write("f.csv", &text);
+    let words = ["import", "f.csv", "--batch-kib", "8"];
+    hold_back(&servers, 2, "DELETE", "true");
+    let child = servers.command().args(words).spawn().unwrap();
+    is_held_back(&servers, 2);
+    servers.crash(2);
+    let ran = Ran::of(child).success();
+    assert!(ran.stderr.contains(UNFORGOTTEN) && ran.stderr.contains("`shard_2`"), "{ran:?}");
+    assert!(ran.stdout.contains("\t2999\t2999\t0\t0\t0\t0\n"), "{ran:?}");
+    servers.start(2);
+    servers.client(2).batch_execute("DROP FUNCTION public.hold_back CASCADE").unwrap();
+    // The word is still there, and taken for what it says: nothing is stored twice, and it is gone then.
+    let again = servers.run(&words).success();
+    assert!(again.stdout.contains("\t2999\t0\t0\t0\t0\t2999\n"), "{again:?}");
+    assert_whole(&servers, &text, 2_999, "before forgetting");
+}
+
+#[test]
+fn a_shard_that_crashes_at_any_moment_loses_nothing() {
+    let servers = Servers::initialised(3);
+    let text = file_of(&users(1..20_000), FileFormat::Csv);
+    servers.write("f.csv", &text);
+    let words = ["import", "f.csv", "--batch-kib", "8"];
+    let mut crashes = 0;
+    for (round, pause_ms) in [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 100, 200].into_iter().enumerate()
+    {
+        let number = round % 3 + 1;
+        let child = servers.command().args(words).spawn().unwrap();
+        thread::sleep(Duration::from_millis(pause_ms));
+        servers.crash(number);
+        let ran = Ran::of(child);
+        servers.start(number);
+        match ran.code {
+            69 => crashes += 1,
+            0 => {}
+            _ => panic!("{ran:?}"),
+        }
+        if ran.code != 0 {
+            servers.run(&words).success();
+        } else if ran.stderr.contains(UNFORGOTTEN) {
+            // All is in, and nobody knows whether the shard forgot: what the hint says is right either way.
+            servers.run(&["import", "f.csv", "--restart", "--on-conflict", "skip"]).success();
+        }
+        assert_whole(&servers, &text, 19_999, &format!("of shard {number} after {pause_ms} ms"));
+        empty(&servers);
+    }
+    assert!(crashes > 0, "it was always faster");
+}

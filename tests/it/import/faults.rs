@@ -1,0 +1,365 @@
+//! Imports that are killed, cut off, stopped, doubled, or overtaken by a change of the ring.
+
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ringshard::bulk::FileFormat;
+use ringshard::model::digest::of_users;
+use ringshard::model::user::{UserId, UserRef};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::files::{counts, empty, file_of, stored, unfinished, users, write};
+use crate::support::harness::{BINARY, Ran, Test, owner};
+use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
+
+fn import(test: &Test, words: &[&str]) -> Child {
+    test.command().args(["import", "f.csv", "--batch-kib", "8"]).args(words).spawn().unwrap()
+}
+
+/// A number below `below`, another one each time.
+fn random(state: &mut u64, below: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state % below
+}
+
+#[test]
+fn killed_fifty_times_at_any_moment_it_is_the_file_in_the_end() {
+    let test = Test::initialised();
+    let all = users(1..20_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    let (mut kills, mut state, mut resumed) = (0, 0x2545_F491_4F6C_DD1D, 0);
+    while kills < 50 {
+        let mut child = import(&test, &[]);
+        thread::sleep(Duration::from_millis(5 + random(&mut state, 120)));
+        child.kill().unwrap();
+        let ran = Ran::of(child);
+        match ran.code {
+            -1 => kills += 1,
+            0 => {
+                // It was faster. The next ones begin from nothing again.
+                assert_eq!(stored(&test), all);
+                resumed += counts(&ran)[5];
+                empty(&test);
+            }
+            _ => panic!("{ran:?}"),
+        }
+    }
+    let ran = Ran::of(import(&test, &[])).success();
+    resumed += counts(&ran)[5];
+    assert_eq!(stored(&test), all);
+    assert_eq!(unfinished(&test), 0);
+    assert!(resumed > 0, "no run went on where another one ended");
+}
+
+#[test]
+fn a_killed_session_is_a_shard_that_cannot_be_reached_and_the_next_run_goes_on() {
+    let test = Test::initialised();
+    let all = users(1..20_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut lost = 0;
+    for round in 0..60 {
+        let child = import(&test, &[]);
+        thread::sleep(Duration::from_millis(10 + random(&mut state, 60)));
+        let number = round % 3 + 1;
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = $1 AND application_name LIKE 'ringshard%'";
+        test.query(number, sql, &[&test.database(number)]);
+        let ran = Ran::of(child);
+        match ran.code {
+            69 => {
+                assert!(ran.stderr.contains("hint: "), "{ran:?}");
+                lost += 1;
+            }
+            0 => {
+                assert_eq!(stored(&test), all);
+                empty(&test);
+            }
+            _ => panic!("{ran:?}"),
+        }
+        if lost == 15 {
+            break;
+        }
+    }
+    assert!(lost > 0);
+    Ran::of(import(&test, &[])).success();
+    assert_eq!(stored(&test), all);
+}
+
+#[test]
+fn stopped_by_a_signal_it_says_so_and_goes_on_next_time() {
+    let test = Test::initialised();
+    let all = users(1..60_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    let mut stopped = 0;
+    for signal in [Signal::INT, Signal::TERM, Signal::INT, Signal::TERM] {
+        let child = import(&test, &[]);
+        thread::sleep(Duration::from_millis(150));
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ran = Ran::of(child);
+        match ran.code {
+            6 => stopped += 1,
+            // Before it listens, or after it was done.
+            0 | -1 => continue,
+            _ => panic!("{ran:?}"),
+        }
+        assert!(ran.stderr.contains("run this again with the same file"), "{ran:?}");
+    }
+    assert!(stopped > 0);
+    let ran = test.run(&["import", "f.csv", "--on-conflict", "skip"]).success();
+    assert_eq!(counts(&ran)[0], 59_999);
+    assert_eq!(stored(&test), all);
+}
+
+#[test]
+fn rows_that_wait_for_a_move_do_not_keep_a_signal_waiting() {
+    let test = Test::initialised();
+    let all = users(1..3_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    let source = owner(1);
+    let target = source % 3 + 1;
+    let (mut from, mut to) = (test.client(source), test.client(target));
+    let chunk = Chunk::around(&mut from, 1);
+    fence(&mut from, &chunk, target, 2);
+    let child = import(&test, &[]);
+    // The first batch is in but for the rows that nobody takes now.
+    while test.ids(source).is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(100));
+    let begun = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    Ran::of(child).fails(6).says("run this again with the same file");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    adopt(&mut from, &mut to, &chunk, 2);
+    purge(&mut from, &chunk);
+    Ran::of(import(&test, &[])).success();
+    assert_eq!(stored(&test), all);
+}
+
+#[test]
+fn a_stalled_input_holds_no_transaction_and_can_be_stopped() {
+    let test = Test::initialised();
+    let mut child =
+        test.command().args(["import", "-", "--batch-kib", "1"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&file_of(&users(1..500), FileFormat::Csv)).unwrap();
+    // Some batches are in, and the rest waits for more.
+    while stored(&test).is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(200));
+    for number in 1..=3 {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE 'ringshard%' \
+                   AND (xact_start IS NOT NULL OR state <> 'idle')";
+        assert_eq!(test.query(number, sql, &[&test.database(number)])[0].get::<_, i64>(0), 0);
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    Ran::of(child).fails(6);
+    drop(input);
+    // The same input again, whole this time.
+    let mut child = test.command().args(["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&file_of(&users(1..600), FileFormat::Csv)).unwrap();
+    assert!(counts(&Ran::of(child).success())[5] > 0);
+    assert_eq!(stored(&test), users(1..600));
+}
+
+#[test]
+fn two_imports_of_one_file_at_once_store_it_once() {
+    let test = Test::initialised();
+    let all = users(1..5_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    let both = [import(&test, &["--on-conflict", "skip"]), import(&test, &["--on-conflict", "skip"])];
+    let sum: u64 = both.into_iter().map(|child| counts(&Ran::of(child).success())[1]).sum();
+    assert_eq!(sum, 4_999);
+    assert_eq!(stored(&test), all);
+}
+
+/// Else two of them would each hold a part of the shards and wait for the other's.
+#[test]
+fn an_import_that_waits_for_another_holds_nothing() {
+    let test = Test::initialised();
+    write(&test, "f.csv", file_of(&users(1..50), FileFormat::Csv));
+    let locks = |number: usize| {
+        let sql = "SELECT objid::int8 FROM pg_locks WHERE locktype = 'advisory' AND classid = 7283003 \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        test.query(number, sql, &[]).iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>()
+    };
+    // The file's key is read from a run that another session holds up.
+    let mut other = test.client(1);
+    other.batch_execute("BEGIN; LOCK TABLE ringshard.import").unwrap();
+    let child = import(&test, &[]);
+    let key = loop {
+        if let [key] = locks(1)[..] {
+            break key;
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    other.batch_execute("COMMIT").unwrap();
+    Ran::of(child).success();
+    empty(&test);
+    let key = i32::from_ne_bytes(u32::try_from(key).unwrap().to_ne_bytes());
+    other.execute("SELECT pg_advisory_lock(7283003, $1)", &[&key]).unwrap();
+    let child = import(&test, &[]);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND query LIKE '%pg_try_advisory_lock(7283003%' AND pid <> pg_backend_pid()";
+    while test.query(1, waiting, &[])[0].get::<_, i64>(0) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    for _ in 0..50 {
+        assert_eq!((locks(2), locks(3)), (vec![], vec![]));
+        thread::sleep(Duration::from_millis(10));
+    }
+    other.execute("SELECT pg_advisory_unlock(7283003, $1)", &[&key]).unwrap();
+    Ran::of(child).success();
+}
+
+#[test]
+fn rows_find_their_owner_while_arcs_move() {
+    let test = Test::initialised();
+    let all = users(1..6_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    for words in [&[][..], &["--on-conflict", "skip"], &["--on-conflict", "update"]] {
+        let mover = Mover::start(&test, Duration::from_millis(1));
+        while mover.moves() == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let ran = Ran::of(import(&test, words)).success();
+        assert_eq!(counts(&ran)[..2], [5_999, 5_999], "{ran:?}");
+        mover.stop();
+        assert_eq!(stored(&test), all);
+        assert_eq!(unfinished(&test), 0);
+        empty(&test);
+    }
+}
+
+#[test]
+fn killed_while_arcs_move_it_goes_on_by_the_new_owners() {
+    let test = Test::initialised();
+    let all = users(1..8_000);
+    write(&test, "f.csv", file_of(&all, FileFormat::Csv));
+    let (mut kills, mut state) = (0, 0xD1B5_4A32_D192_ED03);
+    let mover = Mover::start(&test, Duration::from_millis(2));
+    while kills < 25 {
+        let mut child = import(&test, &[]);
+        thread::sleep(Duration::from_millis(20 + random(&mut state, 150)));
+        child.kill().unwrap();
+        let ran = Ran::of(child);
+        match ran.code {
+            -1 => kills += 1,
+            0 => break,
+            // The ring was as before when it began, and then changed: it must not go by the old words.
+            6 => assert!(ran.stderr.contains("the ring changed"), "{ran:?}"),
+            _ => panic!("{ran:?}"),
+        }
+    }
+    mover.stop();
+    if kills == 25 {
+        Ran::of(import(&test, &[])).success();
+    }
+    assert!(kills > 0);
+    assert_eq!(stored(&test), all);
+    assert_eq!(unfinished(&test), 0);
+}
+
+#[test]
+fn an_arc_that_moved_between_two_runs_takes_its_rows_along() {
+    let test = Test::initialised();
+    let text = String::from_utf8(file_of(&users(1..3_000), FileFormat::Csv)).unwrap();
+    write(&test, "f.csv", text.replacen("\n2900,", "\nxxx,", 1));
+    test.run(&["import", "f.csv", "--batch-kib", "8"]).fails(65);
+    let source = owner(1);
+    let target = source % 3 + 1;
+    let (mut from, mut to) = (test.client(source), test.client(target));
+    for (epoch, id) in (2..).zip((1..2_900).filter(|id| owner(*id) == source).step_by(7).take(30)) {
+        // Two users of one arc: it moved with the first of them.
+        if chunk_is_here(&mut from, id) {
+            let chunk = Chunk::around(&mut from, id);
+            fence(&mut from, &chunk, target, epoch);
+            adopt(&mut from, &mut to, &chunk, epoch);
+            purge(&mut from, &chunk);
+        }
+    }
+    write(&test, "f.csv", &text);
+    let ran = test.run(&["import", "f.csv", "--batch-kib", "8"]).success();
+    assert!(counts(&ran)[5] > 0);
+    assert_eq!(stored(&test), users(1..3_000));
+    assert_eq!(unfinished(&test), 0);
+}
+
+fn chunk_is_here(client: &mut postgres::Client, id: i64) -> bool {
+    let sql = "SELECT count(*) FROM ringshard.arc WHERE first <= md5($1)::uuid AND last >= md5($1)::uuid";
+    client.query_one(sql, &[&id.to_string()]).unwrap().get::<_, i64>(0) == 1
+}
+
+#[test]
+fn killed_between_the_end_and_forgetting_it_knows_that_all_is_in() {
+    let test = Test::initialised();
+    let all = users(1..1_000);
+    let text = String::from_utf8(file_of(&all, FileFormat::Csv)).unwrap();
+    write(&test, "f.csv", text.replacen("\n900,", "\nxxx,", 1));
+    test.run(&["import", "f.csv", "--batch-kib", "4"]).fails(65);
+    let number = (1..=3).find(|n| !test.query(*n, "SELECT FROM ringshard.import", &[]).is_empty()).unwrap();
+    let row = &test.query(number, "SELECT source::text FROM ringshard.import", &[])[0];
+    let source: String = row.get(0);
+    write(&test, "f.csv", &text);
+    test.run(&["import", "f.csv"]).success();
+    // As it was just before the last shard forgot: that shard says `done`, the others nothing.
+    let refs = all.iter().map(|(id, (name, region, email))| {
+        let (name, region, email) = (name.as_deref(), region.as_deref(), email.as_deref());
+        (UserId::new(*id), UserRef { user_id: UserId::new(*id), name, region, email })
+    });
+    let digest = of_users(refs).number();
+    let sql = "INSERT INTO ringshard.import (source, records, high, digest, routing) VALUES ($1::text::uuid, 999, 999, $2, 'done')";
+    test.client(number).execute(sql, &[&source, &digest]).unwrap();
+    assert_eq!(counts(&test.run(&["import", "f.csv"]).success()), [999, 0, 0, 0, 0, 999]);
+    assert_eq!(unfinished(&test), 0);
+    // And a longer file of the same beginning goes on behind it.
+    test.client(number).execute(sql, &[&source, &digest]).unwrap();
+    write(&test, "f.csv", file_of(&users(1..1_200), FileFormat::Csv));
+    assert_eq!(counts(&test.run(&["import", "f.csv"]).success()), [1_199, 200, 0, 0, 0, 999]);
+    assert_eq!(stored(&test), users(1..1_200));
+}
+
+#[test]
+fn a_server_that_crashes_on_the_way_takes_nothing_that_was_said_to_be_in() {
+    // A private server of its own, which the program starts again when it is down.
+    let home = tempfile::Builder::new().prefix("rsc").tempdir_in("/tmp").unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args(words).env("RINGSHARD_HOME", home.path()).current_dir(home.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let text = String::from_utf8(file_of(&users(1..60_000), FileFormat::Csv)).unwrap();
+    std::fs::write(home.path().join("f.csv"), &text).unwrap();
+    Ran::of(run(&["init-shards"]).spawn().unwrap()).success();
+    let mut crashes = 0;
+    for pause_ms in [150, 250, 350, 450, 100, 200] {
+        // Up again before the next round: what dies is a server at work, and not one that starts.
+        Ran::of(run(&["count"]).spawn().unwrap()).success();
+        let child = run(&["import", "f.csv", "--batch-kib", "16"]).spawn().unwrap();
+        thread::sleep(Duration::from_millis(pause_ms));
+        let status = Ran::of(run(&["-o", "json", "local", "status"]).spawn().unwrap()).success().json();
+        let pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
+        // As `pg_ctl stop -m immediate` does: no checkpoint, and unflushed commits are gone.
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();
+        let ran = Ran::of(child);
+        match ran.code {
+            // Beside it, a worker may find the server on its way down, or coming up.
+            69 => crashes += 1,
+            0 => break,
+            _ => panic!("{ran:?}"),
+        }
+    }
+    assert!(crashes > 0, "it was always faster");
+    let ran = Ran::of(run(&["import", "f.csv"]).spawn().unwrap());
+    assert!(ran.code == 0 || ran.stderr.contains("exists already"), "{ran:?}");
+    let exported = Ran::of(run(&["export"]).spawn().unwrap()).success();
+    assert_eq!(exported.stdout, text);
+    Ran::of(run(&["local", "destroy", "-y"]).spawn().unwrap()).success();
+}

@@ -1,0 +1,5 @@
+//! Files of users.
+
+pub(crate) mod crashes;
+pub(crate) mod faults;
+pub(crate) mod files;

@@ -1,0 +1,6 @@
+//! How a cluster does.
+
+pub(crate) mod load;
+pub(crate) mod monitor;
+pub(crate) mod pictures;
+pub(crate) mod stats;

@@ -1,0 +1,56 @@
+//! What a rebalance takes out of the configuration when a shard has left: only what does not belong at that moment.
+
+use std::fs::{self, File};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::topology_changes::{add, filled};
+use crate::support::harness::{Ran, Test};
+
+/// The wish, as the first shard has it.
+fn wish(test: &Test) -> Option<String> {
+    test.query(1, "SELECT wanted::text FROM ringshard.meta", &[])[0].get(0)
+}
+
+/// Waits until a process waits for a lock on a file: the kernel lists those with an arrow.
+fn wait_for_a_waiter(pid: u32) {
+    let begun = Instant::now();
+    let is_waiting = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&format!(" {pid} ")))
+    };
+    while !is_waiting() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never came to the lock");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_shard_that_is_wanted_again_meanwhile_stays_in_the_configuration() {
+    let test = filled(300);
+    add(&test, 4).success();
+    let wanted = wish(&test).unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    let with_four = fs::read_to_string(test.config()).unwrap();
+    test.run(&["remove-shard", "shard_4"]).success();
+    test.run(&["rebalance", "-y"]).success();
+    let is_there = || fs::read_to_string(test.config()).unwrap().contains("shard_4");
+    assert!(!is_there());
+    // As on another machine, which has not cleaned up yet: the shard has left, and nobody wants it.
+    for is_wanted_again in [false, true] {
+        fs::write(test.config(), &with_four).unwrap();
+        let folder = File::open(test.home.path()).unwrap();
+        folder.lock().unwrap();
+        let child = test.command().args(["rebalance", "-y"]).spawn().unwrap();
+        wait_for_a_waiter(child.id());
+        // It has seen that the shard has left. Now somebody wishes for it.
+        if is_wanted_again {
+            test.execute(1, &format!("UPDATE ringshard.meta SET wanted = '{wanted}'"));
+        }
+        folder.unlock().unwrap();
+        Ran::of(child).success();
+        assert_eq!(is_there(), is_wanted_again);
+    }
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["doctor"]).success();
+}

@@ -1,0 +1,349 @@
+//! Movers that die at every step, are stopped over a whole change, lose sessions, shards or answers, or find a full
+//! disk: whatever it is, the next one goes on, and each user is there once.
+
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
+
+use ringshard::bulk::FileFormat;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::topology_changes::{add, assert_settled, assert_users, filled, ring_of, slowly, wait_for_moves};
+use crate::import::files::{file_of, users, write};
+use crate::support::harness::{Ran, Test};
+use crate::support::proxy::{Cut, Proxy};
+
+/// A rebalance in small chunks that ends at a crash point.
+fn crashing(test: &Test, point: &str, words: &[&str]) -> Ran {
+    let mut command = test.command();
+    command.args(["rebalance"]).args(words).args(["-y", "--chunk-rows", "40"]).env("RINGSHARD_CRASH", point);
+    Ran::of(command.spawn().unwrap())
+}
+
+/// `before-` and `after-` each of these, at this pass.
+const STEPS: [(&str, u32); 13] = [
+    ("announce", 1),
+    ("announce", 2),
+    ("announce", 4),
+    ("cut", 1),
+    ("fence", 1),
+    ("fence", 7),
+    ("read", 3),
+    ("adopt", 1),
+    ("adopt", 6),
+    ("purge", 2),
+    ("finish", 1),
+    ("finish", 2),
+    ("finish", 4),
+];
+
+#[test]
+fn killed_at_every_step_the_next_run_goes_on() {
+    let test = filled(600);
+    let (mut has_four, mut crashes) = (false, 0);
+    for (step, pass) in STEPS {
+        for side in ["before", "after"] {
+            // Adding and removing the same shard in turn.
+            if has_four {
+                test.run(&["remove-shard", "shard_4"]).success();
+            } else {
+                add(&test, 4).success();
+            }
+            has_four = !has_four;
+            let point = format!("{side}-{step}:{pass}");
+            let ran = crashing(&test, &point, &[]);
+            assert_eq!(ran.code, -1, "{point} was not reached: {ran:?}");
+            crashes += 1;
+            // Whoever asks is served, by the one shard that owns the user.
+            assert_eq!(test.run(&["count"]).success().stdout, "599\n", "{point}");
+            for id in ["5", "7", "13"] {
+                test.run(&["get-user", id]).success();
+            }
+            test.run(&["rebalance", "-y"]).success();
+            let ring = if has_four { ring_of(&[1, 2, 3, 4]) } else { ring_of(&[1, 2, 3]) };
+            assert_settled(&test, &ring, 1..600);
+            assert_users(&test, &[1, 2, 3, 4], 600);
+        }
+    }
+    assert_eq!(crashes, 26);
+}
+
+#[test]
+fn killed_while_it_is_taken_back_it_goes_on_back() {
+    let test = filled(600);
+    add(&test, 4).success();
+    for (step, pass) in
+        [("announce", 1), ("announce", 3), ("release", 1), ("fence", 1), ("adopt", 2), ("finish", 2)]
+    {
+        // Something is moved, and something is fenced.
+        assert_eq!(crashing(&test, "before-adopt:9", &[]).code, -1);
+        let point = format!("after-{step}:{pass}");
+        let ran = crashing(&test, &point, &["cancel"]);
+        assert_eq!(ran.code, -1, "{point} was not reached: {ran:?}");
+        assert_eq!(test.run(&["count"]).success().stdout, "599\n", "{point}");
+        // Before the first shard has heard of it the change goes on forward; then only back.
+        test.run(&["rebalance", "cancel", "-y"]).success();
+        let held = test.query(4, "SELECT count(*) FROM ringshard.arc", &[])[0].get::<_, i64>(0);
+        assert_eq!(held, 0, "{point}");
+        assert_users(&test, &[1, 2, 3, 4], 600);
+    }
+    test.run(&["remove-shard", "shard_4"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3]), 1..600);
+}
+
+#[test]
+fn a_ghost_that_wakes_up_after_the_change_does_no_harm() {
+    let test = filled(600);
+    add(&test, 4).success();
+    let start = || -> Child {
+        test.command().args(["rebalance", "-y", "--chunk-rows", "10", "--unlocked"]).spawn().unwrap()
+    };
+    let mut ghosts = Vec::new();
+    for rows in [1, 30, 60] {
+        let ghost = start();
+        wait_for_moves(&test, &[4], rows);
+        kill_process(Pid::from_child(&ghost), Signal::STOP).unwrap();
+        ghosts.push(ghost);
+    }
+    // A stopped process may hold a lock at a server: ending its session there is safe.
+    test.run(&["rebalance", "-y", "--unlocked"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..600);
+    test.run(&["delete-user", "5"]).success();
+    test.run(&["create-user", "--id", "5", "--name", "new"]).success();
+    test.run(&["remove-shard", "shard_4"]).success();
+    let other = test
+        .command()
+        .args(["rebalance", "-y", "--max-rows-per-sec", "100", "--chunk-rows", "10"])
+        .spawn()
+        .unwrap();
+    wait_for_moves(&test, &[1, 2, 3], 20);
+    for ghost in &ghosts {
+        kill_process(Pid::from_child(ghost), Signal::CONT).unwrap();
+    }
+    for ghost in ghosts {
+        let ran = Ran::of(ghost);
+        assert!([0, 75].contains(&ran.code), "{ran:?}");
+    }
+    let ran = Ran::of(other);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_settled(&test, &ring_of(&[1, 2, 3]), 1..600);
+    assert_eq!(test.run(&["get-user", "5"]).success().stdout, "5\tnew\t\\N\t\\N\n");
+}
+
+#[test]
+fn sessions_that_are_terminated_are_made_again() {
+    let test = filled(1_500);
+    add(&test, 4).success();
+    let mut child = slowly(&test, 150);
+    wait_for_moves(&test, &[4], 10);
+    let mut ended = 0;
+    while child.try_wait().unwrap().is_none() {
+        for number in 1..=4 {
+            let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND application_name LIKE 'ringshard%'";
+            ended += test.query(number, sql, &[]).len();
+        }
+        thread::sleep(Duration::from_millis(40));
+    }
+    // It goes on by itself; at the worst its very last words are lost.
+    let ran = Ran::of(child);
+    if ran.code != 0 {
+        assert_eq!(ran.code, 69, "{ran:?}");
+        test.run(&["rebalance", "-y"]).success();
+    }
+    assert!(ended > 10, "{ended}");
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..1_500);
+    assert_users(&test, &[1, 2, 3, 4], 1_500);
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again() {
+    for cut in [Cut::Answer, Cut::Request, Cut::Both] {
+        for (word, number) in [
+            ("ringshard.fence", 2),
+            ("ringshard.adopt", 4),
+            ("ringshard.purge", 2),
+            ("ringshard.finish", 1),
+            ("ringshard.announce", 1),
+        ] {
+            let test = filled(200);
+            add(&test, 4).success();
+            let proxy = Proxy::new(&test.database(number), word, cut);
+            let config = std::fs::read_to_string(test.config()).unwrap();
+            std::fs::write(test.config(), config.replace(&test.url(number), &proxy.url())).unwrap();
+            test.run(&["rebalance", "-y", "--chunk-rows", "20"]).success();
+            assert!(proxy.has_cut(), "{word}");
+            assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..200);
+            assert_users(&test, &[1, 2, 3, 4], 200);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_at_the_target_stops_it_and_loses_nothing() {
+    let test = filled(600);
+    add(&test, 4).success();
+    let full = "CREATE FUNCTION public.brim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                IF (SELECT count(*) FROM users) > 60 THEN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END IF; \
+                RETURN NULL; END $$; \
+                CREATE TRIGGER brim AFTER INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION public.brim()";
+    test.execute(4, full);
+    test.run(&["rebalance", "-y", "--chunk-rows", "20"])
+        .fails(1)
+        .says("no space left on device")
+        .says("make room");
+    assert_eq!(test.run(&["count"]).success().stdout, "599\n");
+    test.execute(4, "DROP TRIGGER brim ON users");
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..600);
+    assert_users(&test, &[1, 2, 3, 4], 600);
+}
+
+#[test]
+fn a_shard_that_takes_no_connections_stops_it_and_then_it_goes_on() {
+    let test = filled(800);
+    add(&test, 4).success();
+    let child = slowly(&test, 100);
+    wait_for_moves(&test, &[4], 20);
+    test.allow(4, false);
+    Ran::of(child).fails(69).says("shard_4");
+    test.allow(4, true);
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..800);
+    assert_users(&test, &[1, 2, 3, 4], 800);
+}
+
+#[test]
+fn a_writer_that_meets_the_fence_of_a_dead_mover_finishes_its_chunk() {
+    let test = filled(3_000);
+    add(&test, 4).success();
+    assert_eq!(crashing(&test, "before-adopt:1", &[]).code, -1);
+    let fenced = "SELECT user_id FROM users, ringshard.arc WHERE state = 'fenced' \
+                  AND md5(user_id::text)::uuid BETWEEN first AND last ORDER BY 1 LIMIT 1";
+    let (number, id) = (1..=3)
+        .find_map(|number| test.query(number, fenced, &[]).first().map(|row| (number, row.get::<_, i64>(0))))
+        .unwrap();
+    test.run(&["update-user", &id.to_string(), "--name", "moved on"]).success();
+    assert!(test.ids(4).contains(&id) && !test.ids(number).contains(&id));
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..3_000);
+}
+
+#[test]
+fn a_shard_that_was_restored_from_an_old_backup_is_found() {
+    let test = filled(300);
+    let arcs = "CREATE TABLE public.old_arc AS TABLE ringshard.arc; CREATE TABLE public.old_meta AS TABLE ringshard.meta";
+    test.execute(2, arcs);
+    add(&test, 4).success();
+    test.run(&["rebalance", "-y"]).success();
+    // As if the database had been restored to what it was before.
+    test.execute(
+        2,
+        "DELETE FROM ringshard.arc; INSERT INTO ringshard.arc SELECT * FROM public.old_arc; \
+         UPDATE ringshard.meta SET epoch = 1, topology = (SELECT topology FROM public.old_meta)",
+    );
+    test.run(&["remove-shard", "shard_4"]).fails(1).says("`shard_2` is at epoch 1").says("old backup");
+    test.run(&["rebalance", "-y"]).fails(1).says("old backup");
+    test.run(&["doctor"]).fails(1).says("epoch");
+}
+
+#[test]
+fn of_two_wishes_at_once_one_wins_and_the_other_says_so() {
+    let test = filled(50);
+    for round in 0..100 {
+        // Both have looked, and both wait for the row.
+        let mut gate = test.client(1);
+        let mut held = gate.transaction().unwrap();
+        held.batch_execute("SELECT FROM ringshard.meta FOR UPDATE").unwrap();
+        let weight = format!("1.{round:02}");
+        let rivals: Vec<Child> = ["shard_2", "shard_3"]
+            .into_iter()
+            .map(|name| {
+                test.command().args(["add-shard", name, "--weight", &format!("{weight}5")]).spawn().unwrap()
+            })
+            .collect();
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock' AND query LIKE 'UPDATE ringshard.meta%'";
+        while test.query(1, waiting, &[])[0].get::<_, i64>(0) < 2 {
+            thread::sleep(Duration::from_millis(2));
+        }
+        held.commit().unwrap();
+        let mut rans: Vec<Ran> = rivals.into_iter().map(Ran::of).collect();
+        rans.sort_by_key(|ran| ran.code);
+        assert_eq!((rans[0].code, rans[1].code), (0, 75), "{rans:?}");
+        assert!(rans[1].stderr.contains("somebody else changed the ring"), "{rans:?}");
+    }
+}
+
+#[test]
+fn an_import_that_was_cut_off_trusts_no_word_once_a_shard_has_left() {
+    let test = filled(2);
+    test.run(&["remove-shard", "shard_3"]).success();
+    assert_eq!(crashing(&test, "after-announce:3", &[]).code, -1);
+    // The shard that leaves takes nothing, so its word stays behind the others'.
+    let mut held = test.client(3);
+    let mut transaction = held.transaction().unwrap();
+    transaction.batch_execute("LOCK TABLE users IN SHARE MODE").unwrap();
+    let all = users(2..6_000);
+    write(&test, "g.csv", file_of(&all, FileFormat::Csv));
+    let mut child = test.command().args(["import", "g.csv", "--batch-kib", "8"]).spawn().unwrap();
+    // It soon waits for the one that takes nothing.
+    thread::sleep(Duration::from_millis(1_500));
+    assert!(test.ids(1).len() + test.ids(2).len() > 50);
+    child.kill().unwrap();
+    Ran::of(child);
+    transaction.rollback().unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["import", "g.csv"]).success();
+    assert_users(&test, &[1, 2, 3], 6_000);
+    assert_settled(&test, &ring_of(&[1, 2]), 1..6_000);
+}
+
+#[test]
+fn the_last_shard_that_stays_finishes_with_the_one_that_leaves() {
+    let test = filled(100);
+    for number in [3, 2] {
+        test.run(&["remove-shard", &format!("shard_{number}")]).success();
+        if number == 3 {
+            test.run(&["rebalance", "-y"]).success();
+        }
+    }
+    // The only one that stays has finished, and nobody but the one that leaves knows of it.
+    assert_eq!(crashing(&test, "after-finish:1", &[]).code, -1);
+    test.run(&["rebalance", "cancel", "-y"]).fails(5).says("finished before it could be taken back");
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["doctor"]).success();
+    assert_settled(&test, &ring_of(&[1]), 1..100);
+    test.run(&["add-shard", "shard_2", &test.url(2)]).success();
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2]), 1..100);
+}
+
+#[test]
+fn a_stray_row_does_not_keep_a_change_from_its_end() {
+    let test = filled(300);
+    add(&test, 4).success();
+    assert_eq!(crashing(&test, "after-adopt:5", &[]).code, -1);
+    test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL), (1000002, 'lost', NULL, NULL)");
+    let ran = test.run(&["rebalance", "-y"]);
+    assert!([0, 1].contains(&ran.code), "{ran:?}");
+    test.run(&["verify", "--fix", "-y"]).success();
+    assert_eq!(test.run(&["count"]).success().stdout, "302\n");
+}
+
+#[test]
+fn locks_of_others_are_not_waited_for_without_end() {
+    let test = filled(300);
+    add(&test, 4).success();
+    // Rows of a source are locked by somebody who holds no barrier.
+    let mut other = test.client(2);
+    let mut transaction = other.transaction().unwrap();
+    transaction.batch_execute("SELECT FROM users FOR UPDATE").unwrap();
+    for number in 1..=3 {
+        test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
+    }
+    test.run(&["rebalance", "-y"]).fails(75).says("on shard `shard_2`");
+    transaction.rollback().unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..300);
+}

@@ -1,0 +1,130 @@
+//! Writes while the ring is at rest, with one thing of the protocol done wrong: see `mutants`.
+
+use postgres::{IsolationLevel, Transaction};
+
+use super::mutants::{MOVES, Stage, is_caught, patched};
+use super::topology_changes::ring_of;
+use crate::support::harness::{admin, owner};
+
+const FAILOVER: &str = include_str!("../../../sql/functions/failover.sql");
+/// What a client sends that knows nothing to be under way.
+const UPDATE_AT_REST: &str = include_str!("../../../sql/queries/fast_path/update.sql");
+
+/// What a client sends that saw the ring at rest in the first epoch; whether the row was changed.
+fn write_at_rest(
+    stage: &Stage,
+    transaction: &mut Transaction<'_>,
+    statement: &str,
+) -> Result<bool, postgres::Error> {
+    let (cluster, shard) = (stage.test.cluster_id(1), &stage.names[0]);
+    let sql = statement
+        .replace("meta.ring = $8", "meta.ring = $8::text::uuid")
+        .replace("meta.cluster = $11", "meta.cluster = $11::text::uuid");
+    let ring = serde_json::to_value(ring_of(&[1, 2, 3])).unwrap();
+    let ring: String = admin().query_one("SELECT md5($1::jsonb::text)", &[&ring]).unwrap().get(0);
+    let (name, nothing) = ("second", None::<&str>);
+    let rows = transaction.query(
+        &sql,
+        &[
+            &stage.user,
+            &true,
+            &name,
+            &false,
+            &nothing,
+            &false,
+            &nothing,
+            &ring,
+            &1_i64,
+            shard,
+            &cluster,
+            &99_i32,
+        ],
+    )?;
+    Ok(rows.len() == 1)
+}
+
+/// A writer who saw the ring at rest is in the middle of its transaction when a change is announced, and then the chunk
+/// fenced.
+fn a_writer_at_rest_in_flight(stage: &mut Stage, statement: &str) -> bool {
+    let mut writer = stage.test.client(owner(stage.user));
+    let mut transaction = writer.transaction().unwrap();
+    assert!(write_at_rest(stage, &mut transaction, statement).unwrap());
+    stage.announce(2, "shard_1", "decided");
+    stage.moves_under(transaction);
+    stage.seen() == (vec![1], vec!["second".into()])
+}
+
+/// The chunk is fenced, and that not committed yet, when a writer comes who saw the ring at rest; or, if its snapshot is to
+/// be an older one than all of the change, when it is.
+fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str) -> bool {
+    let mut writer = stage.test.client(owner(stage.user));
+    let level = if is_strict { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
+    let mut transaction = writer.build_transaction().isolation_level(level).start().unwrap();
+    transaction.batch_execute("SET LOCAL lock_timeout = '200ms'; SELECT 1").unwrap();
+    stage.announce(2, "shard_1", "decided");
+    assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
+    // As it is, it sees that the ring is not at rest; and does nothing at all if its snapshot is older.
+    let written = write_at_rest(stage, &mut transaction, statement).unwrap_or(false);
+    let read = stage.read(0, 2);
+    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
+    transaction.commit().unwrap();
+    stage.step("purge", 0, 2).unwrap();
+    let wanted = if written { "second" } else { "first" };
+    stage.seen() == (vec![1], vec![wanted.into()])
+}
+
+/// A writer who saw the ring at rest is in the middle of its transaction when the shard is retired.
+fn a_writer_at_rest_when_its_shard_is_retired(stage: &mut Stage) -> bool {
+    let mut writer = stage.test.client(owner(stage.user));
+    let mut transaction = writer.transaction().unwrap();
+    assert!(write_at_rest(stage, &mut transaction, UPDATE_AT_REST).unwrap());
+    stage.source.batch_execute("SET lock_timeout = '200ms'").unwrap();
+    let retire = "SELECT ringshard.retire($1, 'gone', 2, topology) FROM ringshard.meta";
+    let is_retired = stage.source.query_one(retire, &[&stage.names[0]]).is_ok();
+    transaction.commit().unwrap();
+    !is_retired
+}
+
+const REST: &str = "    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n";
+
+#[test]
+fn a_fence_that_does_not_wait_for_who_saw_the_ring_at_rest_loses_a_write() {
+    is_caught(MOVES, &[(REST, "")], |stage| a_writer_at_rest_in_flight(stage, UPDATE_AT_REST));
+}
+
+/// A writer's statement with one of its conditions left out.
+#[track_caller]
+fn is_caught_at_rest(condition: &str, interleaving: fn(&mut Stage, &str) -> bool) {
+    assert!(interleaving(&mut Stage::new(None), UPDATE_AT_REST), "the protocol as it is");
+    let mutant = patched(UPDATE_AT_REST, &[(condition, "")]);
+    assert!(!interleaving(&mut Stage::new(None), &mutant), "the mutant did no harm");
+}
+
+#[test]
+fn a_write_at_rest_that_holds_no_lock_is_lost() {
+    let lock = "  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)\n";
+    is_caught_at_rest(lock, a_writer_at_rest_in_flight);
+}
+
+#[test]
+fn a_write_at_rest_in_an_old_snapshot_is_lost() {
+    let level = "  AND pg_catalog.current_setting('transaction_isolation') = 'read committed'\n";
+    is_caught_at_rest(level, |stage, statement| a_fence_in_flight_at_rest(stage, true, statement));
+}
+
+#[test]
+fn a_write_at_rest_when_it_is_not_is_lost() {
+    let status = "meta.ring = $8 AND meta.epoch = $9 AND ";
+    let behind_a_fence: fn(&mut Stage, &str) -> bool = |stage, statement| {
+        // The parameters are still there.
+        let statement =
+            statement.replace("meta.shard = $10", "meta.shard = $10 AND $8::text > '' AND $9::bigint > 0");
+        a_fence_in_flight_at_rest(stage, false, &statement)
+    };
+    is_caught_at_rest(status, behind_a_fence);
+}
+
+#[test]
+fn a_shard_that_is_retired_under_a_write_at_rest_takes_it() {
+    is_caught(FAILOVER, &[(REST, "")], a_writer_at_rest_when_its_shard_is_retired);
+}

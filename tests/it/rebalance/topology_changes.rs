@@ -1,0 +1,430 @@
+//! Changes of the ring, from the wish to the last row.
+
+use std::collections::BTreeMap;
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
+
+use ringshard::bulk::FileFormat;
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::{ShardSpec, Topology};
+use ringshard::model::user::UserId;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::import::files::{Fields, file_of, users, write};
+use crate::support::harness::{Ran, Test, shard_names};
+
+/// A cluster of three shards with the users `1 .. end`.
+pub(crate) fn filled(end: i64) -> Test {
+    let test = Test::initialised();
+    write(&test, "f.csv", file_of(&users(1..end), FileFormat::Csv));
+    test.run(&["import", "f.csv"]).success();
+    test
+}
+
+/// Wishes for `shard_NUMBER`, in a database of the test's own.
+pub(crate) fn add(test: &Test, number: usize) -> Ran {
+    test.run(&["add-shard", &format!("shard_{number}"), &test.url(number)])
+}
+
+/// Starts a rebalance that takes its time: chunks of 20, at a rate.
+pub(crate) fn slowly(test: &Test, rows_per_second: u32) -> Child {
+    let rate = rows_per_second.to_string();
+    test.command()
+        .args(["rebalance", "-y", "--chunk-rows", "20", "--max-rows-per-sec", &rate])
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until this many chunks or more have been taken over.
+pub(crate) fn wait_for_moves(test: &Test, numbers: &[usize], rows: i64) {
+    let moved = || -> i64 {
+        let sql = "SELECT coalesce(sum(rows), 0)::bigint FROM ringshard.moved \
+                   WHERE epoch = (SELECT epoch FROM ringshard.meta)";
+        numbers.iter().map(|number| test.query(*number, sql, &[])[0].get::<_, i64>(0)).sum()
+    };
+    while moved() < rows {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A ring of these shards, all of weight 1.
+pub(crate) fn ring_of(numbers: &[usize]) -> Topology {
+    let names = shard_names(9);
+    Topology::of_equals(100, numbers.iter().map(|number| names[number - 1].clone())).unwrap()
+}
+
+/// All shards are at rest, each holds the users that the ring gives it, and all of these there are; also the arcs
+/// are the ring's, and nothing was left behind.
+#[track_caller]
+pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIterator<Item = i64>) {
+    let ring = topology.ring();
+    let mut wanted: BTreeMap<String, Vec<i64>> =
+        topology.names().map(|name| (name.to_string(), Vec::new())).collect();
+    for id in ids {
+        let owner = ring.owner(Position::of_user(UserId::new(id))).to_string();
+        wanted.get_mut(&owner).unwrap().push(id);
+    }
+    for (name, ids) in wanted {
+        let number: usize = name.strip_prefix("shard_").unwrap().parse().unwrap();
+        assert!(test.ids(number) == ids, "`{name}` holds other users than the ring gives it");
+        let arcs = "SELECT first::text, last::text FROM ringshard.arc WHERE state = 'owned' ORDER BY last";
+        let arcs: Vec<(String, String)> =
+            test.query(number, arcs, &[]).iter().map(|row| (row.get(0), row.get(1))).collect();
+        let ring_arcs = ring.arcs();
+        let own = ring_arcs.iter().filter(|owned| owned.shard.as_str() == name).map(|owned| owned.arc);
+        let hex = |position: Position| format!("{:032x}", position.number());
+        let own: Vec<(String, String)> = ringshard::model::ring::arc::merged(own)
+            .iter()
+            .map(|arc| (hex(arc.first()), hex(arc.last())))
+            .collect();
+        let bare = |text: &str| text.replace('-', "");
+        assert_eq!(arcs.iter().map(|(f, l)| (bare(f), bare(l))).collect::<Vec<_>>(), own, "{name}");
+        let left = "SELECT (SELECT count(*) FROM ringshard.arc WHERE state <> 'owned') \
+                         + (SELECT count(*) FROM ringshard.meta WHERE status <> 'done' OR wanted IS NOT NULL \
+                                OR ring IS DISTINCT FROM md5(topology::text)::uuid) \
+                         + (SELECT count(*) FROM ringshard.quarantine) \
+                         + (SELECT count(*) FROM pg_indexes WHERE indexname = 'ringshard_position')";
+        assert_eq!(test.query(number, left, &[])[0].get::<_, i64>(0), 0, "{name}");
+    }
+}
+
+/// All users on these shards, none of them twice.
+pub(crate) fn users_on(test: &Test, numbers: &[usize]) -> BTreeMap<i64, Fields> {
+    let mut all = BTreeMap::new();
+    for number in numbers {
+        for row in test.query(*number, "SELECT user_id, name, region, email FROM users", &[]) {
+            let before = all.insert(row.get(0), (row.get(1), row.get(2), row.get(3)));
+            assert_eq!(before, None, "user {} lies twice", row.get::<_, i64>(0));
+        }
+    }
+    all
+}
+
+/// These users are there, and no others.
+#[track_caller]
+pub(crate) fn assert_users(test: &Test, numbers: &[usize], end: i64) {
+    assert!(users_on(test, numbers) == users(1..end), "not the users that were stored");
+}
+
+fn epochs(test: &Test) -> Vec<i64> {
+    (1..=3).map(|number| test.query(number, "SELECT epoch FROM ringshard.meta", &[])[0].get(0)).collect()
+}
+
+#[test]
+fn the_seeds_scenario() {
+    let test = filled(100_001);
+    let before: Vec<Vec<i64>> = (1..=3).map(|number| test.ids(number)).collect();
+    assert_eq!(add(&test, 4).success().fields()[0][..2], ["shard_4", "joining"]);
+    let plan = test.run(&["rebalance", "--dry-run", "-o", "json"]).success().json();
+    assert_eq!(plan["rows"], 22_953);
+    assert_eq!(plan["rows_total"], 100_000);
+    assert_eq!(plan["flows"].as_array().unwrap().len(), 3);
+    // Nothing has moved by that.
+    assert_eq!((1..=3).map(|number| test.ids(number)).collect::<Vec<_>>(), before);
+    assert_eq!(epochs(&test), [1, 1, 1]);
+    let ran = test.run(&["rebalance", "-y"]).success();
+    let rows: i64 = ran.fields().iter().map(|fields| fields[3].parse::<i64>().unwrap()).sum();
+    assert_eq!(rows, 22_953);
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..=100_000);
+    assert_eq!(test.ids(4).len(), 22_953);
+    for (number, before) in (1..=3).zip(before) {
+        // Whoever is still there was there before: nothing moved between the old ones.
+        let before: std::collections::BTreeSet<i64> = before.into_iter().collect();
+        assert!(test.ids(number).iter().all(|id| before.contains(id)));
+    }
+    test.run(&["doctor"]).success();
+    assert_eq!(test.run(&["remove-shard", "shard_2"]).success().fields()[0][..2], ["shard_2", "leaving"]);
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 3, 4]), 1..=100_000);
+    assert_eq!(test.ids(2), Vec::<i64>::new());
+    assert_users(&test, &[1, 2, 3, 4], 100_001);
+    assert!(!std::fs::read_to_string(test.config()).unwrap().contains("shard_2"));
+    test.run(&["doctor"]).success();
+    let nothing = test.run(&["rebalance", "-y"]).success();
+    assert_eq!(nothing.stdout, "");
+}
+
+#[test]
+fn a_wish_moves_nothing_and_its_opposite_takes_it_back() {
+    let test = filled(300);
+    let state = |name: &str| -> Option<String> {
+        let ran = test.run(&["shards"]).success();
+        ran.fields().iter().find(|fields| fields[0] == name).map(|fields| fields[5].to_owned())
+    };
+    add(&test, 4).success();
+    assert_eq!(state("shard_4").unwrap(), "joining");
+    add(&test, 4).fails(5).says("`shard_4` is joining already");
+    // It serves no user, and those who ask for all of them do not miss it.
+    assert_eq!(test.run(&["count"]).success().stdout, "299\n");
+    test.run(&["init-shards"]).success();
+    test.run(&["doctor"]).success();
+    let shown = test.run(&["ring", "show", "-o", "json"]).success().json();
+    assert_eq!(shown[3]["shard"], "shard_4");
+    assert_eq!(
+        (shown[3]["share_pct"].to_string(), shown[3]["wanted_pct"].to_string()),
+        ("0.0".into(), "22.93".into())
+    );
+    assert_eq!(test.run(&["ring", "locate", "5"]).success().fields()[0][5], "shard_4");
+    assert_eq!(test.run(&["remove-shard", "shard_4"]).success().fields()[0][1], "forgotten");
+    assert_eq!(state("shard_4"), None);
+    assert_eq!(test.run(&["rebalance", "-y"]).success().stdout, "");
+    // The database is still there, and can be taken again; also by a configuration that names it already, as of a run
+    // that was killed before it wrote down the wish.
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    std::fs::write(test.config(), format!("{config}\n[shards.shard_4]\nurl = \"{}\"\n", test.url(4)))
+        .unwrap();
+    test.run(&["add-shard", "shard_4"]).success();
+    assert!(std::fs::read_to_string(test.config()).unwrap().contains(&test.url(4)));
+    test.run(&["remove-shard", "shard_4"]).success();
+
+    assert_eq!(test.run(&["remove-shard", "shard_1"]).success().fields()[0][1], "leaving");
+    assert_eq!(state("shard_1").unwrap(), "leaving");
+    test.run(&["remove-shard", "shard_1"]).fails(5).says("leaving already");
+    assert_eq!(test.run(&["add-shard", "shard_1"]).success().fields()[0][1], "stays");
+    assert_eq!(state("shard_1").unwrap(), "active");
+    test.run(&["add-shard", "shard_1"]).fails(5).says("`shard_1` is a shard of the cluster already");
+    test.run(&["add-shard", "shard_1", &test.url(5), "--weight", "2"]).fails(5).says("has its database");
+    assert_eq!(test.run(&["add-shard", "shard_1", "--weight", "2"]).success().fields()[0][1], "reweighed");
+    assert_eq!(test.run(&["add-shard", "shard_1", "--weight", "1"]).success().fields()[0][1], "reweighed");
+    assert_eq!(test.run(&["rebalance", "--dry-run"]).success().stdout, "");
+
+    test.run(&["remove-shard", "shard_9"]).fails(4).says("no shard is called `shard_9`");
+    for name in ["shard_1", "shard_2"] {
+        test.run(&["remove-shard", name]).success();
+    }
+    test.run(&["remove-shard", "shard_3"]).fails(5).says("the last one");
+    assert_eq!(epochs(&test), [1, 1, 1]);
+    assert_users(&test, &[1, 2, 3], 300);
+}
+
+#[test]
+fn a_weight_is_a_change_like_any_other() {
+    let test = filled(2_000);
+    test.run(&["add-shard", "shard_2", "--weight", "2.5"]).success();
+    test.run(&["rebalance", "-y"]).success();
+    let spec = ShardSpec { name: "shard_2".parse().unwrap(), weight: 2.5.try_into().unwrap() };
+    assert_settled(&test, &ring_of(&[1, 2, 3]).with(spec).unwrap(), 1..2_000);
+}
+
+#[test]
+fn databases_that_cannot_be_a_shard_are_refused_and_nothing_is_changed() {
+    let test = filled(50);
+    let other = Test::initialised();
+    for (url, code, words) in [
+        (test.url(2), 78, "both lead to"),
+        (other.url(1), 78, "belongs to another cluster"),
+        ("postgresql://postgres@/x?host=/nowhere".into(), 69, "cannot connect"),
+        ("nonsense".into(), 78, "URL"),
+    ] {
+        test.run(&["add-shard", "shard_4", &url]).fails(code).says(words);
+    }
+    let taken = Test::new();
+    taken.seed_table(1, [1, 2, 3]);
+    test.run(&["add-shard", "shard_4", &taken.url(1)]).fails(5).says("holds users or arcs already");
+    taken.execute(2, "CREATE TABLE users (id int)");
+    test.run(&["add-shard", "shard_4", &taken.url(2)]).fails(78).says("other columns");
+    test.run(&["add-shard", "bad name", &taken.url(2)]).fails(2);
+    test.run(&["add-shard", "shard_4", "--weight", "0"]).fails(2);
+    assert_eq!(test.run(&["shards"]).success().fields().len(), 3);
+    assert!(!std::fs::read_to_string(test.config()).unwrap().contains("shard_4"));
+    test.run(&["doctor"]).success();
+}
+
+#[test]
+fn nobody_says_yes_and_nothing_moves() {
+    let test = filled(100);
+    add(&test, 4).success();
+    test.run(&["rebalance"]).fails(3).says("shard_1 -> shard_4").says("by modulo 75.00 %");
+    assert_eq!(epochs(&test), [1, 1, 1]);
+    assert_eq!(test.ids(4), Vec::<i64>::new());
+}
+
+#[test]
+fn stopped_it_goes_on_where_it_was() {
+    let test = filled(3_000);
+    add(&test, 4).success();
+    let child = slowly(&test, 100);
+    wait_for_moves(&test, &[4], 60);
+    // What anybody sees meanwhile.
+    let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
+    assert_eq!((status["state"].as_str(), status["at_work"].as_bool()), (Some("under way"), Some(true)));
+    assert_eq!(status["phase"], "moving");
+    assert!(
+        status["rows_moved"].as_i64().unwrap() >= 60 && status["rows_total"].as_i64().unwrap() > 600,
+        "{status}"
+    );
+    assert!(status["runner"].as_str().unwrap().contains(&child.id().to_string()), "{status}");
+    test.run(&["rebalance", "-y"]).fails(75).says("the ring is being changed already").says("holds the lock");
+    test.run(&["rebalance", "cancel", "-y"]).fails(75);
+    add(&test, 5).fails(75).says("a change of the ring is under way");
+    assert_eq!(test.run(&["count"]).success().stdout, "2999\n");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    Ran::of(child).fails(6).says("ringshard rebalance goes on");
+    let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
+    assert_eq!((status["state"].as_str(), status["at_work"].as_bool()), (Some("under way"), Some(false)));
+    test.run(&["doctor"]).fails(1).says("leftovers");
+    let left = test.run(&["rebalance", "--dry-run", "-o", "json"]).success().json();
+    assert_eq!(left["under_way"], true);
+    assert_eq!(left["rows_moved"], status["rows_moved"]);
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..3_000);
+    assert_users(&test, &[1, 2, 3, 4], 3_000);
+}
+
+#[test]
+fn cancelled_it_is_as_it_was_and_the_wish_stays() {
+    let test = filled(3_000);
+    test.run(&["rebalance", "cancel", "-y"]).fails(4).says("no change of the ring is under way");
+    add(&test, 4).success();
+    test.run(&["rebalance", "cancel", "-y"]).fails(4).says("a wish is taken back by its opposite");
+    let child = slowly(&test, 100);
+    wait_for_moves(&test, &[4], 100);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    Ran::of(child).fails(6);
+    test.run(&["rebalance", "cancel"]).fails(3).says("Take the change back?");
+    // Going back can be stopped as well, and is gone on with by either command.
+    for (words, code) in [(&["rebalance", "cancel", "-y"][..], 0), (&["rebalance", "cancel", "-y"], 4)] {
+        assert_eq!(test.run(words).code, code);
+    }
+    assert_eq!(epochs(&test), [3, 3, 3]);
+    let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
+    assert_eq!(status["state"], "planned");
+    test.run(&["remove-shard", "shard_4"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3]), 1..3_000);
+    assert_users(&test, &[1, 2, 3, 4], 3_000);
+    test.run(&["doctor"]).success();
+}
+
+#[test]
+fn what_is_not_in_order_is_found_before_anything_moves() {
+    let test = filled(200);
+    add(&test, 4).success();
+    let break_and_mend = |number: usize, broken: &str, mended: &str, code: i32, words: &str| {
+        test.execute(number, broken);
+        test.run(&["rebalance", "-y"]).fails(code).says("nothing was moved").says(words);
+        assert_eq!(epochs(&test), [1, 1, 1], "{words}");
+        test.execute(number, mended);
+    };
+    break_and_mend(
+        4,
+        "ALTER TABLE users ADD COLUMN age int",
+        "ALTER TABLE users DROP COLUMN age",
+        78,
+        "would not move it along",
+    );
+    break_and_mend(
+        2,
+        "ALTER TABLE users DISABLE TRIGGER ringshard_insert",
+        "ALTER TABLE users ENABLE ALWAYS TRIGGER ringshard_insert",
+        78,
+        "`triggers` of shard `shard_2`",
+    );
+    break_and_mend(
+        3,
+        "ALTER FUNCTION ringshard.adopt RENAME TO adopted",
+        "ALTER FUNCTION ringshard.adopted RENAME TO adopt",
+        78,
+        "`functions` of shard `shard_3`",
+    );
+    let source = "INSERT INTO ringshard.import VALUES (gen_random_uuid(), now(), 1, 1, 1, 'x')";
+    break_and_mend(1, source, "DELETE FROM ringshard.import", 75, "an import");
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..200);
+}
+
+#[test]
+fn an_idle_transaction_is_named_and_ended_it_goes_on() {
+    let test = filled(500);
+    add(&test, 4).success();
+    let mut idle = test.other_program("postgres", 2);
+    let mut transaction = idle.transaction().unwrap();
+    // It has written, and so it holds the barrier.
+    let id = test.ids(2)[0];
+    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
+    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let child = slowly(&test, 100_000);
+    // The index is built when no older transaction is open; so is a fence.
+    thread::sleep(Duration::from_millis(1_500));
+    let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
+    assert_eq!(status["at_work"], true, "{status}");
+    assert!(pid > 0);
+    transaction.commit().unwrap();
+    Ran::of(child).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..500);
+}
+
+#[test]
+fn users_that_lie_astray_are_put_right_before_anything_moves() {
+    let test = filled(300);
+    add(&test, 4).success();
+    // An older copy of a user that will move there, and one that exists nowhere else.
+    test.execute(4, "INSERT INTO users VALUES (5, 'old', NULL, NULL)");
+    test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL)");
+    test.run(&["rebalance", "--dry-run"]).success().says("do not hold their arcs");
+    test.run(&["rebalance", "-y"]).fails(1).says("nothing was moved").says("ringshard verify --fix");
+    assert_eq!(epochs(&test), [1, 1, 1]);
+    test.run(&["verify", "--fix", "-y"]).success();
+    test.run(&["rebalance", "-y"]).success();
+    assert_eq!(test.run(&["get-user", "5"]).success().fields()[0][1], "Name 5");
+    assert_eq!(test.run(&["get-user", "1000000"]).success().fields()[0][1], "lost");
+    assert_eq!(test.run(&["count"]).success().stdout, "301\n");
+}
+
+#[test]
+fn a_role_needs_the_table_and_is_told_so_before_anything_moves() {
+    let test = filled(100);
+    add(&test, 4).success();
+    for number in 1..=4 {
+        let grants = "GRANT ALL ON ALL TABLES IN SCHEMA public, ringshard TO plain; GRANT USAGE ON SCHEMA ringshard TO plain; \
+                      REVOKE CREATE ON SCHEMA public FROM PUBLIC";
+        test.execute(number, grants);
+    }
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    std::fs::write(test.config(), config.replace("postgres@", "plain@")).unwrap();
+    test.run(&["rebalance", "-y"]).fails(77).says("belongs to postgres, not to plain");
+    for number in 1..=4 {
+        test.execute(number, "ALTER TABLE users OWNER TO plain");
+    }
+    test.run(&["rebalance", "-y"]).fails(77).says("GRANT CREATE ON SCHEMA public TO plain");
+    assert_eq!(epochs(&test), [1, 1, 1]);
+    for number in 1..=4 {
+        test.execute(number, "GRANT CREATE ON SCHEMA public TO plain");
+    }
+    test.run(&["rebalance", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..100);
+}
+
+#[test]
+fn one_connection_to_each_shard_is_enough() {
+    let test = filled(300);
+    add(&test, 4).success();
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    std::fs::write(test.config(), format!("pool_size = 1\n{config}")).unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["verify", "--fix", "-y"]).success();
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..300);
+}
+
+#[test]
+fn a_shard_that_has_left_is_forgotten_by_the_next_run_if_the_first_could_not() {
+    let test = filled(300);
+    test.run(&["remove-shard", "shard_1"]).success();
+    let before = std::fs::read_to_string(test.config()).unwrap();
+    test.run(&["rebalance", "-y"]).success();
+    let after = std::fs::read_to_string(test.config()).unwrap();
+    assert!(before.contains("shards.shard_1") && !after.contains("shards.shard_1"));
+    // Another machine's configuration still names it: all goes on, also when its database is gone.
+    std::fs::write(test.config(), &before).unwrap();
+    assert_eq!(test.run(&["count"]).success().stdout, "299\n");
+    assert_eq!(test.run(&["shards"]).success().fields()[0][5], "leaving");
+    test.run(&["rebalance", "-y"]).success();
+    assert_eq!(std::fs::read_to_string(test.config()).unwrap(), after);
+    std::fs::write(test.config(), &before).unwrap();
+    crate::support::harness::admin()
+        .batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", test.database(1)))
+        .unwrap();
+    assert_eq!(test.run(&["count"]).success().stdout, "299\n");
+    assert_eq!(test.run(&["list-users", "--limit", "1"]).success().fields()[0][0], "1");
+    test.run(&["verify"]).success();
+}

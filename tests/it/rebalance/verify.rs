@@ -1,0 +1,318 @@
+//! `verify`: each way in which a row may lie wrong is found, and a move is no damage.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Topology;
+use ringshard::model::user::UserId;
+
+use crate::support::gate::Gate;
+use crate::support::harness::{Ran, Test, owner, shard_names};
+use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
+use crate::users::scatter::with_users;
+
+/// A shard that does not own a user.
+pub(crate) fn stranger(id: i64) -> usize {
+    owner(id) % 3 + 1
+}
+
+/// Puts a row where the guard would not let it.
+pub(crate) fn put(test: &Test, shard: usize, id: i64, name: &str) {
+    let sql = "INSERT INTO users SELECT id, $2, CASE WHEN id % 3 > 0 THEN (ARRAY['EU', 'US'])[id % 3] END, NULL \
+               FROM (SELECT $1::bigint AS id) AS one";
+    test.client(shard).execute(sql, &[&id, &name]).unwrap();
+}
+
+fn take(test: &Test, shard: usize, id: i64) {
+    assert_eq!(test.client(shard).execute("DELETE FROM users WHERE user_id = $1", &[&id]).unwrap(), 1);
+}
+
+/// Damages a cluster of 300 users: 2 lies astray and equal, 3 astray and different, 4 only astray, 5 astray on both
+/// shards that do not own it. Where each of them lies wrong.
+pub(crate) fn damage(test: &Test) {
+    put(test, stranger(2), 2, "Name 2");
+    put(test, stranger(3), 3, "another");
+    take(test, owner(4), 4);
+    put(test, stranger(4), 4, "Name 4");
+    take(test, owner(5), 5);
+    put(test, stranger(5), 5, "Name 5");
+    put(test, stranger(5) % 3 + 1, 5, "Name 5 too");
+    assert_ne!(owner(5), stranger(5) % 3 + 1);
+}
+
+/// The sums of the columns from `misplaced` on.
+pub(crate) fn sums(ran: &Ran) -> [i64; 4] {
+    let fields = ran.fields();
+    assert_eq!(fields.len(), 3);
+    [2, 3, 4, 5].map(|at| fields.iter().map(|row| row[at].parse::<i64>().unwrap_or(-1)).sum())
+}
+
+/// Every row of every shard.
+pub(crate) fn rows(test: &Test) -> BTreeMap<(usize, i64), String> {
+    let all = (1..=3).flat_map(|shard| {
+        let rows = test.query(shard, "SELECT user_id, users::text FROM users", &[]);
+        rows.into_iter().map(move |row| ((shard, row.get(0)), row.get(1))).collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
+/// What all shards have set aside: the id, the name, the reason.
+pub(crate) fn quarantine(test: &Test) -> Vec<(i64, String, String)> {
+    let sql = "SELECT user_id, name, reason FROM ringshard.quarantine";
+    let all = (1..=3).flat_map(|shard| test.query(shard, sql, &[]));
+    let mut all: Vec<_> = all.map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    all.sort();
+    all
+}
+
+/// Announces a change on all shards, which is the topology in force again: arcs may lie anywhere.
+pub(crate) fn announce(test: &Test, epoch: i64) {
+    let members = serde_json::to_value(shard_names(3)).unwrap();
+    let sql = "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = topology, members = $1, epoch = $2";
+    for shard in 1..=3 {
+        test.client(shard).execute(sql, &[&members, &epoch]).unwrap();
+    }
+}
+
+#[test]
+fn a_clean_cluster_is_clean_and_the_columns_are_a_contract() {
+    let test = with_users(300);
+    let ran = test.run(&["verify"]).success();
+    let counts: Vec<usize> =
+        (1..=3).map(|shard| (1..=300).filter(|id| owner(*id) == shard).count()).collect();
+    let expected: String =
+        (0..3).map(|at| format!("shard_{}\t{}\t0\t0\t\\N\t0\n", at + 1, counts[at])).collect();
+    assert_eq!(ran.stdout, expected);
+    let json = test.run(&["-o", "json", "verify", "--deep"]).success();
+    let line = format!(
+        r#"{{"shard": "shard_1", "rows": {}, "misplaced": 0, "duplicate": 0, "differing": 0, "missing": 0}}"#,
+        counts[0]
+    );
+    assert!(json.stdout.contains(&line), "{json:?}");
+    assert_eq!(json.json().as_array().unwrap().len(), 3);
+    assert_eq!(test.run(&["-o", "json", "verify"]).success().json()[0]["differing"], serde_json::Value::Null);
+    test.run(&["-o", "table", "verify"]).success().says("300 users, each on its owner and nowhere else");
+    test.run(&["-o", "table", "verify", "--fix"]).success().says("there is nothing to mend");
+    // A cluster without any user.
+    let empty = Test::initialised();
+    empty.run(&["verify", "--deep"]).success();
+}
+
+#[test]
+fn each_kind_of_damage_is_told_apart() {
+    let test = with_users(300);
+    put(&test, stranger(2), 2, "Name 2");
+    let ran = test.run(&["verify"]).fails(1).says("error: misplaced: 1 row, duplicate: 1\n");
+    assert_eq!(sums(&ran), [1, 1, -3, 0]);
+    ran.says("hint: ringshard verify --deep compares");
+    let deep = test.run(&["verify", "--deep"]).fails(1).says("hint: ringshard verify --fix");
+    assert_eq!(sums(&deep), [1, 1, 0, 0]);
+    let line = &deep.fields()[stranger(2) - 1];
+    assert_eq!(line[2..], ["1", "1", "0", "0"]);
+
+    test.execute(stranger(2), "UPDATE users SET email = '' WHERE user_id = 2");
+    assert_eq!(sums(&test.run(&["verify"]).fails(1)), [1, 1, -3, 0]);
+    let deep =
+        test.run(&["verify", "--deep"]).fails(1).says("misplaced: 1 row, duplicate: 1, differing: 1\n");
+    assert_eq!(sums(&deep), [1, 1, 1, 0]);
+
+    take(&test, owner(2), 2);
+    let ran = test.run(&["verify"]).fails(1).says("misplaced: 1 row, missing: 1\n");
+    assert_eq!(ran.fields()[owner(2) - 1][5], "1");
+    assert_eq!(ran.fields()[stranger(2) - 1][2..], ["1", "0", "\\N", "0"]);
+    let json = test.run(&["-o", "json", "verify"]).fails(1);
+    assert_eq!(json.json().as_array().unwrap().len(), 3);
+    let error: serde_json::Value = serde_json::from_str(json.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(error["error"]["kind"], "failed");
+
+    put(&test, owner(2), 2, "Name 2");
+    take(&test, stranger(2), 2);
+    test.run(&["verify", "--deep"]).success();
+    damage(&test);
+    assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [5, 2, 1, 2]);
+}
+
+#[test]
+fn without_one_shard_there_is_no_verification() {
+    let test = with_users(30);
+    let dead = "postgresql://postgres@127.0.0.1:1/x?connect_timeout=2";
+    let shards = format!("shard_1={} shard_2={dead} shard_3={}", test.url(1), test.url(3));
+    for words in [&["verify"][..], &["verify", "--deep"], &["verify", "--fix", "-y"]] {
+        let mut command = test.command();
+        command.env("RINGSHARD_SHARDS", &shards).env("RINGSHARD_CLUSTER", test.cluster_id(1)).args(words);
+        let ran = Ran::of(command.spawn().unwrap()).fails(69).says("cannot connect to shard `shard_2`");
+        assert_eq!(ran.stdout, "");
+    }
+}
+
+#[test]
+fn arcs_that_are_not_those_of_the_ring_are_named_and_nothing_is_mended() {
+    let arc = "(SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
+    for (damage, words) in [
+        (format!("DELETE FROM ringshard.arc WHERE last = {arc}"), "shard `shard_1` lacks the arc"),
+        (
+            format!("UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_2' WHERE last = {arc}"),
+            "which the ring gives it (and 1 more)",
+        ),
+        ("UPDATE ringshard.meta SET epoch = 2".into(), "`shard_2` is at epoch 1, and the cluster at 2"),
+        (
+            "UPDATE ringshard.meta SET topology = jsonb_set(topology, '{virtual_nodes}', '99')".into(),
+            "different topologies of one epoch",
+        ),
+    ] {
+        let test = with_users(30);
+        test.execute(1, &damage);
+        put(&test, stranger(2), 2, "Name 2");
+        let before = rows(&test);
+        let ran = test.run(&["verify"]).fails(1).says(words).says("hint: ringshard doctor");
+        assert_eq!(ran.fields().len(), 3);
+        test.run(&["verify", "--fix", "-y"]).fails(1).says(words);
+        assert_eq!(rows(&test), before);
+    }
+    // An arc of another shard's: two owners, and the rows of one of them lie astray.
+    let test = with_users(30);
+    let chunk = Chunk::around(&mut test.client(owner(1)), 1);
+    let copy = "INSERT INTO ringshard.arc (first, last, epoch) VALUES ($1::text::uuid, $2::text::uuid, 1)";
+    test.client(stranger(1)).execute(copy, &[&chunk.first, &chunk.last]).unwrap();
+    let words = format!("shard `shard_{}` owns the arc", stranger(1));
+    test.run(&["verify"])
+        .fails(1)
+        .says(&words)
+        .says(&format!("which the ring gives to `shard_{}`", owner(1)));
+}
+
+#[test]
+fn what_is_in_flight_is_no_damage_and_what_lies_astray_beside_it_is() {
+    let test = with_users(300);
+    let (source, target) = (owner(1), stranger(1));
+    announce(&test, 2);
+    let (mut from, mut to) = (test.client(source), test.client(target));
+    let chunk = Chunk::around(&mut from, 1);
+    let in_chunk: i64 = from
+        .query_one(
+            "SELECT count(*) FROM users WHERE md5(user_id::text)::uuid BETWEEN $1::text::uuid AND $2::text::uuid",
+            &[&chunk.first, &chunk.last],
+        )
+        .unwrap()
+        .get(0);
+    let clean = |in_flight: i64| {
+        let ran = test.run(&["-o", "table", "verify", "--deep"]).success();
+        let rows = if in_flight == 1 { "row" } else { "rows" };
+        ran.says(&format!("a change of the ring is under way: {in_flight} {rows} in flight"))
+            .says("300 users, each on its owner and nowhere else");
+    };
+    clean(0);
+    fence(&mut from, &chunk, target, 2);
+    clean(0);
+    adopt(&mut from, &mut to, &chunk, 2);
+    clean(in_chunk);
+    // Written on the new owner since: what the old one still has is older, and no damage.
+    to.execute("UPDATE users SET name = 'new' WHERE user_id = 1", &[]).unwrap();
+    clean(in_chunk);
+    let other = (2..10_000).find(|id| owner(*id) == source && !is_in(&chunk, *id)).unwrap();
+    put(&test, target, other, "stray");
+    assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [1, 1, 1, 0]);
+    take(&test, target, other);
+    purge(&mut from, &chunk);
+    clean(0);
+    // A row that the purge would have left.
+    put(&test, source, 1, "new");
+    assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [1, 1, 0, 0]);
+}
+
+fn is_in(chunk: &Chunk, id: i64) -> bool {
+    let place = Position::of_user(UserId::new(id)).number();
+    let hex = |uuid: &str| u128::from_str_radix(&uuid.replace('-', ""), 16).unwrap();
+    hex(&chunk.first) <= place && place <= hex(&chunk.last)
+}
+
+#[test]
+fn while_arcs_move_on_and_on_nothing_is_called_damage() {
+    let test = with_users(500);
+    announce(&test, 2);
+    let mover = Mover::start(&test, Duration::from_millis(2));
+    let mut rounds = 0;
+    while rounds < 40 || mover.moves() < 60 {
+        let words = if rounds % 2 == 0 {
+            &["-o", "table", "verify"][..]
+        } else {
+            &["-o", "table", "verify", "--deep"]
+        };
+        test.run(words).success().says("500 users, each on its owner and nowhere else");
+        rounds += 1;
+    }
+    assert!(mover.stop() >= 60);
+    test.run(&["verify", "--deep"]).success();
+}
+
+#[test]
+fn a_chunk_between_two_snapshots_is_asked_for_again() {
+    // The gate holds the target back (it is asked after the hand-over, the source before: two owners) or the source
+    // (the other way round: nobody has the chunk).
+    for gate_on_target in [true, false] {
+        let test = with_users(300);
+        announce(&test, 2);
+        // So that the epoch is no news, for which a shard would be asked twice.
+        test.run(&["verify"]).success();
+        let (source, target) = (owner(1), stranger(1));
+        let (gated, other) = if gate_on_target { (target, source) } else { (source, target) };
+        let (mut from, mut to) = (test.client(source), test.client(target));
+        let gate = Gate::new(&test.database(gated), "array_agg");
+        let shards: Vec<String> = (1..=3)
+            .map(|n| format!("shard_{n}={}", if n == gated { gate.url() } else { test.url(n) }))
+            .collect();
+        let mut verify = test.command();
+        verify.args(["-o", "table", "verify"]);
+        verify.env("RINGSHARD_SHARDS", shards.join(" ")).env("RINGSHARD_CLUSTER", test.cluster_id(1));
+        let verify = verify.spawn().unwrap();
+        gate.until_reached();
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state = 'idle in transaction' \
+                     AND query LIKE '%array_agg%'";
+        while test.query(other, waits, &[&test.database(other)])[0].get::<_, i64>(0) == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let chunk = Chunk::around(&mut from, 1);
+        fence(&mut from, &chunk, target, 2);
+        adopt(&mut from, &mut to, &chunk, 2);
+        purge(&mut from, &chunk);
+        gate.open();
+        let ran = Ran::of(verify).success();
+        ran.says("0 rows in flight").says("300 users, each on its owner and nowhere else");
+    }
+}
+
+#[test]
+fn an_announcement_on_its_way_is_no_damage_and_an_owner_by_no_ring_is() {
+    let test = with_users(300);
+    let target = Topology::of_equals(100, shard_names(2)).unwrap();
+    let target = serde_json::to_value(target).unwrap();
+    let members = serde_json::to_value(shard_names(3)).unwrap();
+    let pend =
+        "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = $1, members = $2, epoch = 2";
+    for shard in 1..=3 {
+        test.client(shard).execute(pend, &[&target, &members]).unwrap();
+        test.run(&["-o", "table", "verify"]).success().says("a change of the ring is under way");
+    }
+    // Shard 2 stays, so what it owns is to go nowhere.
+    let id = (1..10_000).find(|id| owner(*id) == 2).unwrap();
+    let (mut from, mut to) = (test.client(2), test.client(1));
+    let chunk = Chunk::around(&mut from, id);
+    fence(&mut from, &chunk, 1, 2);
+    test.run(&["verify"]).success();
+    adopt(&mut from, &mut to, &chunk, 2);
+    test.run(&["verify"])
+        .fails(1)
+        .says("shard `shard_1` owns the arc")
+        .says("which the ring gives to `shard_2`");
+}
+
+#[test]
+fn another_database_is_refused() {
+    let (test, other) = (with_users(10), with_users(10));
+    let shards = format!("shard_1={} shard_2={} shard_3={}", test.url(1), other.url(2), test.url(3));
+    let mut command = test.command();
+    command.env("RINGSHARD_SHARDS", shards).env("RINGSHARD_CLUSTER", test.cluster_id(1)).arg("verify");
+    Ran::of(command.spawn().unwrap()).fails(78).says("belongs to another cluster");
+}

@@ -1,0 +1,410 @@
+//! `doctor`: each thing broken on purpose, seen by its own check, and mended by what the hint says to type.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use ringshard::bulk::FileFormat;
+use serde_json::Value;
+
+use crate::import::files::{file_of, unfinished, users};
+use crate::support::harness::{BINARY, Ran, Test, admin, owner, url};
+use crate::support::proxy::{Cut, Proxy};
+
+/// A check that ended with a cross.
+#[derive(Debug, PartialEq)]
+struct Cross {
+    shard: Option<String>,
+    check: String,
+    found: String,
+    hint: String,
+}
+
+fn rows(ran: &Ran) -> Vec<Value> {
+    ran.json().as_array().unwrap().clone()
+}
+
+fn crosses(ran: &Ran) -> Vec<Cross> {
+    let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+    rows(ran)
+        .iter()
+        .filter(|row| row["ok"] == false)
+        .map(|row| Cross {
+            shard: text(&row["shard"]),
+            check: text(&row["check"]).unwrap(),
+            found: text(&row["found"]).unwrap(),
+            hint: text(&row["hint"]).expect("every cross says what to type"),
+        })
+        .collect()
+}
+
+fn doctor(test: &Test) -> Ran {
+    test.run(&["doctor", "-o", "json"])
+}
+
+fn doctor_of(test: &Test, shards: &[String]) -> Ran {
+    let mut command = test.command();
+    command.env("RINGSHARD_SHARDS", shards.join(" ")).args(["doctor", "-o", "json"]);
+    Ran::of(command.spawn().unwrap())
+}
+
+/// Exactly one cross, and it is this one.
+#[track_caller]
+fn only(ran: Ran, shard: Option<&str>, check: &str) -> Cross {
+    let mut found = crosses(&ran.fails(1));
+    assert!(found.len() == 1 && found[0].check == check && found[0].shard.as_deref() == shard, "{found:?}");
+    found.remove(0)
+}
+
+#[track_caller]
+fn well(test: &Test, after: &str) {
+    let ran = doctor(test);
+    assert_eq!((ran.code, crosses(&ran)), (0, vec![]), "{after}");
+}
+
+/// Types a command as a person would, `ringshard` or `psql`.
+#[track_caller]
+fn type_in(test: &Test, command: &str) {
+    let folder = std::path::Path::new(BINARY).parent().unwrap().display();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    let mut shell = Command::new("/bin/sh");
+    shell.env_clear().env("PATH", path).env("RINGSHARD_HOME", test.home.path());
+    let out = shell.args(["-c", command]).output().unwrap();
+    assert!(out.status.success(), "{command}: {out:?}");
+}
+
+#[test]
+fn a_healthy_cluster_has_no_cross() {
+    let test = Test::initialised();
+    let ran = doctor(&test).success();
+    assert_eq!(crosses(&ran), []);
+    let rows = rows(&ran);
+    for check in ["reachable", "version", "privileges", "triggers", "functions", "clock", "disk", "leftovers"]
+    {
+        let of_check = rows.iter().filter(|row| row["check"] == check && row["ok"] == true);
+        assert_eq!(of_check.count(), 3, "{check}");
+    }
+    for check in ["databases", "cluster", "members", "epoch", "ring"] {
+        assert!(rows.iter().any(|row| row["check"] == check && row["shard"].is_null() && row["ok"] == true));
+    }
+    // A table for people, with ticks; words where a tick cannot be shown, and for a script.
+    let table = test.run(&["doctor", "-o", "table"]).success();
+    assert!(table.stdout.contains('✓') && table.stderr.contains("all is well"), "{table:?}");
+    let ascii = Ran::of(test.command().env("LANG", "C").args(["doctor", "-o", "table"]).spawn().unwrap());
+    assert!(ascii.success().stdout.contains("| yes |"));
+    let lines = test.run(&["doctor"]).success();
+    assert!(lines.fields().iter().all(|fields| fields.len() == 5 && fields[2] == "yes"), "{lines:?}");
+}
+
+/// What is broken on the first shard, the check that must see it, and a piece of what it must say.
+const BREAKAGES: &[(&str, &str, &str)] = &[
+    ("DROP INDEX idx_users_region", "region_index", "none"),
+    ("ALTER TABLE users DISABLE TRIGGER ringshard_insert", "triggers", "`ringshard_insert` is disabled"),
+    ("ALTER TABLE users ENABLE TRIGGER ringshard_update", "triggers", "is not enabled always"),
+    ("DROP TRIGGER ringshard_truncate ON users", "triggers", "`ringshard_truncate` is missing"),
+    ("DROP FUNCTION ringshard.refuse", "functions", "`refuse` is missing"),
+    (
+        "CREATE OR REPLACE FUNCTION ringshard.owner_of(topology jsonb, place uuid) RETURNS text LANGUAGE sql \
+         AS $$ SELECT 'shard_1' $$",
+        "functions",
+        "`owner_of` is not this ringshard's",
+    ),
+    ("ALTER FUNCTION ringshard.guard() SECURITY INVOKER", "functions", "`guard` is not this ringshard's"),
+    ("ALTER TABLE users ALTER email TYPE text", "table", "`email` is text"),
+    ("ALTER TABLE users DROP COLUMN email", "table", "`email` is missing"),
+    ("ALTER TABLE users ADD COLUMN \"my note\" text", "table", "`my note` is none of ringshard's"),
+    ("ALTER TABLE users DROP CONSTRAINT users_pkey", "primary_key", "none"),
+    (
+        "ALTER TABLE users DROP CONSTRAINT users_pkey, ADD CONSTRAINT \"P k\" PRIMARY KEY (user_id, name)",
+        "primary_key",
+        "user_id, name",
+    ),
+    (
+        "CREATE INDEX \"half made\" ON users (email); \
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"half made\"'::regclass",
+        "leftovers",
+        "is not valid",
+    ),
+    (
+        "INSERT INTO ringshard.import (source, records, high, digest, routing) VALUES (md5('x')::uuid, 77, 80, 0, '')",
+        "leftovers",
+        "an import, 77 records far",
+    ),
+    (
+        "SELECT pg_catalog.set_config('x.y', 'z', false); DO $$ BEGIN EXECUTE format( \
+      'ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+        "writable",
+        "is on",
+    ),
+];
+
+#[test]
+fn an_import_at_work_is_nothing_left_behind() {
+    let test = Test::initialised();
+    let mut child =
+        test.command().args(["import", "-", "--batch-kib", "1"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&file_of(&users(1..500), FileFormat::Csv)).unwrap();
+    while unfinished(&test) < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let ran = doctor(&test).success();
+    let found =
+        |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("an import is at work"));
+    assert_eq!(rows(&ran).iter().filter(|row| found(row)).count(), 3, "{ran:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(input);
+    // Its sessions end soon.
+    while doctor(&test).code == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(crosses(&doctor(&test)).iter().all(|cross| cross.check == "leftovers"));
+}
+
+#[test]
+fn each_thing_that_is_broken_is_one_cross_and_its_hint_mends_it() {
+    let test = Test::initialised();
+    let id = (1..1_000).find(|id| owner(*id) == 1).unwrap();
+    test.execute(1, &format!("INSERT INTO users VALUES ({id}, 'N', 'EU', 'e')"));
+    well(&test, "nothing");
+    for (damage, check, words) in BREAKAGES {
+        test.execute(1, damage);
+        let cross = only(doctor(&test), Some("shard_1"), check);
+        assert!(cross.found.contains(words), "{damage}: {cross:?}");
+        // What is to be typed stands alone, behind `then`, or in the end in brackets.
+        let hint = cross.hint.strip_suffix(')').unwrap_or(&cross.hint);
+        let command = hint.rfind("psql '").map_or(hint, |at| &hint[at..]);
+        type_in(&test, command);
+        well(&test, damage);
+    }
+    assert_eq!(test.ids(1), [id]);
+}
+
+#[test]
+fn catalogs_that_do_not_fit_together() {
+    let broken = |number: usize, damage: &str| {
+        let test = Test::initialised();
+        test.execute(number, damage);
+        test
+    };
+    let cross = only(doctor(&broken(2, "UPDATE ringshard.meta SET epoch = 5")), None, "epoch");
+    assert_eq!(cross.found, "`shard_2` is at 5, `shard_1` is at 1, `shard_3` is at 1");
+    assert!(cross.hint.contains("old backup"), "{cross:?}");
+
+    let change = "UPDATE ringshard.meta SET topology = jsonb_set(topology, '{virtual_nodes}', '7')";
+    let ran = doctor(&broken(2, change)).fails(1);
+    let checks: Vec<String> = crosses(&ran).into_iter().map(|cross| cross.check).collect();
+    assert_eq!(checks, ["epoch", "arcs"], "{ran:?}");
+
+    let cross =
+        only(doctor(&broken(3, "UPDATE ringshard.meta SET shard = 'shard_9'")), Some("shard_3"), "identity");
+    assert!(cross.found.contains("is that of shard `shard_9`"), "{cross:?}");
+    assert!(cross.hint.contains("ringshard config show"));
+
+    let lost =
+        "DELETE FROM ringshard.arc WHERE last = (SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
+    let cross = only(doctor(&broken(1, lost)), Some("shard_1"), "arcs");
+    assert!(cross.found.starts_with("69 arcs") && cross.found.contains("has 70"), "{cross:?}");
+    assert!(cross.hint.contains("pg_restore --schema=ringshard"));
+
+    let fenced = "UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_2' WHERE last = (SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
+    let test = broken(1, fenced);
+    let cross = only(doctor(&test), Some("shard_1"), "leftovers");
+    assert_eq!(cross.found, "1 fenced arc");
+    // Adopted by its peer and not purged yet: still each position has one owner.
+    let arc = test.query(1, "SELECT first::text, last::text FROM ringshard.arc WHERE state = 'fenced'", &[]);
+    let (first, last): (&str, &str) = (arc[0].get(0), arc[0].get(1));
+    for number in 1..=3 {
+        test.execute(
+            number,
+            "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = topology, members = '[]', epoch = 2",
+        );
+    }
+    let adopt = format!("INSERT INTO ringshard.arc (first, last, epoch) VALUES ('{first}', '{last}', 2)");
+    test.execute(2, &adopt);
+    let ran = doctor(&test).fails(1);
+    assert!(crosses(&ran).iter().all(|cross| cross.check == "leftovers"), "{ran:?}");
+    assert!(crosses(&ran)[0].found.contains("a change of the ring is not finished; 1 fenced arc"), "{ran:?}");
+    // Owned twice, and then by nobody: the ring does not add up.
+    test.execute(1, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+    let ran = doctor(&test).fails(1);
+    assert!(crosses(&ran).iter().any(|cross| cross.found.starts_with("more than one shard owns")), "{ran:?}");
+    test.execute(1, &format!("DELETE FROM ringshard.arc WHERE last = '{last}'"));
+    test.execute(2, &format!("DELETE FROM ringshard.arc WHERE last = '{last}'"));
+    let ran = doctor(&test).fails(1);
+    assert!(crosses(&ran).iter().any(|cross| cross.found.starts_with("nobody owns")), "{ran:?}");
+}
+
+#[test]
+fn catalogs_of_another_version_and_databases_without_any() {
+    let test = Test::initialised();
+    test.execute(2, "UPDATE ringshard.meta SET catalog_version = 99");
+    let cross = only(doctor(&test), Some("shard_2"), "catalog");
+    assert!(cross.found.contains("version 99") && cross.hint.contains("newer ringshard"), "{cross:?}");
+
+    // Nothing is set up, and nobody claims that it was.
+    let fresh = Test::new();
+    let shards: Vec<String> = (1..=3).map(|n| format!("shard_{n}={}", fresh.url(n))).collect();
+    let ran = doctor_of(&fresh, &shards).fails(1);
+    let found = crosses(&ran);
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|cross| cross.check == "catalog" && cross.hint == "ringshard init-shards"));
+
+    // The configuration says that it was.
+    test.execute(2, "UPDATE ringshard.meta SET catalog_version = 5");
+    test.execute(2, "DROP SCHEMA ringshard CASCADE");
+    let cross = only(doctor(&test), Some("shard_2"), "catalog");
+    assert!(cross.hint.contains("restore that database from a backup"), "{cross:?}");
+    test.execute(1, "DROP TABLE users CASCADE");
+    let ran = doctor(&test).fails(1);
+    assert!(crosses(&ran).iter().any(|cross| cross.found.contains("the table `users` is gone")), "{ran:?}");
+
+    // A database that cannot hold every name.
+    let ascii = Test::new();
+    let database = ascii.database(3);
+    admin()
+        .batch_execute(&format!("DROP DATABASE {database}"))
+        .and_then(|()| {
+            admin().batch_execute(&format!(
+                "CREATE DATABASE {database} ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+            ))
+        })
+        .unwrap();
+    let ran = doctor_of(&ascii, &[format!("shard_1={}", ascii.url(3))]).fails(1);
+    let encoding = crosses(&ran).into_iter().find(|cross| cross.check == "encoding").unwrap();
+    assert_eq!(encoding.found, "SQL_ASCII");
+}
+
+#[test]
+fn shards_that_are_down_do_not_hide_the_others() {
+    let test = Test::initialised();
+    test.execute(2, "DROP INDEX idx_users_region");
+    let shards = [
+        format!("shard_1={}", test.url(1)),
+        format!("shard_2={}", test.url(2)),
+        "shard_3=postgresql://postgres@127.0.0.1:1/x".to_owned(),
+    ];
+    let ran = doctor_of(&test, &shards).fails(69).says("shard `shard_3` cannot be reached; 2 of");
+    let found = crosses(&ran);
+    let checks: Vec<&str> = found.iter().map(|cross| cross.check.as_str()).collect();
+    assert_eq!(checks, ["region_index", "reachable"]);
+    assert!(found[1].found.contains("refused") && found[1].hint.contains("psql"), "{found:?}");
+    let ring = rows(&ran).into_iter().find(|row| row["check"] == "ring").unwrap();
+    assert!(ring["ok"].is_null(), "what cannot be known is no cross");
+    // All of them down.
+    let ran = doctor_of(&test, &shards[2..]).fails(69);
+    assert_eq!(crosses(&ran).len(), 1);
+    // A database that does not exist.
+    let gone = format!("shard_1={}", url("postgres", "no_such_database"));
+    let ran = doctor_of(&test, &[gone]).fails(69);
+    assert!(crosses(&ran)[0].found.contains("does not exist"), "{ran:?}");
+}
+
+#[test]
+fn wrong_urls_are_seen_for_what_they_are() {
+    let test = Test::initialised();
+    let (one, two, three) = (test.url(1), test.url(2), test.url(3));
+    let swapped = [format!("shard_1={two}"), format!("shard_2={one}"), format!("shard_3={three}")];
+    let ran = doctor_of(&test, &swapped).fails(1);
+    let checks: Vec<String> = crosses(&ran).into_iter().map(|cross| cross.check).collect();
+    assert_eq!(checks, ["identity", "identity"]);
+    // One database under two names, reached in two ways.
+    let proxy = Proxy::new(&test.database(1), "never sent", Cut::Request);
+    let twice = [format!("shard_1={one}"), format!("shard_2={}", proxy.url()), format!("shard_3={three}")];
+    let ran = doctor_of(&test, &twice).fails(1);
+    let found = crosses(&ran);
+    let checks: Vec<&str> = found.iter().map(|cross| cross.check.as_str()).collect();
+    assert_eq!(checks, ["databases", "identity"]);
+    assert_eq!(found[0].found, "`shard_1` and `shard_2` are one database");
+    // A shard less than the topology has, and one more.
+    let cross =
+        only(doctor_of(&test, &[format!("shard_1={one}"), format!("shard_2={two}")]), None, "members");
+    assert_eq!(cross.hint, format!("RINGSHARD_SHARDS=\"$RINGSHARD_SHARDS shard_3={three}\""));
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    let (before, of_the_third) = config.split_once("[shards.shard_3]").unwrap();
+    std::fs::write(test.config(), before).unwrap();
+    let cross = only(doctor(&test), None, "members");
+    let added: Vec<&str> = cross.hint.split('`').skip(1).step_by(2).take(2).collect();
+    assert_eq!(added, ["[shards.shard_3]", of_the_third.trim()]);
+    std::fs::write(test.config(), format!("{before}{}\n{}\n", added[0], added[1])).unwrap();
+    well(&test, "the lines of the hint");
+    let other = Test::new();
+    let more = format!("{config}\n[shards.x]\nurl = \"{}\"\n", other.url(1));
+    std::fs::write(test.config(), more).unwrap();
+    let ran = doctor(&test).fails(1);
+    let hints: Vec<String> = crosses(&ran).into_iter().map(|cross| cross.hint).collect();
+    assert!(hints[0].starts_with("take `[shards.x]` out of `"), "{hints:?}");
+}
+
+#[test]
+fn a_role_without_rights_gets_crosses_and_the_grants_to_type() {
+    let test = Test::initialised();
+    let shards: Vec<String> =
+        (1..=3).map(|n| format!("shard_{n}={}", url("plain", &test.database(n)))).collect();
+    // Nothing was granted: each question that fails is a cross, in the server's words.
+    let ran = doctor_of(&test, &shards).fails(1);
+    let found = crosses(&ran);
+    assert!(found.iter().any(|cross| cross.check == "privileges"), "{found:?}");
+    assert!(found.iter().any(|cross| cross.check == "catalog" && cross.found.contains("permission denied")));
+    assert!(rows(&ran).iter().any(|row| row["check"] == "version" && row["ok"] == true));
+    // What the hint says, by the owner; then all is well.
+    for number in 1..=3 {
+        let name = format!("shard_{number}");
+        let of_shard = |cross: &&Cross| cross.shard.as_deref() == Some(&name) && cross.check == "privileges";
+        let hint = &found.iter().find(of_shard).unwrap().hint;
+        let (_, grants) = hint.split_once("\": ").unwrap();
+        test.execute(number, grants);
+    }
+    assert_eq!(crosses(&doctor_of(&test, &shards).success()), []);
+    test.execute(1, "REVOKE INSERT ON users FROM plain");
+    let cross = only(doctor_of(&test, &shards), Some("shard_1"), "privileges");
+    assert_eq!(cross.found, "\"plain\" lacks INSERT on TABLE public.users");
+    assert!(cross.hint.ends_with("GRANT INSERT ON TABLE public.users TO \"plain\""), "{cross:?}");
+    // With these rights ringshard works.
+    test.execute(1, "GRANT INSERT ON users TO plain");
+    for id in ["1", "4", "9"] {
+        let words = ["create-user", "--id", id, "--name", "x"];
+        let mut command = test.command();
+        command.env("RINGSHARD_SHARDS", shards.join(" ")).args(words);
+        Ran::of(command.spawn().unwrap()).success();
+    }
+}
+
+#[test]
+fn a_private_postgres_that_is_down_is_not_started_by_looking() {
+    let test = Test::new();
+    let programs = std::env::var_os("RINGSHARD_PG_BIN").unwrap_or_default();
+    let run = |words: &[&str]| {
+        let mut command = test.command();
+        if !programs.is_empty() {
+            command.env("RINGSHARD_PG_BIN", &programs);
+        }
+        Ran::of(command.args(words).spawn().unwrap())
+    };
+    run(&["init-shards", "--shards", "1"]).success();
+    run(&["doctor"]).success();
+    run(&["local", "stop"]).success();
+    let ran = run(&["doctor", "-o", "json"]).fails(69);
+    let found = crosses(&ran);
+    let checks: Vec<&str> = found.iter().map(|cross| cross.check.as_str()).collect();
+    assert_eq!(checks, ["private_postgres", "reachable"]);
+    assert!(found.iter().all(|cross| cross.hint.contains("ringshard local start")), "{found:?}");
+    assert_eq!(run(&["local", "status", "-o", "json"]).json()["running"], false);
+    // A transaction that was prepared and forgotten holds the barrier, which keeps every move out.
+    let conf = test.home.path().join("postgres/data/postgresql.conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, text + "max_prepared_transactions = 5\n").unwrap();
+    run(&["local", "start"]).success();
+    run(&["doctor"]).success();
+    let socket = run(&["local", "status", "-o", "json"]).json()["socket"].as_str().unwrap().to_owned();
+    let psql = format!("psql -qX 'postgresql://postgres@/shard_1?host={socket}'");
+    let prepare = "BEGIN; INSERT INTO users VALUES (1); PREPARE TRANSACTION 'left behind'";
+    type_in(&test, &format!("{psql} -c \"{prepare}\""));
+    let cross = only(run(&["doctor", "-o", "json"]), Some("shard_1"), "leftovers");
+    assert!(cross.found.starts_with("the transaction `left behind` of `postgres`"), "{cross:?}");
+    type_in(&test, cross.hint.strip_suffix(" (or COMMIT PREPARED)").unwrap());
+    run(&["doctor"]).success();
+    run(&["local", "destroy", "-y"]).success();
+    let found = crosses(&run(&["doctor", "-o", "json"]).fails(69));
+    assert!(found.iter().all(|cross| cross.hint.contains("ringshard init-shards")), "{found:?}");
+}

@@ -1,0 +1,170 @@
+//! Catalogs of another version, and tables that change while they are adopted.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::init::assert_whole;
+use crate::support::harness::{Ran, Test, owner};
+
+/// A cluster as ringshard made it when the catalog had version 1, with rows.
+fn of_version_1() -> Test {
+    let test = Test::new();
+    let made = Test::initialised();
+    for number in 1..=3 {
+        test.seed_table(number, (1..=50).filter(|id| owner(*id) == number));
+        test.execute(number, "CREATE INDEX idx_users_region ON users (region)");
+        test.execute(number, include_str!("catalog_1.sql"));
+        let topology: serde_json::Value =
+            made.query(number, "SELECT topology FROM ringshard.meta", &[])[0].get(0);
+        test.client(number)
+            .execute(
+                "INSERT INTO ringshard.meta (catalog_version, cluster, shard, epoch, topology) \
+                 VALUES (1, $1::text::uuid, $2, 1, $3)",
+                &[&made.cluster_id(1), &format!("shard_{number}"), &topology],
+            )
+            .unwrap();
+        let arcs = made.query(number, "SELECT first::text, last::text FROM ringshard.arc", &[]);
+        for arc in arcs {
+            test.client(number)
+                .execute(
+                    "INSERT INTO ringshard.arc (first, last, epoch) VALUES ($1::text::uuid, $2::text::uuid, 1)",
+                    &[&arc.get::<_, &str>(0), &arc.get::<_, &str>(1)],
+                )
+                .unwrap();
+        }
+    }
+    let shards: Vec<String> =
+        (1..=3).map(|n| format!("\n[shards.shard_{n}]\nurl = \"{}\"\n", test.url(n))).collect();
+    std::fs::write(test.config(), format!("cluster = \"{}\"\n{}", made.cluster_id(1), shards.concat()))
+        .unwrap();
+    test
+}
+
+/// All that a catalog holds, as text.
+fn shape(test: &Test, number: usize) -> Vec<String> {
+    let sql = "SELECT format('column %s.%s.%s %s %s %s', table_schema, table_name, column_name, data_type, \
+                             is_nullable, column_default) \
+               FROM information_schema.columns WHERE table_schema IN ('ringshard', 'public') \
+               UNION SELECT 'trigger ' || pg_get_triggerdef(oid) || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal \
+               UNION SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'ringshard'::regnamespace \
+                     AND prokind = 'f' AND prolang <> 12 \
+               UNION SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname IN ('ringshard', 'public') \
+               UNION SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint \
+                     WHERE connamespace = 'ringshard'::regnamespace \
+               UNION SELECT obj_description(oid) FROM pg_class WHERE relnamespace = 'ringshard'::regnamespace \
+                     AND obj_description(oid) IS NOT NULL \
+               UNION SELECT 'version ' || catalog_version FROM ringshard.meta ORDER BY 1";
+    test.query(number, sql, &[]).iter().map(|row| row.get(0)).collect()
+}
+
+#[test]
+fn an_older_catalog_is_upgraded_with_its_rows() {
+    let old = of_version_1();
+    // It serves as it is until then.
+    assert_eq!(old.run(&["count"]).success().stdout, "50\n");
+    old.run(&["create-user", "--id", "51", "--name", "x"]).success();
+    std::fs::write(old.home.path().join("f.csv"), "user_id\n52\n").unwrap();
+    old.run(&["import", "f.csv"])
+        .fails(78)
+        .says("import needs version 2")
+        .says("ringshard init-shards upgrades it");
+    let seen = old.run(&["doctor"]).fails(1);
+    assert_eq!(
+        seen.stdout.matches("version 1, and this ringshard makes 5\tringshard init-shards").count(),
+        3
+    );
+    let ran = old.run(&["init-shards"]).success();
+    old.run(&["doctor"]).success();
+    assert!(ran.fields().iter().all(|fields| fields[1] == "upgraded"), "{ran:?}");
+    assert!(old.run(&["init-shards"]).success().fields().iter().all(|fields| fields[1] == "unchanged"));
+    assert_whole(&old);
+    assert_eq!(old.run(&["count"]).success().stdout, "51\n");
+    let new = Test::initialised();
+    for number in 1..=3 {
+        assert_eq!(shape(&old, number), shape(&new, number));
+    }
+    assert!(shape(&old, 1).contains(&"version 5".to_owned()));
+    let mut client = old.other_program("postgres", owner(1));
+    assert!(client.execute("DELETE FROM users WHERE user_id = 1", &[]).unwrap() == 1);
+    assert!(client.execute("INSERT INTO users SELECT generate_series(1000, 1100)", &[]).is_err());
+}
+
+#[test]
+fn a_newer_catalog_is_refused_by_every_command() {
+    let test = Test::initialised();
+    for number in 1..=3 {
+        test.execute(number, "UPDATE ringshard.meta SET catalog_version = 99");
+    }
+    for words in [
+        &["shards"][..],
+        &["count"],
+        &["get-user", "1"],
+        &["init-shards"],
+        &["ring", "show"],
+        &["ring", "locate", "1"],
+        &["ring", "simulate", "--add", "x"],
+    ] {
+        test.run(words).fails(78).says("version 99").says("newer ringshard");
+    }
+}
+
+#[test]
+fn triggers_that_were_dropped_or_disabled_are_made_again() {
+    let test = Test::initialised();
+    let whole = shape(&test, 1);
+    for damage in [
+        "DROP TRIGGER ringshard_insert ON users",
+        "ALTER TABLE users DISABLE TRIGGER ringshard_update",
+        "ALTER TABLE users ENABLE TRIGGER ringshard_delete",
+        "CREATE OR REPLACE TRIGGER ringshard_truncate BEFORE INSERT ON users EXECUTE FUNCTION ringshard.guard_truncate()",
+        "CREATE OR REPLACE FUNCTION ringshard.guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    ] {
+        test.execute(1, damage);
+        assert_ne!(shape(&test, 1), whole);
+        let ran = test.run(&["init-shards"]).success();
+        // Functions are brought each time.
+        let said = if damage.starts_with("CREATE OR REPLACE FUNCTION") { "unchanged" } else { "repaired" };
+        assert_eq!(ran.fields()[0][1], said, "{damage}");
+        assert_eq!(shape(&test, 1), whole, "{damage}");
+    }
+    // Nothing is wrong: no lock that readers or writers would feel is taken.
+    let mut writer = test.client(1);
+    let id = (1..1_000).find(|id| owner(*id) == 1).unwrap();
+    writer.batch_execute(&format!("BEGIN; INSERT INTO users VALUES ({id})")).unwrap();
+    test.run(&["init-shards"]).success();
+    writer.batch_execute("COMMIT").unwrap();
+}
+
+#[test]
+fn a_row_written_while_its_table_is_adopted_is_found() {
+    let test = Test::new();
+    test.seed_table(1, []);
+    test.execute(
+        1,
+        "ALTER DATABASE DB SET default_transaction_isolation = 'repeatable read'"
+            .replace("DB", &test.database(1))
+            .as_str(),
+    );
+    let stray = (1..1_000).find(|id| owner(*id) == 2).unwrap();
+    let mut writer = test.client(1);
+    writer.batch_execute(&format!("BEGIN; INSERT INTO users VALUES ({stray})")).unwrap();
+    let mut command = test.command();
+    command.arg("init-shards").args(test.shard_flags());
+    let child = command.spawn().unwrap();
+    let begun = Instant::now();
+    let sql =
+        "SELECT FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE datname = $1 AND NOT granted";
+    while test.query(1, sql, &[&test.database(1)]).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "init-shards does not wait for the writer");
+        thread::sleep(Duration::from_millis(5));
+    }
+    writer.batch_execute("COMMIT").unwrap();
+    Ran::of(child)
+        .fails(1)
+        .says(&format!("user `{stray}` is on `shard_1`, its owner is `shard_2`"))
+        .says("shard `shard_1` was left as it was");
+    assert!(test.query(1, "SELECT FROM pg_namespace WHERE nspname = 'ringshard'", &[]).is_empty());
+    test.execute(1, "DELETE FROM users");
+    test.init().success();
+    assert_whole(&test);
+}

@@ -1,0 +1,209 @@
+//! A server for each shard, any of which can crash and come back while the others stay.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{ChildStdin, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+use ringshard::local::PrivateServer;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::harness::{Ran, clean_up_after, command_in, connect};
+
+/// A cluster whose shards `shard_1` and so on each have a server of their own.
+pub(crate) struct Servers {
+    home: TempDir,
+    shards: Vec<Shard>,
+}
+
+struct Shard {
+    server: PrivateServer,
+    _watched: ChildStdin,
+}
+
+impl Servers {
+    /// So many servers, a shard on each, and the shards made. Commits that do not wait for the disk stay off
+    /// it for long, so that a crash takes them.
+    pub(crate) fn initialised(count: usize) -> Self {
+        Self::with_spares(count, 0)
+    }
+
+    /// The same, and more servers for shards that are to join.
+    pub(crate) fn with_spares(count: usize, spares: usize) -> Self {
+        let home = tempfile::Builder::new().prefix("rsm").tempdir_in("/tmp").unwrap();
+        let shards: Vec<_> = (0..count + spares).map(|_| std::thread::spawn(Shard::new)).collect();
+        let servers = Self { home, shards: shards.into_iter().map(|made| made.join().unwrap()).collect() };
+        let mut command = servers.command();
+        command.arg("init-shards");
+        for number in 1..=count {
+            command.args(["--shard", &format!("shard_{number}={}", servers.url(number))]);
+        }
+        Ran::of(command.spawn().unwrap()).success();
+        servers
+    }
+
+    /// Three shards with users 1 to 200, and a server for a fourth.
+    pub(crate) fn filled() -> Self {
+        let servers = Self::with_spares(3, 1);
+        let lines: String = (1..=200).map(|id| format!("create-user --id {id} --name n{id} -q\n")).collect();
+        servers.write("users.txt", lines.as_bytes());
+        servers.run(&["-f", "users.txt"]).success();
+        servers
+    }
+
+    /// How many rows lie on a shard's server.
+    pub(crate) fn rows_on(&self, number: usize) -> i64 {
+        self.client(number).query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
+    }
+
+    /// There are so many users, each where it belongs, and `doctor` has nothing to say.
+    #[track_caller]
+    pub(crate) fn assert_well(&self, count: i64) {
+        assert_eq!(self.run(&["count"]).success().stdout, format!("{count}\n"));
+        self.run(&["verify"]).success();
+        self.run(&["doctor", "-o", "tsv"]).success();
+    }
+
+    /// The database of a shard, which is called `users` on each server.
+    pub(crate) fn url(&self, number: usize) -> String {
+        format!("postgresql://postgres@/users?host={}", self.server(number).socket_dir().display())
+    }
+
+    pub(crate) fn client(&self, number: usize) -> Client {
+        connect(self.server(number), "users")
+    }
+
+    /// The program in a home of its own.
+    pub(crate) fn command(&self) -> Command {
+        command_in(self.home.path())
+    }
+
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
+        Ran::of(self.command().args(words).spawn().unwrap())
+    }
+
+    /// The folder of the program's configuration and state.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.home.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.home.path().join(name), bytes).unwrap();
+    }
+
+    /// Ends a server as `pg_ctl stop -m immediate` does: no checkpoint, and commits that are not on disk are gone.
+    pub(crate) fn crash(&self, number: usize) {
+        let server = self.server(number);
+        let pid = i32::try_from(server.status().unwrap().pid.unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();
+        while server.status().unwrap().pid.is_some() {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Kills a server, `kill -9`: nobody says a word, and sessions find out one by one.
+    pub(crate) fn kill(&self, number: usize) {
+        let pid = i32::try_from(self.server(number).status().unwrap().pid.unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+
+    /// Starts a server that is down.
+    pub(crate) fn start(&self, number: usize) {
+        self.server(number).ensure_running().unwrap();
+    }
+
+    pub(crate) fn server(&self, number: usize) -> &PrivateServer {
+        &self.shards[number - 1].server
+    }
+}
+
+/// A streaming standby of a shard, on a server of its own.
+pub(crate) struct Standby {
+    server: PrivateServer,
+    _watched: ChildStdin,
+}
+
+impl Standby {
+    pub(crate) fn url(&self) -> String {
+        format!("postgresql://postgres@/users?host={}", self.server.socket_dir().display())
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        connect(&self.server, "users")
+    }
+
+    pub(crate) fn rows(&self) -> i64 {
+        self.client().query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
+    }
+
+    /// Stops replaying what comes, or goes on.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        let function = if is_paused { "pg_wal_replay_pause" } else { "pg_wal_replay_resume" };
+        self.client().batch_execute(&format!("SELECT {function}()")).unwrap();
+    }
+
+    /// Waits until it has all that its primary has.
+    pub(crate) fn catches_up(&self, primary: &mut Client) {
+        let sql = "SELECT pg_current_wal_flush_lsn()::text";
+        let lsn: String = primary.query_one(sql, &[]).unwrap().get(0);
+        let mut client = self.client();
+        let begun = Instant::now();
+        let sql = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn";
+        while !client.query_one(sql, &[&lsn]).unwrap().get::<_, bool>(0) {
+            assert!(begun.elapsed() < Duration::from_mins(1), "the standby does not catch up");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Servers {
+    /// A standby of this shard, made from a cold copy of its data. Its primary is down for a moment.
+    pub(crate) fn standby_of(&self, number: usize) -> Standby {
+        let primary = self.server(number);
+        let folder = tempfile::Builder::new().prefix("rss").tempdir_in("/tmp").unwrap().keep();
+        let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
+        let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
+        let watched = clean_up_after(&folder);
+        // For its folders, and who owns them.
+        server.ensure_running().unwrap();
+        server.stop().unwrap();
+        primary.stop().unwrap();
+        std::fs::remove_dir_all(server.data()).unwrap();
+        let copied = Command::new("cp").arg("-a").args([primary.data(), server.data()]).status().unwrap();
+        assert!(copied.success());
+        let from = primary.socket_dir().display();
+        let settings = format!("primary_conninfo = 'host={from} port={} user=postgres'\n", primary.port());
+        let auto = server.data().join("postgresql.auto.conf");
+        let text = std::fs::read_to_string(&auto).unwrap() + &settings;
+        std::fs::write(&auto, text).unwrap();
+        let signal = server.data().join("standby.signal");
+        std::fs::write(&signal, "").unwrap();
+        let owner = std::fs::metadata(server.data()).unwrap();
+        std::os::unix::fs::chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
+        primary.ensure_running().unwrap();
+        server.ensure_running().unwrap();
+        Standby { server, _watched: watched }
+    }
+}
+
+impl Shard {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("rsn").tempdir_in("/tmp").unwrap().keep();
+        let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
+        let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
+        server.ensure_running().unwrap();
+        let watched = clean_up_after(&folder);
+        let mut admin = connect(&server, "postgres");
+        for statement in [
+            "ALTER SYSTEM SET wal_writer_delay = '10s'",
+            "ALTER SYSTEM SET wal_writer_flush_after = '1GB'",
+            "SELECT pg_reload_conf()",
+            "CREATE DATABASE users",
+        ] {
+            admin.batch_execute(statement).unwrap();
+        }
+        Self { server, _watched: watched }
+    }
+}

@@ -1,0 +1,131 @@
+//! The learning aids: what `help` says is so, and fits a screen.
+
+use clap::CommandFactory as _;
+use ringshard::commands::Cli;
+use ringshard::commands::help::TOPICS;
+
+use crate::support::harness::Test;
+
+/// What a screen of 24 lines and 80 columns has room for, with a line left for the prompt.
+const SCREEN_LINES: usize = 23;
+const SCREEN_CHARS: usize = 79;
+
+/// The paths of all commands, families too, as the definition of the command line has them.
+pub(crate) fn command_paths() -> Vec<Vec<String>> {
+    fn collect(command: &clap::Command, path: &[String], paths: &mut Vec<Vec<String>>) {
+        for inner in command.get_subcommands() {
+            let path = [path, &[inner.get_name().to_owned()]].concat();
+            paths.push(path.clone());
+            collect(inner, &path, paths);
+        }
+    }
+    let mut paths = Vec::new();
+    collect(&Cli::command(), &[], &mut paths);
+    paths
+}
+
+fn words<'a>(first: &'a str, rest: &'a [String]) -> Vec<&'a str> {
+    std::iter::once(first).chain(rest.iter().map(String::as_str)).collect()
+}
+
+#[track_caller]
+fn assert_fits_a_screen(what: &str, text: &str) {
+    assert!(text.lines().count() <= SCREEN_LINES, "{what} has {} lines", text.lines().count());
+    for line in text.lines() {
+        assert!(line.is_ascii() && line.len() <= SCREEN_CHARS, "{what}: {line}");
+    }
+}
+
+#[test]
+fn the_overview_names_every_command_and_topic() {
+    let test = Test::new();
+    let text = test.run(&["help"]).success().stdout;
+    assert_fits_a_screen("the overview", &text);
+    assert_eq!(test.run(&["help", "ringshard"]).success().stdout, text);
+    let said: Vec<&str> = text.split_whitespace().collect();
+    for path in command_paths().into_iter().filter(|path| path.len() == 1) {
+        assert!(said.contains(&path[0].as_str()), "the overview lacks {path:?}");
+    }
+    for topic in TOPICS {
+        assert!(said.contains(&topic.name), "the overview lacks {}", topic.name);
+    }
+}
+
+#[test]
+fn help_of_each_command_has_its_usage_and_its_topics() {
+    let test = Test::new();
+    for path in command_paths() {
+        let text = test.run(&words("help", &path)).success().stdout;
+        assert!(text.contains(&format!("Usage: ringshard {}", path.join(" "))), "{path:?}: {text}");
+        for topic in TOPICS.iter().filter(|topic| topic.commands.contains(&path.join(" ").as_str())) {
+            assert!(text.ends_with('\n') && text.contains(&format!("topic: help {}\n", topic.name)));
+        }
+    }
+    let paths: Vec<String> = command_paths().iter().map(|path| path.join(" ")).collect();
+    for command in TOPICS.iter().flat_map(|topic| topic.commands) {
+        assert!(paths.iter().any(|path| path == command), "there is no command `{command}`");
+    }
+}
+
+#[test]
+fn topics_are_found_by_each_of_their_names() {
+    let test = Test::new();
+    let mut names = Vec::new();
+    for topic in TOPICS {
+        assert_fits_a_screen(topic.name, topic.text);
+        for name in topic.aliases.iter().chain([&topic.name]) {
+            assert!(test.run(&["help", name]).success().stdout == topic.text, "{name}");
+            names.push(*name);
+        }
+    }
+    assert_eq!(test.run(&["help", "Virtual", "nodes"]).success().stdout, TOPICS[1].text);
+    assert_eq!(test.run(&["help", "USER_ID"]).success().stdout, TOPICS[2].text);
+    for path in command_paths() {
+        assert!(!names.contains(&path[0].as_str()), "`{}` is a command, and goes before a topic", path[0]);
+    }
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "two topics of one name: {names:?}");
+}
+
+#[test]
+fn what_there_is_no_help_for_is_told_with_what_may_be_meant() {
+    let test = Test::new();
+    let hints: [(&[&str], &str); 5] = [
+        (&["help", "rebal"], "ringshard help rebalancing"),
+        (&["help", "get", "usr"], "ringshard help get-user"),
+        (&["help", "ring", "lo"], "ringshard help ring locate"),
+        (&["help", "count", "x"], "ringshard help count"),
+        (&["help", "zebra"], "ringshard help lists both"),
+    ];
+    for (words, hint) in hints {
+        test.run(words).fails(2).says(hint);
+    }
+}
+
+/// The commands that a topic's text gives to try.
+fn tries(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("    ringshard "));
+    lines.map(|line| shlex::split(line).unwrap()).collect()
+}
+
+#[test]
+fn what_a_topic_gives_to_try_works_as_printed() {
+    for topic in TOPICS {
+        let test = Test::initialised();
+        let tries = tries(topic.text);
+        assert!((2..=5).contains(&tries.len()), "{} has {} commands to try", topic.name, tries.len());
+        for command in tries {
+            let words: Vec<&str> = command.iter().map(String::as_str).collect();
+            test.run(&words).success();
+        }
+    }
+}
+
+#[test]
+fn topics_can_be_tried_one_after_the_other_on_one_cluster() {
+    let test = Test::initialised();
+    for command in TOPICS.iter().rev().flat_map(|topic| tries(topic.text)) {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        test.run(&words).success();
+    }
+}

@@ -1,0 +1,14 @@
+//! What a person or a script sees.
+
+pub(crate) mod explain;
+pub(crate) mod learning;
+pub(crate) mod logs;
+pub(crate) mod output;
+pub(crate) mod repl;
+pub(crate) mod repl_screen;
+pub(crate) mod screens;
+pub(crate) mod script;
+pub(crate) mod script_creates;
+pub(crate) mod secrets;
+pub(crate) mod tour;
+pub(crate) mod wrong_input;

@@ -1,0 +1,173 @@
+//! What a person sees: the program in a pseudo-terminal.
+
+use std::process::Command;
+
+use crate::rebalance::topology_changes::{add, filled};
+use crate::support::harness::Test;
+use crate::support::pty::{Person, plain};
+
+#[test]
+fn the_ring_is_a_picture_with_colours() {
+    let test = Test::initialised();
+    let (code, seen) = Person::sees(&test, 100, &["ring", "show"], &[]).ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains('\u{1b}'), "{seen}");
+    insta::assert_snapshot!("ring_show", plain(&seen));
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let (_, seen) = Person::sees(&test, 100, &["ring", "show"], &[(name, value)]).ends();
+        assert!(!seen.contains('\u{1b}'), "{name}: {seen:?}");
+    }
+    let (_, seen) = Person::sees(&test, 100, &["ring", "show"], &[("LANG", "C")]).ends();
+    assert!(plain(&seen).is_ascii(), "{seen}");
+}
+
+#[test]
+fn the_way_of_a_key_is_explained() {
+    let test = Test::initialised();
+    let (_, seen) = Person::sees(&test, 120, &["ring", "locate", "1", "US"], &[]).ends();
+    insta::assert_snapshot!("ring_locate", plain(&seen));
+    let (_, seen) = Person::sees(&test, 130, &["ring", "simulate", "--add", "shard_4"], &[]).ends();
+    insta::assert_snapshot!("ring_simulate", plain(&seen));
+}
+
+#[test]
+fn a_narrow_terminal_is_not_overrun() {
+    let test = Test::initialised();
+    for columns in [40, 60] {
+        for words in [&["ring", "locate", "1"][..], &["shards"], &["ring", "show"]] {
+            let (code, seen) = Person::sees(&test, columns, words, &[("NO_COLOR", "1")]).ends();
+            assert_eq!(code, 0);
+            let table = seen.lines().filter(|line| line.starts_with(['│', '┌', '╞', '└']));
+            let widest = table.map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= usize::from(columns), "{words:?} at {columns}: {widest}\n{seen}");
+        }
+    }
+}
+
+#[test]
+fn data_drives_no_terminal() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "\u{1b}]0;owned\u{7}\u{1b}[2J"]).success();
+    for format in ["table", "csv", "tsv", "json", "jsonl"] {
+        let (_, seen) =
+            Person::sees(&test, 120, &["get-user", "1", "-o", format, "--color", "never"], &[]).ends();
+        assert!(!seen.contains(['\u{1b}', '\u{7}']), "{format}: {seen:?}");
+        assert!(seen.contains("owned"));
+    }
+    for words in
+        [&["export"][..], &["export", "-o", "jsonl"], &["list-users"], &["sql", "SELECT name FROM users"]]
+    {
+        let (_, seen) = Person::sees(&test, 120, words, &[("NO_COLOR", "1")]).ends();
+        assert!(!seen.contains(['\u{1b}', '\u{7}']), "{words:?}: {seen:?}");
+        assert!(seen.contains("owned"));
+    }
+    let (_, seen) = Person::sees(&test, 120, &["get-user", "\u{1b}[2J"], &[("NO_COLOR", "1")]).ends();
+    assert!(!seen.contains('\u{1b}'), "{seen:?}");
+}
+
+#[test]
+fn an_import_shows_how_far_it_is_and_leaves_no_bar() {
+    let test = Test::initialised();
+    let lines: String = (1..60_000).map(|id| format!("{id},Name {id}\n")).collect();
+    std::fs::write(test.home.path().join("f.csv"), format!("user_id,name\n{lines}")).unwrap();
+    let (code, seen) = Person::sees(&test, 100, &["import", "f.csv"], &[]).ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains(" users, ") && seen.contains(" s left"), "{seen:?}");
+    assert!(plain(&seen).contains("59999"), "{seen}");
+}
+
+#[test]
+fn a_rebalance_shows_the_plan_how_far_it_is_and_why_it_waits() {
+    let test = filled(3_000);
+    add(&test, 4).success();
+    // Others are in a transaction, and have written: neither the index nor a fence is given before it ends.
+    let mut other = test.other_program("postgres", 2);
+    let mut transaction = other.transaction().unwrap();
+    let id = test.ids(2)[0];
+    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
+    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let words = ["rebalance", "--chunk-rows", "50", "--max-rows-per-sec", "2000"];
+    let mut person = Person::sees(&test, 200, &words, &[("NO_COLOR", "1")]);
+    person.waits_for("by modulo 75.00 %");
+    person.waits_for("Carry this out? [y/N] ");
+    person.types("y\r");
+    person.waits_for(&format!("waits: session {pid} on shard `shard_2` is in an older transaction"));
+    transaction.commit().unwrap();
+    person.waits_for("-> shard_4");
+    let (code, seen) = person.ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains("verified: 2,999 users, each on its owner"), "{seen}");
+    assert!(seen.contains(" s left") && seen.contains(" kB, "), "{seen}");
+}
+
+#[test]
+fn only_the_change_that_was_shown_is_carried_out() {
+    let test = filled(300);
+    add(&test, 4).success();
+    let mut person = Person::sees(&test, 200, &["rebalance"], &[("NO_COLOR", "1")]);
+    person.waits_for("Carry this out? [y/N] ");
+    test.run(&["remove-shard", "shard_1"]).success();
+    person.types("y\r");
+    let (code, seen) = person.ends();
+    assert_eq!(code, 75, "{seen}");
+    assert!(seen.contains("is another one than was shown"), "{seen}");
+    assert_eq!(test.ids(4), Vec::<i64>::new());
+}
+
+#[test]
+fn a_writer_that_holds_the_barrier_is_named() {
+    let test = filled(3_000);
+    add(&test, 4).success();
+    // The index is there already.
+    for number in 1..=3 {
+        test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
+    }
+    let mut other = test.other_program("postgres", 2);
+    let mut transaction = other.transaction().unwrap();
+    let id = test.ids(2)[0];
+    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
+    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let mut person = Person::sees(&test, 250, &["rebalance", "-y"], &[("NO_COLOR", "1")]);
+    person.waits_for(&format!("waits: session {pid} "));
+    person.waits_for("holds a lock on shard `shard_2`");
+    transaction.commit().unwrap();
+    assert_eq!(person.ends().0, 0);
+}
+
+#[test]
+fn an_error_is_red_and_its_hint_is_not() {
+    let test = Test::initialised();
+    let (code, seen) = Person::sees(&test, 120, &["get-user", "1"], &[]).ends();
+    assert_eq!(code, 4);
+    insta::assert_snapshot!("not_found", seen.replace('\u{1b}', "<ESC>"));
+}
+
+#[test]
+fn a_question_is_asked_and_only_a_yes_is_a_yes() {
+    let test = Test::new();
+    let programs = std::env::var("RINGSHARD_PG_BIN").unwrap_or_default();
+    let more = [("RINGSHARD_PG_BIN", programs.as_str())];
+    let run = |words: &[&str]| Person::sees(&test, 120, words, &more);
+    assert_eq!(run(&["local", "start"]).ends().0, 0);
+    for (keys, code) in [("n\r", 3), ("\r", 3), ("maybe\r", 3), ("y\r", 0)] {
+        let mut person = run(&["local", "destroy"]);
+        person.waits_for("[y/N] ");
+        person.types(keys);
+        assert_eq!(person.ends().0, code, "{keys:?}");
+    }
+}
+
+#[test]
+fn a_long_script_shows_how_far_it_is() {
+    let test = Test::initialised();
+    let file = test.home.path().join("script");
+    std::fs::write(&file, "count\n".repeat(300)).unwrap();
+    // stdout is a file, stderr the terminal.
+    let line = format!("'{}' -f script > out", crate::support::harness::BINARY);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &line]).env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color");
+    shell.current_dir(test.home.path());
+    let (code, seen) = Person::starts(100, shell).ends();
+    assert_eq!(code, 0, "{seen}");
+    assert!(plain(&seen).contains("/300 commands"), "{seen}");
+}

@@ -1,0 +1,220 @@
+//! Wrong input of every kind: each gets its words, its hint and its exit code, as text and as JSON.
+
+use crate::support::harness::{Ran, Test};
+
+/// Words of a command line, the exit code, and what the message says.
+type Case = (&'static [&'static str], i32, &'static str);
+
+const USAGE: &[Case] = &[
+    (&["nonsense"], 2, "unrecognized subcommand"),
+    (&["create-usr", "--id", "1"], 2, "create-usr"),
+    (&["--nonsense"], 2, "--nonsense"),
+    (&["create-user"], 2, "--id"),
+    (&["create-user", "--id", "1"], 2, "--name"),
+    (&["create-user", "--name", "x"], 2, "--id"),
+    (&["create-user", "--id", "x", "--name", "x"], 2, "whole number"),
+    (&["create-user", "--id", "", "--name", "x"], 2, "--id"),
+    (&["create-user", "--id", "1.5", "--name", "x"], 2, "whole number"),
+    (&["create-user", "--id", "9223372036854775808", "--name", "x"], 2, "9223372036854775807"),
+    (&["create-user", "--id", "-9223372036854775809", "--name", "x"], 2, "whole number"),
+    (&["create-user", "--id", "1", "--id", "2", "--name", "x"], 2, "--id"),
+    (&["create-user", "1", "--name", "x"], 2, "unexpected argument"),
+    (&["create-user", "--id", "1", "--name", "x", "--age", "3"], 2, "--age"),
+    (&["get-user"], 2, "required"),
+    (&["get-user", "abc"], 2, "whole number"),
+    (&["get-user", "1", "2"], 2, "2"),
+    (&["get-user", "--id", "1", "2"], 2, "cannot be used with"),
+    (&["update-user", "--id", "1"], 2, "required"),
+    (&["update-user", "--name", "x"], 2, "required"),
+    (&["update-user", "--id", "1", "--region", "EU", "--no-region"], 2, "cannot be used with"),
+    (&["delete-user"], 2, "required"),
+    (&["count", "--by", "moon"], 2, "moon"),
+    (&["count", "extra"], 2, "extra"),
+    (&["shards", "-o", "yaml"], 2, "yaml"),
+    (&["shards", "--color", "sometimes"], 2, "sometimes"),
+    (&["ring"], 2, "a command is missing"),
+    (&["ring", "turn"], 2, "turn"),
+    (&["ring", "locate"], 2, "KEY"),
+    (&["ring", "simulate"], 2, "nothing to simulate"),
+    (&["ring", "simulate", "--add", "a b"], 2, "letters"),
+    (&["ring", "simulate", "--add", "x:heavy"], 2, "weight"),
+    (&["ring", "simulate", "--add", "x:0"], 2, "0.01 to 100"),
+    (&["ring", "simulate", "--vnodes", "0"], 2, "0"),
+    (&["ring", "simulate", "--vnodes", "99999999"], 2, "99999999"),
+    (
+        &["ring", "simulate", "--remove", "shard_1", "--remove", "shard_2", "--remove", "shard_3"],
+        2,
+        "1 to 1000 shards",
+    ),
+    (&["init-shards", "--shards", "0"], 2, "0"),
+    (&["init-shards", "--shards", "many"], 2, "many"),
+    (&["init-shards", "--vnodes", "-1"], 2, "-1"),
+    (&["init-shards", "--shard", "no_url"], 2, "no `=`"),
+    (&["init-shards", "--shard", "a="], 2, "empty"),
+    (&["init-shards", "--shard", "a b=postgresql://h/d"], 2, "letters"),
+    (&["init-shards", "--shard", "a=postgresql://h/d", "--shards", "2"], 2, "cannot be used with"),
+    (
+        &["init-shards", "--shard", "a=postgresql://h/d", "--server", "postgresql://h"],
+        2,
+        "cannot be used with",
+    ),
+    (&["init-shards", "--shard", "a=postgresql://h/d", "--shard", "a=postgresql://h/e"], 2, "named twice"),
+    (&["completions", "cobol"], 2, "cobol"),
+    (&["man"], 2, "DIR"),
+    (&["config", "edit"], 2, "edit"),
+    (&["local", "explode"], 2, "explode"),
+    (&["-c", "count", "-f", "x"], 2, "cannot be used with"),
+    (&["-c", "count", "shards"], 2, "exclude each other"),
+    (&["-c", "create-user --id 1 --name 'open"], 2, "quote"),
+    (&["-q"], 2, "a command is missing"),
+    (&["-c", "count --config other.toml"], 2, "holds for a whole run"),
+    (&["-c", "-v"], 2, "a value is required"),
+];
+
+const WORLD: &[Case] = &[
+    (&["get-user", "404"], 4, "user `404` not found"),
+    (&["update-user", "404", "--name", "x"], 4, "user `404` not found"),
+    (&["delete-user", "404"], 4, "user `404` not found"),
+    (&["create-user", "--id", "1", "--name", "x"], 5, "exists already"),
+    (&["ring", "simulate", "--remove", "shard_9"], 4, "no shard `shard_9`"),
+    (&["ring", "simulate", "--add", "shard_1"], 5, "a shard `shard_1` already"),
+    (&["--config", "/nonexistent/x.toml", "shards"], 78, "no shard is configured"),
+    (&["--config", "/dev", "shards"], 78, "cannot read"),
+    (&["--log-file", "/nonexistent/log", "shards"], 78, "cannot write the log"),
+    (&["-f", "/nonexistent"], 65, "cannot read `/nonexistent`"),
+    (&["man", "/dev/null/x"], 1, "cannot write man pages"),
+    (&["init-shards", "--shards", "5"], 5, "3 shards already"),
+];
+
+fn check(test: &Test, cases: &[Case]) {
+    for (words, code, says) in cases {
+        let ran = test.run(words).fails(*code).says(says).says("error: ").says("hint: ");
+        assert_eq!(ran.stdout, "", "{words:?}: only data goes to stdout");
+        let json: Vec<&str> = ["-o", "json"].iter().chain(*words).copied().collect();
+        if words.contains(&"-o") {
+            continue;
+        }
+        let ran = test.run(&json).fails(*code);
+        let value: serde_json::Value =
+            serde_json::from_str(&ran.stderr).unwrap_or_else(|why| panic!("{why}: {ran:?}"));
+        let mut keys: Vec<&String> = value["error"].as_object().unwrap().keys().collect();
+        keys.sort();
+        assert_eq!(keys, ["code", "hint", "kind", "message", "shard"]);
+        assert_eq!(value["error"]["code"], *code);
+        assert!(value["error"]["message"].as_str().unwrap().contains(says), "{ran:?}");
+        assert!(value["error"]["hint"].is_string(), "{ran:?}");
+    }
+}
+
+#[test]
+fn wrong_words_are_usage_errors() {
+    let test = Test::new();
+    let words: Vec<&[&str]> = USAGE.iter().map(|(words, ..)| *words).collect();
+    assert!(words.len() >= 40);
+    test.init().success();
+    check(&test, USAGE);
+    let long = "x".repeat(101);
+    for flag in ["--name", "--region", "--email"] {
+        let ran = test.run(&["create-user", "--id", "1", "--name", "x", flag, &long]);
+        ran.fails(2);
+    }
+    assert_eq!(test.run(&["count"]).success().stdout, "0\n", "nothing was stored on the way");
+}
+
+#[test]
+fn what_the_world_can_do_has_its_code() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    check(&test, WORLD);
+}
+
+#[test]
+fn without_shards_every_command_says_what_to_type() {
+    let test = Test::new();
+    for words in
+        [&["shards"][..], &["count"], &["get-user", "1"], &["ring", "show"], &["ring", "locate", "1"]]
+    {
+        test.run(words).fails(78).says("no shard is configured").says("ringshard init-shards");
+    }
+}
+
+#[test]
+fn wrong_settings_name_their_place() {
+    let test = Test::initialised();
+    let with =
+        |name: &str, value: &str| Ran::of(test.command().env(name, value).arg("shards").spawn().unwrap());
+    with("RINGSHARD_FORMAT", "yaml").fails(78).says("`RINGSHARD_FORMAT`").says("tsv");
+    with("RINGSHARD_COLOR", "x").fails(78);
+    with("RINGSHARD_POOL_SIZE", "0").fails(78).says("from 1 to 1000");
+    with("RINGSHARD_CONNECT_TIMEOUT_MS", "soon").fails(78);
+    with("RINGSHARD_CLUSTER", "x").fails(78).says("UUID");
+    with("RINGSHARD_SHARDS", "a").fails(78);
+    with("RINGSHARD_SHARDS", "a=nonsense").fails(78).says("shard `a`");
+    with("PGPORT", "x").fails(78).says("`PGPORT` is `x`");
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    for (text, place) in [("pool = 1\n", "`pool`"), ("pool_size = [1]\n", "`pool_size`"), ("= 3\n", ":1: ")] {
+        std::fs::write(test.config(), format!("{text}{config}")).unwrap();
+        test.run(&["shards"]).fails(78).says("ringshard.toml").says(place);
+    }
+}
+
+#[test]
+fn a_script_stops_at_its_first_error_and_names_the_line() {
+    let test = Test::initialised();
+    let file = test.home.path().join("users.txt");
+    let text =
+        "# comment\n\nringshard create-user --id 1 --name 'A B';\ncreate-user --id 1 --name C\ncount\n";
+    std::fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap();
+    let ran = test.run(&["-f", name]).fails(5).says(&format!("{name}:4: error: user `1` exists already"));
+    assert_eq!(ran.stdout, "1\tA B\t\\N\t\\N\n");
+    let ran = test.run(&["-f", name, "--keep-going"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (5, "1\n"));
+    let ran = test.run(&["-c", "count", "-c", "get-user 1 -o json", "-c", "count --nonsense"]).fails(2);
+    assert_eq!(ran.stdout, "1\n{\"user_id\": 1, \"name\": \"A B\", \"region\": null, \"email\": null}\n");
+    ran.says("-c:3: error: ");
+}
+
+#[test]
+fn a_dangerous_command_asks_and_takes_no_silence_for_a_yes() {
+    let test = Test::new();
+    // A server of its own below this home, which a test may destroy.
+    let programs = std::env::var_os("RINGSHARD_PG_BIN");
+    let run = |words: &[&str]| {
+        let mut command = test.command();
+        if let Some(programs) = &programs {
+            command.env("RINGSHARD_PG_BIN", programs);
+        }
+        Ran::of(command.args(words).spawn().unwrap())
+    };
+    run(&["init-shards", "--shards", "2"]).success();
+    run(&["create-user", "--id", "1", "--name", "x"]).success();
+    run(&["local", "destroy"]).fails(3).says("--yes");
+    run(&["local", "destroy", "--no-input"]).fails(3);
+    assert_eq!(run(&["count"]).success().stdout, "1\n");
+    // Stopped, it is started again when it is needed.
+    run(&["local", "stop"]).success();
+    assert_eq!(run(&["local", "status", "-o", "json"]).success().json()["running"], false);
+    assert_eq!(run(&["count"]).success().stdout, "1\n");
+    run(&["local", "destroy", "-y"]).success();
+    run(&["local", "destroy", "-y"]).success();
+    run(&["count"]).fails(69).says("init-shards").says("shard_1");
+    // And a new one is made just so.
+    run(&["init-shards"]).success();
+    assert_eq!(run(&["count"]).success().stdout, "0\n");
+    run(&["local", "destroy", "-y"]).success();
+}
+
+#[test]
+fn words_that_are_no_text_are_refused_without_a_panic() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let test = Test::initialised();
+    let bad = std::ffi::OsStr::from_bytes(b"\xff");
+    Ran::of(test.command().arg("get-user").arg(bad).spawn().unwrap()).fails(2);
+    for name in ["RINGSHARD_SHARDS", "RINGSHARD_CLUSTER", "RINGSHARD_FORMAT"] {
+        let ran = test.command().env(name, bad).arg("shards").spawn().unwrap();
+        Ran::of(ran).fails(78).says(name).says("UTF-8");
+    }
+    let ran = test.command().args(["get-user", "x\nerror: forged\nhint: forged"]).spawn().unwrap();
+    assert!(!Ran::of(ran).fails(2).stderr.lines().skip(1).any(|line| line.starts_with("error: ")));
+}

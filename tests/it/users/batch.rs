@@ -1,0 +1,385 @@
+//! Many creates at once, as the library does them: all on their owners, or none anywhere.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ringshard::error::Kind;
+use ringshard::local::PrivateServer;
+use ringshard::model::ring::position::Position;
+use ringshard::model::user::{User, UserId};
+use ringshard::pg::cluster::Cluster;
+use ringshard::pg::net::conninfo::ConnectionString;
+use ringshard::pg::pool::{PoolOptions, Shards};
+use ringshard::pg::rows::Router;
+use ringshard::pg::rows::batch_create::Batch;
+
+use super::routing::until_blocked;
+use crate::support::harness::{Test, owner, seed_ring, shard_names};
+use crate::support::move_steps::{Chunk, adopt, fence, purge};
+
+/// A cluster of these three URLs, with one connection to each, that knows the topology.
+pub(crate) fn cluster_of(test: &Test, url: impl Fn(usize) -> String) -> Cluster {
+    let entries =
+        (1..=3).map(|number| (shard_names(3)[number - 1].clone(), ConnectionString::new(url(number))));
+    let private = PrivateServer::at(Some(test.home.path()), None).unwrap();
+    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
+    let cluster = Cluster::open(Shards::new(entries, private, options).unwrap(), None, None).unwrap();
+    cluster.refresh().unwrap();
+    cluster
+}
+
+pub(crate) fn cluster(test: &Test) -> Cluster {
+    cluster_of(test, |number| test.url(number))
+}
+
+pub(crate) fn user(id: i64) -> User {
+    let name = Some(format!("Name {id}"));
+    User { user_id: UserId::new(id), name, region: Some("EU".into()), email: None }
+}
+
+pub(crate) fn users(ids: impl IntoIterator<Item = i64>) -> Vec<User> {
+    ids.into_iter().map(user).collect()
+}
+
+/// The ids on all shards, sorted; each of them lies on its owner.
+#[track_caller]
+pub(crate) fn all_ids(test: &Test) -> Vec<i64> {
+    let ring = seed_ring(3);
+    let mut all = Vec::new();
+    for number in 1..=3 {
+        for id in test.ids(number) {
+            let owner = ring.owner(Position::of_user(UserId::new(id)));
+            assert_eq!(owner.as_str(), format!("shard_{number}"), "user {id}");
+            all.push(id);
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+/// Begins to store these on a thread of its own; what is waited for must come soon.
+fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<Batch> {
+    let (sender, receiver) = channel();
+    let cluster = Arc::clone(cluster);
+    thread::spawn(move || sender.send(Router(&cluster).create_users(&users)));
+    receiver
+}
+
+fn soon(batch: &Receiver<Batch>) -> Batch {
+    batch.recv_timeout(Duration::from_secs(5)).expect("it ends soon")
+}
+
+/// The first `count` ids from `from` on that a shard owns.
+pub(crate) fn ids_of(shard: usize, from: i64, count: usize) -> Vec<i64> {
+    let (ring, name) = (seed_ring(3), format!("shard_{shard}"));
+    let is_mine = |id: &i64| ring.owner(Position::of_user(UserId::new(*id))).as_str() == name;
+    (from..).filter(is_mine).take(count).collect()
+}
+
+#[test]
+fn all_are_stored_and_each_on_its_owner() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    // Three times, as statements are sent otherwise when they come again; backwards, and with odd texts.
+    let mut odd = users((-150..150).rev());
+    odd[7].name = Some("O'Brien; \"{a,b}\" \\N NULL ü \n".into());
+    odd[8] = User { user_id: odd[8].user_id, name: None, region: None, email: Some(String::new()) };
+    for part in odd.chunks(100) {
+        assert_eq!(Router(&cluster).create_users(part), Batch::Stored);
+    }
+    assert_eq!(all_ids(&test), (-150..150).collect::<Vec<_>>());
+    for user in &odd {
+        assert_eq!(Router(&cluster).get_user(user.user_id).unwrap(), *user);
+    }
+    assert_eq!(Router(&cluster).create_users(&[]), Batch::Stored);
+    let on_one = users(ids_of(2, 1_000, 10));
+    assert_eq!(Router(&cluster).create_users(&on_one), Batch::Stored);
+    assert_eq!(all_ids(&test).len(), 310);
+    let open =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state LIKE 'idle in transaction%'";
+    for number in 1..=3 {
+        assert_eq!(test.query(number, open, &[&test.database(number)])[0].get::<_, i64>(0), 0);
+    }
+}
+
+#[test]
+fn one_that_exists_keeps_all_of_them_out() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    for there in [1, 50, 100] {
+        Router(&cluster).create_user(&user(there)).unwrap();
+        assert_eq!(Router(&cluster).create_users(&users(1..=100)), Batch::NotStored);
+        assert_eq!(all_ids(&test), [there]);
+        // The connections are fit for use.
+        assert_eq!(Router(&cluster).create_users(&users(101..=200)), Batch::Stored);
+        for id in std::iter::once(there).chain(101..=200) {
+            Router(&cluster).delete_user(UserId::new(id)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn one_that_is_named_twice_keeps_all_of_them_out() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    assert_eq!(Router(&cluster).create_users(&users((1..=100).chain([17]))), Batch::NotStored);
+    assert!(all_ids(&test).is_empty());
+    assert_eq!(Router(&cluster).create_users(&users(1..=100)), Batch::Stored);
+}
+
+#[test]
+fn one_on_an_arc_that_moves_keeps_all_of_them_out() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    let (id, source) = (7, owner(7));
+    let target = source % 3 + 1;
+    let (mut from, mut to) = (test.client(source), test.client(target));
+    let chunk = Chunk::around(&mut from, id);
+    let elsewhere: Vec<i64> = (1_000..1_400)
+        .filter(|id| {
+            let place = format!("{:032x}", Position::of_user(UserId::new(*id)).number());
+            !(chunk.first.replace('-', "")..=chunk.last.replace('-', "")).contains(&place)
+        })
+        .collect();
+    let mut stored = 0;
+    let mut step = |what: &str| {
+        let with_it = users(elsewhere[stored..stored + 100].iter().copied().chain([id]));
+        assert_eq!(Router(&cluster).create_users(&with_it), Batch::NotStored, "{what}");
+        assert_eq!(all_ids(&test), elsewhere[..stored], "{what}");
+        assert_eq!(Router(&cluster).create_users(&with_it[..100]), Batch::Stored, "{what}");
+        stored += 100;
+    };
+    fence(&mut from, &chunk, target, 2);
+    step("fenced");
+    adopt(&mut from, &mut to, &chunk, 2);
+    step("adopted");
+    purge(&mut from, &chunk);
+    step("purged");
+}
+
+#[test]
+fn a_shard_that_is_not_as_it_is_known_stores_nothing() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    let wanted = users(1..=50);
+    for (wrong, right) in [
+        ("UPDATE ringshard.meta SET epoch = 2", "UPDATE ringshard.meta SET epoch = 1"),
+        ("UPDATE ringshard.meta SET shard = 'other'", "UPDATE ringshard.meta SET shard = 'shard_2'"),
+        (
+            "CREATE TABLE was AS SELECT cluster FROM ringshard.meta; \
+             UPDATE ringshard.meta SET cluster = md5('other')::uuid",
+            "UPDATE ringshard.meta SET cluster = was.cluster FROM was",
+        ),
+        (
+            "UPDATE ringshard.meta SET catalog_version = catalog_version + 1",
+            "UPDATE ringshard.meta SET catalog_version = catalog_version - 1",
+        ),
+        (
+            "CREATE TABLE had AS SELECT * FROM ringshard.meta; DELETE FROM ringshard.meta",
+            "INSERT INTO ringshard.meta SELECT * FROM had",
+        ),
+        (
+            "CREATE TABLE held AS SELECT * FROM ringshard.arc; DELETE FROM ringshard.arc",
+            "INSERT INTO ringshard.arc SELECT * FROM held",
+        ),
+    ] {
+        test.execute(2, wrong);
+        assert_eq!(Router(&cluster).create_users(&wanted), Batch::NotStored, "{wrong}");
+        test.execute(2, right);
+        assert!(all_ids(&test).is_empty(), "{wrong}");
+    }
+    assert_eq!(Router(&cluster).create_users(&wanted), Batch::Stored, "all is right again");
+}
+
+#[test]
+fn each_position_is_looked_for_in_the_arcs_that_are_owned() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    // Holes everywhere, also at both ends of the ring.
+    test.execute(
+        1,
+        "DELETE FROM ringshard.arc WHERE last IN (SELECT last FROM (SELECT last, row_number() OVER (ORDER BY last) AS n \
+         FROM ringshard.arc) AS numbered WHERE n % 3 = 1); \
+         UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_2' WHERE md5(last::text) < '6'",
+    );
+    let mut client = test.client(1);
+    let oracle = "SELECT EXISTS (SELECT FROM ringshard.arc WHERE state = 'owned' \
+                  AND md5($1)::uuid BETWEEN first AND last)";
+    let mut seen = [0, 0];
+    for id in ids_of(1, 1, 200) {
+        let is_owned: bool = client.query_one(oracle, &[&id.to_string()]).unwrap().get(0);
+        let expected = if is_owned { Batch::Stored } else { Batch::NotStored };
+        assert_eq!(Router(&cluster).create_users(&users([id])), expected, "user {id}");
+        seen[usize::from(is_owned)] += 1;
+    }
+    assert!(seen[0] > 30 && seen[1] > 30, "{seen:?}");
+}
+
+/// The proof must be newer than what the barrier waited for.
+#[test]
+fn who_waits_for_a_fence_sees_it() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    let (id, shard) = (7, owner(7));
+    let mut mover = test.client(shard);
+    let chunk = Chunk::around(&mut mover, id);
+    for _ in 0..50 {
+        let mut step = mover.transaction().unwrap();
+        step.batch_execute("SELECT pg_advisory_xact_lock(7283001)").unwrap();
+        let sql = "UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_9' WHERE last = $1::text::uuid";
+        step.execute(sql, &[&chunk.last]).unwrap();
+        let waited = thread::scope(|scope| {
+            let begun = Instant::now();
+            let batch = scope.spawn(|| Router(&cluster).create_users(&users([id])));
+            until_blocked(&test, shard);
+            step.commit().unwrap();
+            let waited = begun.elapsed();
+            assert_eq!(batch.join().unwrap(), Batch::NotStored);
+            waited
+        });
+        assert!(all_ids(&test).is_empty());
+        test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+        // It did not give up waiting: it saw the fence.
+        if waited < Duration::from_millis(150) {
+            assert_eq!(Router(&cluster).create_users(&users([id])), Batch::Stored);
+            return;
+        }
+    }
+    panic!("this machine is too slow to tell");
+}
+
+#[test]
+fn nobody_waits_for_long() {
+    let test = Test::initialised();
+    let cluster = Arc::new(cluster(&test));
+    let shard = owner(7);
+    let mut other = test.client(shard);
+    for held in ["SELECT pg_advisory_xact_lock(7283001)", "INSERT INTO users VALUES (7, 'x', NULL, NULL)"] {
+        let mut transaction = other.transaction().unwrap();
+        transaction.batch_execute(held).unwrap();
+        assert_eq!(soon(&begin(&cluster, users(1..=50))), Batch::NotStored, "{held}");
+        transaction.rollback().unwrap();
+        assert!(all_ids(&test).is_empty(), "{held}");
+    }
+    assert_eq!(Router(&cluster).create_users(&users(1..=50)), Batch::Stored);
+}
+
+#[test]
+fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
+    const ROUNDS: i64 = 10;
+    let test = Test::initialised();
+    let (sender, ends) = channel();
+    let mut threads = Vec::new();
+    for is_backwards in [false, true] {
+        let (cluster, sender) = (cluster(&test), sender.clone());
+        threads.push(thread::spawn(move || {
+            let mut stored = 0;
+            for round in 0..ROUNDS {
+                let mut wanted = users(round * 100..(round + 1) * 100);
+                if is_backwards {
+                    wanted.reverse();
+                }
+                match Router(&cluster).create_users(&wanted) {
+                    Batch::Stored => stored += 100,
+                    Batch::NotStored => {
+                        for user in &wanted {
+                            match Router(&cluster).create_user(user) {
+                                Ok(_) => stored += 1,
+                                Err(error) => assert_eq!(error.kind(), Kind::Conflict, "{error}"),
+                            }
+                        }
+                    }
+                    Batch::Parted(fates) => panic!("no line was cut: {fates:?}"),
+                }
+            }
+            sender.send(stored).unwrap();
+        }));
+    }
+    let stored: i64 =
+        threads.iter().map(|_| ends.recv_timeout(Duration::from_mins(1)).expect("both end")).sum();
+    assert_eq!(stored, ROUNDS * 100);
+    assert_eq!(all_ids(&test), (0..ROUNDS * 100).collect::<Vec<_>>());
+}
+
+/// Whatever order they are given in, who has the first user gets all of them.
+#[test]
+fn of_two_batches_on_one_shard_one_is_stored() {
+    let test = Test::initialised();
+    let clusters = [Arc::new(cluster(&test)), Arc::new(cluster(&test))];
+    for round in 0..30 {
+        let wanted = users(ids_of(1, round * 10_000, 300));
+        let backwards = wanted.iter().rev().cloned().collect();
+        let batches = [begin(&clusters[0], wanted), begin(&clusters[1], backwards)];
+        let mut batches = batches.map(|batch| soon(&batch));
+        batches.sort_by_key(|batch| *batch != Batch::Stored);
+        assert_eq!(batches, [Batch::Stored, Batch::NotStored], "round {round}");
+    }
+}
+
+/// Each waits on one shard for what the other holds on the next, which no server sees.
+#[test]
+fn a_circle_over_two_shards_is_broken() {
+    let test = Test::initialised();
+    let cluster = Arc::new(cluster(&test));
+    let (one, two) = (ids_of(1, 1, 1)[0], ids_of(2, 1, 1)[0]);
+    let (mut on_one, mut on_two) = (test.client(1), test.client(2));
+    let insert =
+        |id: i64| format!("SET lock_timeout = '5s'; BEGIN; INSERT INTO users (user_id) VALUES ({id})");
+    // The batch waits for this one on shard 1, and gets its row on shard 2 ...
+    on_one.batch_execute(&insert(one)).unwrap();
+    let batch = begin(&cluster, users([one, two]));
+    until_blocked(&test, 1);
+    // ... which this one now waits for, unless the batch has given up already.
+    on_two.batch_execute(&insert(two)).unwrap();
+    assert_eq!(soon(&batch), Batch::NotStored);
+    for client in [&mut on_one, &mut on_two] {
+        client.batch_execute("COMMIT").unwrap();
+    }
+    assert_eq!((test.ids(1), test.ids(2)), (vec![one], vec![two]));
+}
+
+#[test]
+fn the_transactions_settings_are_those_of_a_single_write() {
+    let test = Test::initialised();
+    for number in 1..=3 {
+        test.execute(
+            number,
+            "CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 NEW.region := current_setting('synchronous_commit'); \
+                 NEW.email := current_setting('transaction_isolation'); RETURN NEW; END $$; \
+             CREATE TRIGGER say BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION say(); \
+             CREATE TABLE guards (guard text); \
+             CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 INSERT INTO guards VALUES (current_setting('ringshard.guard')); RETURN NULL; END $$; \
+             CREATE CONSTRAINT TRIGGER late AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
+                 FOR EACH ROW EXECUTE FUNCTION late()",
+        );
+    }
+    for (default, expected) in
+        [("off", "on"), ("local", "on"), ("on", "on"), ("remote_apply", "remote_apply")]
+    {
+        for number in 1..=3 {
+            let name = test.database(number);
+            test.execute(
+                number,
+                &format!(
+                    "ALTER DATABASE {name} SET synchronous_commit = {default}; \
+                     ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'"
+                ),
+            );
+        }
+        assert_eq!(Router(&cluster(&test)).create_users(&users(1..=30)), Batch::Stored);
+        let mut count = 0;
+        for number in 1..=3 {
+            for row in test.query(number, "DELETE FROM users RETURNING region, email", &[]) {
+                assert_eq!((row.get(0), row.get(1)), (expected, "read committed"));
+                count += 1;
+            }
+            let guards = test.query(number, "DELETE FROM guards RETURNING guard", &[]);
+            assert!(!guards.is_empty() && guards.iter().all(|row| row.get::<_, &str>(0) != "checked"));
+        }
+        assert_eq!(count, 30);
+    }
+}

@@ -1,0 +1,230 @@
+//! Many creates at once, and what goes wrong on the way: a commit that nobody answers, a shard that is gone.
+
+use std::time::{Duration, Instant};
+
+use ringshard::model::user::User;
+use ringshard::pg::cluster::Cluster;
+use ringshard::pg::rows::Router;
+use ringshard::pg::rows::batch_create::{Batch, Fate};
+
+use super::batch::{all_ids, cluster, cluster_of, ids_of, user, users};
+use crate::support::harness::{Test, owner};
+use crate::support::proxy::{Cut, Proxy};
+
+/// The commit's statement, and no other.
+const COMMIT: &str = "; COMMIT";
+
+fn through(test: &Test, shard: usize, proxy: &Proxy) -> Cluster {
+    cluster_of(test, |number| if number == shard { proxy.url() } else { test.url(number) })
+}
+
+/// What a caller does with the users of a batch: those that are not there are created one at a time. The ids that
+/// are stored in the end.
+fn finish(cluster: &Cluster, users: &[User], batch: Batch) -> Vec<i64> {
+    let fates = match batch {
+        Batch::Stored => vec![Fate::Stored; users.len()],
+        Batch::NotStored => vec![Fate::Absent; users.len()],
+        Batch::Parted(fates) => fates,
+    };
+    assert_eq!(fates.len(), users.len());
+    let is_stored = |user: &User, fate: &Fate| match fate {
+        Fate::Stored => true,
+        Fate::Absent => Router(cluster).create_user(user).is_ok(),
+        Fate::Failed(_) => false,
+    };
+    let stored = users.iter().zip(&fates).filter(|(user, fate)| is_stored(user, fate));
+    stored.map(|(user, _)| user.user_id.number()).collect()
+}
+
+/// The fates of users if those of one shard have this one, and all others are stored.
+fn fates(users: &[User], shard: usize, fate: &Fate) -> Vec<Fate> {
+    let of = |user: &User| if owner(user.user_id.number()) == shard { fate.clone() } else { Fate::Stored };
+    users.iter().map(of).collect()
+}
+
+#[test]
+fn a_commit_that_was_not_answered_is_looked_up() {
+    let test = Test::initialised();
+    let wanted = users(1..=40);
+    for cut in [Cut::Answer, Cut::Request, Cut::Both] {
+        let proxy = Proxy::new(&test.database(2), COMMIT, cut);
+        let cluster = through(&test, 2, &proxy);
+        let batch = Router(&cluster).create_users(&wanted);
+        assert!(proxy.has_cut(), "the fault did happen");
+        match cut {
+            Cut::Answer => assert_eq!(batch, Batch::Stored),
+            Cut::Request => assert_eq!(batch, Batch::Parted(fates(&wanted, 2, &Fate::Absent))),
+            Cut::Both => {
+                let absent = Batch::Parted(fates(&wanted, 2, &Fate::Absent));
+                assert!([Batch::Stored, absent].contains(&batch), "{batch:?}");
+            }
+        }
+        // What it says is so.
+        let expected = if batch == Batch::Stored { 40 } else { 40 - ids_on_two().len() };
+        assert_eq!(all_ids(&test).len(), expected, "{cut:?}");
+        assert_eq!(finish(&cluster, &wanted, batch), (1..=40).collect::<Vec<_>>(), "{cut:?}");
+        assert_eq!(all_ids(&test), (1..=40).collect::<Vec<_>>(), "{cut:?}");
+        for number in 1..=3 {
+            test.execute(number, "DELETE FROM users");
+        }
+    }
+}
+
+fn ids_on_two() -> Vec<i64> {
+    ids_of(2, 1, 40).into_iter().filter(|id| *id <= 40).collect()
+}
+
+#[test]
+fn a_commit_that_never_came_leaves_nothing_where_there_is_one_shard() {
+    let test = Test::initialised();
+    let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Request);
+    let cluster = through(&test, 2, &proxy);
+    assert_eq!(Router(&cluster).create_users(&users(ids_on_two())), Batch::NotStored);
+    assert!(proxy.has_cut() && all_ids(&test).is_empty());
+    assert_eq!(Router(&cluster).create_users(&users(ids_on_two())), Batch::Stored);
+}
+
+#[test]
+fn a_line_that_is_cut_before_the_commit_stores_nothing() {
+    let test = Test::initialised();
+    for (word, cut) in [
+        ("BEGIN ISOLATION", Cut::Answer),
+        ("INSERT INTO public.users", Cut::Answer),
+        ("INSERT INTO public.users", Cut::Request),
+        ("INSERT INTO public.users", Cut::Both),
+    ] {
+        let proxy = Proxy::new(&test.database(2), word, cut);
+        let cluster = through(&test, 2, &proxy);
+        assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::NotStored, "{word} {cut:?}");
+        assert!(proxy.has_cut(), "{word} {cut:?}");
+        assert!(all_ids(&test).is_empty(), "{word} {cut:?}");
+        // No session is left behind that holds the rows: this would wait for it.
+        test.execute(2, "SET lock_timeout = '5s'; BEGIN; LOCK TABLE users; COMMIT");
+        assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::Stored, "{word} {cut:?}");
+        for number in 1..=3 {
+            test.execute(number, "DELETE FROM users");
+        }
+    }
+}
+
+/// A server that is at work hears nothing of a line that is cut, and would keep the rows to itself.
+#[test]
+fn a_session_that_is_lost_on_the_way_is_ended() {
+    let test = Test::initialised();
+    test.execute(
+        2,
+        "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM pg_sleep(60); RETURN NEW; END $$; \
+         CREATE TRIGGER sleep BEFORE INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION sleep()",
+    );
+    let proxy = Proxy::new(&test.database(2), "INSERT INTO public.users", Cut::Both);
+    let cluster = through(&test, 2, &proxy);
+    let begun = Instant::now();
+    assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::NotStored);
+    assert!(proxy.has_cut() && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    test.execute(2, "SET lock_timeout = '5s'; DROP TRIGGER sleep ON users");
+    assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::Stored);
+}
+
+/// A session that waits within its commit hears nothing of a line that is cut.
+#[test]
+fn a_commit_that_still_waits_is_ended_before_its_fate_is_told() {
+    let test = Test::initialised();
+    test.execute(
+        2,
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM set_config('lock_timeout', '60s', true), pg_advisory_xact_lock(5); RETURN NULL; END $$; \
+         CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION wait()",
+    );
+    let mut holder = test.client(2);
+    holder.batch_execute("SELECT pg_advisory_lock(5)").unwrap();
+    let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Both);
+    let wanted = users(1..=40);
+    let batch = Router(&through(&test, 2, &proxy)).create_users(&wanted);
+    assert!(proxy.has_cut());
+    assert_eq!(batch, Batch::Parted(fates(&wanted, 2, &Fate::Absent)));
+    holder.batch_execute("SELECT pg_advisory_unlock(5)").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(test.ids(2).is_empty(), "nothing comes later");
+}
+
+#[test]
+fn a_commit_that_is_refused_is_undone_there_alone() {
+    let test = Test::initialised();
+    test.execute(
+        2,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'not today'; END $$; \
+         CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let cluster = cluster(&test);
+    let wanted = users(1..=40);
+    let batch = Router(&cluster).create_users(&wanted);
+    assert_eq!(batch, Batch::Parted(fates(&wanted, 2, &Fate::Absent)));
+    assert!(test.ids(2).is_empty());
+    let elsewhere: Vec<i64> = (1..=40).filter(|id| owner(*id) != 2).collect();
+    assert_eq!(finish(&cluster, &wanted, batch), elsewhere);
+    assert_eq!(all_ids(&test), elsewhere);
+    // The connection is fit for use, and the user's turn tells why.
+    let error = Router(&cluster).create_user(&user(ids_on_two()[0])).unwrap_err();
+    assert!(error.message().contains("not today"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_found_out_is_said_to_be_unknown() {
+    let test = Test::initialised();
+    let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Answer);
+    let cluster = through(&test, 2, &proxy);
+    // Who is connected stays so; nobody else gets in.
+    let database = test.database(2);
+    test.execute(1, &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false"));
+    let wanted = users(1..=40);
+    let begun = Instant::now();
+    let batch = Router(&cluster).create_users(&wanted);
+    test.execute(1, &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true"));
+    assert!(proxy.has_cut() && begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let Batch::Parted(fates) = batch else { panic!("{batch:?}") };
+    for (user, fate) in wanted.iter().zip(&fates) {
+        let id = user.user_id.number();
+        match fate {
+            Fate::Stored => assert_ne!(owner(id), 2, "user {id}"),
+            Fate::Absent => panic!("nobody can know that of user {id}"),
+            Fate::Failed(error) => {
+                assert_eq!(owner(id), 2, "user {id}");
+                assert!(error.message().contains(&format!("user `{id}`")), "{error}");
+                assert!(error.message().contains("is not known"), "{error}");
+            }
+        }
+    }
+    assert_eq!(all_ids(&test), (1..=40).collect::<Vec<_>>(), "it was done");
+}
+
+#[test]
+fn a_shard_that_is_gone_stores_nothing_and_keeps_nothing_from_the_others() {
+    let test = Test::initialised();
+    let dead = "postgresql://postgres@127.0.0.1:1/x";
+    let gone = cluster_of(&test, |number| if number == 3 { dead.to_owned() } else { test.url(number) });
+    let begun = Instant::now();
+    assert_eq!(Router(&gone).create_users(&users(1..=40)), Batch::NotStored);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(all_ids(&test).is_empty());
+    assert_eq!(Router(&gone).create_users(&users(ids_on_two())), Batch::Stored, "shard 2 is there");
+    // One whose sessions have ended, which nobody knows yet.
+    let cluster = cluster(&test);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+    assert!(!test.query(3, end, &[&test.database(3)]).is_empty());
+    let batch = Router(&cluster).create_users(&users(101..=140));
+    assert_eq!(
+        all_ids(&test),
+        if batch == Batch::Stored { [ids_on_two(), (101..=140).collect()].concat() } else { ids_on_two() }
+    );
+    if batch != Batch::Stored {
+        assert_eq!(
+            Router(&cluster).create_users(&users(101..=140)),
+            Batch::Stored,
+            "there are new connections"
+        );
+    }
+}

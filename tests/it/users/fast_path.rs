@@ -1,0 +1,237 @@
+//! Reads and writes while the ring is at rest: the arcs are not looked at, and all that is promised holds as ever.
+
+use ringshard::pg::rows::Router;
+use ringshard::pg::scan;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ringshard::error::Kind;
+use ringshard::model::report::Cell;
+use ringshard::model::user::{UserId, UserPatch};
+use ringshard::pg::cluster::Cluster;
+
+use super::batch::{all_ids, cluster, user};
+use super::routing::until_blocked;
+use crate::rebalance::topology_changes::{add, assert_users, filled, users_on};
+use crate::support::harness::{Ran, Test, owner};
+
+fn on_all(test: &Test, sql: &str) {
+    for number in 1..=3 {
+        test.execute(number, sql);
+    }
+}
+
+fn region(region: &str) -> UserPatch {
+    UserPatch { region: Some(Some(region.parse().unwrap())), ..UserPatch::default() }
+}
+
+/// Creates, changes, deletes and reads these users; in the end the even ones are left, with a region of `there`.
+fn work(cluster: &Cluster, ids: std::ops::RangeInclusive<i64>) {
+    for id in ids {
+        let key = UserId::new(id);
+        Router(cluster).create_user(&user(id)).unwrap();
+        assert_eq!(Router(cluster).get_user(key).unwrap(), user(id));
+        let (changed, shard) = Router(cluster).update_user(key, &region("there")).unwrap();
+        assert_eq!((changed.region.as_deref(), changed.name), (Some("there"), user(id).name));
+        assert_eq!(shard.as_str(), format!("shard_{}", owner(id)));
+        if id % 2 == 1 {
+            let (was, _) = Router(cluster).delete_user(key).unwrap();
+            assert_eq!(was.unwrap().region.as_deref(), Some("there"));
+            assert_eq!(Router(cluster).get_user(key).unwrap_err().kind(), Kind::NotFound);
+        }
+    }
+}
+
+#[test]
+fn the_arcs_are_not_looked_at() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    on_all(&test, "ALTER TABLE ringshard.arc RENAME TO elsewhere");
+    work(&cluster, 1..=40);
+    on_all(&test, "ALTER TABLE ringshard.elsewhere RENAME TO arc");
+    assert_eq!(all_ids(&test), (2..=40).step_by(2).collect::<Vec<i64>>());
+    // What is not done there is told by who looks at them.
+    assert_eq!(Router(&cluster).create_user(&user(2)).unwrap_err().kind(), Kind::Conflict);
+    assert_eq!(
+        Router(&cluster).update_user(UserId::new(1), &region("x")).unwrap_err().kind(),
+        Kind::NotFound
+    );
+    assert_eq!(Router(&cluster).delete_user(UserId::new(1)).unwrap_err().kind(), Kind::NotFound);
+    let kept = Router(&cluster).get_user(UserId::new(2)).unwrap();
+    assert_eq!((kept.name, kept.region.as_deref()), (user(2).name, Some("there")));
+}
+
+#[test]
+fn a_process_asks_for_the_topology_once_that_is_worth_it() {
+    let test = Test::initialised();
+    // From here on the topology is in the cache.
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    std::fs::write(test.home.path().join("script"), "get-user 1\n".repeat(60)).unwrap();
+    let ran = test.run(&["-f", "script", "-vv"]).success();
+    let sent: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("Executing in shard")).collect();
+    let by_arcs = |line: &&str| line.contains("FROM ringshard.arc");
+    let asks = |line: &&str| line.contains("meta.topology");
+    let first = sent.iter().position(asks).unwrap();
+    assert!(first > 1 && sent[..first].iter().all(by_arcs), "{sent:?}");
+    assert!(sent.len() > first + 2 && !sent[first + 1..].iter().any(|line| by_arcs(line) || asks(line)));
+    assert_eq!(sent.len(), 61);
+}
+
+#[test]
+fn a_write_is_durable_and_guarded_as_any_other() {
+    let test = Test::initialised();
+    on_all(
+        &test,
+        "CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             NEW.region := current_setting('synchronous_commit'); RETURN NEW; END $$; \
+         CREATE TRIGGER say BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION say()",
+    );
+    for (default, expected) in
+        [("off", "on"), ("local", "on"), ("on", "on"), ("remote_apply", "remote_apply")]
+    {
+        for number in 1..=3 {
+            let name = test.database(number);
+            test.execute(number, &format!("ALTER DATABASE {name} SET synchronous_commit = {default}"));
+        }
+        let cluster = cluster(&test);
+        on_all(&test, "ALTER TABLE ringshard.arc RENAME TO elsewhere");
+        for id in 1..=12 {
+            Router(&cluster).create_user(&user(id)).unwrap();
+        }
+        on_all(&test, "ALTER TABLE ringshard.elsewhere RENAME TO arc");
+        let regions =
+            (1..=3).flat_map(|number| test.query(number, "DELETE FROM users RETURNING region", &[]));
+        let regions: Vec<String> = regions.map(|row| row.get(0)).collect();
+        assert_eq!(regions, [expected; 12]);
+    }
+    // Only for that transaction.
+    let cluster = cluster(&test);
+    Router(&cluster).create_user(&user(1)).unwrap();
+    let guard = "SELECT current_setting('ringshard.guard', true), current_setting('synchronous_commit')";
+    let answers =
+        scan::run_statement(&cluster, guard, &[format!("shard_{}", owner(1)).parse().unwrap()], false)
+            .unwrap();
+    let rows: Vec<Vec<Cell>> = answers.rows.map(|row| row.unwrap().1).collect();
+    assert_eq!(rows, [[Cell::Text(String::new()), "remote_apply".into()]]);
+}
+
+#[test]
+fn another_ring_in_the_same_epoch_is_not_taken_for_this_one() {
+    let test = Test::initialised();
+    let cluster = cluster(&test);
+    let key = UserId::new(1);
+    Router(&cluster).create_user(&user(1)).unwrap();
+    test.execute(owner(1), "ALTER TABLE ringshard.arc RENAME TO elsewhere");
+    Router(&cluster).get_user(key).unwrap();
+    // As after a restored backup and another change: then the arcs decide, and are not to be found.
+    let another = "UPDATE ringshard.meta SET ring = md5('another')::uuid";
+    test.execute(owner(1), another);
+    Router(&cluster).get_user(key).unwrap_err();
+    Router(&cluster).update_user(key, &region("x")).unwrap_err();
+    Router(&cluster).delete_user(key).unwrap_err();
+    test.execute(owner(1), "ALTER TABLE ringshard.elsewhere RENAME TO arc");
+    assert_eq!(Router(&cluster).get_user(key).unwrap(), user(1));
+    assert!(
+        Router(&cluster).update_user(key, &region("x")).is_ok() && Router(&cluster).delete_user(key).is_ok()
+    );
+    // What does not say whose arcs it has is asked for them.
+    test.execute(
+        owner(1),
+        "UPDATE ringshard.meta SET ring = NULL; ALTER TABLE ringshard.arc RENAME TO elsewhere",
+    );
+    Router(&cluster).create_user(&user(1)).unwrap_err();
+    test.execute(owner(1), "ALTER TABLE ringshard.elsewhere RENAME TO arc");
+    Router(&cluster).create_user(&user(1)).unwrap();
+    assert_eq!(test.run(&["init-shards"]).success().fields()[0][1], "unchanged");
+    crate::setup::init::assert_whole(&test);
+}
+
+#[test]
+fn in_a_stricter_isolation_level_the_arcs_decide() {
+    for level in ["repeatable read", "serializable"] {
+        let test = Test::initialised();
+        for number in 1..=3 {
+            let name = test.database(number);
+            test.execute(
+                number,
+                &format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"),
+            );
+        }
+        let cluster = cluster(&test);
+        work(&cluster, 1..=20);
+        assert_eq!(all_ids(&test), (2..=20).step_by(2).collect::<Vec<i64>>());
+        on_all(&test, "ALTER TABLE ringshard.arc RENAME TO elsewhere");
+        Router(&cluster).create_user(&user(21)).unwrap_err();
+    }
+}
+
+#[test]
+fn an_older_catalog_serves_as_it_is() {
+    let test = Test::initialised();
+    on_all(
+        &test,
+        "DROP TABLE ringshard.at_rest; ALTER TABLE ringshard.meta DROP ring; \
+         UPDATE ringshard.meta SET catalog_version = 4",
+    );
+    work(&cluster(&test), 1..=20);
+    assert_eq!(all_ids(&test), (2..=20).step_by(2).collect::<Vec<i64>>());
+}
+
+#[test]
+fn a_role_with_the_rights_that_an_older_catalog_needed_writes_as_before() {
+    let test = Test::initialised();
+    on_all(
+        &test,
+        "GRANT USAGE ON SCHEMA ringshard TO plain; GRANT SELECT, INSERT, UPDATE, DELETE ON users TO plain; \
+         GRANT SELECT ON ringshard.meta, ringshard.arc, ringshard.address TO plain",
+    );
+    let cluster = super::batch::cluster_of(&test, |number| {
+        crate::support::harness::url("plain", &test.database(number))
+    });
+    work(&cluster, 1..=20);
+    assert_eq!(all_ids(&test), (2..=20).step_by(2).collect::<Vec<i64>>());
+}
+
+#[test]
+fn who_fences_waits_for_a_write_and_says_for_whom() {
+    let test = filled(300);
+    add(&test, 4).success();
+    // The index is there already.
+    on_all(&test, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
+    let id = (300..1_000).find(|id| owner(*id) == 1).unwrap();
+    // One that passes by the guard, and so does not hold the writers' barrier.
+    let mut other = test.client(1);
+    let mut transaction = other.transaction().unwrap();
+    transaction.execute("INSERT INTO users VALUES ($1, 'not yet')", &[&id]).unwrap();
+    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let writer = {
+        let cluster = cluster(&test);
+        thread::spawn(move || Router(&cluster).create_user(&user(id)))
+    };
+    until_blocked(&test, 1);
+    let child = test.command().args(["rebalance", "-y"]).spawn().unwrap();
+    let begun = Instant::now();
+    let waits =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'ringshard.at_rest'::regclass AND NOT granted";
+    while test.query(1, waits, &[])[0].get::<_, i64>(0) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits");
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Reads go on meanwhile, and the session that is in the way of all is named.
+    let read = test.ids(1)[0];
+    test.run(&["get-user", &read.to_string()]).success();
+    let holder = include_str!("../../../sql/queries/lock_holder.sql");
+    assert_eq!(test.query(1, holder, &[&7_283_001_i64])[0].get::<_, i32>(0), pid);
+    let fenced = "SELECT count(*) FROM ringshard.arc WHERE epoch > 1";
+    assert_eq!(test.query(1, fenced, &[])[0].get::<_, i64>(0), 0);
+    transaction.rollback().unwrap();
+    writer.join().unwrap().unwrap();
+    Ran::of(child).success();
+    assert_eq!(users_on(&test, &[1, 2, 3, 4])[&id].0.as_deref(), user(id).name.as_deref());
+    test.execute(owner_now(&test, id), &format!("DELETE FROM users WHERE user_id = {id}"));
+    assert_users(&test, &[1, 2, 3, 4], 300);
+}
+
+fn owner_now(test: &Test, id: i64) -> usize {
+    (1..=4).find(|number| test.ids(*number).contains(&id)).unwrap()
+}

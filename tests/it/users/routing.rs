@@ -1,0 +1,429 @@
+//! The way to the owner: fences, a ring that changed, a barrier that is held, an answer that never came.
+
+use std::io::Write as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ringshard::model::ring::Ring;
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::{ShardSpec, Topology};
+use ringshard::model::user::UserId;
+
+use crate::support::harness::{Ran, Test, owner, shard_names};
+use crate::support::proxy::{Cut, Proxy};
+
+/// Waits until the shard has a session that waits for a lock.
+pub(crate) fn until_blocked(test: &Test, shard: usize) {
+    let begun = Instant::now();
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+    while test.query(shard, sql, &[&test.database(shard)])[0].get::<_, i64>(0) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Gives the arcs and the catalog of every shard to another topology, without moving any row.
+pub(crate) fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
+    let ring = topology.ring();
+    let text = serde_json::to_value(topology).unwrap();
+    for number in 1..=3 {
+        let name = format!("shard_{number}");
+        let mut client = test.client(number);
+        let mut change = client.transaction().unwrap();
+        change.batch_execute("SELECT pg_advisory_xact_lock(7283001); DELETE FROM ringshard.arc").unwrap();
+        change.execute("UPDATE ringshard.meta SET epoch = $1, topology = $2", &[&epoch, &text]).unwrap();
+        for owned in ring.arcs().iter().filter(|owned| owned.shard.as_str() == name) {
+            let hex = |position: Position| format!("{:032x}", position.number());
+            let insert =
+                "INSERT INTO ringshard.arc (first, last, epoch) VALUES ($1::text::uuid, $2::text::uuid, $3)";
+            change.execute(insert, &[&hex(owned.arc.first()), &hex(owned.arc.last()), &epoch]).unwrap();
+        }
+        change.commit().unwrap();
+    }
+}
+
+pub(crate) fn heavier_first_shard() -> Topology {
+    let weight = |name: &str| if name == "shard_1" { 4.0 } else { 1.0 };
+    let shards = shard_names(3)
+        .into_iter()
+        .map(|name| ShardSpec { weight: weight(name.as_str()).try_into().unwrap(), name })
+        .collect();
+    Topology::new(100, shards).unwrap()
+}
+
+/// An id that the second ring gives to another shard than the first.
+pub(crate) fn id_that_moves(ring: &Ring) -> (i64, usize, usize) {
+    (1..)
+        .find_map(|id| {
+            let after = ring.owner(Position::of_user(UserId::new(id))).as_str();
+            let after: usize = after.strip_prefix("shard_").unwrap().parse().unwrap();
+            (after != owner(id)).then_some((id, owner(id), after))
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_stale_client_finds_the_new_owner_within_the_same_command() {
+    let test = Test::initialised();
+    // Fills the cache with epoch 1.
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    let topology = heavier_first_shard();
+    let (id, before, after) = id_that_moves(&topology.ring());
+    change_topology(&test, 2, &topology);
+
+    let text = id.to_string();
+    test.run(&["create-user", "--id", &text, "--name", "moved"]).success();
+    assert!(test.ids(after).contains(&id));
+    assert!(!test.ids(before).contains(&id));
+    test.run(&["get-user", &text]).success();
+
+    // And from the cache of the old epoch again, as another process would have it.
+    change_topology(&test, 3, &Topology::of_equals(100, shard_names(3)).unwrap());
+    test.run(&["get-user", &text]).fails(4).says(&format!("shard_{before}"));
+    let shown = test.run(&["ring", "show"]).success();
+    assert_eq!(shown.fields()[0][3], "100");
+}
+
+#[test]
+fn without_a_cache_the_weights_are_learnt_from_the_shards() {
+    let test = Test::initialised();
+    let topology = heavier_first_shard();
+    let (id, _, after) = id_that_moves(&topology.ring());
+    change_topology(&test, 2, &topology);
+    std::fs::remove_dir_all(test.home.path().join("state")).ok();
+    test.run(&["create-user", "--id", &id.to_string(), "--name", "x"]).success();
+    assert!(test.ids(after).contains(&id));
+}
+
+/// Cuts a fence for one user out of its arc, on its way to `peer`; the SQL of a mover's first step.
+pub(crate) fn fence(id: i64, peer: &str) -> String {
+    format!(
+        "WITH place AS (SELECT md5('{id}')::uuid AS at), \
+              old AS (DELETE FROM ringshard.arc USING place WHERE first <= at AND last >= at RETURNING arc.*) \
+         SELECT count(*) FROM old; \
+         INSERT INTO ringshard.arc (first, last, state, epoch, peer) \
+         VALUES (md5('{id}')::uuid, md5('{id}')::uuid, 'fenced', 1, '{peer}')"
+    )
+}
+
+#[test]
+fn a_write_waits_for_a_fence_and_goes_on() {
+    let test = Test::initialised();
+    let shard = owner(1);
+    test.execute(shard, &fence(1, "shard_9"));
+    let words = ["create-user", "--id", "1", "--name", "late", "-vv", "--log-file", "log"];
+    let writer = test.command().args(words).spawn().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    assert!(test.ids(shard).is_empty(), "a fenced arc takes no row");
+    test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+    Ran::of(writer).success();
+    let log = std::fs::read_to_string(test.home.path().join("log")).unwrap();
+    assert!(log.matches("Added user 1 to session").count() > 1, "it tried more than once: {log}");
+    assert_eq!(test.ids(shard), [1]);
+}
+
+#[test]
+fn a_read_meets_a_fence_and_the_peer_has_the_last_word() {
+    let test = Test::initialised();
+    let (source, id) = (owner(1), 1);
+    test.run(&["create-user", "--id", "1", "--name", "old"]).success();
+    let target = source % 3 + 1;
+    test.execute(source, &fence(id, &format!("shard_{target}")));
+    // The peer does not own it yet: the frozen row counts.
+    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
+    // Nor does it when it has the key fenced itself, with a row that lay there before.
+    test.execute(
+        target,
+        &format!(
+            "INSERT INTO users VALUES (1, 'stray', NULL, NULL); \
+             INSERT INTO ringshard.arc SELECT md5('1')::uuid, md5('1')::uuid, 'fenced', 1, 'shard_{source}'"
+        ),
+    );
+    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
+    // But a peer that let go of it in a later epoch has had it since.
+    test.execute(target, "UPDATE ringshard.arc SET epoch = 2 WHERE state = 'fenced'");
+    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "stray");
+    test.execute(target, "DELETE FROM users; DELETE FROM ringshard.arc WHERE state = 'fenced'");
+    // The peer owns it, and has changed it since.
+    test.execute(
+        target,
+        "INSERT INTO users VALUES (1, 'new', NULL, NULL); \
+         INSERT INTO ringshard.arc SELECT md5('1')::uuid, md5('1')::uuid, 'owned', 1, NULL",
+    );
+    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "new");
+    // And has deleted it: what the source still holds must not rise again.
+    test.execute(target, "DELETE FROM users");
+    test.run(&["get-user", "1"]).fails(4);
+}
+
+#[test]
+fn a_write_that_waited_for_the_barrier_sees_what_it_waited_for() {
+    // The trap: a lock and a look at the arc in one snapshot, and the row goes in anyway.
+    for level in ["read committed", "repeatable read", "serializable"] {
+        let test = Test::initialised();
+        let shard = owner(1);
+        let database = test.database(shard);
+        test.execute(
+            shard,
+            &format!("ALTER DATABASE {database} SET default_transaction_isolation = '{level}'"),
+        );
+        let mut mover = test.client(shard);
+        mover.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7283001)").unwrap();
+        let writer = test.command().args(["create-user", "--id", "1", "--name", "x"]).spawn().unwrap();
+        until_blocked(&test, shard);
+        mover.batch_execute(&fence(1, "shard_9")).unwrap();
+        mover.batch_execute("COMMIT").unwrap();
+        thread::sleep(Duration::from_millis(200));
+        assert!(test.ids(shard).is_empty(), "{level}: a row went into a fenced arc");
+        test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+        Ran::of(writer).success();
+        assert_eq!(test.ids(shard), [1]);
+    }
+}
+
+#[test]
+fn a_key_that_nobody_owns_is_an_error_and_not_a_loop() {
+    let test = Test::initialised();
+    test.execute(owner(1), "DELETE FROM ringshard.arc");
+    test.run(&["create-user", "--id", "1", "--name", "x"]).fails(1).says("does not own it");
+    test.run(&["get-user", "1"]).fails(1);
+}
+
+#[test]
+fn swapped_copied_and_foreign_databases_are_refused_by_name() {
+    let (test, other) = (Test::initialised(), Test::initialised());
+    let shards = |urls: [&str; 3]| format!("shard_1={} shard_2={} shard_3={}", urls[0], urls[1], urls[2]);
+    let (one, two, three, foreign) = (test.url(1), test.url(2), test.url(3), other.url(2));
+    let swapped = shards([&two, &one, &three]);
+    let mixed = shards([&one, &foreign, &three]);
+    // User 1 is shard_2's.
+    for words in [["create-user", "--id=1", "--name=x"], ["get-user", "--id=1", "-q"], ["count", "-q", "-v"]]
+    {
+        let run =
+            |value: &str| Ran::of(test.command().env("RINGSHARD_SHARDS", value).args(words).spawn().unwrap());
+        run(&swapped).fails(78).says("shard_1").says("shard_2");
+        run(&mixed).fails(78).says(&other.cluster_id(2)).says(&test.cluster_id(1));
+    }
+    for number in 1..=3 {
+        assert!(test.ids(number).is_empty() && other.ids(number).is_empty());
+    }
+    // Both names to one database.
+    let doubled = shards([&one, &one, &three]);
+    let ran = Ran::of(test.command().env("RINGSHARD_SHARDS", doubled).arg("shards").spawn().unwrap());
+    ran.fails(78).says("shard_1").says("shard_2");
+}
+
+#[test]
+fn a_one_shot_needs_no_shard_but_the_owner() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    let dead = |n: usize| format!("shard_{n}=postgresql://postgres@127.0.0.1:1/{n}");
+    let shards: Vec<String> =
+        (1..=3).map(|n| if n == owner(1) { format!("shard_{n}={}", test.url(n)) } else { dead(n) }).collect();
+    let run = |words: &[&str]| {
+        Ran::of(test.command().env("RINGSHARD_SHARDS", shards.join(" ")).args(words).spawn().unwrap())
+    };
+    run(&["get-user", "1"]).success();
+    // Another shard's user: that shard is named, with the cause and what to do.
+    let id = (1..1_000).find(|id| owner(*id) != owner(1)).unwrap();
+    let ran = run(&["get-user", &id.to_string()]).fails(69).says("hint: ").says("refused");
+    assert!(ran.stderr.contains(&format!("shard_{}", owner(id))), "{ran:?}");
+    run(&["count"]).fails(69);
+    let shown = run(&["shards"]).success();
+    let states: Vec<&str> = shown.fields().iter().map(|fields| fields[5]).collect();
+    assert_eq!(states.iter().filter(|state| **state == "down").count(), 2, "{shown:?}");
+    assert_eq!(shown.fields()[0][3], "100", "shares are known of shards that are down");
+    run(&["ring", "locate", "1"]).fails(6);
+    // With no shard at all, and nothing known, nothing is made up.
+    let nothing = Test::new();
+    let shards = format!("{} {}", dead(1), dead(2));
+    let run = |words: &[&str]| {
+        Ran::of(nothing.command().env("RINGSHARD_SHARDS", &shards).args(words).spawn().unwrap())
+    };
+    let shown = run(&["shards"]).fails(69);
+    assert!(shown.fields().iter().all(|fields| fields[2] == "\\N" && fields[5] == "down"), "{shown:?}");
+    for words in
+        [&["ring", "show"][..], &["ring", "simulate", "--add", "x"], &["ring", "locate", "1"], &["count"]]
+    {
+        assert_eq!(run(words).fails(69).stdout, "", "{words:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_never_came_is_looked_up_and_not_repeated() {
+    let test = Test::initialised();
+    let shard = owner(1);
+    // Fills the cache, so that the command is the first statement of its connection.
+    test.run(&["count"]).success();
+    for (cut, committed) in [(Cut::Answer, true), (Cut::Request, false)] {
+        let proxy = Proxy::new(&test.database(shard), "write_user", cut);
+        let shards: Vec<String> = (1..=3)
+            .map(|n| format!("shard_{n}={}", if n == shard { proxy.url() } else { test.url(n) }))
+            .collect();
+        let run = |words: &[&str]| {
+            Ran::of(test.command().env("RINGSHARD_SHARDS", shards.join(" ")).args(words).spawn().unwrap())
+        };
+        let ran = run(&["create-user", "--id", "1", "--name", "x"]);
+        if committed {
+            ran.success();
+            assert_eq!(test.ids(shard), [1]);
+            proxy.arm();
+            run(&["update-user", "--id", "1", "--name", "y"]).success();
+            proxy.arm();
+            run(&["delete-user", "--id", "1"]).success();
+        } else {
+            ran.fails(69).says("it was not done");
+            assert!(test.ids(shard).is_empty());
+        }
+        assert!(proxy.has_cut(), "the fault did happen");
+        test.execute(shard, "DELETE FROM users");
+    }
+}
+
+#[test]
+fn a_session_that_nobody_hears_is_ended_before_the_outcome_is_told() {
+    let test = Test::initialised();
+    let shard = owner(1);
+    for words in [
+        &["create-user", "--id", "1", "--name", "x"][..],
+        &["delete-user", "1"],
+        &["update-user", "1", "--name", "y"],
+    ] {
+        let is_creation = words[0] == "create-user";
+        if !is_creation {
+            test.execute(shard, "INSERT INTO users VALUES (1, 'was', NULL, NULL) ON CONFLICT DO NOTHING");
+        }
+        // The statement reaches the server, waits there for the barrier, and its connection is cut.
+        let mut mover = test.client(shard);
+        mover.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7283001)").unwrap();
+        let proxy = Proxy::new(&test.database(shard), "write_user", Cut::Both);
+        let shards: Vec<String> = (1..=3)
+            .map(|n| format!("shard_{n}={}", if n == shard { proxy.url() } else { test.url(n) }))
+            .collect();
+        let child = test.command().env("RINGSHARD_SHARDS", shards.join(" ")).args(words).spawn().unwrap();
+        Ran::of(child).fails(69).says("it was not done");
+        assert!(proxy.has_cut());
+        // Free the way: a session that was left behind would commit now.
+        mover.batch_execute("COMMIT").unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let names = test.query(shard, "SELECT name FROM users", &[]);
+        let names: Vec<&str> = names.iter().map(|row| row.get(0)).collect();
+        assert_eq!(names, if is_creation { vec![] } else { vec!["was"] }, "{words:?}");
+    }
+}
+
+#[test]
+fn a_broken_cache_costs_a_question_and_no_more() {
+    let test = Test::initialised();
+    let file = format!("state/topology-{}.json", test.cluster_id(1));
+    let file = test.home.path().join(file);
+    let good = std::fs::read_to_string(&file).unwrap();
+    for bad in [
+        "nonsense".to_owned(),
+        good.replace("\"virtual_nodes\":100", "\"virtual_nodes\":7"),
+        good.replace("\"epoch\":1", "\"epoch\":99").replace("\"virtual_nodes\":100", "\"virtual_nodes\":7"),
+    ] {
+        assert_ne!(bad, good);
+        for id in 1..=10 {
+            std::fs::write(&file, &bad).unwrap();
+            let id = id.to_string();
+            test.run(&["create-user", "--id", &id, "--name", "x"]).success();
+            test.run(&["delete-user", &id]).success();
+        }
+        std::fs::write(&file, &bad).unwrap();
+        let shown = test.run(&["ring", "show"]).success();
+        assert!(shown.fields().iter().all(|fields| fields[3] == "100"), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_transaction_that_always_conflicts_is_given_up() {
+    let test = Test::initialised();
+    test.execute(
+        owner(1),
+        "CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$; \
+         CREATE TRIGGER conflict BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION conflict()",
+    );
+    test.run(&["create-user", "--id", "1", "--name", "x"]).fails(1).says("SQLSTATE 40001");
+}
+
+#[test]
+fn another_constraint_is_not_taken_for_the_users_existence() {
+    let test = Test::initialised();
+    for number in 1..=3 {
+        test.execute(number, "CREATE UNIQUE INDEX ON users (email)");
+    }
+    let same = (2..1_000).find(|id| owner(*id) == owner(1)).unwrap().to_string();
+    test.run(&["create-user", "--id", "1", "--name", "x", "--email", "e"]).success();
+    test.run(&["create-user", "--id", &same, "--name", "x", "--email", "e"]).fails(5).says("users_email_idx");
+}
+
+#[test]
+fn a_column_of_another_type_is_an_error_and_no_panic() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    test.execute(owner(1), "ALTER TABLE users ALTER name TYPE bytea USING 'x'");
+    test.run(&["get-user", "1"]).fails(1).says("shard_2");
+}
+
+#[test]
+fn a_count_of_a_part_is_no_count() {
+    let test = Test::initialised();
+    for id in 1..=9 {
+        test.run(&["create-user", "--id", &id.to_string(), "--name", "x"]).success();
+    }
+    // The configuration lost a shard; the catalog knows it.
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    let (before, _) = config.split_once("[shards.shard_3]").unwrap();
+    std::fs::write(test.config(), before).unwrap();
+    assert_eq!(test.run(&["count"]).success().stdout, "9\n");
+    assert_eq!(test.run(&["count", "--by", "shard"]).success().fields().len(), 3);
+    // Databases of two clusters, and no configuration that would tell which is meant.
+    let other = Test::initialised();
+    let shards = format!("shard_1={} shard_2={} shard_3={}", test.url(1), other.url(2), test.url(3));
+    for words in [&["count"][..], &["create-user", "--id", "11", "--name", "x"], &["get-user", "1"]] {
+        let fresh = Test::new();
+        let child = fresh.command().env("RINGSHARD_SHARDS", &shards).args(words).spawn().unwrap();
+        Ran::of(child).fails(78).says("different clusters");
+    }
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_given_up() {
+    let test = Test::initialised();
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let mute = format!("shard_1=postgresql://postgres@127.0.0.1:{port}/x");
+    let ran = test
+        .command()
+        .env("RINGSHARD_SHARDS", mute)
+        .env("RINGSHARD_CONNECT_TIMEOUT_MS", "200")
+        .args(["get-user", "1"])
+        .spawn()
+        .unwrap();
+    Ran::of(ran).fails(69).says("no answer in");
+}
+
+#[test]
+fn pools_survive_sessions_that_were_killed() {
+    let test = Test::initialised();
+    // One process, more than one command on a shard, its session killed by the server in between.
+    let mut child = test.command().args(["-f", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "create-user --id 1 --name x\ncreate-user --id 2 --name y").unwrap();
+    let begun = Instant::now();
+    while test.ids(owner(2)).len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(5));
+    }
+    let database = test.database(owner(1));
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+    test.query(owner(1), sql, &[&database]);
+    // Longer than an idle session is trusted.
+    thread::sleep(Duration::from_millis(700));
+    writeln!(stdin, "get-user 1\nupdate-user 1 --name z").unwrap();
+    drop(stdin);
+    let ran = Ran::of(child).success();
+    assert_eq!(ran.fields().last().unwrap()[1], "z");
+}
