@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use ringshard::model::user::User;
 use ringshard::pg::rows::Router;
-use ringshard::pg::rows::batch_create::Batch;
+use ringshard::pg::rows::batch_create::BatchOutcome;
 
 use common::{Home, median, run, seconds, user};
 
@@ -50,7 +50,7 @@ fn main() {
             }),
             (&mut library, &|| {
                 let mut windows = users.chunks(WINDOW);
-                assert!(windows.all(|window| Router(&cluster).create_users(window) == Batch::Stored));
+                assert!(windows.all(|window| Router(&cluster).create_users(window) == BatchOutcome::Stored));
             }),
         ];
         // Each is the first of a round once.

@@ -10,7 +10,7 @@ use rustix::fs::statvfs;
 use sysinfo::{NetworkData, Networks, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::host::{Flow, HostSample, Processes, Room};
+use crate::model::host::{DiskSpace, HostSample, Processes, Throughput};
 
 /// Between two looks at processors there must be as much time, or the second one tells nothing.
 pub const INTERVAL_MIN: Duration = sysinfo::MINIMUM_CPU_UPDATE_INTERVAL;
@@ -43,7 +43,7 @@ impl Host {
         let seconds = self.looked.map(|before| before.elapsed().as_secs_f64()).filter(|s| *s > 0.0);
         self.looked = Some(Instant::now());
         let share = f64::from(self.system.global_cpu_usage()) / 100.0;
-        let room = |used_bytes, total_bytes| Room { used_bytes, total_bytes };
+        let room = |used_bytes, total_bytes| DiskSpace { used_bytes, total_bytes };
         HostSample {
             cores: self.system.cpus().len() as u64,
             cpu_share: seconds.map(|_| share.clamp(0.0, 1.0)),
@@ -59,9 +59,9 @@ impl Host {
         }
     }
 
-    fn networks(&self, seconds: Option<f64>) -> Vec<(String, Flow)> {
+    fn networks(&self, seconds: Option<f64>) -> Vec<(String, Throughput)> {
         let flow = |seen: &NetworkData| flow(seen.received(), seen.transmitted(), seconds);
-        let flows: BTreeMap<String, Flow> = self
+        let flows: BTreeMap<String, Throughput> = self
             .networks
             .iter()
             .map(|(name, seen)| (name.to_string_lossy().into_owned(), flow(seen)))
@@ -85,15 +85,15 @@ impl Host {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
-fn flow(in_bytes: u64, out_bytes: u64, seconds: Option<f64>) -> Flow {
+fn flow(in_bytes: u64, out_bytes: u64, seconds: Option<f64>) -> Throughput {
     let rate = |bytes: u64| seconds.map(|seconds| bytes as f64 / seconds);
-    Flow { in_bytes_per_second: rate(in_bytes), out_bytes_per_second: rate(out_bytes) }
+    Throughput { in_bytes_per_second: rate(in_bytes), out_bytes_per_second: rate(out_bytes) }
 }
 
 /// How full the file system of a folder is, as `df` has it: what only root could still use is no room.
-pub fn room_in(folder: &Path) -> Option<Room> {
+pub fn room_in(folder: &Path) -> Option<DiskSpace> {
     let found = statvfs(folder).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     let used_bytes = bytes(found.f_blocks.saturating_sub(found.f_bfree));
-    Some(Room { used_bytes, total_bytes: used_bytes.saturating_add(bytes(found.f_bavail)) })
+    Some(DiskSpace { used_bytes, total_bytes: used_bytes.saturating_add(bytes(found.f_bavail)) })
 }

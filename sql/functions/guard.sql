@@ -21,7 +21,7 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Refuses a statement because of one of its rows: RS001, not here; RS002, on its way to another shard.
-CREATE OR REPLACE FUNCTION ringshard.refuse(stray bigint, strays bigint) RETURNS void
+CREATE OR REPLACE FUNCTION ringshard.raise_wrong_shard(stray bigint, strays bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     place CONSTANT uuid := pg_catalog.md5(stray::text)::uuid;
@@ -35,12 +35,12 @@ BEGIN
     detail := pg_catalog.format('position %s, epoch %s; rows of this statement that are refused: %s',
                                 place, meta.epoch, strays);
     IF arc.first <= place AND arc.state = 'fenced' THEN
-        RAISE EXCEPTION 'user `%` is being moved from shard `%` to `%`', stray, meta.shard, arc.peer
+        RAISE EXCEPTION 'user `%` is being moved from shard `%` to `%`', stray, meta.shard, arc.transfer_to
             USING ERRCODE = 'RS002', DETAIL = detail, HINT = 'try again in a moment';
     END IF;
     owner := ringshard.owner_of(meta.topology, place);
-    IF owner = meta.shard AND meta.target IS NOT NULL THEN
-        owner := ringshard.owner_of(meta.target, place);
+    IF owner = meta.shard AND meta.next_topology IS NOT NULL THEN
+        owner := ringshard.owner_of(meta.next_topology, place);
     END IF;
     IF owner = meta.shard THEN
         RAISE EXCEPTION 'user `%` belongs on shard `%`, whose catalog lacks its arc', stray, meta.shard
@@ -81,7 +81,7 @@ BEGIN
               WHERE arc.last >= place ORDER BY arc.last LIMIT 1)
     END IS NOT TRUE;
     IF strays > 0 THEN
-        PERFORM ringshard.refuse(stray, strays);
+        PERFORM ringshard.raise_wrong_shard(stray, strays);
     END IF;
     IF TG_OP <> 'UPDATE' THEN
         RETURN NULL;
@@ -100,7 +100,7 @@ BEGIN
               WHERE arc.last >= place ORDER BY arc.last LIMIT 1)
     END IS NOT TRUE;
     IF strays > 0 THEN
-        PERFORM ringshard.refuse(stray, strays);
+        PERFORM ringshard.raise_wrong_shard(stray, strays);
     END IF;
     RETURN NULL;
 END $$;
@@ -123,7 +123,7 @@ BEGIN
                     (SELECT pg_catalog.array_agg(arc.first ORDER BY arc.last) FROM ringshard.arc
                      WHERE arc.state = 'owned'))]) IS NOT TRUE;
     IF strays > 0 THEN
-        PERFORM ringshard.refuse(stray, strays);
+        PERFORM ringshard.raise_wrong_shard(stray, strays);
     END IF;
     RETURN NULL;
 END $$;

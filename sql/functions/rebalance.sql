@@ -7,7 +7,7 @@
 -- Whoever calls these is in READ COMMITTED: behind each lock a new statement sees what the lock waited for.
 
 -- What is agreed is on disk, whatever the server's default; a stronger setting stays.
-CREATE OR REPLACE FUNCTION ringshard.be_durable() RETURNS void
+CREATE OR REPLACE FUNCTION ringshard.require_durable_commit() RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
@@ -20,26 +20,26 @@ END $$;
 
 -- A change is under way from here on. `condition`: what must hold of this shard, see `Condition`.
 CREATE OR REPLACE FUNCTION ringshard.announce(
-    the_epoch bigint, the_topology jsonb, the_target jsonb, the_members jsonb, condition text) RETURNS text
+    the_epoch bigint, the_topology jsonb, the_next_topology jsonb, the_participants jsonb, condition text) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    PERFORM ringshard.be_durable();
+    PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     -- Waits for adoptions of the epoch before, which hold the row, and then looks again.
     UPDATE ringshard.meta
-    SET epoch = the_epoch, status = 'pending', target = the_target, members = the_members, ring = NULL
+    SET epoch = the_epoch, status = 'pending', next_topology = the_next_topology, participants = the_participants, topology_md5 = NULL
     WHERE topology = the_topology AND CASE condition
-        WHEN 'wanted' THEN epoch = the_epoch - 1 AND status = 'done' AND wanted = the_target
+        WHEN 'desired' THEN epoch = the_epoch - 1 AND status = 'done' AND desired_topology = the_next_topology
         WHEN 'taken_back' THEN epoch = the_epoch - 1 AND status = 'pending'
         WHEN 'decided' THEN epoch < the_epoch
     END;
     IF FOUND THEN
-        DELETE FROM ringshard.moved WHERE epoch < the_epoch;
+        DELETE FROM ringshard.migration_progress WHERE epoch < the_epoch;
         RETURN 'done';
     END IF;
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND CASE status
-        WHEN 'pending' THEN target = the_target AND members = the_members
-        ELSE topology = the_target
+        WHEN 'pending' THEN next_topology = the_next_topology AND participants = the_participants
+        ELSE topology = the_next_topology
     END;
     RETURN CASE WHEN FOUND THEN 'already' ELSE 'stale' END;
 END $$;
@@ -52,12 +52,12 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     held ringshard.arc;
 BEGIN
-    PERFORM ringshard.be_durable();
+    PERFORM ringshard.require_durable_commit();
     -- Writers that come later queue behind this; so not for long.
     PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
     -- Who saw the ring at rest writes before this, or sees that it is not. First, as such a writer may wait for a row of
     -- one who waits for the barrier.
-    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;
+    LOCK TABLE ringshard.fast_path_lock IN EXCLUSIVE MODE;
     PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR SHARE;
     IF NOT FOUND THEN
@@ -78,13 +78,13 @@ BEGIN
     IF held.last > chunk_last THEN
         INSERT INTO ringshard.arc (first, last, epoch) VALUES (behind_chunk, held.last, held.epoch);
     END IF;
-    INSERT INTO ringshard.arc (first, last, state, epoch, peer)
+    INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to)
     VALUES (chunk_first, chunk_last, 'fenced', the_epoch, the_target);
     RETURN 'done';
 END $$;
 
 -- Takes over a chunk with its rows. The commit is the hand-over.
-CREATE OR REPLACE FUNCTION ringshard.adopt(
+CREATE OR REPLACE FUNCTION ringshard.receive_chunk(
     the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text,
     ids bigint[], names text[], regions text[], emails text[], the_bytes bigint, the_digest text) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
@@ -92,7 +92,7 @@ DECLARE
     guard text;
     found_digest text;
 BEGIN
-    PERFORM ringshard.be_durable();
+    PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.arc WHERE first <= chunk_first AND last >= chunk_last AND state = 'owned';
     IF FOUND THEN
@@ -143,10 +143,10 @@ BEGIN
         RAISE EXCEPTION 'the rows that arrived are not those that were sent'
             USING ERRCODE = 'RS005', DETAIL = pg_catalog.format('digest %s instead of %s', found_digest, the_digest);
     END IF;
-    INSERT INTO ringshard.moved (epoch, source, rows, bytes)
+    INSERT INTO ringshard.migration_progress (epoch, source, rows, bytes)
     VALUES (the_epoch, the_source, pg_catalog.cardinality(ids), the_bytes)
     ON CONFLICT (epoch, source) DO UPDATE
-        SET rows = moved.rows + excluded.rows, bytes = moved.bytes + excluded.bytes;
+        SET rows = migration_progress.rows + excluded.rows, bytes = migration_progress.bytes + excluded.bytes;
     RETURN 'done';
 END $$;
 
@@ -161,10 +161,10 @@ BEGIN
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch > the_epoch;
     IF FOUND THEN
-        PERFORM ringshard.be_durable();
+        PERFORM ringshard.require_durable_commit();
     END IF;
     DELETE FROM ringshard.arc
-    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND peer = the_target;
+    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND transfer_to = the_target;
     IF NOT FOUND THEN
         RETURN 'already';
     END IF;
@@ -177,25 +177,25 @@ CREATE OR REPLACE FUNCTION ringshard.release(
     the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    PERFORM ringshard.be_durable();
+    PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch > the_epoch FOR SHARE;
     IF NOT FOUND THEN
         RETURN 'stale';
     END IF;
-    UPDATE ringshard.arc SET state = 'owned', peer = NULL
-    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND peer = the_target;
+    UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL
+    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND transfer_to = the_target;
     RETURN CASE WHEN FOUND THEN 'done' ELSE 'already' END;
 END $$;
 
--- The change is done: its target is the topology in force. `firsts`, `lasts` and `epochs` are the arcs as they were
+-- The change is done: its next topology is the topology in force. `firsts`, `lasts` and `epochs` are the arcs as they were
 -- seen, all owned; the others are the same, neighbours made one.
 CREATE OR REPLACE FUNCTION ringshard.finish(
     the_epoch bigint, firsts uuid[], lasts uuid[], epochs bigint[], merged_firsts uuid[], merged_lasts uuid[])
 RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    PERFORM ringshard.be_durable();
+    PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'done';
     IF FOUND THEN
@@ -216,8 +216,8 @@ BEGIN
     INSERT INTO ringshard.arc (first, last, epoch)
     SELECT merged.first, merged.last, the_epoch
     FROM ROWS FROM (pg_catalog.unnest(merged_firsts), pg_catalog.unnest(merged_lasts)) AS merged (first, last);
-    UPDATE ringshard.meta SET status = 'done', topology = target, target = NULL, members = NULL,
-        ring = pg_catalog.md5(target::text)::uuid,
-        wanted = CASE WHEN wanted IS DISTINCT FROM target THEN wanted END;
+    UPDATE ringshard.meta SET status = 'done', topology = next_topology, next_topology = NULL, participants = NULL,
+        topology_md5 = pg_catalog.md5(next_topology::text)::uuid,
+        desired_topology = CASE WHEN desired_topology IS DISTINCT FROM next_topology THEN desired_topology END;
     RETURN 'done';
 END $$;

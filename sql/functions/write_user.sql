@@ -1,8 +1,8 @@
 -- How rows are written: the statement proves that this shard owns the key, and says the epoch.
 -- Run at each initialisation: CREATE OR REPLACE, so that a newer ringshard brings newer ones.
 --
--- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is on its way to another shard), 'not_here',
--- 'stranger' (this is the database of another shard or cluster).
+-- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is on its way to another shard), 'not_owner',
+-- 'wrong_shard' (this is the database of another shard or cluster).
 
 -- A write, 'create', 'update' or 'delete', in its own transaction with the proof that this shard owns the
 -- key. An update sets the fields whose flag is true. Returns the row: as it is then, or as it was deleted.
@@ -10,7 +10,7 @@
 CREATE OR REPLACE FUNCTION ringshard.write_user(
     the_cluster text, the_shard text, operation text, id bigint,
     set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,
-    OUT answer text, OUT epoch bigint, OUT peer text,
+    OUT answer text, OUT epoch bigint, OUT transfer_to text,
     OUT user_id bigint, OUT name text, OUT region text, OUT email text)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -36,15 +36,15 @@ BEGIN
         END IF;
     END IF;
     -- A new statement, and so a new snapshot, which sees what the barrier waited for.
-    SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
+    SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'wrong_shard'
                 WHEN arc.first <= place THEN arc.state
-                ELSE 'not_here' END, meta.epoch, arc.peer
-    INTO answer, epoch, peer
+                ELSE 'not_owner' END, meta.epoch, arc.transfer_to
+    INTO answer, epoch, transfer_to
     FROM ringshard.meta, ringshard.arc WHERE arc.last >= place ORDER BY arc.last LIMIT 1;
     IF NOT FOUND THEN
         -- The place lies behind all of this shard's arcs.
-        SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'stranger'
-                    ELSE 'not_here' END, meta.epoch
+        SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'wrong_shard'
+                    ELSE 'not_owner' END, meta.epoch
         INTO answer, epoch FROM ringshard.meta;
     END IF;
     IF answer IS DISTINCT FROM 'owned' THEN

@@ -1,4 +1,4 @@
--- From version 1 of the catalog to version 2: the table of imports, as catalog.sql has it.
+-- Version 2 of the catalog: imports.
 
 CREATE TABLE ringshard.import (
     -- The MD5 of the file's first record.

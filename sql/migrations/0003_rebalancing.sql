@@ -1,4 +1,4 @@
--- From version 2 of the catalog to version 3: changes of the ring, as catalog.sql has them.
+-- Version 3 of the catalog: changes of the ring.
 
 ALTER TABLE ringshard.meta ADD COLUMN members jsonb, ADD COLUMN wanted jsonb,
     ADD CONSTRAINT meta_members_check CHECK ((members IS NULL) = (target IS NULL));

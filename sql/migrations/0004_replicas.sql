@@ -1,5 +1,4 @@
--- From version 3 of the catalog to version 4: replicas, and what is left of shards that were replaced, as catalog.sql has
--- them.
+-- Version 4 of the catalog: replicas, and what is left of primaries that were replaced.
 
 ALTER TABLE ringshard.meta ADD COLUMN incarnation bigint NOT NULL DEFAULT 1,
     ADD COLUMN retired jsonb NOT NULL DEFAULT '{}';

@@ -2,8 +2,8 @@
 -- cluster is at rest; so is its word about imports, whose rows have moved on. No row if it owns something.
 WITH joined AS (
     UPDATE ringshard.meta
-    SET epoch = $1, status = 'done', topology = $2, target = NULL, members = NULL, wanted = NULL,
-        ring = pg_catalog.md5($2::jsonb::text)::uuid
+    SET epoch = $1, status = 'done', topology = $2, next_topology = NULL, participants = NULL, desired_topology = NULL,
+        topology_md5 = pg_catalog.md5($2::jsonb::text)::uuid
     WHERE epoch <= $1 AND NOT EXISTS (SELECT FROM ringshard.arc) AND NOT EXISTS (SELECT FROM public.users)
     RETURNING true
 ), forgotten AS (

@@ -14,5 +14,5 @@ WHERE lock.granted AND lock.pid <> pg_catalog.pg_backend_pid()
   AND (lock.locktype = 'advisory'
        AND lock.classid = ($1::bigint >> 32)::oid AND lock.objid = ($1 & 4294967295)::oid AND lock.objsubid = 1
        OR $1 = 7283001 AND lock.locktype = 'relation' AND lock.mode = 'RowShareLock'
-       AND lock.relation = pg_catalog.to_regclass('ringshard.at_rest'))
+       AND lock.relation = pg_catalog.to_regclass('ringshard.fast_path_lock'))
 ORDER BY xact_start NULLS LAST LIMIT 1

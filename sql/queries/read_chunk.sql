@@ -1,5 +1,5 @@
 -- The rows of a chunk, as arrays in the order of the ids, with their size and digest; no row unless it is fenced
--- just so. One statement, and so one snapshot. The digest is compared by ringshard.adopt (moves.sql).
+-- just so. One statement, and so one snapshot. The digest is compared by ringshard.receive_chunk (moves.sql).
 SELECT chunk.*,
        pg_catalog.md5(pg_catalog.array_send(ids) || pg_catalog.array_send(names) || pg_catalog.array_send(regions)
                       || pg_catalog.array_send(emails)) AS digest
@@ -16,4 +16,4 @@ LATERAL (
         WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN $2 AND $3 ORDER BY user_id
     ) AS users
 ) AS chunk
-WHERE arc.last = $3 AND arc.first = $2 AND arc.state = 'fenced' AND arc.epoch = $1 AND arc.peer = $4
+WHERE arc.last = $3 AND arc.first = $2 AND arc.state = 'fenced' AND arc.epoch = $1 AND arc.transfer_to = $4

@@ -6,4 +6,4 @@ LATERAL (
            coalesce(pg_catalog.array_agg(arc.last ORDER BY arc.last), '{}') AS lasts
     FROM ringshard.arc
 ) AS held
-WHERE meta.status = 'done' AND meta.ring IS NULL AND NOT EXISTS (SELECT FROM ringshard.arc WHERE state <> 'owned')
+WHERE meta.status = 'done' AND meta.topology_md5 IS NULL AND NOT EXISTS (SELECT FROM ringshard.arc WHERE state <> 'owned')

@@ -25,12 +25,12 @@ pub struct Input {
     pub bytes_total: Option<u64>,
 }
 
-struct Counted<R> {
+struct CountedReader<R> {
     inner: R,
     bytes_read: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(out)?;
         self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl Input {
             (name, Box::new(file), total)
         };
         let bytes_read = Arc::new(AtomicU64::new(0));
-        let mut counted = Counted { inner: raw, bytes_read: Arc::clone(&bytes_read) };
+        let mut counted = CountedReader { inner: raw, bytes_read: Arc::clone(&bytes_read) };
         let mut head = Vec::new();
         counted
             .by_ref()

@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// A user as an object with the four fields of the data model; all but the id may be missing.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Line {
+pub(super) struct JsonUser {
     pub(super) user_id: i64,
     #[serde(default)]
     pub(super) name: Option<String>,
@@ -16,7 +16,7 @@ pub(super) struct Line {
 }
 
 /// Reads a line. The reason if it is no user names a column and not a line: that is known better outside.
-pub(super) fn parse(text: &str) -> Result<Line, String> {
+pub(super) fn parse(text: &str) -> Result<JsonUser, String> {
     serde_json::from_str(text).map_err(|cause| {
         let words = cause.to_string();
         words.replacen(&format!(" at line {} column ", cause.line()), " at column ", 1)

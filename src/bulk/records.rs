@@ -34,7 +34,7 @@ pub struct Records {
     places: [Option<usize>; 4],
     width: usize,
     splitter: Splitter,
-    line: Option<jsonl::Line>,
+    line: Option<jsonl::JsonUser>,
 }
 
 impl Records {
@@ -178,7 +178,7 @@ fn of_csv<'a>(
     checked(UserRef { user_id, name: field(1), region: field(2), email: field(3) })
 }
 
-fn of_json(line: &jsonl::Line) -> std::result::Result<UserRef<'_>, String> {
+fn of_json(line: &jsonl::JsonUser) -> std::result::Result<UserRef<'_>, String> {
     checked(UserRef {
         user_id: UserId::new(line.user_id),
         name: line.name.as_deref(),

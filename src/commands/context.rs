@@ -12,7 +12,7 @@ use super::Console;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::cluster::Cluster;
-use crate::pg::net::active_sessions::Running;
+use crate::pg::net::active_sessions::ActiveSessions;
 use crate::pg::poll::health::{Life, Listener, Pulse};
 use crate::pg::pool::read_routing::ReadFrom;
 use crate::pg::pool::{PoolOptions, Shards};
@@ -24,8 +24,8 @@ pub struct Context<'terminal> {
     flags: Flags,
     settings: RefCell<Rc<Settings>>,
     cluster: RefCell<Option<Arc<Cluster>>>,
-    running: Arc<Running>,
-    pulse: RefCell<Option<Pulse>>,
+    active_sessions: Arc<ActiveSessions>,
+    health: RefCell<Option<Pulse>>,
     listener: RefCell<Listener>,
     reads: Cell<ReadFrom>,
     console: &'terminal dyn Console,
@@ -35,10 +35,10 @@ impl<'terminal> Context<'terminal> {
     /// A context of these settings. Connects to nothing.
     pub fn new(flags: Flags, settings: Settings, console: &'terminal dyn Console) -> Self {
         let settings = RefCell::new(Rc::new(settings));
-        let (cluster, running, pulse) = (RefCell::default(), Arc::default(), RefCell::default());
+        let (cluster, active_sessions, health) = (RefCell::default(), Arc::default(), RefCell::default());
         let listener: RefCell<Listener> = RefCell::new(Arc::new(|_| {}));
         let reads = Cell::default();
-        Self { flags, settings, cluster, running, pulse, listener, reads, console }
+        Self { flags, settings, cluster, active_sessions, health, listener, reads, console }
     }
 
     /// The settings in force.
@@ -51,13 +51,13 @@ impl<'terminal> Context<'terminal> {
         let settings = Settings::load(&self.flags)?;
         self.settings.replace(Rc::new(settings));
         self.cluster.replace(None);
-        self.pulse.replace(None);
+        self.health.replace(None);
         Ok(())
     }
 
     /// What the shards' sessions are at: another thread can stop it.
-    pub fn running(&self) -> &Arc<Running> {
-        &self.running
+    pub fn active_sessions(&self) -> &Arc<ActiveSessions> {
+        &self.active_sessions
     }
 
     /// Where reads may go from here on.
@@ -73,20 +73,20 @@ impl<'terminal> Context<'terminal> {
         self.cluster.borrow().as_ref().map_or_else(Vec::new, |cluster| cluster.shards().stale_reads())
     }
 
-    /// From here on this hears when a shard goes or comes, as long as [`Self::pulse`] is taken now and then.
+    /// From here on this hears when a shard goes or comes, as long as [`Self::health`] is taken now and then.
     pub fn listen(&self, listener: Listener) {
         self.listener.replace(listener);
     }
 
     /// Whether the shards answer, by what is heard from them in this time. `None` without a cluster that is known.
-    pub fn pulse(&self, limit: Duration) -> Option<BTreeMap<ShardName, Life>> {
+    pub fn health(&self, limit: Duration) -> Option<BTreeMap<ShardName, Life>> {
         let cluster = self.cluster().ok()?;
         let shards = cluster.shards();
         let names = shards.names();
         let addresses = names.iter().filter_map(|name| Some((name.clone(), shards.address(name).ok()?)));
-        let mut pulse = self.pulse.borrow_mut();
+        let mut health = self.health.borrow_mut();
         let begin = || Pulse::new(Arc::clone(&self.listener.borrow()));
-        let lives = pulse.get_or_insert_with(begin).take(addresses.collect(), limit);
+        let lives = health.get_or_insert_with(begin).take(addresses.collect(), limit);
         for (name, _) in lives.iter().filter(|(_, life)| matches!(life, Life::Up { .. })) {
             shards.hear(name);
         }
@@ -106,7 +106,7 @@ impl<'terminal> Context<'terminal> {
         thread::spawn(move || drop(sender.send(scan::sizes(&cluster))));
         let sizes = receiver.recv_timeout(limit).ok();
         if sizes.is_none() {
-            self.running.stop();
+            self.active_sessions.stop();
         }
         let rows = |(name, size): (_, Result<Size>)| (name, size.map(|size| size.rows));
         Some(sizes?.into_iter().map(rows).collect())
@@ -160,7 +160,7 @@ impl<'terminal> Context<'terminal> {
 
     /// The configured shards, whatever they are. Connects to none.
     pub fn shards(&self) -> Result<Shards> {
-        Ok(self.unattended(self.settings().pool_options())?.attended(&self.running))
+        Ok(self.unattended(self.settings().pool_options())?.with_cancellation(&self.active_sessions))
     }
 
     fn unattended(&self, options: PoolOptions) -> Result<Shards> {
@@ -178,8 +178,8 @@ impl<'terminal> Context<'terminal> {
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, options)?;
-        let shards = match settings.detours() {
-            Some(detours) => shards.with_detours(detours),
+        let shards = match settings.proxy_overrides() {
+            Some(proxy_overrides) => shards.with_proxy_overrides(proxy_overrides),
             None => shards,
         };
         for (name, replicas) in &settings.replicas {

@@ -9,7 +9,7 @@ use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Cli;
-use super::repl_command::Line;
+use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 
@@ -157,7 +157,7 @@ fn of_command(mut root: clap::Command, words: &[String]) -> Option<String> {
 
 /// The help of what only lines of the REPL and of scripts may say.
 fn of_session(words: &[String]) -> Option<String> {
-    let text = of_command(Line::command(), words)?;
+    let text = of_command(ReplCommand::command(), words)?;
     Some(text.replace("Usage: ringshard ", "Usage, in the repl and in scripts: "))
 }
 

@@ -27,7 +27,7 @@ use clap_complete::CompletionCandidate;
 
 use crate::error::Result;
 use crate::model::report::Report;
-pub use crate::pg::net::active_sessions::{Running, Spent};
+pub use crate::pg::net::active_sessions::{ActiveSessions, TimeSpent};
 pub use crate::pg::poll::health::{Life, Listener, News};
 use crate::settings::{ColorWhen, Flags, Format, ReadReplica, Settings};
 pub use context::Context;
@@ -211,7 +211,7 @@ pub enum Command {
     RemoveShard(ring::membership::RemoveShardArgs),
     /// Move users to where the planned ring wants them, online
     Rebalance(ring::rebalance::RebalanceArgs),
-    /// Every row on exactly one shard, its owner: look, and mend
+    /// Every row on exactly one shard, its owner: look, and repair
     Verify(ring::verify::VerifyArgs),
     /// The replicas of the shards: which there are, and how far each is
     #[command(subcommand)]

@@ -10,7 +10,7 @@ use crate::settings::{ColorWhen, Format, ReadReplica};
 /// One line: the same commands and flags as in the shell, and what is about the session
 #[derive(Debug, Parser)]
 #[command(name = "ringshard", disable_help_subcommand = true, disable_version_flag = true)]
-pub struct Line {
+pub struct ReplCommand {
     /// What holds for every command.
     #[command(flatten)]
     pub globals: Globals,

@@ -29,10 +29,10 @@ impl SqlArgs {
         let cluster = context.cluster()?;
         let names = cluster.shards().names();
         self.check(&names)?;
-        let wanted = names.into_iter().filter(|name| self.shard.is_empty() || self.shard.contains(name));
-        let wanted: Vec<ShardName> = wanted.collect();
+        let requested = names.into_iter().filter(|name| self.shard.is_empty() || self.shard.contains(name));
+        let requested: Vec<ShardName> = requested.collect();
         let Answers { columns, rows, missing } =
-            scan::run_statement(&cluster, &self.statement, &wanted, self.partial.allow_partial)?;
+            scan::run_statement(&cluster, &self.statement, &requested, self.partial.allow_partial)?;
         let own = columns.into_iter().map(|column| Column {
             name: column.name.into(),
             look: if column.is_number { Look::Number } else { Look::Text },

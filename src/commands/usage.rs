@@ -5,7 +5,7 @@
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
-use super::repl_command::Line;
+use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind};
 
 /// What clap says about words that do not fit, as an error of ours. `words` is the whole command line.
@@ -44,7 +44,7 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
 
 /// The command that these words name, as far as they name one: `ring locate`.
 fn path_of(words: &[String]) -> String {
-    let mut command = Line::command();
+    let mut command = ReplCommand::command();
     let mut path = Vec::new();
     for word in words {
         if let Some(inner) = command.find_subcommand(word).cloned() {

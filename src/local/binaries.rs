@@ -55,14 +55,14 @@ enum Unfit {
 impl Binaries {
     /// The setting's folder, else the best of those that are found: of the major version of existing data, or
     /// else 14 before the newest.
-    pub(super) fn find(setting: Option<&Path>, wanted: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
+    pub(super) fn find(setting: Option<&Path>, requested: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
         match setting {
-            Some(folder) => Self::at(folder, wanted, user),
-            None => Self::search(&candidates(), wanted, user),
+            Some(folder) => Self::at(folder, requested, user),
+            None => Self::search(&candidates(), requested, user),
         }
     }
 
-    fn at(folder: &Path, wanted: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
+    fn at(folder: &Path, requested: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
         let shown = folder.display();
         let found = probe(folder, user).map_err(|unfit| match unfit {
             Unfit::Absent => Error::new(
@@ -78,20 +78,20 @@ impl Binaries {
         if found.major < OLDEST_MAJOR {
             let message =
                 format!("`{shown}` holds Postgres {}; {OLDEST_MAJOR} or newer is needed", found.version);
-            return Err(Error::new(Kind::Configuration, message).hint(install_hint(wanted)));
+            return Err(Error::new(Kind::Configuration, message).hint(install_hint(requested)));
         }
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != found.major) {
+        if let Some(requested) = requested.filter(|requested| *requested != found.major) {
             let message = format!(
-                "`{shown}` holds Postgres {}, but the private server's data was made by Postgres {wanted}",
+                "`{shown}` holds Postgres {}, but the private server's data was made by Postgres {requested}",
                 found.version
             );
-            let hint = format!("set RINGSHARD_PG_BIN to the programs of Postgres {wanted}, or unset it");
+            let hint = format!("set RINGSHARD_PG_BIN to the programs of Postgres {requested}, or unset it");
             return Err(Error::new(Kind::Configuration, message).hint(hint));
         }
         Ok(found)
     }
 
-    fn search(folders: &[PathBuf], wanted: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
+    fn search(folders: &[PathBuf], requested: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
         let mut found: Vec<Self> = Vec::new();
         let mut first_closed = None;
         let mut unfit = String::new();
@@ -120,7 +120,9 @@ impl Binaries {
             log::debug!("Postgres in {note}");
             unfit = format!("{unfit}; {note}");
         }
-        let fits = |found: &&Self| wanted.map_or(found.major >= OLDEST_MAJOR, |wanted| found.major == wanted);
+        let fits = |found: &&Self| {
+            requested.map_or(found.major >= OLDEST_MAJOR, |requested| found.major == requested)
+        };
         // Of equals the last is taken, so the order is turned round: what is found first wins.
         let best =
             found.iter().rev().filter(fits).max_by_key(|found| (found.major == PREFERRED_MAJOR, found.major));
@@ -130,14 +132,16 @@ impl Binaries {
         }
         match (found.is_empty(), first_closed) {
             (true, Some((folder, why))) => Err(closed(folder, &why, user)),
-            _ => Err(nothing_fits(&found, &unfit, wanted)),
+            _ => Err(nothing_fits(&found, &unfit, requested)),
         }
     }
 }
 
-fn nothing_fits(found: &[Binaries], unfit: &str, wanted: Option<u32>) -> Error {
-    let mut message = match wanted {
-        Some(wanted) => format!("the private server's data needs Postgres {wanted}, by which it was made"),
+fn nothing_fits(found: &[Binaries], unfit: &str, requested: Option<u32>) -> Error {
+    let mut message = match requested {
+        Some(requested) => {
+            format!("the private server's data needs Postgres {requested}, by which it was made")
+        }
         None => format!("a private server needs Postgres {OLDEST_MAJOR} or newer"),
     };
     if found.is_empty() {
@@ -152,7 +156,7 @@ fn nothing_fits(found: &[Binaries], unfit: &str, wanted: Option<u32>) -> Error {
     if !unfit.is_empty() {
         let _ = write!(message, " (not usable: {})", unfit.trim_start_matches("; "));
     }
-    Error::new(Kind::Configuration, message).hint(install_hint(wanted))
+    Error::new(Kind::Configuration, message).hint(install_hint(requested))
 }
 
 fn closed(folder: &Path, why: &str, user: Option<&RunAs>) -> Error {
@@ -282,8 +286,8 @@ mod tests {
             folder
         };
         let folders = ["13.9", "16.1", "14.2", "18.0"].map(folder);
-        let version = |folders: &[PathBuf], wanted| {
-            Binaries::search(folders, wanted, None)
+        let version = |folders: &[PathBuf], requested| {
+            Binaries::search(folders, requested, None)
                 .map(|found| found.version)
                 .map_err(|error| error.to_string())
         };

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::binaries::Binaries;
 use super::files;
 use super::files::{on, reason};
-use super::home::Places;
+use super::home::HomePaths;
 use super::run_as::command;
 use crate::error::{Error, Kind, Result};
 
@@ -29,7 +29,7 @@ log_timezone = 'UTC'
 ";
 
 /// The major version that made the data; none if there is no data yet.
-pub(super) fn major(places: &Places) -> Result<Option<u32>> {
+pub(super) fn major(places: &HomePaths) -> Result<Option<u32>> {
     let mut children = match fs::read_dir(&places.data) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         read => on("open folder", &places.data, read)?,
@@ -47,7 +47,7 @@ pub(super) fn major(places: &Places) -> Result<Option<u32>> {
 }
 
 /// Makes the data. Only called under the lock.
-pub(super) fn make(places: &Places, binaries: &Binaries) -> Result<()> {
+pub(super) fn make(places: &HomePaths, binaries: &Binaries) -> Result<()> {
     log::info!("making a private Postgres {} in `{}`", binaries.version, places.folder.display());
     remove_unfinished(places)?;
     // The name is nobody else's: an initdb that outlived its parent must not write into this one.
@@ -62,7 +62,7 @@ pub(super) fn make(places: &Places, binaries: &Binaries) -> Result<()> {
     on("write", &places.folder, File::open(&places.folder).and_then(|folder| folder.sync_all()))
 }
 
-fn fill(places: &Places, binaries: &Binaries, name: &str) -> Result<()> {
+fn fill(places: &HomePaths, binaries: &Binaries, name: &str) -> Result<()> {
     let mut initdb = command(binaries.folder.join("initdb"), places.run_as.as_ref(), &places.folder);
     // The folder is named from within its parent, whose own name may hold anything.
     initdb.args(["-D", name, "-U", super::PrivateServer::USER, "--encoding=UTF8", "--locale=C"]);
@@ -75,7 +75,7 @@ fn fill(places: &Places, binaries: &Binaries, name: &str) -> Result<()> {
 
 /// Removes what runs that were killed have left. Such a run's `initdb` may still be writing there, and a file of
 /// its may come between: hence some more tries. Without its folder it fails.
-pub(super) fn remove_unfinished(places: &Places) -> Result<()> {
+pub(super) fn remove_unfinished(places: &HomePaths) -> Result<()> {
     for child in on("read folder", &places.folder, fs::read_dir(&places.folder))?.flatten() {
         let unfinished = child.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
         if unfinished && !(0..5).any(|_| files::remove(&child.path()).is_ok()) {
@@ -86,7 +86,7 @@ pub(super) fn remove_unfinished(places: &Places) -> Result<()> {
 }
 
 /// Runs one of Postgres's programs to its end; its words become the error's.
-pub(super) fn run(command: &mut Command, places: &Places, purpose: &str) -> Result<()> {
+pub(super) fn run(command: &mut Command, places: &HomePaths, purpose: &str) -> Result<()> {
     let program = Path::new(command.get_program()).display().to_string();
     log::debug!("{command:?}");
     let output = command.output().map_err(|error| {

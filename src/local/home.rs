@@ -17,7 +17,7 @@ const SOCKET_PATH_MAX_BYTES: usize = 103;
 
 /// The places of one private server.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(super) struct HomePaths {
     /// The home that was asked for, without symbolic links.
     pub(super) home: PathBuf,
     /// The server's own folder; all else lies in it, apart from a socket folder in `/tmp`.
@@ -49,7 +49,7 @@ pub fn default_home() -> Result<PathBuf> {
         })
 }
 
-impl Places {
+impl HomePaths {
     /// The places for a home; the default one when none is given.
     pub(super) fn find(home: Option<&Path>) -> Result<Self> {
         let home = files::resolve(&home.map_or_else(default_home, |home| Ok(home.to_path_buf()))?)?;

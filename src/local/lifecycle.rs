@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::binaries::Binaries;
 use super::data::{one_line, run};
 use super::files;
-use super::home::Places;
+use super::home::HomePaths;
 use super::postmaster::Postmaster;
 use super::run_as::command;
 use crate::error::{Error, Kind, Result};
@@ -24,20 +24,20 @@ const CHILDREN_END: Duration = Duration::from_secs(10);
 
 /// Whether the server takes a connection. The folder of the socket must be the server's user's: in `/tmp` anybody
 /// could have put one there.
-pub(super) fn accepts(places: &Places) -> bool {
+pub(super) fn accepts(places: &HomePaths) -> bool {
     use std::os::unix::fs::MetadataExt;
     let ours = fs::symlink_metadata(&places.socket_dir)
         .is_ok_and(|found| found.is_dir() && found.uid() == places.owner() && found.mode() & 0o022 == 0);
     ours && UnixStream::connect(socket(places)).is_ok()
 }
 
-fn socket(places: &Places) -> std::path::PathBuf {
+fn socket(places: &HomePaths) -> std::path::PathBuf {
     places.socket_dir.join(format!(".s.PGSQL.{}", super::PORT))
 }
 
 /// Waits for a server that lives and does not answer: it is starting, or shutting down. True once it answers,
 /// false when none lives. One that is ready and cannot be reached has lost its socket, and is ended.
-pub(super) fn await_answer(places: &Places) -> Result<bool> {
+pub(super) fn await_answer(places: &HomePaths) -> Result<bool> {
     let begun = Instant::now();
     let mut deaf_since = None;
     while let Some(server) = Postmaster::find(places)? {
@@ -58,7 +58,7 @@ pub(super) fn await_answer(places: &Places) -> Result<bool> {
 }
 
 /// Starts the server on its data. False when another one has come up meanwhile: that of a run that was killed.
-pub(super) fn start(places: &Places, binaries: &Binaries) -> Result<bool> {
+pub(super) fn start(places: &HomePaths, binaries: &Binaries) -> Result<bool> {
     remove_stale(places)?;
     let mut log = files::append(&places.log, places.run_as.as_ref())?;
     let begun = Instant::now();
@@ -93,7 +93,7 @@ pub(super) fn start(places: &Places, binaries: &Binaries) -> Result<bool> {
 }
 
 /// Ends the server without waiting for its clients; if that does not help, also without a last checkpoint.
-pub(super) fn end(places: &Places, server: Postmaster) -> Result<()> {
+pub(super) fn end(places: &HomePaths, server: Postmaster) -> Result<()> {
     for harder in [false, true] {
         server.interrupt(places, harder)?;
         let begun = Instant::now();
@@ -111,7 +111,7 @@ pub(super) fn end(places: &Places, server: Postmaster) -> Result<()> {
 /// Removes the files by which a server that has died says that it lives: Postgres believes them when their number
 /// belongs to another process by now. Whether children of the dead server still use the data, the new one finds
 /// out itself, by its shared memory.
-fn remove_stale(places: &Places) -> Result<()> {
+fn remove_stale(places: &HomePaths) -> Result<()> {
     let socket = socket(places);
     let mut lock = socket.clone().into_os_string();
     lock.push(".lock");
@@ -124,7 +124,7 @@ fn remove_stale(places: &Places) -> Result<()> {
 }
 
 /// The last lines of the log from an offset on.
-fn lines_after(places: &Places, offset: u64) -> String {
+fn lines_after(places: &HomePaths, offset: u64) -> String {
     let mut raw = Vec::new();
     let read = fs::File::open(&places.log).and_then(|mut log| {
         log.seek(SeekFrom::Start(offset))?;
@@ -138,10 +138,10 @@ fn lines_after(places: &Places, offset: u64) -> String {
     lines[lines.len().saturating_sub(5)..].join("\n")
 }
 
-fn see_log(places: &Places, message: &str) -> Error {
+fn see_log(places: &HomePaths, message: &str) -> Error {
     see_log_of(places, Kind::Failed, message.to_owned())
 }
 
-fn see_log_of(places: &Places, kind: Kind, message: String) -> Error {
+fn see_log_of(places: &HomePaths, kind: Kind, message: String) -> Error {
     Error::new(kind, message).hint(format!("its log is `{}`", places.log.display()))
 }

@@ -8,16 +8,16 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::files;
 use super::files::on;
-use super::home::{Places, may_open};
+use super::home::{HomePaths, may_open};
 use super::run_as::effective_uid;
 use crate::error::{Error, Kind, Result};
 
 /// Held as long as it lives. The file is closed in child processes, so the server never inherits it.
-pub(super) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
+pub(super) struct HomeLock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
-impl Lock {
+impl HomeLock {
     /// Takes the lock, and makes its folders first if they are missing.
-    pub(super) fn take(places: &Places) -> Result<Self> {
+    pub(super) fn take(places: &HomePaths) -> Result<Self> {
         // Another process may remove the folder between two steps, though hardly many times in a row.
         for _ in 0..100 {
             make_server_folder(places)?;
@@ -32,7 +32,7 @@ impl Lock {
     }
 
     /// Takes the lock unless the server has no folder.
-    pub(super) fn take_existing(places: &Places) -> Result<Option<Self>> {
+    pub(super) fn take_existing(places: &HomePaths) -> Result<Option<Self>> {
         let path = places.lock();
         loop {
             let file = match files::open_lock(&path) {
@@ -58,7 +58,7 @@ impl Lock {
     }
 }
 
-fn make_server_folder(places: &Places) -> Result<()> {
+fn make_server_folder(places: &HomePaths) -> Result<()> {
     // As root others pass through, up to the data and the socket, which are closed; nobody lists.
     let mode = if places.run_as.is_some() { 0o711 } else { 0o700 };
     if !places.is_elsewhere() {
@@ -81,7 +81,7 @@ fn make_server_folder(places: &Places) -> Result<()> {
 }
 
 /// Lets the server's user pass through root's home.
-fn open_home(places: &Places) -> Result<()> {
+fn open_home(places: &HomePaths) -> Result<()> {
     let Some(user) = &places.run_as else { return Ok(()) };
     let found = on("look at", &places.home, fs::metadata(&places.home))?;
     if user.can_enter(&found) || !may_open(&places.home, &found) {

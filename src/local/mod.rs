@@ -28,8 +28,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use binaries::Binaries;
-use home::Places;
-use lock::Lock;
+use home::HomePaths;
+use lock::HomeLock;
 use postmaster::Postmaster;
 
 pub use home::default_home;
@@ -40,13 +40,13 @@ const PORT: u16 = 5432;
 /// A private Postgres below a home; it need not exist yet.
 #[derive(Debug, Clone)]
 pub struct PrivateServer {
-    places: Places,
+    places: HomePaths,
     binaries: Option<PathBuf>,
 }
 
 /// How a private server is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub struct ServerStatus {
     /// Whether it takes connections.
     pub running: bool,
     /// The version of its programs (`15.13`), or only the major one of its data when they are not found.
@@ -72,7 +72,7 @@ impl PrivateServer {
     /// The server below this home, or below the [default one](default_home), run by the programs in the folder
     /// `binaries`, or else by those that are found on the machine. Touches nothing.
     pub fn at(home: Option<&Path>, binaries: Option<&Path>) -> Result<Self> {
-        let places = Places::find(home)?;
+        let places = HomePaths::find(home)?;
         let binaries =
             binaries.map(|folder| files::on("find", folder, std::path::absolute(folder))).transpose()?;
         Ok(Self { places, binaries })
@@ -116,7 +116,7 @@ impl PrivateServer {
             return Ok(false);
         }
         let places = &self.places;
-        let _lock = Lock::take(places)?;
+        let _lock = HomeLock::take(places)?;
         // Another process may have started it while this one waited for the lock.
         if lifecycle::await_answer(places)? {
             return Ok(false);
@@ -132,7 +132,7 @@ impl PrivateServer {
 
     /// Stops it without waiting for those who are connected. False if it was not running.
     pub fn stop(&self) -> Result<bool> {
-        let Some(_lock) = Lock::take_existing(&self.places)? else { return Ok(false) };
+        let Some(_lock) = HomeLock::take_existing(&self.places)? else { return Ok(false) };
         let Some(server) = Postmaster::find(&self.places)? else { return Ok(false) };
         lifecycle::end(&self.places, server)?;
         log::info!("stopped the private server, process {}", server.pid);
@@ -140,12 +140,12 @@ impl PrivateServer {
     }
 
     /// How it is doing. Changes nothing.
-    pub fn status(&self) -> Result<Status> {
+    pub fn status(&self) -> Result<ServerStatus> {
         let places = &self.places;
         let major = data::major(places)?;
         let binaries = Binaries::find(self.binaries.as_deref(), major, places.run_as.as_ref()).ok();
         let version = binaries.as_ref().map(|found| found.version.clone());
-        Ok(Status {
+        Ok(ServerStatus {
             running: self.accepts(),
             version: version.or_else(|| major.map(|major| major.to_string())),
             data: places.data.clone(),
@@ -160,7 +160,7 @@ impl PrivateServer {
     /// Stops it and removes its data, socket, log and lock, and nothing else of the home. False if there was nothing.
     pub fn destroy(&self) -> Result<bool> {
         let places = &self.places;
-        let Some(_lock) = Lock::take_existing(places)? else { return Ok(false) };
+        let Some(_lock) = HomeLock::take_existing(places)? else { return Ok(false) };
         if let Some(server) = Postmaster::find(places)? {
             lifecycle::end(places, server)?;
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::files::{on, reason};
-use super::home::Places;
+use super::home::HomePaths;
 use super::run_as::command;
 use crate::error::{Error, Kind, Result};
 
@@ -26,7 +26,7 @@ pub(super) struct Postmaster {
 
 impl Postmaster {
     /// The server that runs on the data, if one does.
-    pub(super) fn find(places: &Places) -> Result<Option<Self>> {
+    pub(super) fn find(places: &HomePaths) -> Result<Option<Self>> {
         let path = places.data.join("postmaster.pid");
         let text = match fs::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -45,7 +45,7 @@ impl Postmaster {
     }
 
     /// Asks it to end at once, without waiting for its clients. With `harder`, also without a clean shutdown.
-    pub(super) fn interrupt(self, places: &Places, harder: bool) -> Result<()> {
+    pub(super) fn interrupt(self, places: &HomePaths, harder: bool) -> Result<()> {
         let signal = if harder { Signal::QUIT } else { Signal::INT };
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
         // Proven once more: time has passed since it was found.
@@ -65,14 +65,14 @@ impl Postmaster {
     }
 
     /// Whether the process still is this server.
-    pub(super) fn is_alive(self, places: &Places) -> Result<bool> {
+    pub(super) fn is_alive(self, places: &HomePaths) -> Result<bool> {
         is_server_of(places, self.pid)
     }
 }
 
 /// Whether a process is the postmaster of our data. It lives in the data folder; where that cannot be seen (in
 /// containers root often may not look at the processes of others), the socket folder on its command line tells.
-fn is_server_of(places: &Places, pid: u32) -> Result<bool> {
+fn is_server_of(places: &HomePaths, pid: u32) -> Result<bool> {
     if !Path::new("/proc/self/cmdline").exists() {
         return Ok(is_server_command(&command_line_from_ps(pid)?, &places.socket_dir));
     }

@@ -2,14 +2,14 @@
 
 /// How much of something is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskSpace {
     /// Bytes in use.
     pub used_bytes: u64,
     /// Bytes in all.
     pub total_bytes: u64,
 }
 
-impl Room {
+impl DiskSpace {
     /// The part that is in use, 0 to 1; nothing of nothing.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     pub fn share(self) -> Option<f64> {
@@ -20,7 +20,7 @@ impl Room {
 /// Bytes a second, in and out: of a network interface, or of processes from and to the disk. Not known before it was
 /// looked at twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Flow {
+pub struct Throughput {
     /// Received, or read.
     pub in_bytes_per_second: Option<f64>,
     /// Sent, or written.
@@ -37,7 +37,7 @@ pub struct Processes {
     /// Their resident memory, added up: what they share counts once for each of them.
     pub memory_bytes: u64,
     /// From and to the disk.
-    pub disk: Flow,
+    pub disk: Throughput,
 }
 
 /// A machine at one moment.
@@ -48,13 +48,13 @@ pub struct HostSample {
     /// The part of all processors that is busy, 0 to 1. Not known before it was looked at twice.
     pub cpu_share: Option<f64>,
     /// Its memory; what could be freed at once does not count as used.
-    pub memory: Room,
+    pub memory: DiskSpace,
     /// Its swap space; nothing if it has none.
-    pub swap: Room,
+    pub swap: DiskSpace,
     /// The file systems of the folders that were asked for, each with that folder.
-    pub disks: Vec<(String, Room)>,
+    pub disks: Vec<(String, DiskSpace)>,
     /// Its network interfaces by name.
-    pub networks: Vec<(String, Flow)>,
+    pub networks: Vec<(String, Throughput)>,
     /// The processes of Postgres.
     pub postgres: Processes,
     /// The processes of ringshard, this one too.
@@ -63,12 +63,12 @@ pub struct HostSample {
 
 impl HostSample {
     /// What all interfaces but the loopback receive and send.
-    pub fn network(&self) -> Flow {
+    pub fn network(&self) -> Throughput {
         let outer = || self.networks.iter().filter(|(name, _)| name != "lo" && name != "lo0");
-        let sum = |of: fn(&Flow) -> Option<f64>| {
+        let sum = |of: fn(&Throughput) -> Option<f64>| {
             outer().filter_map(|(_, flow)| of(flow)).fold(None, |sum, bytes| Some(sum.unwrap_or(0.0) + bytes))
         };
-        Flow {
+        Throughput {
             in_bytes_per_second: sum(|flow| flow.in_bytes_per_second),
             out_bytes_per_second: sum(|flow| flow.out_bytes_per_second),
         }

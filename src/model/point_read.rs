@@ -7,7 +7,7 @@ use super::ring::topology::Epoch;
 
 /// What a shard said of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum KeyReply {
     /// It owns the key.
     Owned,
     /// It has let go of it, for a peer, in this epoch.
@@ -18,7 +18,7 @@ pub enum Said {
         epoch: Epoch,
     },
     /// It does not own the key; its epoch.
-    NotHere {
+    NotOwner {
         /// The epoch of the shard.
         epoch: Epoch,
     },
@@ -26,7 +26,7 @@ pub enum Said {
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next<T> {
+pub enum ReadStep<T> {
     /// Ask this shard.
     Ask(ShardName),
     /// Nobody who was asked owns the key: find out anew who does.
@@ -37,7 +37,7 @@ pub enum Next<T> {
 
 /// A row that was read behind a fence.
 #[derive(Debug, Clone)]
-struct Kept<T> {
+struct FencedRow<T> {
     row: T,
     shard: ShardName,
     peer: ShardName,
@@ -46,17 +46,17 @@ struct Kept<T> {
 
 /// The way of one read.
 #[derive(Debug, Clone)]
-pub struct Reading<T> {
-    kept: Option<Kept<T>>,
+pub struct PointRead<T> {
+    kept: Option<FencedRow<T>>,
 }
 
-impl<T> Default for Reading<T> {
+impl<T> Default for PointRead<T> {
     fn default() -> Self {
         Self { kept: None }
     }
 }
 
-impl<T> Reading<T> {
+impl<T> PointRead<T> {
     /// Takes what a shard said, and its row.
     ///
     /// The owner's row counts. A row behind a fence is kept and the peer is asked: if it owns the key, its row
@@ -65,29 +65,29 @@ impl<T> Reading<T> {
     /// and given away again, so the first shard is asked once more: as long as it has the very same fence, nobody
     /// has purged it, and nobody can have given the chunk away. If the peer has let go of it in a later epoch, its
     /// row is the newer one, and is kept instead.
-    pub fn hear(&mut self, shard: &ShardName, said: Said, row: T) -> Next<T> {
+    pub fn hear(&mut self, shard: &ShardName, said: KeyReply, row: T) -> ReadStep<T> {
         match (said, self.kept.take()) {
-            (Said::Owned, _) => Next::Counts(row, shard.clone()),
+            (KeyReply::Owned, _) => ReadStep::Counts(row, shard.clone()),
             // The very same fence again; or the peer has let go in no later epoch, which only damage can bring about.
-            (Said::Fenced { peer, epoch }, Some(kept))
+            (KeyReply::Fenced { peer, epoch }, Some(kept))
                 if kept.shard == *shard && kept.peer == peer && kept.epoch == epoch
                     || kept.peer == *shard && epoch <= kept.epoch =>
             {
-                Next::Counts(kept.row, kept.shard)
+                ReadStep::Counts(kept.row, kept.shard)
             }
-            (Said::Fenced { peer, epoch }, _) => {
-                self.kept = Some(Kept { row, shard: shard.clone(), peer: peer.clone(), epoch });
-                Next::Ask(peer)
+            (KeyReply::Fenced { peer, epoch }, _) => {
+                self.kept = Some(FencedRow { row, shard: shard.clone(), peer: peer.clone(), epoch });
+                ReadStep::Ask(peer)
             }
-            (Said::NotHere { epoch }, Some(kept)) if kept.peer == *shard => {
+            (KeyReply::NotOwner { epoch }, Some(kept)) if kept.peer == *shard => {
                 if epoch <= kept.epoch {
-                    return Next::Counts(kept.row, kept.shard);
+                    return ReadStep::Counts(kept.row, kept.shard);
                 }
                 let again = kept.shard.clone();
                 self.kept = Some(kept);
-                Next::Ask(again)
+                ReadStep::Ask(again)
             }
-            (Said::NotHere { .. }, _) => Next::LookUp,
+            (KeyReply::NotOwner { .. }, _) => ReadStep::LookUp,
         }
     }
 }
@@ -100,20 +100,20 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn fenced(peer: &str, epoch: i64) -> Said {
-        Said::Fenced { peer: shard(peer), epoch: Epoch::new(epoch) }
+    fn fenced(peer: &str, epoch: i64) -> KeyReply {
+        KeyReply::Fenced { peer: shard(peer), epoch: Epoch::new(epoch) }
     }
 
-    fn not_here(epoch: i64) -> Said {
-        Said::NotHere { epoch: Epoch::new(epoch) }
+    fn not_here(epoch: i64) -> KeyReply {
+        KeyReply::NotOwner { epoch: Epoch::new(epoch) }
     }
 
     /// The answers of a read, in order: who said what, with which row; and what is to be done behind the last.
-    fn end(answers: &[(&str, Said, u32)]) -> Next<u32> {
-        let mut way = Reading::default();
-        let mut next = Next::LookUp;
+    fn end(answers: &[(&str, KeyReply, u32)]) -> ReadStep<u32> {
+        let mut way = PointRead::default();
+        let mut next = ReadStep::LookUp;
         for (name, said, row) in answers {
-            if let Next::Ask(asked) = &next {
+            if let ReadStep::Ask(asked) = &next {
                 assert_eq!(asked.as_str(), *name);
             }
             next = way.hear(&shard(name), said.clone(), *row);
@@ -123,23 +123,29 @@ mod tests {
 
     #[test]
     fn behind_a_fence_the_last_word_counts() {
-        let counts = |row, name| Next::Counts(row, shard(name));
+        let counts = |row, name| ReadStep::Counts(row, shard(name));
         for (answers, then) in [
-            (vec![("s", Said::Owned, 1)], counts(1, "s")),
-            (vec![("s", not_here(1), 1)], Next::LookUp),
-            (vec![("s", fenced("d", 2), 1), ("d", Said::Owned, 2)], counts(2, "d")),
+            (vec![("s", KeyReply::Owned, 1)], counts(1, "s")),
+            (vec![("s", not_here(1), 1)], ReadStep::LookUp),
+            (vec![("s", fenced("d", 2), 1), ("d", KeyReply::Owned, 2)], counts(2, "d")),
             // The peer has not taken over yet, in the epoch of the fence or as it has not heard of it.
             (vec![("s", fenced("d", 2), 1), ("d", not_here(2), 2)], counts(1, "s")),
             (vec![("s", fenced("d", 2), 1), ("d", not_here(1), 2)], counts(1, "s")),
             // It may have taken over and given away again.
-            (vec![("s", fenced("d", 2), 1), ("d", not_here(3), 2)], Next::Ask(shard("s"))),
+            (vec![("s", fenced("d", 2), 1), ("d", not_here(3), 2)], ReadStep::Ask(shard("s"))),
             (vec![("s", fenced("d", 2), 1), ("d", not_here(3), 2), ("s", fenced("d", 2), 1)], counts(1, "s")),
-            (vec![("s", fenced("d", 2), 1), ("d", not_here(3), 2), ("s", not_here(3), 1)], Next::LookUp),
-            (vec![("s", fenced("d", 2), 1), ("d", not_here(3), 2), ("s", Said::Owned, 3)], counts(3, "s")),
+            (vec![("s", fenced("d", 2), 1), ("d", not_here(3), 2), ("s", not_here(3), 1)], ReadStep::LookUp),
+            (
+                vec![("s", fenced("d", 2), 1), ("d", not_here(3), 2), ("s", KeyReply::Owned, 3)],
+                counts(3, "s"),
+            ),
             // A change was taken back: the peer had it, and is giving it back.
-            (vec![("s", fenced("d", 2), 1), ("d", fenced("s", 3), 2)], Next::Ask(shard("s"))),
+            (vec![("s", fenced("d", 2), 1), ("d", fenced("s", 3), 2)], ReadStep::Ask(shard("s"))),
             (vec![("s", fenced("d", 2), 1), ("d", fenced("s", 3), 2), ("s", not_here(3), 1)], counts(2, "d")),
-            (vec![("s", fenced("d", 2), 1), ("d", fenced("s", 3), 2), ("s", Said::Owned, 4)], counts(4, "s")),
+            (
+                vec![("s", fenced("d", 2), 1), ("d", fenced("s", 3), 2), ("s", KeyReply::Owned, 4)],
+                counts(4, "s"),
+            ),
             // Damage; and no end of asking either.
             (vec![("s", fenced("d", 2), 1), ("d", fenced("s", 2), 2)], counts(1, "s")),
         ] {

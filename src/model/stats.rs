@@ -83,7 +83,7 @@ pub struct Moves {
 
 /// What a shard says of the ring.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RingWord {
+pub struct RingState {
     /// Its epoch.
     pub epoch: Epoch,
     /// The topology in force.
@@ -91,13 +91,17 @@ pub struct RingWord {
     /// The change that is under way, if one is.
     pub change: Option<Change>,
     /// The topology that is wished for; only the first shard knows.
-    pub wanted: Option<Topology>,
+    pub desired_topology: Option<Topology>,
 }
 
-impl RingWord {
+impl RingState {
     /// The topology that the ring is to have.
     pub fn goal(&self) -> &Topology {
-        self.change.as_ref().map(|change| &change.target).or(self.wanted.as_ref()).unwrap_or(&self.topology)
+        self.change
+            .as_ref()
+            .map(|change| &change.next_topology)
+            .or(self.desired_topology.as_ref())
+            .unwrap_or(&self.topology)
     }
 
     /// What becomes of a shard that answers.
@@ -112,7 +116,7 @@ impl RingWord {
 
     /// Whether the ring, or what it is to become, knows this shard.
     pub fn names(&self, name: &ShardName) -> bool {
-        let is_member = self.change.as_ref().is_some_and(|change| change.members.contains(name));
+        let is_member = self.change.as_ref().is_some_and(|change| change.participants.contains(name));
         is_member || self.topology.shard(name).is_some() || self.goal().shard(name).is_some()
     }
 
@@ -122,8 +126,13 @@ impl RingWord {
         // A change is done when it is done on one shard.
         let rank = |word: &Self| (word.epoch, word.change.is_none());
         let newest = words.values().max_by_key(|word| rank(word))?;
-        let wanted = words.get(arbiter(&newest.topology)).and_then(|first| first.wanted.clone());
-        Some(Self { wanted: wanted.filter(|wanted| *wanted != newest.topology), ..(*newest).clone() })
+        let desired_topology =
+            words.get(arbiter(&newest.topology)).and_then(|first| first.desired_topology.clone());
+        Some(Self {
+            desired_topology: desired_topology
+                .filter(|desired_topology| *desired_topology != newest.topology),
+            ..(*newest).clone()
+        })
     }
 }
 
@@ -153,7 +162,7 @@ pub struct Sample {
     /// The folder of the server's data, where the server is on this machine.
     pub data_folder: Option<String>,
     /// What it says of the ring.
-    pub ring: RingWord,
+    pub ring: RingState,
     /// How far a change of the ring is, as far as it goes here; not known if none is under way or wished for.
     pub moves: Option<Moves>,
 }
@@ -230,7 +239,12 @@ mod tests {
             },
             replication: Replication::default(),
             data_folder: None,
-            ring: RingWord { epoch: Epoch::FIRST, topology: topology(3), change: None, wanted: None },
+            ring: RingState {
+                epoch: Epoch::FIRST,
+                topology: topology(3),
+                change: None,
+                desired_topology: None,
+            },
             moves: None,
         }
     }
@@ -263,25 +277,25 @@ mod tests {
     #[test]
     fn the_newest_word_counts_and_the_first_shard_has_the_wish() {
         let names: Vec<ShardName> = topology(2).names().cloned().collect();
-        let word = |epoch, change, wanted| RingWord {
+        let word = |epoch, change, desired_topology| RingState {
             epoch: Epoch::new(epoch),
             topology: topology(2),
             change,
-            wanted,
+            desired_topology,
         };
-        let change = Change { target: topology(3), members: Vec::new() };
-        assert_eq!(RingWord::newest([]), None);
+        let change = Change { next_topology: topology(3), participants: Vec::new() };
+        assert_eq!(RingState::newest([]), None);
         let (first, second) = (word(1, None, Some(topology(4))), word(1, None, Some(topology(3))));
-        let newest = RingWord::newest([(&names[0], &first), (&names[1], &second)]).expect("there are words");
-        assert_eq!(newest.wanted, Some(topology(4)));
+        let newest = RingState::newest([(&names[0], &first), (&names[1], &second)]).expect("there are words");
+        assert_eq!(newest.desired_topology, Some(topology(4)));
         assert_eq!(newest.state(&"shard_4".parse().expect("it is a name")), "joining");
         assert_eq!(newest.state(&"shard_5".parse().expect("it is a name")), "leaving");
         assert_eq!(newest.state(&names[0]), "active");
         let (told, untold) = (word(2, Some(change), None), word(1, None, None));
-        let newest = RingWord::newest([(&names[0], &told), (&names[1], &untold)]).expect("there are words");
+        let newest = RingState::newest([(&names[0], &told), (&names[1], &untold)]).expect("there are words");
         assert_eq!(newest.goal(), &topology(3));
-        let done = RingWord { topology: topology(3), ..word(2, None, None) };
-        let newest = RingWord::newest([(&names[0], &told), (&names[1], &done)]).expect("there are words");
+        let done = RingState { topology: topology(3), ..word(2, None, None) };
+        let newest = RingState::newest([(&names[0], &told), (&names[1], &done)]).expect("there are words");
         assert_eq!(newest.topology, topology(3), "what is done on one shard is done");
     }
 }

@@ -6,11 +6,12 @@ use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::position::Position;
 use crate::model::user::UserId;
 use crate::pg::catalog::CATALOG_VERSION;
-use crate::pg::cluster::view::AtRest;
+use crate::pg::cluster::view::StableRing;
 use crate::pg::net::session::OneLine;
 use crate::pg::net::uuid::Uuid;
 use crate::pg::rows::statements::{
-    Arguments, CREATE_AT_REST, Change, DELETE_AT_REST, GET, GET_AT_REST, Operation, UPDATE_AT_REST, WRITE,
+    Arguments, CREATE_FAST_PATH, DELETE_FAST_PATH, GET, GET_FAST_PATH, RowChange, RowOperation,
+    UPDATE_FAST_PATH, WRITE,
 };
 use crate::pg::scan::list::{Filter, ListQuery, count_sql};
 
@@ -27,7 +28,7 @@ pub struct Statement {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfUser {
     /// What is sent first while nothing is known to be under way.
-    pub at_rest: Option<Statement>,
+    pub stable_ring: Option<Statement>,
     /// What is sent if something is, or if that did nothing.
     pub by_arcs: Statement,
 }
@@ -40,13 +41,13 @@ pub struct Owner<'a> {
     /// The shard's name.
     pub shard: &'a ShardName,
     /// The ring by which it owns the user, if nothing is known to be under way.
-    pub at_rest: Option<AtRest>,
+    pub stable_ring: Option<StableRing>,
 }
 
 impl Owner<'_> {
     /// A statement of `sql/queries/fast_path/`, with what is said of the user.
-    fn at_rest(&self, sql: &str, of_the_user: Vec<(&'static str, String)>) -> Option<Statement> {
-        let (AtRest { ring, epoch }, cluster) = self.at_rest.zip(self.cluster)?;
+    fn stable_ring(&self, sql: &str, of_the_user: Vec<(&'static str, String)>) -> Option<Statement> {
+        let (StableRing { ring, epoch }, cluster) = self.stable_ring.zip(self.cluster)?;
         let mut parameters = of_the_user;
         parameters.extend([
             ("ring", quoted(&Uuid(ring.0).text())),
@@ -62,7 +63,7 @@ impl Owner<'_> {
     pub fn get(&self, id: UserId) -> OfUser {
         let position = format!("{:032x}", Position::of_user(id).number());
         OfUser {
-            at_rest: self.at_rest(GET_AT_REST, vec![("id", id.to_string())]),
+            stable_ring: self.stable_ring(GET_FAST_PATH, vec![("id", id.to_string())]),
             by_arcs: Statement {
                 sql: one_line(GET),
                 parameters: vec![("position", quoted(&position)), ("id", id.to_string())],
@@ -71,7 +72,7 @@ impl Owner<'_> {
     }
 
     /// The write of a user.
-    pub fn write(&self, change: Change<'_>) -> OfUser {
+    pub fn write(&self, change: RowChange<'_>) -> OfUser {
         let Arguments { operation, id, name, region, email } = change.arguments();
         let text = |text: Option<&str>| text.map_or_else(|| "NULL".into(), quoted);
         let id = ("id", id.to_string());
@@ -84,12 +85,12 @@ impl Owner<'_> {
             ("new_email", text(email.1)),
         ];
         let (sql, of_the_user) = match operation {
-            Operation::Create => {
+            RowOperation::Create => {
                 let fields = [("name", text(name.1)), ("region", text(region.1)), ("email", text(email.1))];
-                (CREATE_AT_REST, [vec![id.clone()], fields.to_vec()].concat())
+                (CREATE_FAST_PATH, [vec![id.clone()], fields.to_vec()].concat())
             }
-            Operation::Update => (UPDATE_AT_REST, [vec![id.clone()], patch.clone()].concat()),
-            Operation::Delete => (DELETE_AT_REST, vec![id.clone()]),
+            RowOperation::Update => (UPDATE_FAST_PATH, [vec![id.clone()], patch.clone()].concat()),
+            RowOperation::Delete => (DELETE_FAST_PATH, vec![id.clone()]),
         };
         let mut parameters = vec![
             ("the_cluster", text(self.cluster.map(ClusterId::as_str))),
@@ -99,7 +100,7 @@ impl Owner<'_> {
         ];
         parameters.extend(patch);
         OfUser {
-            at_rest: self.at_rest(sql, of_the_user),
+            stable_ring: self.stable_ring(sql, of_the_user),
             by_arcs: Statement { sql: one_line(WRITE), parameters },
         }
     }

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::net::conninfo::ConnectionString;
-use crate::pg::net::proxy_override::Detours;
+use crate::pg::net::proxy_override::ProxyOverrides;
 use crate::pg::pool::PoolOptions;
 use crate::pg::pool::read_routing::ReadFrom;
 use file::{ConfigFile, ShardEntry};
@@ -229,9 +229,9 @@ impl Settings {
         PoolOptions { connect_timeout: self.connect_timeout.value, size: self.pool_size.value }
     }
 
-    /// Where detours are announced, if there is a place for it.
-    pub fn detours(&self) -> Option<Detours> {
-        self.state_folder.as_deref().map(Detours::in_folder)
+    /// Where proxy overrides are announced, if there is a place for it.
+    pub fn proxy_overrides(&self) -> Option<ProxyOverrides> {
+        self.state_folder.as_deref().map(ProxyOverrides::in_folder)
     }
 
     /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.

@@ -14,7 +14,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::output::write_stderr;
-use crate::commands::{Console, Interrupts, Progress, Running};
+use crate::commands::{ActiveSessions, Console, Interrupts, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{thousands, visible_lines};
 
@@ -74,7 +74,7 @@ impl Terminal {
 
     /// From here on Ctrl-C ends no more than a command: one that looks whether it is to stop is asked to, and
     /// what another one has under way at the servers is cancelled; so is the first kind's by a second Ctrl-C.
-    pub(super) fn stay(&self, running: Arc<Running>) {
+    pub(super) fn stay(&self, running: Arc<ActiveSessions>) {
         let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGTERM]));
         let (asked, unwatched) = (Arc::clone(asked), Arc::clone(fatal));
         if self.stays.replace(true) {

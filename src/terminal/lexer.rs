@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// A word.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct Token {
     /// Where it stands, with its quotes.
     pub(super) span: Range<usize>,
     /// What it says, without them.
@@ -28,8 +28,8 @@ pub(super) enum Open {
 
 /// A line as words.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Words {
-    pub(super) list: Vec<Word>,
+pub(super) struct Lexer {
+    pub(super) list: Vec<Token>,
     /// Comments: from a `#` that begins a word to the end of the line.
     pub(super) comments: Vec<Range<usize>>,
     pub(super) open: Option<Open>,
@@ -37,7 +37,7 @@ pub(super) struct Words {
     breaks: Vec<usize>,
 }
 
-impl Words {
+impl Lexer {
     /// The words of a text.
     pub(super) fn of(text: &str) -> Self {
         let mut words = Self::default();
@@ -58,7 +58,7 @@ impl Words {
         let end_of = |from: usize, is_end: fn(char) -> bool| {
             text[from..].find(is_end).map_or(text.len(), |length| from + length)
         };
-        let verbatim = |span: Range<usize>| Word { text: text[span.clone()].into(), span, is_quoted: false };
+        let verbatim = |span: Range<usize>| Token { text: text[span.clone()].into(), span, is_quoted: false };
         if text[start..].starts_with("\\!") {
             self.list.push(verbatim(start..start + 2));
             let end = end_of(start, |c| c == '\n');
@@ -89,7 +89,7 @@ impl Words {
                 self.comments.push(start..reader.at);
             }
             _ => {
-                let mut word = Word { span: start..start, text: String::new(), is_quoted: false };
+                let mut word = Token { span: start..start, text: String::new(), is_quoted: false };
                 self.open = reader.word(&mut word);
                 word.span.end = reader.at;
                 // A backslash before a newline between words is no word.
@@ -114,7 +114,7 @@ pub(super) fn commands(text: &str) -> Vec<&str> {
     let mut rest = text;
     loop {
         // From each break anew: only the beginning of a line can be a backslash command.
-        let Some(at) = Words::of(rest).breaks.first().copied() else {
+        let Some(at) = Lexer::of(rest).breaks.first().copied() else {
             commands.push(rest);
             break;
         };
@@ -141,7 +141,7 @@ impl Reader<'_> {
         Some(next)
     }
 
-    fn word(&mut self, word: &mut Word) -> Option<Open> {
+    fn word(&mut self, word: &mut Token) -> Option<Open> {
         while let Some(next) = self.peek() {
             match next {
                 ' ' | '\t' | '\r' | '\n' => return None,
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        Words::of(text).texts()
+        Lexer::of(text).texts()
     }
 
     proptest! {
@@ -210,7 +210,7 @@ mod tests {
             // shlex makes a word of a backslash and newline between words, which a shell does not; and a line
             // that begins with a backslash is ours.
             prop_assume!(!text.contains("\\\n") && !text.trim_start().starts_with('\\'));
-            let words = Words::of(&text);
+            let words = Lexer::of(&text);
             match shlex::split(&text) {
                 Some(theirs) => prop_assert_eq!((words.texts(), words.open), (theirs, None)),
                 None => prop_assert!(words.open.is_some()),
@@ -219,7 +219,7 @@ mod tests {
 
         #[test]
         fn spans_tile_what_is_no_blank(text in r##"[a\\ '"#é!\n-]{0,24}"##) {
-            let words = Words::of(&text);
+            let words = Lexer::of(&text);
             let mut at = 0;
             let mut spans: Vec<_> = words.list.iter().map(|word| word.span.clone()).chain(words.comments).collect();
             spans.sort_by_key(|span| span.start);
@@ -235,10 +235,10 @@ mod tests {
         assert_eq!(texts("create-user --name 'Ann Lee' # hi"), ["create-user", "--name", "Ann Lee"]);
         assert_eq!(texts("a \\\n  b"), ["a", "b"]);
         assert_eq!(texts("a\\\nb ''"), ["ab", ""]);
-        assert_eq!(Words::of("a 'b").open, Some(Open::Quote));
-        assert_eq!(Words::of("a \\").open, Some(Open::Backslash));
-        assert_eq!(Words::of("a \\\n").open, Some(Open::Backslash));
-        assert_eq!(Words::of("a # it's").open, None);
+        assert_eq!(Lexer::of("a 'b").open, Some(Open::Quote));
+        assert_eq!(Lexer::of("a \\").open, Some(Open::Backslash));
+        assert_eq!(Lexer::of("a \\\n").open, Some(Open::Backslash));
+        assert_eq!(Lexer::of("a # it's").open, None);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn start(file: Option<&Path>) -> Result<()> {
             })?)
         }
     };
-    let inner = WriteLogger::new(LevelFilter::Debug, format(), Lines { line: Vec::new(), out });
+    let inner = WriteLogger::new(LevelFilter::Debug, format(), LogLines { line: Vec::new(), out });
     // A second call in one process (tests) keeps the first log.
     let _ = log::set_boxed_logger(Box::new(Escaping { inner }));
     Ok(())
@@ -106,12 +106,12 @@ impl<L: Log> Log for Escaping<L> {
 }
 
 /// Hands on whole lines, so that processes can share a file, with Python's name for the level `WARN`.
-struct Lines {
+struct LogLines {
     line: Vec<u8>,
     out: Box<dyn Write + Send>,
 }
 
-impl Write for Lines {
+impl Write for LogLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         if self.line.ends_with(b"\n") {

@@ -10,7 +10,7 @@ use crate::settings::ColorWhen;
 pub(super) struct Screen {
     /// Whether a person looks at it.
     pub(super) terminal: bool,
-    /// Whether colours are wanted.
+    /// Whether colours are requested.
     pub(super) color: bool,
     /// Whether its cursor can be moved.
     pub(super) can_move: bool,
@@ -40,7 +40,7 @@ impl Screen {
         Self { terminal, color, can_move: terminal && !dumb, unicode: locale_is_utf8() }
     }
 
-    /// The text in a colour, if colours are wanted. The codes are SGR parameters of ECMA-48.
+    /// The text in a colour, if colours are requested. The codes are SGR parameters of ECMA-48.
     pub(super) fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use super::lexer::{Open, Words};
-use crate::commands::repl_command::Line;
+use super::lexer::{Lexer, Open};
+use crate::commands::repl_command::ReplCommand;
 use crate::commands::usage;
 use crate::error::{Error, Kind, Result};
 
@@ -16,28 +16,28 @@ pub(super) enum Parsed {
     /// Nothing, or a comment.
     Nothing,
     /// What to do.
-    Line(Box<Line>),
+    Line(Box<ReplCommand>),
     /// Help or a version, which clap answers itself.
     Text(String),
 }
 
 thread_local! {
     /// The definition, made once: that takes several times as long as a line.
-    static DEFINITION: RefCell<clap::Command> = RefCell::new(Line::command());
+    static DEFINITION: RefCell<clap::Command> = RefCell::new(ReplCommand::command());
 }
 
-fn parsed(words: &[String]) -> std::result::Result<Line, clap::Error> {
+fn parsed(words: &[String]) -> std::result::Result<ReplCommand, clap::Error> {
     let words = std::iter::once("ringshard").chain(words.iter().map(String::as_str));
     DEFINITION.with_borrow_mut(|definition| {
         let mut matches = definition.try_get_matches_from_mut(words)?;
-        Line::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(definition))
+        ReplCommand::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(definition))
     })
 }
 
 /// Parses a line: a leading `ringshard` and a trailing `;` are dropped, and `~/` at the beginning of a word is the
 /// user's home.
 pub(super) fn parse(text: &str) -> Result<Parsed> {
-    let words = Words::of(text);
+    let words = Lexer::of(text);
     if let Some(open) = words.open {
         let message = match open {
             Open::Quote => "a quote is not closed",

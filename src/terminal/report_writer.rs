@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::output::write_stdout;
 use super::render;
-use super::render::{Piece, Style};
+use super::render::{Style, TablePage};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::visible_lines;
@@ -13,7 +13,7 @@ use crate::model::text::visible_lines;
 const PIECE_ROWS: usize = 1_000;
 
 /// How writing ended.
-pub(super) enum Delivery {
+pub(super) enum WriteEnd {
     /// All of it was written.
     Done,
     /// Nobody reads any more, which is no failure.
@@ -22,7 +22,7 @@ pub(super) enum Delivery {
     Failed(Error),
 }
 
-impl From<io::Error> for Delivery {
+impl From<io::Error> for WriteEnd {
     fn from(cause: io::Error) -> Self {
         if cause.kind() == io::ErrorKind::BrokenPipe {
             return Self::PipeClosed;
@@ -32,23 +32,23 @@ impl From<io::Error> for Delivery {
 }
 
 /// Writes the data of a report to standard output. Takes the rows out of it as it goes.
-pub(super) fn deliver(report: &mut Report, style: Style, going_on: &dyn Fn() -> Result<()>) -> Delivery {
+pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn() -> Result<()>) -> WriteEnd {
     match report.document.take() {
-        Some(Document::Text(text)) => return written(&text).unwrap_or(Delivery::Done),
+        Some(Document::Text(text)) => return written(&text).unwrap_or(WriteEnd::Done),
         Some(Document::Stream(write)) => {
             let mut stdout = io::stdout().lock();
             let mut escaped = Escaped(&mut stdout);
             let written = if style.screen.terminal { write(&mut escaped) } else { write(&mut stdout) };
             return match written.and_then(|()| stdout.flush().map_err(StreamEnd::from)) {
-                Ok(()) => Delivery::Done,
+                Ok(()) => WriteEnd::Done,
                 Err(StreamEnd::Unwritable(cause)) => cause.into(),
-                Err(StreamEnd::Failed(error)) => Delivery::Failed(error),
+                Err(StreamEnd::Failed(error)) => WriteEnd::Failed(error),
             };
         }
         None => {}
     }
     let Some(mut more) = report.more.take() else {
-        return written(&render::render(report, style, Piece::WHOLE)).unwrap_or(Delivery::Done);
+        return written(&render::render(report, style, TablePage::WHOLE)).unwrap_or(WriteEnd::Done);
     };
     let mut first = true;
     let mut failure = None;
@@ -64,18 +64,18 @@ pub(super) fn deliver(report: &mut Report, style: Style, going_on: &dyn Fn() -> 
         // After a failure what came before it is written, and an array stays open: it is not all there. Where
         // nothing came, there is nothing.
         if !(first && failure.is_some() && report.rows.is_empty())
-            && let Some(end) = written(&render::render(report, style, Piece { first, last }))
+            && let Some(end) = written(&render::render(report, style, TablePage { first, last }))
         {
             return end;
         }
         match failure {
-            Some(error) => return Delivery::Failed(error),
-            None if last => return Delivery::Done,
+            Some(error) => return WriteEnd::Failed(error),
+            None if last => return WriteEnd::Done,
             None => {}
         }
         // A long list may be stopped between two pieces.
         if let Err(error) = going_on() {
-            return Delivery::Failed(error);
+            return WriteEnd::Failed(error);
         }
         report.rows.clear();
         first = false;
@@ -97,10 +97,10 @@ impl Write for Escaped<'_> {
 }
 
 /// Writes text; an end if there was no going on.
-fn written(text: &str) -> Option<Delivery> {
+fn written(text: &str) -> Option<WriteEnd> {
     match write_stdout(text) {
         Ok(true) => None,
-        Ok(false) => Some(Delivery::PipeClosed),
+        Ok(false) => Some(WriteEnd::PipeClosed),
         Err(cause) => Some(cause.into()),
     }
 }

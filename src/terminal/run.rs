@@ -11,7 +11,7 @@ use clap_complete::CompleteEnv;
 use super::console::Terminal;
 use super::output::Screen;
 use super::script::Script;
-use super::session::options::Choices;
+use super::session::options::SessionOptions;
 use super::shell::{End, Shell};
 use super::{errors, logging, repl};
 use crate::commands::repl_command::LogLevel;
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = logging::start(log_file) {
         return early(&error, &cli.globals);
     }
-    let choices = Choices {
+    let options = SessionOptions {
         format: settings.format.value,
         header: !cli.globals.no_header,
         expanded: cli.globals.expanded,
@@ -44,10 +44,10 @@ pub fn main() -> ExitCode {
         log: logging::level_of(cli.globals.verbose).unwrap_or(LogLevel::Off),
         read_replica: settings.read_replica.value,
     };
-    logging::set_level(choices.log);
+    logging::set_level(options.log);
     let console = Terminal::new(cli.globals.yes, cli.globals.no_input, cli.globals.quiet);
     let context = Context::new(cli.globals.settings(), settings, &console);
-    let shell = Shell::new(&console, context, choices, repl::run);
+    let shell = Shell::new(&console, context, options, repl::run);
     let end = match (&cli.command, &cli.script) {
         (Some(_), _) if !cli.commands.is_empty() || cli.script.is_some() => {
             let error = Error::new(Kind::Usage, "a command and -c or -f exclude each other");
@@ -73,7 +73,7 @@ fn begin(shell: &Shell<'_>, args: &ReplArgs, keep_going: bool) -> End {
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         return repl::run(shell, args);
     }
-    shell.run_ahead(Script::stdin(), keep_going)
+    shell.run_batched(Script::stdin(), keep_going)
 }
 
 /// Whether standard input is something to read commands from: a terminal, a pipe, a file; not `/dev/null`.
@@ -96,7 +96,7 @@ fn misused(cause: &clap::Error) -> ExitCode {
     ExitCode::from(Kind::Usage.exit_code())
 }
 
-/// Whether JSON is wanted, by the words alone: they could not be parsed, so they are looked at one by one.
+/// Whether JSON is requested, by the words alone: they could not be parsed, so they are looked at one by one.
 fn asks_for_json(words: &[String]) -> bool {
     let wants_json = |word: &str| word == "json" || word == "jsonl";
     let apart = |pair: &[String]| ["-o", "--format"].contains(&pair[0].as_str()) && wants_json(&pair[1]);

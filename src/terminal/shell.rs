@@ -12,12 +12,12 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use super::console::Terminal;
 use super::output::{Screen, write_stderr};
 use super::parse::{Parsed, parse};
-use super::report_writer::{Delivery, deliver};
+use super::report_writer::{WriteEnd, write_report};
 use super::script::{Entry, Script};
-use super::session::options::Choices;
+use super::session::options::SessionOptions;
 use super::{errors, logging};
-use crate::commands::repl_command::{Action, Line};
-use crate::commands::{Command, Console, Context, Invocation, Live, ReplArgs, Spent};
+use crate::commands::repl_command::{Action, ReplCommand};
+use crate::commands::{Command, Console, Context, Invocation, Live, ReplArgs, TimeSpent};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 use crate::model::text::visible_lines;
@@ -47,7 +47,7 @@ impl End {
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) place: Option<&'a str>,
-    pub(super) choices: Choices,
+    pub(super) options: SessionOptions,
 }
 
 /// Opens the prompt on a shell, until its user leaves. The prompt stands above the shell, which is told of it.
@@ -58,9 +58,9 @@ pub(super) struct Shell<'terminal> {
     open_repl: OpenRepl,
     pub(super) console: &'terminal Terminal,
     pub(super) context: Context<'terminal>,
-    pub(super) choices: Cell<Choices>,
+    pub(super) options: Cell<SessionOptions>,
     /// Those that the session began with.
-    pub(super) initial: Choices,
+    pub(super) initial: SessionOptions,
     /// What is drawn below everything else on stderr; hidden unless a script runs.
     progress: RefCell<ProgressBar>,
     /// How many files deep `source` is.
@@ -74,19 +74,19 @@ pub(super) struct Shell<'terminal> {
 }
 
 impl<'terminal> Shell<'terminal> {
-    /// A session that begins with these choices.
+    /// A session that begins with these options.
     pub(super) fn new(
         console: &'terminal Terminal,
         context: Context<'terminal>,
-        choices: Choices,
+        options: SessionOptions,
         open_repl: OpenRepl,
     ) -> Self {
         Self {
             console,
             open_repl,
             context,
-            choices: Cell::new(choices),
-            initial: choices,
+            options: Cell::new(options),
+            initial: options,
             progress: RefCell::new(ProgressBar::hidden()),
             depth: Cell::new(0),
             typed: RefCell::default(),
@@ -97,16 +97,16 @@ impl<'terminal> Shell<'terminal> {
 
     /// Where the whole run has its place.
     pub(super) fn here(&self) -> At<'static> {
-        At { place: None, choices: self.choices.get() }
+        At { place: None, options: self.options.get() }
     }
 
     pub(super) fn fail(&self, error: &Error, at: At<'_>) -> End {
         let show = |error: &Error| {
-            let (as_json, screen) = (at.choices.style().is_json(), Screen::stderr(at.choices.color));
+            let (as_json, screen) = (at.options.style().is_json(), Screen::stderr(at.options.color));
             self.progress.borrow().suspend(|| errors::show(error, at.place, as_json, screen));
             End::Failed(error.kind())
         };
-        match self.context.running().check() {
+        match self.context.active_sessions().check() {
             Ok(()) => show(error),
             Err(_) if self.is_watching.get() => End::Failed(error.kind()),
             // It says so itself, and how to go on.
@@ -118,7 +118,7 @@ impl<'terminal> Shell<'terminal> {
 
     /// A sentence for a person, unless a program reads stderr or nothing is to be said.
     pub(super) fn tell(&self, text: &str, at: At<'_>) {
-        if !at.choices.quiet && !at.choices.style().is_json() {
+        if !at.options.quiet && !at.options.style().is_json() {
             self.progress.borrow().suspend(|| write_stderr(&format!("{}\n", visible_lines(text))));
         }
     }
@@ -138,9 +138,9 @@ impl<'terminal> Shell<'terminal> {
     }
 
     fn run_command(&self, command: &Command, at: At<'_>) -> End {
-        self.context.running().measure(at.choices.timing);
+        self.context.active_sessions().measure(at.options.timing);
         let begun = Instant::now();
-        self.context.read_from(at.choices.read_replica);
+        self.context.read_from(at.options.read_replica);
         let answer = command.run(&self.context).map(|mut report| {
             report.warnings.extend(self.context.stale_reads());
             report
@@ -151,7 +151,7 @@ impl<'terminal> Shell<'terminal> {
             Ok(mut report) => self.show(&mut report, at),
             Err(error) => self.fail(&error, at),
         };
-        if at.choices.timing {
+        if at.options.timing {
             self.tell_time(begun.elapsed(), at);
         }
         end
@@ -159,9 +159,9 @@ impl<'terminal> Shell<'terminal> {
 
     /// How long a command took. It was asked for: it is told whatever else is to be quiet.
     fn tell_time(&self, whole: Duration, at: At<'_>) {
-        let Spent { route, wait, query } = self.context.running().spent();
+        let TimeSpent { route, wait, query } = self.context.active_sessions().spent();
         let [whole, route, wait, query] = [whole, route, wait, query].map(|time| time.as_secs_f64() * 1e3);
-        let text = if at.choices.style().is_json() {
+        let text = if at.options.style().is_json() {
             format!(
                 "{{\"timing_ms\": {{\"whole\": {whole:.3}, \"route\": {route:.3}, \"wait\": {wait:.3}, \"query\": {query:.3}}}}}\n"
             )
@@ -173,14 +173,14 @@ impl<'terminal> Shell<'terminal> {
 
     /// Shows a report, with all that is to be said about it.
     pub(super) fn show(&self, report: &mut Report, at: At<'_>) -> End {
-        let style = at.choices.style();
-        let going_on = || self.context.running().check();
-        match deliver(report, style, &going_on) {
-            Delivery::Done => {}
-            Delivery::PipeClosed => return End::PipeClosed,
-            Delivery::Failed(error) => return self.fail(&error, at),
+        let style = at.options.style();
+        let going_on = || self.context.active_sessions().check();
+        match write_report(report, style, &going_on) {
+            WriteEnd::Done => {}
+            WriteEnd::PipeClosed => return End::PipeClosed,
+            WriteEnd::Failed(error) => return self.fail(&error, at),
         }
-        let (as_json, screen) = (style.is_json(), Screen::stderr(at.choices.color));
+        let (as_json, screen) = (style.is_json(), Screen::stderr(at.options.color));
         let tell = || {
             for warning in &report.warnings {
                 errors::warn(warning, as_json, screen);
@@ -191,7 +191,7 @@ impl<'terminal> Shell<'terminal> {
                 write_stderr(&format!("{}\n", visible_lines(note)));
             }
         };
-        if !at.choices.quiet {
+        if !at.options.quiet {
             self.progress.borrow().suspend(tell);
         }
         match &report.failure {
@@ -207,8 +207,8 @@ impl<'terminal> Shell<'terminal> {
 
     /// Runs what a line says.
     pub(super) fn run_parsed(&self, parsed: Result<Parsed>, place: Option<&str>) -> End {
-        self.context.running().begin();
-        let at = At { place, choices: self.choices.get() };
+        self.context.active_sessions().begin();
+        let at = At { place, options: self.options.get() };
         match parsed {
             Ok(Parsed::Line(line)) => self.run_line(&line, place),
             Ok(Parsed::Nothing) => End::Done,
@@ -218,19 +218,19 @@ impl<'terminal> Shell<'terminal> {
     }
 
     /// Runs a line that was parsed.
-    pub(super) fn run_line(&self, line: &Line, place: Option<&str>) -> End {
-        let at = At { place, choices: self.choices.get().for_line(&line.globals) };
+    pub(super) fn run_line(&self, line: &ReplCommand, place: Option<&str>) -> End {
+        let at = At { place, options: self.options.get().for_line(&line.globals) };
         if let Some(flag) = line.globals.flag_of_a_whole_run() {
             let error = Error::new(Kind::Usage, format!("{flag} holds for a whole run, not for one line"));
             return self.fail(&error.hint(format!("ringshard {flag} … begins a run with it")), at);
         }
-        self.console.answer_for_a_line(line.globals.yes, line.globals.no_input, at.choices.quiet);
-        logging::set_level(at.choices.log);
+        self.console.answer_for_a_line(line.globals.yes, line.globals.no_input, at.options.quiet);
+        logging::set_level(at.options.log);
         let end = match &line.action {
             Action::Invocation(invocation) => self.run_invocation(invocation, at),
             Action::Session(command) => self.run_session(command, at),
         };
-        logging::set_level(self.choices.get().log);
+        logging::set_level(self.options.get().log);
         end
     }
 
@@ -250,7 +250,7 @@ impl<'terminal> Shell<'terminal> {
             Err(error) => return self.fail(&error, self.here()),
         };
         self.progress.replace(self.progress_of(path));
-        let end = self.run_ahead(script, keep_going);
+        let end = self.run_batched(script, keep_going);
         self.progress.borrow().finish_and_clear();
         end
     }
@@ -271,7 +271,7 @@ impl<'terminal> Shell<'terminal> {
     /// How a script ends, if it ends behind a command that ended so; `end` becomes how all of it ends if not.
     pub(super) fn last_of(&self, ended: End, end: &mut End, keep_going: bool) -> Option<End> {
         self.progress.borrow().inc(1);
-        match (ended, self.context.running().check()) {
+        match (ended, self.context.active_sessions().check()) {
             // Ctrl-C means all of it.
             (End::Done, Err(stopped)) => Some(self.fail(&stopped, self.here())),
             (End::Done, Ok(())) => None,
@@ -285,8 +285,8 @@ impl<'terminal> Shell<'terminal> {
 
     /// A bar on stderr where a person looks at it, and nothing else is written there line by line.
     fn progress_of(&self, path: &Path) -> ProgressBar {
-        let choices = self.choices.get();
-        let shown = !choices.quiet && io::stderr().is_terminal() && !choices.style().screen.terminal;
+        let options = self.options.get();
+        let shown = !options.quiet && io::stderr().is_terminal() && !options.style().screen.terminal;
         // A pipe cannot be read twice.
         let text = if shown && path.is_file() { std::fs::read_to_string(path).ok() } else { None };
         let Some(lines) = text.map(|text| text.lines().count()) else {
@@ -304,7 +304,7 @@ impl<'terminal> Shell<'terminal> {
     /// From here on a person types, and Ctrl-C ends no more than a command.
     pub(super) fn attend(&self) {
         self.is_interactive.set(true);
-        self.context.running().be_wary();
-        self.console.stay(Arc::clone(self.context.running()));
+        self.context.active_sessions().be_wary();
+        self.console.stay(Arc::clone(self.context.active_sessions()));
     }
 }

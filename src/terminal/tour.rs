@@ -10,7 +10,7 @@ use std::process::{self, Stdio};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use super::lexer::Words;
+use super::lexer::Lexer;
 use super::output::{Screen, write_stderr, write_stdout};
 use super::shell::{At, End, Shell};
 use crate::commands::TourArgs;
@@ -92,7 +92,7 @@ impl Shell<'_> {
             return self.fail(&error.hint("ringshard tour --at-once does not wait"), at);
         }
         // Ctrl-C ends the tour, and not before it has cleaned up.
-        self.console.stay(std::sync::Arc::clone(self.context.running()));
+        self.console.stay(std::sync::Arc::clone(self.context.active_sessions()));
         let end = Home::make().and_then(|home| self.walk(&home, is_asked, at));
         match end {
             Ok(end) => end,
@@ -104,7 +104,7 @@ impl Shell<'_> {
         let text: String =
             TEXT.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
         let steps: Vec<&str> = text.split("---\n").collect();
-        let screen = at.choices.style().screen;
+        let screen = at.options.style().screen;
         for (number, step) in (1..).zip(&steps) {
             for line in step.lines() {
                 let Some(command) = line.strip_prefix("$ ") else {
@@ -117,9 +117,9 @@ impl Shell<'_> {
                 if !say(&format!("\n{prompt} {command}\n"))? {
                     return Ok(End::PipeClosed);
                 }
-                let words: Vec<String> = Words::of(command).list.into_iter().map(|word| word.text).collect();
+                let words: Vec<String> = Lexer::of(command).list.into_iter().map(|word| word.text).collect();
                 let is_well = home.run(&words)?;
-                self.context.running().check()?;
+                self.context.active_sessions().check()?;
                 if !is_well {
                     return Err(Error::new(Kind::Failed, format!("`{command}` of the tour failed"))
                         .hint("the lines above say why; ringshard doctor looks at your own shards"));
@@ -143,7 +143,7 @@ impl Shell<'_> {
         let key = key();
         // Clear the line again: EL of ECMA-48.
         write_stderr(if screen.can_move { "\r\x1b[K" } else { "\n" });
-        self.context.running().check()?;
+        self.context.active_sessions().check()?;
         // Ctrl-C and Ctrl-D are keys here.
         Ok(!matches!(key?, None | Some(b'q' | b'Q' | 3 | 4)))
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ringshard::model::names::ShardName;
 use ringshard::model::rebalance::ArcState;
 use ringshard::model::ring::coverage::HeldArc;
-use ringshard::model::verification::{Fault, Judgement, Place, Word, judge, still_there};
+use ringshard::model::verification::{Findings, RingFault, RingState, RowPlacement, judge, still_there};
 
 use crate::shard::{Shard, place};
 
@@ -14,20 +14,20 @@ use crate::shard::{Shard, place};
 #[derive(Default)]
 pub(crate) struct Auditor {
     seen: BTreeMap<ShardName, Shard>,
-    suspects: Option<Vec<Fault>>,
+    suspects: Option<Vec<RingFault>>,
     /// Looks at rows that lay on shards that fitted together.
     pub(crate) verdicts: u64,
     /// Looks that had to be done again.
     pub(crate) repeats: u64,
 }
 
-fn word(shard: &Shard) -> Word {
+fn word(shard: &Shard) -> RingState {
     let held = shard.state.arcs.iter().map(|held| HeldArc {
         arc: held.arc,
         epoch: held.epoch,
         owned: held.state == ArcState::Owned,
     });
-    Word {
+    RingState {
         epoch: shard.state.epoch,
         topology: shard.state.topology.clone(),
         change: shard.state.change.clone(),
@@ -48,7 +48,7 @@ impl Auditor {
             return Ok(());
         }
         let seen = std::mem::take(&mut self.seen);
-        let words: BTreeMap<ShardName, Word> =
+        let words: BTreeMap<ShardName, RingState> =
             seen.iter().map(|(name, shard)| (name.clone(), word(shard))).collect();
         let judgement = judge(&words);
         if let Some(before) = self.suspects.replace(judgement.faults.clone())
@@ -56,7 +56,7 @@ impl Auditor {
         {
             return Err(format!("verify calls it damage: {fault}"));
         }
-        if !judgement.faults.iter().all(Fault::is_harmless) {
+        if !judgement.faults.iter().all(RingFault::is_harmless) {
             self.repeats += 1;
             return Ok(());
         }
@@ -66,19 +66,19 @@ impl Auditor {
 }
 
 /// Each row is at home, on one shard, or in flight from there.
-fn rows(seen: &BTreeMap<ShardName, Shard>, judgement: &Judgement) -> Result<(), String> {
+fn rows(seen: &BTreeMap<ShardName, Shard>, judgement: &Findings) -> Result<(), String> {
     let mut homes: BTreeMap<i64, &ShardName> = BTreeMap::new();
     for (name, shard) in seen {
-        let sieve = judgement.sieve(name);
+        let sieve = judgement.scanner(name);
         for id in shard.users.keys() {
             match sieve.place(place(*id)) {
-                Place::Home => {
+                RowPlacement::Home => {
                     if let Some(other) = homes.insert(*id, name) {
                         return Err(format!("verify sees user {id} at home on {other} and on {name}"));
                     }
                 }
-                Place::InFlight => {}
-                Place::Astray => return Err(format!("verify calls user {id} on {name} misplaced")),
+                RowPlacement::InFlight => {}
+                RowPlacement::Misplaced => return Err(format!("verify calls user {id} on {name} misplaced")),
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ringshard::model::names::ShardName;
-use ringshard::model::point_read::Said;
+use ringshard::model::point_read::KeyReply;
 use ringshard::model::rebalance::{ArcState, Condition, Reply, Request, ShardArc, ShardState};
 use ringshard::model::ring::arc::{Arc, merged};
 use ringshard::model::ring::position::Position;
@@ -50,7 +50,7 @@ impl Mutant {
 pub(crate) enum Wrote {
     Done,
     Fenced,
-    NotHere,
+    NotOwner,
 }
 
 #[derive(Debug, Clone)]
@@ -93,15 +93,15 @@ impl Shard {
                     let is_it = state
                         .change
                         .as_ref()
-                        .map_or(state.topology == told.change.target, |c| *c == told.change);
+                        .map_or(state.topology == told.change.next_topology, |c| *c == told.change);
                     return if is_it { Reply::Already } else { Reply::Stale };
                 }
                 let holds = state.topology == told.topology
                     && match told.condition {
-                        Condition::Wanted => {
+                        Condition::Desired => {
                             state.epoch.next() == told.epoch
                                 && state.change.is_none()
-                                && state.wanted.as_ref() == Some(&told.change.target)
+                                && state.desired_topology.as_ref() == Some(&told.change.next_topology)
                         }
                         Condition::TakenBack => state.epoch.next() == told.epoch && state.change.is_some(),
                         Condition::Decided => state.epoch < told.epoch,
@@ -206,9 +206,9 @@ impl Shard {
                 }
                 let arcs = merged.into_iter();
                 self.state.arcs = arcs.map(|arc| ShardArc { arc, epoch, state: ArcState::Owned }).collect();
-                let target = self.state.change.take().unwrap().target;
-                if self.state.wanted.as_ref() == Some(&target) {
-                    self.state.wanted = None;
+                let target = self.state.change.take().unwrap().next_topology;
+                if self.state.desired_topology.as_ref() == Some(&target) {
+                    self.state.desired_topology = None;
                 }
                 self.state.topology = target;
                 Reply::Done
@@ -217,12 +217,12 @@ impl Shard {
     }
 
     /// A point read: one snapshot.
-    pub(crate) fn read(&self, id: i64) -> (Said, Option<Value>) {
+    pub(crate) fn read(&self, id: i64) -> (KeyReply, Option<Value>) {
         let said = match self.held(place(id)) {
-            None => Said::NotHere { epoch: self.state.epoch },
-            Some(ShardArc { state: ArcState::Owned, .. }) => Said::Owned,
+            None => KeyReply::NotOwner { epoch: self.state.epoch },
+            Some(ShardArc { state: ArcState::Owned, .. }) => KeyReply::Owned,
             Some(ShardArc { state: ArcState::Fenced(peer), epoch, .. }) => {
-                Said::Fenced { peer: peer.clone(), epoch: *epoch }
+                KeyReply::Fenced { peer: peer.clone(), epoch: *epoch }
             }
         };
         (said, self.users.get(&id).copied())
@@ -262,7 +262,7 @@ impl Shard {
     /// A write: one transaction with the proof of ownership. No value deletes.
     pub(crate) fn write(&mut self, id: i64, value: Option<Value>, mutant: Option<Mutant>) -> Wrote {
         match self.held(place(id)).map(|held| held.state.clone()) {
-            None => return Wrote::NotHere,
+            None => return Wrote::NotOwner,
             Some(ArcState::Fenced(_)) if mutant != Some(Mutant::WriteBehindFence) => return Wrote::Fenced,
             Some(_) => {}
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringshard::model::names::ShardName;
-use ringshard::model::point_read::{Next, Reading, Said};
+use ringshard::model::point_read::{KeyReply, PointRead, ReadStep};
 use ringshard::model::rebalance::mover::Mover;
 use ringshard::model::rebalance::{ArcState, Goal, Request, ShardArc, ShardState, arbiter};
 use ringshard::model::ring::arc::{Arc, check_tiling};
@@ -88,7 +88,7 @@ impl Dice {
 /// A read on its way.
 struct Reader {
     id: i64,
-    way: Reading<Option<Value>>,
+    way: PointRead<Option<Value>>,
     ask: ShardName,
     /// The epoch by whose ring it asks that shard, as far as it knows that nothing is under way.
     at_rest: Option<Epoch>,
@@ -139,7 +139,7 @@ impl World {
                 epoch: Epoch::FIRST,
                 topology: first.clone(),
                 change: None,
-                wanted: None,
+                desired_topology: None,
                 arcs: arcs.collect(),
             };
             let users = (1..=USERS).filter(|id| *ring.owner(place(*id)) == name(at));
@@ -274,7 +274,7 @@ impl World {
         }
         let first = &mut self.shards.get_mut(arbiter(&state.topology)).unwrap().state;
         if first.epoch == state.epoch && first.change.is_none() && target != first.topology {
-            first.wanted = Some(target);
+            first.desired_topology = Some(target);
             self.counts.changes += 1;
         }
     }
@@ -305,7 +305,7 @@ impl World {
         } else {
             match shard.write(id, value, self.mutant) {
                 Wrote::Done => self.counts.writes += 1,
-                Wrote::Fenced | Wrote::NotHere => {
+                Wrote::Fenced | Wrote::NotOwner => {
                     self.counts.writes_refused += 1;
                     return;
                 }
@@ -326,24 +326,24 @@ impl World {
             let id = self.user();
             let (ask, at_rest) = self.way(id);
             let allowed = BTreeSet::from([self.truth.get(&id).copied()]);
-            self.readers[at] = Some(Reader { id, way: Reading::default(), ask, at_rest, allowed });
+            self.readers[at] = Some(Reader { id, way: PointRead::default(), ask, at_rest, allowed });
             return Ok(());
         };
         let shard = &self.shards[&reader.ask];
         let (said, row) = shard.read(reader.id);
-        let is_fenced = matches!(said, Said::Fenced { .. });
+        let is_fenced = matches!(said, KeyReply::Fenced { .. });
         self.counts.reads_behind_fences += u64::from(is_fenced);
         let is_at_rest = reader.at_rest.take().is_some_and(|epoch| shard.is_at_rest(epoch, self.mutant));
         self.counts.reads_at_rest += u64::from(is_at_rest);
         let next = if is_at_rest || is_fenced && self.mutant == Some(Mutant::TrustFencedRead) {
-            Next::Counts(row, reader.ask.clone())
+            ReadStep::Counts(row, reader.ask.clone())
         } else {
             reader.way.hear(&reader.ask.clone(), said, row)
         };
         match next {
-            Next::Ask(shard) => reader.ask = shard,
-            Next::LookUp => reader.ask = name(self.dice.below(NAMES.len())),
-            Next::Counts(row, shard) => {
+            ReadStep::Ask(shard) => reader.ask = shard,
+            ReadStep::LookUp => reader.ask = name(self.dice.below(NAMES.len())),
+            ReadStep::Counts(row, shard) => {
                 if !reader.allowed.contains(&row) {
                     let (id, allowed) = (reader.id, &reader.allowed);
                     return Err(format!(

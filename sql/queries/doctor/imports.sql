@@ -1,6 +1,6 @@
 -- Imports that are under way, or that were interrupted. One that is at work holds a lock of its session; the key
 -- is how its source begins (`take_lock` in src/pg/import/mod.rs).
-SELECT source::text AS source, records,
+SELECT source::text AS source, committed_through,
        pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - begun))::bigint AS seconds,
        EXISTS (
            SELECT FROM pg_catalog.pg_locks AS lock

@@ -3,12 +3,12 @@ WITH needed (schema, name, privileges) AS (
     VALUES ('public', 'users', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']),
            ('ringshard', 'meta', ARRAY['SELECT', 'UPDATE']),
            ('ringshard', 'arc', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
-           ('ringshard', 'at_rest', ARRAY['SELECT', 'UPDATE']),
-           ('ringshard', 'address', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'fast_path_lock', ARRAY['SELECT', 'UPDATE']),
+           ('ringshard', 'shard_endpoint', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'import', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'quarantine', ARRAY['SELECT', 'INSERT']),
-           ('ringshard', 'moved', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
-           ('ringshard', 'run', ARRAY['SELECT', 'INSERT', 'UPDATE'])
+           ('ringshard', 'migration_progress', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'rebalance_run', ARRAY['SELECT', 'INSERT', 'UPDATE'])
 )
 SELECT pg_catalog.format('TABLE %I.%I', schema, name) AS object, privilege,
        pg_catalog.has_table_privilege(c.oid, privilege) AS held

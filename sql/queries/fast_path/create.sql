@@ -12,8 +12,8 @@
 -- $1 to $4 are the user, $5 to $9 ring, epoch, shard, cluster and the client's version of the catalog.
 INSERT INTO public.users (user_id, name, region, email)
 SELECT $1, $2, $3, $4 FROM ringshard.meta
-WHERE meta.ring = $5 AND meta.epoch = $6 AND meta.shard = $7 AND meta.cluster = $8 AND meta.catalog_version <= $9
-  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)
+WHERE meta.topology_md5 = $5 AND meta.epoch = $6 AND meta.shard = $7 AND meta.cluster = $8 AND meta.catalog_version <= $9
+  AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)

@@ -2,8 +2,8 @@
 -- $1 is the id, $2 to $6 are ring, epoch, shard, cluster and the client's version of the catalog.
 DELETE FROM public.users USING ringshard.meta
 WHERE users.user_id = $1
-  AND meta.ring = $2 AND meta.epoch = $3 AND meta.shard = $4 AND meta.cluster = $5 AND meta.catalog_version <= $6
-  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)
+  AND meta.topology_md5 = $2 AND meta.epoch = $3 AND meta.shard = $4 AND meta.cluster = $5 AND meta.catalog_version <= $6
+  AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)

@@ -7,8 +7,8 @@ UPDATE public.users SET
     email = CASE WHEN $6 THEN $7 ELSE users.email END
 FROM ringshard.meta
 WHERE users.user_id = $1
-  AND meta.ring = $8 AND meta.epoch = $9 AND meta.shard = $10 AND meta.cluster = $11 AND meta.catalog_version <= $12
-  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)
+  AND meta.topology_md5 = $8 AND meta.epoch = $9 AND meta.shard = $10 AND meta.cluster = $11 AND meta.catalog_version <= $12
+  AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::steps::{Known, Steps, listed};
+use super::steps::{KnownCluster, Steps, listed};
 use crate::bulk::FileFormat;
 use crate::commands::Context;
 use crate::commands::monitoring::report::ReportArgs;
@@ -37,7 +37,7 @@ fn snapshots(steps: Steps, asked: &[ShardName], all: usize) -> Steps {
 }
 
 /// Snapshots that tile the ring.
-fn tiled(known: Known) -> Steps {
+fn tiled(known: KnownCluster) -> Steps {
     let (asked, all) = (known.holding(), known.cluster.shards().names().len());
     snapshots(known.steps, &asked, all).add(
         "coverage",
@@ -63,7 +63,7 @@ const MERGE: &str =
 
 pub(crate) fn list_users(args: &ListUsersArgs, context: &Context<'_>) -> Result<Steps> {
     let filter = args.filter();
-    let steps = tiled(Known::of(context)?).statement(preview::list_users(&filter)).add("merge", MERGE);
+    let steps = tiled(KnownCluster::of(context)?).statement(preview::list_users(&filter)).add("merge", MERGE);
     let steps = down(steps, args.partial.allow_partial);
     Ok(steps.add(
         "answer",
@@ -79,7 +79,7 @@ pub(crate) fn list_users(args: &ListUsersArgs, context: &Context<'_>) -> Result<
 pub(crate) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {
     let region = args.region.as_ref().map(Region::as_str);
     let statement = preview::count(args.by == Some(By::Region), region);
-    let steps = tiled(Known::of(context)?).statement(statement);
+    let steps = tiled(KnownCluster::of(context)?).statement(statement);
     let steps = down(steps, args.partial.allow_partial);
     Ok(steps.add(
         "answer",
@@ -92,7 +92,7 @@ pub(crate) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {
 }
 
 pub(crate) fn report(args: &ReportArgs, context: &Context<'_>) -> Result<Steps> {
-    let mut known = Known::of(context)?;
+    let mut known = KnownCluster::of(context)?;
     known.steps = known.steps.add("refresh", "all shards are asked for the topology");
     let steps = tiled(known)
         .statement(preview::count(true, None))
@@ -117,8 +117,9 @@ pub(crate) fn export(args: &ExportArgs, context: &Context<'_>) -> Result<Steps> 
         FileFormat::Csv => "CSV",
         FileFormat::JsonLines => "JSON lines",
     };
-    let steps =
-        tiled(Known::of(context)?).statement(preview::list_users(&Filter::default())).add("merge", MERGE);
+    let steps = tiled(KnownCluster::of(context)?)
+        .statement(preview::list_users(&Filter::default()))
+        .add("merge", MERGE);
     let steps = down(steps, args.partial.allow_partial);
     Ok(steps.add(
         "answer",
@@ -134,7 +135,7 @@ pub(crate) fn export(args: &ExportArgs, context: &Context<'_>) -> Result<Steps> 
 }
 
 pub(crate) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let names = known.cluster.shards().names();
     let all = names.len();
     args.check(&names)?;
@@ -155,7 +156,7 @@ pub(crate) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
 }
 
 pub(crate) fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let (asked, all) = (known.holding(), known.cluster.shards().names().len());
     let mut steps = known.steps.add("refresh", "all shards are asked for the topology");
     if args.fix {
@@ -173,7 +174,7 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result<Steps> 
             "rows",
             "the ids of all shards stream here and are hashed: each must lie on an arc that its shard serves",
         )
-        .add("astray", "what does not is looked for on its owner, in the same snapshots");
+        .add("misplaced", "what does not is looked for on its owner, in the same snapshots");
     let steps = if args.deep || args.fix {
         steps.add("compare", "where a user lies twice, the contents are compared")
     } else {
@@ -181,9 +182,9 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result<Steps> 
     };
     Ok(if args.fix {
         steps
-            .add("question", "what is to be mended is shown, and done only if that is agreed to (--yes)")
+            .add("question", "what is to be repaired is shown, and done only if that is agreed to (--yes)")
             .add(
-                "mend",
+                "repair",
                 "a thousand users at a time: the owner stores what it lacks; when that is on disk, the stray is deleted if \
                  the owner has just the same, else it goes into ringshard.quarantine",
             )
@@ -209,7 +210,7 @@ pub(crate) fn import(args: &ImportArgs, context: &Context<'_>) -> Result<Steps> 
     } else {
         "what an interrupted import of this file has stored, by each shard's own word, is passed over"
     };
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let all = known.cluster.shards().names().len();
     Ok(known
         .steps

@@ -1,6 +1,6 @@
 //! Changing the ring: the wish, and what carries it out.
 
-use super::steps::{Known, Steps};
+use super::steps::{KnownCluster, Steps};
 use crate::commands::Context;
 use crate::commands::ring::membership::{AddShardArgs, RemoveShardArgs};
 use crate::commands::ring::rebalance::{RebalanceArgs, RebalanceCommand};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::rebalance::arbiter;
 use crate::model::ring::moved_share::{moved, ring_flows};
 use crate::model::ring::topology::{Membership, Topology};
-use crate::pg::rebalance::Standing;
+use crate::pg::rebalance::Topologies;
 
 /// The share of all keys that goes elsewhere, in per cent.
 fn moves_pct(before: &Topology, after: &Topology) -> f64 {
@@ -16,31 +16,31 @@ fn moves_pct(before: &Topology, after: &Topology) -> f64 {
 }
 
 /// How it stands, by what is known here.
-fn standing(known: &Known) -> Option<Standing> {
+fn standing(known: &KnownCluster) -> Option<Topologies> {
     let view = &known.view;
     let cluster = known.cluster.id()?;
     let membership = Membership { cluster, epoch: view.epoch, topology: view.topology.clone() };
-    Some(Standing { membership, wanted: view.wanted.clone() })
+    Some(Topologies { membership, desired_topology: view.desired_topology.clone() })
 }
 
 /// What both wishes begin with.
-fn looked(known: Known) -> (Steps, Option<Standing>) {
+fn looked(known: KnownCluster) -> (Steps, Option<Topologies>) {
     let standing = standing(&known);
     let steps = known.steps.add("look", "all shards say how it stands; a change under way: exit code 75");
     (steps, standing)
 }
 
 /// What both wishes end with.
-fn wish(steps: Steps, now: &Topology, wanted: Option<&Topology>) -> Steps {
+fn wish(steps: Steps, now: &Topology, desired_topology: Option<&Topology>) -> Steps {
     let first = arbiter(now);
     let steps = steps.add(
         "wish",
         format!("written down on `{first}`, the first shard, by compare and set: if somebody was faster, exit code 75"),
     );
-    let steps = match wanted {
+    let steps = match desired_topology {
         None => steps,
-        Some(wanted) => {
-            let share = moves_pct(now, wanted);
+        Some(desired_topology) => {
+            let share = moves_pct(now, desired_topology);
             steps.add(
                 "share",
                 format!("by what is known here, a rebalance would move {share:.2} % of all keys"),
@@ -58,12 +58,12 @@ fn refused(steps: Steps, error: &Error) -> Steps {
 }
 
 pub(crate) fn add_shard(args: &AddShardArgs, context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let now = known.view.topology.clone();
     let is_new = known.view.topology.shard(&args.name).is_none();
     let (mut steps, standing) = looked(known);
-    let wanted = match standing.map(|standing| standing.with(&args.name, args.weight)).transpose() {
-        Ok(wished) => wished.map(|(wanted, _)| wanted),
+    let desired_topology = match standing.map(|standing| standing.with(&args.name, args.weight)).transpose() {
+        Ok(wished) => wished.map(|(desired_topology, _)| desired_topology),
         Err(error) => return Ok(refused(steps, &error)),
     };
     if is_new {
@@ -80,14 +80,14 @@ pub(crate) fn add_shard(args: &AddShardArgs, context: &Context<'_>) -> Result<St
             )
             .add("address", "where it is goes to all shards, without a password, and into the configuration");
     }
-    Ok(wish(steps, &now, wanted.as_ref()))
+    Ok(wish(steps, &now, desired_topology.as_ref()))
 }
 
 pub(crate) fn remove_shard(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
     if args.dead {
         return super::failover::remove_dead(args, context);
     }
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let now = known.view.topology.clone();
     let is_configured = known.cluster.shards().names().contains(&args.name);
     let has_left = is_configured && !known.view.belongs(&args.name);
@@ -99,13 +99,13 @@ pub(crate) fn remove_shard(args: &RemoveShardArgs, context: &Context<'_>) -> Res
         ));
     }
     Ok(match standing.map(|standing| standing.without(&args.name)).transpose() {
-        Ok(wished) => wish(steps, &now, wished.map(|(wanted, _)| wanted).as_ref()),
+        Ok(wished) => wish(steps, &now, wished.map(|(desired_topology, _)| desired_topology).as_ref()),
         Err(error) => refused(steps, &error),
     })
 }
 
 pub(crate) fn rebalance(args: &RebalanceArgs, context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let (now, goal) = (known.view.topology.clone(), known.view.goal().clone());
     let first = arbiter(&now).clone();
     let steps =

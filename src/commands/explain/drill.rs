@@ -1,6 +1,6 @@
 //! `explain drill`.
 
-use super::steps::{Known, Steps};
+use super::steps::{KnownCluster, Steps};
 use crate::commands::Context;
 use crate::commands::failover::drill::DrillCommand;
 use crate::error::Result;
@@ -11,7 +11,7 @@ pub(crate) fn of(command: &DrillCommand, context: &Context<'_>) -> Result<Steps>
         DrillCommand::Outage(args) => &args.shard,
         DrillCommand::Slow(args) => &args.shard,
     };
-    let steps = Known::of(context)?.steps.add(
+    let steps = KnownCluster::of(context)?.steps.add(
         "look",
         format!("shard `{shard}` must be this cluster's; who is connected to its database is listed"),
     );
@@ -38,7 +38,7 @@ pub(crate) fn of(command: &DrillCommand, context: &Context<'_>) -> Result<Steps>
             .add("question", ask)
             .add("proxy", format!("a thread a connection, in this process, that delivers everything {} ms later, each way", args.delay.as_millis()))
             .add(
-                "detour",
+                "proxy_override",
                 "a file in the state folder, locked as long as this process lives: each ringshard of this user that connects to \
                  the shard goes through the proxy; other programs do not",
             )

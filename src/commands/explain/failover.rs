@@ -1,6 +1,6 @@
 //! When a server is gone: replicas, and who takes over.
 
-use super::steps::{Known, Steps};
+use super::steps::{KnownCluster, Steps};
 use crate::commands::Context;
 use crate::commands::failover::promote::PromoteArgs;
 use crate::commands::failover::replica::ReplicaCommand;
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::ring::moved_share::{moved, ring_flows};
 
 pub(crate) fn replica(command: &ReplicaCommand, context: &Context<'_>) -> Result<Steps> {
-    let steps = Known::of(context)?.steps;
+    let steps = KnownCluster::of(context)?.steps;
     Ok(match command {
         ReplicaCommand::List => steps
             .add("look", "all shards say which replicas each has; those of the configuration count as well")
@@ -33,13 +33,13 @@ pub(crate) fn replica(command: &ReplicaCommand, context: &Context<'_>) -> Result
 
 pub(crate) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Result<Steps> {
     let name = &args.name;
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let rows = if args.recover_from.is_some() {
-        "the users are read where they are recovered from, in one snapshot, and each goes to its heir"
+        "the users are read where they are recovered from, in one snapshot, and each goes to its recipient"
     } else {
         "its users are lost; how many they were when they were counted last is shown"
     };
-    let heirs = match known.view.topology.without(name) {
+    let recipients = match known.view.topology.without(name) {
         Ok(rest) => {
             let moved = moved(&ring_flows(&known.view.ring, &rest.ring())) * 100.0;
             format!(
@@ -56,12 +56,12 @@ pub(crate) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Resu
             format!("as long as anything answers where `{name}` is, nothing is done (exit code 5)"),
         )
         .add("look", "all other shards say what they hold; each must answer")
-        .add("heirs", heirs)
+        .add("recipients", recipients)
         .add("rows", rows)
         .add("question", "who inherits what, and what is lost: it must be agreed to")
         .add(
-            "inherit",
-            "one transaction on each heir: rows, arcs, the topology without the shard, in a new epoch",
+            "reassign",
+            "one transaction on each recipient: rows, arcs, the topology without the shard, in a new epoch",
         )
         .add("retire", "its address is written down: if it comes back, it is fenced before it can serve")
         .add("configure", "it is taken out of the configuration"))
@@ -69,7 +69,7 @@ pub(crate) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Resu
 
 pub(crate) fn promote(args: &PromoteArgs, context: &Context<'_>) -> Result<Steps> {
     let name = &args.name;
-    let steps = Known::of(context)?.steps;
+    let steps = KnownCluster::of(context)?.steps;
     let lag = if args.force {
         "hand-overs of arcs that it has not seen are named, and lost"
     } else {

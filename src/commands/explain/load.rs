@@ -1,11 +1,11 @@
 //! What `load` would do.
 
-use super::steps::{Known, Steps};
+use super::steps::{KnownCluster, Steps};
 use crate::commands::Context;
 use crate::commands::load::{FillArgs, LoadCommand, RunArgs};
 use crate::error::Result;
 use crate::model::load::fake_users;
-use crate::model::load::mix::Operation;
+use crate::model::load::mix::LoadOperation;
 use crate::model::text::counted;
 
 pub(crate) fn of(command: &LoadCommand, context: &Context<'_>) -> Result<Steps> {
@@ -21,7 +21,7 @@ fn fill(args: &FillArgs, context: &Context<'_>) -> Result<Steps> {
     let text = |field: Option<String>| field.unwrap_or_default();
     let regions: Vec<String> =
         fake_users::REGIONS.iter().map(|(region, share)| format!("{region} {share} %")).collect();
-    Ok(Known::of(context)?
+    Ok(KnownCluster::of(context)?
         .steps
         .add(
             "make",
@@ -48,11 +48,11 @@ fn run(args: &RunArgs, context: &Context<'_>) -> Result<Steps> {
         || "as fast as they are answered".to_owned(),
         |rate| format!("{rate} operations a second, and a latency counts from when an operation was due"),
     );
-    let mut steps = Known::of(context)?
+    let mut steps = KnownCluster::of(context)?
         .steps
         .add("users", format!("{users}, so that every answer can be checked; if load did not make all of them, they are only read"))
         .add("connect", format!("{} to each shard", counted(args.clients.into(), "connection")));
-    if args.mix.weight(Operation::Create) > 0 {
+    if args.mix.weight(LoadOperation::Create) > 0 {
         steps = steps
             .add("ids", "those above the highest are claimed for new users, by a lock on the first shard");
     }

@@ -1,6 +1,6 @@
 //! The commands for one user: hash, ring, owner, one statement.
 
-use super::steps::{Known, Steps};
+use super::steps::{KnownCluster, Steps};
 use crate::commands::Context;
 use crate::commands::users::one_user::{CreateUserArgs, DeleteUserArgs, GetUserArgs, UpdateUserArgs};
 use crate::error::Result;
@@ -11,17 +11,17 @@ use crate::model::user::UserId;
 use crate::pg::cluster::view::View;
 use crate::pg::preview::{OfUser, Owner};
 use crate::pg::rows::router::{FENCE_HELP_AFTER, FENCE_PATIENCE};
-use crate::pg::rows::statements::Change;
+use crate::pg::rows::statements::RowChange;
 
 /// The way of a user to its owner, as far as all four commands have it in common.
-struct Way {
-    known: Known,
+struct KeyRoute {
+    known: KnownCluster,
     owner: ShardName,
 }
 
-impl Way {
+impl KeyRoute {
     fn of(id: UserId, context: &Context<'_>) -> Result<Self> {
-        let mut known = Known::of(context)?;
+        let mut known = KnownCluster::of(context)?;
         let view = &known.view;
         let owner = view.ring.owner(Position::of_user(id)).clone();
         let steps = std::mem::take(&mut known.steps);
@@ -47,10 +47,10 @@ impl Way {
     /// The same with the statement that is sent first. `so`: what follows where the ring is at rest; `vain`: what else.
     fn sent(self, of_user: impl FnOnce(Owner<'_>) -> OfUser, so: &str, vain: &str) -> Steps {
         let cluster = self.known.cluster.id();
-        let at_rest = self.known.view.at_rest();
-        let OfUser { at_rest, by_arcs } =
-            of_user(Owner { cluster: cluster.as_ref(), shard: &self.owner, at_rest });
-        let Some(statement) = at_rest else { return self.known.steps.statement(by_arcs) };
+        let stable_ring = self.known.view.stable_ring();
+        let OfUser { stable_ring, by_arcs } =
+            of_user(Owner { cluster: cluster.as_ref(), shard: &self.owner, stable_ring });
+        let Some(statement) = stable_ring else { return self.known.steps.statement(by_arcs) };
         let owns = "if the shard says that its arcs are those of this ring, it owns what the ring gives it";
         self.known
             .steps
@@ -60,7 +60,7 @@ impl Way {
     }
 
     /// What all three writes have in common. `done` is what is done to the row.
-    fn write(self, change: Change<'_>, done: &str) -> Steps {
+    fn write(self, change: RowChange<'_>, done: &str) -> Steps {
         let so = format!(", and {done}; who wants to move a range waits for this to commit");
         self.sent(|owner| owner.write(change), &so, "nothing was done")
             .add(
@@ -127,9 +127,9 @@ fn moving(steps: Steps, view: &View, position: Position, owner: &ShardName) -> S
             steps.add("change", detail)
         };
     }
-    match &view.wanted {
-        Some(wanted) if wanted.ring().owner(position) != owner => {
-            let next = wanted.ring().owner(position).clone();
+    match &view.desired_topology {
+        Some(requested) if requested.ring().owner(position) != owner => {
+            let next = requested.ring().owner(position).clone();
             steps.add(
                 "wish",
                 format!("a rebalance would move this user to `{next}`; until then nothing changes"),
@@ -141,7 +141,7 @@ fn moving(steps: Steps, view: &View, position: Position, owner: &ShardName) -> S
 
 pub(crate) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
-    let way = Way::of(id, context)?;
+    let way = KeyRoute::of(id, context)?;
     let so = ": its row counts, and the absence of a row too";
     Ok(way
         .sent(|owner| owner.get(id), so, "no answer")
@@ -160,21 +160,21 @@ pub(crate) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
 
 pub(crate) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Steps> {
     let user = args.user();
-    let way = Way::of(user.user_id, context)?;
-    let steps = way.write(Change::Create(&user), "stores the row, unless one of this id is there");
+    let way = KeyRoute::of(user.user_id, context)?;
+    let steps = way.write(RowChange::Create(&user), "stores the row, unless one of this id is there");
     Ok(steps.add("answer", "the user as it was stored; exit code 5 if the id is taken"))
 }
 
 pub(crate) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
     let patch = args.patch();
-    let steps =
-        Way::of(id, context)?.write(Change::Update(id, &patch), "changes the fields whose flag is true");
+    let steps = KeyRoute::of(id, context)?
+        .write(RowChange::Update(id, &patch), "changes the fields whose flag is true");
     Ok(steps.add("answer", "the user as it is then; exit code 4 if there is none"))
 }
 
 pub(crate) fn delete(args: &DeleteUserArgs, context: &Context<'_>) -> Result<Steps> {
     let id = args.which.id()?;
-    let steps = Way::of(id, context)?.write(Change::Delete(id), "deletes the row");
+    let steps = KeyRoute::of(id, context)?.write(RowChange::Delete(id), "deletes the row");
     Ok(steps.add("answer", "the user as it was; exit code 4 if there is none"))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::one_user::key;
-use super::steps::{Known, Steps};
+use super::steps::{KnownCluster, Steps};
 use crate::commands::Context;
 use crate::commands::ring::{LocateArgs, RingCommand, ShowArgs, SimulateArgs};
 use crate::error::Result;
@@ -20,7 +20,7 @@ pub(crate) fn of(command: &RingCommand, context: &Context<'_>) -> Result<Steps> 
 }
 
 /// All shards are asked for the topology, which all three begin with.
-fn refreshed(known: Known) -> Steps {
+fn refreshed(known: KnownCluster) -> Steps {
     let count = known.cluster.shards().names().len();
     known.steps.add(
         "refresh",
@@ -29,7 +29,7 @@ fn refreshed(known: Known) -> Steps {
 }
 
 fn show(args: &ShowArgs, context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let nodes = known.view.ring.len();
     let steps = refreshed(known);
     if let Some(file) = args.picture.file()? {
@@ -58,7 +58,7 @@ fn show(args: &ShowArgs, context: &Context<'_>) -> Result<Steps> {
 }
 
 fn locate(args: &LocateArgs, context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let view = std::sync::Arc::clone(&known.view);
     let count = known.cluster.shards().names().len();
     let mut steps = refreshed(known);
@@ -77,7 +77,7 @@ fn locate(args: &LocateArgs, context: &Context<'_>) -> Result<Steps> {
 }
 
 fn simulate(args: &SimulateArgs, context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     // Nothing to simulate, or a shard that is not there: the command would say so.
     let target = args.checked_target(&known.view.topology)?;
     let moves = moved(&ring_flows(&known.view.ring, &target.ring()));

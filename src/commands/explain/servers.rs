@@ -1,6 +1,6 @@
 //! The commands about servers and about the program itself.
 
-use super::steps::{Known, Steps, listed};
+use super::steps::{KnownCluster, Steps, listed};
 use crate::commands::Context;
 use crate::commands::monitoring::stats::StatsArgs;
 use crate::commands::setup::completions::{CompletionsArgs, ManArgs};
@@ -29,7 +29,7 @@ pub(crate) fn init_shards(args: &InitShardsArgs) -> Steps {
 }
 
 pub(crate) fn shards(context: &Context<'_>) -> Result<Steps> {
-    let known = Known::of(context)?;
+    let known = KnownCluster::of(context)?;
     let names = known.cluster.shards().names();
     let count = names.len();
     Ok(known

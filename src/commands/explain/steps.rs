@@ -47,13 +47,13 @@ impl Steps {
 }
 
 /// What is known of the cluster, with the step that says so.
-pub(crate) struct Known {
+pub(crate) struct KnownCluster {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) view: Arc<View>,
     pub(crate) steps: Steps,
 }
 
-impl Known {
+impl KnownCluster {
     /// From the cache, or from earlier commands of this process. Connects to no shard of a cluster whose id is known.
     pub(crate) fn of(context: &Context<'_>) -> Result<Self> {
         let cluster = context.cluster()?;
@@ -77,9 +77,9 @@ impl Known {
 
     /// The shards that may hold users, by what is known.
     pub(crate) fn holding(&self) -> Vec<ShardName> {
-        let members = self.view.members();
+        let participants = self.view.participants();
         let names = self.cluster.shards().names().into_iter();
-        names.filter(|name| self.view.epoch == Epoch::GUESSED || members.contains(name)).collect()
+        names.filter(|name| self.view.epoch == Epoch::GUESSED || participants.contains(name)).collect()
     }
 
     /// Where a shard is, without any password.

@@ -13,7 +13,7 @@ use crate::model::duration::parse_duration;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::counted;
-use crate::pg::drill::{Drill, Sessions};
+use crate::pg::drill::{Drill, ProgramSessions};
 
 /// How often it is looked whether the time is up, or somebody wants an end.
 const STEP: Duration = Duration::from_millis(100);
@@ -99,10 +99,10 @@ impl DrillCommand {
 }
 
 /// What will be hurt.
-fn describe(drill: &Drill<'_>, sessions: &[Sessions]) -> String {
+fn describe(drill: &Drill<'_>, sessions: &[ProgramSessions]) -> String {
     let each: Vec<String> = sessions
         .iter()
-        .map(|Sessions { application, count, .. }| {
+        .map(|ProgramSessions { application, count, .. }| {
             format!("{count} of {}", if application.is_empty() { "no name" } else { application })
         })
         .collect();
@@ -155,7 +155,7 @@ impl KillArgs {
         let ended = drill.kill_connections()?;
         let columns = [Column::text("shard"), Column::text("application"), Column::number("sessions")];
         let mut report = Report::list(&columns);
-        for Sessions { application, count, .. } in &ended {
+        for ProgramSessions { application, count, .. } in &ended {
             report.push(vec![self.shard.as_str().into(), application.as_str().into(), Cell::Integer(*count)]);
         }
         let all: i64 = ended.iter().map(|sessions| sessions.count).sum();
@@ -222,7 +222,7 @@ impl OutageArgs {
 impl SlowArgs {
     fn run(&self, context: &Context<'_>) -> Result<Report> {
         let (cluster, console) = (context.cluster()?, context.console());
-        let detours = context.settings().detours().ok_or_else(|| {
+        let proxy_overrides = context.settings().proxy_overrides().ok_or_else(|| {
             Error::new(
                 Kind::Configuration,
                 "there is no state folder, where other ringshards could learn of it",
@@ -240,7 +240,7 @@ impl SlowArgs {
             delay.as_millis()
         ))?;
         let interrupts = console.watch_interrupts();
-        let mut slow = drill.slow(&detours, delay)?;
+        let mut slow = drill.slow(&proxy_overrides, delay)?;
         console.tell(&format!(
             "The line to shard `{}` is {} ms slower each way for {} s; Ctrl-C ends it now.\n\
              Watch meanwhile, in the REPL of another terminal: \\timing on; get-user 1; count --by shard",

@@ -8,7 +8,7 @@ use super::replica::{configured_replicas, shown_of};
 use crate::commands::setup::init_shards::connection_string;
 use crate::commands::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
-use crate::model::failover_plan::Unseen;
+use crate::model::failover_plan::MissingHandover;
 use crate::model::names::ShardName;
 use crate::model::report::{Column, Report};
 use crate::model::text::counted;
@@ -44,9 +44,9 @@ impl PromoteArgs {
                 "the shard was taken over before; all is told of it now",
             );
         }
-        let wanted = self.replica.as_ref().map(|url| shown_of(context, &self.name, url)).transpose()?;
-        let plan = failover::plan_takeover(&cluster, &self.name, wanted.as_deref())?;
-        if !plan.unseen.is_empty() && !self.force {
+        let requested = self.replica.as_ref().map(|url| shown_of(context, &self.name, url)).transpose()?;
+        let plan = failover::plan_takeover(&cluster, &self.name, requested.as_deref())?;
+        if !plan.missing_handovers.is_empty() && !self.force {
             return Err(self.refusal(&plan));
         }
         context.console().confirm(&self.question(&plan))?;
@@ -98,7 +98,8 @@ impl PromoteArgs {
             |seconds| format!("its last replayed transaction is {seconds:.1} s old"),
         );
         let begun = if plan.is_begun { " (an earlier run has begun it)" } else { "" };
-        let lost: String = unseen(&plan.unseen).iter().map(|line| format!("\nlost: {line}")).collect();
+        let lost: String =
+            missing_handovers(&plan.missing_handovers).iter().map(|line| format!("\nlost: {line}")).collect();
         format!(
             "shard {}: {} takes over from {}, which does not answer{begun}\n\
              the replica has replayed the log up to {}; {age}\n\
@@ -108,7 +109,7 @@ impl PromoteArgs {
     }
 
     fn refusal(&self, plan: &Takeover) -> Error {
-        let lines = unseen(&plan.unseen);
+        let lines = missing_handovers(&plan.missing_handovers);
         let message = format!(
             "the replica of shard `{}` at {} lags behind a hand-over of ownership, and would undo it:\n  {}",
             self.name,
@@ -125,21 +126,21 @@ impl PromoteArgs {
 }
 
 /// What a replica has not seen, in words, and what that means.
-fn unseen(unseen: &[Unseen]) -> Vec<String> {
+fn missing_handovers(missing_handovers: &[MissingHandover]) -> Vec<String> {
     let share =
         |arcs: &[crate::model::ring::arc::Arc]| arcs.iter().map(|arc| arc.share()).sum::<f64>() * 100.0;
-    unseen
+    missing_handovers
         .iter()
-        .map(|unseen| match unseen {
-            Unseen::Epoch { has, should } => {
+        .map(|missing_handovers| match missing_handovers {
+            MissingHandover::Epoch { has, should } => {
                 format!("it is in epoch {has}, and the others in {should}: it is brought there")
             }
-            Unseen::Gave { to, arcs } => format!(
+            MissingHandover::Gave { to, arcs } => format!(
                 "{} ({:.2} % of the ring) that `{to}` has taken over: they stay there, and the old rows here are set aside",
                 counted(arcs.len() as u64, "arc"),
                 share(arcs)
             ),
-            Unseen::Took { arcs } => format!(
+            MissingHandover::Took { arcs } => format!(
                 "{} ({:.2} % of the ring) that the old primary had taken over: the users on them are gone",
                 counted(arcs.len() as u64, "arc"),
                 share(arcs)

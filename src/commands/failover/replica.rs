@@ -10,7 +10,7 @@ use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::pool::Shards;
-use crate::pg::pool::replica_status::Standing;
+use crate::pg::pool::replica_status::ReplicaStatus;
 
 /// The commands of `replica`.
 #[derive(Debug, Subcommand)]
@@ -59,7 +59,7 @@ fn list(context: &Context<'_>) -> Result<Report> {
     ]);
     for (name, url, standing) in cluster.standings() {
         let (state, lag, age, replayed) = match standing {
-            Ok(Standing { is_standby: false, .. }) => ("primary", None, None, None),
+            Ok(ReplicaStatus { is_standby: false, .. }) => ("primary", None, None, None),
             Ok(standing) => ("standby", standing.lag_bytes, standing.age_seconds, Some(standing.replayed)),
             Err(error) => {
                 report.warnings.push(error);

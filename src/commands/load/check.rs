@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::run_context::Arena;
+use super::run_context::RunContext;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
 use crate::pg::rows::Router;
@@ -46,8 +46,8 @@ struct Work {
 
 /// Reads all keys that were written. `tell` hears how many were read, and of how many; when it answers `false`, the
 /// check ends soon.
-pub(crate) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bool) -> Checked {
-    let keys = arena.ledger.keys();
+pub(crate) fn check(context: &Arc<RunContext>, mut tell: impl FnMut(usize, usize) -> bool) -> Checked {
+    let keys = context.histories.keys();
     let all = keys.len();
     let work = Arc::new(Work {
         is_checked: keys.iter().map(|_| AtomicBool::new(false)).collect(),
@@ -57,19 +57,19 @@ pub(crate) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bo
         done: AtomicUsize::new(0),
         halt: AtomicBool::new(false),
     });
-    let mut is_wanted = true;
+    let mut is_requested = true;
     let mut give_up_at = None;
     loop {
-        let has_ended = run_round(arena, &work, || {
-            is_wanted &= tell(work.done.load(Ordering::Relaxed), all);
-            if !is_wanted {
+        let has_ended = run_round(context, &work, || {
+            is_requested &= tell(work.done.load(Ordering::Relaxed), all);
+            if !is_requested {
                 give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE_OF_A_PERSON);
             }
             give_up_at.is_none_or(|at| Instant::now() < at)
         });
         let left = work.left();
         let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE);
-        if left.is_empty() || !is_wanted || !has_ended || Instant::now() >= give_up_at {
+        if left.is_empty() || !is_requested || !has_ended || Instant::now() >= give_up_at {
             break;
         }
         *work.round.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(left);
@@ -78,9 +78,9 @@ pub(crate) fn check(arena: &Arc<Arena>, mut tell: impl FnMut(usize, usize) -> bo
     }
     let mut unchecked = BTreeMap::new();
     for at in work.left() {
-        *unchecked.entry(arena.owner(work.keys[at])).or_default() += 1;
+        *unchecked.entry(context.owner(work.keys[at])).or_default() += 1;
     }
-    Checked { keys: all as u64, unchecked, was_stopped: !is_wanted }
+    Checked { keys: all as u64, unchecked, was_stopped: !is_requested }
 }
 
 impl Work {
@@ -91,12 +91,12 @@ impl Work {
 
 /// Reads the keys of a round, with a thread for each client. Whether all threads have ended: one that hangs is left
 /// behind.
-fn run_round(arena: &Arc<Arena>, work: &Arc<Work>, mut goes_on: impl FnMut() -> bool) -> bool {
+fn run_round(context: &Arc<RunContext>, work: &Arc<Work>, mut goes_on: impl FnMut() -> bool) -> bool {
     let (sender, ended) = channel::<()>();
-    for _ in 0..arena.plan.clients {
-        let (arena, work, sender) = (Arc::clone(arena), Arc::clone(work), sender.clone());
+    for _ in 0..context.plan.clients {
+        let (context, work, sender) = (Arc::clone(context), Arc::clone(work), sender.clone());
         thread::spawn(move || {
-            read_keys(&arena, &work);
+            read_keys(&context, &work);
             drop(sender);
         });
     }
@@ -121,19 +121,19 @@ fn run_round(arena: &Arc<Arena>, work: &Arc<Work>, mut goes_on: impl FnMut() -> 
     }
 }
 
-fn read_keys(arena: &Arena, work: &Work) {
+fn read_keys(context: &RunContext, work: &Work) {
     let round = Arc::clone(&work.round.lock().unwrap_or_else(PoisonError::into_inner));
     let mut failed: BTreeSet<ShardName> = BTreeSet::new();
     while !work.halt.load(Ordering::Relaxed) {
         let Some(&at) = round.get(work.taken.fetch_add(1, Ordering::SeqCst)) else { return };
         let key = work.keys[at];
-        if !failed.is_empty() && failed.contains(&arena.owner(key)) {
+        if !failed.is_empty() && failed.contains(&context.owner(key)) {
             continue;
         }
-        let floor = arena.ledger.floor(key);
-        match Router(&arena.cluster).find_user(key) {
+        let min_version = context.histories.min_version(key);
+        match Router(&context.cluster).find_user(key) {
             Ok((seen, shard)) => {
-                arena.check("final check", key, floor, seen.as_ref(), &shard);
+                context.check("final check", key, min_version, seen.as_ref(), &shard);
                 work.is_checked[at].store(true, Ordering::SeqCst);
                 work.done.fetch_add(1, Ordering::Relaxed);
             }

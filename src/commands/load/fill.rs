@@ -12,7 +12,7 @@ use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::position::Position;
 use crate::model::text::counted;
 use crate::model::user::{UserId, UserRef};
-use crate::pg::import::{Feeder, Import, Options};
+use crate::pg::import::{Feeder, Import, ImportOptions};
 
 /// The arguments of `load fill`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ impl FillArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let (first, last) = (self.start.number(), self.last()?);
         let name = format!("load fill {} --seed {} --start {first}", self.count, self.seed);
-        let options = Options {
+        let options = ImportOptions {
             source: Position::of_key(&name),
             file: name,
             on_conflict: self.on_conflict.into(),

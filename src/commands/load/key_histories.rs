@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::load::key_history::{History, Version};
+use crate::model::load::key_history::{KeyHistory, Version};
 use crate::model::user::UserId;
 
 /// How many parts there are, so that clients seldom wait for each other.
@@ -11,15 +11,15 @@ const STRIPES: u64 = 256;
 
 /// Histories by key.
 #[derive(Debug)]
-pub(crate) struct Ledger(Vec<Mutex<HashMap<UserId, History>>>);
+pub(crate) struct KeyHistories(Vec<Mutex<HashMap<UserId, KeyHistory>>>);
 
-impl Ledger {
+impl KeyHistories {
     pub(crate) fn new() -> Self {
         Self((0..STRIPES).map(|_| Mutex::default()).collect())
     }
 
     /// Works with the history of a key, if it has one.
-    pub(crate) fn with<T>(&self, key: UserId, work: impl FnOnce(Option<&mut History>) -> T) -> T {
+    pub(crate) fn with<T>(&self, key: UserId, work: impl FnOnce(Option<&mut KeyHistory>) -> T) -> T {
         work(self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner).get_mut(&key))
     }
 
@@ -27,16 +27,16 @@ impl Ledger {
     pub(crate) fn with_new<T>(
         &self,
         key: UserId,
-        new: impl FnOnce() -> History,
-        work: impl FnOnce(&mut History) -> T,
+        new: impl FnOnce() -> KeyHistory,
+        work: impl FnOnce(&mut KeyHistory) -> T,
     ) -> T {
         let mut stripe = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
         work(stripe.entry(key).or_insert_with(new))
     }
 
     /// Which version of a key counts now.
-    pub(crate) fn floor(&self, key: UserId) -> Version {
-        self.with(key, |history| history.map_or(0, |history| history.floor()))
+    pub(crate) fn min_version(&self, key: UserId) -> Version {
+        self.with(key, |history| history.map_or(0, |history| history.min_version()))
     }
 
     /// The keys whose histories tell what is to be there.
@@ -50,7 +50,7 @@ impl Ledger {
         keys
     }
 
-    fn stripe(&self, key: UserId) -> &Mutex<HashMap<UserId, History>> {
+    fn stripe(&self, key: UserId) -> &Mutex<HashMap<UserId, KeyHistory>> {
         let at = key.number().cast_unsigned() % STRIPES;
         &self.0[usize::try_from(at).expect("there are so many")]
     }

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::check::Checked;
 use super::client::NOT_TRIED;
-use super::run_context::{Arena, Finding, Findings};
-use super::tally::{Measured, Ran, ShardNumber};
+use super::run_context::{RunContext, WrongAnswer, WrongAnswers};
+use super::tally::{LoadRun, Measurement, ShardNumber};
 use crate::error::{Error, Kind};
-use crate::model::load::mix::Operation;
+use crate::model::load::mix::LoadOperation;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, thousands};
@@ -23,9 +23,9 @@ const LINES_MAX: usize = 10;
 const BAR_CHARS: f64 = 40.0;
 
 /// The outcome of a run.
-pub(crate) struct Outcome<'a> {
-    pub(crate) arena: &'a Arena,
-    pub(crate) run: Ran,
+pub(crate) struct LoadOutcome<'a> {
+    pub(crate) context: &'a RunContext,
+    pub(crate) run: LoadRun,
     pub(crate) checked: Checked,
     /// Since 1970.
     pub(crate) begun_at: Duration,
@@ -46,7 +46,7 @@ fn seconds(at_ms: u64) -> Cell {
     Cell::Decimal(real(at_ms) / 1e3, 3)
 }
 
-impl Outcome<'_> {
+impl LoadOutcome<'_> {
     /// As the answer of the command.
     pub(crate) fn report(&self) -> Report {
         let columns = [
@@ -62,8 +62,8 @@ impl Outcome<'_> {
             Column::number("max_ms"),
         ];
         let mut report = Report::list(&columns);
-        for operation in Operation::ALL {
-            let mut of_it: Vec<&Measured> =
+        for operation in LoadOperation::ALL {
+            let mut of_it: Vec<&Measurement> =
                 self.run.tally.measured.iter().filter(|measured| measured.operation == operation).collect();
             of_it.sort_by_key(|measured| self.name(measured.shard));
             let mut all = Histogram::<u64>::new(3).expect("three digits are allowed");
@@ -80,7 +80,7 @@ impl Outcome<'_> {
                 report.push(self.row(operation, None, answered, errors, &all));
             }
         }
-        let findings = self.arena.findings();
+        let findings = self.context.findings();
         report.whole = Some(Box::new(self.whole(&report, &findings)));
         report.notes = self.notes(&findings);
         report.warnings = self.warnings(&findings);
@@ -89,7 +89,7 @@ impl Outcome<'_> {
     }
 
     fn name(&self, shard: ShardNumber) -> Option<ShardName> {
-        shard.map(|number| self.arena.names()[number].clone())
+        shard.map(|number| self.context.names()[number].clone())
     }
 
     fn per_second(&self, count: u64) -> f64 {
@@ -99,7 +99,7 @@ impl Outcome<'_> {
     /// One line; no shard stands for all of them.
     fn row(
         &self,
-        operation: Operation,
+        operation: LoadOperation,
         shard: Option<&ShardName>,
         answered: u64,
         errors: u64,
@@ -134,7 +134,7 @@ impl Outcome<'_> {
 
     /// How many users were created, as far as it was begun.
     fn created(&self) -> u64 {
-        let created = self.arena.created.iter();
+        let created = self.context.created.iter();
         created.map(|created| created.load(std::sync::atomic::Ordering::Relaxed)).sum()
     }
 
@@ -143,8 +143,8 @@ impl Outcome<'_> {
     }
 
     /// All of it as one thing.
-    fn whole(&self, report: &Report, findings: &Findings) -> Report {
-        let (plan, tally) = (&self.arena.plan, &self.run.tally);
+    fn whole(&self, report: &Report, findings: &WrongAnswers) -> Report {
+        let (plan, tally) = (&self.context.plan, &self.run.tally);
         let fields: Vec<(&'static str, Cell)> = vec![
             ("begun_at_unix_s", number(self.begun_at.as_secs())),
             ("clients", plan.clients.into()),
@@ -154,7 +154,7 @@ impl Outcome<'_> {
             ("rate", plan.rate.into()),
             ("keys", self.keys.as_str().into()),
             ("seed", Cell::Number(plan.seed.to_string())),
-            ("users", number(self.arena.known.len() as u64)),
+            ("users", number(self.context.known.len() as u64)),
             ("created", number(self.created())),
             ("operations", number(tally.answered)),
             ("errors", number(tally.failed)),
@@ -213,13 +213,13 @@ impl Outcome<'_> {
     }
 
     /// Sentences and pictures for a person.
-    fn notes(&self, findings: &Findings) -> Vec<String> {
+    fn notes(&self, findings: &WrongAnswers) -> Vec<String> {
         let tally = &self.run.tally;
         let mut notes = vec![format!(
             "{} in {:.1} s by {}: {:.0}/s, {}",
             counted(tally.answered, "operation"),
             self.run.elapsed.as_secs_f64(),
-            counted(self.arena.plan.clients.into(), "client"),
+            counted(self.context.plan.clients.into(), "client"),
             self.per_second(tally.answered),
             counted(tally.failed, "error")
         )];
@@ -239,11 +239,11 @@ impl Outcome<'_> {
                 counted(tally.not_begun, "operation")
             ));
         }
-        if self.arena.known.strangers() > 0 {
+        if self.context.known.strangers() > 0 {
             notes.push(format!(
                 "the users that were there are only read, as {} of them were not made by load; --users FIRST..LAST \
                  names some that were",
-                thousands(self.arena.known.strangers())
+                thousands(self.context.known.strangers())
             ));
         }
         if findings.wrong == 0 {
@@ -281,7 +281,7 @@ impl Outcome<'_> {
         lines
     }
 
-    fn warnings(&self, findings: &Findings) -> Vec<Error> {
+    fn warnings(&self, findings: &WrongAnswers) -> Vec<Error> {
         let mut warnings = Vec::new();
         for ((kind, shard), errors) in &self.run.tally.errors {
             let is_it =
@@ -313,7 +313,7 @@ impl Outcome<'_> {
         warnings
     }
 
-    fn failure(&self, findings: &Findings) -> Option<Error> {
+    fn failure(&self, findings: &WrongAnswers) -> Option<Error> {
         let tally = &self.run.tally;
         if findings.wrong > 0 {
             let wrong =
@@ -379,7 +379,7 @@ fn counts_table(counts: &BTreeMap<&'static str, u64>) -> Cell {
     Cell::Table(columns, counts.iter().map(|(kind, count)| vec![(*kind).into(), number(*count)]).collect())
 }
 
-fn findings_table(findings: &[Finding]) -> Cell {
+fn findings_table(findings: &[WrongAnswer]) -> Cell {
     let columns = [
         "kind",
         "user_id",
@@ -391,7 +391,7 @@ fn findings_table(findings: &[Finding]) -> Cell {
         "acknowledged_at_s",
         "acknowledged_by",
     ];
-    let row = |finding: &Finding| {
+    let row = |finding: &WrongAnswer| {
         let (at, by) = match &finding.acknowledged {
             Some((at_ms, by)) => (seconds(*at_ms), by.as_str().into()),
             None => (Cell::Null, Cell::Null),
@@ -412,8 +412,8 @@ fn findings_table(findings: &[Finding]) -> Cell {
 }
 
 /// A finding in a sentence.
-fn told(finding: &Finding) -> Error {
-    let Finding { kind, key, shard, asked, expected, seen, .. } = finding;
+fn told(finding: &WrongAnswer) -> Error {
+    let WrongAnswer { kind, key, shard, asked, expected, seen, .. } = finding;
     let acknowledged = finding.acknowledged.as_ref().map_or_else(String::new, |(at_ms, by)| {
         format!("; the last write was acknowledged at {:.3} s by shard `{by}`", real(*at_ms) / 1e3)
     });

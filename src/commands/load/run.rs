@@ -12,14 +12,14 @@ use clap::{Args, ValueEnum};
 
 use super::check::check;
 use super::client::Client;
-use super::outcome::{Outcome, json};
-use super::run_context::{Arena, Plan};
-use super::tally::{Ran, Tally};
+use super::outcome::{LoadOutcome, json};
+use super::run_context::{LoadPlan, RunContext};
+use super::tally::{LoadRun, Tally};
 use crate::commands::{Console, Context, Interrupts, Progress, state_file};
 use crate::error::{Error, Kind, Result};
 use crate::model::duration::parse_duration;
-use crate::model::load::keys::{Choice, Known};
-use crate::model::load::mix::{Mix, Operation};
+use crate::model::load::keys::{Choice, ExistingKeys};
+use crate::model::load::mix::{LoadOperation, Mix};
 use crate::model::load::random::mixed;
 use crate::model::names::ShardName;
 use crate::model::report::Report;
@@ -107,7 +107,7 @@ impl RunArgs {
         let console = context.console();
         let interrupts = console.watch_interrupts();
         let known = self.read_users(&cluster, console, &interrupts)?;
-        let creates = self.mix.weight(Operation::Create) > 0;
+        let creates = self.mix.weight(LoadOperation::Create) > 0;
         if known.is_empty() && !creates {
             return Err(Error::new(Kind::NotFound, "there are no users to work with, and none are created")
                 .hint("ringshard load fill 100000 stores some"));
@@ -118,14 +118,15 @@ impl RunArgs {
         warm_up(&clients);
         let begun_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let new_ids = claim.as_ref().map_or((0, 0), |claim| (claim.first.number(), claim.count));
-        let arena = Arc::new(Arena::new(Arc::clone(&cluster), self.plan(begun_at), known, new_ids));
-        let run = work(&arena, clients, console, &interrupts);
-        let checked = check(&arena, |done, all| {
+        let run_context =
+            Arc::new(RunContext::new(Arc::clone(&cluster), self.plan(begun_at), known, new_ids));
+        let run = work(&run_context, clients, console, &interrupts);
+        let checked = check(&run_context, |done, all| {
             console.status((done as u64, all as u64), "checking what was written");
             !interrupts.asked()
         });
         console.progress(None);
-        let outcome = Outcome { arena: &arena, run, checked, begun_at, keys: self.keys_name() };
+        let outcome = LoadOutcome { context: &run_context, run, checked, begun_at, keys: self.keys_name() };
         let report = outcome.report();
         if let Some(run) = json(&report) {
             state_file::write(context, &cluster, "load", &run);
@@ -133,10 +134,10 @@ impl RunArgs {
         Ok(report)
     }
 
-    fn plan(&self, begun_at: Duration) -> Plan {
+    fn plan(&self, begun_at: Duration) -> LoadPlan {
         let nanos = u64::try_from(begun_at.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
         let run = mixed(nanos ^ (u64::from(std::process::id()) << 32));
-        Plan {
+        LoadPlan {
             clients: self.clients,
             duration: self.duration,
             mix: self.mix,
@@ -157,11 +158,16 @@ impl RunArgs {
     }
 
     /// Which users there are, and what they are like now.
-    fn read_users(&self, cluster: &Cluster, console: &dyn Console, interrupts: &Interrupts) -> Result<Known> {
+    fn read_users(
+        &self,
+        cluster: &Cluster,
+        console: &dyn Console,
+        interrupts: &Interrupts,
+    ) -> Result<ExistingKeys> {
         // Ids greater than the one before the first; of the very first id, all.
         let after = self.users.and_then(|users| users.first.number().checked_sub(1)).map(UserId::new);
         let filter = Filter { after, ..Filter::default() };
-        let mut known = Known::default();
+        let mut known = ExistingKeys::default();
         for user in scan::list_users(cluster, &filter, false)?.0 {
             let user = user?;
             if self.users.is_some_and(|users| user.user_id > users.last) {
@@ -194,36 +200,41 @@ fn warm_up(clients: &[Cluster]) {
 
 /// Starts the clients, shows how they do, and waits for them. Each has connections of its own, and its own view of the
 /// ring, as programs have that know nothing of each other.
-fn work(arena: &Arc<Arena>, clusters: Vec<Cluster>, console: &dyn Console, interrupts: &Interrupts) -> Ran {
+fn work(
+    context: &Arc<RunContext>,
+    clusters: Vec<Cluster>,
+    console: &dyn Console,
+    interrupts: &Interrupts,
+) -> LoadRun {
     let (sender, ended) = channel::<()>();
-    for (number, cluster) in (0..arena.plan.clients).zip(clusters) {
-        let (arena, sender) = (Arc::clone(arena), sender.clone());
+    for (number, cluster) in (0..context.plan.clients).zip(clusters) {
+        let (context, sender) = (Arc::clone(context), sender.clone());
         // Not joined: an operation may never be answered.
         thread::spawn(move || {
-            Client::new(arena, cluster, number).work();
+            Client::new(context, cluster, number).work();
             let _ = sender.send(());
         });
     }
     drop(sender);
-    let end = arena.begun + arena.plan.duration;
-    let mut left = arena.plan.clients;
-    let mut live = Live::new(arena.begun);
+    let end = context.begun + context.plan.duration;
+    let mut left = context.plan.clients;
+    let mut live = LiveView::new(context.begun);
     let mut was_stopped = false;
     while left > 0 && Instant::now() < end && !was_stopped {
         left -= wait(&ended);
-        live.show(arena, console);
+        live.show(context, console);
         was_stopped = interrupts.asked();
     }
-    arena.halt.store(true, Ordering::Relaxed);
-    let (elapsed, halted) = (arena.begun.elapsed(), Instant::now());
+    context.halt.store(true, Ordering::Relaxed);
+    let (elapsed, halted) = (context.begun.elapsed(), Instant::now());
     while left > 0 && halted.elapsed() < LAST_OPERATION {
         left -= wait(&ended);
     }
-    let mut tally = sum(arena);
+    let mut tally = sum(context);
     // What was answered later counts, and so does the time until then.
     let elapsed = elapsed.max(tally.last_at);
     tally.pad(elapsed);
-    Ran { tally, elapsed, was_stopped, stuck: left }
+    LoadRun { tally, elapsed, was_stopped, stuck: left }
 }
 
 /// Waits a little; how many clients have ended.
@@ -239,39 +250,39 @@ fn wait(ended: &Receiver<()>) -> u32 {
     }
 }
 
-fn sum(arena: &Arena) -> Tally {
+fn sum(context: &RunContext) -> Tally {
     let mut sum = Tally::default();
-    for client in 0..arena.tallies.len() {
-        sum.add(&arena.tally(client));
+    for client in 0..context.tallies.len() {
+        sum.add(&context.tally(client));
     }
     sum
 }
 
 /// What is shown while it runs.
-struct Live {
+struct LiveView {
     begun: Instant,
     since: Instant,
     answered: u64,
     text: String,
 }
 
-impl Live {
+impl LiveView {
     fn new(begun: Instant) -> Self {
         Self { begun, since: begun, answered: 0, text: "starting".into() }
     }
 
-    fn show(&mut self, arena: &Arena, console: &dyn Console) {
+    fn show(&mut self, context: &RunContext, console: &dyn Console) {
         let seconds = self.since.elapsed().as_secs_f64();
         if seconds >= 1.0 {
-            let counts = (0..arena.tallies.len()).map(|client| {
-                let tally = arena.tally(client);
+            let counts = (0..context.tallies.len()).map(|client| {
+                let tally = context.tally(client);
                 (tally.answered, tally.failed)
             });
             let (answered, failed) = counts.fold((0, 0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
             #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
             let rate = (answered - self.answered) as f64 / seconds;
             self.text = format!("{rate:.0} operations/s, {}", counted(failed, "error"));
-            let wrong = arena.findings().wrong;
+            let wrong = context.findings().wrong;
             if wrong > 0 {
                 self.text += ", WRONG ANSWERS: ";
                 self.text += &thousands(wrong);
@@ -279,7 +290,7 @@ impl Live {
             (self.since, self.answered) = (Instant::now(), answered);
         }
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let all = ms(arena.plan.duration);
+        let all = ms(context.plan.duration);
         console.status((ms(self.begun.elapsed()).min(all), all), &self.text);
     }
 }

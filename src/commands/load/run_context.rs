@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::key_histories::Ledger;
+use super::key_histories::KeyHistories;
 use super::tally::Tally;
 use crate::error::Result;
-use crate::model::load::key_history::{Acknowledgement, History, Version, Wrong, in_words};
-use crate::model::load::keys::{Choice, Fingerprint, Known};
+use crate::model::load::key_history::{Acknowledgement, ImpossibleAnswer, KeyHistory, Version, in_words};
+use crate::model::load::keys::{Choice, ExistingKeys, Fingerprint};
 use crate::model::load::mix::Mix;
 use crate::model::names::ShardName;
 use crate::model::ring::position::Position;
@@ -23,7 +23,7 @@ const FINDINGS_KEPT: usize = 100;
 
 /// What a run is to be like.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct LoadPlan {
     pub(crate) clients: u32,
     pub(crate) duration: Duration,
     pub(crate) mix: Mix,
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
 
 /// An answer that cannot be true.
 #[derive(Debug, Clone)]
-pub(crate) struct Finding {
+pub(crate) struct WrongAnswer {
     pub(crate) kind: &'static str,
     pub(crate) key: UserId,
     /// Who answered.
@@ -56,23 +56,23 @@ pub(crate) struct Finding {
 
 /// All that was found.
 #[derive(Debug, Default)]
-pub(crate) struct Findings {
+pub(crate) struct WrongAnswers {
     pub(crate) wrong: u64,
     /// Writes that were acknowledged by a shard with an asynchronous replica, and are gone.
     pub(crate) lost_unreplicated: u64,
     pub(crate) by_kind: BTreeMap<&'static str, u64>,
-    pub(crate) first: Vec<Finding>,
+    pub(crate) first: Vec<WrongAnswer>,
 }
 
 /// The kind of writes that an asynchronous replica may lack.
 pub(crate) const LOST_UNREPLICATED: &str = "lost_unreplicated";
 
 /// What all clients share.
-pub(crate) struct Arena {
+pub(crate) struct RunContext {
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) plan: Plan,
-    pub(crate) known: Known,
-    pub(crate) ledger: Ledger,
+    pub(crate) plan: LoadPlan,
+    pub(crate) known: ExistingKeys,
+    pub(crate) histories: KeyHistories,
     /// The first id of users that are created, and how many there may be.
     pub(crate) new_ids: (i64, u64),
     /// How many users each client has begun to create.
@@ -83,24 +83,29 @@ pub(crate) struct Arena {
     names: RwLock<Vec<ShardName>>,
     /// Which incarnation of each shard there was when the run began.
     incarnations: BTreeMap<ShardName, Incarnation>,
-    findings: Mutex<Findings>,
+    findings: Mutex<WrongAnswers>,
 }
 
 /// Which incarnation of each shard there is, by what is known.
 fn incarnations(cluster: &Cluster) -> BTreeMap<ShardName, Incarnation> {
     let view = cluster.view();
-    view.places.iter().map(|(name, place)| (name.clone(), place.incarnation)).collect()
+    view.endpoints.iter().map(|(name, place)| (name.clone(), place.incarnation)).collect()
 }
 
-impl Arena {
-    pub(crate) fn new(cluster: Arc<Cluster>, plan: Plan, known: Known, new_ids: (i64, u64)) -> Self {
+impl RunContext {
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        plan: LoadPlan,
+        known: ExistingKeys,
+        new_ids: (i64, u64),
+    ) -> Self {
         Self {
             created: (0..plan.clients).map(|_| AtomicU64::new(0)).collect(),
             tallies: (0..plan.clients).map(|_| Mutex::default()).collect(),
             names: RwLock::new(cluster.shards().names()),
             incarnations: incarnations(&cluster),
             findings: Mutex::default(),
-            ledger: Ledger::new(),
+            histories: KeyHistories::new(),
             begun: Instant::now(),
             halt: AtomicBool::new(false),
             cluster,
@@ -128,7 +133,7 @@ impl Arena {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn findings(&self) -> MutexGuard<'_, Findings> {
+    pub(crate) fn findings(&self) -> MutexGuard<'_, WrongAnswers> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,19 +154,24 @@ impl Arena {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether an answer can be true, and whether that is known at all. `floor` is what counted when the question was
+    /// Whether an answer can be true, and whether that is known at all. `min_version` is what counted when the question was
     /// asked.
-    fn judge(&self, key: UserId, floor: Version, seen: Option<&User>) -> Result<bool, Wrong> {
-        self.ledger.with(key, |history| match history {
-            Some(history) => history.judge(floor, seen).map(|()| !history.is_broken()),
+    fn judge(
+        &self,
+        key: UserId,
+        min_version: Version,
+        seen: Option<&User>,
+    ) -> Result<bool, ImpossibleAnswer> {
+        self.histories.with(key, |history| match history {
+            Some(history) => history.judge(min_version, seen).map(|()| !history.is_broken()),
             None => self.judge_unwritten(key, seen),
         })
     }
 
     /// The same for a key that nobody in this run writes.
-    fn judge_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<bool, Wrong> {
+    fn judge_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<bool, ImpossibleAnswer> {
         if seen.is_some_and(|user| user.user_id != key) {
-            return Err(Wrong::OtherUser);
+            return Err(ImpossibleAnswer::OtherUser);
         }
         // Users that no load has made may be changed, and deleted, by whom they belong to.
         if self.known.strangers() > 0 {
@@ -169,12 +179,12 @@ impl Arena {
         }
         match (self.known.print(key), seen) {
             (None, _) => Ok(false),
-            (Some(_), None) => Err(Wrong::Missing),
+            (Some(_), None) => Err(ImpossibleAnswer::Missing),
             (Some(print), Some(user)) if print == Fingerprint::of(user) => Ok(true),
             (Some(print), Some(user)) if print.lasting != Fingerprint::of(user).lasting => {
-                Err(Wrong::OtherUser)
+                Err(ImpossibleAnswer::OtherUser)
             }
-            (Some(_), Some(_)) => Err(Wrong::Unknown),
+            (Some(_), Some(_)) => Err(ImpossibleAnswer::Unknown),
         }
     }
 
@@ -183,59 +193,63 @@ impl Arena {
         &self,
         asked: &'static str,
         key: UserId,
-        floor: Version,
+        min_version: Version,
         seen: Option<&User>,
         shard: &ShardName,
     ) -> bool {
-        let wrong = match self.judge(key, floor, seen) {
+        let wrong = match self.judge(key, min_version, seen) {
             Ok(is_known) => return is_known,
             Err(wrong) => wrong,
         };
-        let finding = Finding {
+        let finding = WrongAnswer {
             kind: "",
             key,
             shard: shard.clone(),
             asked,
             at_ms: self.now_ms(),
-            expected: self.expected(key, floor),
+            expected: self.expected(key, min_version),
             seen: in_words(key, seen),
             acknowledged: None,
         };
         match wrong {
-            Wrong::Older(_) => self.look_again(finding, floor),
-            Wrong::Missing => self.give_up(Finding { kind: "missing_user", ..finding }),
-            Wrong::OtherUser => self.give_up(Finding { kind: "wrong_user", ..finding }),
-            Wrong::NotDone(_) => self.give_up(Finding { kind: "phantom_write", ..finding }),
-            Wrong::Unknown => self.give_up(Finding { kind: "unknown_value", ..finding }),
+            ImpossibleAnswer::Older(_) => self.look_again(finding, min_version),
+            ImpossibleAnswer::Missing => self.give_up(WrongAnswer { kind: "missing_user", ..finding }),
+            ImpossibleAnswer::OtherUser => self.give_up(WrongAnswer { kind: "wrong_user", ..finding }),
+            ImpossibleAnswer::NotDone(_) => self.give_up(WrongAnswer { kind: "phantom_write", ..finding }),
+            ImpossibleAnswer::Unknown => self.give_up(WrongAnswer { kind: "unknown_value", ..finding }),
         }
         true
     }
 
-    fn expected(&self, key: UserId, floor: Version) -> String {
+    fn expected(&self, key: UserId, min_version: Version) -> String {
         let as_it_was = || "the user as it was when the run began".into();
-        self.ledger.with(key, |history| history.map_or_else(as_it_was, |history| history.expected(floor)))
+        self.histories
+            .with(key, |history| history.map_or_else(as_it_was, |history| history.expected(min_version)))
     }
 
     /// Something older was seen than what counts: one more read tells a stale answer from a lost write.
-    fn look_again(&self, finding: Finding, floor: Version) {
+    fn look_again(&self, finding: WrongAnswer, min_version: Version) {
         let key = finding.key;
         let Ok((seen, shard)) = Router(&self.cluster).find_user(key) else {
-            return self.give_up(Finding { kind: "older_value", ..finding });
+            return self.give_up(WrongAnswer { kind: "older_value", ..finding });
         };
-        match self.judge(key, floor, seen.as_ref()) {
+        match self.judge(key, min_version, seen.as_ref()) {
             // Another client was here first, and has told it.
-            Ok(_) if self.ledger.floor(key) < floor => {}
-            Ok(_) => self.note(Finding { kind: "stale_read", ..finding }),
-            Err(Wrong::Older(version)) => self.take_back(Finding { shard, ..finding }, version, floor),
-            Err(_) => self.give_up(Finding { kind: "older_value", ..finding }),
+            Ok(_) if self.histories.min_version(key) < min_version => {}
+            Ok(_) => self.note(WrongAnswer { kind: "stale_read", ..finding }),
+            Err(ImpossibleAnswer::Older(version)) => {
+                self.take_back(WrongAnswer { shard, ..finding }, version, min_version);
+            }
+            Err(_) => self.give_up(WrongAnswer { kind: "older_value", ..finding }),
         }
     }
 
     /// Writes are gone.
-    fn take_back(&self, finding: Finding, version: Version, floor: Version) {
-        let take_back =
-            |history: Option<&mut History>| history.map(|history| history.take_back_to(version, floor));
-        let Some(lost) = self.ledger.with(finding.key, take_back) else {
+    fn take_back(&self, finding: WrongAnswer, version: Version, min_version: Version) {
+        let take_back = |history: Option<&mut KeyHistory>| {
+            history.map(|history| history.take_back_to(version, min_version))
+        };
+        let Some(lost) = self.histories.with(finding.key, take_back) else {
             return;
         };
         if lost.writes == 0 {
@@ -253,7 +267,7 @@ impl Arena {
         if is_excused {
             self.findings().lost_unreplicated += u64::from(lost.writes);
         }
-        self.note(Finding { kind, acknowledged, ..finding });
+        self.note(WrongAnswer { kind, acknowledged, ..finding });
     }
 
     /// Whether a replica has taken a shard over since the run began.
@@ -265,11 +279,11 @@ impl Arena {
     }
 
     /// After this nothing is known of the key any more.
-    pub(crate) fn give_up(&self, finding: Finding) {
+    pub(crate) fn give_up(&self, finding: WrongAnswer) {
         let key = finding.key;
         let nothing = Fingerprint { lasting: 0, changing: 0 };
-        let new = || History::new(self.plan.run, key, 0, nothing, true);
-        let was_known = self.ledger.with_new(key, new, |history| {
+        let new = || KeyHistory::new(self.plan.run, key, 0, nothing, true);
+        let was_known = self.histories.with_new(key, new, |history| {
             let was_known = !history.is_broken();
             history.give_up();
             was_known
@@ -279,9 +293,9 @@ impl Arena {
         }
     }
 
-    fn note(&self, finding: Finding) {
+    fn note(&self, finding: WrongAnswer) {
         log::error!(
-            "Wrong answer ({}) of shard {} about user {}: expected {}, seen {}",
+            "ImpossibleAnswer answer ({}) of shard {} about user {}: expected {}, seen {}",
             finding.kind,
             finding.shard,
             finding.key,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::model::load::mix::Operation;
+use crate::model::load::mix::LoadOperation;
 
 /// What a latency is cut off at.
 const LATENCY_MAX: Duration = Duration::from_hours(1);
@@ -15,8 +15,8 @@ pub(crate) type ShardNumber = Option<usize>;
 
 /// One operation on one shard.
 #[derive(Debug)]
-pub(crate) struct Measured {
-    pub(crate) operation: Operation,
+pub(crate) struct Measurement {
+    pub(crate) operation: LoadOperation,
     pub(crate) shard: ShardNumber,
     /// Those that were answered.
     pub(crate) answered: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Errors {
 /// The counts of a client, or of all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) measured: Vec<Measured>,
+    pub(crate) measured: Vec<Measurement>,
     pub(crate) errors: BTreeMap<(&'static str, ShardNumber), Errors>,
     pub(crate) seconds: Vec<Second>,
     pub(crate) answered: u64,
@@ -57,12 +57,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn measured(&mut self, operation: Operation, shard: ShardNumber) -> &mut Measured {
-        let is_it = |known: &Measured| known.operation == operation && known.shard == shard;
+    fn measured(&mut self, operation: LoadOperation, shard: ShardNumber) -> &mut Measurement {
+        let is_it = |known: &Measurement| known.operation == operation && known.shard == shard;
         let at = self.measured.iter().position(is_it).unwrap_or_else(|| {
             // Three digits, from a microsecond on, as long as it takes.
             let latency_us = Histogram::new(3).expect("three digits are allowed");
-            self.measured.push(Measured { operation, shard, answered: 0, errors: 0, latency_us });
+            self.measured.push(Measurement { operation, shard, answered: 0, errors: 0, latency_us });
             self.measured.len() - 1
         });
         &mut self.measured[at]
@@ -86,7 +86,7 @@ impl Tally {
     /// An operation was answered at this time of the run, after this long.
     pub(crate) fn answered(
         &mut self,
-        operation: Operation,
+        operation: LoadOperation,
         shard: ShardNumber,
         at: Duration,
         took: Duration,
@@ -104,7 +104,7 @@ impl Tally {
     /// An operation failed.
     pub(crate) fn failed(
         &mut self,
-        operation: Operation,
+        operation: LoadOperation,
         shard: ShardNumber,
         at: Duration,
         kind: &'static str,
@@ -146,7 +146,7 @@ impl Tally {
 
 /// How the clients' work went.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct LoadRun {
     pub(crate) tally: Tally,
     pub(crate) elapsed: Duration,
     pub(crate) was_stopped: bool,
@@ -162,12 +162,12 @@ mod tests {
     fn two_tallies_add_up() {
         let (at, took) = (Duration::from_secs(2), Duration::from_millis(3));
         let mut one = Tally::default();
-        one.answered(Operation::Get, Some(0), at, took);
-        one.failed(Operation::Get, Some(1), at, "unreachable", || "first".into());
+        one.answered(LoadOperation::Get, Some(0), at, took);
+        one.failed(LoadOperation::Get, Some(1), at, "unreachable", || "first".into());
         let mut two = Tally::default();
-        two.answered(Operation::Get, Some(0), Duration::ZERO, took);
-        two.failed(Operation::Get, Some(1), at, "unreachable", || "second".into());
-        two.answered(Operation::Get, Some(0), Duration::ZERO, Duration::from_hours(2));
+        two.answered(LoadOperation::Get, Some(0), Duration::ZERO, took);
+        two.failed(LoadOperation::Get, Some(1), at, "unreachable", || "second".into());
+        two.answered(LoadOperation::Get, Some(0), Duration::ZERO, Duration::from_hours(2));
         two.add(&one);
         assert_eq!((two.answered, two.failed), (3, 2));
         assert_eq!(two.measured.len(), 2);

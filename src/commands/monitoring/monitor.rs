@@ -28,7 +28,7 @@ pub struct MonitorArgs {
 
 /// What was heard.
 #[derive(Debug)]
-pub enum Heard {
+pub enum MonitorSample {
     /// How a shard does, or why it does not answer.
     Shard(ShardName, Box<Result<Sample>>),
     /// How this machine does.
@@ -36,9 +36,9 @@ pub enum Heard {
 }
 
 /// Takes what was heard, on the threads that hear it.
-pub type Listener = Arc<dyn Fn(Heard) + Send + Sync>;
+pub type Listener = Arc<dyn Fn(MonitorSample) + Send + Sync>;
 
-struct State {
+struct MonitorInput {
     ended: bool,
     interval: Duration,
     /// Where the servers on this machine have their data, and this program what it knows.
@@ -46,12 +46,12 @@ struct State {
 }
 
 struct Machine {
-    state: Mutex<State>,
+    state: Mutex<MonitorInput>,
     changed: Condvar,
 }
 
 impl Machine {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MonitorInput> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,7 +69,7 @@ impl Observation {
         let cluster = context.cluster()?;
         let settings = context.settings();
         let folders = settings.state_folder.iter().filter(|folder| folder.is_dir()).cloned();
-        let state = State { ended: false, interval, folders: folders.collect() };
+        let state = MonitorInput { ended: false, interval, folders: folders.collect() };
         let machine = Arc::new(Machine { state: Mutex::new(state), changed: Condvar::new() });
         let (there, tell) = (Arc::clone(&machine), Arc::clone(listener));
         thread::spawn(move || look_again_and_again(&there, &tell));
@@ -80,7 +80,7 @@ impl Observation {
             if let Some(folder) = folder {
                 there.state().folders.insert(folder);
             }
-            tell(Heard::Shard(name.clone(), Box::new(sample)));
+            tell(MonitorSample::Shard(name.clone(), Box::new(sample)));
         };
         let shards = Watch::begin(cluster, interval, Private::Leave, Arc::new(hear));
         Ok(Self { shards, machine })
@@ -111,7 +111,7 @@ fn look_again_and_again(machine: &Machine, tell: &Listener) {
         if machine.state().ended {
             return;
         }
-        tell(Heard::Host(sample));
+        tell(MonitorSample::Host(sample));
         let mut state = machine.state();
         loop {
             let left = state.interval.max(host::INTERVAL_MIN).saturating_sub(looked.elapsed());

@@ -1,4 +1,4 @@
-//! What the shards say, in the text format of Prometheus: version 0.0.4 of its exposition formats
+//! What the shards say, in the text format of Prometheus: version 0.0.4 of its prometheus formats
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 //!
 //! Names end with the base unit, and with `_total` where they only grow. What is not known has no line.
@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::error::Result;
-use crate::model::host::{HostSample, Processes, Room};
+use crate::model::host::{DiskSpace, HostSample, Processes};
 use crate::model::names::ShardName;
-use crate::model::stats::{Rates, RingWord, Sample};
+use crate::model::stats::{Rates, RingState, Sample};
 
 /// What was heard of a shard: its last sample and what happened since the one before, or why there is none.
-pub(crate) type Heard = Result<(Sample, Option<Rates>)>;
+pub(crate) type ShardSample = Result<(Sample, Option<Rates>)>;
 
 /// One metric: its name behind `ringshard_`, what it is, and what it says of each thing.
 struct Metric<'a> {
@@ -24,8 +24,8 @@ struct Metric<'a> {
 
 /// All metrics. A shard that does not answer is told by `ringshard_shard_up` alone.
 pub(crate) fn text(
-    heard: &BTreeMap<ShardName, Heard>,
-    ring: Option<&RingWord>,
+    heard: &BTreeMap<ShardName, ShardSample>,
+    ring: Option<&RingState>,
     host: Option<&HostSample>,
 ) -> String {
     let mut metrics = of_shards(heard, ring);
@@ -59,7 +59,7 @@ fn escaped(value: &str) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the format has floating-point numbers only")]
-fn of_shards<'a>(heard: &BTreeMap<ShardName, Heard>, ring: Option<&RingWord>) -> Vec<Metric<'a>> {
+fn of_shards<'a>(heard: &BTreeMap<ShardName, ShardSample>, ring: Option<&RingState>) -> Vec<Metric<'a>> {
     let label = |name: &ShardName| vec![("shard", name.to_string())];
     let each = |name, help, of: &dyn Fn(&Sample) -> Option<f64>| {
         let samples = heard.iter().filter_map(|(name, heard)| Some((name, &heard.as_ref().ok()?.0)));
@@ -133,8 +133,9 @@ fn of_shards<'a>(heard: &BTreeMap<ShardName, Heard>, ring: Option<&RingWord>) ->
 #[expect(clippy::cast_precision_loss, reason = "the format has floating-point numbers only")]
 fn of_host(host: &HostSample) -> Vec<Metric<'_>> {
     let plain = |name, help, value: u64| Metric { name, help, values: vec![(Vec::new(), value as f64)] };
-    let disks = |name, help, of: fn(&Room) -> u64| {
-        let value = |(folder, room): &(String, Room)| (vec![("folder", folder.clone())], of(room) as f64);
+    let disks = |name, help, of: fn(&DiskSpace) -> u64| {
+        let value =
+            |(folder, room): &(String, DiskSpace)| (vec![("folder", folder.clone())], of(room) as f64);
         Metric { name, help, values: host.disks.iter().map(value).collect() }
     };
     let programs = |name, help, of: fn(&Processes) -> u64| {

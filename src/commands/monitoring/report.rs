@@ -50,12 +50,12 @@ impl ReportArgs {
         let cluster = context.cluster()?;
         let mut report = Report::list(&[]);
         let view = freshest(&cluster, &mut report)?;
-        let unheard = std::mem::take(&mut report.warnings);
+        let unconfirmed_replies = std::mem::take(&mut report.warnings);
         let Counted { by_shard, missing } = scan::count(&cluster, true, None, true)?;
         let mut down: Vec<ShardName> = missing.shards.iter().map(|(name, _)| name.clone()).collect();
         AllowPartial::tell(&cluster, missing, &mut report);
         // One that is to join is not counted, so it is not among what is missing.
-        for error in unheard {
+        for error in unconfirmed_replies {
             let name = error.shard().and_then(|name| name.parse::<ShardName>().ok());
             if let Some(name) = name.filter(|name| !down.contains(name)) {
                 down.push(name);
@@ -164,7 +164,7 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
         ("elapsed_s", "took", " s"),
         ("clients", "clients", ""),
         ("mix", "mix", ""),
-        ("rate", "rate wanted", "/s"),
+        ("rate", "rate requested", "/s"),
         ("keys", "keys", ""),
         ("operations", "operations", ""),
         ("per_sec", "throughput", "/s"),

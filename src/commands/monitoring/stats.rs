@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::prometheus::{self, Heard};
+use super::prometheus::{self, ShardSample};
 use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::host;
@@ -17,7 +17,7 @@ use crate::model::duration::parse_duration;
 use crate::model::host::{HostSample, Processes};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
-use crate::model::stats::{Rates, RingWord, Sample};
+use crate::model::stats::{Rates, RingState, Sample};
 use crate::pg::cluster::Cluster;
 use crate::pg::poll::stats::{Private, Watch, silent};
 
@@ -99,7 +99,7 @@ impl StatsArgs {
         let interval = (!self.prometheus).then_some(self.interval);
         let heard = ask(context, &cluster, interval, limit)?;
         let words = heard.iter().filter_map(|(name, heard)| Some((name, &heard.as_ref().ok()?.0.ring)));
-        let ring = RingWord::newest(words);
+        let ring = RingState::newest(words);
         let mut report = if self.prometheus {
             let host = if self.host { Some(look_once(context, &folders(&heard))?) } else { None };
             Report::document(prometheus::text(&heard, ring.as_ref(), host.as_ref()))
@@ -155,7 +155,7 @@ fn of_the_machine(context: &Context<'_>, mut folders: BTreeSet<PathBuf>) -> Vec<
     folders.into_iter().collect()
 }
 
-fn folders(heard: &BTreeMap<ShardName, Heard>) -> BTreeSet<PathBuf> {
+fn folders(heard: &BTreeMap<ShardName, ShardSample>) -> BTreeSet<PathBuf> {
     let samples = heard.values().filter_map(|heard| heard.as_ref().ok());
     samples.filter_map(|(sample, _)| sample.data_folder.as_ref().map(PathBuf::from)).collect()
 }
@@ -163,7 +163,7 @@ fn folders(heard: &BTreeMap<ShardName, Heard>) -> BTreeSet<PathBuf> {
 fn pause(context: &Context<'_>, length: Duration) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < length {
-        context.running().check()?;
+        context.active_sessions().check()?;
         thread::sleep(STEP.min(length.saturating_sub(begun.elapsed())));
     }
     Ok(())
@@ -175,13 +175,13 @@ fn ask(
     cluster: &Arc<Cluster>,
     interval: Option<Duration>,
     limit: Duration,
-) -> Result<BTreeMap<ShardName, Heard>> {
+) -> Result<BTreeMap<ShardName, ShardSample>> {
     let (sender, receiver) = mpsc::channel();
     let tell = Arc::new(move |name: &ShardName, sample| drop(sender.send((name.clone(), sample))));
     let watch = Watch::begin(Arc::clone(cluster), interval.unwrap_or(INTERVAL_MAX), Private::Start, tell);
     let begun = Instant::now();
     let mut first: BTreeMap<ShardName, Sample> = BTreeMap::new();
-    let mut heard: BTreeMap<ShardName, Heard> = BTreeMap::new();
+    let mut heard: BTreeMap<ShardName, ShardSample> = BTreeMap::new();
     loop {
         let names = cluster.shards().names();
         if names.iter().all(|name| heard.contains_key(name)) {
@@ -195,7 +195,7 @@ fn ask(
             }
             break;
         }
-        context.running().check()?;
+        context.active_sessions().check()?;
         let Ok((name, sample)) = receiver.recv_timeout(STEP) else { continue };
         match (sample, first.remove(&name)) {
             (Ok(sample), None) if interval.is_some() => drop(first.insert(name, sample)),
@@ -222,7 +222,7 @@ fn percent(share: Option<f64>) -> Cell {
     share.map_or(Cell::Null, Cell::percent)
 }
 
-fn row(name: &ShardName, heard: Option<&(Sample, Option<Rates>)>, ring: Option<&RingWord>) -> Vec<Cell> {
+fn row(name: &ShardName, heard: Option<&(Sample, Option<Rates>)>, ring: Option<&RingState>) -> Vec<Cell> {
     let Some((sample, rates)) = heard else {
         let mut row = vec![Cell::Null; COLUMNS.len()];
         row[0] = name.as_str().into();

@@ -17,7 +17,7 @@ use crate::pg::catalog::init;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::pool::Shards;
-use crate::pg::rebalance::{Standing, Wished};
+use crate::pg::rebalance::{DesiredChange, Topologies};
 
 /// The arguments of `add-shard`.
 #[derive(Debug, Args)]
@@ -52,8 +52,8 @@ impl AddShardArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let standing = rebalance::topologies(&cluster)?;
-        let (wanted, wished) = standing.with(&self.name, self.weight)?;
-        if wished != Wished::Joins {
+        let (desired_topology, wished) = standing.with(&self.name, self.weight)?;
+        if wished != DesiredChange::Joins {
             if let Some(url) = &self.url
                 && shown_of(context, &self.name, url)? != cluster.shards().address(&self.name)?.shown()
             {
@@ -61,8 +61,8 @@ impl AddShardArgs {
                 return Err(Error::new(Kind::Conflict, message)
                     .hint("leave out the URL; ringshard config show names where its own comes from"));
             }
-            rebalance::set_desired_topology(&cluster, &standing, &wanted)?;
-            return Ok(report(&standing, &wanted, &self.name, wished));
+            rebalance::set_desired_topology(&cluster, &standing, &desired_topology)?;
+            return Ok(report(&standing, &desired_topology, &self.name, wished));
         }
         let settings = context.settings();
         let is_from_environment = settings.shards_are_from_environment();
@@ -80,7 +80,7 @@ impl AddShardArgs {
         if !is_from_environment {
             settings.write_cluster(&standing.membership.cluster, &entry)?;
         }
-        if let Err(error) = rebalance::set_desired_topology(&cluster, &standing, &wanted) {
+        if let Err(error) = rebalance::set_desired_topology(&cluster, &standing, &desired_topology) {
             let was_there = settings.shards.iter().any(|(name, _)| *name == self.name);
             if !is_from_environment && !was_there {
                 // Unless somebody else was faster with the same shard.
@@ -94,7 +94,7 @@ impl AddShardArgs {
             // Once more: a rebalance that took the shard out before may have cleaned up behind it until the wish.
             settings.write_cluster(&standing.membership.cluster, &entry)?;
         }
-        let mut report = report(&standing, &wanted, &self.name, wished);
+        let mut report = report(&standing, &desired_topology, &self.name, wished);
         if is_from_environment {
             let url = cluster.shards().address(&self.name)?;
             report.notes.push(format!("add it to RINGSHARD_SHARDS: {}={}", self.name, url.shown()));
@@ -122,10 +122,10 @@ impl RemoveShardArgs {
             report.notes.extend(note);
             return Ok(report);
         }
-        let (wanted, wished) = standing.without(&self.name)?;
-        rebalance::set_desired_topology(&cluster, &standing, &wanted)?;
-        let mut report = report(&standing, &wanted, &self.name, wished);
-        if wished == Wished::Forgotten {
+        let (desired_topology, wished) = standing.without(&self.name)?;
+        rebalance::set_desired_topology(&cluster, &standing, &desired_topology)?;
+        let mut report = report(&standing, &desired_topology, &self.name, wished);
+        if wished == DesiredChange::Forgotten {
             report.notes.extend(forget(context, &cluster, &self.name)?);
             context.reload()?;
         }
@@ -205,36 +205,41 @@ fn make_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName
     init::create_databases(&server, &maintenance, &missing)
 }
 
-fn report(standing: &Standing, wanted: &Topology, name: &ShardName, wished: Wished) -> Report {
+fn report(
+    standing: &Topologies,
+    desired_topology: &Topology,
+    name: &ShardName,
+    wished: DesiredChange,
+) -> Report {
     let columns = [
         Column::text("shard"),
         Column::text("result"),
         Column::number("weight"),
         Column::number("share_pct"),
-        Column::number("wanted_pct"),
+        Column::number("target_pct"),
     ];
     let share = |topology: &Topology| {
         let ring = topology.ring();
         Cell::percent(ring.share(name).unwrap_or(0.0))
     };
     let result = match wished {
-        Wished::Joins => "joining",
-        Wished::Stays => "stays",
-        Wished::Weighs => "reweighed",
-        Wished::Leaves => "leaving",
-        Wished::Forgotten => "forgotten",
+        DesiredChange::Joins => "joining",
+        DesiredChange::Stays => "stays",
+        DesiredChange::Weighs => "reweighed",
+        DesiredChange::Leaves => "leaving",
+        DesiredChange::Forgotten => "forgotten",
     };
     let now = &standing.membership.topology;
-    let weight = wanted.shard(name).or(now.shard(name)).map(|spec| spec.weight.number());
+    let weight = desired_topology.shard(name).or(now.shard(name)).map(|spec| spec.weight.number());
     let row = vec![
         name.as_str().into(),
         result.into(),
         weight.map_or(Cell::Null, |weight| Cell::Decimal(weight, 2)),
         share(now),
-        share(wanted),
+        share(desired_topology),
     ];
     let mut report = Report::one(&columns, row);
-    report.notes.push(if wanted == now {
+    report.notes.push(if desired_topology == now {
         "the ring stays as it is: nothing will move".into()
     } else {
         "nothing has moved yet; next: ringshard rebalance --dry-run".to_owned()

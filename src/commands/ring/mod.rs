@@ -93,7 +93,7 @@ impl ShowArgs {
             Column::number("weight"),
             Column::number("rows"),
             Column::number("rows_pct"),
-            Column::number("wanted_pct"),
+            Column::number("target_pct"),
         ];
         let mut report = Report::list(&columns);
         let view = freshest(&cluster, &mut report)?;
@@ -215,8 +215,8 @@ impl LocateArgs {
             let holders = holders(&cluster, key, &mut report);
             report.notes.push(explain(key, position, &view, holders.as_deref()));
             let moving_to = Some(goal.owner(position)).filter(|owner| **owner != *node.shard);
-            if let Some(heir) = moving_to {
-                prototype_log::key_reassigned(key, heir);
+            if let Some(recipient) = moving_to {
+                prototype_log::key_reassigned(key, recipient);
             }
             report.push(vec![
                 key.as_str().into(),

@@ -28,7 +28,7 @@ pub(crate) struct PictureArgs {
 }
 
 impl PictureArgs {
-    /// The file to draw into, if a picture is wanted. An error if what only a picture shows is wanted without one.
+    /// The file to draw into, if a picture is desired topology. An error if what only a picture shows is desired topology without one.
     pub(crate) fn file(&self) -> Result<Option<&Path>> {
         if self.svg.is_none() && !(self.keys.is_empty() && self.changes.is_empty()) {
             let message = "--keys, --add and --remove are shown by the picture alone";

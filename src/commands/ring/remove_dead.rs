@@ -7,7 +7,7 @@ use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, timestamp};
 use crate::pg::cluster::Cluster;
 use crate::pg::failover;
-use crate::pg::failover::{Bequeathed, Bequest, Inherited};
+use crate::pg::failover::{Reassigned, RemovalPlan, Removed};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::scan;
 
@@ -52,13 +52,13 @@ pub(crate) fn remove_dead(
     Ok(report)
 }
 
-/// What goes where, what is lost, and whether that is wanted.
-fn question(name: &ShardName, plan: &Bequest, is_recovered: bool, cluster: &Cluster) -> String {
-    let heirs = plan.heirs();
-    let share: f64 = heirs.values().map(|heir| heir.share).sum();
-    let line = |(heir, inherited): (&ShardName, &Inherited)| {
-        let arcs = counted(inherited.arcs, "arc");
-        format!("{heir} gets {arcs}, {:.2} % of the ring", inherited.share * 100.0)
+/// What goes where, what is lost, and whether that is desired topology.
+fn question(name: &ShardName, plan: &RemovalPlan, is_recovered: bool, cluster: &Cluster) -> String {
+    let recipients = plan.recipients();
+    let share: f64 = recipients.values().map(|recipient| recipient.share).sum();
+    let line = |(recipient, reassigned): (&ShardName, &Reassigned)| {
+        let arcs = counted(reassigned.arcs, "arc");
+        format!("{recipient} gets {arcs}, {:.2} % of the ring", reassigned.share * 100.0)
     };
     let mut lines = vec![format!(
         "shard `{name}` at {} does not answer, and is taken out for good, with {:.2} % of the ring",
@@ -68,7 +68,7 @@ fn question(name: &ShardName, plan: &Bequest, is_recovered: bool, cluster: &Clus
     if plan.is_begun {
         lines.push("(an earlier run has begun it, and other shards have heard of it)".into());
     }
-    lines.extend(heirs.iter().map(line));
+    lines.extend(recipients.iter().map(line));
     lines.push(match (is_recovered, scan::last_known_rows(cluster, name)) {
         (true, _) => {
             "its users are brought in as they are where they are recovered from; what is newer is lost".into()
@@ -79,14 +79,14 @@ fn question(name: &ShardName, plan: &Bequest, is_recovered: bool, cluster: &Clus
         }
         (false, None) => "lost: all its users; how many is not known here".into(),
     });
-    if plan.has_wish {
+    if plan.has_desired_topology {
         lines.push("what was wished for of the ring is given up with it".into());
     }
     lines.push("Remove it?".into());
     lines.join("\n")
 }
 
-fn report(done: &Bequeathed) -> Report {
+fn report(done: &Removed) -> Report {
     let mut report = Report::list(&[
         Column::text("shard"),
         Column::number("arcs"),
@@ -95,7 +95,7 @@ fn report(done: &Bequeathed) -> Report {
         Column::number("epoch"),
     ]);
     let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
-    for (shard, Inherited { arcs, share, rows }) in &done.heirs {
+    for (shard, Reassigned { arcs, share, rows }) in &done.recipients {
         report.push(vec![
             shard.as_str().into(),
             number(*arcs),

@@ -22,7 +22,7 @@ const COLUMNS: [Column; 10] = [
     Column::text("state"),
     Column::number("size_bytes"),
     Column::text("url"),
-    Column::detail("wanted_pct"),
+    Column::detail("target_pct"),
     Column::detail("down_since"),
 ];
 
@@ -41,21 +41,24 @@ impl ShardsArgs {
         {
             return Err(error);
         }
-        for returned in failover::fence_stale_primaries(&cluster) {
-            report.warnings.push(returned.map_or_else(|error| error, |returned| told_of(&returned)));
+        for stale_primaries in failover::fence_stale_primaries(&cluster) {
+            report.warnings.push(
+                stale_primaries.map_or_else(|error| error, |stale_primaries| told_of(&stale_primaries)),
+            );
         }
         let told = report.warnings.len();
         let view = cluster.view();
         let shares = view.ring.shares();
         let goal = view.goal();
         let goal_ring = goal.ring();
-        let wanted = goal_ring.shares();
+        let desired_topology = goal_ring.shares();
         // A guess is no answer.
         let is_known = view.epoch != Epoch::GUESSED;
         for (name, size) in scan::sizes(&cluster) {
             let spec = view.topology.shard(&name).filter(|_| is_known);
             let share = shares.iter().find(|(of, _)| spec.is_some() && **of == name).map(|(_, share)| *share);
-            let wanted = wanted.iter().find(|(of, _)| is_known && **of == name).map(|(_, share)| *share);
+            let desired_topology =
+                desired_topology.iter().find(|(of, _)| is_known && **of == name).map(|(_, share)| *share);
             let spec = spec.or(goal.shard(&name).filter(|_| is_known));
             let (size, state) = match size {
                 Ok(size) => (Some(size), state(&view, &name)),
@@ -75,7 +78,7 @@ impl ShardsArgs {
                 state.into(),
                 size.map(|size| size.size_bytes).into(),
                 cluster.shards().address(&name)?.shown().into(),
-                wanted.map_or(Cell::Null, Cell::percent),
+                desired_topology.map_or(Cell::Null, Cell::percent),
                 cluster.shards().down_since(&name).filter(|_| state == "down").map(timestamp).into(),
             ]);
         }

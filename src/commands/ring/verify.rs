@@ -10,8 +10,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, thousands};
 use crate::pg::cluster::Cluster;
-use crate::pg::failover::Returned;
-use crate::pg::verify::{Mended, Verified};
+use crate::pg::failover::StalePrimary;
+use crate::pg::verify::{Repaired, Verified};
 
 const COLUMNS: [Column; 6] = [
     Column::text("shard"),
@@ -34,21 +34,26 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// Looks at every row of every shard, and mends what is wrong if that is wanted.
+    /// Looks at every row of every shard, and mends what is wrong if that is desired topology.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         cluster.refresh()?;
-        let (returned, unseen): (Vec<_>, Vec<_>) =
+        let (stale_primaries, missing_handovers): (Vec<_>, Vec<_>) =
             failover::fence_stale_primaries(&cluster).into_iter().partition(Result::is_ok);
-        let returned: Vec<Returned> = returned.into_iter().flatten().collect();
-        let unseen: Vec<Error> = unseen.into_iter().filter_map(Result::err).collect();
-        failover::include_stale_primaries(&cluster, &returned)?;
-        let mut report = self.look(context, &cluster, returned)?;
-        report.warnings.extend(unseen);
+        let stale_primaries: Vec<StalePrimary> = stale_primaries.into_iter().flatten().collect();
+        let missing_handovers: Vec<Error> = missing_handovers.into_iter().filter_map(Result::err).collect();
+        failover::include_stale_primaries(&cluster, &stale_primaries)?;
+        let mut report = self.look(context, &cluster, stale_primaries)?;
+        report.warnings.extend(missing_handovers);
         Ok(report)
     }
 
-    fn look(&self, context: &Context<'_>, cluster: &Cluster, returned: Vec<Returned>) -> Result<Report> {
+    fn look(
+        &self,
+        context: &Context<'_>,
+        cluster: &Cluster,
+        stale_primaries: Vec<StalePrimary>,
+    ) -> Result<Report> {
         let console = context.console();
         let told = |rows| console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
         let verify = |deep| {
@@ -57,31 +62,31 @@ impl VerifyArgs {
             verified
         };
         if !self.fix {
-            return Ok(report(&verify(self.deep)?, None, &returned));
+            return Ok(report(&verify(self.deep)?, None, &stale_primaries));
         }
-        // Before the look at the rows: what is seen stays so until it is mended.
+        // Before the look at the rows: what is seen stays so until it is repaired.
         let mut fixing = verify::begin_repair(cluster)?;
         let found = verify(true)?;
         fixing.check(&found)?;
         if !found.faults.is_empty() {
             // Where a row belongs is not known.
-            return Ok(report(&found, None, &returned));
+            return Ok(report(&found, None, &stale_primaries));
         }
         if found.is_clean() {
-            let mut report = report(&found, None, &returned);
-            report.notes.push("there is nothing to mend".into());
+            let mut report = report(&found, None, &stale_primaries);
+            report.notes.push("there is nothing to repair".into());
             return Ok(report);
         }
         console.confirm(&question(&found))?;
-        let mended = fixing.carry_out(&found, told);
+        let repaired = fixing.carry_out(&found, told);
         console.progress(None);
-        let mended = mended?;
+        let repaired = repaired?;
         let again = verify(true)?;
-        let (emptied, returned): (Vec<_>, Vec<_>) = returned
+        let (emptied, stale_primaries): (Vec<_>, Vec<_>) = stale_primaries
             .into_iter()
             .partition(|of| again.tallies.get(&of.name).is_some_and(|tally| tally.rows == 0));
-        let mut report = report(&again, Some(mended), &returned);
-        for Returned { name, url, .. } in emptied {
+        let mut report = report(&again, Some(repaired), &stale_primaries);
+        for StalePrimary { name, url, .. } in emptied {
             failover::forget_stale_endpoint(cluster, &url)?;
             let aside =
                 rows::left_on(cluster, &name).map_or(0, |(_, aside)| u64::try_from(aside).unwrap_or(0));
@@ -99,8 +104,8 @@ impl VerifyArgs {
 }
 
 /// That old data of a shard is there again.
-pub(crate) fn told_of(returned: &Returned) -> Error {
-    let Returned { shard, name, url, rows, is_news } = returned;
+pub(crate) fn told_of(stale_primaries: &StalePrimary) -> Error {
+    let StalePrimary { shard, name, url, rows, is_news } = stale_primaries;
     let since = if *is_news { "is fenced from now on" } else { "is fenced" };
     let rows = counted(u64::try_from(*rows).unwrap_or(0), "user");
     let message = format!(
@@ -111,7 +116,7 @@ pub(crate) fn told_of(returned: &Returned) -> Error {
     Error::new(Kind::Failed, message).hint(hint).on_shard(name)
 }
 
-/// The plan, and whether it is wanted.
+/// The plan, and whether it is desired topology.
 fn question(found: &Verified) -> String {
     let plan = &found.plan;
     let parts = [
@@ -127,9 +132,9 @@ fn question(found: &Verified) -> String {
     format!("misplaced: {}\n{}\nDo it?", counted(found.sum(|tally| tally.misplaced), "row"), parts.join("\n"))
 }
 
-fn report(verified: &Verified, mended: Option<Mended>, returned: &[Returned]) -> Report {
+fn report(verified: &Verified, repaired: Option<Repaired>, stale_primaries: &[StalePrimary]) -> Report {
     let mut report = Report::list(&COLUMNS);
-    report.warnings.extend(returned.iter().map(told_of));
+    report.warnings.extend(stale_primaries.iter().map(told_of));
     let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     for (shard, tally) in &verified.tallies {
         report.push(vec![
@@ -141,7 +146,7 @@ fn report(verified: &Verified, mended: Option<Mended>, returned: &[Returned]) ->
             number(tally.missing),
         ]);
     }
-    if let Some(Mended { moved, purged, quarantined }) = mended {
+    if let Some(Repaired { moved, purged, quarantined }) = repaired {
         report.notes.push(format!(
             "moved {}, purged {}, quarantined {}",
             counted(moved, "row"),
@@ -167,7 +172,7 @@ fn report(verified: &Verified, mended: Option<Mended>, returned: &[Returned]) ->
 }
 
 pub(crate) fn failure(verified: &Verified) -> Error {
-    let rows = rows_astray(verified);
+    let rows = rows_misplaced(verified);
     if let Some(first) = verified.faults.first() {
         let more = match verified.faults.len() - 1 {
             0 => String::new(),
@@ -188,7 +193,7 @@ pub(crate) fn failure(verified: &Verified) -> Error {
 }
 
 /// What is wrong with the rows, if anything is.
-fn rows_astray(verified: &Verified) -> Option<String> {
+fn rows_misplaced(verified: &Verified) -> Option<String> {
     let misplaced = verified.sum(|tally| tally.misplaced);
     if misplaced == 0 {
         return None;

@@ -9,7 +9,7 @@ use crate::model::names::{ClusterId, ShardName};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::{SHARDS_MAX, VIRTUAL_NODES_MAX};
 use crate::pg::catalog::init;
-use crate::pg::catalog::inspect::Done;
+use crate::pg::catalog::inspect::InitOutcome;
 use crate::pg::cluster::cache;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::pool::Shards;
@@ -75,11 +75,11 @@ impl InitShardsArgs {
         let mut report = Report::list(&columns);
         for (name, done) in &made.done {
             let (result, rows) = match done {
-                Done::Created => ("created", Cell::Integer(0)),
-                Done::Adopted(rows) => ("adopted", Cell::Integer(*rows)),
-                Done::Upgraded => ("upgraded", Cell::Null),
-                Done::Repaired => ("repaired", Cell::Null),
-                Done::Unchanged => ("unchanged", Cell::Null),
+                InitOutcome::Created => ("created", Cell::Integer(0)),
+                InitOutcome::Adopted(rows) => ("adopted", Cell::Integer(*rows)),
+                InitOutcome::Upgraded => ("upgraded", Cell::Null),
+                InitOutcome::Repaired => ("repaired", Cell::Null),
+                InitOutcome::Unchanged => ("unchanged", Cell::Null),
             };
             report.push(vec![
                 name.as_str().into(),
@@ -88,7 +88,7 @@ impl InitShardsArgs {
                 shards.address(name)?.shown().into(),
             ]);
         }
-        if !is_new_file && made.done.iter().all(|(_, done)| *done == Done::Unchanged) {
+        if !is_new_file && made.done.iter().all(|(_, done)| *done == InitOutcome::Unchanged) {
             report.notes.push("all was there already".into());
             return Ok(report);
         }
@@ -119,7 +119,7 @@ impl InitShardsArgs {
                 .map(|name| (name.clone(), ConnectionString::local(name.as_str())))
                 .collect());
         }
-        if self.shards.is_some_and(|wanted| wanted as usize != settings.shards.len()) {
+        if self.shards.is_some_and(|requested| requested as usize != settings.shards.len()) {
             let message = format!(
                 "`{}` describes a cluster of {} shards already",
                 settings.file.value.display(),

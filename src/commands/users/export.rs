@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::counted;
 use crate::model::user::{UserBytes, UserId};
-use crate::pg::scan::list::{Batch, Filter, Merged};
+use crate::pg::scan::list::{Filter, Merged, RowBatcher};
 use crate::settings::{Format, Origin};
 
 /// How long a batch of lines grows.
@@ -38,7 +38,7 @@ impl ExportArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let format = self.format(context)?;
         let cluster = context.cluster()?;
-        let new = move || Lines::new(format);
+        let new = move || ExportLines::new(format);
         let (lines, missing) = scan::scatter(&cluster, &Filter::default(), self.partial.allow_partial, new)?;
         let mut report = if self.file == Path::new("-") {
             let write = move |out: &mut dyn Write| write_all(format, lines, out, &mut |_| ()).map(|_| ());
@@ -51,7 +51,12 @@ impl ExportArgs {
         Ok(report)
     }
 
-    fn write_file(&self, context: &Context<'_>, format: FileFormat, lines: Merged<Lines>) -> Result<u64> {
+    fn write_file(
+        &self,
+        context: &Context<'_>,
+        format: FileFormat,
+        lines: Merged<ExportLines>,
+    ) -> Result<u64> {
         let mut output = Output::create(&self.file)?;
         let console = context.console();
         let mut tell = |rows| console.progress(Some(&Progress { rows, part: None, at: String::new() }));
@@ -86,7 +91,7 @@ impl ExportArgs {
 }
 
 /// Users as lines of a file.
-struct Lines {
+struct ExportLines {
     format: FileFormat,
     ids: Vec<UserId>,
     /// Where each line ends.
@@ -94,7 +99,7 @@ struct Lines {
     bytes: Vec<u8>,
 }
 
-impl Lines {
+impl ExportLines {
     fn new(format: FileFormat) -> Self {
         let bytes = Vec::with_capacity(BATCH_BYTES + 1024);
         Self { format, ids: Vec::with_capacity(LINES), ends: Vec::with_capacity(LINES), bytes }
@@ -106,7 +111,7 @@ impl Lines {
     }
 }
 
-impl Batch for Lines {
+impl RowBatcher for ExportLines {
     fn push(&mut self, user: UserBytes<'_>) {
         self.ids.push(user.user_id);
         encode(self.format, user, &mut self.bytes);
@@ -137,7 +142,7 @@ impl Batch for Lines {
 /// Writes all lines; how many users they were. `tell` hears how many there are so far.
 fn write_all(
     format: FileFormat,
-    mut lines: Merged<Lines>,
+    mut lines: Merged<ExportLines>,
     out: &mut dyn Write,
     tell: &mut dyn FnMut(u64),
 ) -> std::result::Result<u64, StreamEnd> {
@@ -167,7 +172,7 @@ mod tests {
     #[test]
     fn a_batch_names_the_user_whose_text_is_no_utf8() {
         for format in [FileFormat::Csv, FileFormat::JsonLines] {
-            let mut lines = Lines::new(format);
+            let mut lines = ExportLines::new(format);
             let mut push = |id, name, email| {
                 lines.push(UserBytes { user_id: UserId::new(id), name, region: None, email });
                 lines.not_utf8()

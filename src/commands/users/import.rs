@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::position::Position;
 use crate::model::text::{counted, visible};
-use crate::pg::import::{Feeder, Import, OnConflict, Options, Stopped, Summary};
+use crate::pg::import::{Feeder, Import, ImportOptions, OnConflict, Stopped, Summary};
 
 /// How many rejected records are told one by one.
 const REJECTS_TOLD: u64 = 10;
@@ -71,7 +71,7 @@ impl ImportArgs {
         let Some(source) = source_of(&mut records)? else {
             return Ok(self.report(&name, &Summary::default(), &Rejected::default()));
         };
-        let options = Options {
+        let options = ImportOptions {
             file: name.clone(),
             source,
             on_conflict: self.on_conflict.into(),

@@ -37,7 +37,7 @@ impl ListUsersArgs {
         Ok(report)
     }
 
-    /// Which users are wanted.
+    /// Which users are requested.
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             region: self.region.as_ref().map(|region| region.as_str().to_owned()),

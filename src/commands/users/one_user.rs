@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::user::{Email, Name, Region, User, UserId, UserPatch};
 use crate::pg::rows::Router;
-use crate::pg::rows::batch_create::{Batch, Fate};
+use crate::pg::rows::batch_create::{BatchOutcome, UserOutcome};
 
 /// The columns of users: the fields of the data model.
 pub(crate) const COLUMNS: [Column; 4] =
@@ -58,7 +58,7 @@ pub struct CreateUserArgs {
 }
 
 /// What became of one of many users.
-pub enum Outcome {
+pub enum CreateOutcome {
     /// It is stored; its report.
     Stored(Report),
     /// Nothing was done about it yet: `create-user` is still to be run.
@@ -69,19 +69,20 @@ pub enum Outcome {
 
 /// Stores many users at once: all of them or, but for a connection that is lost at the wrong moment, none. What
 /// is open then is to be run one by one, in order: that finds out what is wrong, and with whom.
-pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<Outcome> {
+pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<CreateOutcome> {
     let users: Vec<User> = args.iter().map(|args| args.user()).collect();
     // What is wrong with the cluster is told by the first of them.
-    let batch = context.cluster().map_or(Batch::NotStored, |cluster| Router(&cluster).create_users(&users));
-    let stored = |user: User| Outcome::Stored(report(user));
+    let batch =
+        context.cluster().map_or(BatchOutcome::NotStored, |cluster| Router(&cluster).create_users(&users));
+    let stored = |user: User| CreateOutcome::Stored(report(user));
     match batch {
-        Batch::Stored => users.into_iter().map(stored).collect(),
-        Batch::NotStored => users.iter().map(|_| Outcome::Open).collect(),
-        Batch::Parted(fates) => {
+        BatchOutcome::Stored => users.into_iter().map(stored).collect(),
+        BatchOutcome::NotStored => users.iter().map(|_| CreateOutcome::Open).collect(),
+        BatchOutcome::Partial(fates) => {
             let outcome = |(user, fate)| match fate {
-                Fate::Stored => stored(user),
-                Fate::Absent => Outcome::Open,
-                Fate::Failed(error) => Outcome::Failed(error),
+                UserOutcome::Stored => stored(user),
+                UserOutcome::Absent => CreateOutcome::Open,
+                UserOutcome::Failed(error) => CreateOutcome::Failed(error),
             };
             users.into_iter().zip(fates).map(outcome).collect()
         }

@@ -16,7 +16,7 @@ pub type Others = BTreeMap<ShardName, ShardState>;
 
 /// What a replica would bring back, or lack, as it has not seen all that its primary committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unseen {
+pub enum MissingHandover {
     /// It has not heard of the end of a change.
     Epoch {
         /// That of the replica.
@@ -63,14 +63,14 @@ fn orphans<'a>(states: impl Iterator<Item = &'a ShardState>) -> Vec<Arc> {
 
 /// What a replica of `shard` has not seen of the hand-overs that its primary took part in. Nothing: it can take over,
 /// and no move is undone.
-pub fn unseen(others: &Others, replica: &ShardState) -> Vec<Unseen> {
-    let mut unseen = Vec::new();
+pub fn missing_handovers(others: &Others, replica: &ShardState) -> Vec<MissingHandover> {
+    let mut missing_handovers = Vec::new();
     // One that has just not heard of a change, or of an epoch without one, is told.
     if let Some(newest) = newest(others)
         && replica.epoch < newest.epoch
         && replica.topology != newest.topology
     {
-        unseen.push(Unseen::Epoch { has: replica.epoch, should: newest.epoch });
+        missing_handovers.push(MissingHandover::Epoch { has: replica.epoch, should: newest.epoch });
     }
     let held = arcs_of(&replica.arcs);
     // One that it has fenced was handed over, or may still be: its rows are the owner's either way.
@@ -78,17 +78,17 @@ pub fn unseen(others: &Others, replica: &ShardState) -> Vec<Unseen> {
     for (to, state) in others {
         let arcs = common(&has, &owned(state));
         if !arcs.is_empty() {
-            unseen.push(Unseen::Gave { to: to.clone(), arcs });
+            missing_handovers.push(MissingHandover::Gave { to: to.clone(), arcs });
         }
     }
     let arcs = without(&orphans(others.values()), &held);
     if !arcs.is_empty() {
-        unseen.push(Unseen::Took { arcs });
+        missing_handovers.push(MissingHandover::Took { arcs });
     }
-    unseen
+    missing_handovers
 }
 
-/// The state that a replica of which [`unseen`] tells something takes over with all the same: it lets go of what others
+/// The state that a replica of which [`missing_handovers`] tells something takes over with all the same: it lets go of what others
 /// own, and owns what nobody has.
 pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
     let mut state = replica.clone();
@@ -123,7 +123,7 @@ pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
 
 /// Who gets what when a shard is removed that is gone for good.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Inheritance {
+pub struct Reassignment {
     /// The epoch that all are in then.
     pub epoch: Epoch,
     /// The topology in force then: without the shard.
@@ -131,12 +131,12 @@ pub struct Inheritance {
     /// The change that was under way and still is, without the shard.
     pub change: Option<Change>,
     /// Each shard that has not heard of it: what it said, and what it has then.
-    pub heirs: BTreeMap<ShardName, Heir>,
+    pub recipients: BTreeMap<ShardName, Recipient>,
 }
 
 /// A shard that is to hear of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heir {
+pub struct Recipient {
     /// What it said: it takes the rest only if it still says so.
     pub seen: ShardState,
     /// What it inherits, positions that nobody held.
@@ -145,13 +145,13 @@ pub struct Heir {
     pub arcs: Vec<ShardArc>,
 }
 
-impl Inheritance {
-    /// What is inherited, and by whom, in the order of the ring.
+impl Reassignment {
+    /// What is reassigned, and by whom, in the order of the ring.
     pub fn pieces(&self) -> Vec<(Arc, &ShardName)> {
         let mut pieces: Vec<_> = self
-            .heirs
+            .recipients
             .iter()
-            .flat_map(|(shard, heir)| heir.inherits.iter().map(move |arc| (*arc, shard)))
+            .flat_map(|(shard, recipient)| recipient.inherits.iter().map(move |arc| (*arc, shard)))
             .collect();
         pieces.sort_unstable();
         pieces
@@ -171,16 +171,16 @@ fn without_taken(state: &ShardState, dead: &ShardName, taken: &[Arc]) -> ShardSt
 
 /// Who inherits from a shard that is gone. What the others hold stays with them; what they had fenced for it is theirs
 /// again; what nobody holds goes to its owner by the ring without the shard (by that of the change that is under way, if
-/// one is). The reason, if there is nobody to inherit.
+/// one is). The reason, if there is nobody to reassign.
 ///
 /// Where some have heard of it already, as an earlier run did not come to its end, it is the same for the rest.
 ///
 /// `backup`: the arcs that the replica or backup owns whose rows are brought in. What another shard has fenced for the
-/// shard that is gone, and that had taken it over by then, is inherited with those rows, which are the newer ones.
-pub fn inherit(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Inheritance, String> {
+/// shard that is gone, and that had taken it over by then, is reassigned with those rows, which are the newer ones.
+pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Reassignment, String> {
     let newest = newest(others).ok_or("no other shard is there")?;
     let told = newest.topology.shard(dead).is_none()
-        && newest.change.as_ref().is_none_or(|change| !change.members.contains(dead));
+        && newest.change.as_ref().is_none_or(|change| !change.participants.contains(dead));
     let epoch = if told { newest.epoch } else { newest.epoch.next() };
     let topology = if newest.topology.shard(dead).is_some() {
         newest.topology.without(dead)?
@@ -188,8 +188,8 @@ pub fn inherit(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Inhe
         newest.topology.clone()
     };
     let target = match &newest.change {
-        Some(change) if change.target.shard(dead).is_some() => change.target.without(dead)?,
-        Some(change) => change.target.clone(),
+        Some(change) if change.next_topology.shard(dead).is_some() => change.next_topology.without(dead)?,
+        Some(change) => change.next_topology.clone(),
         None => topology.clone(),
     };
     let ring = target.ring();
@@ -206,7 +206,7 @@ pub fn inherit(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Inhe
         })
         .collect();
     let orphans = orphans(let_go.iter());
-    let mut heirs = BTreeMap::new();
+    let mut recipients = BTreeMap::new();
     let mut is_settled = true;
     for ((shard, state), let_go) in others.iter().zip(&let_go) {
         let own: Vec<Arc> =
@@ -224,21 +224,21 @@ pub fn inherit(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Inhe
         arcs.sort_by_key(|held| held.arc);
         is_settled &= arcs.iter().all(|held| held.state == ArcState::Owned) && arcs_of(&arcs) == merged(own);
         if state.epoch < epoch {
-            heirs.insert(shard.clone(), Heir { seen: state.clone(), inherits, arcs });
+            recipients.insert(shard.clone(), Recipient { seen: state.clone(), inherits, arcs });
         }
     }
-    let members = |change: &Change| {
-        let mut members = change.members.clone();
-        members.retain(|member| member != dead);
-        members
+    let participants = |change: &Change| {
+        let mut participants = change.participants.clone();
+        participants.retain(|member| member != dead);
+        participants
     };
     // Where all lies where it is to lie the change is at its end.
     let change = match &newest.change {
         Some(_) if is_settled && target == topology => None,
-        Some(change) => Some(Change { members: members(change), target }),
+        Some(change) => Some(Change { participants: participants(change), next_topology: target }),
         None => None,
     };
-    Ok(Inheritance { epoch, topology, change, heirs })
+    Ok(Reassignment { epoch, topology, change, recipients })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::rebalance::pieces;
 use crate::model::ring::coverage::HeldArc;
-use crate::model::verification::{Word, judge};
+use crate::model::verification::{RingState, judge};
 
 fn name(number: usize) -> ShardName {
     format!("shard_{number}").parse().unwrap()
@@ -24,7 +24,7 @@ fn at_rest(shards: usize) -> Others {
             epoch: Epoch::FIRST,
             topology: topology.clone(),
             change: None,
-            wanted: None,
+            desired_topology: None,
             arcs: own
                 .map(|owned| ShardArc { arc: owned.arc, epoch: Epoch::FIRST, state: ArcState::Owned })
                 .collect(),
@@ -45,20 +45,20 @@ fn changing(shards: usize, to: &[usize], steps: &[u8]) -> Others {
     let mut states = at_rest(shards);
     let before = topology(1..=shards);
     let target = topology(to.iter().copied());
-    let mut members: Vec<ShardName> = before.names().chain(target.names()).cloned().collect();
-    members.sort();
-    members.dedup();
+    let mut participants: Vec<ShardName> = before.names().chain(target.names()).cloned().collect();
+    participants.sort();
+    participants.dedup();
     let epoch = Epoch::FIRST.next();
-    for member in &members {
+    for member in &participants {
         let state = states.entry(member.clone()).or_insert_with(|| ShardState {
             epoch,
             topology: before.clone(),
             change: None,
-            wanted: None,
+            desired_topology: None,
             arcs: Vec::new(),
         });
         state.epoch = epoch;
-        state.change = Some(Change { target: target.clone(), members: members.clone() });
+        state.change = Some(Change { next_topology: target.clone(), participants: participants.clone() });
     }
     for (piece, step) in pieces(&states, &target, epoch).unwrap().into_iter().zip(steps.iter().cycle()) {
         let held = |state| ShardArc { arc: piece.range, epoch, state };
@@ -80,7 +80,7 @@ fn changing(shards: usize, to: &[usize], steps: &[u8]) -> Others {
 }
 
 fn faults(states: &Others) -> Vec<String> {
-    let word = |state: &ShardState| Word {
+    let word = |state: &ShardState| RingState {
         epoch: state.epoch,
         topology: state.topology.clone(),
         change: state.change.clone(),
@@ -103,15 +103,15 @@ fn union(arcs: &[Arc]) -> Vec<Arc> {
     without(&[Arc::whole()], &whole)
 }
 
-/// Does what is to be done on the first so many of the heirs.
-fn apply(states: &mut Others, inheritance: &Inheritance, count: usize) {
-    for (shard, heir) in inheritance.heirs.iter().take(count) {
+/// Does what is to be done on the first so many of the recipients.
+fn apply(states: &mut Others, reassignment: &Reassignment, count: usize) {
+    for (shard, recipient) in reassignment.recipients.iter().take(count) {
         let state = states.get_mut(shard).unwrap();
-        assert_eq!(*state, heir.seen);
-        state.epoch = inheritance.epoch;
-        state.topology = inheritance.topology.clone();
-        state.change = inheritance.change.clone();
-        state.arcs = heir.arcs.clone();
+        assert_eq!(*state, recipient.seen);
+        state.epoch = reassignment.epoch;
+        state.topology = reassignment.topology.clone();
+        state.change = reassignment.change.clone();
+        state.arcs = recipient.arcs.clone();
     }
 }
 
@@ -148,20 +148,20 @@ proptest! {
         let before = states.clone();
         // A replica that has seen it all, or nobody.
         let backup = if has_backup { owned(&gone) } else { Vec::new() };
-        let inheritance = inherit(&states, &dead, &backup).unwrap();
-        // What is inherited is what only the one that is gone held.
-        let inherited = merged(inheritance.pieces().into_iter().map(|(arc, _)| arc));
+        let reassignment = reassign(&states, &dead, &backup).unwrap();
+        // What is reassigned is what only the one that is gone held.
+        let reassigned = merged(reassignment.pieces().into_iter().map(|(arc, _)| arc));
         let held = merged(before.values().flat_map(|state| arcs_of(&state.arcs)).collect::<Vec<_>>());
         let alone = without(&arcs_of(&gone.arcs), &held);
         // With a replica it is also what it had taken over and others have not forgotten.
-        let wanted = if has_backup { merged([alone, owned(&gone)].concat()) } else { alone };
-        prop_assert_eq!(&inherited, &union(&wanted));
+        let desired_topology = if has_backup { merged([alone, owned(&gone)].concat()) } else { alone };
+        prop_assert_eq!(&reassigned, &union(&desired_topology));
         // Killed on the way, and begun anew.
         let count = told % (states.len() + 1);
-        apply(&mut states, &inheritance, count);
-        let again = inherit(&states, &dead, &backup).unwrap();
-        prop_assert_eq!((again.epoch, &again.topology, &again.change), (inheritance.epoch, &inheritance.topology, &inheritance.change));
-        let left = again.heirs.len();
+        apply(&mut states, &reassignment, count);
+        let again = reassign(&states, &dead, &backup).unwrap();
+        prop_assert_eq!((again.epoch, &again.topology, &again.change), (reassignment.epoch, &reassignment.topology, &reassignment.change));
+        let left = again.recipients.len();
         apply(&mut states, &again, left);
         prop_assert_eq!(faults(&states), Vec::<String>::new());
         prop_assert!(states.values().all(|state| state.topology.shard(&dead).is_none()));
@@ -169,7 +169,7 @@ proptest! {
         for (shard, state) in &before {
             prop_assert!(without(&owned(state), &owned(&states[shard])).is_empty());
         }
-        prop_assert!(inherit(&states, &dead, &backup).unwrap().heirs.is_empty());
+        prop_assert!(reassign(&states, &dead, &backup).unwrap().recipients.is_empty());
     }
 
     #[test]
@@ -183,10 +183,10 @@ proptest! {
         let shard = then.keys().nth(which % then.len()).unwrap().clone();
         let mut others = now.clone();
         let primary = others.remove(&shard).unwrap();
-        prop_assert_eq!(unseen(&others, &primary), vec![]);
+        prop_assert_eq!(missing_handovers(&others, &primary), vec![]);
         let replica = &then[&shard];
-        let found = unseen(&others, replica);
-        // With the replica in its place the cluster is one if nothing is unseen.
+        let found = missing_handovers(&others, replica);
+        // With the replica in its place the cluster is one if nothing is missing hand-overs.
         let with = |state: &ShardState| {
             let mut states = others.clone();
             states.insert(shard.clone(), state.clone());
@@ -194,7 +194,7 @@ proptest! {
         };
         prop_assert_eq!(found.is_empty(), faults(&with(replica)).is_empty(), "{:?}", found);
         prop_assert_eq!(faults(&with(&forced(&others, replica))), Vec::<String>::new());
-        prop_assert_eq!(unseen(&others, &forced(&others, replica)), vec![]);
+        prop_assert_eq!(missing_handovers(&others, &forced(&others, replica)), vec![]);
     }
 }
 
@@ -203,21 +203,21 @@ fn a_change_that_was_not_heard_of_is_told_and_its_end_is_unseen() {
     let replica = at_rest(3)[&name(2)].clone();
     let mut others = changing(3, &[1, 2, 3, 4], &[0]);
     others.remove(&name(2));
-    assert_eq!(unseen(&others, &replica), []);
+    assert_eq!(missing_handovers(&others, &replica), []);
     let told = forced(&others, &replica);
     assert_eq!((told.epoch, &told.change), (Epoch::FIRST.next(), &others[&name(1)].change));
     assert_eq!(told.arcs, replica.arcs);
     // All moved, and finished.
     let mut others = finished(changing(3, &[1, 2, 3, 4], &[3]));
     others.remove(&name(2));
-    let epochs = Unseen::Epoch { has: Epoch::FIRST, should: Epoch::FIRST.next() };
-    assert_eq!(unseen(&others, &replica)[0], epochs);
+    let epochs = MissingHandover::Epoch { has: Epoch::FIRST, should: Epoch::FIRST.next() };
+    assert_eq!(missing_handovers(&others, &replica)[0], epochs);
 }
 
 /// The change is at its end.
 fn finished(mut states: Others) -> Others {
     for state in states.values_mut() {
-        state.topology = state.change.take().unwrap().target;
+        state.topology = state.change.take().unwrap().next_topology;
     }
     states
 }
@@ -241,5 +241,5 @@ fn a_fence_of_a_change_that_is_over_is_no_fence_any_more() {
 fn the_last_shard_has_no_heir() {
     let mut states = at_rest(1);
     states.clear();
-    assert_eq!(inherit(&states, &name(1), &[]).unwrap_err(), "no other shard is there");
+    assert_eq!(reassign(&states, &name(1), &[]).unwrap_err(), "no other shard is there");
 }

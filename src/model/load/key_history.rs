@@ -1,13 +1,13 @@
 //! Whether what a client saw of a key can be true, by what all clients did to it: the checker of a load.
 //!
 //! A key is written by one client, one write after the other, and read by any. Each write has a version, from 1 on;
-//! version 0 is what was there before. A read that begins when version `floor` counts already, and ends when version
+//! version 0 is what was there before. A read that begins when version `min_version` counts already, and ends when version
 //! `begun` was sent last, may show any of these and nothing else. What one read has shown counts for all that begin
 //! afterwards. A write whose outcome is not known may show or not, and may even be done later: until a read has shown
 //! it, both are possible, and nobody writes that key.
 
 use super::keys::Fingerprint;
-use super::write_tag::Mark;
+use super::write_tag::WriteTag;
 use crate::model::user::{User, UserId};
 
 /// Which write of a key: 0 is what was there before the first.
@@ -24,7 +24,7 @@ pub struct Acknowledgement {
 
 /// Why an answer cannot be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
+pub enum ImpossibleAnswer {
     /// What counted before something newer did: this version. A write is lost, or the answer was stale.
     Older(Version),
     /// No user, where there always was one.
@@ -39,7 +39,7 @@ pub enum Wrong {
 
 /// What was taken back: writes that were acknowledged, and are not there any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostWrites {
     /// How many writes.
     pub writes: u32,
     /// The last of them.
@@ -50,7 +50,7 @@ pub struct Lost {
 
 /// All that was done to one key.
 #[derive(Debug, Clone)]
-pub struct History {
+pub struct KeyHistory {
     run: u32,
     key: UserId,
     client: u32,
@@ -75,7 +75,7 @@ pub struct History {
     is_broken: bool,
 }
 
-impl History {
+impl KeyHistory {
     /// Of a key that this client of a run will write: a user that was there, or one that is to be created.
     pub fn new(run: u32, key: UserId, client: u32, user: Fingerprint, is_there: bool) -> Self {
         Self {
@@ -95,8 +95,8 @@ impl History {
         }
     }
 
-    /// Which version counts now: the floor of a read that begins.
-    pub fn floor(&self) -> Version {
+    /// Which version counts now: the minimum version of a read that begins.
+    pub fn min_version(&self) -> Version {
         self.counts
     }
 
@@ -110,15 +110,15 @@ impl History {
         self.is_broken
     }
 
-    /// A write is sent: its mark.
-    pub fn begin(&mut self, deletes: bool) -> Mark {
+    /// A write is sent: its tag.
+    pub fn begin(&mut self, deletes: bool) -> WriteTag {
         assert!(self.open.is_none(), "a key is written by one client, one write after the other");
         self.begun += 1;
         self.open = Some(self.begun);
         if deletes {
             self.deletes = Some(self.begun);
         }
-        self.mark(self.begun)
+        self.tag(self.begun)
     }
 
     /// The write that was sent last is done.
@@ -139,8 +139,8 @@ impl History {
         self.open = self.open.filter(|open| *open != version);
     }
 
-    fn mark(&self, version: Version) -> Mark {
-        Mark { run: self.run, key: self.key, client: self.client, version }
+    fn tag(&self, version: Version) -> WriteTag {
+        WriteTag { run: self.run, key: self.key, client: self.client, version }
     }
 
     fn is_present(&self, version: Version) -> bool {
@@ -155,58 +155,58 @@ impl History {
         self.refused.contains(&version) || self.is_lost(version)
     }
 
-    /// An answer to a read that began when `floor` counted: it counts from now on, or is wrong.
-    pub fn judge(&mut self, floor: Version, seen: Option<&User>) -> Result<(), Wrong> {
+    /// An answer to a read that began when `min_version` counted: it counts from now on, or is wrong.
+    pub fn judge(&mut self, min_version: Version, seen: Option<&User>) -> Result<(), ImpossibleAnswer> {
         if self.is_broken {
             return Ok(());
         }
-        let version = self.version_of(floor, seen)?;
+        let version = self.version_of(min_version, seen)?;
         // What counted when the read began was there then, whatever became of it since.
-        if self.is_lost(version) && version <= floor {
+        if self.is_lost(version) && version <= min_version {
             return Ok(());
         }
         if version > self.begun || self.is_undone(version) {
-            return Err(Wrong::NotDone(version));
+            return Err(ImpossibleAnswer::NotDone(version));
         }
-        // What was lost in the meantime, and is known to be, is no floor any more.
-        if version < floor.min(self.counts) {
-            return Err(Wrong::Older(version));
+        // What was lost in the meantime, and is known to be, is no minimum version any more.
+        if version < min_version.min(self.counts) {
+            return Err(ImpossibleAnswer::Older(version));
         }
         self.settle(version);
         Ok(())
     }
 
-    /// Which version this is, to a read that began when `floor` counted.
-    fn version_of(&self, floor: Version, seen: Option<&User>) -> Result<Version, Wrong> {
+    /// Which version this is, to a read that began when `min_version` counted.
+    fn version_of(&self, min_version: Version, seen: Option<&User>) -> Result<Version, ImpossibleAnswer> {
         let Some(user) = seen else {
             // Of two absences the earlier one, where it is possible: the other one need not have happened yet.
             let never = self.start.is_none().then_some(0);
             let deleted = self.deletes.filter(|deletes| !self.is_undone(*deletes));
-            return never.filter(|_| floor == 0).or(deleted).or(never).ok_or(Wrong::Missing);
+            return never.filter(|_| min_version == 0).or(deleted).or(never).ok_or(ImpossibleAnswer::Missing);
         };
         let print = Fingerprint::of(user);
         if user.user_id != self.key || print.lasting != self.lasting {
-            return Err(Wrong::OtherUser);
+            return Err(ImpossibleAnswer::OtherUser);
         }
-        match user.email.as_deref().and_then(Mark::read) {
-            Some(mark) if mark.key != self.key => Err(Wrong::OtherUser),
-            Some(mark) if mark.run == self.run => {
-                let is_ours = mark.client == self.client && mark.version > 0 && self.is_present(mark.version);
-                if is_ours { Ok(mark.version) } else { Err(Wrong::Unknown) }
+        match user.email.as_deref().and_then(WriteTag::read) {
+            Some(tag) if tag.key != self.key => Err(ImpossibleAnswer::OtherUser),
+            Some(tag) if tag.run == self.run => {
+                let is_ours = tag.client == self.client && tag.version > 0 && self.is_present(tag.version);
+                if is_ours { Ok(tag.version) } else { Err(ImpossibleAnswer::Unknown) }
             }
             _ if self.start == Some(print.changing) => Ok(0),
-            _ => Err(Wrong::Unknown),
+            _ => Err(ImpossibleAnswer::Unknown),
         }
     }
 
-    /// A read that began when `floor` counted has shown that writes are lost: of what counted then, only this older
+    /// A read that began when `min_version` counted has shown that writes are lost: of what counted then, only this older
     /// version is left. What was done since then stays.
-    pub fn take_back_to(&mut self, version: Version, floor: Version) -> Lost {
-        let to = floor.min(self.counts);
+    pub fn take_back_to(&mut self, version: Version, min_version: Version) -> LostWrites {
+        let to = min_version.min(self.counts);
         let gone = (version + 1..=to).filter(|gone| !self.is_undone(*gone));
         let writes = u32::try_from(gone.count()).unwrap_or(u32::MAX);
         let last = self.acknowledged.filter(|_| to == self.counts);
-        let lost = Lost { writes, last, is_revival: !self.is_present(to) };
+        let lost = LostWrites { writes, last, is_revival: !self.is_present(to) };
         if to > version {
             self.lost.push((version + 1, to));
         }
@@ -221,15 +221,15 @@ impl History {
         self.is_broken = true;
     }
 
-    /// What a read may show that begins when `floor` counts, in words.
-    pub fn expected(&self, floor: Version) -> String {
-        if floor < self.begun {
-            return format!("version {floor} to {}", self.begun);
+    /// What a read may show that begins when `min_version` counts, in words.
+    pub fn expected(&self, min_version: Version) -> String {
+        if min_version < self.begun {
+            return format!("version {min_version} to {}", self.begun);
         }
-        match floor {
-            _ if !self.is_present(floor) => "no user".into(),
+        match min_version {
+            _ if !self.is_present(min_version) => "no user".into(),
             0 => "the user as it was when the run began".into(),
-            _ => format!("version {floor}, `{}`", self.mark(floor)),
+            _ => format!("version {min_version}, `{}`", self.tag(min_version)),
         }
     }
 }

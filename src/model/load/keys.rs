@@ -77,7 +77,7 @@ const fn short(hash: u64) -> u32 {
 
 /// The users that were there when the run began, by id.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct ExistingKeys {
     /// Ids without a gap: the first of them, and the place of the first.
     runs: Vec<(i64, usize)>,
     prints: Vec<Fingerprint>,
@@ -85,7 +85,7 @@ pub struct Known {
     last: Option<i64>,
 }
 
-impl Known {
+impl ExistingKeys {
     /// Takes in the next user; ids come in order.
     pub fn push(&mut self, user: &User) {
         let id = user.user_id.number();

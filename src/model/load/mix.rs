@@ -7,7 +7,7 @@ use super::random::Stream;
 
 /// What a client does with a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
+pub enum LoadOperation {
     /// Reads it.
     Get,
     /// Stores a new one.
@@ -18,7 +18,7 @@ pub enum Operation {
     Delete,
 }
 
-impl Operation {
+impl LoadOperation {
     /// All of them, in the order in which they are told.
     pub const ALL: [Self; 4] = [Self::Get, Self::Create, Self::Update, Self::Delete];
 
@@ -47,14 +47,14 @@ impl Mix {
     const WEIGHT_MAX: u32 = 1_000_000;
 
     /// How often this one comes, as a part of the sum of all weights.
-    pub const fn weight(&self, operation: Operation) -> u32 {
+    pub const fn weight(&self, operation: LoadOperation) -> u32 {
         self.0[operation.index()]
     }
 
     /// Draws an operation.
-    pub fn draw(&self, stream: &mut Stream) -> Operation {
+    pub fn draw(&self, stream: &mut Stream) -> LoadOperation {
         let mut at = stream.below(self.0.iter().copied().map(u64::from).sum());
-        for operation in Operation::ALL {
+        for operation in LoadOperation::ALL {
             let weight = u64::from(self.weight(operation));
             if at < weight {
                 return operation;
@@ -81,7 +81,7 @@ impl FromStr for Mix {
             let (name, weight) = part
                 .split_once('=')
                 .ok_or_else(|| format!("`{part}` is no OPERATION=WEIGHT, such as `get=80`"))?;
-            let operation = Operation::ALL.into_iter().find(|operation| operation.name() == name);
+            let operation = LoadOperation::ALL.into_iter().find(|operation| operation.name() == name);
             let operation =
                 operation.ok_or_else(|| format!("`{name}` is none of get, create, update, delete"))?;
             let number =
@@ -103,7 +103,7 @@ impl FromStr for Mix {
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        for operation in Operation::ALL.into_iter().filter(|operation| self.weight(*operation) > 0) {
+        for operation in LoadOperation::ALL.into_iter().filter(|operation| self.weight(*operation) > 0) {
             write!(f, "{between}{}={}", operation.name(), self.weight(operation))?;
             between = ",";
         }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::fake_users;
-use super::key_history::{Acknowledgement, History, Wrong};
-use super::keys::{Choice, Fingerprint, Known, draw};
-use super::mix::{Mix, Operation};
+use super::key_history::{Acknowledgement, ImpossibleAnswer, KeyHistory};
+use super::keys::{Choice, ExistingKeys, Fingerprint, draw};
+use super::mix::{LoadOperation, Mix};
 use super::random::Stream;
-use super::write_tag::Mark;
+use super::write_tag::WriteTag;
 use crate::model::user::{EMAIL_CHARS_MAX, NAME_CHARS_MAX, User, UserId};
 
 const ACKNOWLEDGED: Acknowledgement = Acknowledgement { at_ms: 7, shard: 1 };
@@ -48,16 +48,16 @@ fn users_are_plausible_and_their_regions_skewed() {
 
 #[test]
 fn a_mark_reads_back_and_nothing_else_does() {
-    let mark = Mark { run: 0xAB, key: UserId::new(-3), client: 7, version: 12 };
-    assert_eq!(mark.to_string(), "user.-3+c7v12@r000000ab.load.example");
-    assert_eq!(Mark::read(&mark.to_string()), Some(mark));
-    assert!(fake_users::is_synthetic(Some(&mark.to_string())));
-    let longest = Mark { run: u32::MAX, key: UserId::new(i64::MIN), client: u32::MAX, version: u32::MAX };
+    let tag = WriteTag { run: 0xAB, key: UserId::new(-3), client: 7, version: 12 };
+    assert_eq!(tag.to_string(), "user.-3+c7v12@r000000ab.load.example");
+    assert_eq!(WriteTag::read(&tag.to_string()), Some(tag));
+    assert!(fake_users::is_synthetic(Some(&tag.to_string())));
+    let longest = WriteTag { run: u32::MAX, key: UserId::new(i64::MIN), client: u32::MAX, version: u32::MAX };
     assert!(longest.to_string().len() <= EMAIL_CHARS_MAX);
     for other in
         ["", "a@load.example", "user.1+c1v1@load.example", "user.1+c01v1@r000000ab.load.example", "x+c1v1@y"]
     {
-        assert_eq!(Mark::read(other), None, "{other}");
+        assert_eq!(WriteTag::read(other), None, "{other}");
     }
 }
 
@@ -71,15 +71,15 @@ fn a_mix_is_read_and_drawn_by_its_weights() {
     for _ in 0..100_000 {
         counts[mix.draw(&mut stream).index()] += 1;
     }
-    for (count, wanted) in counts.into_iter().zip([80_000, 15_000, 5_000, 0]) {
-        assert!((count - wanted).abs() < 1_000, "{counts:?}");
+    for (count, requested) in counts.into_iter().zip([80_000, 15_000, 5_000, 0]) {
+        assert!((count - requested).abs() < 1_000, "{counts:?}");
     }
     for bad in
         ["", "get", "get=", "get=-1", "get=1.5", "fetch=1", "get=0", "get=1,get=2", "get=1,", "get=1000001"]
     {
         assert!(bad.parse::<Mix>().is_err(), "{bad}");
     }
-    assert_eq!(Operation::ALL.map(Operation::index), [0, 1, 2, 3]);
+    assert_eq!(LoadOperation::ALL.map(LoadOperation::index), [0, 1, 2, 3]);
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn keys_are_drawn_as_they_are_to_be() {
     let zipf = counts(Choice::Zipf);
     // 100,000 divided by the 100th harmonic number, and by the rank.
     for (rank, count) in (1_u32..).zip(zipf).filter(|(rank, _)| [1, 2, 3, 10].contains(rank)) {
-        let wanted = 19_278 / rank;
-        assert!(count.abs_diff(wanted) < wanted / 8, "{rank}: {count}, not {wanted}");
+        let requested = 19_278 / rank;
+        assert!(count.abs_diff(requested) < requested / 8, "{rank}: {count}, not {requested}");
     }
     for choice in [Choice::Uniform, Choice::Zipf, Choice::Sequential] {
         assert_eq!(draw(choice, 0, 5, &mut stream), 0);
@@ -109,7 +109,7 @@ fn keys_are_drawn_as_they_are_to_be() {
 proptest! {
     #[test]
     fn what_is_known_is_found_again(ids in prop::collection::btree_set(-30_i64..30, 0..40)) {
-        let mut known = Known::default();
+        let mut known = ExistingKeys::default();
         for id in &ids {
             known.push(&fake_users::user(1, UserId::new(*id)));
         }
@@ -125,22 +125,22 @@ proptest! {
     }
 }
 
-/// The user of a version: as it was at the start, or with a mark.
+/// The user of a version: as it was at the start, or with a tag.
 fn shown(key: UserId, version: u32) -> User {
     let user = fake_users::user(1, key);
-    let mark = Mark { run: 9, key, client: 3, version };
-    let email = if version == 0 { user.email.clone() } else { Some(mark.to_string()) };
+    let tag = WriteTag { run: 9, key, client: 3, version };
+    let email = if version == 0 { user.email.clone() } else { Some(tag.to_string()) };
     User { email, ..user }
 }
 
 /// A key that was there, or is to be created.
-fn history(is_there: bool) -> (UserId, History) {
+fn history(is_there: bool) -> (UserId, KeyHistory) {
     let key = UserId::new(17);
-    (key, History::new(9, key, 3, Fingerprint::of(&fake_users::user(1, key)), is_there))
+    (key, KeyHistory::new(9, key, 3, Fingerprint::of(&fake_users::user(1, key)), is_there))
 }
 
 /// The same after so many writes that were acknowledged.
-fn written(is_there: bool, versions: u32) -> (UserId, History) {
+fn written(is_there: bool, versions: u32) -> (UserId, KeyHistory) {
     let (key, mut history) = history(is_there);
     for _ in 0..versions {
         history.begin(false);
@@ -152,13 +152,13 @@ fn written(is_there: bool, versions: u32) -> (UserId, History) {
 #[test]
 fn a_lost_write_is_found_and_counted() {
     let (key, mut history) = written(true, 3);
-    let wrong = history.judge(history.floor(), Some(&shown(key, 1)));
-    assert_eq!(wrong, Err(Wrong::Older(1)));
-    let lost = history.take_back_to(1, history.floor());
+    let wrong = history.judge(history.min_version(), Some(&shown(key, 1)));
+    assert_eq!(wrong, Err(ImpossibleAnswer::Older(1)));
+    let lost = history.take_back_to(1, history.min_version());
     assert_eq!((lost.writes, lost.last, lost.is_revival), (2, Some(ACKNOWLEDGED), false));
     // From here on the older one is right, and what was lost would be wrong.
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Ok(()));
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 3))), Err(Wrong::NotDone(3)));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 1))), Ok(()));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 3))), Err(ImpossibleAnswer::NotDone(3)));
     assert!(history.is_writable());
     assert_eq!(history.begin(false).version, 4);
 }
@@ -166,34 +166,34 @@ fn a_lost_write_is_found_and_counted() {
 #[test]
 fn what_is_written_while_a_loss_is_found_is_not_lost() {
     let (key, mut history) = written(true, 3);
-    let floor = history.floor();
-    assert_eq!(history.judge(floor, Some(&shown(key, 1))), Err(Wrong::Older(1)));
+    let min_version = history.min_version();
+    assert_eq!(history.judge(min_version, Some(&shown(key, 1))), Err(ImpossibleAnswer::Older(1)));
     // Before it is taken back, the next write is done.
     history.begin(false);
     history.acknowledge(ACKNOWLEDGED);
-    let lost = history.take_back_to(1, floor);
+    let lost = history.take_back_to(1, min_version);
     assert_eq!((lost.writes, lost.last), (2, None));
-    assert_eq!(history.floor(), 4);
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 4))), Ok(()));
+    assert_eq!(history.min_version(), 4);
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 4))), Ok(()));
 }
 
 #[test]
 fn a_read_that_began_before_a_loss_may_show_what_is_lost() {
     let (key, mut history) = written(true, 3);
-    let before = history.floor();
+    let before = history.min_version();
     history.take_back_to(1, before);
     assert_eq!(history.judge(before, Some(&shown(key, 3))), Ok(()));
     // It does not count again by that.
-    assert_eq!(history.floor(), 1);
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 3))), Err(Wrong::NotDone(3)));
+    assert_eq!(history.min_version(), 1);
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 3))), Err(ImpossibleAnswer::NotDone(3)));
 }
 
 #[test]
 fn a_created_user_that_is_gone_is_found() {
     let (_, mut history) = written(false, 1);
-    assert_eq!(history.judge(history.floor(), None), Err(Wrong::Older(0)));
+    assert_eq!(history.judge(history.min_version(), None), Err(ImpossibleAnswer::Older(0)));
     let (_, mut history) = written(true, 0);
-    assert_eq!(history.judge(history.floor(), None), Err(Wrong::Missing));
+    assert_eq!(history.judge(history.min_version(), None), Err(ImpossibleAnswer::Missing));
 }
 
 #[test]
@@ -201,32 +201,32 @@ fn a_revived_delete_is_found() {
     let (key, mut history) = written(true, 1);
     history.begin(true);
     // Until it is acknowledged, both are right.
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Ok(()));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 1))), Ok(()));
     history.acknowledge(ACKNOWLEDGED);
     assert!(!history.is_writable());
-    assert_eq!(history.judge(history.floor(), None), Ok(()));
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Err(Wrong::Older(1)));
-    assert!(history.take_back_to(1, history.floor()).is_revival);
+    assert_eq!(history.judge(history.min_version(), None), Ok(()));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 1))), Err(ImpossibleAnswer::Older(1)));
+    assert!(history.take_back_to(1, history.min_version()).is_revival);
 }
 
 #[test]
 fn an_absence_that_was_seen_before_the_user_came_is_no_word_about_its_end() {
     let (key, mut history) = history(false);
     history.begin(false);
-    let before = history.floor();
+    let before = history.min_version();
     history.acknowledge(ACKNOWLEDGED);
     history.begin(true);
     assert_eq!(history.judge(before, None), Ok(()));
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Ok(()));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 1))), Ok(()));
 }
 
 #[test]
 fn what_one_read_has_shown_counts_for_the_next() {
     let (key, mut history) = written(true, 1);
     history.begin(false);
-    let floor_of_a_slow_read = history.floor();
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 2))), Ok(()));
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Err(Wrong::Older(1)));
+    let floor_of_a_slow_read = history.min_version();
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 2))), Ok(()));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 1))), Err(ImpossibleAnswer::Older(1)));
     assert_eq!(history.judge(floor_of_a_slow_read, Some(&shown(key, 1))), Ok(()));
 }
 
@@ -235,12 +235,12 @@ fn an_unknown_outcome_leaves_both_possible_until_it_is_seen() {
     let (key, mut history) = written(true, 1);
     history.begin(false);
     for _ in 0..2 {
-        assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Ok(()));
+        assert_eq!(history.judge(history.min_version(), Some(&shown(key, 1))), Ok(()));
         assert!(!history.is_writable());
     }
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 2))), Ok(()));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 2))), Ok(()));
     assert!(history.is_writable());
-    assert_eq!(history.judge(history.floor(), Some(&shown(key, 1))), Err(Wrong::Older(1)));
+    assert_eq!(history.judge(history.min_version(), Some(&shown(key, 1))), Err(ImpossibleAnswer::Older(1)));
 }
 
 #[test]
@@ -248,8 +248,8 @@ fn what_was_not_done_must_not_show() {
     let (key, mut history) = written(true, 1);
     history.begin(false);
     history.refuse();
-    assert_eq!(history.judge(0, Some(&shown(key, 2))), Err(Wrong::NotDone(2)));
-    assert_eq!(history.judge(0, Some(&shown(key, 5))), Err(Wrong::NotDone(5)));
+    assert_eq!(history.judge(0, Some(&shown(key, 2))), Err(ImpossibleAnswer::NotDone(2)));
+    assert_eq!(history.judge(0, Some(&shown(key, 5))), Err(ImpossibleAnswer::NotDone(5)));
     assert_eq!(history.judge(1, Some(&shown(key, 1))), Ok(()));
 }
 
@@ -257,18 +257,18 @@ fn what_was_not_done_must_not_show() {
 fn other_users_and_other_values_are_told_apart() {
     let (key, mut history) = written(true, 1);
     let other = UserId::new(18);
-    let judge = |history: &mut History, user: User| history.judge(0, Some(&user));
-    assert_eq!(judge(&mut history, shown(other, 1)), Err(Wrong::OtherUser));
+    let judge = |history: &mut KeyHistory, user: User| history.judge(0, Some(&user));
+    assert_eq!(judge(&mut history, shown(other, 1)), Err(ImpossibleAnswer::OtherUser));
     let mixed_up = User { email: shown(other, 1).email, ..shown(key, 1) };
-    assert_eq!(judge(&mut history, mixed_up), Err(Wrong::OtherUser));
+    assert_eq!(judge(&mut history, mixed_up), Err(ImpossibleAnswer::OtherUser));
     let renamed = User { name: Some("Somebody".into()), ..shown(key, 1) };
-    assert_eq!(judge(&mut history, renamed), Err(Wrong::OtherUser));
+    assert_eq!(judge(&mut history, renamed), Err(ImpossibleAnswer::OtherUser));
     for email in [None, Some("alice@example.com".to_owned())] {
-        assert_eq!(judge(&mut history, User { email, ..shown(key, 1) }), Err(Wrong::Unknown));
+        assert_eq!(judge(&mut history, User { email, ..shown(key, 1) }), Err(ImpossibleAnswer::Unknown));
     }
-    let of_another_client = Mark { run: 9, key, client: 4, version: 1 }.to_string();
+    let of_another_client = WriteTag { run: 9, key, client: 4, version: 1 }.to_string();
     let user = User { email: Some(of_another_client), ..shown(key, 1) };
-    assert_eq!(judge(&mut history, user), Err(Wrong::Unknown));
+    assert_eq!(judge(&mut history, user), Err(ImpossibleAnswer::Unknown));
     history.give_up();
     assert_eq!(history.judge(1, None), Ok(()));
     assert!(!history.is_writable());
@@ -343,7 +343,7 @@ fn run(is_there: bool, events: &[Event], fault: Fault) -> (bool, bool) {
             Event::Begin { deletes }
                 if flying.is_none()
                     && (history.is_writable()
-                        || history.floor() == 0
+                        || history.min_version() == 0
                             && !is_there
                             && counting.len() == 1
                             && refused.is_empty()) =>
@@ -378,7 +378,7 @@ fn run(is_there: bool, events: &[Event], fault: Fault) -> (bool, bool) {
                 }
             }
             Event::StartRead(reader) if reads[reader].is_none() => {
-                reads[reader] = Some((history.floor(), counting.len(), None));
+                reads[reader] = Some((history.min_version(), counting.len(), None));
             }
             Event::Look(reader) => {
                 let stale = matches!(fault, Fault::StaleAfter(after) if now > after);
@@ -387,13 +387,13 @@ fn run(is_there: bool, events: &[Event], fault: Fault) -> (bool, bool) {
                 }
             }
             Event::EndRead(reader) => {
-                let Some((floor, counted, Some(seen))) = reads[reader] else { continue };
+                let Some((min_version, counted, Some(seen))) = reads[reader] else { continue };
                 reads[reader] = None;
                 let in_flight = flying.map(|(version, deletes, _)| (!deletes).then_some(version));
                 let possible = counting[counted - 1..].contains(&seen) || in_flight == Some(seen);
                 impossible |= !possible;
                 let user = seen.map(|version| shown(key, version));
-                complained |= history.judge(floor, user.as_ref()).is_err();
+                complained |= history.judge(min_version, user.as_ref()).is_err();
             }
             _ => {}
         }

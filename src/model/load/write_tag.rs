@@ -8,7 +8,7 @@ use crate::model::user::UserId;
 
 /// The signature of one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct WriteTag {
     /// Which run it was.
     pub run: u32,
     /// Whose row it is.
@@ -20,27 +20,27 @@ pub struct Mark {
 }
 
 /// The email: `user.KEY+cCLIENTvVERSION@rRUN.load.example`, the run in hexadecimal.
-impl fmt::Display for Mark {
+impl fmt::Display for WriteTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run, key, client, version } = self;
         write!(f, "user.{key}+c{client}v{version}@r{run:08x}.{DOMAIN}")
     }
 }
 
-impl Mark {
-    /// The mark that an email is, if it is one.
+impl WriteTag {
+    /// The tag that an email is, if it is one.
     pub fn read(email: &str) -> Option<Self> {
         let (local, host) = email.split_once('@')?;
         let run = host.strip_suffix(DOMAIN)?.strip_suffix('.')?.strip_prefix('r')?;
         let (key, write) = local.strip_prefix("user.")?.split_once('+')?;
         let (client, version) = write.strip_prefix('c')?.split_once('v')?;
-        let mark = Self {
+        let tag = Self {
             run: u32::from_str_radix(run, 16).ok()?,
             key: key.parse().ok()?,
             client: client.parse().ok()?,
             version: version.parse().ok()?,
         };
         // Only what is written just so: `+1` and `01` are numbers too.
-        (mark.to_string() == email).then_some(mark)
+        (tag.to_string() == email).then_some(tag)
     }
 }

@@ -133,9 +133,9 @@ impl Page<'_> {
             .fold(0.01, f64::max);
         let then = if is_changing { "<th class=\"figure\">then</th>" } else { "" };
         let mut out = format!(
-            "<section>\n<h2>Shards</h2>\n<p>{} users. Wanted is a shard's share of the ring, {}real its share of the \
+            "<section>\n<h2>Shards</h2>\n<p>{} users. Desired is a shard's share of the ring, {}real its share of the \
              users{}.</p>\n<div class=\"scroll\">\n<table>\n<thead><tr><th>shard</th><th>state</th>\
-             <th class=\"figure\">weight</th><th class=\"figure\">virtual nodes</th><th class=\"figure\">wanted</th>{then}\
+             <th class=\"figure\">weight</th><th class=\"figure\">virtual nodes</th><th class=\"figure\">requested</th>{then}\
              <th class=\"figure\">real</th><th class=\"figure\">users</th><th class=\"wide\">real, and a mark for {}</th>\
              </tr></thead>\n<tbody>\n",
             thousands(total),
@@ -145,7 +145,7 @@ impl Page<'_> {
             } else {
                 ""
             },
-            if is_changing { "then" } else { "wanted" }
+            if is_changing { "then" } else { "requested" }
         );
         for shard in self.shards {
             let real = parts(shard);
@@ -165,13 +165,13 @@ impl Page<'_> {
                 let then = shard.share_then.map_or_else(dash, percent);
                 let _ = write!(out, "<td class=\"figure\">{then}</td>");
             }
-            let wanted = shard.share_then.unwrap_or(shard.share);
+            let requested = shard.share_then.unwrap_or(shard.share);
             let _ = writeln!(
                 out,
                 "<td class=\"figure\">{}</td><td class=\"figure\">{}</td><td class=\"wide\">{}</td></tr>",
                 real.map_or_else(dash, percent),
                 shard.sum().map_or_else(dash, thousands),
-                beside(palette, &shard.name, real, wanted, most)
+                beside(palette, &shard.name, real, requested, most)
             );
         }
         out + "</tbody>\n</table>\n</div>\n</section>\n"
@@ -255,11 +255,11 @@ fn bar(words: &str, inside: &str) -> String {
     )
 }
 
-/// A bar for what is real, and a mark for what is wanted.
-fn beside(palette: &Palette<'_>, name: &ShardName, real: Option<f64>, wanted: f64, most: f64) -> String {
+/// A bar for what is real, and a mark for what is requested.
+fn beside(palette: &Palette<'_>, name: &ShardName, real: Option<f64>, requested: f64, most: f64) -> String {
     let words = match real {
-        Some(real) => format!("{name}: real {}, wanted {}", percent(real), percent(wanted)),
-        None => format!("{name}: real not known, wanted {}", percent(wanted)),
+        Some(real) => format!("{name}: real {}, requested {}", percent(real), percent(requested)),
+        None => format!("{name}: real not known, requested {}", percent(requested)),
     };
     // Room for the mark where it is the longest of all.
     let along = |share: f64| number(share / most * BAR * 0.99);
@@ -268,7 +268,7 @@ fn beside(palette: &Palette<'_>, name: &ShardName, real: Option<f64>, wanted: f6
         escaped(&words),
         along(real.unwrap_or_default()),
         palette.fill(name),
-        along(wanted)
+        along(requested)
     );
     bar(&words, &inside)
 }

@@ -7,7 +7,7 @@ use super::markup::{escaped, number, percent, shortened};
 use super::palette::Palette;
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
-use crate::model::ring::moved_share::{Piece, overlay};
+use crate::model::ring::moved_share::{SharedArc, overlay};
 use crate::model::ring::position::Position;
 use crate::model::text::{counted, thousands};
 
@@ -147,7 +147,7 @@ impl RingPicture<'_> {
         Palette::new(self.now.shards().iter().chain(self.then.iter().flat_map(|then| then.shards())))
     }
 
-    fn pieces(&self) -> Vec<Piece<'_>> {
+    fn pieces(&self) -> Vec<SharedArc<'_>> {
         overlay(self.now, self.then.unwrap_or(self.now))
     }
 
@@ -186,9 +186,9 @@ impl RingPicture<'_> {
         let pieces = self.pieces();
         let told = pieces.len() <= TOLD_MAX;
         let mut out = String::new();
-        let stays = |piece: &&Piece<'_>| self.then.is_some() && !piece.moves();
+        let stays = |piece: &&SharedArc<'_>| self.then.is_some() && !piece.moves();
         for &name in palette.names() {
-            let mine: Vec<&Piece<'_>> = pieces.iter().filter(|piece| piece.source == name).collect();
+            let mine: Vec<&SharedArc<'_>> = pieces.iter().filter(|piece| piece.source == name).collect();
             let (staying, rest): (Vec<_>, Vec<_>) = mine.into_iter().partition(stays);
             for (class, pieces) in [("arcs stays", staying), ("arcs", rest)] {
                 out += &band(class, palette, name, &pieces, told, BAND, &|piece| {
@@ -201,7 +201,7 @@ impl RingPicture<'_> {
             }
         }
         for &name in palette.names() {
-            let coming: Vec<&Piece<'_>> =
+            let coming: Vec<&SharedArc<'_>> =
                 pieces.iter().filter(|piece| piece.moves() && piece.target == name).collect();
             out += &band("arcs moves", palette, name, &coming, told, MOVES, &|piece| {
                 format!("{} to {}", piece.source, piece.target)
@@ -250,8 +250,8 @@ impl RingPicture<'_> {
         )
     }
 
-    fn labels(&self, palette: &Palette<'_>) -> Vec<Label> {
-        let mut labels: Vec<Label> = self
+    fn labels(&self, palette: &Palette<'_>) -> Vec<KeyLabel> {
+        let mut labels: Vec<KeyLabel> = self
             .keys
             .iter()
             .map(|key| {
@@ -260,7 +260,7 @@ impl RingPicture<'_> {
                 let owner = node.shard;
                 let then = self.then.map(|then| then.owner(position)).filter(|then| *then != owner);
                 let way = then.map_or_else(|| owner.to_string(), |then| format!("{owner} → {then}"));
-                Label {
+                KeyLabel {
                     turn: turn(position),
                     node: turn(node.position),
                     height: point(turn(position), KEYS).1,
@@ -355,16 +355,16 @@ fn band(
     class: &str,
     palette: &Palette<'_>,
     name: &ShardName,
-    pieces: &[&Piece<'_>],
+    pieces: &[&SharedArc<'_>],
     told: bool,
     (inner, outer): (f64, f64),
-    words: &dyn Fn(&Piece<'_>) -> String,
+    words: &dyn Fn(&SharedArc<'_>) -> String,
 ) -> String {
     if pieces.is_empty() {
         return String::new();
     }
     let mut out = format!("<g class=\"{class}\" fill=\"{}\">\n", palette.fill(name));
-    let shape = |piece: &Piece<'_>| sector(turns(piece.arc), inner, outer);
+    let shape = |piece: &SharedArc<'_>| sector(turns(piece.arc), inner, outer);
     if told {
         for piece in pieces {
             let _ = writeln!(
@@ -389,7 +389,7 @@ fn band(
 }
 
 /// A key beside the ring.
-struct Label {
+struct KeyLabel {
     /// Where the key lies.
     turn: f64,
     /// Where its owner's point lies.
@@ -402,7 +402,7 @@ struct Label {
     title: String,
 }
 
-impl Label {
+impl KeyLabel {
     fn is_right(&self) -> bool {
         self.turn < 0.5
     }

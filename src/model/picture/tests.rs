@@ -109,8 +109,8 @@ fn keys_lie_where_they_hash_to() {
         let position = Position::of_key(key);
         assert!(rest.starts_with(&position.to_string()));
         #[expect(clippy::cast_precision_loss, reason = "53 bits are enough")]
-        let wanted = position.number() as f64 / 2_f64.powi(128);
-        assert!((turn - wanted).abs() < 0.001, "{key}: {turn} and {wanted}");
+        let requested = position.number() as f64 / 2_f64.powi(128);
+        assert!((turn - requested).abs() < 0.001, "{key}: {turn} and {requested}");
         let label = dot.parent().unwrap().descendants().filter_map(|node| node.text()).collect::<String>();
         assert!(
             label.contains(now.owner(position).as_str()) && label.contains(then.owner(position).as_str())

@@ -1,13 +1,13 @@
 //! One range on its way from one shard to another, chunk by chunk: what to ask of whom, step by step.
 
-use super::{Leftover, Piece, Reply, Request};
+use super::{Leftover, Reply, Request, Transfer};
 use crate::model::names::ShardName;
 use crate::model::ring::arc::Arc;
 use crate::model::ring::topology::Epoch;
 
 /// Where a chunk stands. Its rows travel in the step between source and target.
 #[derive(Debug, Clone)]
-enum Step<R> {
+enum ChunkStep<R> {
     Cut,
     Fence(Arc),
     Read(Arc),
@@ -17,7 +17,7 @@ enum Step<R> {
 
 /// What came of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChunkOutcome {
     /// Ask on.
     Next,
     /// A chunk is with its target and forgotten by its source; there is more of the range.
@@ -36,18 +36,18 @@ pub struct ChunkMove<R> {
     target: ShardName,
     /// What is left of the range; `None` behind the last chunk.
     rest: Option<Arc>,
-    step: Step<R>,
+    step: ChunkStep<R>,
 }
 
 impl<R: Clone> ChunkMove<R> {
     /// From the beginning.
-    pub fn of_piece(piece: &Piece) -> Self {
+    pub fn of_piece(piece: &Transfer) -> Self {
         Self {
             epoch: piece.epoch,
             source: piece.source.clone(),
             target: piece.target.clone(),
             rest: Some(piece.range),
-            step: Step::Cut,
+            step: ChunkStep::Cut,
         }
     }
 
@@ -58,7 +58,7 @@ impl<R: Clone> ChunkMove<R> {
             source: leftover.source.clone(),
             target: leftover.target.clone(),
             rest: Some(leftover.chunk),
-            step: Step::Read(leftover.chunk),
+            step: ChunkStep::Read(leftover.chunk),
         }
     }
 
@@ -66,43 +66,50 @@ impl<R: Clone> ChunkMove<R> {
     pub fn ask(&self) -> (&ShardName, Request<R>) {
         let (epoch, target) = (self.epoch, self.target.clone());
         match &self.step {
-            Step::Cut => {
+            ChunkStep::Cut => {
                 let range = self.rest.expect("there is more of the range, or nobody asks");
                 (&self.source, Request::Cut { range })
             }
-            Step::Fence(chunk) => (&self.source, Request::Fence { epoch, chunk: *chunk, target }),
-            Step::Read(chunk) => (&self.source, Request::Read { epoch, chunk: *chunk, target }),
-            Step::Adopt(chunk, rows) => {
+            ChunkStep::Fence(chunk) => (&self.source, Request::Fence { epoch, chunk: *chunk, target }),
+            ChunkStep::Read(chunk) => (&self.source, Request::Read { epoch, chunk: *chunk, target }),
+            ChunkStep::Adopt(chunk, rows) => {
                 let (source, rows) = (self.source.clone(), rows.clone());
                 (&self.target, Request::Adopt { epoch, chunk: *chunk, source, rows })
             }
-            Step::Purge(chunk) => (&self.source, Request::Purge { epoch, chunk: *chunk, target }),
+            ChunkStep::Purge(chunk) => (&self.source, Request::Purge { epoch, chunk: *chunk, target }),
         }
     }
 
     /// Takes the answer. After a lost one, the same is asked again: each step can be repeated.
-    pub fn hear(&mut self, reply: Reply<R>) -> Outcome {
+    pub fn hear(&mut self, reply: Reply<R>) -> ChunkOutcome {
         let (step, outcome) = match (&self.step, reply) {
-            (Step::Cut, Reply::Cut(last)) => {
+            (ChunkStep::Cut, Reply::Cut(last)) => {
                 let rest = self.rest.expect("it was cut");
-                (Step::Fence(Arc::new(rest.first(), last.min(rest.last()))), Outcome::Next)
+                (ChunkStep::Fence(Arc::new(rest.first(), last.min(rest.last()))), ChunkOutcome::Next)
             }
             // Fenced just so already: this mover's own answer was lost, or another one is at the same chunk.
-            (Step::Fence(chunk), Reply::Done | Reply::Already) => (Step::Read(*chunk), Outcome::Next),
-            (Step::Read(chunk), Reply::Rows(rows)) => (Step::Adopt(*chunk, rows), Outcome::Next),
-            (Step::Adopt(chunk, _), Reply::Done | Reply::Already) => (Step::Purge(*chunk), Outcome::Next),
+            (ChunkStep::Fence(chunk), Reply::Done | Reply::Already) => {
+                (ChunkStep::Read(*chunk), ChunkOutcome::Next)
+            }
+            (ChunkStep::Read(chunk), Reply::Rows(rows)) => {
+                (ChunkStep::Adopt(*chunk, rows), ChunkOutcome::Next)
+            }
+            (ChunkStep::Adopt(chunk, _), Reply::Done | Reply::Already) => {
+                (ChunkStep::Purge(*chunk), ChunkOutcome::Next)
+            }
             // Gone: another mover has purged it.
-            (Step::Purge(chunk), Reply::Done | Reply::Already) => {
+            (ChunkStep::Purge(chunk), Reply::Done | Reply::Already) => {
                 let rest = self.rest.expect("a chunk of it was moved");
                 self.rest = chunk
                     .last()
                     .next()
                     .filter(|first| *first <= rest.last())
                     .map(|first| Arc::new(first, rest.last()));
-                let outcome = if self.rest.is_some() { Outcome::ChunkMoved } else { Outcome::Moved };
-                (Step::Cut, outcome)
+                let outcome =
+                    if self.rest.is_some() { ChunkOutcome::ChunkMoved } else { ChunkOutcome::Moved };
+                (ChunkStep::Cut, outcome)
             }
-            _ => return Outcome::Surprise,
+            _ => return ChunkOutcome::Surprise,
         };
         self.step = step;
         outcome
@@ -120,6 +127,6 @@ impl<R: Clone> ChunkMove<R> {
 
     /// Whether no chunk is half-way: here a mover may stop.
     pub fn is_between_chunks(&self) -> bool {
-        matches!(self.step, Step::Cut | Step::Fence(_))
+        matches!(self.step, ChunkStep::Cut | ChunkStep::Fence(_))
     }
 }

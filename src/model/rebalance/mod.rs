@@ -16,7 +16,7 @@ pub mod plan;
 
 use serde::{Deserialize, Serialize};
 
-pub use next::{Damage, Goal, Leftover, Piece, Situation, Work, next_work, pieces, situation};
+pub use next::{Damage, Goal, Leftover, Situation, Transfer, Work, next_work, pieces, situation};
 
 use super::names::ShardName;
 use super::ring::arc::Arc;
@@ -47,10 +47,10 @@ pub struct ShardArc {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The topology that it leads to.
-    pub target: Topology,
+    pub next_topology: Topology,
     /// All shards that take part in it, sorted: those of the topology in force, and those that are to join or
     /// that an abandoned change would have had join.
-    pub members: Vec<ShardName>,
+    pub participants: Vec<ShardName>,
 }
 
 /// What a shard says of itself, in one snapshot.
@@ -63,7 +63,7 @@ pub struct ShardState {
     /// The change under way, if one is.
     pub change: Option<Change>,
     /// The topology that is wished for, if another one than that in force. Counts on the arbiter alone.
-    pub wanted: Option<Topology>,
+    pub desired_topology: Option<Topology>,
     /// The arcs that it holds, in order.
     pub arcs: Vec<ShardArc>,
 }
@@ -90,7 +90,7 @@ pub struct Announcement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// The arbiter, and nothing is under way at the epoch before, and the change's target is wished for.
-    Wanted,
+    Desired,
     /// The arbiter, and a change is under way at the epoch before, which this one takes back.
     TakenBack,
     /// Any other shard: the arbiter has decided, and this one has not heard of it.

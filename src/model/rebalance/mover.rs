@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::chunk::{ChunkMove, Outcome};
+use super::chunk::{ChunkMove, ChunkOutcome};
 use super::{
     Announcement, Damage, Goal, Leftover, Reply, Request, ShardArc, ShardState, Situation, Work, next_work,
     situation,
@@ -62,7 +62,7 @@ impl Phase {
 #[derive(Debug, Clone)]
 pub struct Mover<R> {
     goal: Goal,
-    /// Whom to look at: the shards that are known, and all members that are told of on the way.
+    /// Whom to look at: the shards that are known, and all participants that are told of on the way.
     names: BTreeSet<ShardName>,
     stage: Stage<R>,
     /// The change that it works on; at its end, so is the mover.
@@ -138,9 +138,9 @@ impl<R: Clone> Mover<R> {
             Stage::Moving(queue) => {
                 let front = queue.front_mut().expect("an empty queue ends the stage");
                 match front.hear(reply) {
-                    Outcome::Next | Outcome::ChunkMoved => true,
-                    Outcome::Moved => queue.pop_front().is_some() && !queue.is_empty(),
-                    Outcome::Surprise => false,
+                    ChunkOutcome::Next | ChunkOutcome::ChunkMoved => true,
+                    ChunkOutcome::Moved => queue.pop_front().is_some() && !queue.is_empty(),
+                    ChunkOutcome::Surprise => false,
                 }
             }
             Stage::Ended => true,
@@ -171,7 +171,7 @@ impl<R: Clone> Mover<R> {
     fn next(&mut self, states: &States) -> Result<Stage<R>, Damage> {
         let situation = situation(states)?;
         let unknown: Vec<ShardName> =
-            situation.members().into_iter().filter(|name| !states.contains_key(name)).collect();
+            situation.participants().into_iter().filter(|name| !states.contains_key(name)).collect();
         if !unknown.is_empty() {
             self.names.extend(unknown.iter().cloned());
             return Ok(Stage::Looking { left: unknown, states: states.clone() });

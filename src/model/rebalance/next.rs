@@ -19,7 +19,7 @@ pub enum Situation {
         /// The topology in force.
         topology: Topology,
         /// The topology that is wished for, if it is another one.
-        wanted: Option<Topology>,
+        desired_topology: Option<Topology>,
     },
     /// A change is under way.
     Changing {
@@ -36,21 +36,23 @@ pub enum Situation {
 
 impl Situation {
     /// The shards that must be asked before anything can be decided.
-    pub fn members(&self) -> Vec<ShardName> {
+    pub fn participants(&self) -> Vec<ShardName> {
         match self {
-            Self::Idle { topology, wanted, .. } => members(topology, wanted.as_ref()),
-            Self::Changing { change, .. } => change.members.clone(),
+            Self::Idle { topology, desired_topology, .. } => {
+                participants(topology, desired_topology.as_ref())
+            }
+            Self::Changing { change, .. } => change.participants.clone(),
         }
     }
 }
 
-fn members(topology: &Topology, wanted: Option<&Topology>) -> Vec<ShardName> {
+fn participants(topology: &Topology, desired_topology: Option<&Topology>) -> Vec<ShardName> {
     let names: BTreeSet<&ShardName> =
-        topology.names().chain(wanted.into_iter().flat_map(Topology::names)).collect();
+        topology.names().chain(desired_topology.into_iter().flat_map(Topology::names)).collect();
     names.into_iter().cloned().collect()
 }
 
-/// What the shards say does not fit together, and no mover can mend it.
+/// What the shards say does not fit together, and no mover can repair it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The shard that is wrong, where one can be named.
@@ -80,7 +82,7 @@ pub enum Goal {
 
 /// A range that is to go from one shard to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+pub struct Transfer {
     /// The epoch of the change.
     pub epoch: Epoch,
     /// Who owns it.
@@ -128,14 +130,14 @@ pub enum Work {
     /// Bring fenced chunks to their end.
     Resume(Vec<Leftover>),
     /// Move these ranges.
-    Move(Vec<Piece>),
+    Move(Vec<Transfer>),
     /// All lies where it is to lie: tell these shards, in this order. Sound while no arc of any shard changes,
     /// which [`Request::Finish`] compares.
     Finish(Vec<(ShardName, Epoch, Vec<ShardArc>, Vec<Arc>)>),
 }
 
 /// Where the cluster stands. `states` holds what every shard said that was asked; if a member is missing, the
-/// situation names all members, and the caller asks them too.
+/// situation names all participants, and the caller asks them too.
 pub fn situation(states: &BTreeMap<ShardName, ShardState>) -> Result<Situation, Damage> {
     let (newest, state) = states
         .iter()
@@ -146,7 +148,7 @@ pub fn situation(states: &BTreeMap<ShardName, ShardState>) -> Result<Situation, 
         return idle(states, newest, state);
     };
     let mut untold = Vec::new();
-    for (name, other) in states.iter().filter(|(name, _)| change.members.contains(name)) {
+    for (name, other) in states.iter().filter(|(name, _)| change.participants.contains(name)) {
         if other.epoch < epoch {
             if other.topology != state.topology {
                 return Err(damage(name, behind(name, other.epoch, epoch)));
@@ -179,11 +181,11 @@ fn idle(
             ));
         }
     }
-    let wanted = states.get(arbiter(topology)).and_then(|state| state.wanted.clone());
+    let desired_topology = states.get(arbiter(topology)).and_then(|state| state.desired_topology.clone());
     Ok(Situation::Idle {
         epoch: state.epoch,
         topology: topology.clone(),
-        wanted: wanted.filter(|wanted| wanted != topology),
+        desired_topology: desired_topology.filter(|desired_topology| desired_topology != topology),
     })
 }
 
@@ -196,18 +198,19 @@ fn behind(name: &ShardName, at: Epoch, epoch: Epoch) -> String {
 /// What is to be done next, when every member has said how it stands.
 pub fn next_work(states: &BTreeMap<ShardName, ShardState>, goal: Goal) -> Result<Work, Damage> {
     match situation(states)? {
-        Situation::Idle { wanted: None, .. } => Ok(Work::Nothing),
+        Situation::Idle { desired_topology: None, .. } => Ok(Work::Nothing),
         Situation::Idle { .. } if goal != Goal::Forward => Ok(Work::Nothing),
-        Situation::Idle { epoch, topology, wanted: Some(target) } => {
-            let change = Change { members: members(&topology, Some(&target)), target };
-            Ok(announce(epoch.next(), &topology, &change, Condition::Wanted, &change.members))
+        Situation::Idle { epoch, topology, desired_topology: Some(target) } => {
+            let change =
+                Change { participants: participants(&topology, Some(&target)), next_topology: target };
+            Ok(announce(epoch.next(), &topology, &change, Condition::Desired, &change.participants))
         }
         // Once the arbiter has finished it, a change cannot be taken back.
         Situation::Changing { epoch, topology, change, .. }
             if goal == Goal::Back(epoch) && !is_finished_at_the_arbiter(states, epoch, &topology) =>
         {
-            let back = Change { target: topology.clone(), members: change.members };
-            Ok(announce(epoch.next(), &topology, &back, Condition::TakenBack, &back.members))
+            let back = Change { next_topology: topology.clone(), participants: change.participants };
+            Ok(announce(epoch.next(), &topology, &back, Condition::TakenBack, &back.participants))
         }
         Situation::Changing { epoch, topology, change, untold } if !untold.is_empty() => {
             Ok(announce(epoch, &topology, &change, Condition::Decided, &untold))
@@ -244,35 +247,36 @@ fn work_of_a_change(
     topology: &Topology,
     change: &Change,
 ) -> Result<Work, Damage> {
-    let members: BTreeMap<&ShardName, &ShardState> =
-        states.iter().filter(|(name, _)| change.members.contains(name)).collect();
-    let leftovers = leftovers(&members);
+    let participants: BTreeMap<&ShardName, &ShardState> =
+        states.iter().filter(|(name, _)| change.participants.contains(name)).collect();
+    let leftovers = leftovers(&participants);
     let (old, current): (Vec<Leftover>, Vec<Leftover>) =
         leftovers.into_iter().partition(|left| left.epoch < epoch);
     if !old.is_empty() {
-        // All members have heard of this epoch, so no mover of an earlier one can take anything over any more.
-        let taken =
-            |left: &Leftover| members.get(&left.target).is_some_and(|state| has_taken(&state.arcs, left));
+        // All participants have heard of this epoch, so no mover of an earlier one can take anything over any more.
+        let taken = |left: &Leftover| {
+            participants.get(&left.target).is_some_and(|state| has_taken(&state.arcs, left))
+        };
         return Ok(Work::Settle(old.into_iter().map(|left| (left.clone(), taken(&left))).collect()));
     }
     if !current.is_empty() {
         return Ok(Work::Resume(current));
     }
-    let ring = change.target.ring();
+    let ring = change.next_topology.ring();
     let mut pieces = Vec::new();
-    for (name, state) in &members {
+    for (name, state) in &participants {
         pieces.extend(pieces_of(name, state, &ring, epoch)?);
     }
     if !pieces.is_empty() {
         return Ok(Work::Move(pieces));
     }
-    check_target(&members, &ring)?;
+    check_target(&participants, &ring)?;
     let mut pending: Vec<(&ShardName, &ShardState)> =
-        members.into_iter().filter(|(_, state)| state.change.is_some()).collect();
+        participants.into_iter().filter(|(_, state)| state.change.is_some()).collect();
     // The arbiter first: from then on the change cannot be taken back any more. Then who leaves: a shard of the new
     // topology that says the change is done then speaks for them.
     let first = arbiter(topology);
-    pending.sort_by_key(|(name, _)| (*name != first, change.target.shard(name).is_some(), *name));
+    pending.sort_by_key(|(name, _)| (*name != first, change.next_topology.shard(name).is_some(), *name));
     let finish = pending.into_iter().map(|(name, state)| {
         let arcs = merged(state.arcs.iter().map(|held| held.arc));
         (name.clone(), epoch, state.arcs.clone(), arcs)
@@ -288,9 +292,9 @@ fn is_finished_at_the_arbiter(
     states.get(arbiter(topology)).is_some_and(|state| state.epoch == epoch && state.change.is_none())
 }
 
-fn leftovers(members: &BTreeMap<&ShardName, &ShardState>) -> Vec<Leftover> {
+fn leftovers(participants: &BTreeMap<&ShardName, &ShardState>) -> Vec<Leftover> {
     let mut leftovers = Vec::new();
-    for (name, state) in members {
+    for (name, state) in participants {
         for held in &state.arcs {
             if let ArcState::Fenced(target) = &held.state {
                 leftovers.push(Leftover {
@@ -319,16 +323,16 @@ pub fn pieces(
     states: &BTreeMap<ShardName, ShardState>,
     target: &Topology,
     epoch: Epoch,
-) -> Result<Vec<Piece>, Damage> {
+) -> Result<Vec<Transfer>, Damage> {
     let ring = target.ring();
-    let members: BTreeMap<&ShardName, &ShardState> = states.iter().collect();
-    let on_their_way = leftovers(&members).into_iter().map(|left| Piece {
+    let participants: BTreeMap<&ShardName, &ShardState> = states.iter().collect();
+    let on_their_way = leftovers(&participants).into_iter().map(|left| Transfer {
         epoch,
         source: left.source,
         target: left.target,
         range: left.chunk,
     });
-    let mut pieces: Vec<Piece> = on_their_way.collect();
+    let mut pieces: Vec<Transfer> = on_their_way.collect();
     for (name, state) in states {
         let mut owning = state.clone();
         owning.arcs.retain(|held| held.state == ArcState::Owned);
@@ -338,12 +342,18 @@ pub fn pieces(
 }
 
 /// What a shard owns and another one is to own.
-fn pieces_of(name: &ShardName, state: &ShardState, ring: &Ring, epoch: Epoch) -> Result<Vec<Piece>, Damage> {
-    let wanted = ring.arcs();
+fn pieces_of(
+    name: &ShardName,
+    state: &ShardState,
+    ring: &Ring,
+    epoch: Epoch,
+) -> Result<Vec<Transfer>, Damage> {
+    let desired_topology = ring.arcs();
     let mut pieces = Vec::new();
     for held in &state.arcs {
-        let from = wanted.partition_point(|owned| owned.arc.last() < held.arc.first());
-        for owned in wanted[from..].iter().take_while(|owned| owned.arc.first() <= held.arc.last()) {
+        let from = desired_topology.partition_point(|owned| owned.arc.last() < held.arc.first());
+        for owned in desired_topology[from..].iter().take_while(|owned| owned.arc.first() <= held.arc.last())
+        {
             if owned.shard == name {
                 continue;
             }
@@ -357,7 +367,7 @@ fn pieces_of(name: &ShardName, state: &ShardState, ring: &Ring, epoch: Epoch) ->
             }
             let first = held.arc.first().max(owned.arc.first());
             let last = held.arc.last().min(owned.arc.last());
-            pieces.push(Piece {
+            pieces.push(Transfer {
                 epoch,
                 source: name.clone(),
                 target: owned.shard.clone(),
@@ -369,11 +379,11 @@ fn pieces_of(name: &ShardName, state: &ShardState, ring: &Ring, epoch: Epoch) ->
 }
 
 /// Each shard owns just what the ring gives it.
-fn check_target(members: &BTreeMap<&ShardName, &ShardState>, ring: &Ring) -> Result<(), Damage> {
-    let wanted = ring.arcs();
-    for (name, state) in members {
+fn check_target(participants: &BTreeMap<&ShardName, &ShardState>, ring: &Ring) -> Result<(), Damage> {
+    let desired_topology = ring.arcs();
+    for (name, state) in participants {
         let has = merged(state.arcs.iter().map(|held| held.arc));
-        let should = wanted.iter().filter(|owned| owned.shard == *name).map(|owned| owned.arc);
+        let should = desired_topology.iter().filter(|owned| owned.shard == *name).map(|owned| owned.arc);
         if has != should.collect::<Vec<Arc>>() {
             return Err(damage(name, format!("the arcs of `{name}` are not those that the ring gives it")));
         }
@@ -390,7 +400,7 @@ mod tests {
     fn a_fence_that_a_crash_brought_back_is_settled_by_what_its_target_has_done_since() {
         let names: [ShardName; 2] = ["a", "d"].map(|name| name.parse().unwrap());
         let topology = Topology::of_equals(1, names.clone()).unwrap();
-        let change = Change { target: topology.clone(), members: names.to_vec() };
+        let change = Change { next_topology: topology.clone(), participants: names.to_vec() };
         let half = |first, last| Arc::new(Position::new(first), Position::new(last));
         let (low, high) = (half(0, 9), half(10, u128::MAX));
         let held = |arc, epoch, state| ShardArc { arc, epoch: Epoch::new(epoch), state };
@@ -398,7 +408,7 @@ mod tests {
             epoch: Epoch::new(3),
             topology: topology.clone(),
             change: Some(change.clone()),
-            wanted: None,
+            desired_topology: None,
             arcs,
         };
         // `d` let go of it for `a` in epoch 2; `a` took it over, served, and lets go of it in epoch 3.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Piece;
+use super::Transfer;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::Arc;
 use crate::model::ring::moved_share::{modulo_flows, moved, ring_flows};
@@ -28,7 +28,7 @@ impl Load {
 
 /// What goes from one shard to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flow {
+pub struct MovedRows {
     /// From whom.
     pub source: ShardName,
     /// To whom.
@@ -47,14 +47,14 @@ pub struct Plan {
     /// The topology that is wished for.
     pub after: Topology,
     /// What is still to be moved, by source and target.
-    pub flows: Vec<Flow>,
+    pub flows: Vec<MovedRows>,
     /// What lies on all shards.
     pub total: Load,
 }
 
 impl Plan {
     /// A plan of these pieces; `loads` says what lies on each of them, in the same order.
-    pub fn new(before: Topology, after: Topology, pieces: &[Piece], loads: &[Load], total: Load) -> Self {
+    pub fn new(before: Topology, after: Topology, pieces: &[Transfer], loads: &[Load], total: Load) -> Self {
         assert_eq!(pieces.len(), loads.len(), "each piece has a load");
         let mut flows: BTreeMap<(&ShardName, &ShardName), (Vec<Arc>, Load)> = BTreeMap::new();
         for (piece, load) in pieces.iter().zip(loads) {
@@ -64,7 +64,7 @@ impl Plan {
         }
         let flows = flows
             .into_iter()
-            .map(|((source, target), (ranges, load))| Flow {
+            .map(|((source, target), (ranges, load))| MovedRows {
                 source: source.clone(),
                 target: target.clone(),
                 ranges,
@@ -120,7 +120,7 @@ mod tests {
         let before = Topology::of_equals(100, (1..=3).map(shard)).unwrap();
         let after = before.with(ShardSpec { name: shard(4), weight: Weight::ONE }).unwrap();
         assert_eq!(after.without(&shard(4)).unwrap(), before);
-        let piece = |source, first, last| Piece {
+        let piece = |source, first, last| Transfer {
             epoch: Epoch::new(2),
             source: shard(source),
             target: shard(4),

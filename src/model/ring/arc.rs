@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn a_position_is_found_on_its_arc_or_on_none() {
         let arcs = [arc(5, 9), arc(11, 20), arc(21, u128::MAX)];
-        for (at, wanted) in
+        for (at, requested) in
             [(4, None), (5, Some(0)), (9, Some(0)), (10, None), (20, Some(1)), (u128::MAX, Some(2))]
         {
-            assert_eq!(find(&arcs, Position::new(at)), wanted, "{at}");
+            assert_eq!(find(&arcs, Position::new(at)), requested, "{at}");
         }
         assert_eq!(find(&[], Position::new(0)), None);
     }

@@ -25,7 +25,7 @@ pub struct HeldArc {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     /// Who serves what: arcs in order, neighbours of one shard merged. What nobody holds is missing.
-    routes: Vec<Route>,
+    routes: Vec<ServingArc>,
     /// The arcs that a shard holds and another one serves: its rows there must be left out.
     left_out: BTreeMap<ShardName, Vec<Arc>>,
     gaps: Vec<Arc>,
@@ -33,7 +33,7 @@ pub struct Coverage {
 
 /// An arc and the shard whose rows count there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct ServingArc {
     /// The positions.
     pub arc: Arc,
     /// Whose rows count.
@@ -115,12 +115,12 @@ impl Coverage {
             {
                 before.arc = Arc::new(before.arc.first(), arc.last());
             }
-            _ => self.routes.push(Route { arc, shard: (*server).clone(), owned: held.owned }),
+            _ => self.routes.push(ServingArc { arc, shard: (*server).clone(), owned: held.owned }),
         }
     }
 
     /// Who serves what, in order.
-    pub fn routes(&self) -> &[Route] {
+    pub fn routes(&self) -> &[ServingArc] {
         &self.routes
     }
 
@@ -144,7 +144,7 @@ impl Coverage {
     }
 
     /// Who serves a position; nobody in a gap.
-    pub fn route(&self, position: Position) -> Option<&Route> {
+    pub fn route(&self, position: Position) -> Option<&ServingArc> {
         let at = self.routes.partition_point(|route| route.arc.last() < position);
         self.routes.get(at).filter(|route| route.arc.contains(position))
     }

@@ -39,7 +39,7 @@ pub struct OwnedArc<'ring> {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Label {
+struct NodeLabel {
     shard: u32,
     index: u32,
 }
@@ -52,7 +52,7 @@ pub struct Ring {
     /// Sorted, without duplicates.
     points: Vec<Position>,
     /// Whose point it is, beside `points`.
-    labels: Vec<Label>,
+    labels: Vec<NodeLabel>,
     /// For each value of a position's top bits, the first point that is not below all such positions.
     /// With four times as many slots as points, most lookups look at one point or two.
     slots: Vec<u32>,
@@ -71,14 +71,15 @@ impl Ring {
         for (shard, (name, count)) in (0..).zip(&shards) {
             assert!(*count > 0, "a shard has at least one virtual node");
             nodes.extend(
-                (0..*count)
-                    .map(|index| (Position::of_virtual_node(name.as_str(), index), Label { shard, index })),
+                (0..*count).map(|index| {
+                    (Position::of_virtual_node(name.as_str(), index), NodeLabel { shard, index })
+                }),
             );
         }
         // Equal positions: the smaller name wins (names are sorted, so the smaller number).
         nodes.sort_by_key(|(position, label)| (*position, label.shard, label.index));
         nodes.dedup_by_key(|(position, _)| *position);
-        let (points, labels): (Vec<Position>, Vec<Label>) = nodes.into_iter().unzip();
+        let (points, labels): (Vec<Position>, Vec<NodeLabel>) = nodes.into_iter().unzip();
         let bits = (points.len() * 4).next_power_of_two().trailing_zeros();
         let shift = 128 - bits;
         let slots = (0..1_u128 << bits)
@@ -137,7 +138,7 @@ impl Ring {
     }
 
     fn node(&self, at: usize) -> VirtualNode<'_> {
-        let Label { shard, index } = self.labels[at];
+        let NodeLabel { shard, index } = self.labels[at];
         VirtualNode { shard: &self.shards[shard as usize], index, position: self.points[at], wrapped: false }
     }
 

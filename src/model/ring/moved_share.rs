@@ -11,7 +11,7 @@ pub type Flows<'names> = BTreeMap<(&'names ShardName, &'names ShardName), f64>;
 
 /// A piece of the ring that one shard has in one ring, and one, perhaps the same, in the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece<'rings> {
+pub struct SharedArc<'rings> {
     /// The piece.
     pub arc: Arc,
     /// Who has it in the first ring.
@@ -20,7 +20,7 @@ pub struct Piece<'rings> {
     pub target: &'rings ShardName,
 }
 
-impl Piece<'_> {
+impl SharedArc<'_> {
     /// Whether it goes to another shard.
     pub fn moves(&self) -> bool {
         self.source != self.target
@@ -28,14 +28,14 @@ impl Piece<'_> {
 }
 
 /// Two rings laid over each other: the pieces tile the ring, in order.
-pub fn overlay<'rings>(before: &'rings Ring, after: &'rings Ring) -> Vec<Piece<'rings>> {
+pub fn overlay<'rings>(before: &'rings Ring, after: &'rings Ring) -> Vec<SharedArc<'rings>> {
     let (before, after) = (before.arcs(), after.arcs());
     let mut pieces = Vec::with_capacity(before.len() + after.len());
     let (mut i, mut j) = (0, 0);
     // Both tile the ring: walk them together, one piece on which both are constant at a time.
     while let (Some(old), Some(new)) = (before.get(i), after.get(j)) {
         let arc = Arc::new(old.arc.first().max(new.arc.first()), old.arc.last().min(new.arc.last()));
-        pieces.push(Piece { arc, source: old.shard, target: new.shard });
+        pieces.push(SharedArc { arc, source: old.shard, target: new.shard });
         i += usize::from(old.arc.last() == arc.last());
         j += usize::from(new.arc.last() == arc.last());
     }
@@ -45,7 +45,7 @@ pub fn overlay<'rings>(before: &'rings Ring, after: &'rings Ring) -> Vec<Piece<'
 /// What moves when one ring follows another. Keys that stay are left out.
 pub fn ring_flows<'rings>(before: &'rings Ring, after: &'rings Ring) -> Flows<'rings> {
     let mut flows = Flows::new();
-    for piece in overlay(before, after).into_iter().filter(Piece::moves) {
+    for piece in overlay(before, after).into_iter().filter(SharedArc::moves) {
         *flows.entry((piece.source, piece.target)).or_default() += piece.arc.share();
     }
     flows

@@ -1,7 +1,7 @@
 //! Verification: whether what the shards say fits together, and whether a row lies where it is to lie.
 //!
 //! All shards are asked at nearly the same time, not at one instant. So while the ring changes their words may not
-//! fit together though nothing is wrong: the caller asks again, and a [`Fault`] is one only if it stays. This module
+//! fit together though nothing is wrong: the caller asks again, and a [`RingFault`] is one only if it stays. This module
 //! decides, and is pure: it holds no connection and no row.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use super::ring::topology::{Epoch, Topology};
 
 /// What a shard said, in one snapshot.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Word {
+pub struct RingState {
     /// Its epoch.
     pub epoch: Epoch,
     /// The topology in force.
@@ -30,13 +30,13 @@ pub struct Word {
 
 /// What does not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum RingFault {
     /// Epochs or topologies.
     Words(Damage),
     /// Nobody holds an arc.
     Nobody(Arc),
     /// Two shards own an arc. A change that goes on between two answers looks like this, too, and does no harm:
-    /// see [`Fault::is_harmless`].
+    /// see [`RingFault::is_harmless`].
     Twice {
         /// The positions.
         arc: Arc,
@@ -68,14 +68,14 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl RingFault {
     /// Whether the rows can be judged in spite of it, if it does not stay: of two owners the later one serves.
     pub fn is_harmless(&self) -> bool {
         matches!(self, Self::Twice { .. })
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Words(damage) => damage.fmt(f),
@@ -101,9 +101,9 @@ impl fmt::Display for Fault {
 
 /// What all words together come to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
+pub struct Findings {
     /// What does not fit together; nothing if all is well.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<RingFault>,
     /// Whether a change of the ring is under way.
     pub is_changing: bool,
     /// Who serves which position.
@@ -114,7 +114,7 @@ pub struct Judgement {
 ///
 /// With nothing under way each shard owns just what the ring of the topology gives it. While a change is under way
 /// each position is held, no arc has two owners, and an owner is one by the old ring or by the new one.
-pub fn judge(words: &BTreeMap<ShardName, Word>) -> Judgement {
+pub fn judge(words: &BTreeMap<ShardName, RingState>) -> Findings {
     let held = words.iter().map(|(shard, word)| (shard.clone(), word.held.clone())).collect();
     let coverage = Coverage::of(&held);
     let states = words.iter().map(|(shard, word)| (shard.clone(), state(word))).collect();
@@ -127,25 +127,25 @@ pub fn judge(words: &BTreeMap<ShardName, Word>) -> Judgement {
             of_neither_ring(words, &topology, &change, &mut faults);
         }
         Err(damage) => {
-            faults.push(Fault::Words(damage));
+            faults.push(RingFault::Words(damage));
             uncovered(words, &coverage, &mut faults);
         }
     }
-    Judgement { faults, is_changing, coverage }
+    Findings { faults, is_changing, coverage }
 }
 
 /// What `situation` asks of a word: it looks at no arc.
-fn state(word: &Word) -> ShardState {
+fn state(word: &RingState) -> ShardState {
     ShardState {
         epoch: word.epoch,
         topology: word.topology.clone(),
         change: word.change.clone(),
-        wanted: None,
+        desired_topology: None,
         arcs: Vec::new(),
     }
 }
 
-fn owned(word: &Word) -> Vec<Arc> {
+fn owned(word: &RingState) -> Vec<Arc> {
     merged(word.held.iter().filter(|held| held.owned).map(|held| held.arc))
 }
 
@@ -155,31 +155,31 @@ fn given(ring: &Ring, shard: &ShardName) -> Vec<Arc> {
 }
 
 /// Nothing is under way: each shard owns what the ring gives it, and nothing else, and has let go of nothing.
-fn not_of_the_ring(words: &BTreeMap<ShardName, Word>, topology: &Topology, faults: &mut Vec<Fault>) {
+fn not_of_the_ring(words: &BTreeMap<ShardName, RingState>, topology: &Topology, faults: &mut Vec<RingFault>) {
     let ring = topology.ring();
     let names: BTreeSet<&ShardName> = topology.names().chain(words.keys()).collect();
     for shard in names {
         let given = given(&ring, shard);
         let has = words.get(shard).map(owned).unwrap_or_default();
         let lacks = without(&given, &has);
-        faults.extend(lacks.into_iter().map(|arc| Fault::Lacks { shard: shard.clone(), arc }));
+        faults.extend(lacks.into_iter().map(|arc| RingFault::Lacks { shard: shard.clone(), arc }));
         foreign(shard, &without(&has, &given), &ring, faults);
         let fenced = words.get(shard).into_iter().flat_map(|word| &word.held).filter(|held| !held.owned);
-        faults.extend(fenced.map(|held| Fault::Fenced { shard: shard.clone(), arc: held.arc }));
+        faults.extend(fenced.map(|held| RingFault::Fenced { shard: shard.clone(), arc: held.arc }));
     }
 }
 
 /// A change is under way: an owner is one by the old ring or by the new one.
 fn of_neither_ring(
-    words: &BTreeMap<ShardName, Word>,
+    words: &BTreeMap<ShardName, RingState>,
     topology: &Topology,
     change: &Change,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<RingFault>,
 ) {
-    let (old, new) = (topology.ring(), change.target.ring());
+    let (old, new) = (topology.ring(), change.next_topology.ring());
     for (shard, word) in words {
         // A change that takes another one back: what had moved then is owned by a ring that nobody tells of any more.
-        if change.target == *topology && change.members.contains(shard) {
+        if change.next_topology == *topology && change.participants.contains(shard) {
             continue;
         }
         let rest = without(&without(&owned(word), &given(&old, shard)), &given(&new, shard));
@@ -188,20 +188,20 @@ fn of_neither_ring(
 }
 
 /// These arcs of a shard, by whom the ring gives them to.
-fn foreign(shard: &ShardName, arcs: &[Arc], ring: &Ring, faults: &mut Vec<Fault>) {
+fn foreign(shard: &ShardName, arcs: &[Arc], ring: &Ring, faults: &mut Vec<RingFault>) {
     let of_ring = ring.arcs();
     for arc in arcs {
         let from = of_ring.partition_point(|owned| owned.arc.last() < arc.first());
         for owned in of_ring[from..].iter().filter(|owned| owned.shard != shard) {
             let Some(arc) = owned.arc.intersection(*arc) else { break };
-            faults.push(Fault::Foreign { shard: shard.clone(), arc, owner: owned.shard.clone() });
+            faults.push(RingFault::Foreign { shard: shard.clone(), arc, owner: owned.shard.clone() });
         }
     }
 }
 
 /// What nobody holds, and what two shards own.
-fn uncovered(words: &BTreeMap<ShardName, Word>, coverage: &Coverage, faults: &mut Vec<Fault>) {
-    faults.extend(coverage.gaps().iter().map(|arc| Fault::Nobody(*arc)));
+fn uncovered(words: &BTreeMap<ShardName, RingState>, coverage: &Coverage, faults: &mut Vec<RingFault>) {
+    faults.extend(coverage.gaps().iter().map(|arc| RingFault::Nobody(*arc)));
     let arcs = words.iter().flat_map(|(shard, word)| owned(word).into_iter().map(move |arc| (arc, shard)));
     let mut arcs: Vec<(Arc, &ShardName)> = arcs.collect();
     arcs.sort_unstable();
@@ -211,7 +211,7 @@ fn uncovered(words: &BTreeMap<ShardName, Word>, coverage: &Coverage, faults: &mu
         if let Some(((other, owner), common)) =
             before.and_then(|before| Some((before, before.0.intersection(arc)?)))
         {
-            faults.push(Fault::Twice { arc: common, owners: [owner.clone(), shard.clone()] });
+            faults.push(RingFault::Twice { arc: common, owners: [owner.clone(), shard.clone()] });
             if other.last() >= arc.last() {
                 continue;
             }
@@ -222,27 +222,27 @@ fn uncovered(words: &BTreeMap<ShardName, Word>, coverage: &Coverage, faults: &mu
 
 /// Where a row lies, seen from the shard that it lies on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum RowPlacement {
     /// Where it belongs.
     Home,
     /// On an arc that this shard still holds and that another one serves: on its way, or still to be forgotten.
     InFlight,
     /// Where it does not belong.
-    Astray,
+    Misplaced,
 }
 
 /// Tells the rows of one shard apart.
 #[derive(Debug, Clone)]
-pub struct Sieve {
+pub struct RowScanner {
     served: Vec<Arc>,
     in_flight: Vec<Arc>,
 }
 
-impl Judgement {
-    /// The sieve for the rows of a shard, in the snapshot that its word is of.
-    pub fn sieve(&self, shard: &ShardName) -> Sieve {
+impl Findings {
+    /// The scanner for the rows of a shard, in the snapshot that its word is of.
+    pub fn scanner(&self, shard: &ShardName) -> RowScanner {
         let served = self.coverage.routes().iter().filter(|route| route.shard == *shard);
-        Sieve {
+        RowScanner {
             served: merged(served.map(|route| route.arc)),
             // With nothing under way nothing is in flight.
             in_flight: if self.is_changing { self.coverage.left_out(shard).to_vec() } else { Vec::new() },
@@ -250,23 +250,23 @@ impl Judgement {
     }
 }
 
-impl Sieve {
+impl RowScanner {
     /// Where a row lies whose user has this position.
-    pub fn place(&self, position: Position) -> Place {
+    pub fn place(&self, position: Position) -> RowPlacement {
         let holds = |arcs: &[Arc]| {
             let at = arcs.partition_point(|arc| arc.last() < position);
             arcs.get(at).is_some_and(|arc| arc.first() <= position)
         };
         match () {
-            () if holds(&self.served) => Place::Home,
-            () if holds(&self.in_flight) => Place::InFlight,
-            () => Place::Astray,
+            () if holds(&self.served) => RowPlacement::Home,
+            () if holds(&self.in_flight) => RowPlacement::InFlight,
+            () => RowPlacement::Misplaced,
         }
     }
 }
 
 /// What stays of what was said before: a fault that another look at all shards does not show was none.
-pub fn still_there(before: &[Fault], now: &[Fault]) -> Vec<Fault> {
+pub fn still_there(before: &[RingFault], now: &[RingFault]) -> Vec<RingFault> {
     before.iter().filter(|fault| now.contains(fault)).cloned().collect()
 }
 

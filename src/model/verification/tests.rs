@@ -18,10 +18,10 @@ fn held(arc: Arc, epoch: i64, owned: bool) -> HeldArc {
 }
 
 /// Three shards at rest, and a fourth that is in no topology.
-fn at_rest() -> BTreeMap<ShardName, Word> {
+fn at_rest() -> BTreeMap<ShardName, RingState> {
     let topology = topology(3);
     let ring = topology.ring();
-    let word = |shard: &ShardName| Word {
+    let word = |shard: &ShardName| RingState {
         epoch: Epoch::FIRST,
         topology: topology.clone(),
         change: None,
@@ -31,39 +31,39 @@ fn at_rest() -> BTreeMap<ShardName, Word> {
 }
 
 /// The same with a change to four shards announced.
-fn announced() -> BTreeMap<ShardName, Word> {
+fn announced() -> BTreeMap<ShardName, RingState> {
     let mut words = at_rest();
     for word in words.values_mut() {
         word.epoch = Epoch::new(2);
-        word.change = Some(Change { target: topology(4), members: (1..=4).map(name).collect() });
+        word.change = Some(Change { next_topology: topology(4), participants: (1..=4).map(name).collect() });
     }
     words
 }
 
 /// Takes an arc out of a word.
-fn take(word: &mut Word, hole: Arc) {
+fn take(word: &mut RingState, hole: Arc) {
     let left = word.held.iter().flat_map(|held| {
         without(&[held.arc], &[hole]).into_iter().map(|arc| HeldArc { arc, ..held.clone() })
     });
     word.held = left.collect();
 }
 
-fn shown(judgement: &Judgement) -> Vec<String> {
-    judgement.faults.iter().map(ToString::to_string).collect()
+fn shown(findings: &Findings) -> Vec<String> {
+    findings.faults.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn at_rest_each_shard_owns_what_the_ring_gives_it() {
     let words = at_rest();
-    let judgement = judge(&words);
-    assert_eq!((judgement.faults.as_slice(), judgement.is_changing), (&[][..], false));
+    let findings = judge(&words);
+    assert_eq!((findings.faults.as_slice(), findings.is_changing), (&[][..], false));
     for shard in [1, 2, 3, 4] {
-        let sieve = judgement.sieve(&name(shard));
+        let scanner = findings.scanner(&name(shard));
         for at in 0..200_u128 {
             let position = Position::new(at * (u128::MAX / 199));
             let is_owner = *topology(3).ring().owner(position) == name(shard);
-            assert_eq!(sieve.place(position) == Place::Home, is_owner);
-            assert_ne!(sieve.place(position), Place::InFlight);
+            assert_eq!(scanner.place(position) == RowPlacement::Home, is_owner);
+            assert_ne!(scanner.place(position), RowPlacement::InFlight);
         }
     }
 }
@@ -87,10 +87,10 @@ fn at_rest_any_other_arc_is_a_fault_and_is_named() {
     assert_eq!(shown(&judge(&words)), [lacks, foreign.clone()]);
     let mut words = at_rest();
     words.get_mut(&name(4)).unwrap().held.push(held(half, 1, true));
-    let judgement = judge(&words);
-    assert_eq!(shown(&judgement), [foreign]);
+    let findings = judge(&words);
+    assert_eq!(shown(&findings), [foreign]);
     // Nothing is under way, so the other one's rows are in no flight.
-    assert_eq!(judgement.sieve(&name(4)).place(half.first()), Place::Astray);
+    assert_eq!(findings.scanner(&name(4)).place(half.first()), RowPlacement::Misplaced);
     // A shard of the topology that says nothing at all.
     let mut words = at_rest();
     words.remove(&name(2));
@@ -127,14 +127,14 @@ fn no_step_of_a_move_is_a_fault() {
     take(words.get_mut(&source).unwrap(), chunk);
     said.push(words);
     for (step, words) in said.iter().enumerate() {
-        let judgement = judge(words);
-        assert_eq!(judgement.faults, [], "step {step}");
-        assert!(judgement.is_changing);
-        let at = |shard: &ShardName| judgement.sieve(shard).place(position);
+        let findings = judge(words);
+        assert_eq!(findings.faults, [], "step {step}");
+        assert!(findings.is_changing);
+        let at = |shard: &ShardName| findings.scanner(shard).place(position);
         let expected = match step {
-            0 | 1 => (Place::Home, Place::Astray),
-            2 => (Place::InFlight, Place::Home),
-            _ => (Place::Astray, Place::Home),
+            0 | 1 => (RowPlacement::Home, RowPlacement::Misplaced),
+            2 => (RowPlacement::InFlight, RowPlacement::Home),
+            _ => (RowPlacement::Misplaced, RowPlacement::Home),
         };
         assert_eq!((at(&source), at(&name(4))), expected, "step {step}");
     }
@@ -145,15 +145,15 @@ fn no_step_of_a_move_is_a_fault() {
     // Asked at two instants: two owners, which is harmless; nobody, which is not.
     let mut words = said[0].clone();
     words.insert(name(4), said[2][&name(4)].clone());
-    let judgement = judge(&words);
-    assert!(judgement.faults.iter().all(Fault::is_harmless) && judgement.faults.len() == 1);
-    assert_eq!(judgement.sieve(&source).place(position), Place::InFlight);
-    assert_eq!(still_there(&judgement.faults, &judge(&said[2]).faults), []);
+    let findings = judge(&words);
+    assert!(findings.faults.iter().all(RingFault::is_harmless) && findings.faults.len() == 1);
+    assert_eq!(findings.scanner(&source).place(position), RowPlacement::InFlight);
+    assert_eq!(still_there(&findings.faults, &judge(&said[2]).faults), []);
     let mut words = said[3].clone();
     words.insert(name(4), said[1][&name(4)].clone());
-    let judgement = judge(&words);
-    assert_eq!(judgement.faults, [Fault::Nobody(chunk)]);
-    assert!(!judgement.faults[0].is_harmless());
+    let findings = judge(&words);
+    assert_eq!(findings.faults, [RingFault::Nobody(chunk)]);
+    assert!(!findings.faults[0].is_harmless());
 }
 
 fn moved_to_four(from: usize) -> Vec<Arc> {
@@ -170,15 +170,17 @@ fn during_a_change_an_owner_is_one_by_the_old_ring_or_by_the_new_one() {
     words.get_mut(&name(2)).unwrap().held.push(held(arc, 2, true));
     let faults = judge(&words).faults;
     assert!(!faults.is_empty());
-    assert!(faults.iter().all(|fault| matches!(fault, Fault::Foreign { shard, .. } if *shard == name(2))));
+    assert!(
+        faults.iter().all(|fault| matches!(fault, RingFault::Foreign { shard, .. } if *shard == name(2)))
+    );
     // One that takes back another one, of which nobody tells any more.
     for word in words.values_mut() {
-        word.change.as_mut().unwrap().target = topology(3);
+        word.change.as_mut().unwrap().next_topology = topology(3);
     }
     assert_eq!(judge(&words).faults, []);
     // But not for who takes no part in it.
     for word in words.values_mut() {
-        word.change.as_mut().unwrap().members.retain(|member| *member != name(2));
+        word.change.as_mut().unwrap().participants.retain(|member| *member != name(2));
     }
     assert!(!judge(&words).faults.is_empty());
 }
@@ -191,7 +193,7 @@ fn a_weight_is_part_of_the_ring() {
     for word in words.values_mut() {
         word.topology = heavier.clone();
     }
-    assert!(judge(&words).faults.iter().any(|fault| matches!(fault, Fault::Lacks { .. })));
+    assert!(judge(&words).faults.iter().any(|fault| matches!(fault, RingFault::Lacks { .. })));
 }
 
 /// Arcs in order without overlaps, from a set of positions 0 to 127.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postgres::error::SqlState;
 
 use super::SelfDescription;
-use super::inspect::{Done, Found, check_distinct, inspect_all};
+use super::inspect::{InitOutcome, Inspection, check_distinct, inspect_all};
 use super::install;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
@@ -17,7 +17,7 @@ use crate::model::ring::topology::{Epoch, Membership, Topology};
 use crate::pg::catalog;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::{Loan, Shards};
+use crate::pg::pool::{PooledSession, Shards};
 
 /// A cluster whose shards are all there.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Initialised {
     /// Its id, its topology and the epoch of it.
     pub membership: Membership,
     /// What was done, shard by shard, sorted.
-    pub done: Vec<(ShardName, Done)>,
+    pub done: Vec<(ShardName, InitOutcome)>,
 }
 
 /// Those of these databases that a server does not have.
@@ -34,9 +34,9 @@ pub fn missing_databases(
     maintenance: &ShardName,
     databases: &[ShardName],
 ) -> Result<Vec<ShardName>> {
-    let mut loan = server.checkout(maintenance)?;
+    let mut session = server.checkout(maintenance)?;
     let names: Vec<&str> = databases.iter().map(ShardName::as_str).collect();
-    let there = loan
+    let there = session
         .client()
         .query("SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)", &[&names])
         .map_err(|cause| sqlstate::doing("list the databases", maintenance, &cause))?;
@@ -58,12 +58,12 @@ pub fn check_catalogs(
 
 /// Creates these databases on a server. One that somebody else made in the meantime will do.
 pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[ShardName]) -> Result<()> {
-    let mut loan = server.checkout(maintenance)?;
+    let mut session = server.checkout(maintenance)?;
     for database in databases {
         // A shard's name holds no quotes: see `ShardName`.
         let statement = format!("CREATE DATABASE \"{database}\"");
         let mut tries = 0;
-        while let Err(cause) = loan.client().batch_execute(&statement) {
+        while let Err(cause) = session.client().batch_execute(&statement) {
             match cause.code() {
                 // Somebody else was faster.
                 Some(&(SqlState::DUPLICATE_DATABASE | SqlState::UNIQUE_VIOLATION)) => break,
@@ -113,7 +113,7 @@ pub fn initialise(
     result
 }
 
-fn take_lock(lock: &mut Loan, shard: &ShardName) -> Result<()> {
+fn take_lock(lock: &mut PooledSession, shard: &ShardName) -> Result<()> {
     lock.client()
         .batch_execute(
             "SET lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_lock(7283002); RESET lock_timeout",
@@ -131,7 +131,7 @@ fn take_lock(lock: &mut Loan, shard: &ShardName) -> Result<()> {
 fn initialise_locked(
     shards: &Shards,
     names: &[ShardName],
-    first: &mut Loan,
+    first: &mut PooledSession,
     cluster: Option<&ClusterId>,
     virtual_nodes: Option<u32>,
 ) -> Result<Initialised> {
@@ -147,11 +147,12 @@ fn initialise_locked(
     };
     let epoch = known.map_or(Epoch::FIRST, |said| said.membership.epoch);
     let membership = Membership { cluster, epoch, topology };
-    let plan = install::Plan { membership: &membership, ring: &ring, addresses: install::addresses(shards)? };
+    let plan =
+        install::InstallPlan { membership: &membership, ring: &ring, addresses: install::addresses(shards)? };
     let mut done = Vec::new();
     for (name, found) in &found {
-        let mut loan = shards.checkout(name)?;
-        done.push((name.clone(), plan.make_shard(&mut loan, name, found)?));
+        let mut session = shards.checkout(name)?;
+        done.push((name.clone(), plan.make_shard(&mut session, name, found)?));
     }
     Ok(Initialised { membership, done })
 }
@@ -160,7 +161,7 @@ fn initialise_locked(
 fn check_one_cluster<'found>(
     shards: &Shards,
     cluster: Option<&ClusterId>,
-    found: &'found BTreeMap<ShardName, Found>,
+    found: &'found BTreeMap<ShardName, Inspection>,
 ) -> Result<Option<&'found SelfDescription>> {
     let mut newest: Option<&SelfDescription> = None;
     for (name, found) in found {
@@ -206,11 +207,11 @@ fn check_one_cluster<'found>(
 }
 
 /// The shards that are to join, or take part in a change, by the word of those that are there.
-fn joining(found: &BTreeMap<ShardName, Found>) -> BTreeSet<ShardName> {
+fn joining(found: &BTreeMap<ShardName, Inspection>) -> BTreeSet<ShardName> {
     let said = || found.values().filter_map(|found| found.said.as_ref());
-    let wanted = said().filter_map(|said| said.wanted.as_ref()).flat_map(Topology::names);
-    wanted
-        .chain(said().filter_map(|said| said.change.as_ref()).flat_map(|change| &change.members))
+    let desired_topology = said().filter_map(|said| said.desired_topology.as_ref()).flat_map(Topology::names);
+    desired_topology
+        .chain(said().filter_map(|said| said.change.as_ref()).flat_map(|change| &change.participants))
         .cloned()
         .collect()
 }
@@ -224,8 +225,8 @@ fn topology_for(
     let list =
         |names: Vec<&ShardName>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let Some(said) = known else {
-        let wanted = virtual_nodes.unwrap_or(crate::model::ring::topology::VIRTUAL_NODES_DEFAULT);
-        return Topology::of_equals(wanted, names.iter().cloned())
+        let desired_topology = virtual_nodes.unwrap_or(crate::model::ring::topology::VIRTUAL_NODES_DEFAULT);
+        return Topology::of_equals(desired_topology, names.iter().cloned())
             .map_err(|why| Error::new(Kind::Usage, why));
     };
     let topology = &said.membership.topology;
@@ -242,7 +243,7 @@ fn topology_for(
             .hint("name just the shards of that cluster")
             .on_shard(&said.shard));
     }
-    if virtual_nodes.is_some_and(|wanted| wanted != topology.virtual_nodes()) {
+    if virtual_nodes.is_some_and(|desired_topology| desired_topology != topology.virtual_nodes()) {
         let message = format!(
             "the cluster has {} virtual nodes a shard, and they cannot be changed afterwards",
             topology.virtual_nodes()
@@ -252,8 +253,8 @@ fn topology_for(
     Ok(topology.clone())
 }
 
-fn new_cluster_id(loan: &mut Loan, name: &ShardName) -> Result<ClusterId> {
-    let row = loan
+fn new_cluster_id(session: &mut PooledSession, name: &ShardName) -> Result<ClusterId> {
+    let row = session
         .client()
         .query_one("SELECT pg_catalog.gen_random_uuid()::text", &[])
         .map_err(|cause| sqlstate::doing("make a cluster id", name, &cause))?;

@@ -8,14 +8,14 @@ use crate::model::names::ShardName;
 use crate::pg::catalog;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::{Loan, Shards};
+use crate::pg::pool::{PooledSession, Shards};
 
 /// The oldest Postgres that the catalog works on, as `server_version_num` has it.
 pub(crate) const OLDEST_VERSION: i32 = 140_000;
 
 /// What was done about a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
+pub enum InitOutcome {
     /// Table and catalog were made.
     Created,
     /// The catalog was made for a `users` table that was there, with this many rows.
@@ -29,7 +29,7 @@ pub enum Done {
 }
 
 /// What a database holds before it is touched.
-pub(crate) struct Found {
+pub(crate) struct Inspection {
     identity: String,
     pub(crate) has_users: bool,
     pub(crate) has_region_index: bool,
@@ -38,16 +38,16 @@ pub(crate) struct Found {
     pub(crate) said: Option<SelfDescription>,
 }
 
-pub(crate) fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Found>> {
+pub(crate) fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Inspection>> {
     shards
-        .on_each(names, |name, loan| inspect(loan, name))
+        .on_each(names, |name, session| inspect(session, name))
         .into_iter()
         .map(|(name, found)| found.map(|found| (name, found)))
         .collect()
 }
 
-fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {
-    let rows = loan
+fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> {
+    let rows = session
         .query(include_str!("../../../sql/queries/inspect.sql"), &[])
         .map_err(|cause| sqlstate::doing("look at the database", name, &cause))?;
     let row = only(rows, "look at the database", name)?;
@@ -67,8 +67,8 @@ fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {
     let mut columns: Vec<String> =
         row.get::<_, Option<&str>>("columns").unwrap_or_default().split(", ").map(Into::into).collect();
     columns.sort();
-    let said = if row.get("has_catalog") { Some(catalog::describe(loan, name)?) } else { None };
-    Ok(Found {
+    let said = if row.get("has_catalog") { Some(catalog::describe_any(session, name)?) } else { None };
+    Ok(Inspection {
         identity: row.get("identity"),
         has_users: row.get("has_users"),
         has_region_index: row.get("has_region_index"),
@@ -77,7 +77,7 @@ fn inspect(loan: &mut Loan, name: &ShardName) -> Result<Found> {
     })
 }
 
-pub(crate) fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Found>) -> Result<()> {
+pub(crate) fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Inspection>) -> Result<()> {
     let mut seen: BTreeMap<&str, &ShardName> = BTreeMap::new();
     for (name, found) in found {
         if let Some(twin) = seen.insert(&found.identity, name) {

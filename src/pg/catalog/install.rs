@@ -8,7 +8,7 @@ use postgres::types::Json;
 use postgres::{GenericClient, IsolationLevel, Transaction};
 
 use super::CATALOG_VERSION;
-use super::inspect::{Done, Found};
+use super::inspect::{InitOutcome, Inspection};
 use super::triggers;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -19,7 +19,7 @@ use crate::model::ring::topology::{Membership, Topology};
 use crate::model::user::UserId;
 use crate::pg::net::sqlstate;
 use crate::pg::net::uuid::Uuid;
-use crate::pg::pool::{Loan, Shards};
+use crate::pg::pool::{PooledSession, Shards};
 
 /// The columns of the seed's table, sorted.
 pub(crate) const COLUMNS: [&str; 4] = [
@@ -28,11 +28,20 @@ pub(crate) const COLUMNS: [&str; 4] = [
     "region character varying(50)",
     "user_id bigint primary key",
 ];
+/// What leads from no catalog to [`CATALOG_VERSION`]: the version that each one makes.
+const MIGRATIONS: [(i32, &str); 6] = [
+    (1, include_str!("../../../sql/migrations/0001_catalog.sql")),
+    (2, include_str!("../../../sql/migrations/0002_imports.sql")),
+    (3, include_str!("../../../sql/migrations/0003_rebalancing.sql")),
+    (4, include_str!("../../../sql/migrations/0004_replicas.sql")),
+    (5, include_str!("../../../sql/migrations/0005_fast_path.sql")),
+    (6, include_str!("../../../sql/migrations/0006_names.sql")),
+];
 /// How many misplaced users an error names.
 const MISPLACED_SHOWN: usize = 10;
 
 /// The users of one table, as the ring sees them.
-struct Placed {
+struct RowPlacement {
     rows: usize,
     misplaced: usize,
     /// The first of those that are misplaced.
@@ -40,7 +49,7 @@ struct Placed {
 }
 
 /// What all shards are made from.
-pub(crate) struct Plan<'a> {
+pub(crate) struct InstallPlan<'a> {
     pub(crate) membership: &'a Membership,
     /// The ring of its topology.
     pub(crate) ring: &'a Ring,
@@ -57,20 +66,25 @@ pub(crate) fn addresses(shards: &Shards) -> Result<Vec<(ShardName, String)>> {
         .collect()
 }
 
-impl Plan<'_> {
+impl InstallPlan<'_> {
     /// One transaction: all of a shard, or nothing.
-    pub(crate) fn make_shard(&self, loan: &mut Loan, name: &ShardName, found: &Found) -> Result<Done> {
+    pub(crate) fn make_shard(
+        &self,
+        session: &mut PooledSession,
+        name: &ShardName,
+        found: &Inspection,
+    ) -> Result<InitOutcome> {
         let fail = |cause: postgres::Error| sqlstate::doing("set up the catalog", name, &cause);
         // Each statement sees what others committed before it, whatever the server's default is.
-        let begin = loan.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+        let begin = session.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
         let mut transaction = begin.start().map_err(fail)?;
-        let is_mended = self.install(&mut transaction, name, found).map_err(fail)?;
+        let is_repaired = self.install(&mut transaction, name, found).map_err(fail)?;
         let done = match &found.said {
-            Some(said) if said.catalog_version < CATALOG_VERSION => Done::Upgraded,
-            Some(_) if is_mended => Done::Repaired,
-            Some(_) => Done::Unchanged,
-            None if found.has_users => Done::Adopted(self.check_adopted(&mut transaction, name)?),
-            None => Done::Created,
+            Some(said) if said.catalog_version < CATALOG_VERSION => InitOutcome::Upgraded,
+            Some(_) if is_repaired => InitOutcome::Repaired,
+            Some(_) => InitOutcome::Unchanged,
+            None if found.has_users => InitOutcome::Adopted(self.check_adopted(&mut transaction, name)?),
+            None => InitOutcome::Created,
         };
         transaction.commit().map_err(fail)?;
         Ok(done)
@@ -81,22 +95,14 @@ impl Plan<'_> {
         &self,
         transaction: &mut Transaction<'_>,
         name: &ShardName,
-        found: &Found,
+        found: &Inspection,
     ) -> Result<bool, postgres::Error> {
         transaction
             .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
-        match &found.said {
-            None => transaction.batch_execute(include_str!("../../../sql/catalog.sql"))?,
-            Some(said) => {
-                let upgrades = [
-                    (2, include_str!("../../../sql/migrations/0002_imports.sql")),
-                    (3, include_str!("../../../sql/migrations/0003_rebalancing.sql")),
-                    (4, include_str!("../../../sql/migrations/0004_replicas.sql")),
-                    (5, include_str!("../../../sql/migrations/0005_fast_path.sql")),
-                ];
-                for (_, sql) in upgrades.iter().filter(|(version, _)| said.catalog_version < *version) {
-                    transaction.batch_execute(sql)?;
-                }
+        let version = found.said.as_ref().map_or(0, |said| said.catalog_version);
+        for (to, sql) in MIGRATIONS {
+            if version < to {
+                transaction.batch_execute(sql)?;
             }
         }
         transaction.batch_execute(include_str!("../../../sql/queries/users.sql"))?;
@@ -118,11 +124,11 @@ impl Plan<'_> {
         if found.said.is_none() {
             self.install_arcs(transaction, name)?;
         }
-        say_whether_at_rest(transaction, name)?;
+        record_topology_md5(transaction, name)?;
         for (shard, url) in &self.addresses {
             transaction.execute(
-                "INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
-                 ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE address.url <> excluded.url",
+                "INSERT INTO ringshard.shard_endpoint (shard, url) VALUES ($1, $2) \
+                 ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE shard_endpoint.url <> excluded.url",
                 &[&shard.as_str(), url],
             )?;
         }
@@ -172,7 +178,7 @@ impl Plan<'_> {
 }
 
 /// Where nothing is under way and the arcs are those of the ring, the catalog says so. An older one could not.
-fn say_whether_at_rest(transaction: &mut Transaction<'_>, name: &ShardName) -> Result<(), postgres::Error> {
+fn record_topology_md5(transaction: &mut Transaction<'_>, name: &ShardName) -> Result<(), postgres::Error> {
     // Nobody changes it from here on.
     transaction.execute("SELECT FROM ringshard.meta FOR UPDATE", &[])?;
     let rows = transaction.query(include_str!("../../../sql/queries/unsaid_rest.sql"), &[])?;
@@ -184,15 +190,21 @@ fn say_whether_at_rest(transaction: &mut Transaction<'_>, name: &ShardName) -> R
         let ring = topology.ring();
         let given = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
         if merged(held) == merged(given) {
-            transaction
-                .execute("UPDATE ringshard.meta SET ring = pg_catalog.md5(topology::text)::uuid", &[])?;
+            transaction.execute(
+                "UPDATE ringshard.meta SET topology_md5 = pg_catalog.md5(topology::text)::uuid",
+                &[],
+            )?;
         }
     }
     Ok(())
 }
 
 /// Tables that are to be adopted must be the seed's, with each row on its owner.
-pub(crate) fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ring: &Ring) -> Result<()> {
+pub(crate) fn check_rows(
+    shards: &Shards,
+    found: &BTreeMap<ShardName, Inspection>,
+    ring: &Ring,
+) -> Result<()> {
     let adopt: Vec<ShardName> = found
         .iter()
         .filter(|(_, found)| found.has_users && found.said.is_none())
@@ -203,7 +215,7 @@ pub(crate) fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ri
     }
     let mut examples = Vec::new();
     let mut count = 0;
-    for (_, placed) in shards.on_each(&adopt, |name, loan| place_rows(loan.client(), name, ring)) {
+    for (_, placed) in shards.on_each(&adopt, |name, session| place_rows(session.client(), name, ring)) {
         let placed = placed?;
         count += placed.misplaced;
         examples.extend(placed.examples);
@@ -212,7 +224,7 @@ pub(crate) fn check_rows(shards: &Shards, found: &BTreeMap<ShardName, Found>, ri
 }
 
 /// A table that is there must have the seed's columns, and no others.
-pub(crate) fn check_columns(name: &ShardName, found: &Found) -> Result<()> {
+pub(crate) fn check_columns(name: &ShardName, found: &Inspection) -> Result<()> {
     if !found.has_users || found.columns == COLUMNS {
         return Ok(());
     }
@@ -249,12 +261,12 @@ fn misplaced(count: usize, examples: &[(UserId, ShardName)], ring: &Ring, end: &
 }
 
 /// Compares the rows of a shard with the ring. Streams the ids.
-fn place_rows(client: &mut impl GenericClient, name: &ShardName, ring: &Ring) -> Result<Placed> {
+fn place_rows(client: &mut impl GenericClient, name: &ShardName, ring: &Ring) -> Result<RowPlacement> {
     let fail = |cause: postgres::Error| sqlstate::doing("read the ids of users", name, &cause);
     let no_parameters: [&str; 0] = [];
     let mut rows =
         client.query_raw("SELECT user_id FROM public.users ORDER BY user_id", no_parameters).map_err(fail)?;
-    let mut placed = Placed { rows: 0, misplaced: 0, examples: Vec::new() };
+    let mut placed = RowPlacement { rows: 0, misplaced: 0, examples: Vec::new() };
     while let Some(row) = rows.next().map_err(fail)? {
         let id = UserId::new(row.get(0));
         placed.rows += 1;

@@ -22,7 +22,7 @@ use crate::pg::net::sqlstate;
 use crate::pg::net::uuid::Uuid;
 
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 5;
+pub const CATALOG_VERSION: i32 = 6;
 
 /// A shard's own word about itself.
 #[derive(Debug, Clone)]
@@ -36,20 +36,20 @@ pub struct SelfDescription {
     /// The change of the topology that is under way, if one is.
     pub change: Option<Change>,
     /// The topology that is wished for; only the first shard of the topology in force knows.
-    pub wanted: Option<Topology>,
+    pub desired_topology: Option<Topology>,
     /// Where the shards of the cluster are.
-    pub places: BTreeMap<ShardName, Place>,
+    pub endpoints: BTreeMap<ShardName, ShardEndpoint>,
     /// How often a replica has taken this shard over, and one.
     pub incarnation: Incarnation,
     /// Addresses at which old data of shards may come back, and whose.
-    pub retired: BTreeMap<String, ShardName>,
+    pub stale_endpoints: BTreeMap<String, ShardName>,
     /// By what the catalog knows the ring whose arcs the shard has; `None` while that is not so for sure.
-    pub ring: Option<RingId>,
+    pub topology_md5: Option<TopologyMd5>,
 }
 
 /// By what a catalog knows a ring: the MD5 of its topology as Postgres writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingId(pub u128);
+pub struct TopologyMd5(pub u128);
 
 /// Grows by one when a replica takes a shard over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Default for Incarnation {
 
 /// Where a shard is, without passwords.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Place {
+pub struct ShardEndpoint {
     /// Its primary.
     pub url: String,
     /// Its standbys.
@@ -74,11 +74,28 @@ pub struct Place {
     pub incarnation: Incarnation,
 }
 
-/// Asks a database which shard it is.
+/// Asks a database which shard it is. A catalog of an older version is refused.
 pub(crate) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfDescription> {
-    let rows = session
-        .query(include_str!("../../../sql/queries/membership.sql"), &[])
-        .map_err(|cause| sqlstate::doing("read the catalog", shard, &cause))?;
+    let said = describe_any(session, shard)?;
+    if said.catalog_version == CATALOG_VERSION {
+        return Ok(said);
+    }
+    let message = format!(
+        "the catalog of shard `{shard}` has version {}, and this ringshard needs version {CATALOG_VERSION}",
+        said.catalog_version
+    );
+    Err(Error::new(Kind::Configuration, message).hint("ringshard init-shards upgrades it").on_shard(shard))
+}
+
+/// The same, and a catalog of an older version will do.
+pub(crate) fn describe_any(session: &mut Session, shard: &ShardName) -> Result<SelfDescription> {
+    let fail = |cause: postgres::Error| sqlstate::doing("read the catalog", shard, &cause);
+    let rows = match session.query(include_str!("../../../sql/queries/membership.sql"), &[]) {
+        Err(cause) if sqlstate::is_of_another_version(&cause) => {
+            session.query(include_str!("../../../sql/queries/membership_before_6.sql"), &[]).map_err(fail)?
+        }
+        rows => rows.map_err(fail)?,
+    };
     description(&only(rows, "read the catalog", shard)?, shard)
 }
 
@@ -101,35 +118,33 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
             .map(|read| read.map(|Json(topology)| topology))
             .map_err(|cause| broken(&format!("`meta.{column}`"), sqlstate::words_of(&cause)))
     };
-    let members = row
-        .try_get::<_, Option<Json<Vec<ShardName>>>>("members")
-        .map_err(|cause| broken("`meta.members`", sqlstate::words_of(&cause)))?;
     let in_force =
         topology("topology")?.ok_or_else(|| broken("`meta.topology`", "it is missing".to_owned()))?;
-    let change = topology("target")?.map(|target| {
-        // A catalog of version 2 knows no members, and nothing ever began a change there.
-        let members = members.map(|Json(members)| members).unwrap_or_default();
-        Change { target, members }
-    });
+    let change = match topology("next_topology")? {
+        Some(next_topology) => {
+            let participants = json(row, "participants")
+                .map_err(|cause| broken("`meta.participants`", sqlstate::words_of(&cause)))?;
+            Some(Change { next_topology, participants })
+        }
+        None => None,
+    };
     let cluster: ClusterId =
         row.get::<_, String>("cluster").parse().map_err(|why| broken("`meta.cluster`", why))?;
     let name: ShardName = row.get::<_, String>("shard").parse().map_err(|why| broken("`meta.shard`", why))?;
-    // An older catalog knows no incarnations, and nobody was ever replaced there.
-    let places = json(row, "places").map_err(|cause| broken("`address`", sqlstate::words_of(&cause)))?;
-    let incarnation =
-        json(row, "incarnation").map_err(|cause| broken("`meta.incarnation`", sqlstate::words_of(&cause)))?;
-    let retired =
-        json(row, "retired").map_err(|cause| broken("`meta.retired`", sqlstate::words_of(&cause)))?;
+    let endpoints =
+        json(row, "endpoints").map_err(|cause| broken("`shard_endpoint`", sqlstate::words_of(&cause)))?;
+    let stale_endpoints = json(row, "stale_endpoints")
+        .map_err(|cause| broken("`meta.stale_endpoints`", sqlstate::words_of(&cause)))?;
     Ok(SelfDescription {
         catalog_version: version,
         shard: name,
         membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology: in_force },
         change,
-        wanted: topology("wanted")?,
-        places,
-        incarnation,
-        retired,
-        ring: row.get::<_, Option<Uuid>>("ring").map(|uuid| RingId(uuid.0)),
+        desired_topology: topology("desired_topology")?,
+        endpoints,
+        incarnation: Incarnation(row.get("incarnation")),
+        stale_endpoints,
+        topology_md5: row.get::<_, Option<Uuid>>("topology_md5").map(|uuid| TopologyMd5(uuid.0)),
     })
 }
 

@@ -8,8 +8,8 @@ use super::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::topology::Epoch;
-use crate::pg::pool::read_routing::Purpose;
-use crate::pg::pool::{Loan, Shard};
+use crate::pg::pool::read_routing::ReadIntent;
+use crate::pg::pool::{PooledSession, Server};
 
 /// How long a shard that does not answer is not looked for again at another place.
 const SEEK_PAUSE: Duration = Duration::from_secs(1);
@@ -17,16 +17,16 @@ const SEEK_PAUSE: Duration = Duration::from_secs(1);
 impl Cluster {
     /// A connection to a shard. One that does not answer may have another primary by now, or standbys that are not
     /// known here: the others know.
-    pub(crate) fn reach(&self, purpose: Purpose, shard: &ShardName) -> Result<Loan> {
-        match self.shards.checkout_for(purpose, shard) {
-            Err(error) if error.kind() == Kind::Unreachable && self.seeks_anew(shard) => {
+    pub(crate) fn reach(&self, intent: ReadIntent, shard: &ShardName) -> Result<PooledSession> {
+        match self.shards.checkout_for(intent, shard) {
+            Err(error) if error.kind() == Kind::Unreachable && self.should_discover(shard) => {
                 let before = self.shards.servers(shard);
                 if self.refresh().is_ok() && self.shards.servers(shard) != before {
-                    return self.shards.checkout_for(purpose, shard);
+                    return self.shards.checkout_for(intent, shard);
                 }
                 Err(self.with_way_out(error, shard))
             }
-            lent => lent.map_err(|error| self.with_way_out(error, shard)),
+            checked_out => checked_out.map_err(|error| self.with_way_out(error, shard)),
         }
     }
 
@@ -42,18 +42,18 @@ impl Cluster {
     }
 
     /// Whether the others are to be asked where a shard is: not again and again.
-    fn seeks_anew(&self, shard: &ShardName) -> bool {
-        let mut sought = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = sought.get(shard).is_none_or(|at| at.elapsed() > SEEK_PAUSE);
+    fn should_discover(&self, shard: &ShardName) -> bool {
+        let mut discovered_at = self.discovered_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = discovered_at.get(shard).is_none_or(|at| at.elapsed() > SEEK_PAUSE);
         if is_due {
-            sought.insert(shard.clone(), Instant::now());
+            discovered_at.insert(shard.clone(), Instant::now());
         }
         is_due
     }
 
     /// Whether who answered with this epoch may be what is left of a shard that is somewhere else by now: then all are to
     /// be asked, and whether `Shards::is_current` still holds tells. One that is just late is suspected once.
-    pub(crate) fn is_suspect(&self, server: &Shard, epoch: Epoch) -> bool {
+    pub(crate) fn is_suspect(&self, server: &Server, epoch: Epoch) -> bool {
         let known = self.view().epoch;
         let is_new = |late: &mut BTreeSet<_>| late.insert((server.name().clone(), epoch, known));
         epoch < known
@@ -62,7 +62,7 @@ impl Cluster {
     }
 
     /// Asks all where a shard is. Whether it is somewhere else than it was.
-    pub(crate) fn moves_on(&self, shard: &ShardName) -> Result<bool> {
+    pub(crate) fn has_moved(&self, shard: &ShardName) -> Result<bool> {
         let before = self.shards.address(shard)?;
         self.refresh()?;
         Ok(self.shards.address(shard)?.shown() != before.shown())

@@ -28,13 +28,13 @@ pub struct Cluster {
     pub(crate) cache_folder: Option<PathBuf>,
     pub(crate) view: RwLock<Arc<View>>,
     /// Old data of shards, which `verify` looks at as well.
-    pub(crate) returned: RwLock<BTreeSet<ShardName>>,
+    pub(crate) stale_primaries: RwLock<BTreeSet<ShardName>>,
     /// Which shards were late, at which epoch, when which was known: they were looked into.
     pub(crate) late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
     /// How many statements about users were answered while no ring is known to be at rest.
-    pub(crate) unheard: AtomicU32,
+    pub(crate) unconfirmed_replies: AtomicU32,
     /// When the others were asked last where a shard is that does not answer.
-    pub(crate) sought: Mutex<BTreeMap<ShardName, Instant>>,
+    pub(crate) discovered_at: Mutex<BTreeMap<ShardName, Instant>>,
 }
 
 impl Cluster {
@@ -54,8 +54,17 @@ impl Cluster {
         };
         let ring = topology.ring();
         prototype_log::ring_built(&topology, &ring);
-        let (places, retired, ring_id) = (BTreeMap::new(), BTreeMap::new(), None);
-        let view = View { epoch, topology, ring, change: None, wanted: None, places, retired, ring_id };
+        let (endpoints, stale_endpoints, topology_md5) = (BTreeMap::new(), BTreeMap::new(), None);
+        let view = View {
+            epoch,
+            topology,
+            ring,
+            change: None,
+            desired_topology: None,
+            endpoints,
+            stale_endpoints,
+            topology_md5,
+        };
         Ok(Self::seen(shards, id, cache_folder, Arc::new(view)))
     }
 
@@ -71,10 +80,10 @@ impl Cluster {
             id: RwLock::new(id),
             cache_folder,
             view: RwLock::new(view),
-            returned: RwLock::default(),
+            stale_primaries: RwLock::default(),
             late: Mutex::default(),
-            unheard: AtomicU32::new(0),
-            sought: Mutex::default(),
+            unconfirmed_replies: AtomicU32::new(0),
+            discovered_at: Mutex::default(),
         }
     }
 

@@ -11,12 +11,12 @@ use crate::pg::catalog;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Parameter, Session};
 use crate::pg::net::sqlstate;
-use crate::pg::pool::replica_status::Standing;
-use crate::pg::pool::{Shard, at_once};
+use crate::pg::pool::replica_status::ReplicaStatus;
+use crate::pg::pool::{Server, at_once};
 
 impl Cluster {
     /// Each replica that is known, and how it stands.
-    pub fn standings(&self) -> Vec<(ShardName, String, Result<Standing>)> {
+    pub fn standings(&self) -> Vec<(ShardName, String, Result<ReplicaStatus>)> {
         let asked = at_once(&self.shards().names(), |name| {
             let replicas = self.shards().replicas(name);
             if replicas.is_empty() {
@@ -24,11 +24,12 @@ impl Cluster {
             }
             let at = "SELECT pg_catalog.pg_current_wal_flush_lsn()::text";
             let primary = self.shards().checkout(name).ok();
-            let rows = primary.and_then(|mut loan| loan.query(at, &[]).ok()).unwrap_or_default();
+            let rows = primary.and_then(|mut session| session.query(at, &[]).ok()).unwrap_or_default();
             let at: Option<String> = rows.first().map(|row| row.get(0));
-            let stand = |replica: &Arc<Shard>| {
-                let lent = self.shards().lend(replica);
-                let standing = lent.and_then(|mut loan| Standing::ask(&mut loan, name, at.as_deref()));
+            let stand = |replica: &Arc<Server>| {
+                let checked_out = self.shards().lend(replica);
+                let standing =
+                    checked_out.and_then(|mut session| ReplicaStatus::ask(&mut session, name, at.as_deref()));
                 (replica.address.shown().to_owned(), standing)
             };
             Ok(replicas.iter().map(stand).collect::<Vec<_>>())
@@ -50,7 +51,7 @@ impl Cluster {
         let said = catalog::describe(&mut session, name)?;
         let (shard, cluster) = (said.shard.as_str(), said.membership.cluster.as_str());
         catalog::check_identity(name, &address, self.id().as_ref(), shard, cluster)?;
-        if Standing::ask(&mut session, name, None)?.is_standby {
+        if ReplicaStatus::ask(&mut session, name, None)?.is_standby {
             return Ok(());
         }
         let message =
@@ -64,11 +65,11 @@ impl Cluster {
     pub fn tell_replicas(&self, name: &ShardName) -> Result<Vec<Error>> {
         let urls: Vec<String> =
             self.shards().replicas(name).iter().map(|replica| replica.address.shown().to_owned()).collect();
-        let told = self.shards().on_each(&self.belonging(), |shard, loan| {
-            let sql = "WITH known AS (UPDATE ringshard.address SET replicas = $2 WHERE shard = $1) \
-                       UPDATE ringshard.meta SET retired = retired - $2::text[]";
+        let told = self.shards().on_each(&self.belonging(), |shard, session| {
+            let sql = "WITH known AS (UPDATE ringshard.shard_endpoint SET replicas = $2 WHERE shard = $1) \
+                       UPDATE ringshard.meta SET stale_endpoints = stale_endpoints - $2::text[]";
             let parameters: &[Parameter<'_>] = &[(&name.as_str(), Type::TEXT), (&urls, Type::TEXT_ARRAY)];
-            loan.query(sql, parameters).map_err(|cause| sqlstate::doing("tell of replicas", shard, &cause))
+            session.query(sql, parameters).map_err(|cause| sqlstate::doing("tell of replicas", shard, &cause))
         });
         let (mut untold, mut is_told) = (Vec::new(), false);
         for (_, told) in told {

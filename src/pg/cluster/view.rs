@@ -15,7 +15,7 @@ use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Membership, Topology};
 use crate::model::ring::{Ring, VirtualNode};
 use crate::pg::catalog;
-use crate::pg::catalog::{Place, RingId, SelfDescription};
+use crate::pg::catalog::{SelfDescription, ShardEndpoint, TopologyMd5};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::Session;
 
@@ -24,9 +24,9 @@ const WORTH_ASKING: u32 = 32;
 
 /// A ring at rest: no arc of it is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AtRest {
+pub struct StableRing {
     /// Which ring.
-    pub ring: RingId,
+    pub ring: TopologyMd5,
     /// Its epoch.
     pub epoch: Epoch,
 }
@@ -43,27 +43,27 @@ pub struct View {
     /// The change that is under way, with the ring that it leads to, if one is known of.
     pub change: Option<(Change, Ring)>,
     /// The topology that is wished for, if that is known: only the first shard knows.
-    pub wanted: Option<Topology>,
+    pub desired_topology: Option<Topology>,
     /// Where the shards are, as far as a catalog was read.
-    pub places: BTreeMap<ShardName, Place>,
+    pub endpoints: BTreeMap<ShardName, ShardEndpoint>,
     /// Addresses at which old data of shards may come back, and whose.
-    pub retired: BTreeMap<String, ShardName>,
+    pub stale_endpoints: BTreeMap<String, ShardName>,
     /// By what the catalogs know the ring, if a shard that has its arcs said so to this process. A cache may hold anything.
-    pub ring_id: Option<RingId>,
+    pub topology_md5: Option<TopologyMd5>,
 }
 
 impl View {
     /// The shards that may own something: those of the topology, and who takes part in a change of it.
-    pub fn members(&self) -> BTreeSet<&ShardName> {
-        let members = self.change.iter().flat_map(|(change, _)| &change.members);
-        self.topology.names().chain(members).collect()
+    pub fn participants(&self) -> BTreeSet<&ShardName> {
+        let participants = self.change.iter().flat_map(|(change, _)| &change.participants);
+        self.topology.names().chain(participants).collect()
     }
 
     /// The ring by which owners are found, if nothing is known to be under way: a shard that says the same owns what the
     /// ring gives it.
-    pub fn at_rest(&self) -> Option<AtRest> {
-        let ring = self.ring_id.filter(|_| self.change.is_none())?;
-        Some(AtRest { ring, epoch: self.epoch })
+    pub fn stable_ring(&self) -> Option<StableRing> {
+        let ring = self.topology_md5.filter(|_| self.change.is_none())?;
+        Some(StableRing { ring, epoch: self.epoch })
     }
 
     /// The virtual node that owns a position, with the prototype's log lines about the key.
@@ -75,13 +75,13 @@ impl View {
 
     /// Whether a shard may own something, or is to join.
     pub fn belongs(&self, name: &ShardName) -> bool {
-        self.members().contains(name) || self.goal().shard(name).is_some()
+        self.participants().contains(name) || self.goal().shard(name).is_some()
     }
 
     /// The topology that the ring is to have: by the change under way, else by the wish.
     pub fn goal(&self) -> &Topology {
-        let change = self.change.as_ref().map(|(change, _)| &change.target);
-        change.or(self.wanted.as_ref()).unwrap_or(&self.topology)
+        let change = self.change.as_ref().map(|(change, _)| &change.next_topology);
+        change.or(self.desired_topology.as_ref()).unwrap_or(&self.topology)
     }
 }
 
@@ -94,9 +94,9 @@ impl SelfDescription {
 
     /// Whether the topology, the change under way or the wish names a shard.
     fn names(&self, name: &ShardName) -> bool {
-        let topologies = [Some(&self.membership.topology), self.wanted.as_ref()];
+        let topologies = [Some(&self.membership.topology), self.desired_topology.as_ref()];
         topologies.into_iter().flatten().any(|topology| topology.shard(name).is_some())
-            || self.change.as_ref().is_some_and(|change| change.members.contains(name))
+            || self.change.as_ref().is_some_and(|change| change.participants.contains(name))
     }
 }
 
@@ -108,9 +108,9 @@ impl Cluster {
     }
 
     /// Asks all shards for the topology and takes the newest. Fails only if none answers; the shards that
-    /// did not are returned with their errors.
+    /// did not are stale primaries with their errors.
     pub fn refresh(&self) -> Result<Vec<(ShardName, Error)>> {
-        let answers = self.shards.on_each(&self.shards.names(), |name, loan| self.describe(name, loan));
+        let answers = self.shards.on_each(&self.shards.names(), |name, session| self.describe(name, session));
         let mut said: BTreeMap<ShardName, SelfDescription> = BTreeMap::new();
         let mut failed = Vec::new();
         for (name, answer) in answers {
@@ -138,24 +138,25 @@ impl Cluster {
         // that does not belong to the ring, or not yet, may be anything.
         let belongs = |name: &ShardName| newest.as_ref().is_none_or(|newest| newest.names(name));
         // Nor is what is left of one that has another primary by now, which is looked for there from here on.
-        let is_retired = |name: &ShardName| {
+        let is_stale = |name: &ShardName| {
             let address = self.shards.address(name).ok();
             newest
                 .as_ref()
                 .zip(address)
-                .is_some_and(|(newest, at)| newest.retired.get(at.shown()) == Some(name))
+                .is_some_and(|(newest, at)| newest.stale_endpoints.get(at.shown()) == Some(name))
         };
         let wrong = failed
             .iter()
-            .find(|(name, error)| error.kind() == Kind::Configuration && belongs(name) && !is_retired(name));
+            .find(|(name, error)| error.kind() == Kind::Configuration && belongs(name) && !is_stale(name));
         if let Some((_, error)) = wrong {
             return Err(error.clone());
         }
         match newest {
             Some(newest) => {
                 let first = newest.membership.topology.names().next();
-                let wanted = first.and_then(|first| said.get(first)).and_then(|first| first.wanted.clone());
-                self.take_over(newest, wanted).map(|()| failed)
+                let desired_topology =
+                    first.and_then(|first| said.get(first)).and_then(|first| first.desired_topology.clone());
+                self.take_over(newest, desired_topology).map(|()| failed)
             }
             None => Err(failed.into_iter().next().map_or_else(
                 || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards"),
@@ -170,8 +171,8 @@ impl Cluster {
         if view.epoch == Epoch::GUESSED {
             return names;
         }
-        let members = view.members();
-        names.into_iter().filter(|name| members.contains(name)).collect()
+        let participants = view.participants();
+        names.into_iter().filter(|name| participants.contains(name)).collect()
     }
 
     /// The shards that belong to the ring or are to do so, by what is known.
@@ -186,7 +187,7 @@ impl Cluster {
     pub fn departed(&self) -> Vec<ShardName> {
         let (view, mut others) = (self.view(), self.shards.names());
         others.retain(|name| !view.belongs(name));
-        let answers = self.shards.on_each(&others, |name, loan| self.describe(name, loan));
+        let answers = self.shards.on_each(&others, |name, session| self.describe(name, session));
         let has_left = |name: &ShardName, said: &SelfDescription| {
             said.change.is_none()
                 && said.membership.topology.shard(name).is_none()
@@ -212,34 +213,34 @@ impl Cluster {
         if epoch > view.epoch {
             return self.learn(self.describe(shard, session)?);
         }
-        if view.ring_id.is_none()
+        if view.topology_md5.is_none()
             && view.change.is_none()
-            && self.unheard.fetch_add(1, Ordering::Relaxed) >= WORTH_ASKING
+            && self.unconfirmed_replies.fetch_add(1, Ordering::Relaxed) >= WORTH_ASKING
         {
             // What was asked is answered, whatever becomes of this.
             match self.describe(shard, session).and_then(|said| self.learn(said)) {
                 Ok(()) => {}
                 Err(error) => log::debug!("Could not ask for the topology: {error}"),
             }
-            self.unheard.store(0, Ordering::Relaxed);
+            self.unconfirmed_replies.store(0, Ordering::Relaxed);
         }
         Ok(())
     }
 
     /// Takes over what one shard said.
     pub(crate) fn learn(&self, said: SelfDescription) -> Result<()> {
-        let wanted = {
+        let desired_topology = {
             let view = self.view();
             let is_first = said.membership.topology.names().next() == Some(&said.shard);
             let is_news = (said.membership.epoch, &said.membership.topology) != (view.epoch, &view.topology);
             // Only the first shard knows the wish.
-            if is_first || is_news { said.wanted.clone() } else { view.wanted.clone() }
+            if is_first || is_news { said.desired_topology.clone() } else { view.desired_topology.clone() }
         };
-        self.take_over(said, wanted)
+        self.take_over(said, desired_topology)
     }
 
     /// What comes from all shards counts whatever was known before: a cache may hold anything.
-    fn take_over(&self, said: SelfDescription, wanted: Option<Topology>) -> Result<()> {
+    fn take_over(&self, said: SelfDescription, desired_topology: Option<Topology>) -> Result<()> {
         self.learn_places(&said)?;
         self.id
             .write()
@@ -249,9 +250,9 @@ impl Cluster {
         let same = said.membership.topology == view.topology;
         let is_news = !same || said.membership.epoch != view.epoch;
         let same_change = view.change.as_ref().map(|(change, _)| change) == said.change.as_ref();
-        let same_places = view.places == said.places && view.retired == said.retired;
-        let same_ring = view.ring_id == said.ring;
-        if same_ring && !is_news && same_change && same_places && view.wanted == wanted {
+        let same_places = view.endpoints == said.endpoints && view.stale_endpoints == said.stale_endpoints;
+        let same_ring = view.topology_md5 == said.topology_md5;
+        if same_ring && !is_news && same_change && same_places && view.desired_topology == desired_topology {
             return Ok(());
         }
         if let Some(folder) = self.cache_folder.as_ref().filter(|_| is_news) {
@@ -263,30 +264,40 @@ impl Cluster {
             prototype_log::ring_built(&topology, &ring);
         }
         let change = said.change.map(|change| {
-            let ring = change.target.ring();
+            let ring = change.next_topology.ring();
             (change, ring)
         });
-        let (places, retired, ring_id) = (said.places, said.retired, said.ring);
-        *view = Arc::new(View { epoch, topology, ring, change, wanted, places, retired, ring_id });
+        let (endpoints, stale_endpoints, topology_md5) =
+            (said.endpoints, said.stale_endpoints, said.topology_md5);
+        *view = Arc::new(View {
+            epoch,
+            topology,
+            ring,
+            change,
+            desired_topology,
+            endpoints,
+            stale_endpoints,
+            topology_md5,
+        });
         Ok(())
     }
 
     /// Adds the shards and standbys that this one knows of, if they belong to the cluster or are to do so; and finds
     /// those anew that are somewhere else now.
     pub(crate) fn learn_places(&self, said: &SelfDescription) -> Result<()> {
-        let topologies = [Some(&said.membership.topology), said.wanted.as_ref()];
-        let targets = said.change.as_ref().map(|change| &change.target);
-        let members = said.change.iter().flat_map(|change| &change.members);
+        let topologies = [Some(&said.membership.topology), said.desired_topology.as_ref()];
+        let targets = said.change.as_ref().map(|change| &change.next_topology);
+        let participants = said.change.iter().flat_map(|change| &change.participants);
         let belongs = |name: &ShardName| {
             topologies.into_iter().flatten().chain(targets).any(|topology| topology.shard(name).is_some())
-                || members.clone().any(|member| member == name)
+                || participants.clone().any(|member| member == name)
         };
         let known = self.shards.names();
-        for (name, place) in said.places.iter().filter(|(name, _)| belongs(name)) {
+        for (name, place) in said.endpoints.iter().filter(|(name, _)| belongs(name)) {
             let url = ConnectionString::new(&place.url);
             if !known.contains(name) {
                 self.shards.add(name.clone(), &url)?;
-            } else if said.retired.get(self.shards.address(name)?.shown()) == Some(name) {
+            } else if said.stale_endpoints.get(self.shards.address(name)?.shown()) == Some(name) {
                 // What is configured is where the shard was before a replica took it over.
                 // A replica of the configuration is known with its password.
                 let address = self.shards.resolve(name, &url)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::collect::Facts;
 use super::{ConfiguredBy, Verdict};
 use crate::error::Result;
-use crate::local::Status;
+use crate::local::ServerStatus;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{Arc, TilingFault, check_tiling};
 use crate::pg::catalog;
@@ -18,7 +18,7 @@ pub(crate) fn checks(
     answers: Answers<'_>,
     cluster: Option<&ClusterId>,
     configured_by: &ConfiguredBy,
-    private: Option<&Result<Status>>,
+    private: Option<&Result<ServerStatus>>,
 ) -> Vec<(&'static str, Verdict)> {
     let mut checks = Vec::new();
     if let Some(private) = private {
@@ -40,7 +40,7 @@ pub(crate) fn checks(
         return checks;
     }
     checks.push(("cluster", one_cluster(&known)));
-    checks.push(("members", members(answers, &known, configured_by)));
+    checks.push(("participants", participants(answers, &known, configured_by)));
     checks.push(("epoch", epoch(&known)));
     let is_known = |name: &ShardName| known.iter().any(|(other, ..)| *other == name);
     let is_whole = newest(&known).membership.topology.names().all(is_known);
@@ -51,7 +51,7 @@ pub(crate) fn checks(
     checks
 }
 
-fn private_postgres(status: &Result<Status>) -> Verdict {
+fn private_postgres(status: &Result<ServerStatus>) -> Verdict {
     match status {
         Ok(status) if status.running => {
             Verdict::good(format!("Postgres {} runs", status.version.as_deref().unwrap_or("?")))
@@ -86,9 +86,9 @@ fn databases(answers: Answers<'_>) -> Verdict {
     }
 }
 
-type Known<'a> = &'a [(&'a ShardName, &'a Facts, &'a SelfDescription)];
+type KnownShards<'a> = &'a [(&'a ShardName, &'a Facts, &'a SelfDescription)];
 
-fn one_cluster(known: Known<'_>) -> Verdict {
+fn one_cluster(known: KnownShards<'_>) -> Verdict {
     let first = &known[0].2.membership.cluster;
     match known.iter().find(|(.., said)| said.membership.cluster != *first) {
         None => Verdict::good(first.as_str()),
@@ -100,16 +100,16 @@ fn one_cluster(known: Known<'_>) -> Verdict {
 }
 
 /// What the newest catalog says of the cluster.
-fn newest(known: Known<'_>) -> &SelfDescription {
+fn newest(known: KnownShards<'_>) -> &SelfDescription {
     known.iter().map(|(.., said)| *said).max_by_key(|said| said.membership.epoch).expect("somebody answered")
 }
 
 /// The topology names the shards that the configuration has.
-fn members(answers: Answers<'_>, known: Known<'_>, configured_by: &ConfiguredBy) -> Verdict {
+fn participants(answers: Answers<'_>, known: KnownShards<'_>, configured_by: &ConfiguredBy) -> Verdict {
     let said = newest(known);
     let configured = |name: &ShardName| answers.iter().any(|(other, _)| other == name);
     if let Some(missing) = said.membership.topology.names().find(|name| !configured(name)) {
-        let url = said.places.get(missing).map_or("postgresql://…", |place| place.url.as_str());
+        let url = said.endpoints.get(missing).map_or("postgresql://…", |place| place.url.as_str());
         return Verdict::bad(
             format!("`{missing}` is in the topology and not in the configuration"),
             match configured_by {
@@ -122,12 +122,14 @@ fn members(answers: Answers<'_>, known: Known<'_>, configured_by: &ConfiguredBy)
     }
     // One that is to join, or that takes part in a change, is none too many.
     let first = said.membership.topology.names().next();
-    let wanted =
-        known.iter().find(|(name, ..)| first == Some(*name)).and_then(|(.., said)| said.wanted.as_ref());
+    let requested = known
+        .iter()
+        .find(|(name, ..)| first == Some(*name))
+        .and_then(|(.., said)| said.desired_topology.as_ref());
     let belongs = |name: &ShardName| {
         said.membership.topology.shard(name).is_some()
-            || wanted.is_some_and(|wanted| wanted.shard(name).is_some())
-            || said.change.as_ref().is_some_and(|change| change.members.contains(name))
+            || requested.is_some_and(|requested| requested.shard(name).is_some())
+            || said.change.as_ref().is_some_and(|change| change.participants.contains(name))
     };
     match answers.iter().find(|(name, _)| !belongs(name)) {
         Some((other, _)) => Verdict::bad(
@@ -142,7 +144,7 @@ fn members(answers: Answers<'_>, known: Known<'_>, configured_by: &ConfiguredBy)
 }
 
 /// One epoch, and one topology for it.
-fn epoch(known: Known<'_>) -> Verdict {
+fn epoch(known: KnownShards<'_>) -> Verdict {
     let newest = newest(known);
     let (epoch, topology) = (newest.membership.epoch, &newest.membership.topology);
     let behind: Vec<String> = known
@@ -170,7 +172,7 @@ fn epoch(known: Known<'_>) -> Verdict {
 }
 
 /// Each position has one owner. A fenced range counts for the shard that still has it, unless its peer owns it.
-fn ring(known: Known<'_>) -> Verdict {
+fn ring(known: KnownShards<'_>) -> Verdict {
     let mut owned: Vec<Arc> = Vec::new();
     let mut fenced: Vec<Arc> = Vec::new();
     for (_, facts, _) in known {

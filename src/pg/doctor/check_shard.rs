@@ -1,7 +1,9 @@
 //! What the answers of one shard mean: for each check a verdict, and for a bad one what to type. Pure: nothing
 //! is asked here.
 
-use super::collect::{Column, Facts, Function, HeldArc, Idle, Import, Index, Right, Server, in_one_line};
+use super::collect::{
+    CatalogArc, Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, TableColumn, in_one_line,
+};
 use super::{Verdict, expected_functions};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
@@ -37,7 +39,7 @@ pub(crate) fn shard(
     cluster: Option<&ClusterId>,
 ) -> Vec<(&'static str, Verdict)> {
     let psql = |sql: &str| format!("psql '{}' -c '{}'", facts.address.shown(), sql.replace('\'', "'\\''"));
-    let of_server = |verdict: fn(&Server) -> Verdict| judge(&facts.server, verdict);
+    let of_server = |verdict: fn(&ServerFacts) -> Verdict| judge(&facts.server, verdict);
     let mut checks = vec![
         ("reachable", Verdict::good(format!("{:.1} ms", facts.connected_after.as_secs_f64() * 1_000.0))),
         ("version", of_server(version)),
@@ -82,7 +84,7 @@ fn judge_said(said: &Result<SelfDescription>, verdict: impl FnOnce(&SelfDescript
     said.as_ref().map_or_else(|_| Verdict::unknown("see `catalog`"), verdict)
 }
 
-fn version(server: &Server) -> Verdict {
+fn version(server: &ServerFacts) -> Verdict {
     if server.version_number < OLDEST_VERSION {
         Verdict::bad(
             &server.version,
@@ -93,7 +95,7 @@ fn version(server: &Server) -> Verdict {
     }
 }
 
-fn writable(server: &Server, facts: &Facts, psql: &dyn Fn(&str) -> String) -> Verdict {
+fn writable(server: &ServerFacts, facts: &Facts, psql: &dyn Fn(&str) -> String) -> Verdict {
     if server.in_recovery {
         return Verdict::bad(
             "a replica",
@@ -113,7 +115,7 @@ fn writable(server: &Server, facts: &Facts, psql: &dyn Fn(&str) -> String) -> Ve
     Verdict::good("primary")
 }
 
-fn encoding(server: &Server) -> Verdict {
+fn encoding(server: &ServerFacts) -> Verdict {
     if server.encoding == "UTF8" {
         Verdict::good("UTF8")
     } else {
@@ -124,7 +126,7 @@ fn encoding(server: &Server) -> Verdict {
     }
 }
 
-fn durability(server: &Server, psql: &dyn Fn(&str) -> String) -> Verdict {
+fn durability(server: &ServerFacts, psql: &dyn Fn(&str) -> String) -> Verdict {
     for (setting, is_on) in [("fsync", server.fsync), ("full_page_writes", server.full_page_writes)] {
         if !is_on {
             let found = format!("{setting} is off: a crash of that machine may destroy all data");
@@ -142,7 +144,7 @@ fn durability(server: &Server, psql: &dyn Fn(&str) -> String) -> Verdict {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 sessions")]
-fn sessions(server: &Server) -> Verdict {
+fn sessions(server: &ServerFacts) -> Verdict {
     let found = format!("{} of {} in use", server.sessions, server.sessions_most);
     if server.sessions as f64 > server.sessions_most as f64 * SESSIONS_SHARE_MAX {
         Verdict::bad(found, "raise max_connections on that server, or close other sessions")
@@ -199,11 +201,11 @@ fn privileges(rights: &[Right], facts: &Facts) -> Verdict {
     )
 }
 
-fn table(columns: &[Column], psql: &dyn Fn(&str) -> String) -> Verdict {
+fn table(columns: &[TableColumn], psql: &dyn Fn(&str) -> String) -> Verdict {
     let mut faults = Vec::new();
     let mut changes = Vec::new();
-    for wanted in COLUMNS.map(|column| column.trim_end_matches(" primary key")) {
-        let (name, of) = wanted.split_once(' ').expect("a name and a type");
+    for requested in COLUMNS.map(|column| column.trim_end_matches(" primary key")) {
+        let (name, of) = requested.split_once(' ').expect("a name and a type");
         match columns.iter().find(|column| column.name == name) {
             None => {
                 faults.push(format!("`{name}` is missing"));
@@ -313,7 +315,7 @@ fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Op
 
 /// While nothing changes, a shard holds what the ring of its topology gives it. (During a change the check
 /// of the whole ring counts.)
-fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
+fn arcs(name: &ShardName, held: &[CatalogArc], said: &SelfDescription) -> Verdict {
     let mine = merged(held.iter().map(|held| held.arc));
     let share: f64 = mine.iter().map(|arc| arc.share()).sum();
     let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
@@ -322,13 +324,13 @@ fn arcs(name: &ShardName, held: &[HeldArc], said: &SelfDescription) -> Verdict {
     }
     let ring = said.membership.topology.ring();
     let of_ring = ring.arcs();
-    let wanted = merged(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
-    if mine == wanted {
+    let requested = merged(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
+    if mine == requested {
         return Verdict::good(found);
     }
-    let share: f64 = wanted.iter().map(|arc| arc.share()).sum();
+    let share: f64 = requested.iter().map(|arc| arc.share()).sum();
     Verdict::bad(
-        format!("{found}, where its topology has {}, {:.2} %", wanted.len(), share * 100.0),
+        format!("{found}, where its topology has {}, {:.2} %", requested.len(), share * 100.0),
         "restore the table ringshard.arc of that database from a backup: pg_restore --schema=ringshard --table=arc; then: ringshard verify",
     )
 }
@@ -385,7 +387,7 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
     }
 }
 
-fn import_left(import: &Import, psql: &dyn Fn(&str) -> String) -> (String, String) {
+fn import_left(import: &OpenImport, psql: &dyn Fn(&str) -> String) -> (String, String) {
     (
         format!("an import, {} records far, begun {} s ago", import.records, import.seconds),
         format!(

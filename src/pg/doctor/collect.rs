@@ -23,28 +23,28 @@ use crate::pg::net::uuid::Uuid;
 pub(crate) struct Facts {
     pub(crate) address: Address,
     pub(crate) connected_after: Duration,
-    pub(crate) server: Result<Server>,
+    pub(crate) server: Result<ServerFacts>,
     /// Which database of which server this is.
     pub(crate) identity: Result<String>,
     /// How far the server's clock is ahead of this machine's.
     pub(crate) clock_ahead_ms: Result<f64>,
     pub(crate) disk: Option<Disk>,
     pub(crate) rights: Result<Vec<Right>>,
-    pub(crate) columns: Result<Vec<Column>>,
+    pub(crate) columns: Result<Vec<TableColumn>>,
     pub(crate) indexes: Result<Vec<Index>>,
     pub(crate) trigger_faults: Result<Vec<String>>,
     pub(crate) functions: Result<Vec<Function>>,
     /// What the shard says of itself; `None` if it has no catalog.
     pub(crate) said: Option<Result<SelfDescription>>,
-    pub(crate) arcs: Result<Vec<HeldArc>>,
+    pub(crate) arcs: Result<Vec<CatalogArc>>,
     pub(crate) idle: Result<Vec<Idle>>,
-    pub(crate) imports: Result<Vec<Import>>,
+    pub(crate) imports: Result<Vec<OpenImport>>,
 }
 
 /// A server, and the database that was connected to.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "settings of a server are on or off")]
-pub(crate) struct Server {
+pub(crate) struct ServerFacts {
     pub(crate) version: String,
     /// As `server_version_num` has it.
     pub(crate) version_number: i32,
@@ -81,7 +81,7 @@ pub(crate) struct Right {
 
 /// A column of `users`.
 #[derive(Debug, Clone)]
-pub(crate) struct Column {
+pub(crate) struct TableColumn {
     pub(crate) name: String,
     pub(crate) of: String,
 }
@@ -108,7 +108,7 @@ pub(crate) struct Function {
 
 /// A range of the ring that a shard holds.
 #[derive(Debug, Clone)]
-pub(crate) struct HeldArc {
+pub(crate) struct CatalogArc {
     pub(crate) arc: Arc,
     /// Whom it is on its way to, if it is fenced.
     pub(crate) fenced_for: Option<String>,
@@ -126,7 +126,7 @@ pub(crate) struct Idle {
 
 /// An import that is under way or was interrupted.
 #[derive(Debug, Clone)]
-pub(crate) struct Import {
+pub(crate) struct OpenImport {
     pub(crate) source: String,
     pub(crate) records: i64,
     pub(crate) seconds: i64,
@@ -185,7 +185,7 @@ pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
         columns: question.rows(
             "look at the columns",
             include_str!("../../../sql/queries/doctor/columns.sql"),
-            |row| Column { name: row.get("name"), of: row.get("type") },
+            |row| TableColumn { name: row.get("name"), of: row.get("type") },
         ),
         indexes: question.rows(
             "look at the indexes",
@@ -203,7 +203,7 @@ pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
                 is_definer: row.get("is_definer"),
             },
         ),
-        said: has_catalog.then(|| catalog::describe(question.session, shard)),
+        said: has_catalog.then(|| catalog::describe_any(question.session, shard)),
         arcs: question.rows("read the arcs", include_str!("../../../sql/queries/doctor/arcs.sql"), arc_of),
         idle: question.rows(
             "look at other sessions",
@@ -218,9 +218,9 @@ pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
         imports: question.rows(
             "look at imports",
             include_str!("../../../sql/queries/doctor/imports.sql"),
-            |row| Import {
+            |row| OpenImport {
                 source: row.get("source"),
-                records: row.get("records"),
+                records: row.get("committed_through"),
                 seconds: row.get("seconds"),
                 is_running: row.get("is_running"),
             },
@@ -230,8 +230,8 @@ pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
     })
 }
 
-fn server_of(row: &Row) -> Server {
-    Server {
+fn server_of(row: &Row) -> ServerFacts {
+    ServerFacts {
         version: row.get("version"),
         version_number: row.get("version_number"),
         encoding: row.get("encoding"),
@@ -259,12 +259,12 @@ fn index_of(row: &Row) -> Index {
     }
 }
 
-fn arc_of(row: &Row) -> HeldArc {
+fn arc_of(row: &Row) -> CatalogArc {
     let position = |column: &str| row.get::<_, Uuid>(column).position();
-    HeldArc {
+    CatalogArc {
         // The table itself sees to `first <= last`.
         arc: Arc::new(position("first"), position("last")),
-        fenced_for: row.get("peer"),
+        fenced_for: row.get("transfer_to"),
     }
 }
 
@@ -283,7 +283,7 @@ fn clock_ahead_ms(question: &mut Question<'_>) -> Result<f64> {
 
 /// The disk, where the server is on this machine for sure: it was reached through a socket's file, and its
 /// folder is there.
-fn disk(address: &Address, server: &Server, private: &PrivateServer) -> Option<Disk> {
+fn disk(address: &Address, server: &ServerFacts, private: &PrivateServer) -> Option<Disk> {
     if !address.endpoints.iter().all(|endpoint| endpoint.location.is_socket()) {
         return None;
     }

@@ -2,7 +2,7 @@
 
 /// A function of the schema `ringshard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shipped {
+pub(crate) struct ExpectedFunction {
     pub(crate) name: &'static str,
     /// Its body, which `pg_proc.prosrc` keeps to the byte.
     pub(crate) source: &'static str,
@@ -21,17 +21,17 @@ const FILES: [&str; 4] = [
 const BEGIN: &str = "CREATE OR REPLACE FUNCTION ringshard.";
 
 /// All functions.
-pub(crate) fn functions() -> Vec<Shipped> {
+pub(crate) fn functions() -> Vec<ExpectedFunction> {
     FILES.iter().flat_map(|file| file.split(BEGIN).skip(1)).map(parse).collect()
 }
 
 /// From the name on: `name(parameters) … AS $$body$$`.
-fn parse(text: &'static str) -> Shipped {
+fn parse(text: &'static str) -> ExpectedFunction {
     let shape = "an embedded function is `name(…) … AS $$…$$`: a test holds it to that";
     let (head, rest) = text.split_once("AS $$").expect(shape);
     let (source, _) = rest.split_once("$$").expect(shape);
     let (name, _) = head.split_once('(').expect(shape);
-    Shipped { name, source, is_definer: head.contains("SECURITY DEFINER") }
+    ExpectedFunction { name, source, is_definer: head.contains("SECURITY DEFINER") }
 }
 
 #[cfg(test)]
@@ -41,9 +41,10 @@ mod tests {
     #[test]
     fn each_function_of_the_files_is_found() {
         let names: Vec<&str> = functions().iter().map(|function| function.name).collect();
-        let guard = ["write_user", "owner_of", "refuse", "guard", "guard_truncate"];
-        let moves = ["be_durable", "announce", "fence", "adopt", "purge", "release", "finish"];
-        let failover = ["replace_primary", "restate", "retire"];
+        let guard = ["write_user", "owner_of", "raise_wrong_shard", "guard", "guard_truncate"];
+        let moves =
+            ["require_durable_commit", "announce", "fence", "receive_chunk", "purge", "release", "finish"];
+        let failover = ["replace_primary", "overwrite_state", "fence_stale_primary"];
         assert_eq!(names, [&guard[..], &moves[..], &failover[..]].concat());
         let count: usize = FILES.iter().map(|file| file.matches("FUNCTION ringshard.").count()).sum();
         assert_eq!(names.len(), count);

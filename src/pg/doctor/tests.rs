@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn server() -> Server {
-    Server {
+fn server() -> ServerFacts {
+    ServerFacts {
         version: "14.23".into(),
         version_number: 140_023,
         encoding: "UTF8".into(),
@@ -36,7 +36,7 @@ fn is_bad(verdict: &Verdict, found: &str, hint: &str) {
 fn old_servers_are_refused_and_new_ones_taken() {
     assert_eq!(version(&server()).ok, Some(true));
     let of = |number: i32, text: &str| {
-        version(&Server { version_number: number, version: text.into(), ..server() })
+        version(&ServerFacts { version_number: number, version: text.into(), ..server() })
     };
     is_bad(&of(130_009, "13.9"), "13.9", "14 or newer");
     assert_eq!(of(190_000, "19.0").ok, Some(true));
@@ -44,10 +44,10 @@ fn old_servers_are_refused_and_new_ones_taken() {
 
 #[test]
 fn a_server_that_may_lose_everything_is_a_cross_and_one_that_may_lose_a_moment_is_not() {
-    is_bad(&durability(&Server { fsync: false, ..server() }, &psql), "fsync is off", "SET fsync = on");
-    let torn = Server { full_page_writes: false, ..server() };
+    is_bad(&durability(&ServerFacts { fsync: false, ..server() }, &psql), "fsync is off", "SET fsync = on");
+    let torn = ServerFacts { full_page_writes: false, ..server() };
     is_bad(&durability(&torn, &psql), "full_page_writes is off", "SET full_page_writes = on");
-    let late = durability(&Server { synchronous_commit: "off".into(), ..server() }, &psql);
+    let late = durability(&ServerFacts { synchronous_commit: "off".into(), ..server() }, &psql);
     assert!(late.ok == Some(true) && late.found.contains("those of others"), "{late:?}");
 }
 
@@ -65,8 +65,8 @@ fn a_clock_may_be_two_seconds_off_either_way() {
 
 #[test]
 fn a_server_with_few_sessions_left_is_a_cross() {
-    assert_eq!(sessions(&Server { sessions: 87, ..server() }).ok, Some(true));
-    is_bad(&sessions(&Server { sessions: 88, ..server() }), "88 of 97", "max_connections");
+    assert_eq!(sessions(&ServerFacts { sessions: 87, ..server() }).ok, Some(true));
+    is_bad(&sessions(&ServerFacts { sessions: 88, ..server() }), "88 of 97", "max_connections");
 }
 
 #[test]

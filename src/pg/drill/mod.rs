@@ -1,4 +1,4 @@
-//! Failures on purpose: sessions that are ended, a database that takes no connections, a line that is slow.
+//! Failures on intent: sessions that are ended, a database that takes no connections, a line that is slow.
 //!
 //! Each is undone when its value goes, and, as far as a server or the kernel can see to it, when this process does.
 
@@ -20,7 +20,7 @@ pub use slow::{Slow, Slowed};
 
 /// The sessions of one program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sessions {
+pub struct ProgramSessions {
     /// Its `application_name`; empty if it gave none.
     pub application: String,
     /// How many.
@@ -67,12 +67,12 @@ impl Drill<'_> {
     }
 
     /// Who is connected besides this session, and would be hurt.
-    pub fn sessions(&mut self) -> Result<Vec<Sessions>> {
+    pub fn sessions(&mut self) -> Result<Vec<ProgramSessions>> {
         let rows = self
             .session
             .query(include_str!("../../../sql/queries/drill/sessions.sql"), &[(&self.database, Type::TEXT)])
             .map_err(|cause| sqlstate::doing("list the sessions", &self.shard, &cause))?;
-        let sessions = rows.iter().map(|row| Sessions {
+        let sessions = rows.iter().map(|row| ProgramSessions {
             application: row.get(0),
             count: row.get(1),
             out_of_reach: row.get(2),
@@ -81,7 +81,7 @@ impl Drill<'_> {
     }
 
     /// Whether this role may end those. An error if it may not: half a failure is none.
-    pub fn check_reach(&self, sessions: &[Sessions]) -> Result<()> {
+    pub fn check_reach(&self, sessions: &[ProgramSessions]) -> Result<()> {
         let out_of_reach: i64 = sessions.iter().map(|sessions| sessions.out_of_reach).sum();
         if out_of_reach == 0 {
             return Ok(());
@@ -97,16 +97,19 @@ impl Drill<'_> {
     }
 
     /// Ends all sessions of clients on the database but this one; how many of each program.
-    pub fn kill_connections(mut self) -> Result<Vec<Sessions>> {
+    pub fn kill_connections(mut self) -> Result<Vec<ProgramSessions>> {
         end_sessions(&mut self.session, &self.database, &self.shard)
     }
 }
 
-fn end_sessions(session: &mut Session, database: &str, shard: &ShardName) -> Result<Vec<Sessions>> {
+fn end_sessions(session: &mut Session, database: &str, shard: &ShardName) -> Result<Vec<ProgramSessions>> {
     let rows = session
         .query(include_str!("../../../sql/queries/drill/end_sessions.sql"), &[(&database, Type::TEXT)])
         .map_err(|cause| sqlstate::doing("end the sessions", shard, &cause))?;
-    let ended =
-        rows.iter().map(|row| Sessions { application: row.get(0), count: row.get(1), out_of_reach: 0 });
+    let ended = rows.iter().map(|row| ProgramSessions {
+        application: row.get(0),
+        count: row.get(1),
+        out_of_reach: 0,
+    });
     Ok(ended.collect())
 }

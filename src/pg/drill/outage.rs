@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
-use super::{Drill, Sessions, end_sessions};
+use super::{Drill, ProgramSessions, end_sessions};
 use crate::error::{Error, Kind, Result};
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
@@ -160,7 +160,7 @@ impl Outage<'_> {
     /// Ends the sessions that are there nevertheless; how many.
     pub fn keep_out(&mut self) -> Result<i64> {
         let ended = end_sessions(&mut self.drill.session, &self.drill.database, &self.drill.shard)?;
-        let ended: i64 = ended.iter().map(|Sessions { count, .. }| count).sum();
+        let ended: i64 = ended.iter().map(|ProgramSessions { count, .. }| count).sum();
         self.ended += ended;
         Ok(ended)
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::pg::net::location::Location;
-use crate::pg::net::proxy_override::Through;
+use crate::pg::net::proxy_override::ProxyListener;
 
 /// How much is read at once.
 const PIECE_BYTES: usize = 32 << 10;
@@ -22,12 +22,12 @@ const PIECE_BYTES: usize = 32 << 10;
 const PIECES_MAX: usize = 256;
 
 /// A line to a server or a client.
-enum Line {
+enum Socket {
     Socket(UnixStream),
     Network(TcpStream),
 }
 
-impl Line {
+impl Socket {
     fn connect(location: &Location) -> io::Result<Self> {
         let (host, address, port) = match location {
             Location::Socket { .. } => return UnixStream::connect(location.place()).map(Self::Socket),
@@ -75,19 +75,19 @@ enum Door {
 }
 
 impl Door {
-    fn accept(&self) -> io::Result<Line> {
+    fn accept(&self) -> io::Result<Socket> {
         match self {
-            Self::Socket(listener) => listener.accept().map(|(stream, _)| Line::Socket(stream)),
-            Self::Network(listener) => listener.accept().and_then(|(stream, _)| Line::network(stream)),
+            Self::Socket(listener) => listener.accept().map(|(stream, _)| Socket::Socket(stream)),
+            Self::Network(listener) => listener.accept().and_then(|(stream, _)| Socket::network(stream)),
         }
     }
 }
 
 /// Both ends of a connection that leads through here. Its ends are closed with it.
 struct Connection {
-    client: Line,
-    server: Line,
-    shared: Arc<Shared>,
+    client: Socket,
+    server: Socket,
+    shared: Arc<ProxyShared>,
 }
 
 impl Connection {
@@ -104,7 +104,7 @@ impl Drop for Connection {
 }
 
 /// What all threads know.
-struct Shared {
+struct ProxyShared {
     delay: Duration,
     /// Whether the delay is over.
     is_over: Mutex<bool>,
@@ -115,7 +115,7 @@ struct Shared {
     connections: Mutex<Vec<Weak<Connection>>>,
 }
 
-impl Shared {
+impl ProxyShared {
     /// Until this instant, or until the delay is over.
     fn wait_until(&self, due: Instant) {
         let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,8 +126,8 @@ impl Shared {
 
 /// Listens in the stead of servers, and delays. Ends with its value: whatever still leads through is cut.
 pub(crate) struct Proxy {
-    shared: Arc<Shared>,
-    ways: Vec<(Location, Through)>,
+    shared: Arc<ProxyShared>,
+    ways: Vec<(Location, ProxyListener)>,
     folder: PathBuf,
 }
 
@@ -141,7 +141,7 @@ impl Proxy {
     ) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
 
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProxyShared {
             delay,
             is_over: Mutex::new(false),
             over: Condvar::new(),
@@ -160,12 +160,12 @@ impl Proxy {
                     let folder = folder.join(number.to_string());
                     fs::create_dir(&folder)?;
                     let socket = Location::Socket { folder: folder.clone(), port: *port };
-                    (Door::Socket(UnixListener::bind(socket.place())?), Through::Folder(folder))
+                    (Door::Socket(UnixListener::bind(socket.place())?), ProxyListener::Folder(folder))
                 }
                 Location::Network { .. } => {
                     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
                     let port = listener.local_addr()?.port();
-                    (Door::Network(listener), Through::Port(port))
+                    (Door::Network(listener), ProxyListener::Port(port))
                 }
             };
             let (shared, server) = (Arc::clone(&proxy.shared), location.clone());
@@ -176,7 +176,7 @@ impl Proxy {
     }
 
     /// Around which place through what.
-    pub(crate) fn ways(&self) -> &[(Location, Through)] {
+    pub(crate) fn ways(&self) -> &[(Location, ProxyListener)] {
         &self.ways
     }
 
@@ -209,18 +209,18 @@ impl Drop for Proxy {
         for (location, through) in &self.ways {
             // Who waits at a door finds it closed after one more knock.
             let _ = match through {
-                Through::Folder(folder) => {
+                ProxyListener::Folder(folder) => {
                     let socket = Location::Socket { folder: folder.clone(), port: location.port() };
                     UnixStream::connect(socket.place()).map(drop)
                 }
-                Through::Port(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).map(drop),
+                ProxyListener::Port(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).map(drop),
             };
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-fn serve(door: &Door, server: &Location, shared: &Arc<Shared>) {
+fn serve(door: &Door, server: &Location, shared: &Arc<ProxyShared>) {
     loop {
         let accepted = door.accept();
         if shared.is_closed.load(Ordering::SeqCst) {
@@ -237,8 +237,8 @@ fn serve(door: &Door, server: &Location, shared: &Arc<Shared>) {
 }
 
 /// One connection. A client whose server cannot be reached finds the line closed.
-fn lead_through(client: Line, server: &Location, shared: &Arc<Shared>) {
-    let Ok(server) = Line::connect(server) else { return };
+fn lead_through(client: Socket, server: &Location, shared: &Arc<ProxyShared>) {
+    let Ok(server) = Socket::connect(server) else { return };
     shared.taken.fetch_add(1, Ordering::SeqCst);
     shared.open.fetch_add(1, Ordering::SeqCst);
     let connection = Arc::new(Connection { client, server, shared: Arc::clone(shared) });
@@ -250,7 +250,7 @@ fn lead_through(client: Line, server: &Location, shared: &Arc<Shared>) {
     if shared.is_closed.load(Ordering::SeqCst) {
         return;
     }
-    for (from, to) in [(End::Client, End::Server), (End::Server, End::Client)] {
+    for (from, to) in [(PipeEnd::Client, PipeEnd::Server), (PipeEnd::Server, PipeEnd::Client)] {
         let (sender, receiver) = sync_channel(PIECES_MAX);
         let (reading, writing) = (Arc::clone(&connection), Arc::clone(&connection));
         thread::spawn(move || take(&reading, from, &sender));
@@ -259,22 +259,22 @@ fn lead_through(client: Line, server: &Location, shared: &Arc<Shared>) {
 }
 
 #[derive(Clone, Copy)]
-enum End {
+enum PipeEnd {
     Client,
     Server,
 }
 
 impl Connection {
-    fn line(&self, end: End) -> &Line {
+    fn line(&self, end: PipeEnd) -> &Socket {
         match end {
-            End::Client => &self.client,
-            End::Server => &self.server,
+            PipeEnd::Client => &self.client,
+            PipeEnd::Server => &self.server,
         }
     }
 }
 
 /// Takes what comes, with the instant at which it is due; an empty piece is the end.
-fn take(connection: &Connection, from: End, sender: &SyncSender<(Instant, Vec<u8>)>) {
+fn take(connection: &Connection, from: PipeEnd, sender: &SyncSender<(Instant, Vec<u8>)>) {
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
         let count = connection.line(from).read(&mut buffer).unwrap_or(0);
@@ -285,7 +285,7 @@ fn take(connection: &Connection, from: End, sender: &SyncSender<(Instant, Vec<u8
     }
 }
 
-fn deliver(connection: &Connection, to: End, receiver: &Receiver<(Instant, Vec<u8>)>) {
+fn deliver(connection: &Connection, to: PipeEnd, receiver: &Receiver<(Instant, Vec<u8>)>) {
     while let Ok((due, piece)) = receiver.recv() {
         connection.shared.wait_until(due);
         if piece.is_empty() {

@@ -1,6 +1,6 @@
 //! A line to a shard on which everything takes longer, for all programs of this user that are ringshard.
 //!
-//! A proxy in this process delays, and a detour (`pg/detour.rs`) leads through it.
+//! A proxy in this process delays, and a proxy override (`pg/proxy_override.rs`) leads through it.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use postgres::types::Type;
 use super::Drill;
 use super::proxy::Proxy;
 use crate::error::{Error, Kind, Result};
-use crate::pg::net::proxy_override::{Claim, Detours};
+use crate::pg::net::proxy_override::{OverrideClaim, ProxyOverrides};
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
-/// Who asked for the way just before the detour ended comes in this time.
+/// Who asked for the way just before the proxy override ended comes in this time.
 const STRAGGLERS: Duration = Duration::from_millis(300);
 /// How long sessions may go on through the proxy, undelayed, until what they are at is done.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,10 +24,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A line that is slow. It is as it was when this has gone.
 pub struct Slow<'cluster> {
     drill: Drill<'cluster>,
-    /// In this order: the detour ends before what it leads through.
-    claim: Claim,
+    /// In this order: the proxy override ends before what it leads through.
+    claim: OverrideClaim,
     proxy: Proxy,
-    /// When the detour began, by the server's clock.
+    /// When the proxy override began, by the server's clock.
     since: String,
     ended: i64,
 }
@@ -37,7 +37,7 @@ pub struct Slow<'cluster> {
 pub struct Slowed {
     /// How many connections led through it.
     pub connections: u64,
-    /// How many idle sessions were ended, so that the next ones take the detour, or the straight way again.
+    /// How many idle sessions were ended, so that the next ones take the proxy override, or the straight way again.
     pub ended: i64,
     /// How many were cut, as they were not done in time.
     pub cut: u64,
@@ -45,22 +45,24 @@ pub struct Slowed {
 
 impl<'cluster> Drill<'cluster> {
     /// Makes the line slow: each direction by this much.
-    pub fn slow(mut self, detours: &Detours, delay: Duration) -> Result<Slow<'cluster>> {
-        let detour = detours.of(self.address.shown());
+    pub fn slow(mut self, proxy_overrides: &ProxyOverrides, delay: Duration) -> Result<Slow<'cluster>> {
+        let proxy_override = proxy_overrides.of(self.address.shown());
         let failed = |what: &str, cause: &std::io::Error| {
             Error::new(Kind::Failed, format!("cannot {what} for shard `{}`: {cause}", self.shard))
                 .hint("the state folder must be writable, and its path short: RINGSHARD_HOME=/tmp/x names another")
                 .on_shard(&self.shard)
         };
-        let claim = detour.claim().map_err(|cause| failed("announce a detour", &cause))?;
+        let claim = proxy_override.claim().map_err(|cause| failed("announce a proxy_override", &cause))?;
         let Some(mut claim) = claim else {
             let message = format!("another drill slows the line to shard `{}`", self.shard);
             return Err(Error::new(Kind::Locked, message).hint("wait for its end").on_shard(&self.shard));
         };
         let locations = self.address.endpoints.iter().map(|endpoint| endpoint.location.clone());
-        let proxy = Proxy::open(locations, &detour.folder(), delay)
+        let proxy = Proxy::open(locations, &proxy_override.folder(), delay)
             .map_err(|cause| failed("listen in the server's stead", &cause))?;
-        claim.announce(proxy.ways().iter().cloned()).map_err(|cause| failed("announce a detour", &cause))?;
+        claim
+            .announce(proxy.ways().iter().cloned())
+            .map_err(|cause| failed("announce a proxy_override", &cause))?;
         let since = self.server_time()?;
         let mut slow = Slow { drill: self, claim, proxy, since, ended: 0 };
         slow.divert();
@@ -80,7 +82,7 @@ impl<'cluster> Drill<'cluster> {
     /// there may be another drill: the next look may do better.
     fn end_idle(&mut self, before: &str) -> i64 {
         if self.session.is_closed() {
-            // Not by the detour that is announced here.
+            // Not by the proxy override that is announced here.
             match Session::connect(&self.shard, &self.address.straight(Duration::ZERO)) {
                 Ok(session) => self.session = session,
                 Err(error) => {
@@ -101,7 +103,7 @@ impl<'cluster> Drill<'cluster> {
 }
 
 impl Slow<'_> {
-    /// Ends sessions that began before the detour and have nothing to do, so that the next ones take it.
+    /// Ends sessions that began before the proxy override and have nothing to do, so that the next ones take it.
     pub fn divert(&mut self) {
         self.ended += self.drill.end_idle(&self.since);
     }

@@ -16,11 +16,11 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::rebalance::connection::Link;
+use crate::pg::rebalance::connection::Connection;
 
 /// Old data of a shard that is there again, and serves nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Returned {
+pub struct StalePrimary {
     /// The shard that it was.
     pub shard: ShardName,
     /// What it is called now.
@@ -35,8 +35,8 @@ pub struct Returned {
 
 /// Looks whether old data of shards has come back, and sees to it that it does not serve. What could not be seen to
 /// is an error; where nothing answers, nothing has come back.
-pub fn fence_stale_primaries(cluster: &Cluster) -> Vec<Result<Returned>> {
-    let retired = cluster.view().retired.clone();
+pub fn fence_stale_primaries(cluster: &Cluster) -> Vec<Result<StalePrimary>> {
+    let retired = cluster.view().stale_endpoints.clone();
     let looked: Vec<_> = thread::scope(|scope| {
         let look = |url, shard| scope.spawn(move || probe_endpoint(cluster, url, shard));
         let threads: Vec<_> = retired.iter().map(|(url, shard)| look(url, shard)).collect();
@@ -48,7 +48,7 @@ pub fn fence_stale_primaries(cluster: &Cluster) -> Vec<Result<Returned>> {
     looked.into_iter().filter_map(Result::transpose).collect()
 }
 
-fn probe_endpoint(cluster: &Cluster, url: &str, shard: &ShardName) -> Result<Option<Returned>> {
+fn probe_endpoint(cluster: &Cluster, url: &str, shard: &ShardName) -> Result<Option<StalePrimary>> {
     let address = cluster.shards().resolve(shard, &ConnectionString::new(url))?;
     let mut session = match Session::try_connect(shard, &address) {
         Ok(session) => session,
@@ -64,31 +64,33 @@ fn probe_endpoint(cluster: &Cluster, url: &str, shard: &ShardName) -> Result<Opt
         }
         Err(_) => return Ok(None),
     };
-    let sql = "SELECT pg_catalog.to_regprocedure('ringshard.retire(text,text,bigint,jsonb)') IS NOT NULL";
+    let sql = "SELECT pg_catalog.to_regprocedure('ringshard.fence_stale_primary(text,text,bigint,jsonb)') IS NOT NULL";
     let doing = |cause: postgres::Error| sqlstate::doing("look at old data", shard, &cause);
     // Another database by now, without a catalog, or with one that is older than any that was replaced.
     if !only(session.query(sql, &[]).map_err(doing)?, "look at old data", shard)?.get::<_, bool>(0) {
         return Ok(None);
     }
     let said = catalog::describe(&mut session, shard)?;
-    fence(cluster, Link::over(shard, session, false)?, &said, url, shard)
+    fence(cluster, Connection::over(shard, session, false)?, &said, url, shard)
 }
 
 /// Takes name and arcs from old data of a shard, if it is that; `None` if it is something else by now.
 fn fence(
     cluster: &Cluster,
-    mut link: Link,
+    mut link: Connection,
     said: &SelfDescription,
     url: &str,
     shard: &ShardName,
-) -> Result<Option<Returned>> {
+) -> Result<Option<StalePrimary>> {
     let view = cluster.view();
     let name = name_of(shard, said);
     let is_ours = cluster.id().as_ref() == Some(&said.membership.cluster);
     let is_known = said.shard == *shard || said.shard == name;
     // The latest incarnation may have been brought there.
-    let is_latest =
-        view.places.get(shard).is_some_and(|place| place.url == url || said.incarnation > place.incarnation);
+    let is_latest = view
+        .endpoints
+        .get(shard)
+        .is_some_and(|place| place.url == url || said.incarnation > place.incarnation);
     let doing = |cause: postgres::Error| sqlstate::doing("look at old data", shard, &cause);
     let sql = "SELECT pg_catalog.pg_is_in_recovery(), (SELECT count(*) FROM public.users)";
     let row = only(link.session().query(sql, &[]).map_err(doing)?, "look at old data", shard)?;
@@ -96,9 +98,9 @@ fn fence(
     if !is_ours || !is_known || is_standby || (is_latest && said.shard == *shard) {
         return Ok(None);
     }
-    let mut link = Link::over(shard, link.into_session(), true)?;
+    let mut link = Connection::over(shard, link.into_session(), true)?;
     link.answer(
-        "SELECT ringshard.retire($1, $2, $3, $4)",
+        "SELECT ringshard.fence_stale_primary($1, $2, $3, $4)",
         &[
             (&shard.as_str(), Type::TEXT),
             (&name.as_str(), Type::TEXT),
@@ -111,26 +113,31 @@ fn fence(
     if is_news {
         log::warn!("Fenced old data of shard {shard} at {url}: it is called {name} now and owns nothing");
     }
-    Ok(Some(Returned { shard: shard.clone(), name, url: url.to_owned(), rows: row.get(1), is_news }))
+    Ok(Some(StalePrimary { shard: shard.clone(), name, url: url.to_owned(), rows: row.get(1), is_news }))
 }
 
 /// Nothing is left at a retired address: all shards forget it.
 pub fn forget_stale_endpoint(cluster: &Cluster, url: &str) -> Result<()> {
-    let told = cluster.shards().on_each(&cluster.belonging(), |name, loan| {
-        let sql = "UPDATE ringshard.meta SET retired = retired - $1";
-        loan.query(sql, &[(&url, Type::TEXT)])
+    let told = cluster.shards().on_each(&cluster.belonging(), |name, session| {
+        let sql = "UPDATE ringshard.meta SET stale_endpoints = stale_endpoints - $1";
+        session
+            .query(sql, &[(&url, Type::TEXT)])
             .map_err(|cause| sqlstate::doing("forget a retired address", name, &cause))
     });
     told.into_iter().try_for_each(|(_, told)| told.map(|_| ()))
 }
 
 /// From here on `verify` looks at the rows of these as well.
-pub fn include_stale_primaries(cluster: &Cluster, returned: &[Returned]) -> Result<()> {
-    for Returned { name, url, .. } in returned {
+pub fn include_stale_primaries(cluster: &Cluster, stale_primaries: &[StalePrimary]) -> Result<()> {
+    for StalePrimary { name, url, .. } in stale_primaries {
         if !cluster.shards().names().contains(name) {
             cluster.shards().add(name.clone(), &ConnectionString::new(url))?;
         }
-        cluster.returned.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone());
+        cluster
+            .stale_primaries
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(name.clone());
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ mod promote;
 mod remove_dead;
 pub(crate) mod survivors;
 
-pub use fence_stale::{Returned, fence_stale_primaries, forget_stale_endpoint, include_stale_primaries};
+pub use fence_stale::{StalePrimary, fence_stale_primaries, forget_stale_endpoint, include_stale_primaries};
 pub use promote::{TakenOver, Takeover, finish_takeover, plan_takeover, take_over};
 pub use remove_dead::{
-    Bequeathed, Bequest, Inherited, Recovery, open_recovery, plan_removal, remove_dead_shard,
+    Reassigned, Recovery, RemovalPlan, Removed, open_recovery, plan_removal, remove_dead_shard,
 };

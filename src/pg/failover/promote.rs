@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
-use super::survivors::{Rest, Statement, ours};
+use super::survivors::{ForcedState, Survivors, ours};
 use crate::error::{Error, Kind, Result};
-use crate::model::failover_plan::{Unseen, forced, unseen};
+use crate::model::failover_plan::{MissingHandover, forced, missing_handovers};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Announcement, Condition, Reply};
 use crate::model::ring::topology::Epoch;
@@ -22,9 +22,9 @@ use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session};
 use crate::pg::net::sqlstate;
-use crate::pg::pool::Shard;
-use crate::pg::pool::replica_status::Standing;
-use crate::pg::rebalance::connection::{Link, Seen};
+use crate::pg::pool::Server;
+use crate::pg::pool::replica_status::ReplicaStatus;
+use crate::pg::rebalance::connection::{Connection, ObservedShard};
 
 /// How long the server may take to become a primary.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -41,8 +41,8 @@ const IS_LATE: &str = "SELECT coalesce(pg_catalog.pg_last_wal_receive_lsn() > pg
 /// What a takeover comes to, before it is done.
 pub struct Takeover {
     shard: ShardName,
-    replica: sync::Arc<Shard>,
-    rest: Rest,
+    replica: sync::Arc<Server>,
+    rest: Survivors,
     /// Where the primary was.
     pub before: String,
     /// Where it will be.
@@ -52,7 +52,7 @@ pub struct Takeover {
     /// How old its last replayed transaction is, in seconds.
     pub age_seconds: Option<f64>,
     /// The hand-overs that it has not seen.
-    pub unseen: Vec<Unseen>,
+    pub missing_handovers: Vec<MissingHandover>,
     /// Whether it is a primary already, as an earlier takeover did not come to its end.
     pub is_begun: bool,
     /// The other standbys, which still follow the old primary.
@@ -70,16 +70,16 @@ pub struct TakenOver {
 
 /// How a replica stands.
 struct Candidate {
-    replica: sync::Arc<Shard>,
-    link: Link,
-    standing: Standing,
+    replica: sync::Arc<Server>,
+    link: Connection,
+    standing: ReplicaStatus,
 }
 
 impl Candidate {
-    fn of(shard: &ShardName, replica: sync::Arc<Shard>) -> Result<Self> {
+    fn of(shard: &ShardName, replica: sync::Arc<Server>) -> Result<Self> {
         let mut session = Session::connect(shard, &replica.address)?;
-        let standing = Standing::ask(&mut session, shard, None)?;
-        let link = Link::over(shard, session, !standing.is_standby)?;
+        let standing = ReplicaStatus::ask(&mut session, shard, None)?;
+        let link = Connection::over(shard, session, !standing.is_standby)?;
         Ok(Self { replica, link, standing })
     }
 
@@ -126,15 +126,16 @@ impl Candidate {
     }
 }
 
-/// What it would come to if a replica of this shard took over: the one at `wanted`, or else the one that has
+/// What it would come to if a replica of this shard took over: the one at `requested`, or else the one that has
 /// received the most.
-pub fn plan_takeover(cluster: &Cluster, shard: &ShardName, wanted: Option<&str>) -> Result<Takeover> {
+pub fn plan_takeover(cluster: &Cluster, shard: &ShardName, requested: Option<&str>) -> Result<Takeover> {
     refresh_survivors(cluster, shard)?;
     survivors::must_not_answer(cluster, shard)?;
     let rest = survivors::survivors(cluster, shard)?;
     let replicas = cluster.shards().replicas(shard);
-    let shown = |replica: &Shard| replica.address.shown().to_owned();
-    let eligible = replicas.iter().filter(|one| wanted.is_none_or(|wanted| wanted == one.address.shown()));
+    let shown = |replica: &Server| replica.address.shown().to_owned();
+    let eligible =
+        replicas.iter().filter(|one| requested.is_none_or(|requested| requested == one.address.shown()));
     let (mut candidates, mut failed) = (Vec::new(), None);
     for replica in eligible {
         match Candidate::of(shard, sync::Arc::clone(replica)) {
@@ -142,13 +143,13 @@ pub fn plan_takeover(cluster: &Cluster, shard: &ShardName, wanted: Option<&str>)
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    if wanted.is_none() && candidates.len() > 1 {
+    if requested.is_none() && candidates.len() > 1 {
         let known = rest.incarnation(shard);
         candidates
             .retain_mut(|candidate| candidate.standing.is_standby || candidate.has_begun(cluster, known));
     }
     let Some(mut best) = candidates.into_iter().max_by_key(Candidate::received) else {
-        return Err(failed.unwrap_or_else(|| none_known(shard, wanted)));
+        return Err(failed.unwrap_or_else(|| none_known(shard, requested)));
     };
     best.catches_up()?;
     let seen = best.link.look(cluster).map_err(ours("look at the catalog of a replica", shard))?;
@@ -156,7 +157,7 @@ pub fn plan_takeover(cluster: &Cluster, shard: &ShardName, wanted: Option<&str>)
     Ok(Takeover {
         before: cluster.shards().address(shard)?.shown().to_owned(),
         after: shown(&best.replica),
-        unseen: unseen(&rest.states(), &seen.state),
+        missing_handovers: missing_handovers(&rest.states(), &seen.state),
         others: replicas
             .iter()
             .map(|other| shown(other))
@@ -171,7 +172,7 @@ pub fn plan_takeover(cluster: &Cluster, shard: &ShardName, wanted: Option<&str>)
     })
 }
 
-/// Does it, as it was planned. What was unseen then is lost.
+/// Does it, as it was planned. What was missing hand-overs then is lost.
 pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let shard = &plan.shard;
     let _still = survivors::lock_changes(cluster, &plan.rest)?;
@@ -193,7 +194,7 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let others = rest.states();
     let mut candidate = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
     let seen = candidate.link.look(cluster).map_err(ours("look at the catalog of a replica", shard))?;
-    if unseen(&others, &seen.state).iter().any(|one| !plan.unseen.contains(one)) {
+    if missing_handovers(&others, &seen.state).iter().any(|one| !plan.missing_handovers.contains(one)) {
         return Err(changed("a hand-over was made"));
     }
     let Candidate { link, standing, .. } = candidate;
@@ -201,9 +202,9 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let seen = link.look(cluster).map_err(ours("look at the catalog", shard))?;
     // By now all is replayed that was received. It may still have to hear of an epoch.
     let is_late = rest.epoch().is_some_and(|epoch| seen.state.epoch < epoch);
-    if is_late || !unseen(&others, &seen.state).is_empty() {
+    if is_late || !missing_handovers(&others, &seen.state).is_empty() {
         let state = forced(&others, &seen.state);
-        let stated = Statement {
+        let stated = ForcedState {
             epoch: state.epoch,
             topology: &state.topology,
             change: state.change.as_ref(),
@@ -241,7 +242,7 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
 /// before cannot hand them over any more, and what is left of the shard is known by its epoch. Whether there is one.
 ///
 /// Where some shards have finished the change, all rows lie where they are to lie, and nothing is handed over.
-fn announce_anew(cluster: &Cluster, rest: &Rest) -> Result<bool> {
+fn announce_anew(cluster: &Cluster, rest: &Survivors) -> Result<bool> {
     let states = rest.states();
     let Some(newest) = states.values().max_by_key(|state| (state.epoch, state.change.is_none())) else {
         return Ok(false);
@@ -253,8 +254,8 @@ fn announce_anew(cluster: &Cluster, rest: &Rest) -> Result<bool> {
         change,
         condition: Condition::Decided,
     };
-    for name in rest.names().filter(|name| told.change.members.contains(name)) {
-        let mut link = Link::open(cluster, name)?;
+    for name in rest.names().filter(|name| told.change.participants.contains(name)) {
+        let mut link = Connection::open(cluster, name)?;
         let reply = link.announce(&told).map_err(ours("announce a new epoch", name))?;
         if matches!(reply, Reply::Stale) {
             return Err(Error::new(Kind::Locked, format!("shard `{name}` was changed meanwhile"))
@@ -275,16 +276,17 @@ pub fn finish_takeover(
     refresh_survivors(cluster, shard)?;
     let address = cluster.shards().address(shard)?.shown().to_owned();
     let view = cluster.view();
-    let Some(place) = view.places.get(shard).filter(|place| place.url == address) else {
+    let Some(place) = view.endpoints.get(shard).filter(|place| place.url == address) else {
         return Ok(None);
     };
-    let Some((before, _)) = view.retired.iter().find(|(_, of)| *of == shard) else { return Ok(None) };
+    let Some((before, _)) = view.stale_endpoints.iter().find(|(_, of)| *of == shard) else { return Ok(None) };
     // If it is gone as well, another replica is to take over.
-    let Ok(mut link) = Link::open(cluster, shard) else { return Ok(None) };
+    let Ok(mut link) = Connection::open(cluster, shard) else { return Ok(None) };
     let rest = survivors::survivors(cluster, shard)?;
     let seen = link.look(cluster).map_err(ours("look at the catalog", shard))?;
     let (incarnation, epoch) = (seen.said.incarnation, seen.state.epoch);
-    let has_heard = |seen: &Seen| seen.said.places.get(shard).is_some_and(|of| of.incarnation == incarnation);
+    let has_heard =
+        |seen: &ObservedShard| seen.said.endpoints.get(shard).is_some_and(|of| of.incarnation == incarnation);
     if configured == Some(&address) && rest.seen.iter().all(|(_, seen)| has_heard(seen)) {
         return Ok(None);
     }
@@ -293,7 +295,7 @@ pub fn finish_takeover(
     let bumped = if is_changing { Epoch::GUESSED } else { epoch };
     let parameters = told(shard, incarnation, &place.url, &place.replicas, before, bumped);
     for name in rest.names() {
-        tell(&mut Link::open(cluster, name)?, &parameters)?;
+        tell(&mut Connection::open(cluster, name)?, &parameters)?;
     }
     Ok(Some(TakenOver { epoch, incarnation }))
 }
@@ -302,15 +304,15 @@ pub fn finish_takeover(
 fn tell_of_takeover(
     cluster: &Cluster,
     plan: &Takeover,
-    rest: &Rest,
-    mut link: Link,
+    rest: &Survivors,
+    mut link: Connection,
     incarnation: Incarnation,
     epoch: Epoch,
 ) -> Result<()> {
     let parameters = told(&plan.shard, incarnation, &plan.after, &plan.others, &plan.before, epoch);
     tell(&mut link, &parameters)?;
     for name in rest.names() {
-        tell(&mut Link::open(cluster, name)?, &parameters)?;
+        tell(&mut Connection::open(cluster, name)?, &parameters)?;
     }
     Ok(())
 }
@@ -331,7 +333,7 @@ pub(crate) fn refresh_survivors(cluster: &Cluster, shard: &ShardName) -> Result<
 }
 
 /// What each shard is told.
-type Told = (String, i64, String, Vec<String>, String, i64);
+type TakeoverArguments = (String, i64, String, Vec<String>, String, i64);
 
 fn told(
     shard: &ShardName,
@@ -340,11 +342,11 @@ fn told(
     replicas: &[String],
     before: &str,
     epoch: Epoch,
-) -> Told {
+) -> TakeoverArguments {
     (shard.to_string(), incarnation.0, url.into(), replicas.to_vec(), before.into(), epoch.number())
 }
 
-fn tell(link: &mut Link, told: &Told) -> Result<()> {
+fn tell(link: &mut Connection, told: &TakeoverArguments) -> Result<()> {
     let shard = link.shard().clone();
     let (of, incarnation, url, replicas, before, epoch) = told;
     let parameters: &[Parameter<'_>] = &[
@@ -366,8 +368,8 @@ fn tell(link: &mut Link, told: &Told) -> Result<()> {
     }
 }
 
-fn none_known(shard: &ShardName, wanted: Option<&str>) -> Error {
-    let message = match wanted {
+fn none_known(shard: &ShardName, requested: Option<&str>) -> Error {
+    let message = match requested {
         Some(url) => format!("{url} is no replica of shard `{shard}` that is known"),
         None => format!("no replica of shard `{shard}` is known"),
     };
@@ -380,7 +382,7 @@ fn none_known(shard: &ShardName, wanted: Option<&str>) -> Error {
 }
 
 /// Makes a primary of a standby.
-fn promoted(shard: &ShardName, link: Link) -> Result<Link> {
+fn promoted(shard: &ShardName, link: Connection) -> Result<Connection> {
     let mut session = link.into_session();
     let seconds = i32::try_from(PATIENCE.as_secs()).unwrap_or(i32::MAX);
     let sql = "SELECT pg_catalog.pg_promote(true, $1)";
@@ -394,7 +396,7 @@ fn promoted(shard: &ShardName, link: Link) -> Result<Link> {
         error
     })?;
     if rows.first().is_some_and(|row| row.get(0)) {
-        return Link::over(shard, session, true);
+        return Connection::over(shard, session, true);
     }
     let message = format!("the replica of shard `{shard}` did not become a primary in {seconds} s");
     Err(Error::new(Kind::Failed, message)

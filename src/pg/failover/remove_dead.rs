@@ -1,8 +1,8 @@
-//! A shard that is gone for good is taken out of the ring, and the others inherit its arcs, with the rows of a replica or
+//! A shard that is gone for good is taken out of the ring, and the others reassign its arcs, with the rows of a replica or
 //! of a backup where there is one.
 //!
-//! `model/succession.rs` decides who inherits what. Each heir hears of it in one transaction: its rows, its arcs, the
-//! topology without the shard, in a new epoch. Nobody else owns these arcs, so the heirs need not wait for each other;
+//! `model/succession.rs` decides who inherits what. Each recipient hears of it in one transaction: its rows, its arcs, the
+//! topology without the shard, in a new epoch. Nobody else owns these arcs, so the recipients need not wait for each other;
 //! where some have heard and others not, the next run tells the rest.
 
 use crate::pg::failover::promote;
@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use postgres::IsolationLevel;
 use postgres::types::Type;
 
-use super::survivors::{Rest, Statement, ours};
+use super::survivors::{ForcedState, Survivors, ours};
 use crate::error::{Error, Kind, Result};
-use crate::model::failover_plan::{Inheritance, inherit};
+use crate::model::failover_plan::{Reassignment, reassign};
 use crate::model::names::ShardName;
 use crate::model::rebalance::Reply;
 use crate::model::ring::arc::{Arc, merged};
@@ -27,28 +27,28 @@ use crate::pg::cluster::prototype_log;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::rebalance::connection::Link;
+use crate::pg::rebalance::connection::Connection;
 use crate::pg::scan::snapshot::held_of;
 
 /// How many rows are fetched, and stored, at once.
 const ROWS_PER_FETCH: i32 = 2_000;
 
 /// What a removal comes to, before it is done.
-pub struct Bequest {
+pub struct RemovalPlan {
     dead: ShardName,
-    rest: Rest,
-    inheritance: Inheritance,
+    rest: Survivors,
+    reassignment: Reassignment,
     /// Where the shard was.
     pub url: String,
     /// Whether a wish of another kind is given up with it.
-    pub has_wish: bool,
+    pub has_desired_topology: bool,
     /// Whether an earlier run has begun it.
     pub is_begun: bool,
 }
 
-/// What an heir has got.
+/// What an recipient has got.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Inherited {
+pub struct Reassigned {
     /// In how many arcs.
     pub arcs: u64,
     /// How much of the ring.
@@ -59,11 +59,11 @@ pub struct Inherited {
 
 /// A removal that was done.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bequeathed {
+pub struct Removed {
     /// The epoch of all shards then.
     pub epoch: Epoch,
-    /// Heir by heir.
-    pub heirs: BTreeMap<ShardName, Inherited>,
+    /// Heir by recipient.
+    pub recipients: BTreeMap<ShardName, Reassigned>,
     /// Users of the backup that others have the arcs of, and that were left where they are.
     pub passed_by: u64,
     /// Whether a change of the ring is still under way.
@@ -78,39 +78,39 @@ pub struct Recovery {
     url: String,
 }
 
-impl Bequest {
-    /// What each heir is to get, rows aside.
-    pub fn heirs(&self) -> BTreeMap<ShardName, Inherited> {
-        let heirs = self.inheritance.heirs.iter();
-        let inherited = |arcs: &[Arc]| Inherited {
+impl RemovalPlan {
+    /// What each recipient is to get, rows aside.
+    pub fn recipients(&self) -> BTreeMap<ShardName, Reassigned> {
+        let recipients = self.reassignment.recipients.iter();
+        let reassigned = |arcs: &[Arc]| Reassigned {
             arcs: arcs.len() as u64,
             share: arcs.iter().map(|arc| arc.share()).sum(),
             rows: 0,
         };
-        heirs.map(|(shard, heir)| (shard.clone(), inherited(&heir.inherits))).collect()
+        recipients.map(|(shard, recipient)| (shard.clone(), reassigned(&recipient.inherits))).collect()
     }
 }
 
 /// What it would come to if a shard that is gone were removed.
-pub fn plan_removal(cluster: &Cluster, dead: &ShardName, recovery: Option<&Recovery>) -> Result<Bequest> {
+pub fn plan_removal(cluster: &Cluster, dead: &ShardName, recovery: Option<&Recovery>) -> Result<RemovalPlan> {
     promote::refresh_survivors(cluster, dead)?;
     survivors::must_not_answer(cluster, dead)?;
     let rest = survivors::survivors(cluster, dead)?;
     let url = cluster.shards().address(dead)?.shown().to_owned();
     let backup = recovery.map_or(&[][..], |recovery| &recovery.owns);
-    let inheritance = inherit(&rest.states(), dead, backup).map_err(|why| {
+    let reassignment = reassign(&rest.states(), dead, backup).map_err(|why| {
         Error::new(Kind::Conflict, format!("shard `{dead}` cannot be removed: {why}"))
             .hint("ringshard promote makes a replica of it the primary, if there is one")
             .on_shard(dead)
     })?;
-    if inheritance.heirs.is_empty() {
+    if reassignment.recipients.is_empty() {
         let message = format!("shard `{dead}` is no part of the ring any more");
         return Err(Error::new(Kind::NotFound, message)
             .hint(format!("ringshard remove-shard {dead} takes it out of the configuration")));
     }
-    let has_wish = rest.seen.iter().any(|(_, seen)| seen.state.wanted.is_some());
-    let is_begun = inheritance.heirs.len() < rest.seen.len();
-    Ok(Bequest { dead: dead.clone(), rest, inheritance, url, has_wish, is_begun })
+    let has_desired_topology = rest.seen.iter().any(|(_, seen)| seen.state.desired_topology.is_some());
+    let is_begun = reassignment.recipients.len() < rest.seen.len();
+    Ok(RemovalPlan { dead: dead.clone(), rest, reassignment, url, has_desired_topology, is_begun })
 }
 
 /// Looks whether rows of a shard can be recovered from a database.
@@ -134,8 +134,8 @@ pub fn open_recovery(cluster: &Cluster, dead: &ShardName, url: &ConnectionString
         owns = merged(held.into_iter().filter(|held| held.owned).map(|held| held.arc));
         let said = catalog::describe(&mut session, dead)?;
         let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
-        let is_retired = shard.starts_with(&format!("{dead}_retired_"));
-        let shard = if is_retired { dead.as_str() } else { shard };
+        let is_stale = shard.starts_with(&format!("{dead}_retired_"));
+        let shard = if is_stale { dead.as_str() } else { shard };
         catalog::check_identity(dead, &address, cluster.id().as_ref(), shard, of)?;
     }
     Ok(Recovery { session, owns, url: address.shown().to_owned() })
@@ -144,10 +144,10 @@ pub fn open_recovery(cluster: &Cluster, dead: &ShardName, url: &ConnectionString
 /// Does it, as it was planned. `progress` hears how many rows were brought in.
 pub fn remove_dead_shard(
     cluster: &Cluster,
-    plan: &Bequest,
+    plan: &RemovalPlan,
     recovery: Option<Recovery>,
     progress: impl Fn(u64),
-) -> Result<Bequeathed> {
+) -> Result<Removed> {
     let dead = &plan.dead;
     let _still = survivors::lock_changes(cluster, &plan.rest)?;
     let rest = survivors::survivors(cluster, dead)?;
@@ -158,53 +158,53 @@ pub fn remove_dead_shard(
             .on_shard(dead));
     }
     survivors::must_not_answer(cluster, dead)?;
-    let mut heirs = plan.heirs();
-    let mut links: BTreeMap<&ShardName, Link> = BTreeMap::new();
-    for shard in plan.inheritance.heirs.keys() {
-        let mut link = Link::open(cluster, shard)?;
+    let mut recipients = plan.recipients();
+    let mut links: BTreeMap<&ShardName, Connection> = BTreeMap::new();
+    for shard in plan.reassignment.recipients.keys() {
+        let mut link = Connection::open(cluster, shard)?;
         let begun = link.session().client().batch_execute("BEGIN");
-        begun.map_err(|cause| sqlstate::doing("begin to inherit", shard, &cause))?;
+        begun.map_err(|cause| sqlstate::doing("begin to reassign", shard, &cause))?;
         links.insert(shard, link);
     }
     let passed_by = match recovery {
-        Some(recovery) => bring_in(plan, recovery, &mut links, &mut heirs, progress)?,
+        Some(recovery) => bring_in(plan, recovery, &mut links, &mut recipients, progress)?,
         None => 0,
     };
-    let Inheritance { epoch, topology, change, .. } = &plan.inheritance;
-    for (shard, heir) in &plan.inheritance.heirs {
-        let link = links.get_mut(shard).expect("each heir has a connection");
-        let stated = Statement {
+    let Reassignment { epoch, topology, change, .. } = &plan.reassignment;
+    for (shard, recipient) in &plan.reassignment.recipients {
+        let link = links.get_mut(shard).expect("each recipient has a connection");
+        let stated = ForcedState {
             epoch: *epoch,
             topology,
             change: change.as_ref(),
-            arcs: &heir.arcs,
+            arcs: &recipient.arcs,
             dead: Some((dead, &plan.url)),
         };
         let again = format!("ringshard remove-shard {dead} --dead goes on");
-        let reply = link.restate(&heir.seen, &stated).map_err(ours("inherit", shard));
+        let reply = link.restate(&recipient.seen, &stated).map_err(ours("reassign", shard));
         let reply = reply.map_err(|error| error.hint(again.clone()))?;
         if matches!(reply, Reply::Stale) {
             let message = format!("shard `{shard}` was changed meanwhile, and inherits nothing yet");
             return Err(Error::new(Kind::Locked, message).hint(again).on_shard(shard));
         }
         let committed = link.session().client().batch_execute("COMMIT");
-        committed.map_err(|cause| sqlstate::doing("inherit", shard, &cause).hint(again))?;
-        for arc in &heir.inherits {
+        committed.map_err(|cause| sqlstate::doing("reassign", shard, &cause).hint(again))?;
+        for arc in &recipient.inherits {
             log::info!("Arc {arc} reassigned to {shard}");
         }
     }
     cluster.shards().remove(dead);
     cluster.refresh()?;
-    Ok(Bequeathed { epoch: *epoch, heirs, passed_by, is_changing: change.is_some() })
+    Ok(Removed { epoch: *epoch, recipients, passed_by, is_changing: change.is_some() })
 }
 
-/// Rows on their way to one heir: ids, names, regions, emails.
+/// `RecipientRows` on their way to one recipient: ids, names, regions, emails.
 #[derive(Default)]
-struct Rows(Vec<i64>, Vec<Option<String>>, Vec<Option<String>>, Vec<Option<String>>);
+struct RecipientRows(Vec<i64>, Vec<Option<String>>, Vec<Option<String>>, Vec<Option<String>>);
 
-impl Rows {
+impl RecipientRows {
     /// Stores them in the transaction that is open. What lies in the way is on no arc of this shard, and set aside.
-    fn store(&self, link: &mut Link, dead: &ShardName) -> Result<()> {
+    fn store(&self, link: &mut Connection, dead: &ShardName) -> Result<()> {
         let shard = link.shard().clone();
         let reason = format!("in the way of rows recovered from {dead}");
         let parameters: &[Parameter<'_>] = &[
@@ -232,12 +232,12 @@ impl Rows {
     }
 }
 
-/// Brings the rows of a backup to the heirs, in their open transactions; how many were passed by.
+/// Brings the rows of a backup to the recipients, in their open transactions; how many were passed by.
 fn bring_in(
-    plan: &Bequest,
+    plan: &RemovalPlan,
     mut recovery: Recovery,
-    links: &mut BTreeMap<&ShardName, Link>,
-    heirs: &mut BTreeMap<ShardName, Inherited>,
+    links: &mut BTreeMap<&ShardName, Connection>,
+    recipients: &mut BTreeMap<ShardName, Reassigned>,
     progress: impl Fn(u64),
 ) -> Result<u64> {
     let dead = &plan.dead;
@@ -245,8 +245,8 @@ fn bring_in(
         let error = sqlstate::doing("read the backup", dead, &cause);
         error.hint(format!("nothing was changed; look at {}", recovery.url))
     };
-    let pieces = plan.inheritance.pieces();
-    let heir_of = |position: Position| {
+    let pieces = plan.reassignment.pieces();
+    let recipient_of = |position: Position| {
         let at = pieces.partition_point(|(arc, _)| arc.last() < position);
         pieces.get(at).filter(|(arc, _)| arc.contains(position)).map(|(_, shard)| *shard)
     };
@@ -259,10 +259,10 @@ fn bring_in(
     let (mut passed_by, mut brought) = (0, 0);
     loop {
         let rows = snapshot.query_portal(&portal, ROWS_PER_FETCH).map_err(doing)?;
-        let mut batches: BTreeMap<&ShardName, Rows> = BTreeMap::new();
+        let mut batches: BTreeMap<&ShardName, RecipientRows> = BTreeMap::new();
         for row in &rows {
             let id = UserId::new(row.try_get(0).map_err(doing)?);
-            let Some(shard) = heir_of(Position::of_user(id)) else {
+            let Some(shard) = recipient_of(Position::of_user(id)) else {
                 passed_by += 1;
                 continue;
             };
@@ -274,9 +274,9 @@ fn bring_in(
             batch.3.push(row.try_get(3).map_err(doing)?);
         }
         for (shard, batch) in batches {
-            batch.store(links.get_mut(shard).expect("each heir has a connection"), dead)?;
+            batch.store(links.get_mut(shard).expect("each recipient has a connection"), dead)?;
             let count = batch.0.len() as u64;
-            heirs.get_mut(shard).expect("each heir is one").rows += count;
+            recipients.get_mut(shard).expect("each recipient is one").rows += count;
             brought += count;
         }
         progress(brought);

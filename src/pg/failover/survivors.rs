@@ -11,27 +11,27 @@ use crate::model::rebalance::{ArcState, Change, Reply, ShardArc, ShardState};
 use crate::model::ring::arc::{Arc, merged};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
-use crate::pg::catalog::{Incarnation, Place};
+use crate::pg::catalog::{Incarnation, ShardEndpoint};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::Trouble;
+use crate::pg::net::sqlstate::ShardError;
 use crate::pg::net::uuid::Uuid;
 use crate::pg::rebalance::chunk_rows::ChunkRows;
-use crate::pg::rebalance::connection::{Link, Seen};
-use crate::pg::rebalance::run_lock::Lock;
-use crate::pg::rebalance::run_state::{Options, Run};
+use crate::pg::rebalance::connection::{Connection, ObservedShard};
+use crate::pg::rebalance::run_lock::RunLock;
+use crate::pg::rebalance::run_state::{RebalanceOptions, RunState};
 
 /// How long a server may take to answer before it counts as gone.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The other shards, as they stand.
-pub(crate) struct Rest {
+pub(crate) struct Survivors {
     /// What each says.
-    pub(crate) seen: Vec<(ShardName, Seen)>,
+    pub(crate) seen: Vec<(ShardName, ObservedShard)>,
 }
 
-impl Rest {
+impl Survivors {
     pub(crate) fn states(&self) -> std::collections::BTreeMap<ShardName, ShardState> {
         self.seen.iter().map(|(name, seen)| (name.clone(), seen.state.clone())).collect()
     }
@@ -41,9 +41,9 @@ impl Rest {
     }
 
     /// Where they think that a shard is: the word about its latest incarnation.
-    pub(crate) fn place(&self, shard: &ShardName) -> Option<&Place> {
-        let places = self.seen.iter().filter_map(|(_, seen)| seen.said.places.get(shard));
-        places.max_by_key(|place| place.incarnation)
+    pub(crate) fn place(&self, shard: &ShardName) -> Option<&ShardEndpoint> {
+        let endpoints = self.seen.iter().filter_map(|(_, seen)| seen.said.endpoints.get(shard));
+        endpoints.max_by_key(|place| place.incarnation)
     }
 
     pub(crate) fn incarnation(&self, shard: &ShardName) -> Incarnation {
@@ -60,10 +60,10 @@ impl Rest {
     }
 }
 
-pub(crate) fn ours(what: &str, shard: &ShardName) -> impl Fn(Trouble) -> Error {
+pub(crate) fn ours(what: &str, shard: &ShardName) -> impl Fn(ShardError) -> Error {
     move |trouble| match trouble {
-        Trouble::Server(cause) => sqlstate::doing(what, shard, &cause),
-        Trouble::Ours(error) => error,
+        ShardError::Server(cause) => sqlstate::doing(what, shard, &cause),
+        ShardError::Ours(error) => error,
     }
 }
 
@@ -84,33 +84,33 @@ pub(crate) fn must_not_answer(cluster: &Cluster, shard: &ShardName) -> Result<()
 }
 
 /// What all other shards say. Each of them must answer.
-pub(crate) fn survivors(cluster: &Cluster, shard: &ShardName) -> Result<Rest> {
+pub(crate) fn survivors(cluster: &Cluster, shard: &ShardName) -> Result<Survivors> {
     let view = cluster.view();
-    let mut names: Vec<ShardName> = view.members().into_iter().cloned().collect();
+    let mut names: Vec<ShardName> = view.participants().into_iter().cloned().collect();
     names.retain(|name| name != shard);
     let look = |name: &ShardName| {
-        let mut link = Link::open(cluster, name)?;
+        let mut link = Connection::open(cluster, name)?;
         link.look(cluster).map_err(ours("look at the catalog", name))
     };
     let seen = crate::pg::pool::at_once(&names, look);
     let seen = seen.into_iter().map(|(name, seen)| Ok((name, seen?))).collect::<Result<_>>()?;
-    Ok(Rest { seen })
+    Ok(Survivors { seen })
 }
 
 /// Nobody changes the ring while this is held. `None` where there is no other shard.
-pub(crate) fn lock_changes(cluster: &Cluster, rest: &Rest) -> Result<Option<Lock>> {
-    let run = Run::new(cluster, Options::default());
+pub(crate) fn lock_changes(cluster: &Cluster, rest: &Survivors) -> Result<Option<RunLock>> {
+    let run = RunState::new(cluster, RebalanceOptions::default());
     // Whoever changes the ring takes it on the first shard of the topology in force.
     let newest = rest.seen.iter().map(|(_, seen)| &seen.state).max_by_key(|state| state.epoch);
     let first = newest.and_then(|state| {
         let is_there = |name: &&ShardName| rest.names().any(|other| other == *name);
         state.topology.names().find(is_there)
     });
-    first.map(|arbiter| Lock::take(&run, arbiter)).transpose()
+    first.map(|arbiter| RunLock::take(&run, arbiter)).transpose()
 }
 
 /// What a shard has from here on.
-pub(crate) struct Statement<'a> {
+pub(crate) struct ForcedState<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) topology: &'a Topology,
     pub(crate) change: Option<&'a Change>,
@@ -119,9 +119,9 @@ pub(crate) struct Statement<'a> {
     pub(crate) dead: Option<(&'a ShardName, &'a str)>,
 }
 
-impl Statement<'_> {
+impl ForcedState<'_> {
     /// Whether nothing is under way, and these arcs are just those that the ring gives the shard.
-    fn is_at_rest(&self, shard: &ShardName) -> bool {
+    fn is_stable(&self, shard: &ShardName) -> bool {
         let ring = self.topology.ring();
         let given = ring.arcs().into_iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc);
         let is_owned = |held: &ShardArc| held.state == ArcState::Owned;
@@ -143,19 +143,19 @@ fn columns(arcs: &[ShardArc]) -> Columns {
     (ends(Arc::first), ends(Arc::last), epochs, arcs.iter().map(peer).collect())
 }
 
-impl Link {
+impl Connection {
     /// Puts a statement in place of what the shard said. [`Reply::Stale`] if it says something else by now.
     pub(crate) fn restate(
         &mut self,
         seen: &ShardState,
-        stated: &Statement<'_>,
-    ) -> Result<Reply<ChunkRows>, Trouble> {
+        stated: &ForcedState<'_>,
+    ) -> Result<Reply<ChunkRows>, ShardError> {
         let (seen_firsts, seen_lasts, seen_epochs, seen_peers) = columns(&seen.arcs);
         let (firsts, lasts, epochs, peers) = columns(stated.arcs);
-        let is_at_rest = stated.is_at_rest(self.shard());
+        let is_stable = stated.is_stable(self.shard());
         let (dead, dead_url) = (stated.dead.map(|(name, _)| name.as_str()), stated.dead.map(|(_, url)| url));
         self.answer(
-            "SELECT ringshard.restate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            "SELECT ringshard.overwrite_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
                 (&seen.epoch.number(), Type::INT8),
                 (&seen_firsts, Type::UUID_ARRAY),
@@ -164,13 +164,13 @@ impl Link {
                 (&seen_peers, Type::TEXT_ARRAY),
                 (&stated.epoch.number(), Type::INT8),
                 (&Json(stated.topology), Type::JSONB),
-                (&stated.change.map(|change| Json(&change.target)), Type::JSONB),
-                (&stated.change.map(|change| Json(&change.members)), Type::JSONB),
+                (&stated.change.map(|change| Json(&change.next_topology)), Type::JSONB),
+                (&stated.change.map(|change| Json(&change.participants)), Type::JSONB),
                 (&firsts, Type::UUID_ARRAY),
                 (&lasts, Type::UUID_ARRAY),
                 (&epochs, Type::INT8_ARRAY),
                 (&peers, Type::TEXT_ARRAY),
-                (&is_at_rest, Type::BOOL),
+                (&is_stable, Type::BOOL),
                 (&dead, Type::TEXT),
                 (&dead_url, Type::TEXT),
             ],

@@ -16,7 +16,7 @@ const FIELDS: i16 = 4;
 
 /// Where a row comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct RowOrigin {
     pub(crate) user_id: UserId,
     /// Its number among the file's records, from 1.
     pub(crate) record: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Place {
 /// Rows for one shard, in the file's order.
 #[derive(Debug, Default)]
 pub(crate) struct RowBatch {
-    places: Vec<Place>,
+    places: Vec<RowOrigin>,
     /// Where each row ends in `bytes`.
     ends: Vec<usize>,
     bytes: Vec<u8>,
@@ -41,7 +41,7 @@ pub(crate) struct RowBatch {
 
 impl RowBatch {
     /// Adds a row.
-    pub(crate) fn push(&mut self, place: Place, user: UserRef<'_>) {
+    pub(crate) fn push(&mut self, place: RowOrigin, user: UserRef<'_>) {
         if self.bytes.is_empty() {
             self.bytes.extend_from_slice(HEAD);
         }
@@ -71,7 +71,7 @@ impl RowBatch {
 
     /// The rows whose places are chosen, as a batch of their own; each of them is doubtful from now on if
     /// `doubtful`.
-    pub(crate) fn part(&self, chosen: impl Fn(&Place) -> bool) -> Self {
+    pub(crate) fn part(&self, chosen: impl Fn(&RowOrigin) -> bool) -> Self {
         let mut part = Self { digest: self.digest, ..Self::default() };
         for (at, place) in self.places.iter().enumerate() {
             if chosen(place) {
@@ -82,7 +82,7 @@ impl RowBatch {
     }
 
     /// Where the rows come from, in the file's order.
-    pub(crate) fn places(&self) -> &[Place] {
+    pub(crate) fn places(&self) -> &[RowOrigin] {
         &self.places
     }
 
@@ -105,8 +105,8 @@ impl RowBatch {
 mod tests {
     use super::*;
 
-    fn place(id: i64) -> Place {
-        Place { user_id: UserId::new(id), record: 1, line: 2, doubtful: false }
+    fn place(id: i64) -> RowOrigin {
+        RowOrigin { user_id: UserId::new(id), record: 1, line: 2, doubtful: false }
     }
 
     #[test]

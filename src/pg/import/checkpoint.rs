@@ -18,7 +18,7 @@ pub(crate) const MIXED: &str = "";
 
 /// How far one shard has a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct Checkpoint {
     /// All records up to this one that were routed here are in.
     pub(crate) records: u64,
     /// Records behind this one were never sent here.
@@ -46,11 +46,11 @@ fn signed(number: u64) -> i64 {
 }
 
 /// Reads what a shard knows of a file.
-pub(crate) fn read(client: &mut Client, source: Position) -> Result<Option<Known>, postgres::Error> {
-    let sql = "SELECT records, high, digest, routing FROM ringshard.import WHERE source = $1::text::uuid";
+pub(crate) fn read(client: &mut Client, source: Position) -> Result<Option<Checkpoint>, postgres::Error> {
+    let sql = "SELECT committed_through, high_water_mark, digest, routing FROM ringshard.import WHERE source = $1::text::uuid";
     let row: Option<Row> = client.query_typed(sql, &[(&uuid(source), Type::TEXT)])?.into_iter().next();
     let number = |row: &Row, at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
-    Ok(row.map(|row| Known {
+    Ok(row.map(|row| Checkpoint {
         records: number(&row, 0),
         high: number(&row, 1),
         digest: row.get(2),
@@ -59,10 +59,14 @@ pub(crate) fn read(client: &mut Client, source: Position) -> Result<Option<Known
 }
 
 /// Writes it, in the transaction that is open.
-pub(crate) fn write(client: &mut Client, source: Position, known: &Known) -> Result<(), postgres::Error> {
-    let sql = "INSERT INTO ringshard.import (source, records, high, digest, routing) \
+pub(crate) fn write(
+    client: &mut Client,
+    source: Position,
+    known: &Checkpoint,
+) -> Result<(), postgres::Error> {
+    let sql = "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) \
                VALUES ($1::text::uuid, $2, $3, $4, $5) ON CONFLICT (source) DO UPDATE SET \
-               records = excluded.records, high = excluded.high, digest = excluded.digest, routing = excluded.routing";
+               committed_through = excluded.committed_through, high_water_mark = excluded.high_water_mark, digest = excluded.digest, routing = excluded.routing";
     let parameters: &[(&(dyn postgres::types::ToSql + Sync), Type)] = &[
         (&uuid(source), Type::TEXT),
         (&signed(known.records), Type::INT8),
@@ -81,7 +85,7 @@ pub(crate) fn forget(client: &mut Client, source: Position) -> Result<(), postgr
 
 /// Whether a record of the file needs to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum ResumeNeed {
     /// It was stored by an earlier run.
     Stored,
     /// An earlier run may have stored it.
@@ -92,8 +96,8 @@ pub(crate) enum Need {
 
 /// What all shards know, and what follows from it for each record.
 #[derive(Debug)]
-pub(crate) struct Memory {
-    known: BTreeMap<ShardName, Known>,
+pub(crate) struct ResumePlan {
+    known: BTreeMap<ShardName, Checkpoint>,
     /// Whether records are routed now as they were then: then each shard's word holds for what goes there.
     same_routing: bool,
     /// Up to here all records are in, wherever they were routed to: a shard that says so speaks for all.
@@ -103,13 +107,13 @@ pub(crate) struct Memory {
     high: u64,
 }
 
-impl Memory {
+impl ResumePlan {
     /// Of what these shards know, `None` where they know nothing.
-    pub(crate) fn new(said: BTreeMap<ShardName, Option<Known>>, fingerprint: &str) -> Self {
+    pub(crate) fn new(said: BTreeMap<ShardName, Option<Checkpoint>>, fingerprint: &str) -> Self {
         let done =
             said.values().flatten().filter(|known| known.routing == DONE).map(|known| known.records).max();
         let high = said.values().flatten().map(|known| known.high).max().unwrap_or(0);
-        let known: BTreeMap<ShardName, Known> =
+        let known: BTreeMap<ShardName, Checkpoint> =
             said.into_iter().filter_map(|(shard, known)| Some((shard, known?))).collect();
         // The word of a shard that knows nothing holds as well: nothing was stored there.
         let same_routing = done.is_none() && known.values().all(|known| known.routing == fingerprint);
@@ -122,23 +126,23 @@ impl Memory {
     }
 
     /// Whether record number `record`, which goes to `shard` now, needs to be sent there.
-    pub(crate) fn need(&self, record: u64, shard: &ShardName) -> Need {
+    pub(crate) fn need(&self, record: u64, shard: &ShardName) -> ResumeNeed {
         // Under another ring a shard may have left whose word would be needed: then nothing is sure, and what one sent
         // may lie anywhere.
         if !self.same_routing && !self.is_done {
-            return Need::Doubtful;
+            return ResumeNeed::Doubtful;
         }
         if record > self.high {
-            return Need::Fresh;
+            return ResumeNeed::Fresh;
         }
         if self.same_routing {
             return match self.known.get(shard) {
-                Some(known) if record <= known.records => Need::Stored,
-                Some(known) if record <= known.high => Need::Doubtful,
-                _ => Need::Fresh,
+                Some(known) if record <= known.records => ResumeNeed::Stored,
+                Some(known) if record <= known.high => ResumeNeed::Doubtful,
+                _ => ResumeNeed::Fresh,
             };
         }
-        if record <= self.all_in { Need::Stored } else { Need::Doubtful }
+        if record <= self.all_in { ResumeNeed::Stored } else { ResumeNeed::Doubtful }
     }
 
     /// Whether from this record on it can be routed otherwise without another run's word getting in the way.
@@ -160,17 +164,17 @@ impl Memory {
     /// Where records were routed otherwise than now: what is sure of every shard, to be written to each of them
     /// before anything else is stored. Else words about different routings would stand side by side, and each
     /// would vouch for records that the other was to get.
-    pub(crate) fn baseline(&self) -> Option<Known> {
+    pub(crate) fn baseline(&self) -> Option<Checkpoint> {
         if self.is_empty() || self.same_routing {
             return None;
         }
         let digest =
             self.known.values().find(|known| known.records == self.all_in).map_or(0, |known| known.digest);
-        Some(Known { records: self.all_in, high: self.high, digest, routing: MIXED.to_owned() })
+        Some(Checkpoint { records: self.all_in, high: self.high, digest, routing: MIXED.to_owned() })
     }
 
     /// What a shard knows.
-    pub(crate) fn of(&self, shard: &ShardName) -> Option<&Known> {
+    pub(crate) fn of(&self, shard: &ShardName) -> Option<&Checkpoint> {
         self.known.get(shard)
     }
 }
@@ -183,19 +187,19 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn known(records: u64, high: u64, routing: &str) -> Known {
-        Known { records, high, digest: 7, routing: routing.into() }
+    fn known(records: u64, high: u64, routing: &str) -> Checkpoint {
+        Checkpoint { records, high, digest: 7, routing: routing.into() }
     }
 
-    fn memory(a: Known, b: impl Into<Option<Known>>) -> Memory {
-        Memory::new(BTreeMap::from([(shard("a"), Some(a)), (shard("b"), b.into())]), "now")
+    fn memory(a: Checkpoint, b: impl Into<Option<Checkpoint>>) -> ResumePlan {
+        ResumePlan::new(BTreeMap::from([(shard("a"), Some(a)), (shard("b"), b.into())]), "now")
     }
 
-    fn needs(memory: &Memory, shard_name: &str) -> String {
+    fn needs(memory: &ResumePlan, shard_name: &str) -> String {
         let letter = |record| match memory.need(record, &shard(shard_name)) {
-            Need::Stored => 's',
-            Need::Doubtful => 'd',
-            Need::Fresh => 'f',
+            ResumeNeed::Stored => 's',
+            ResumeNeed::Doubtful => 'd',
+            ResumeNeed::Fresh => 'f',
         };
         (1..=6).map(letter).collect()
     }
@@ -216,7 +220,7 @@ mod tests {
         }
         let memory = memory(known(4, 5, "then"), None);
         assert_eq!(needs(&memory, "b"), "dddddd");
-        let baseline = Known { records: 0, high: 5, digest: 0, routing: MIXED.into() };
+        let baseline = Checkpoint { records: 0, high: 5, digest: 0, routing: MIXED.into() };
         assert_eq!(memory.baseline(), Some(baseline));
     }
 
@@ -232,7 +236,7 @@ mod tests {
     fn a_shard_that_knows_nothing_has_nothing() {
         let memory = memory(known(3, 3, "now"), None);
         assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("sssfff", "ffffff"));
-        assert!(memory.baseline().is_none() && Memory::new(BTreeMap::new(), "now").is_empty());
+        assert!(memory.baseline().is_none() && ResumePlan::new(BTreeMap::new(), "now").is_empty());
     }
 
     #[test]

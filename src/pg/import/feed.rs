@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 
-use super::Shared;
-use super::batch::{Place, RowBatch};
-use super::checkpoint::{Memory, Need};
+use super::ImportShared;
+use super::batch::{RowBatch, RowOrigin};
+use super::checkpoint::{ResumeNeed, ResumePlan};
 use crate::error::{Error, Kind};
 use crate::model::digest::Digest;
 use crate::model::names::ShardName;
@@ -36,7 +36,7 @@ impl Lane {
 }
 
 /// Which lane a position goes to: the last position of each route, and the lane.
-struct Router {
+struct BatchRouter {
     version: u64,
     coverage: Arc<Coverage>,
     lasts: Vec<Position>,
@@ -45,7 +45,7 @@ struct Router {
     is_complete: bool,
 }
 
-impl Router {
+impl BatchRouter {
     fn new(version: u64, coverage: Arc<Coverage>, lanes: &[Lane]) -> Self {
         // A shard that came during the import has no lane: whoever gets its rows finds out whose they are.
         let lane_of = |shard: &ShardName| lanes.iter().position(|lane| lane.shard == *shard).unwrap_or(0);
@@ -64,10 +64,10 @@ impl Router {
 
 /// Takes records in the file's order and sends them to the shards' workers.
 pub struct Feeder {
-    shared: Arc<Shared>,
+    shared: Arc<ImportShared>,
     lanes: Vec<Lane>,
-    router: Router,
-    memory: Memory,
+    router: BatchRouter,
+    memory: ResumePlan,
     file: String,
     batch_bytes: usize,
     records: u64,
@@ -76,13 +76,13 @@ pub struct Feeder {
 
 impl Feeder {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<ImportShared>,
         lanes: Vec<Lane>,
-        memory: Memory,
+        memory: ResumePlan,
         file: String,
         batch_bytes: usize,
     ) -> Self {
-        let router = Router::new(0, shared.routing(), &lanes);
+        let router = BatchRouter::new(0, shared.routing(), &lanes);
         Self { shared, lanes, router, memory, file, batch_bytes, records: 0, digest: Digest::default() }
     }
 
@@ -96,9 +96,9 @@ impl Feeder {
         }
         let lane = &mut self.lanes[self.router.lane(position)];
         let doubtful = match self.memory.need(self.records, &lane.shard) {
-            Need::Fresh => false,
-            Need::Doubtful => true,
-            Need::Stored => {
+            ResumeNeed::Fresh => false,
+            ResumeNeed::Doubtful => true,
+            ResumeNeed::Stored => {
                 self.shared.counts.resumed.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
@@ -107,7 +107,7 @@ impl Feeder {
             // Without it each row is looked at by itself.
             lane.filling.routing = self.router.is_complete.then(|| Arc::clone(&self.router.coverage));
         }
-        lane.filling.push(Place { user_id: user.user_id, record: self.records, line, doubtful }, user);
+        lane.filling.push(RowOrigin { user_id: user.user_id, record: self.records, line, doubtful }, user);
         lane.filling.digest = self.digest.number();
         if lane.filling.len_bytes() >= self.batch_bytes { lane.send() } else { Ok(()) }
     }
@@ -129,7 +129,7 @@ impl Feeder {
             return Err(Stopped);
         }
         let version = self.shared.routing_version.load(Ordering::SeqCst);
-        self.router = Router::new(version, self.shared.routing(), &self.lanes);
+        self.router = BatchRouter::new(version, self.shared.routing(), &self.lanes);
         for lane in &mut self.lanes {
             lane.filling.routing = None;
         }

@@ -33,10 +33,10 @@ use crate::model::text::counted;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::Loan;
-use crate::pg::pool::read_routing::Purpose;
+use crate::pg::pool::PooledSession;
+use crate::pg::pool::read_routing::ReadIntent;
 use batch::RowBatch;
-use checkpoint::{Known, MIXED, Memory};
+use checkpoint::{Checkpoint, MIXED, ResumePlan};
 use feed::Lane;
 pub use feed::{Feeder, Stopped};
 use store::Store;
@@ -66,7 +66,7 @@ pub enum OnConflict {
 
 /// How to import.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ImportOptions {
     /// The file's name, for errors.
     pub file: String,
     /// What tells this file from others: the MD5 of how it begins.
@@ -109,7 +109,7 @@ struct Counts {
 }
 
 /// What the threads of an import have in common.
-pub(crate) struct Shared {
+pub(crate) struct ImportShared {
     /// Everybody stops where it is safe.
     halt: AtomicBool,
     /// Why, if something failed: the first thing that did.
@@ -127,7 +127,7 @@ pub(crate) struct Shared {
     fed: Mutex<Option<(u64, i64)>>,
 }
 
-impl Shared {
+impl ImportShared {
     fn fail(&self, error: Error) {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.halt.store(true, Ordering::SeqCst);
@@ -153,50 +153,52 @@ impl Shared {
 
 /// An import that has begun: one worker a shard still to be started.
 pub struct Import {
-    options: Options,
-    shared: Arc<Shared>,
+    options: ImportOptions,
+    shared: Arc<ImportShared>,
     fingerprint: String,
     workers: Vec<Worker>,
 }
 
 struct Worker {
     shard: ShardName,
-    loan: Loan,
+    session: PooledSession,
     batches: Receiver<RowBatch>,
-    known: Option<Known>,
+    known: Option<Checkpoint>,
 }
 
 impl Import {
     /// Looks at all shards, locks the file against a second import of it, and finds out what an earlier run
     /// left to do. Nothing is stored yet.
-    pub fn begin(cluster: &Cluster, options: Options) -> Result<(Self, Feeder)> {
-        let coverage = snapshot::open(cluster, Purpose::Truth, false)?.coverage;
+    pub fn begin(cluster: &Cluster, options: ImportOptions) -> Result<(Self, Feeder)> {
+        let coverage = snapshot::open(cluster, ReadIntent::Primary, false)?.coverage;
         let fingerprint = checkpoint::fingerprint(&coverage);
         let source = options.source;
         let names = cluster.belonging();
-        let (mut loans, mut said) = (Vec::new(), BTreeMap::new());
+        let (mut sessions, mut said) = (Vec::new(), BTreeMap::new());
         // The first shard alone, before the others: two imports that each held a part would wait for each other.
         let (first, others) = names.split_at(names.len().min(1));
         for names in [first, others] {
-            let prepared = cluster.shards().lend_each(names, |shard, loan| prepare(shard, loan, &options));
-            for (shard, lent) in prepared {
-                let (loan, known) = lent?;
-                loans.push((shard.clone(), loan));
+            let prepared =
+                cluster.shards().checkout_each(names, |shard, session| prepare(shard, session, &options));
+            for (shard, checked_out) in prepared {
+                let (session, known) = checked_out?;
+                sessions.push((shard.clone(), session));
                 said.insert(shard, known);
             }
         }
-        let memory = Memory::new(said, &fingerprint);
+        let memory = ResumePlan::new(said, &fingerprint);
         if let Some(baseline) = memory.baseline() {
             // What was routed otherwise: each shard's word is taken back to what holds for all.
-            for (shard, loan) in &mut loans {
-                loan.client()
+            for (shard, session) in &mut sessions {
+                session
+                    .client()
                     .batch_execute("BEGIN; SET LOCAL synchronous_commit = on")
-                    .and_then(|()| checkpoint::write(loan.client(), source, &baseline))
-                    .and_then(|()| loan.client().batch_execute("COMMIT"))
+                    .and_then(|()| checkpoint::write(session.client(), source, &baseline))
+                    .and_then(|()| session.client().batch_execute("COMMIT"))
                     .map_err(|cause| sqlstate::doing("note the import", shard, &cause))?;
             }
         }
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ImportShared {
             halt: AtomicBool::new(false),
             trouble: Mutex::default(),
             routing: RwLock::new(Arc::new(coverage)),
@@ -207,11 +209,11 @@ impl Import {
             fed: Mutex::default(),
         });
         let (mut lanes, mut workers) = (Vec::new(), Vec::new());
-        for (shard, loan) in loans {
+        for (shard, session) in sessions {
             let (sender, batches) = sync_channel(BATCHES_PER_SHARD - 2);
             lanes.push(Lane::new(shard.clone(), sender));
             let known = memory.baseline().or_else(|| memory.of(&shard).cloned());
-            workers.push(Worker { shard, loan, batches, known });
+            workers.push(Worker { shard, session, batches, known });
         }
         let share = MEMORY_BYTES / (lanes.len() * BATCHES_PER_SHARD);
         let batch_bytes = options.batch_bytes.unwrap_or(share.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX));
@@ -225,18 +227,18 @@ impl Import {
         let Self { options, shared, fingerprint, workers } = self;
         let store = Store { cluster, shared: &shared, options: &options, fingerprint: &fingerprint };
         let mut was_stopped = false;
-        let mut loans = thread::scope(|scope| {
+        let mut sessions = thread::scope(|scope| {
             let (sender, ended) = channel();
             for worker in workers {
                 let (sender, store) = (sender.clone(), &store);
                 scope.spawn(move || drop(sender.send(work(store, worker))));
             }
             drop(sender);
-            let mut loans = Vec::new();
+            let mut sessions = Vec::new();
             loop {
                 match ended.recv_timeout(TELL_INTERVAL) {
-                    Ok(loan) => loans.push(loan),
-                    Err(RecvTimeoutError::Disconnected) => break loans,
+                    Ok(session) => sessions.push(session),
+                    Err(RecvTimeoutError::Disconnected) => break sessions,
                     Err(RecvTimeoutError::Timeout) => {}
                 }
                 if !tell(shared.counts.records.load(Ordering::Relaxed)) {
@@ -260,7 +262,8 @@ impl Import {
                     .hint("run this again with the same file: it goes on from there"));
             }
         };
-        let unforgotten = if records > 0 { store.finish(&mut loans, records, digest)? } else { Vec::new() };
+        let unforgotten =
+            if records > 0 { store.finish(&mut sessions, records, digest)? } else { Vec::new() };
         Ok(Summary {
             records,
             inserted: count(&counts.inserted),
@@ -290,7 +293,7 @@ fn part_way(error: &Error, stored: u64) -> Error {
 }
 
 /// One shard's worker: stores batches in order until there are no more. Its connection, and whose it is.
-fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, Loan) {
+fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, PooledSession) {
     let mut staged = false;
     while !store.shared.has_halted() {
         // The one who reads the file may wait for it, and not hear of a halt.
@@ -299,20 +302,24 @@ fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, Loan) {
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let stored = store.batch(&worker.shard, &mut worker.loan, &batch, &mut worker.known, &mut staged);
+        let stored = store.batch(&worker.shard, &mut worker.session, &batch, &mut worker.known, &mut staged);
         if let Err(error) = stored {
             store.shared.fail(error);
             break;
         }
     }
-    (worker.shard, worker.loan)
+    (worker.shard, worker.session)
 }
 
 /// Locks the file on one shard and reads what the shard knows of it.
-fn prepare(shard: &ShardName, mut loan: Loan, options: &Options) -> Result<(Loan, Option<Known>)> {
+fn prepare(
+    shard: &ShardName,
+    mut session: PooledSession,
+    options: &ImportOptions,
+) -> Result<(PooledSession, Option<Checkpoint>)> {
     // Whatever comes: its locks and temporary tables end with it.
-    loan.spoil();
-    take_lock(&mut loan, shard, options)?;
+    session.spoil();
+    take_lock(&mut session, shard, options)?;
     let doing = |cause: postgres::Error| match cause.code() {
         Some(&SqlState::UNDEFINED_TABLE) => {
             let message =
@@ -322,14 +329,14 @@ fn prepare(shard: &ShardName, mut loan: Loan, options: &Options) -> Result<(Loan
         _ => sqlstate::doing("look for an interrupted import", shard, &cause),
     };
     if options.restart {
-        checkpoint::forget(loan.client(), options.source).map_err(doing)?;
+        checkpoint::forget(session.client(), options.source).map_err(doing)?;
     }
-    let known = checkpoint::read(loan.client(), options.source).map_err(doing)?;
-    Ok((loan, known))
+    let known = checkpoint::read(session.client(), options.source).map_err(doing)?;
+    Ok((session, known))
 }
 
 /// A lock of the session on this file.
-fn take_lock(session: &mut Session, shard: &ShardName, options: &Options) -> Result<()> {
+fn take_lock(session: &mut Session, shard: &ShardName, options: &ImportOptions) -> Result<()> {
     let begun = Instant::now();
     let bytes = options.source.number().to_be_bytes();
     let key = i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -350,10 +357,15 @@ fn take_lock(session: &mut Session, shard: &ShardName, options: &Options) -> Res
 }
 
 /// What a shard knows after a batch.
-fn known_after(shared: &Shared, fingerprint: &str, before: Option<&Known>, batch: &RowBatch) -> Known {
+fn known_after(
+    shared: &ImportShared,
+    fingerprint: &str,
+    before: Option<&Checkpoint>,
+    batch: &RowBatch,
+) -> Checkpoint {
     let last = batch.places().last().map_or(0, |place| place.record);
     let mixed = shared.mixed.load(Ordering::SeqCst);
-    Known {
+    Checkpoint {
         records: last,
         high: last.max(before.map_or(0, |known| known.high)),
         digest: batch.digest,

@@ -16,10 +16,10 @@ use postgres::Client;
 use postgres::error::SqlState;
 use postgres::types::Type;
 
-use super::batch::{Place, RowBatch};
+use super::batch::{RowBatch, RowOrigin};
 use super::checkpoint;
-use super::checkpoint::{DONE, Known, MIXED};
-use super::{OnConflict, Options, Shared, known_after};
+use super::checkpoint::{Checkpoint, DONE, MIXED};
+use super::{ImportOptions, ImportShared, OnConflict, known_after};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::coverage::HeldArc;
@@ -28,9 +28,9 @@ use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::Trouble;
-use crate::pg::pool::read_routing::Purpose;
-use crate::pg::pool::{Loan, Shard};
+use crate::pg::net::sqlstate::ShardError;
+use crate::pg::pool::read_routing::ReadIntent;
+use crate::pg::pool::{PooledSession, Server};
 use crate::pg::scan::snapshot::held_of;
 
 /// How long rows wait for arcs that are on their way to another shard.
@@ -41,8 +41,8 @@ const MOVE_PAUSE: Duration = Duration::from_millis(20);
 /// What all workers store with.
 pub(crate) struct Store<'a> {
     pub(crate) cluster: &'a Cluster,
-    pub(crate) shared: &'a Shared,
-    pub(crate) options: &'a Options,
+    pub(crate) shared: &'a ImportShared,
+    pub(crate) options: &'a ImportOptions,
     pub(crate) fingerprint: &'a str,
 }
 
@@ -63,7 +63,7 @@ struct Task<'a> {
     shard: &'a ShardName,
     batch: &'a RowBatch,
     /// What the shard knows of the file before and after; `None` for rows that another shard answers for.
-    word: Option<(Option<&'a Known>, &'a Known)>,
+    word: Option<(Option<&'a Checkpoint>, &'a Checkpoint)>,
 }
 
 impl Store<'_> {
@@ -72,14 +72,14 @@ impl Store<'_> {
     pub(crate) fn batch(
         &self,
         shard: &ShardName,
-        loan: &mut Loan,
+        session: &mut PooledSession,
         batch: &RowBatch,
-        known: &mut Option<Known>,
+        known: &mut Option<Checkpoint>,
         staged: &mut bool,
     ) -> Result<()> {
         let after = known_after(self.shared, self.fingerprint, known.as_ref(), batch);
         let left =
-            self.attempt(loan, &Task { shard, batch, word: Some((known.as_ref(), &after)) }, staged)?;
+            self.attempt(session, &Task { shard, batch, word: Some((known.as_ref(), &after)) }, staged)?;
         *known = Some(after);
         if left.is_empty() { Ok(()) } else { self.settle(batch.part(|place| left.contains(&place.user_id))) }
     }
@@ -91,10 +91,10 @@ impl Store<'_> {
         while !left.is_empty() && !self.shared.has_halted() {
             let coverage = {
                 let _turn = self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner);
-                snapshot::open(self.cluster, Purpose::Truth, false)?.coverage
+                snapshot::open(self.cluster, ReadIntent::Primary, false)?.coverage
             };
             // Fenced: nobody may write there until the other shard has taken over.
-            let owner = |place: &Place| {
+            let owner = |place: &RowOrigin| {
                 let route = coverage.route(Position::of_user(place.user_id));
                 route.filter(|route| route.owned).map(|route| route.shard.clone())
             };
@@ -105,11 +105,11 @@ impl Store<'_> {
             let shards: HashSet<&ShardName> = owners.values().flatten().collect();
             for shard in shards {
                 let part = left.part(|place| owners[&place.user_id].as_ref() == Some(shard));
-                let mut loan = self.cluster.shards().checkout(shard)?;
+                let mut session = self.cluster.shards().checkout(shard)?;
                 // It may get a temporary table.
-                loan.spoil();
+                session.spoil();
                 unsettled.extend(self.attempt(
-                    &mut loan,
+                    &mut session,
                     &Task { shard, batch: &part, word: None },
                     &mut true,
                 )?);
@@ -133,16 +133,21 @@ impl Store<'_> {
 
     /// One transaction on one shard, or two: if rows are in each other's way, again through a temporary table.
     /// The users that are not the shard's any more.
-    fn attempt(&self, loan: &mut Loan, task: &Task<'_>, staged: &mut bool) -> Result<HashSet<UserId>> {
-        let server = Arc::clone(loan.server());
-        let client = loan.client();
-        let mut stored = Err(Trouble::Ours(Error::new(Kind::Failed, "not tried yet")));
+    fn attempt(
+        &self,
+        session: &mut PooledSession,
+        task: &Task<'_>,
+        staged: &mut bool,
+    ) -> Result<HashSet<UserId>> {
+        let server = Arc::clone(session.server());
+        let client = session.client();
+        let mut stored = Err(ShardError::Ours(Error::new(Kind::Failed, "not tried yet")));
         let doubtful = task.batch.places().iter().any(|place| place.doubtful);
         let try_direct = !*staged && !doubtful;
         if try_direct {
             stored = self.directly(client, &server, task);
         }
-        let in_the_way = matches!(&stored, Err(Trouble::Server(cause)) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION));
+        let in_the_way = matches!(&stored, Err(ShardError::Server(cause)) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION));
         if !try_direct || in_the_way {
             if in_the_way {
                 client.batch_execute("ROLLBACK").map_err(|cause| self.failed(task, &cause))?;
@@ -154,8 +159,8 @@ impl Store<'_> {
             // A lost connection has rolled back by itself.
             let _ = client.batch_execute("ROLLBACK");
             match trouble {
-                Trouble::Server(cause) => self.failed(task, &cause),
-                Trouble::Ours(error) => error,
+                ShardError::Server(cause) => self.failed(task, &cause),
+                ShardError::Ours(error) => error,
             }
         })?;
         let counts = &self.shared.counts;
@@ -183,7 +188,12 @@ impl Store<'_> {
     }
 
     /// Into the table itself.
-    fn directly(&self, client: &mut Client, server: &Arc<Shard>, task: &Task<'_>) -> Result<Stored, Trouble> {
+    fn directly(
+        &self,
+        client: &mut Client,
+        server: &Arc<Server>,
+        task: &Task<'_>,
+    ) -> Result<Stored, ShardError> {
         Self::begin(client, task)?;
         copy(
             client,
@@ -206,9 +216,9 @@ impl Store<'_> {
     fn through_a_table(
         &self,
         client: &mut Client,
-        server: &Arc<Shard>,
+        server: &Arc<Server>,
         task: &Task<'_>,
-    ) -> Result<Stored, Trouble> {
+    ) -> Result<Stored, ShardError> {
         Self::begin(client, task)?;
         client.batch_execute(include_str!("../../../sql/queries/stage.sql"))?;
         let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
@@ -219,7 +229,7 @@ impl Store<'_> {
             let sql = "DELETE FROM pg_temp.ringshard_stage WHERE user_id = ANY ($1)";
             client.query_typed(sql, &[(&ids, Type::INT8_ARRAY)])?;
         }
-        let mine: Vec<&Place> =
+        let mine: Vec<&RowOrigin> =
             task.batch.places().iter().filter(|place| !left.contains(&place.user_id)).collect();
         let mut stored = match self.options.on_conflict {
             OnConflict::Update => self.upsert(client, &mine)?,
@@ -230,7 +240,12 @@ impl Store<'_> {
         Ok(stored)
     }
 
-    fn insert(&self, client: &mut Client, shard: &ShardName, mine: &[&Place]) -> Result<Stored, Trouble> {
+    fn insert(
+        &self,
+        client: &mut Client,
+        shard: &ShardName,
+        mine: &[&RowOrigin],
+    ) -> Result<Stored, ShardError> {
         let sql = "INSERT INTO public.users (user_id, name, region, email) \
                    SELECT user_id, name, region, email FROM pg_temp.ringshard_stage ORDER BY record \
                    ON CONFLICT (user_id) DO NOTHING RETURNING user_id";
@@ -238,7 +253,8 @@ impl Store<'_> {
         let mut inserted: HashSet<UserId> = ids(client.query_typed(sql, &[])?);
         let mut stored = Stored { inserted: inserted.len() as u64, ..Stored::default() };
         // Of two rows of one user the first was inserted.
-        let in_the_way: Vec<&&Place> = mine.iter().filter(|place| !inserted.remove(&place.user_id)).collect();
+        let in_the_way: Vec<&&RowOrigin> =
+            mine.iter().filter(|place| !inserted.remove(&place.user_id)).collect();
         if self.options.on_conflict == OnConflict::Skip {
             stored.skipped = in_the_way.len() as u64;
             return Ok(stored);
@@ -268,8 +284,8 @@ impl Store<'_> {
         Ok(stored)
     }
 
-    fn conflict(&self, shard: &ShardName, place: &Place, mine: &[&Place]) -> Error {
-        let Place { user_id: id, line, .. } = place;
+    fn conflict(&self, shard: &ShardName, place: &RowOrigin, mine: &[&RowOrigin]) -> Error {
+        let RowOrigin { user_id: id, line, .. } = place;
         let file = &self.options.file;
         let first = mine.iter().find(|other| other.user_id == *id && other.record < place.record);
         let message = match first {
@@ -281,7 +297,7 @@ impl Store<'_> {
             .on_shard(shard)
     }
 
-    fn upsert(&self, client: &mut Client, mine: &[&Place]) -> Result<Stored, Trouble> {
+    fn upsert(&self, client: &mut Client, mine: &[&RowOrigin]) -> Result<Stored, ShardError> {
         let columns = ["name", "region", "email"].into_iter().zip(self.options.has);
         let set: Vec<String> = columns
             .filter(|(_, has)| *has)
@@ -318,9 +334,9 @@ impl Store<'_> {
     fn not_owned(
         &self,
         client: &mut Client,
-        server: &Arc<Shard>,
+        server: &Arc<Server>,
         task: &Task<'_>,
-    ) -> Result<HashSet<UserId>, Trouble> {
+    ) -> Result<HashSet<UserId>, ShardError> {
         client.batch_execute("SELECT pg_catalog.pg_advisory_xact_lock_shared(7283001)")?;
         let rows = client.query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
         let row = only(rows, "read the arcs", task.shard)?;
@@ -347,7 +363,7 @@ impl Store<'_> {
     }
 
     /// Writes down how far the shard has the file, and commits.
-    fn end(&self, client: &mut Client, task: &Task<'_>, is_whole: bool) -> Result<(), Trouble> {
+    fn end(&self, client: &mut Client, task: &Task<'_>, is_whole: bool) -> Result<(), ShardError> {
         if let Some((before, after)) = task.word {
             if is_whole {
                 checkpoint::write(client, self.options.source, after)?;
@@ -357,7 +373,7 @@ impl Store<'_> {
                 let (records, digest) = before.map_or((0, 0), |known| (known.records, known.digest));
                 // On disk before the rest is stored elsewhere, which it vouches for.
                 client.batch_execute("SET LOCAL synchronous_commit = on")?;
-                let part = Known { records, digest, high: after.high, routing: MIXED.to_owned() };
+                let part = Checkpoint { records, digest, high: after.high, routing: MIXED.to_owned() };
                 checkpoint::write(client, self.options.source, &part)?;
             }
         }
@@ -368,27 +384,27 @@ impl Store<'_> {
     /// that could not be told to forget is no failure by then: nobody knows whether it did.
     pub(crate) fn finish(
         &self,
-        loans: &mut [(ShardName, Loan)],
+        sessions: &mut [(ShardName, PooledSession)],
         records: u64,
         digest: i64,
     ) -> Result<Vec<Error>> {
         let source = self.options.source;
         let mixed = self.shared.mixed.load(Ordering::SeqCst);
         let routing = if mixed { MIXED } else { self.fingerprint }.to_owned();
-        let all = Known { records, high: records, digest, routing };
-        let done = Known { records, high: records, digest, routing: DONE.to_owned() };
+        let all = Checkpoint { records, high: records, digest, routing };
+        let done = Checkpoint { records, high: records, digest, routing: DONE.to_owned() };
         let on_all = |results: Vec<Result<()>>| results.into_iter().collect::<Result<()>>();
         // First each for itself: a shard that says `done` vouches for all, so all must be on disk by then.
-        on_all(on_disk(loans, &|client| checkpoint::write(client, source, &all)))?;
-        on_all(on_disk(loans, &|client| checkpoint::write(client, source, &done)))?;
-        let forgotten = on_disk(loans, &|client| checkpoint::forget(client, source));
+        on_all(on_disk(sessions, &|client| checkpoint::write(client, source, &all)))?;
+        on_all(on_disk(sessions, &|client| checkpoint::write(client, source, &done)))?;
+        let forgotten = on_disk(sessions, &|client| checkpoint::forget(client, source));
         Ok(forgotten.into_iter().filter_map(Result::err).collect())
     }
 }
 
 /// Takes a step on each shard at once, in a transaction that waits for the disk.
 fn on_disk(
-    loans: &mut [(ShardName, Loan)],
+    sessions: &mut [(ShardName, PooledSession)],
     step: &(dyn Fn(&mut Client) -> Result<(), postgres::Error> + Sync),
 ) -> Vec<Result<()>> {
     let one = |shard: &ShardName, client: &mut Client| {
@@ -402,8 +418,10 @@ fn on_disk(
         })
     };
     thread::scope(|scope| {
-        let threads: Vec<_> =
-            loans.iter_mut().map(|(shard, loan)| scope.spawn(move || one(shard, loan.client()))).collect();
+        let threads: Vec<_> = sessions
+            .iter_mut()
+            .map(|(shard, session)| scope.spawn(move || one(shard, session.client())))
+            .collect();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };

@@ -13,12 +13,12 @@ use crate::model::names::ShardName;
 
 /// How one session's query is cancelled: over a connection of its own, with TLS if the session has it.
 #[derive(Clone)]
-pub(crate) struct Cancel {
+pub(crate) struct CancelHandle {
     token: CancelToken,
     tls: Option<MakeRustlsConnect>,
 }
 
-impl Cancel {
+impl CancelHandle {
     /// Of a session that was made like this.
     pub(crate) fn new(token: CancelToken, tls: Option<MakeRustlsConnect>) -> Self {
         Self { token, tls }
@@ -37,7 +37,7 @@ impl Cancel {
 
 /// Where the time of a command went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct TimeSpent {
     /// Hashing keys and finding their owners.
     pub route: Duration,
     /// Waiting for connections, and for chunks that are being moved. Of several shards at once, the slowest.
@@ -67,7 +67,7 @@ impl Times {
 
 /// A session that is in use, and since when if that is measured.
 struct InUse {
-    cancel: Cancel,
+    cancel: CancelHandle,
     shard: ShardName,
     since: Option<Instant>,
 }
@@ -80,7 +80,7 @@ struct Sessions {
 
 /// The sessions that are in use, and what they have taken. One for a process that runs one command at a time.
 #[derive(Default)]
-pub struct Running {
+pub struct ActiveSessions {
     stopped: AtomicBool,
     wary: AtomicBool,
     sessions: Mutex<Sessions>,
@@ -88,7 +88,7 @@ pub struct Running {
     times: Mutex<Times>,
 }
 
-impl Running {
+impl ActiveSessions {
     /// From here on no session is taken to be alive because it was used just now: between two commands of a person
     /// a server may have been restarted.
     pub fn be_wary(&self) {
@@ -130,7 +130,7 @@ impl Running {
     }
 
     /// What was spent since the command began.
-    pub fn spent(&self) -> Spent {
+    pub fn spent(&self) -> TimeSpent {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         let mut by_shard = times.by_shard.clone();
@@ -141,10 +141,10 @@ impl Running {
         }
         let slowest = by_shard.into_values().max_by_key(|(wait, query)| *wait + *query);
         let (wait, query) = slowest.unwrap_or_default();
-        Spent { route: times.route, wait, query }
+        TimeSpent { route: times.route, wait, query }
     }
 
-    pub(crate) fn enter(&self, shard: &ShardName, cancel: Cancel) -> u64 {
+    pub(crate) fn enter(&self, shard: &ShardName, cancel: CancelHandle) -> u64 {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.last_ticket += 1;
         let ticket = sessions.last_ticket;

@@ -17,22 +17,22 @@ use r2d2::ManageConnection as _;
 use r2d2_postgres::PostgresConnectionManager;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::active_sessions::Cancel;
+use super::active_sessions::CancelHandle;
 use super::connect_error;
 use super::connect_error::Refusal;
-use super::conninfo::{Address, Endpoint, Target};
+use super::conninfo::{Address, Endpoint, TargetServer};
 use super::tls::Mode;
 use crate::error::Kind;
 
 /// A connection, and how what runs on it can be cancelled.
 pub(crate) struct Connected {
     pub(crate) client: Client,
-    pub(crate) cancel: Cancel,
+    pub(crate) cancel: CancelHandle,
 }
 
 impl Connected {
     fn new(client: Client, tls: Option<MakeRustlsConnect>) -> Self {
-        let cancel = Cancel::new(client.cancel_token(), tls);
+        let cancel = CancelHandle::new(client.cancel_token(), tls);
         Self { client, cancel }
     }
 }
@@ -47,8 +47,8 @@ pub(crate) fn connect(address: &Address, application_name: &str) -> Result<Conne
         let random = RandomState::new();
         endpoints.sort_by_cached_key(|endpoint| random.hash_one(endpoint.location.place()));
     }
-    let passes: &[Target] = match address.target {
-        Target::PreferStandby => &[Target::Standby, Target::Any],
+    let passes: &[TargetServer] = match address.target {
+        TargetServer::PreferStandby => &[TargetServer::Standby, TargetServer::Any],
         ref target => std::slice::from_ref(target),
     };
     let mut refusals = Vec::new();
@@ -76,7 +76,7 @@ fn connect_in_time(
     address: &Address,
     endpoint: &Endpoint,
     application_name: &str,
-    target: Target,
+    target: TargetServer,
 ) -> Result<Connected, Refusal> {
     let begun = Instant::now();
     let (sender, receiver) = mpsc::sync_channel(1);
@@ -89,9 +89,9 @@ fn connect_in_time(
         .unwrap_or_else(|_| Err(connect_error::no_answer(address, endpoint, begun.elapsed().as_millis())))
 }
 
-fn open(address: &Address, endpoint: &Endpoint, target: Target) -> Result<Connected, Refusal> {
+fn open(address: &Address, endpoint: &Endpoint, target: TargetServer) -> Result<Connected, Refusal> {
     let mut connected = open_any(address, endpoint)?;
-    if target == Target::Any {
+    if target == TargetServer::Any {
         return Ok(connected);
     }
     let sql =
@@ -111,14 +111,14 @@ fn open(address: &Address, endpoint: &Endpoint, target: Target) -> Result<Connec
     }
 }
 
-/// By the detour that is announced now, if there is one; else straight.
+/// By the proxy override that is announced now, if there is one; else straight.
 fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Connected, Refusal> {
-    if let Some(detour) = &address.detour
-        && let Some(location) = detour.around(&endpoint.location)
+    if let Some(proxy_override) = &address.proxy_override
+        && let Some(location) = proxy_override.around(&endpoint.location)
     {
         let connected = open_at(address, endpoint, &location.config(&endpoint.config));
         // It may just have ended.
-        if connected.is_ok() || detour.around(&endpoint.location).is_some() {
+        if connected.is_ok() || proxy_override.around(&endpoint.location).is_some() {
             return connected;
         }
     }
@@ -230,11 +230,11 @@ mod tests {
         // A primary, a primary that is read-only by default, a standby.
         let servers = [(false, false), (false, true), (true, true)];
         for (target, takes) in [
-            (Target::Any, [true, true, true]),
-            (Target::ReadWrite, [true, false, false]),
-            (Target::ReadOnly, [false, true, true]),
-            (Target::Primary, [true, true, false]),
-            (Target::Standby, [false, false, true]),
+            (TargetServer::Any, [true, true, true]),
+            (TargetServer::ReadWrite, [true, false, false]),
+            (TargetServer::ReadOnly, [false, true, true]),
+            (TargetServer::Primary, [true, true, false]),
+            (TargetServer::Standby, [false, false, true]),
         ] {
             let taken = servers.map(|(standby, read_only)| target.complaint(standby, read_only).is_none());
             assert_eq!(taken, takes, "{target:?}");

@@ -68,7 +68,7 @@ pub(crate) struct Unconnected {
 }
 
 /// A failed connection: what the server, or the network, said. The last refusal decides what kind of failure
-/// it is: the search ends at the first that no other host can mend.
+/// it is: the search ends at the first that no other host can repair.
 pub(crate) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refusal]) -> Unconnected {
     let words = match refusals {
         [only] => only.words.clone(),
@@ -135,7 +135,7 @@ pub(crate) fn is_handshake(cause: &postgres::Error) -> bool {
     cause.to_string() == TLS_FAILED
 }
 
-/// Whether TLS was wanted of a server that has none.
+/// Whether TLS was requested of a server that has none.
 pub(crate) fn is_without_tls(cause: &postgres::Error) -> bool {
     is_handshake(cause) && words_of(cause).ends_with("server does not support TLS")
 }

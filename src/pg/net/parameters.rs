@@ -84,9 +84,10 @@ impl Parameters {
         }
         .map_err(|wrong| wrong.error(text))?;
         if found.get("host").is_some_and(|host| host.contains('@')) {
-            return Err(
-                Wrong("there is more than one `@`; in a password it is written as `%40`".into()).error("")
-            );
+            return Err(MalformedText(
+                "there is more than one `@`; in a password it is written as `%40`".into(),
+            )
+            .error(""));
         }
         Ok(found)
     }
@@ -156,13 +157,13 @@ impl Parameters {
         Error::new(Kind::Configuration, message).hint(hint)
     }
 
-    fn put(&mut self, keyword: &str, value: String) -> std::result::Result<(), Wrong> {
+    fn put(&mut self, keyword: &str, value: String) -> std::result::Result<(), MalformedText> {
         // What the crate `postgres` calls it.
         let keyword = if keyword == "keepalives_retries" { "keepalives_count" } else { keyword };
         let known = KNOWN.iter().map(|(known, _)| *known).find(|known| *known == keyword);
         let known = known.ok_or_else(|| match REFUSED.iter().find(|refused| **refused == keyword) {
-            Some(refused) => Wrong(format!("`{refused}` is not supported by ringshard").into()),
-            None => Wrong::unknown(keyword),
+            Some(refused) => MalformedText(format!("`{refused}` is not supported by ringshard").into()),
+            None => MalformedText::unknown(keyword),
         })?;
         self.0.insert(known, (value, Some(Origin::Text)));
         Ok(())
@@ -170,7 +171,7 @@ impl Parameters {
 
     /// `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?KEY=VALUE&…`. Everything before the first `@` is the user and
     /// the password: more lenient than libpq, for a password with a bare `/` or `?`.
-    fn read_url(&mut self, rest: &str) -> std::result::Result<(), Wrong> {
+    fn read_url(&mut self, rest: &str) -> std::result::Result<(), MalformedText> {
         let rest = match rest.split_once('@') {
             None => rest,
             Some((credentials, rest)) => {
@@ -200,29 +201,29 @@ impl Parameters {
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (keyword, value) =
-                pair.split_once('=').ok_or(Wrong("a parameter behind `?` has no `=`".into()))?;
+                pair.split_once('=').ok_or(MalformedText("a parameter behind `?` has no `=`".into()))?;
             self.put(&decode(keyword)?, decode(value)?)?;
         }
         Ok(())
     }
 
     /// `KEY=VALUE KEY='a value'`, with `\` before a quote or a backslash.
-    fn read_pairs(&mut self, text: &str) -> std::result::Result<(), Wrong> {
+    fn read_pairs(&mut self, text: &str) -> std::result::Result<(), MalformedText> {
         let mut rest = text.trim_start();
         while !rest.is_empty() {
             let (keyword, value) = rest
                 .split_once('=')
-                .ok_or(Wrong("a parameter without `=`, or an address that is none".into()))?;
+                .ok_or(MalformedText("a parameter without `=`, or an address that is none".into()))?;
             let keyword = keyword.trim_end();
             if keyword.is_empty() || keyword.contains(char::is_whitespace) {
-                return Err(Wrong("a parameter without `=`, or an address that is none".into()));
+                return Err(MalformedText("a parameter without `=`, or an address that is none".into()));
             }
             let value = value.trim_start();
             let (value, behind) = match value.strip_prefix('\'') {
                 Some(quoted) => {
                     let (value, behind) = read_until(quoted, |c| c == '\'');
                     let behind = behind.strip_prefix('\'');
-                    (value, behind.ok_or(Wrong("a quote `'` is not closed".into()))?)
+                    (value, behind.ok_or(MalformedText("a quote `'` is not closed".into()))?)
                 }
                 None => read_until(value, char::is_whitespace),
             };
@@ -234,9 +235,9 @@ impl Parameters {
 }
 
 /// Why a text is no connection string.
-struct Wrong(std::borrow::Cow<'static, str>);
+struct MalformedText(std::borrow::Cow<'static, str>);
 
-impl Wrong {
+impl MalformedText {
     fn unknown(keyword: &str) -> Self {
         Self(format!("unknown option `{keyword}`").into())
     }
@@ -270,20 +271,20 @@ fn read_until(text: &str, is_end: impl Fn(char) -> bool) -> (String, &str) {
 }
 
 /// `HOST`, `HOST:PORT`, `[::1]` or `[::1]:PORT`.
-fn split_port(place: &str) -> std::result::Result<(&str, Option<&str>), Wrong> {
+fn split_port(place: &str) -> std::result::Result<(&str, Option<&str>), MalformedText> {
     let Some(inner) = place.strip_prefix('[') else {
         return Ok(place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))));
     };
     let (host, behind) =
-        inner.split_once(']').ok_or(Wrong("a `[` before an address is not closed".into()))?;
+        inner.split_once(']').ok_or(MalformedText("a `[` before an address is not closed".into()))?;
     match behind.strip_prefix(':') {
-        None if !behind.is_empty() => Err(Wrong("something stands between `]` and the port".into())),
+        None if !behind.is_empty() => Err(MalformedText("something stands between `]` and the port".into())),
         port => Ok((host, port)),
     }
 }
 
-fn decode(text: &str) -> std::result::Result<String, Wrong> {
-    let wrong = || Wrong("a `%` is not followed by two hexadecimal digits of UTF-8 text".into());
+fn decode(text: &str) -> std::result::Result<String, MalformedText> {
+    let wrong = || MalformedText("a `%` is not followed by two hexadecimal digits of UTF-8 text".into());
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -1,7 +1,7 @@
-//! Detours: for a while, connections to a shard lead through another process, which delays them.
+//! `ProxyOverrides`: for a while, connections to a shard lead through another process, which delays them.
 //!
-//! A detour is announced by a file in a folder that all processes of one user look at. The process that it leads
-//! through holds a lock on the file, which goes when the process does, however that ends: so a detour that leads
+//! A proxy override is announced by a file in a folder that all processes of one user look at. The process that it leads
+//! through holds a lock on the file, which goes when the process does, however that ends: so a proxy override that leads
 //! nowhere is never taken, and nothing has to be cleaned up.
 
 use std::fs::{DirBuilder, File, TryLockError};
@@ -21,50 +21,50 @@ use crate::model::ring::position::Position;
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The folder where detours are announced.
+/// The folder where proxy overrides are announced.
 #[derive(Debug, Clone)]
-pub struct Detours(PathBuf);
+pub struct ProxyOverrides(PathBuf);
 
-impl Detours {
+impl ProxyOverrides {
     /// Those of this folder, which only its user may enter.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
 
     /// The one around an address, given as its URL without the password.
-    pub(crate) fn of(&self, address: &str) -> Detour {
+    pub(crate) fn of(&self, address: &str) -> ProxyOverride {
         // As short as can be: the path of a socket has a hundred bytes.
         let digest = Position::of_key(address).number() >> 80;
-        Detour { file: self.0.join(format!("detour-{digest:012x}")) }
+        ProxyOverride { file: self.0.join(format!("proxy_override-{digest:012x}")) }
     }
 }
 
-/// Where the detour around one address is announced, if there is one.
+/// Where the proxy override around one address is announced, if there is one.
 #[derive(Debug, Clone)]
-pub(crate) struct Detour {
+pub(crate) struct ProxyOverride {
     file: PathBuf,
 }
 
 /// Which way leads around which place.
 #[derive(Debug, Serialize, Deserialize)]
-struct Way {
+struct Redirect {
     /// `HOST:PORT`, or the socket's path.
     around: String,
     #[serde(flatten)]
-    through: Through,
+    through: ProxyListener,
 }
 
 /// Where the process that delays listens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Through {
+pub(crate) enum ProxyListener {
     /// On a socket in this folder; its name ends like that of the server.
     Folder(PathBuf),
     /// On this port of this machine.
     Port(u16),
 }
 
-impl Detour {
+impl ProxyOverride {
     /// The way around a place, if there is one now. Costs a look at a file that is not there.
     pub(crate) fn around(&self, location: &Location) -> Option<Location> {
         let mut file = File::open(&self.file).ok()?;
@@ -74,26 +74,26 @@ impl Detour {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
-        let ways: Vec<Way> = serde_json::from_str(&text).ok()?;
+        let ways: Vec<Redirect> = serde_json::from_str(&text).ok()?;
         let place = location.place();
         let through = ways.into_iter().find(|way| way.around == place)?.through;
         Some(match (location, through) {
-            (_, Through::Folder(folder)) => Location::Socket { folder, port: location.port() },
-            (Location::Network { host, .. }, Through::Port(port)) => {
+            (_, ProxyListener::Folder(folder)) => Location::Socket { folder, port: location.port() },
+            (Location::Network { host, .. }, ProxyListener::Port(port)) => {
                 let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
                 Location::Network { host: host.clone(), address, port }
             }
-            (Location::Socket { .. }, Through::Port(_)) => return None,
+            (Location::Socket { .. }, ProxyListener::Port(_)) => return None,
         })
     }
 
-    /// A folder of this detour's own, for its sockets.
+    /// A folder of this proxy override's own, for its sockets.
     pub(crate) fn folder(&self) -> PathBuf {
         self.file.with_extension("d")
     }
 
     /// Takes the right to announce it; `None` if somebody else has it.
-    pub(crate) fn claim(&self) -> io::Result<Option<Claim>> {
+    pub(crate) fn claim(&self) -> io::Result<Option<OverrideClaim>> {
         if let Some(folder) = self.file.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
@@ -116,30 +116,33 @@ impl Detour {
             {
                 // What a process left behind that was killed.
                 file.set_len(0)?;
-                return Ok(Some(Claim { file, path: self.file.clone() }));
+                return Ok(Some(OverrideClaim { file, path: self.file.clone() }));
             }
         }
         Ok(None)
     }
 }
 
-/// The right to announce a detour, as long as it lives.
-pub(crate) struct Claim {
+/// The right to announce a proxy override, as long as it lives.
+pub(crate) struct OverrideClaim {
     file: File,
     path: PathBuf,
 }
 
-impl Claim {
+impl OverrideClaim {
     /// From here on connections take it: around each of these places through that.
-    pub(crate) fn announce(&mut self, ways: impl IntoIterator<Item = (Location, Through)>) -> io::Result<()> {
-        let ways = ways.into_iter().map(|(location, through)| Way { around: location.place(), through });
+    pub(crate) fn announce(
+        &mut self,
+        ways: impl IntoIterator<Item = (Location, ProxyListener)>,
+    ) -> io::Result<()> {
+        let ways = ways.into_iter().map(|(location, through)| Redirect { around: location.place(), through });
         let text = serde_json::to_vec(&ways.collect::<Vec<_>>())?;
         self.file.write_all(&text)
     }
 }
 
 /// From here on connections go straight.
-impl Drop for Claim {
+impl Drop for OverrideClaim {
     fn drop(&mut self) {
         // In this order: who finds the file locked finds what it says to be true.
         let _ = fs::remove_file(&self.path);

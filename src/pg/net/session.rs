@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Statement};
 
-use super::active_sessions::Cancel;
+use super::active_sessions::CancelHandle;
 use super::connect;
 use super::connect::Connected;
 use super::connect_error;
@@ -23,7 +23,7 @@ pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 const IDLE_TRUSTED: Duration = Duration::from_millis(500);
 
 /// For how many statements about users it is not tried whether the ring is at rest, after that was in vain.
-const UNRESTING: u32 = 100;
+const FAST_PATH_PAUSE: u32 = 100;
 
 /// A statement of this program that was sent on this connection. It is known by its place in memory, as comparing long texts
 /// costs more than finding a user's shard; one constant at two places would be prepared twice.
@@ -40,13 +40,13 @@ pub struct Session {
     /// Its `application_name`, which no other session has.
     name: String,
     client: Client,
-    cancel: Cancel,
+    cancel: CancelHandle,
     statements: Vec<Sent>,
     used_at: Instant,
     /// Whether it must not be used again.
     spoiled: bool,
     /// For how many statements about users it is not tried whether the ring is at rest.
-    unresting: u32,
+    fast_path_pause: u32,
 }
 
 impl Session {
@@ -54,7 +54,7 @@ impl Session {
     fn new(shard: ShardName, name: String, connected: Connected) -> Self {
         let Connected { client, cancel } = connected;
         let (statements, used_at) = (Vec::new(), Instant::now());
-        Self { shard, name, client, cancel, statements, used_at, spoiled: false, unresting: 0 }
+        Self { shard, name, client, cancel, statements, used_at, spoiled: false, fast_path_pause: 0 }
     }
 
     /// Connects directly, in the time that the address allows, and says why if it fails. The session gets a
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// How what runs on it is cancelled.
-    pub(crate) fn cancel(&self) -> &Cancel {
+    pub(crate) fn cancel(&self) -> &CancelHandle {
         &self.cancel
     }
 
@@ -134,15 +134,15 @@ impl Session {
     }
 
     /// Whether the next statement about a user is to try whether the ring is at rest.
-    pub(crate) fn tries_at_rest(&mut self) -> bool {
-        let tries = self.unresting == 0;
-        self.unresting = self.unresting.saturating_sub(1);
+    pub(crate) fn tries_fast_path(&mut self) -> bool {
+        let tries = self.fast_path_pause == 0;
+        self.fast_path_pause = self.fast_path_pause.saturating_sub(1);
         tries
     }
 
     /// For the next ones that is not tried.
-    pub(crate) fn leave_rest_alone(&mut self) {
-        self.unresting = UNRESTING;
+    pub(crate) fn skip_fast_path(&mut self) {
+        self.fast_path_pause = FAST_PATH_PAUSE;
     }
 
     /// Whether the connection is known to be gone, or must not be used again.

@@ -8,20 +8,20 @@ use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 
 /// Why something that was asked of a shard was not done.
-pub(crate) enum Trouble {
+pub(crate) enum ShardError {
     /// The server said so, or is gone.
     Server(postgres::Error),
     /// We do: nothing that would go away by itself.
     Ours(Error),
 }
 
-impl From<postgres::Error> for Trouble {
+impl From<postgres::Error> for ShardError {
     fn from(cause: postgres::Error) -> Self {
         Self::Server(cause)
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for ShardError {
     fn from(error: Error) -> Self {
         Self::Ours(error)
     }
@@ -39,9 +39,10 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         };
     };
     match db.code() {
-        code if is_uninitialised(code) => {
-            Error::new(Kind::Configuration, format!("shard `{shard}` is not initialised: {words}"))
-                .hint("ringshard init-shards")
+        code if is_undefined(code) => {
+            let message = format!("shard `{shard}` has no catalog of this version: {words}");
+            Error::new(Kind::Configuration, message)
+                .hint("ringshard init-shards creates or upgrades it")
                 .on_shard(shard)
         }
         &SqlState::INSUFFICIENT_PRIVILEGE => error(Kind::Permission)
@@ -68,9 +69,20 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
     }
 }
 
-fn is_uninitialised(code: &SqlState) -> bool {
-    [&SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_FUNCTION]
-        .contains(&code)
+/// Whether something that a statement names is not there: no catalog, or one of another version.
+fn is_undefined(code: &SqlState) -> bool {
+    [
+        &SqlState::INVALID_SCHEMA_NAME,
+        &SqlState::UNDEFINED_TABLE,
+        &SqlState::UNDEFINED_COLUMN,
+        &SqlState::UNDEFINED_FUNCTION,
+    ]
+    .contains(&code)
+}
+
+/// Whether a statement about the catalog failed because the catalog has another version.
+pub(crate) fn is_of_another_version(cause: &postgres::Error) -> bool {
+    cause.code().is_some_and(|code| [&SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN].contains(&code))
 }
 
 /// Whether the connection is gone, so that the outcome of what was under way is not known.

@@ -40,7 +40,7 @@ pub enum News {
     Back(ShardName),
 }
 
-struct Shard {
+struct Probe {
     /// Where it is asked.
     at: String,
     life: Life,
@@ -50,23 +50,23 @@ struct Shard {
     was_told: bool,
 }
 
-struct State {
+struct HealthState {
     round: u64,
     ended: bool,
-    shards: BTreeMap<ShardName, Shard>,
+    shards: BTreeMap<ShardName, Probe>,
 }
 
 /// Hears of news, on the threads that have them.
 pub type Listener = Arc<dyn Fn(News) + Send + Sync>;
 
 struct Inner {
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
     changed: Condvar,
     tell: Listener,
 }
 
 impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HealthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,7 +79,7 @@ pub struct Pulse {
 impl Pulse {
     /// Nobody is asked yet.
     pub fn new(tell: Listener) -> Self {
-        let state = State { round: 0, ended: false, shards: BTreeMap::new() };
+        let state = HealthState { round: 0, ended: false, shards: BTreeMap::new() };
         Self { inner: Arc::new(Inner { state: Mutex::new(state), changed: Condvar::new(), tell }) }
     }
 
@@ -88,22 +88,24 @@ impl Pulse {
         let mut state = self.inner.state();
         state.round += 1;
         let round = state.round;
-        let is_wanted = |name: &ShardName, shard: &Shard| {
-            addresses.iter().any(|(wanted, address)| wanted == name && address.shown() == shard.at)
+        let is_requested = |name: &ShardName, shard: &Probe| {
+            addresses
+                .iter()
+                .any(|(desired_topology, address)| desired_topology == name && address.shown() == shard.at)
         };
-        state.shards.retain(|name, shard| is_wanted(name, shard));
+        state.shards.retain(|name, shard| is_requested(name, shard));
         for (name, address) in addresses {
             if state.shards.contains_key(&name) {
                 continue;
             }
             let (at, life) = (address.shown().to_owned(), Life::Unknown);
-            let shard = Shard { at, life, round: 0, down_since: None, was_told: false };
+            let shard = Probe { at, life, round: 0, down_since: None, was_told: false };
             state.shards.insert(name.clone(), shard);
             let inner = Arc::clone(&self.inner);
             thread::spawn(move || watch(&inner, &name, &address));
         }
         self.inner.changed.notify_all();
-        let is_waiting = |state: &mut State| state.shards.values().any(|shard| shard.round < round);
+        let is_waiting = |state: &mut HealthState| state.shards.values().any(|shard| shard.round < round);
         let waited = self.inner.changed.wait_timeout_while(state, limit, is_waiting);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.shards.iter().map(|(name, shard)| (name.clone(), shard.life.clone())).collect()
@@ -135,7 +137,7 @@ fn watch(inner: &Inner, name: &ShardName, address: &Address) {
             (inner.tell)(news);
         }
         let is_idle =
-            |state: &mut State| !state.ended && state.round == round && state.shards.contains_key(name);
+            |state: &mut HealthState| !state.ended && state.round == round && state.shards.contains_key(name);
         let waited = inner.changed.wait_timeout_while(inner.state(), INTERVAL, is_idle);
         if waited.unwrap_or_else(PoisonError::into_inner).0.ended {
             return;
@@ -166,7 +168,7 @@ fn answer(session: &mut Session) -> Option<Life> {
     }
 }
 
-impl Shard {
+impl Probe {
     fn hear(&mut self, name: &ShardName, life: Life, round: u64) -> Option<News> {
         self.round = round;
         self.life = life;

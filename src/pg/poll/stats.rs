@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
-use crate::model::stats::{Counters, Moves, Replication, RingWord, Runner, Sample};
+use crate::model::stats::{Counters, Moves, Replication, RingState, Runner, Sample};
 use crate::pg::catalog;
 use crate::pg::catalog::SelfDescription;
 use crate::pg::cluster::Cluster;
@@ -38,7 +38,7 @@ pub enum Private {
     Leave,
 }
 
-struct State {
+struct PollState {
     ended: bool,
     interval: Duration,
     /// Who is asked already.
@@ -49,7 +49,7 @@ struct Inner {
     cluster: Arc<Cluster>,
     private: Private,
     listener: Listener,
-    state: Mutex<State>,
+    state: Mutex<PollState>,
     changed: Condvar,
 }
 
@@ -61,7 +61,7 @@ pub struct Watch {
 impl Watch {
     /// Begins to ask all shards of a cluster, and those that they tell of.
     pub fn begin(cluster: Arc<Cluster>, interval: Duration, private: Private, listener: Listener) -> Self {
-        let state = Mutex::new(State { ended: false, interval, asked: BTreeSet::new() });
+        let state = Mutex::new(PollState { ended: false, interval, asked: BTreeSet::new() });
         let inner = Arc::new(Inner { cluster, private, listener, state, changed: Condvar::new() });
         inner.begin_threads();
         Self { inner }
@@ -82,7 +82,7 @@ impl Drop for Watch {
 }
 
 impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PollState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,11 +195,11 @@ impl Inner {
                 lag_seconds: row.get("lag_seconds"),
             },
             data_folder,
-            ring: RingWord {
+            ring: RingState {
                 epoch: said.membership.epoch,
                 topology: said.membership.topology,
                 change: said.change,
-                wanted: said.wanted,
+                desired_topology: said.desired_topology,
             },
             moves,
         })
@@ -208,7 +208,7 @@ impl Inner {
 
 /// How far a change is, if one is under way or wished for. What this role may not see is not known.
 fn moves(session: &mut Session, name: &ShardName, said: &SelfDescription) -> Option<Moves> {
-    if said.change.is_none() && said.wanted.is_none() {
+    if said.change.is_none() && said.desired_topology.is_none() {
         return None;
     }
     let count = |number: i64| u64::try_from(number).unwrap_or(0);

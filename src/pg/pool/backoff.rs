@@ -21,7 +21,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// A shard that did not answer.
-struct Outage {
+struct Downtime {
     /// In seconds since 1970.
     since: u64,
     /// How the last attempt of this process ended, and until when there is no other one.
@@ -29,21 +29,21 @@ struct Outage {
 }
 
 #[derive(Default)]
-struct State {
-    shards: BTreeMap<String, Outage>,
+struct BackoffState {
+    shards: BTreeMap<String, Downtime>,
     file: Option<PathBuf>,
 }
 
 /// The shards that did not answer when they were asked last.
 #[derive(Default)]
-pub(crate) struct Outages {
-    state: Mutex<State>,
+pub(crate) struct Backoff {
+    state: Mutex<BackoffState>,
     /// Whether there is any: who asks a shard that is well pays no more than this.
     any: AtomicBool,
 }
 
-impl Outages {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl Backoff {
+    fn state(&self) -> MutexGuard<'_, BackoffState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -52,7 +52,7 @@ impl Outages {
         let noted: BTreeMap<String, u64> = json_file::read(&file).unwrap_or_default();
         let mut state = self.state();
         for (name, seconds) in noted {
-            state.shards.entry(name).or_insert(Outage { since: seconds, last: None });
+            state.shards.entry(name).or_insert(Downtime { since: seconds, last: None });
         }
         self.any.store(!state.shards.is_empty(), Ordering::Release);
         state.file = Some(file);
@@ -64,7 +64,7 @@ impl Outages {
             return Ok(());
         }
         let state = self.state();
-        let Some(Outage { last: Some((error, until)), .. }) = state.shards.get(name) else { return Ok(()) };
+        let Some(Downtime { last: Some((error, until)), .. }) = state.shards.get(name) else { return Ok(()) };
         let left = until.saturating_duration_since(Instant::now());
         if left < PAUSE_MIN {
             return Ok(());
@@ -83,7 +83,7 @@ impl Outages {
         let mut state = self.state();
         let is_news = !state.shards.contains_key(name);
         let outage = state.shards.entry(name.to_owned());
-        outage.or_insert(Outage { since: json_file::unix_seconds(), last: None }).last =
+        outage.or_insert(Downtime { since: json_file::unix_seconds(), last: None }).last =
             Some((error.clone(), until));
         self.any.store(true, Ordering::Release);
         if is_news {
@@ -109,7 +109,7 @@ impl Outages {
     }
 }
 
-impl State {
+impl BackoffState {
     /// A failure costs the next process the knowledge of since when, and is no more than logged.
     fn write(&self) {
         let Some(file) = &self.file else { return };
@@ -129,45 +129,45 @@ mod tests {
 
     #[test]
     fn a_shard_that_was_slow_to_fail_is_left_alone_and_one_that_answers_is_up() {
-        let outages = Outages::default();
-        outages.failed("shard_2", &refused(), Duration::from_secs(1));
-        let error = outages.check("shard_2").unwrap_err();
+        let backoff = Backoff::default();
+        backoff.failed("shard_2", &refused(), Duration::from_secs(1));
+        let error = backoff.check("shard_2").unwrap_err();
         assert!(error.message().starts_with("connection refused; found just now"), "{error}");
         assert_eq!((error.kind(), error.hint_text()), (Kind::Unreachable, Some("start it")));
-        assert!(outages.check("shard_1").is_ok());
-        outages.answered("shard_2");
-        assert!(outages.check("shard_2").is_ok() && outages.since("shard_2").is_none());
+        assert!(backoff.check("shard_1").is_ok());
+        backoff.answered("shard_2");
+        assert!(backoff.check("shard_2").is_ok() && backoff.since("shard_2").is_none());
     }
 
     #[test]
     fn a_shard_that_failed_at_once_may_be_tried_at_once() {
-        let outages = Outages::default();
-        outages.failed("shard_2", &refused(), Duration::ZERO);
-        assert!(outages.check("shard_2").is_ok() && outages.since("shard_2").is_some());
+        let backoff = Backoff::default();
+        backoff.failed("shard_2", &refused(), Duration::ZERO);
+        assert!(backoff.check("shard_2").is_ok() && backoff.since("shard_2").is_some());
     }
 
     #[test]
     fn a_password_that_is_refused_is_no_outage() {
-        let outages = Outages::default();
-        outages.failed("shard_2", &Error::new(Kind::Permission, "no"), Duration::from_secs(1));
-        assert!(outages.check("shard_2").is_ok() && outages.since("shard_2").is_none());
+        let backoff = Backoff::default();
+        backoff.failed("shard_2", &Error::new(Kind::Permission, "no"), Duration::from_secs(1));
+        assert!(backoff.check("shard_2").is_ok() && backoff.since("shard_2").is_none());
     }
 
     #[test]
     fn the_next_process_knows_since_when() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deeper/down.json");
-        let first = Outages::default();
+        let first = Backoff::default();
         first.remember_in(file.clone());
         first.failed("shard_2", &refused(), Duration::from_secs(1));
-        let second = Outages::default();
+        let second = Backoff::default();
         second.remember_in(file.clone());
         let (here, there) = (first.since("shard_2").unwrap(), second.since("shard_2").unwrap());
         assert_eq!(here, there);
         // It is not left alone there: only this process found it to be down just now.
         assert!(second.check("shard_2").is_ok());
         second.answered("shard_2");
-        let third = Outages::default();
+        let third = Backoff::default();
         third.remember_in(file);
         assert!(third.since("shard_2").is_none());
     }

@@ -18,13 +18,13 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
-use crate::pg::net::active_sessions::Running;
+use crate::pg::net::active_sessions::ActiveSessions;
 use crate::pg::net::connect_error::Unconnected;
 use crate::pg::net::conninfo::{Address, ConnectionString};
-use crate::pg::net::proxy_override::Detours;
+use crate::pg::net::proxy_override::ProxyOverrides;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
-use backoff::Outages;
+use backoff::Backoff;
 use read_routing::Reads;
 
 /// How long a private server that crashed may take to be gone.
@@ -77,15 +77,15 @@ impl ManageConnection for Manager {
 }
 
 /// One server of a shard: where it is, and its pool once it was needed.
-pub(crate) struct Shard {
+pub(crate) struct Server {
     name: ShardName,
     pub(crate) address: Address,
-    /// By which `outages` knows it.
+    /// By which `backoff` knows it.
     pub(crate) known_as: String,
     /// Whether it is a standby, as far as is known here.
     is_standby: bool,
     /// The shard's standbys. A standby has none.
-    pub(crate) replicas: RwLock<Vec<Arc<Shard>>>,
+    pub(crate) replicas: RwLock<Vec<Arc<Server>>>,
     /// Set when the shard is needed for the second time.
     pool: OnceLock<Pool<Manager>>,
     first: First,
@@ -95,58 +95,63 @@ pub(crate) struct Shard {
     has_failed: Arc<AtomicBool>,
 }
 
-/// A connection on loan from a shard; it goes back when dropped.
-pub struct Loan {
-    server: Arc<Shard>,
-    session: Lent,
-    running: Arc<Running>,
-    /// By which `running` knows it.
+/// A connection on session from a shard; it goes back when dropped.
+pub struct PooledSession {
+    server: Arc<Server>,
+    session: SessionSource,
+    active_sessions: Arc<ActiveSessions>,
+    /// By which `active_sessions` knows it.
     ticket: u64,
 }
 
-enum Lent {
+enum SessionSource {
     /// The shard's first session, and where it goes back to.
     First(Option<Session>, First),
     Pooled(PooledConnection<Manager>),
 }
 
-impl Deref for Loan {
+impl Deref for PooledSession {
     type Target = Session;
 
     fn deref(&self) -> &Session {
         match &self.session {
-            Lent::First(session, _) => session.as_ref().expect("it is taken only when dropped"),
-            Lent::Pooled(session) => session,
+            SessionSource::First(session, _) => session.as_ref().expect("it is taken only when dropped"),
+            SessionSource::Pooled(session) => session,
         }
     }
 }
 
-impl DerefMut for Loan {
+impl DerefMut for PooledSession {
     fn deref_mut(&mut self) -> &mut Session {
         match &mut self.session {
-            Lent::First(session, _) => session.as_mut().expect("it is taken only when dropped"),
-            Lent::Pooled(session) => session,
+            SessionSource::First(session, _) => session.as_mut().expect("it is taken only when dropped"),
+            SessionSource::Pooled(session) => session,
         }
     }
 }
 
-impl Loan {
-    fn new(server: &Arc<Shard>, session: Lent, running: &Arc<Running>) -> Self {
-        let mut loan = Self { server: Arc::clone(server), session, running: Arc::clone(running), ticket: 0 };
-        loan.ticket = running.enter(&server.name, loan.cancel().clone());
-        loan
+impl PooledSession {
+    fn new(server: &Arc<Server>, session: SessionSource, active_sessions: &Arc<ActiveSessions>) -> Self {
+        let mut session = Self {
+            server: Arc::clone(server),
+            session,
+            active_sessions: Arc::clone(active_sessions),
+            ticket: 0,
+        };
+        session.ticket = active_sessions.enter(&server.name, session.cancel().clone());
+        session
     }
 
     /// Where it leads.
-    pub(crate) fn server(&self) -> &Arc<Shard> {
+    pub(crate) fn server(&self) -> &Arc<Server> {
         &self.server
     }
 }
 
-impl Drop for Loan {
+impl Drop for PooledSession {
     fn drop(&mut self) {
-        self.running.leave(self.ticket);
-        if let Lent::First(session, home) = &mut self.session
+        self.active_sessions.leave(self.ticket);
+        if let SessionSource::First(session, home) = &mut self.session
             && let Some(session) = session.take().filter(|session| !session.is_closed())
         {
             home.lock().unwrap_or_else(PoisonError::into_inner).replace(session);
@@ -157,18 +162,18 @@ impl Drop for Loan {
 
 /// All shards that can be reached, by name.
 pub struct Shards {
-    by_name: RwLock<BTreeMap<ShardName, Arc<Shard>>>,
+    by_name: RwLock<BTreeMap<ShardName, Arc<Server>>>,
     server: PrivateServer,
     options: PoolOptions,
-    detours: Option<Detours>,
+    proxy_overrides: Option<ProxyOverrides>,
     /// One thread that opens connections, for all pools.
     opener: OnceLock<Arc<ScheduledThreadPool>>,
-    running: Arc<Running>,
-    outages: Outages,
+    active_sessions: Arc<ActiveSessions>,
+    backoff: Backoff,
     pub(crate) reads: Mutex<Reads>,
 }
 
-impl Shard {
+impl Server {
     fn new(name: ShardName, address: Address, known_as: String, is_standby: bool) -> Self {
         let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
         let (replicas, has_failed) = (RwLock::default(), Arc::default());
@@ -199,35 +204,36 @@ impl Shards {
         server: PrivateServer,
         options: PoolOptions,
     ) -> Result<Self> {
-        let (opener, running, outages) = (OnceLock::new(), Arc::default(), Outages::default());
+        let (opener, active_sessions, backoff) = (OnceLock::new(), Arc::default(), Backoff::default());
         let (by_name, reads) = (RwLock::default(), Mutex::default());
-        let shards = Self { by_name, server, options, detours: None, opener, running, outages, reads };
+        let shards =
+            Self { by_name, server, options, proxy_overrides: None, opener, active_sessions, backoff, reads };
         for (name, url) in entries {
             shards.add(name, &url)?;
         }
         Ok(shards)
     }
 
-    /// The same, and whoever holds `running` can time and stop what their sessions are at.
+    /// The same, and whoever holds `active_sessions` can time and stop what their sessions are at.
     #[must_use]
-    pub fn attended(self, running: &Arc<Running>) -> Self {
-        Self { running: Arc::clone(running), ..self }
+    pub fn with_cancellation(self, active_sessions: &Arc<ActiveSessions>) -> Self {
+        Self { active_sessions: Arc::clone(active_sessions), ..self }
     }
 
-    /// The same, and connections take the detours that are announced there.
+    /// The same, and connections take the proxy overrides that are announced there.
     #[must_use]
-    pub fn with_detours(mut self, detours: Detours) -> Self {
+    pub fn with_proxy_overrides(mut self, proxy_overrides: ProxyOverrides) -> Self {
         let shards = self.by_name.get_mut().unwrap_or_else(PoisonError::into_inner);
         for shard in shards.values_mut().filter_map(Arc::get_mut) {
-            shard.address = shard.address.clone().with_detours(&detours);
+            shard.address = shard.address.clone().with_proxy_overrides(&proxy_overrides);
         }
-        self.detours = Some(detours);
+        self.proxy_overrides = Some(proxy_overrides);
         self
     }
 
     /// What their sessions are at.
-    pub fn running(&self) -> &Arc<Running> {
-        &self.running
+    pub fn active_sessions(&self) -> &Arc<ActiveSessions> {
+        &self.active_sessions
     }
 
     /// Adds a shard, unless one of this name is there. Two names for one address are refused.
@@ -243,7 +249,7 @@ impl Shards {
                 .on_shard(&name));
         }
         let known_as = name.to_string();
-        shards.entry(name.clone()).or_insert_with(|| Arc::new(Shard::new(name, address, known_as, false)));
+        shards.entry(name.clone()).or_insert_with(|| Arc::new(Server::new(name, address, known_as, false)));
         Ok(())
     }
 
@@ -255,17 +261,17 @@ impl Shards {
                 .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
                 .on_shard(name)
         })?;
-        Ok(match &self.detours {
-            Some(detours) => address.with_detours(detours),
+        Ok(match &self.proxy_overrides {
+            Some(proxy_overrides) => address.with_proxy_overrides(proxy_overrides),
             None => address,
         })
     }
 
     /// From here on a shard is somewhere else, and has these standbys.
-    pub(crate) fn replace(&self, name: &ShardName, address: Address, replicas: Vec<Arc<Shard>>) {
-        let shard = Shard::new(name.clone(), address, name.to_string(), false);
+    pub(crate) fn replace(&self, name: &ShardName, address: Address, replicas: Vec<Arc<Server>>) {
+        let shard = Server::new(name.clone(), address, name.to_string(), false);
         *shard.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
-        self.outages.answered(&shard.known_as);
+        self.backoff.answered(&shard.known_as);
         self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(shard));
     }
 
@@ -283,23 +289,23 @@ impl Shards {
     /// next.
     #[must_use]
     pub fn remembering(self, cluster: &ClusterId, folder: &Path) -> Self {
-        self.outages.remember_in(folder.join(format!("down-{cluster}.json")));
+        self.backoff.remember_in(folder.join(format!("down-{cluster}.json")));
         self
     }
 
     /// Since when a shard has not answered, in seconds since 1970, as far as this user's processes have seen.
     pub fn down_since(&self, name: &ShardName) -> Option<u64> {
-        self.outages.since(name.as_str())
+        self.backoff.since(name.as_str())
     }
 
     /// Somebody else heard from a shard: it is not left alone any more.
     pub fn hear(&self, name: &ShardName) {
-        self.outages.answered(name.as_str());
+        self.backoff.answered(name.as_str());
     }
 
     /// Somebody else asked a shard in vain, for so long.
     pub(crate) fn miss(&self, name: &ShardName, error: &Error, after: Duration) {
-        self.outages.failed(name.as_str(), error, after);
+        self.backoff.failed(name.as_str(), error, after);
     }
 
     /// A connection that is no pool's, for who holds it long or sets it up in a way of its own.
@@ -309,7 +315,7 @@ impl Shards {
     }
 
     /// Whether a server is where its shard is by now, or a standby.
-    pub(crate) fn is_current(&self, server: &Arc<Shard>) -> bool {
+    pub(crate) fn is_current(&self, server: &Arc<Server>) -> bool {
         server.is_standby || self.shard(&server.name).is_ok_and(|now| Arc::ptr_eq(&now, server))
     }
 
@@ -318,7 +324,7 @@ impl Shards {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    pub(crate) fn shard(&self, name: &ShardName) -> Result<Arc<Shard>> {
+    pub(crate) fn shard(&self, name: &ShardName) -> Result<Arc<Server>> {
         let shards = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         shards.get(name).cloned().ok_or_else(|| {
             Error::new(Kind::Configuration, format!("no address is known for shard `{name}`"))
@@ -328,36 +334,39 @@ impl Shards {
     }
 
     /// A connection to a shard, from its pool. Opens the pool if this is the first.
-    pub fn checkout(&self, name: &ShardName) -> Result<Loan> {
+    pub fn checkout(&self, name: &ShardName) -> Result<PooledSession> {
         log::debug!("Creating session for shard: {name}");
         let shard = self.shard(name)?;
         self.lend(&shard)
     }
 
     /// A connection to one server of a shard.
-    pub(crate) fn lend(&self, shard: &Arc<Shard>) -> Result<Loan> {
+    pub(crate) fn lend(&self, shard: &Arc<Server>) -> Result<PooledSession> {
         let name = &shard.name;
-        self.running.check()?;
-        self.outages.check(&shard.known_as).map_err(|error| error.on_shard(name))?;
-        let since = self.running.now();
+        self.active_sessions.check()?;
+        self.backoff.check(&shard.known_as).map_err(|error| error.on_shard(name))?;
+        let since = self.active_sessions.now();
         let lend = |session| {
-            self.running.waited(name, since);
-            Loan::new(shard, session, &self.running)
+            self.active_sessions.waited(name, since);
+            PooledSession::new(shard, session, &self.active_sessions)
         };
         if !shard.begun.load(Ordering::Acquire) {
             let first = self.connect(shard)?;
             shard.begun.store(true, Ordering::Release);
-            return Ok(lend(Lent::First(Some(first), Arc::clone(&shard.first))));
+            return Ok(lend(SessionSource::First(Some(first), Arc::clone(&shard.first))));
         }
         let pool = shard.pool.get_or_init(|| self.open(shard));
         let begun = Instant::now();
         loop {
-            self.running.check()?;
+            self.active_sessions.check()?;
             let Ok(mut session) = pool.get_timeout(POOL_STEP) else {
                 // The pool hides why it failed, tries again late, and does not start a private server. By hand
                 // that works, or fails and says why; the session goes to the pool later.
                 if shard.has_failed.load(Ordering::Acquire) {
-                    return Ok(lend(Lent::First(Some(self.connect(shard)?), Arc::clone(&shard.first))));
+                    return Ok(lend(SessionSource::First(
+                        Some(self.connect(shard)?),
+                        Arc::clone(&shard.first),
+                    )));
                 }
                 if begun.elapsed() < self.options.connect_timeout {
                     continue;
@@ -368,26 +377,26 @@ impl Shards {
                     .on_shard(name));
             };
             // One that died while it lay idle is dropped, and the pool makes another.
-            if session.is_alive(self.running.is_wary()) {
-                self.outages.answered(&shard.known_as);
-                return Ok(lend(Lent::Pooled(session)));
+            if session.is_alive(self.active_sessions.is_wary()) {
+                self.backoff.answered(&shard.known_as);
+                return Ok(lend(SessionSource::Pooled(session)));
             }
         }
     }
 
     /// Connects without the pool, and notes whether the shard answers.
-    fn connect(&self, shard: &Shard) -> Result<Session> {
+    fn connect(&self, shard: &Server) -> Result<Session> {
         let begun = Instant::now();
         let connected = self.connect_or_start(shard);
         match &connected {
-            Ok(_) => self.outages.answered(&shard.known_as),
-            Err(error) => self.outages.failed(&shard.known_as, error, begun.elapsed()),
+            Ok(_) => self.backoff.answered(&shard.known_as),
+            Err(error) => self.backoff.failed(&shard.known_as, error, begun.elapsed()),
         }
         connected
     }
 
     /// If the private server has the shard and is down, starts it.
-    fn connect_or_start(&self, shard: &Shard) -> Result<Session> {
+    fn connect_or_start(&self, shard: &Server) -> Result<Session> {
         let may_help = |failed: &Unconnected| {
             shard.address.is_local() && failed.error.kind() == Kind::Unreachable && !failed.is_lasting
         };
@@ -411,7 +420,7 @@ impl Shards {
             match Session::try_connect(&shard.name, &shard.address) {
                 Ok(session) => return Ok(session),
                 Err(failed) if may_help(&failed) && begun.elapsed() < CRASH_PATIENCE => {
-                    self.running.check()?;
+                    self.active_sessions.check()?;
                     thread::sleep(CRASH_PAUSE);
                 }
                 Err(failed) => return Err(failed.error),
@@ -419,7 +428,7 @@ impl Shards {
         }
     }
 
-    fn open(&self, shard: &Shard) -> Pool<Manager> {
+    fn open(&self, shard: &Server) -> Pool<Manager> {
         let opener = self.opener.get_or_init(|| Arc::new(ScheduledThreadPool::new(1)));
         Pool::builder()
             .max_size(self.options.size)
@@ -441,16 +450,16 @@ impl Shards {
     pub fn on_each<T: Send>(
         &self,
         names: &[ShardName],
-        work: impl Fn(&ShardName, &mut Loan) -> Result<T> + Sync,
+        work: impl Fn(&ShardName, &mut PooledSession) -> Result<T> + Sync,
     ) -> Vec<(ShardName, Result<T>)> {
-        self.lend_each(names, |name, mut loan| work(name, &mut loan))
+        self.checkout_each(names, |name, mut session| work(name, &mut session))
     }
 
     /// The same, and what is done may keep the connection.
-    pub fn lend_each<T: Send>(
+    pub fn checkout_each<T: Send>(
         &self,
         names: &[ShardName],
-        work: impl Fn(&ShardName, Loan) -> Result<T> + Sync,
+        work: impl Fn(&ShardName, PooledSession) -> Result<T> + Sync,
     ) -> Vec<(ShardName, Result<T>)> {
         at_once(names, |name| work(name, self.checkout(name)?))
     }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::replica_status::Standing;
-use super::{Loan, Shard, Shards, at_once};
+use super::replica_status::ReplicaStatus;
+use super::{PooledSession, Server, Shards, at_once};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::pg::net::conninfo::ConnectionString;
@@ -22,11 +22,11 @@ pub enum ReadFrom {
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum ReadIntent {
     /// To show somebody what is there: from a standby, if the user wants that.
-    Look,
+    AllowReplica,
     /// To write, or to decide what is written: from the primary.
-    Truth,
+    Primary,
 }
 
 /// Where reads go, and which went to standbys.
@@ -51,7 +51,7 @@ impl Shards {
     /// Adds standbys of a shard; those that are known stay.
     pub fn add_replicas(&self, name: &ShardName, urls: &[ConnectionString]) -> Result<()> {
         for url in urls {
-            let replica = Arc::new(Shard::standby(name, self.resolve(name, url)?));
+            let replica = Arc::new(Server::standby(name, self.resolve(name, url)?));
             let shard = self.shard(name)?;
             let mut replicas = shard.replicas.write().unwrap_or_else(PoisonError::into_inner);
             if replicas.iter().all(|known| known.address.shown() != replica.address.shown()) {
@@ -62,8 +62,8 @@ impl Shards {
     }
 
     /// The standbys of a shard, in the order in which they are tried.
-    pub(crate) fn replicas(&self, name: &ShardName) -> Vec<Arc<Shard>> {
-        let replicas = |shard: Arc<Shard>| {
+    pub(crate) fn replicas(&self, name: &ShardName) -> Vec<Arc<Server>> {
+        let replicas = |shard: Arc<Server>| {
             shard.replicas.read().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone).collect()
         };
         self.shard(name).map_or_else(|_| Vec::new(), replicas)
@@ -87,8 +87,8 @@ impl Shards {
     }
 
     /// A connection: for a write to the primary, for a read perhaps to a standby.
-    pub(crate) fn checkout_for(&self, purpose: Purpose, name: &ShardName) -> Result<Loan> {
-        if purpose == Purpose::Truth {
+    pub(crate) fn checkout_for(&self, intent: ReadIntent, name: &ShardName) -> Result<PooledSession> {
+        if intent == ReadIntent::Primary {
             return self.checkout(name);
         }
         let from = self.reads.lock().unwrap_or_else(PoisonError::into_inner).from;
@@ -96,41 +96,43 @@ impl Shards {
             ReadFrom::Primary => self.checkout(name),
             ReadFrom::PrimaryThenReplica => match self.checkout(name) {
                 Err(error) if error.kind() == Kind::Unreachable => {
-                    self.lend_standby(name).unwrap_or(Err(error))
+                    self.checkout_standby(name).unwrap_or(Err(error))
                 }
-                lent => lent,
+                checked_out => checked_out,
             },
-            ReadFrom::ReplicaThenPrimary => match self.lend_standby(name) {
-                Some(Ok(loan)) => Ok(loan),
+            ReadFrom::ReplicaThenPrimary => match self.checkout_standby(name) {
+                Some(Ok(session)) => Ok(session),
                 _ => self.checkout(name),
             },
         }
     }
 
-    /// The same as [`Shards::lend_each`], for this purpose.
-    pub(crate) fn lend_each_for<T: Send>(
+    /// The same as [`Shards::checkout_each`], for this intent.
+    pub(crate) fn checkout_each_for<T: Send>(
         &self,
-        purpose: Purpose,
+        intent: ReadIntent,
         names: &[ShardName],
-        work: impl Fn(&ShardName, Loan) -> Result<T> + Sync,
+        work: impl Fn(&ShardName, PooledSession) -> Result<T> + Sync,
     ) -> Vec<(ShardName, Result<T>)> {
-        at_once(names, |name| work(name, self.checkout_for(purpose, name)?))
+        at_once(names, |name| work(name, self.checkout_for(intent, name)?))
     }
 
     /// The first standby that answers; `None` if there is none at all. How far it is, is noted.
-    fn lend_standby(&self, name: &ShardName) -> Option<Result<Loan>> {
+    fn checkout_standby(&self, name: &ShardName) -> Option<Result<PooledSession>> {
         let mut failed = None;
         for replica in self.replicas(name) {
-            let lent = self.lend(&replica).and_then(|mut loan| {
-                if let Some(warning) = staleness(name, &replica, &Standing::ask(&mut loan, name, None)?) {
+            let checked_out = self.lend(&replica).and_then(|mut session| {
+                if let Some(warning) =
+                    staleness(name, &replica, &ReplicaStatus::ask(&mut session, name, None)?)
+                {
                     let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
                     reads.stale.retain(|earlier| earlier.shard() != Some(name.as_str()));
                     reads.stale.push(warning);
                 }
-                Ok(loan)
+                Ok(session)
             });
-            match lent {
-                Ok(loan) => return Some(Ok(loan)),
+            match checked_out {
+                Ok(session) => return Some(Ok(session)),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -139,7 +141,7 @@ impl Shards {
 }
 
 /// What is to be said of a read; nothing if the server is no standby any more.
-fn staleness(name: &ShardName, replica: &Shard, standing: &Standing) -> Option<Error> {
+fn staleness(name: &ShardName, replica: &Server, standing: &ReplicaStatus) -> Option<Error> {
     if !standing.is_standby {
         return None;
     }

@@ -9,7 +9,7 @@ use crate::pg::net::sqlstate;
 
 /// How a replica stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct ReplicaStatus {
     /// Whether it follows a primary.
     pub is_standby: bool,
     /// How much its primary has that it has not replayed, if both answer.
@@ -22,7 +22,7 @@ pub struct Standing {
     pub received: i64,
 }
 
-impl Standing {
+impl ReplicaStatus {
     /// As the server says. `primary_at`: where its primary is in the write-ahead log, if that is known.
     pub(crate) fn ask(session: &mut Session, shard: &ShardName, primary_at: Option<&str>) -> Result<Self> {
         let what = "ask how far a replica is";

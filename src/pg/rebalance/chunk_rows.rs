@@ -10,9 +10,9 @@ use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 /// A value in Postgres's binary format, whatever its type.
 #[derive(Debug)]
-struct Raw(Vec<u8>);
+struct BinaryValue(Vec<u8>);
 
-impl<'a> FromSql<'a> for Raw {
+impl<'a> FromSql<'a> for BinaryValue {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         Ok(Self(raw.to_vec()))
     }
@@ -22,7 +22,7 @@ impl<'a> FromSql<'a> for Raw {
     }
 }
 
-impl ToSql for Raw {
+impl ToSql for BinaryValue {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         out.extend_from_slice(&self.0);
         Ok(IsNull::No)
@@ -45,7 +45,7 @@ struct Packed {
     bytes: i64,
     digest: String,
     /// `user_id`, `name`, `region`, `email`, as arrays.
-    columns: [Raw; 4],
+    columns: [BinaryValue; 4],
 }
 
 impl ChunkRows {
@@ -66,7 +66,7 @@ impl ChunkRows {
         u64::try_from(self.0.bytes).expect("a size is not negative")
     }
 
-    /// The last parameters of `ringshard.adopt`.
+    /// The last parameters of `ringshard.receive_chunk`.
     pub(crate) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 6] {
         let Packed { bytes, digest, columns: [ids, names, regions, emails], .. } = &*self.0;
         [

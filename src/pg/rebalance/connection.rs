@@ -15,7 +15,7 @@ use crate::pg::catalog::{CATALOG_VERSION, SelfDescription};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::Trouble;
+use crate::pg::net::sqlstate::ShardError;
 use crate::pg::net::uuid::Uuid;
 
 /// What each of these connections begins with. The functions refuse other isolation levels. Plans: an index on the
@@ -27,18 +27,18 @@ const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
     SET ringshard.guard = 'checked'";
 
 /// A connection to one shard.
-pub(crate) struct Link {
+pub(crate) struct Connection {
     shard: ShardName,
     session: Session,
 }
 
 /// What a shard said of itself.
-pub(crate) struct Seen {
+pub(crate) struct ObservedShard {
     pub(crate) said: SelfDescription,
     pub(crate) state: ShardState,
 }
 
-impl Link {
+impl Connection {
     /// Connects.
     pub(crate) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
         Self::over(shard, cluster.shards().connect_apart(shard)?, true)
@@ -69,10 +69,10 @@ impl Link {
     }
 
     /// What the shard says of itself, in one snapshot.
-    pub(crate) fn look(&mut self, cluster: &Cluster) -> Result<Seen, Trouble> {
+    pub(crate) fn look(&mut self, cluster: &Cluster) -> Result<ObservedShard, ShardError> {
         let rows = match self.session.query(include_str!("../../../sql/queries/look.sql"), &[]) {
             Err(cause) if cause.code() == Some(&postgres::error::SqlState::UNDEFINED_COLUMN) => {
-                return Err(Trouble::Ours(self.too_old()));
+                return Err(ShardError::Ours(self.too_old()));
             }
             rows => rows?,
         };
@@ -82,10 +82,10 @@ impl Link {
         let address = cluster.shards().address(&self.shard)?;
         catalog::check_identity(&self.shard, &address, cluster.id().as_ref(), shard, of)?;
         if said.catalog_version < CATALOG_VERSION {
-            return Err(Trouble::Ours(self.too_old()));
+            return Err(ShardError::Ours(self.too_old()));
         }
         let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
-        let (epochs, peers): (Vec<i64>, Vec<Option<String>>) = (row.get("epochs"), row.get("peers"));
+        let (epochs, peers): (Vec<i64>, Vec<Option<String>>) = (row.get("epochs"), row.get("transfers_to"));
         let mut arcs = Vec::new();
         for ((first, last), (epoch, peer)) in firsts.into_iter().zip(lasts).zip(epochs.into_iter().zip(peers))
         {
@@ -101,10 +101,10 @@ impl Link {
             epoch: said.membership.epoch,
             topology: said.membership.topology.clone(),
             change: said.change.clone(),
-            wanted: said.wanted.clone(),
+            desired_topology: said.desired_topology.clone(),
             arcs,
         };
-        Ok(Seen { said, state })
+        Ok(ObservedShard { said, state })
     }
 
     fn too_old(&self) -> Error {
@@ -129,7 +129,7 @@ impl Link {
         request: &Request<ChunkRows>,
         chunk_rows: u32,
         cluster: &Cluster,
-    ) -> Result<Reply<ChunkRows>, Trouble> {
+    ) -> Result<Reply<ChunkRows>, ShardError> {
         match request {
             Request::Look => Ok(Reply::State(Box::new(self.look(cluster)?.state))),
             Request::Announce(announcement) => self.announce(announcement),
@@ -172,7 +172,10 @@ impl Link {
                     (&source, Type::TEXT),
                 ];
                 parameters.extend(rows.parameters());
-                self.answer("SELECT ringshard.adopt($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", &parameters)
+                self.answer(
+                    "SELECT ringshard.receive_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                    &parameters,
+                )
             }
             Request::Purge { epoch, chunk, target } => {
                 self.of_a_fence("SELECT ringshard.purge($1, $2, $3, $4)", *epoch, *chunk, target)
@@ -184,9 +187,9 @@ impl Link {
         }
     }
 
-    pub(crate) fn announce(&mut self, told: &Announcement) -> Result<Reply<ChunkRows>, Trouble> {
+    pub(crate) fn announce(&mut self, told: &Announcement) -> Result<Reply<ChunkRows>, ShardError> {
         let condition = match told.condition {
-            Condition::Wanted => "wanted",
+            Condition::Desired => "desired",
             Condition::TakenBack => "taken_back",
             Condition::Decided => "decided",
         };
@@ -195,14 +198,14 @@ impl Link {
             &[
                 (&told.epoch.number(), Type::INT8),
                 (&Json(&told.topology), Type::JSONB),
-                (&Json(&told.change.target), Type::JSONB),
-                (&Json(&told.change.members), Type::JSONB),
+                (&Json(&told.change.next_topology), Type::JSONB),
+                (&Json(&told.change.participants), Type::JSONB),
                 (&condition, Type::TEXT),
             ],
         )
     }
 
-    fn cut(&mut self, range: Arc, chunk_rows: u32) -> Result<Reply<ChunkRows>, Trouble> {
+    fn cut(&mut self, range: Arc, chunk_rows: u32) -> Result<Reply<ChunkRows>, ShardError> {
         let parameters: &[Parameter<'_>] = &[
             (&Uuid::from(range.first()), Type::UUID),
             (&Uuid::from(range.last()), Type::UUID),
@@ -219,7 +222,7 @@ impl Link {
         epoch: Epoch,
         chunk: Arc,
         target: &ShardName,
-    ) -> Result<Reply<ChunkRows>, Trouble> {
+    ) -> Result<Reply<ChunkRows>, ShardError> {
         self.answer(
             sql,
             &[
@@ -236,7 +239,7 @@ impl Link {
         epoch: Epoch,
         seen: &[ShardArc],
         merged: &[Arc],
-    ) -> Result<Reply<ChunkRows>, Trouble> {
+    ) -> Result<Reply<ChunkRows>, ShardError> {
         let uuids = |arcs: &mut dyn Iterator<Item = Arc>, end: fn(Arc) -> Position| -> Vec<Uuid> {
             arcs.map(|arc| Uuid::from(end(arc))).collect()
         };
@@ -260,7 +263,7 @@ impl Link {
         &mut self,
         sql: &'static str,
         parameters: &[Parameter<'_>],
-    ) -> Result<Reply<ChunkRows>, Trouble> {
+    ) -> Result<Reply<ChunkRows>, ShardError> {
         let rows = self.session.query(sql, parameters)?;
         Ok(match only(rows, "change the ring", &self.shard)?.get::<_, &str>(0) {
             "done" => Reply::Done,
@@ -274,15 +277,15 @@ impl Link {
         &mut self,
         epoch: Epoch,
         before: Option<&Topology>,
-        wanted: Option<&Topology>,
-    ) -> Result<bool, Trouble> {
+        desired_topology: Option<&Topology>,
+    ) -> Result<bool, ShardError> {
         fn json<T: Serialize>(value: Option<&T>) -> Option<Json<&T>> {
             value.map(Json)
         }
         let rows = self.session.query(
-            "UPDATE ringshard.meta SET wanted = $3 \
-             WHERE epoch = $1 AND status = 'done' AND wanted IS NOT DISTINCT FROM $2 RETURNING true",
-            &[(&epoch.number(), Type::INT8), (&json(before), Type::JSONB), (&json(wanted), Type::JSONB)],
+            "UPDATE ringshard.meta SET desired_topology = $3 \
+             WHERE epoch = $1 AND status = 'done' AND desired_topology IS NOT DISTINCT FROM $2 RETURNING true",
+            &[(&epoch.number(), Type::INT8), (&json(before), Type::JSONB), (&json(desired_topology), Type::JSONB)],
         )?;
         Ok(!rows.is_empty())
     }

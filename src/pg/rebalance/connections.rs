@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use postgres::error::SqlState;
 
 use super::chunk_rows::ChunkRows;
-use super::connection::Link;
+use super::connection::Connection;
 use super::failpoint;
 use super::failpoint::Side;
 use super::lock_holder;
-use super::run_state::Run;
+use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Reply, Request};
 use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::Trouble;
+use crate::pg::net::sqlstate::ShardError;
 
 /// The barrier that writers hold.
 pub(crate) const BARRIER: i64 = 7_283_001;
@@ -23,9 +23,9 @@ pub(crate) const BARRIER: i64 = 7_283_001;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of one worker.
-pub(crate) struct Links<'run> {
-    run: &'run Run<'run>,
-    by_shard: BTreeMap<ShardName, Link>,
+pub(crate) struct Connections<'run> {
+    run: &'run RunState<'run>,
+    by_shard: BTreeMap<ShardName, Connection>,
 }
 
 /// One word for a request, in errors and as the name of a crash point.
@@ -52,15 +52,15 @@ fn what(request: &Request<ChunkRows>) -> String {
     }
 }
 
-impl<'run> Links<'run> {
-    pub(crate) fn new(run: &'run Run<'run>) -> Self {
+impl<'run> Connections<'run> {
+    pub(crate) fn new(run: &'run RunState<'run>) -> Self {
         Self { run, by_shard: BTreeMap::new() }
     }
 
     /// The connection to a shard.
-    pub(crate) fn link(&mut self, shard: &ShardName) -> Result<&mut Link> {
+    pub(crate) fn link(&mut self, shard: &ShardName) -> Result<&mut Connection> {
         if !self.by_shard.contains_key(shard) {
-            let link = Link::open(self.run.cluster, shard)?;
+            let link = Connection::open(self.run.cluster, shard)?;
             self.by_shard.insert(shard.clone(), link);
         }
         Ok(self.by_shard.get_mut(shard).expect("it was put there"))
@@ -86,8 +86,8 @@ impl<'run> Links<'run> {
                         failpoint::point(Side::After, verb(request));
                         return Ok(reply);
                     }
-                    Err(Trouble::Ours(error)) => return Err(error),
-                    Err(Trouble::Server(cause)) => self.after_failure(shard, request, &cause)?,
+                    Err(ShardError::Ours(error)) => return Err(error),
+                    Err(ShardError::Server(cause)) => self.after_failure(shard, request, &cause)?,
                 },
                 Err(error) if error.kind() == Kind::Unreachable => error,
                 Err(error) => return Err(error),

@@ -1,19 +1,19 @@
 //! The wish: which topology the ring is to have. It moves nothing.
 
-use super::connection::Link;
-use super::plan::Looked;
+use super::connection::Connection;
+use super::plan::ObservedShards;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Situation, arbiter};
 use crate::model::ring::topology::{Epoch, Membership, ShardSpec, Topology, Weight};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::Trouble;
+use crate::pg::net::sqlstate::ShardError;
 use crate::pg::rebalance::plan;
 
 /// What a wish changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wished {
+pub enum DesiredChange {
     /// The shard is to join.
     Joins,
     /// The shard, which was to leave, stays.
@@ -28,32 +28,32 @@ pub enum Wished {
 
 /// Where the topology stands, for who wants it changed.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct Topologies {
     /// The cluster and the topology in force.
     pub membership: Membership,
     /// The topology that is wished for, if it is another one.
-    pub wanted: Option<Topology>,
+    pub desired_topology: Option<Topology>,
 }
 
-impl Standing {
+impl Topologies {
     /// What is wished for now, or is in force.
     pub fn goal(&self) -> &Topology {
-        self.wanted.as_ref().unwrap_or(&self.membership.topology)
+        self.desired_topology.as_ref().unwrap_or(&self.membership.topology)
     }
 
     /// What adding a shard, or giving it a weight, makes of the wish.
-    pub fn with(&self, name: &ShardName, weight: Option<Weight>) -> Result<(Topology, Wished)> {
+    pub fn with(&self, name: &ShardName, weight: Option<Weight>) -> Result<(Topology, DesiredChange)> {
         let (now, goal) = (self.membership.topology.shard(name), self.goal().shard(name));
         let wished = match (now, goal) {
-            (Some(_), None) => Wished::Stays,
-            (_, Some(goal)) if weight.is_some_and(|weight| weight != goal.weight) => Wished::Weighs,
+            (Some(_), None) => DesiredChange::Stays,
+            (_, Some(goal)) if weight.is_some_and(|weight| weight != goal.weight) => DesiredChange::Weighs,
             (_, Some(goal)) => {
                 let state = if now.is_some() { "is a shard of the cluster" } else { "is joining" };
                 let message = format!("shard `{name}` {state} already, with weight {}", goal.weight.number());
                 return Err(Error::new(Kind::Conflict, message)
                     .hint("ringshard shards lists them; --weight gives it another weight"));
             }
-            (None, None) => Wished::Joins,
+            (None, None) => DesiredChange::Joins,
         };
         let known = goal.or(now).map_or(Weight::ONE, |spec| spec.weight);
         let spec = ShardSpec { name: name.clone(), weight: weight.unwrap_or(known) };
@@ -62,11 +62,11 @@ impl Standing {
     }
 
     /// What taking a shard out makes of the wish.
-    pub fn without(&self, name: &ShardName) -> Result<(Topology, Wished)> {
+    pub fn without(&self, name: &ShardName) -> Result<(Topology, DesiredChange)> {
         let (now, goal) = (self.membership.topology.shard(name), self.goal().shard(name));
         let wished = match (now, goal) {
-            (Some(_), Some(_)) => Wished::Leaves,
-            (None, Some(_)) => Wished::Forgotten,
+            (Some(_), Some(_)) => DesiredChange::Leaves,
+            (None, Some(_)) => DesiredChange::Forgotten,
             (Some(_), None) => {
                 return Err(Error::new(Kind::Conflict, format!("shard `{name}` is leaving already")).hint(
                     format!("ringshard rebalance carries it out; ringshard add-shard {name} keeps it"),
@@ -89,14 +89,14 @@ impl Standing {
 }
 
 /// Where the topology stands, by the word of all shards. Fails while a change is under way.
-pub fn topologies(cluster: &Cluster) -> Result<Standing> {
-    let Looked { situation, .. } = plan::collect_states(cluster, false)?;
+pub fn topologies(cluster: &Cluster) -> Result<Topologies> {
+    let ObservedShards { situation, .. } = plan::collect_states(cluster, false)?;
     let cluster = cluster.id().ok_or_else(|| {
         Error::new(Kind::Failed, "the shards answered and named no cluster").hint("run this again")
     })?;
     match situation {
-        Situation::Idle { epoch, topology, wanted } => {
-            Ok(Standing { membership: Membership { cluster, epoch, topology }, wanted })
+        Situation::Idle { epoch, topology, desired_topology } => {
+            Ok(Topologies { membership: Membership { cluster, epoch, topology }, desired_topology })
         }
         Situation::Changing { epoch, .. } => {
             Err(Error::new(Kind::Locked, format!("a change of the ring is under way (epoch {epoch})"))
@@ -106,15 +106,16 @@ pub fn topologies(cluster: &Cluster) -> Result<Standing> {
 }
 
 /// Wishes for a topology, if all is still as it was seen. The one in force is no wish.
-pub fn set_desired_topology(cluster: &Cluster, seen: &Standing, wanted: &Topology) -> Result<()> {
+pub fn set_desired_topology(cluster: &Cluster, seen: &Topologies, desired_topology: &Topology) -> Result<()> {
     let Membership { epoch, topology, .. } = &seen.membership;
     let first = arbiter(topology);
-    let wanted = Some(wanted).filter(|wanted| *wanted != topology);
-    let done =
-        wish_on(cluster, first, *epoch, seen.wanted.as_ref(), wanted).map_err(|trouble| match trouble {
-            Trouble::Server(cause) => sqlstate::doing("write down the wish", first, &cause),
-            Trouble::Ours(error) => error,
-        })?;
+    let desired_topology = Some(desired_topology).filter(|desired_topology| *desired_topology != topology);
+    let done = wish_on(cluster, first, *epoch, seen.desired_topology.as_ref(), desired_topology).map_err(
+        |trouble| match trouble {
+            ShardError::Server(cause) => sqlstate::doing("write down the wish", first, &cause),
+            ShardError::Ours(error) => error,
+        },
+    )?;
     if done {
         return Ok(());
     }
@@ -129,7 +130,7 @@ fn wish_on(
     shard: &ShardName,
     epoch: Epoch,
     before: Option<&Topology>,
-    wanted: Option<&Topology>,
-) -> Result<bool, Trouble> {
-    Link::open(cluster, shard)?.wish(epoch, before, wanted)
+    desired_topology: Option<&Topology>,
+) -> Result<bool, ShardError> {
+    Connection::open(cluster, shard)?.wish(epoch, before, desired_topology)
 }

@@ -7,15 +7,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::chunk_rows::ChunkRows;
-use super::connection::Link;
-use super::connections::Links;
+use super::connection::Connection;
+use super::connections::Connections;
 use super::plan::{Planned, damaged};
 use super::position_index;
-use super::run_lock::Lock;
-use super::run_state::{Moved, Options, Run, Told};
+use super::run_lock::RunLock;
+use super::run_state::{MoveProgress, Moved, RebalanceOptions, RunState};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::rebalance::chunk::{ChunkMove, Outcome};
+use crate::model::rebalance::chunk::{ChunkMove, ChunkOutcome};
 use crate::model::rebalance::mover::{Mover, Phase};
 use crate::model::rebalance::plan::Load;
 use crate::model::rebalance::{Goal, Reply, Request, arbiter};
@@ -35,10 +35,10 @@ pub fn carry_out(
     cluster: &Cluster,
     planned: &Planned,
     goal: Goal,
-    options: Options,
-    mut tell: impl FnMut(&Told) -> bool,
+    options: RebalanceOptions,
+    mut tell: impl FnMut(&MoveProgress) -> bool,
 ) -> Result<Moved> {
-    let run = Run::new(cluster, options);
+    let run = RunState::new(cluster, options);
     let result = thread::scope(|scope| {
         let driver = scope.spawn(|| drive(&run, planned, goal));
         let mut told = Instant::now();
@@ -59,25 +59,25 @@ pub fn carry_out(
 /// Drops what a change leaves behind for the next one; where nothing is under way.
 pub fn drop_position_indexes(cluster: &Cluster) -> Result<()> {
     let states = plan::collect_states(cluster, false)?.states;
-    let run = Run::new(cluster, Options::default());
+    let run = RunState::new(cluster, RebalanceOptions::default());
     // Whoever is at work needs it.
-    let Ok(_lock) = Lock::take(&run, arbiter(&cluster.view().topology)) else { return Ok(()) };
+    let Ok(_lock) = RunLock::take(&run, arbiter(&cluster.view().topology)) else { return Ok(()) };
     for shard in states.keys() {
-        position_index::drop_it(&mut Link::open(cluster, shard)?, shard)?;
+        position_index::drop_it(&mut Connection::open(cluster, shard)?, shard)?;
     }
     Ok(())
 }
 
-fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
+fn drive(run: &RunState<'_>, planned: &Planned, goal: Goal) -> Result<()> {
     let first = arbiter(&planned.plan.before);
-    let mut lock = if run.options.unlocked { None } else { Some(Lock::take(run, first)?) };
+    let mut lock = if run.options.unlocked { None } else { Some(RunLock::take(run, first)?) };
     if let Some(lock) = &mut lock {
         lock.begin(planned.moved.plus(planned.plan.moving()));
     }
     if planned.is_under_way {
         run.begins();
     }
-    let mut links = Links::new(run);
+    let mut links = Connections::new(run);
     let mut mover: Mover<ChunkRows> = Mover::new(goal, planned.plan.before.names().cloned());
     let mut looked = Instant::now();
     loop {
@@ -138,13 +138,13 @@ fn drive(run: &Run<'_>, planned: &Planned, goal: Goal) -> Result<()> {
 fn check_target(mover: &Mover<ChunkRows>, planned: &Planned) -> Result<()> {
     let is_other = |target: &Topology| *target != planned.plan.after;
     let announced = match mover.ask() {
-        Some((_, Request::Announce(told))) => Some(told.change.target),
+        Some((_, Request::Announce(told))) => Some(told.change.next_topology),
         _ => None,
     };
     let epoch = mover.epoch();
     let mut under_way = mover.states().values().filter(|state| Some(state.epoch) == epoch);
     if announced.as_ref().is_some_and(is_other)
-        || under_way.any(|state| state.change.as_ref().is_some_and(|change| is_other(&change.target)))
+        || under_way.any(|state| state.change.as_ref().is_some_and(|change| is_other(&change.next_topology)))
     {
         return Err(Error::new(
             Kind::Locked,
@@ -156,7 +156,7 @@ fn check_target(mover: &Mover<ChunkRows>, planned: &Planned) -> Result<()> {
 }
 
 /// A shard that is new to this process has its address in the catalogs of the others.
-fn learn(links: &mut Links<'_>, shard: &ShardName, run: &Run<'_>) {
+fn learn(links: &mut Connections<'_>, shard: &ShardName, run: &RunState<'_>) {
     if run.cluster.shards().names().contains(shard) {
         return;
     }
@@ -168,7 +168,7 @@ fn learn(links: &mut Links<'_>, shard: &ShardName, run: &Run<'_>) {
 }
 
 /// Moves these ranges: one worker for each pair of source and target, as many at once as is allowed.
-fn move_chunks(run: &Run<'_>, moves: Vec<Chunk>) -> Result<()> {
+fn move_chunks(run: &RunState<'_>, moves: Vec<Chunk>) -> Result<()> {
     let mut by_pair: BTreeMap<(ShardName, ShardName), VecDeque<Chunk>> = BTreeMap::new();
     for chunk in moves {
         by_pair.entry((chunk.source().clone(), chunk.target().clone())).or_default().push_back(chunk);
@@ -179,7 +179,7 @@ fn move_chunks(run: &Run<'_>, moves: Vec<Chunk>) -> Result<()> {
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                let mut links = Links::new(run);
+                let mut links = Connections::new(run);
                 loop {
                     let next = queues.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(queue) = next else { return };
@@ -199,7 +199,7 @@ fn move_chunks(run: &Run<'_>, moves: Vec<Chunk>) -> Result<()> {
     }
 }
 
-fn move_queue(run: &Run<'_>, links: &mut Links<'_>, queue: VecDeque<Chunk>) -> Result<()> {
+fn move_queue(run: &RunState<'_>, links: &mut Connections<'_>, queue: VecDeque<Chunk>) -> Result<()> {
     for mut chunk in queue {
         run.is_at_pair(chunk.source(), chunk.target());
         let mut rows = 0;
@@ -210,14 +210,14 @@ fn move_queue(run: &Run<'_>, links: &mut Links<'_>, queue: VecDeque<Chunk>) -> R
             let (outcome, adopted) = step(run, links, &mut chunk)?;
             rows += adopted;
             match outcome {
-                Outcome::Next => {}
-                Outcome::ChunkMoved => run.throttle(std::mem::take(&mut rows)),
-                Outcome::Moved => {
+                ChunkOutcome::Next => {}
+                ChunkOutcome::ChunkMoved => run.throttle(std::mem::take(&mut rows)),
+                ChunkOutcome::Moved => {
                     run.throttle(rows);
                     break;
                 }
                 // Another mover is at it: what is left is seen at the next look.
-                Outcome::Surprise => break,
+                ChunkOutcome::Surprise => break,
             }
         }
     }
@@ -225,7 +225,11 @@ fn move_queue(run: &Run<'_>, links: &mut Links<'_>, queue: VecDeque<Chunk>) -> R
 }
 
 /// One step of a chunk, and how many rows were taken over by it.
-pub(crate) fn step(run: &Run<'_>, links: &mut Links<'_>, chunk: &mut Chunk) -> Result<(Outcome, u64)> {
+pub(crate) fn step(
+    run: &RunState<'_>,
+    links: &mut Connections<'_>,
+    chunk: &mut Chunk,
+) -> Result<(ChunkOutcome, u64)> {
     let (shard, request) = chunk.ask();
     let shard = shard.clone();
     let reply = links.ask(&shard, &request)?;

@@ -19,9 +19,9 @@ pub(crate) fn point(side: Side, place: &str) {
         let (place, pass) = text.split_once(':').unwrap_or((&text, "1"));
         Some((place.to_owned(), pass.parse().ok()?))
     });
-    let Some((wanted, pass)) = &*WANTED else { return };
+    let Some((desired_topology, pass)) = &*WANTED else { return };
     let here = format!("{}-{place}", if side == Side::Before { "before" } else { "after" });
-    if here != *wanted {
+    if here != *desired_topology {
         return;
     }
     let mut passes = PASSES.lock().unwrap_or_else(PoisonError::into_inner);

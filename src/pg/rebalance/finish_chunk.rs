@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::connections::Links;
+use super::connections::Connections;
 use super::executor::step;
 use super::plan::look;
-use super::run_state::{Options, Run};
+use super::run_state::{RebalanceOptions, RunState};
 use crate::error::Result;
 use crate::model::names::ShardName;
-use crate::model::rebalance::chunk::{ChunkMove, Outcome};
+use crate::model::rebalance::chunk::{ChunkMove, ChunkOutcome};
 use crate::model::rebalance::{ArcState, Leftover};
 use crate::model::ring::position::Position;
 use crate::pg::cluster::Cluster;
@@ -18,9 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Moves the fenced chunk that a position lies on, if the shard has one. Whether it was brought to its end.
 pub(crate) fn finish_chunk(cluster: &Cluster, shard: &ShardName, position: Position) -> Result<bool> {
-    let mut run = Run::new(cluster, Options::default());
+    let mut run = RunState::new(cluster, RebalanceOptions::default());
     run.patience = PATIENCE;
-    let mut links = Links::new(&run);
+    let mut links = Connections::new(&run);
     let state = look(&mut links, shard, cluster)?;
     let held = state.arcs.into_iter().find(|held| held.arc.contains(position));
     let Some((held, ArcState::Fenced(target))) = held.map(|held| (held.clone(), held.state)) else {
@@ -31,10 +31,10 @@ pub(crate) fn finish_chunk(cluster: &Cluster, shard: &ShardName, position: Posit
     let mut chunk = ChunkMove::of_leftover(&leftover);
     loop {
         match step(&run, &mut links, &mut chunk)?.0 {
-            Outcome::Next => {}
-            Outcome::ChunkMoved | Outcome::Moved => return Ok(true),
+            ChunkOutcome::Next => {}
+            ChunkOutcome::ChunkMoved | ChunkOutcome::Moved => return Ok(true),
             // In the meantime another mover was at it, or the change was taken back.
-            Outcome::Surprise => return Ok(false),
+            ChunkOutcome::Surprise => return Ok(false),
         }
     }
 }

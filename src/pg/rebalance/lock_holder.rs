@@ -2,11 +2,11 @@
 
 use postgres::types::Type;
 
-use super::connection::Link;
+use super::connection::Connection;
 use crate::pg::net::session::Parameter;
 
 /// The session that has held an advisory lock (a bigint's) for the longest, in words; `None` if nobody does.
-pub(crate) fn holder(link: &mut Link, key: i64) -> Option<String> {
+pub(crate) fn holder(link: &mut Connection, key: i64) -> Option<String> {
     let parameters: &[Parameter<'_>] = &[(&key, Type::INT8)];
     let rows = link.session().query(include_str!("../../../sql/queries/lock_holder.sql"), parameters).ok()?;
     let row = rows.first()?;

@@ -20,12 +20,12 @@ pub(crate) mod run_lock;
 pub(crate) mod run_state;
 mod status;
 
-pub use desired_topology::{Standing, Wished, set_desired_topology, topologies};
+pub use desired_topology::{DesiredChange, Topologies, set_desired_topology, topologies};
 pub use executor::{carry_out, drop_position_indexes};
 pub(crate) use finish_chunk::finish_chunk;
 pub use plan::{Planned, plan_change};
 pub use preflight::preflight;
 pub use provision::provision_shard;
 pub(crate) use run_lock::RUNNER;
-pub use run_state::{Moved, Options, Told};
-pub use status::{Outline, Status, status};
+pub use run_state::{MoveProgress, Moved, RebalanceOptions};
+pub use status::{Outline, RebalanceStatus, status};

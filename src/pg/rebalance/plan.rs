@@ -7,14 +7,14 @@ use std::time::Duration;
 use postgres::types::Type;
 use postgres::{IsolationLevel, Transaction};
 
-use super::connection::Link;
-use super::connections::Links;
-use super::run_state::{Options, Run};
+use super::connection::Connection;
+use super::connections::Connections;
+use super::run_state::{RebalanceOptions, RunState};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::mover::States;
 use crate::model::rebalance::plan::{Load, Plan};
-use crate::model::rebalance::{Damage, Piece, Situation, pieces, situation};
+use crate::model::rebalance::{Damage, Situation, Transfer, pieces, situation};
 use crate::model::ring::arc::{Arc, find};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
@@ -22,7 +22,7 @@ use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::Trouble;
+use crate::pg::net::sqlstate::ShardError;
 use crate::pg::scan::snapshot::held_of;
 
 /// The pause between two looks that fit together badly.
@@ -51,7 +51,7 @@ pub struct Planned {
 }
 
 /// What lies where.
-struct Loads {
+struct RangeLoads {
     /// On each of the pieces.
     pieces: Vec<Load>,
     /// On all shards.
@@ -61,12 +61,12 @@ struct Loads {
 }
 
 /// What all shards that matter say, and what that means.
-pub(crate) struct Looked {
+pub(crate) struct ObservedShards {
     pub(crate) situation: Situation,
     pub(crate) states: States,
 }
 
-/// A failure that no mover can mend.
+/// A failure that no mover can repair.
 pub(crate) fn damaged(damage: Damage) -> Error {
     let message = format!("the shards do not fit together: {damage}");
     let error = Error::new(Kind::Failed, message).hint("ringshard doctor tells more, and what to type");
@@ -78,10 +78,10 @@ pub(crate) fn damaged(damage: Damage) -> Error {
 
 /// Looks at all shards: those of the newest topology, and who takes part in a change of it; where none is under
 /// way, at those that are to join only if `joining`.
-pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<Looked> {
+pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<ObservedShards> {
     cluster.refresh()?;
-    let run = Run::new(cluster, Options::default());
-    let mut links = Links::new(&run);
+    let run = RunState::new(cluster, RebalanceOptions::default());
+    let mut links = Connections::new(&run);
     let mut before: Option<States> = None;
     for _ in 0..LOOKS_MAX {
         let mut states = States::new();
@@ -103,8 +103,11 @@ pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<Looked>
                 Err(damage) => break Err(damage),
                 Ok(situation @ Situation::Idle { .. }) if !joining => break Ok(situation),
                 Ok(situation) => {
-                    unknown =
-                        situation.members().into_iter().filter(|name| !states.contains_key(name)).collect();
+                    unknown = situation
+                        .participants()
+                        .into_iter()
+                        .filter(|name| !states.contains_key(name))
+                        .collect();
                     if unknown.is_empty() {
                         break Ok(situation);
                     }
@@ -112,7 +115,7 @@ pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<Looked>
             }
         };
         match situation {
-            Ok(situation) => return Ok(Looked { situation, states }),
+            Ok(situation) => return Ok(ObservedShards { situation, states }),
             // The looks are not of one instant.
             Err(damage) if before.as_ref() == Some(&states) => return Err(damaged(damage)),
             Err(_) => before = Some(states),
@@ -129,15 +132,20 @@ pub fn plan_change(cluster: &Cluster) -> Result<Option<Planned>> {
 
 /// The same; without `count`, what lies where is not looked at, and the plan says nothing of it.
 pub(crate) fn plan(cluster: &Cluster, count: bool) -> Result<Option<Planned>> {
-    let Looked { situation, states } = collect_states(cluster, true)?;
+    let ObservedShards { situation, states } = collect_states(cluster, true)?;
     let (epoch, before, target, is_under_way) = match &situation {
-        Situation::Idle { wanted: None, .. } => return Ok(None),
-        Situation::Idle { epoch, topology, wanted: Some(wanted) } => (epoch.next(), topology, wanted, false),
-        Situation::Changing { epoch, topology, change, .. } => (*epoch, topology, &change.target, true),
+        Situation::Idle { desired_topology: None, .. } => return Ok(None),
+        Situation::Idle { epoch, topology, desired_topology: Some(desired_topology) } => {
+            (epoch.next(), topology, desired_topology, false)
+        }
+        Situation::Changing { epoch, topology, change, .. } => {
+            (*epoch, topology, &change.next_topology, true)
+        }
     };
     let pieces = pieces(&states, target, epoch).map_err(damaged)?;
     let names: Vec<ShardName> = states.keys().cloned().collect();
-    let Loads { pieces: loads, total, moved, strays } = count_loads(cluster, &names, &pieces, epoch, count)?;
+    let RangeLoads { pieces: loads, total, moved, strays } =
+        count_loads(cluster, &names, &pieces, epoch, count)?;
     let goes_back = is_under_way && before == target;
     let plan = Plan::new(before.clone(), target.clone(), &pieces, &loads, total);
     Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, strays }))
@@ -147,11 +155,11 @@ pub(crate) fn plan(cluster: &Cluster, count: bool) -> Result<Option<Planned>> {
 fn count_loads(
     cluster: &Cluster,
     names: &[ShardName],
-    pieces: &[Piece],
+    pieces: &[Transfer],
     epoch: Epoch,
     count: bool,
-) -> Result<Loads> {
-    let measured: Vec<Result<Measured>> = thread::scope(|scope| {
+) -> Result<RangeLoads> {
+    let measured: Vec<Result<ShardLoad>> = thread::scope(|scope| {
         let threads: Vec<_> = names
             .iter()
             .map(|shard| {
@@ -178,18 +186,18 @@ fn count_loads(
         moved = moved.plus(measured.moved);
         strays += measured.strays;
     }
-    Ok(Loads { pieces: loads, total, moved, strays })
+    Ok(RangeLoads { pieces: loads, total, moved, strays })
 }
 
 /// One look, whatever the shard is at; the addresses that it tells are kept.
 pub(crate) fn look(
-    links: &mut Links<'_>,
+    links: &mut Connections<'_>,
     shard: &ShardName,
     cluster: &Cluster,
 ) -> Result<crate::model::rebalance::ShardState> {
     let seen = links.link(shard)?.look(cluster).map_err(|trouble| match trouble {
-        Trouble::Server(cause) => sqlstate::doing("look at the catalog", shard, &cause),
-        Trouble::Ours(error) => error,
+        ShardError::Server(cause) => sqlstate::doing("look at the catalog", shard, &cause),
+        ShardError::Ours(error) => error,
     })?;
     cluster.learn_places(&seen.said)?;
     Ok(seen.state)
@@ -197,7 +205,7 @@ pub(crate) fn look(
 
 /// What a shard has.
 #[derive(Default)]
-struct Measured {
+struct ShardLoad {
     /// Rows, by the place of the piece in the list of all.
     pieces: BTreeMap<usize, u64>,
     rows: u64,
@@ -213,13 +221,13 @@ struct Measured {
 fn measure(
     cluster: &Cluster,
     shard: &ShardName,
-    pieces: &[Piece],
+    pieces: &[Transfer],
     mut places: Vec<usize>,
     epoch: Epoch,
     counted: bool,
-) -> Result<Measured> {
+) -> Result<ShardLoad> {
     let fail = |cause: postgres::Error| sqlstate::doing("count what is to be moved", shard, &cause);
-    let mut link = Link::open(cluster, shard)?;
+    let mut link = Connection::open(cluster, shard)?;
     places.sort_by_key(|at| pieces[*at].range);
     let client = link.session().client();
     let mut snapshot = client
@@ -229,12 +237,12 @@ fn measure(
         .start()
         .map_err(fail)?;
     snapshot.batch_execute("SET LOCAL enable_seqscan = on").map_err(fail)?;
-    let mut measured = Measured::default();
+    let mut measured = ShardLoad::default();
     if counted {
         measured = count(&mut snapshot, pieces, &places).map_err(fail)?;
     }
-    let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.moved WHERE epoch = $1)::bigint, \
-                       (SELECT coalesce(sum(bytes), 0) FROM ringshard.moved WHERE epoch = $1)::bigint, \
+    let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
+                       (SELECT coalesce(sum(bytes), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
                        (SELECT coalesce(sum(pg_column_size(users.*)), 0) FROM public.users WHERE $2)::bigint";
     let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&counted, Type::BOOL)];
     let rows = snapshot.query_typed(sums, parameters).map_err(fail)?;
@@ -249,10 +257,10 @@ fn measure(
 
 fn count(
     snapshot: &mut Transaction<'_>,
-    pieces: &[Piece],
+    pieces: &[Transfer],
     places: &[usize],
-) -> Result<Measured, postgres::Error> {
-    let mut measured = Measured::default();
+) -> Result<ShardLoad, postgres::Error> {
+    let mut measured = ShardLoad::default();
     let row = snapshot.query_one(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
     let held: Vec<Arc> = held_of(&row).arcs.into_iter().map(|held| held.arc).collect();
     let ranges: Vec<Arc> = places.iter().map(|at| pieces[*at].range).collect();

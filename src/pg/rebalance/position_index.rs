@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use postgres::error::SqlState;
 use postgres::types::Type;
 
-use super::connection::Link;
-use super::run_state::Run;
+use super::connection::Connection;
+use super::run_state::RunState;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::pg::net::session::{Parameter, only};
@@ -22,13 +22,13 @@ const SLICE: Duration = Duration::from_millis(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Whether it is there, and whole.
-fn is_valid(link: &mut Link) -> Result<Option<bool>, postgres::Error> {
+fn is_valid(link: &mut Connection) -> Result<Option<bool>, postgres::Error> {
     let sql = "SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass('public.ringshard_position')";
     Ok(link.session().query(sql, &[])?.first().map(|row| row.get(0)))
 }
 
 /// Builds it on all these shards at once: those that are to give something.
-pub(crate) fn build_all(run: &Run<'_>, shards: BTreeSet<&ShardName>) -> Result<()> {
+pub(crate) fn build_all(run: &RunState<'_>, shards: BTreeSet<&ShardName>) -> Result<()> {
     run.is_at("building an index on the position".into());
     let built: Vec<Result<()>> = thread::scope(|scope| {
         let builds: Vec<_> =
@@ -47,9 +47,9 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// Builds it, and looks over another connection what keeps it waiting; ends the build when all are to stop.
-fn build_watched(run: &Run<'_>, shard: &ShardName) -> Result<()> {
+fn build_watched(run: &RunState<'_>, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| sqlstate::doing("watch the index being built", shard, &cause);
-    let mut link = Link::open(run.cluster, shard)?;
+    let mut link = Connection::open(run.cluster, shard)?;
     let rows = link.session().query("SELECT pg_catalog.pg_backend_pid()", &[]).map_err(fail)?;
     let pid: i32 = only(rows, "watch the index being built", shard)?.get(0);
     thread::scope(|scope| {
@@ -63,7 +63,7 @@ fn build_watched(run: &Run<'_>, shard: &ShardName) -> Result<()> {
             looked = Instant::now();
             let watcher = match &mut watcher {
                 Some(watcher) => watcher,
-                none => none.insert(Link::open(run.cluster, shard)?),
+                none => none.insert(Connection::open(run.cluster, shard)?),
             };
             let own: &[Parameter<'_>] = &[(&pid, Type::INT4)];
             if run.is_stopped() {
@@ -83,7 +83,7 @@ fn build_watched(run: &Run<'_>, shard: &ShardName) -> Result<()> {
 }
 
 /// Builds it, unless it is there. Writers go on meanwhile; a transaction that is open keeps it waiting.
-fn build(link: &mut Link, shard: &ShardName) -> Result<()> {
+fn build(link: &mut Connection, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| {
         let error = sqlstate::doing("build the index on the position", shard, &cause);
         error.hint("ringshard rebalance begins again; a long transaction on that shard keeps it waiting")
@@ -101,7 +101,7 @@ fn build(link: &mut Link, shard: &ShardName) -> Result<()> {
 }
 
 /// Drops it, if it is there. Nobody is kept waiting; if others keep this one waiting for long, it stays.
-pub(crate) fn drop_it(link: &mut Link, shard: &ShardName) -> Result<()> {
+pub(crate) fn drop_it(link: &mut Connection, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| sqlstate::doing("drop the index on the position", shard, &cause);
     if is_valid(link).map_err(fail)?.is_none() {
         return Ok(());

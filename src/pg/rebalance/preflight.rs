@@ -76,8 +76,9 @@ fn check_ownership(cluster: &Cluster) -> Result<()> {
     let sql = "SELECT pg_catalog.pg_has_role(relowner, 'USAGE'), relowner::regrole::text, \
                       pg_catalog.has_schema_privilege('public', 'CREATE'), pg_catalog.quote_ident(current_user) \
                FROM pg_catalog.pg_class WHERE oid = 'public.users'::regclass";
-    let asked = cluster.shards().on_each(&cluster.shards().names(), |name, loan| {
-        let rows = loan.query(sql, &[]).map_err(|cause| sqlstate::doing("look at `users`", name, &cause))?;
+    let asked = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
+        let rows =
+            session.query(sql, &[]).map_err(|cause| sqlstate::doing("look at `users`", name, &cause))?;
         let Some(row) = rows.first() else { return Ok(()) };
         let (owns, owner, may_create, role): (bool, &str, bool, &str) =
             (row.get(0), row.get(1), row.get(2), row.get(3));

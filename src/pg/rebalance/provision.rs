@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use postgres::types::{Json, Type};
 
-use super::desired_topology::Standing;
+use super::desired_topology::Topologies;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::topology::Membership;
@@ -13,12 +13,12 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::Loan;
+use crate::pg::pool::PooledSession;
 
 /// Makes a database a shard that owns nothing yet, and tells all shards where it is.
 pub fn provision_shard(
     cluster: &Cluster,
-    standing: &Standing,
+    standing: &Topologies,
     name: &ShardName,
     url: &ConnectionString,
 ) -> Result<()> {
@@ -32,7 +32,7 @@ pub fn provision_shard(
     prepared
 }
 
-fn provision_database(cluster: &Cluster, standing: &Standing, name: &ShardName) -> Result<()> {
+fn provision_database(cluster: &Cluster, standing: &Topologies, name: &ShardName) -> Result<()> {
     let Membership { cluster: cluster_id, epoch, topology } = &standing.membership;
     let names: Vec<ShardName> = topology.names().chain([name]).cloned().collect();
     let found: BTreeMap<_, _> = inspect::inspect_all(cluster.shards(), &names)?;
@@ -46,8 +46,8 @@ fn provision_database(cluster: &Cluster, standing: &Standing, name: &ShardName) 
     }
     let ring = topology.ring();
     let addresses = install::addresses(cluster.shards())?;
-    let plan = install::Plan { membership: &standing.membership, ring: &ring, addresses };
-    let mut loan = cluster.shards().checkout(name)?;
+    let plan = install::InstallPlan { membership: &standing.membership, ring: &ring, addresses };
+    let mut session = cluster.shards().checkout(name)?;
     let fail = |cause: postgres::Error| sqlstate::doing("prepare the shard", name, &cause);
     let address = cluster.shards().address(name)?;
     let taken = || {
@@ -59,51 +59,52 @@ fn provision_database(cluster: &Cluster, standing: &Standing, name: &ShardName) 
             .hint("name an empty database; users that are there can be exported, and imported when it is a shard")
             .on_shard(name)
     };
-    if own.has_users && loan.query("SELECT FROM public.users LIMIT 1", &[]).map_err(fail)?.len() == 1 {
+    if own.has_users && session.query("SELECT FROM public.users LIMIT 1", &[]).map_err(fail)?.len() == 1 {
         return Err(taken());
     }
-    plan.make_shard(&mut loan, name, own)?;
+    plan.make_shard(&mut session, name, own)?;
     // One that was here before, or was made for a wish that was given up, may be behind.
     let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&Json(topology), Type::JSONB)];
-    let rows = loan.query(include_str!("../../../sql/queries/join.sql"), parameters).map_err(fail)?;
+    let rows = session.query(include_str!("../../../sql/queries/join.sql"), parameters).map_err(fail)?;
     if rows.is_empty() {
         return Err(taken());
     }
-    write_endpoints(cluster, &mut loan, name)?;
-    drop(loan);
+    write_endpoints(cluster, &mut session, name)?;
+    drop(session);
     announce_endpoint(cluster, &names, name)
 }
 
 /// A new shard learns which replicas there are, and where old data may come back.
-fn write_endpoints(cluster: &Cluster, loan: &mut Loan, name: &ShardName) -> Result<()> {
+fn write_endpoints(cluster: &Cluster, session: &mut PooledSession, name: &ShardName) -> Result<()> {
     let view = cluster.view();
     let fail = |cause: postgres::Error| sqlstate::doing("write down where the shards are", name, &cause);
-    for (shard, place) in &view.places {
-        let sql = "UPDATE ringshard.address SET replicas = $2, incarnation = $3 WHERE shard = $1";
+    for (shard, place) in &view.endpoints {
+        let sql = "UPDATE ringshard.shard_endpoint SET replicas = $2, incarnation = $3 WHERE shard = $1";
         let parameters: &[Parameter<'_>] = &[
             (&shard.as_str(), Type::TEXT),
             (&place.replicas, Type::TEXT_ARRAY),
             (&place.incarnation.0, Type::INT8),
         ];
-        loan.query(sql, parameters).map_err(fail)?;
+        session.query(sql, parameters).map_err(fail)?;
     }
-    let sql = "UPDATE ringshard.meta SET retired = $1";
-    loan.query(sql, &[(&Json(&view.retired), Type::JSONB)]).map_err(fail)?;
+    let sql = "UPDATE ringshard.meta SET stale_endpoints = $1";
+    session.query(sql, &[(&Json(&view.stale_endpoints), Type::JSONB)]).map_err(fail)?;
     Ok(())
 }
 
 /// Each of these shards learns where the new one is.
 fn announce_endpoint(cluster: &Cluster, names: &[ShardName], new: &ShardName) -> Result<()> {
     let address = cluster.shards().address(new)?;
-    let told = cluster.shards().on_each(names, |name, loan| {
+    let told = cluster.shards().on_each(names, |name, session| {
         let parameters: &[Parameter<'_>] = &[(&new.as_str(), Type::TEXT), (&address.shown(), Type::TEXT)];
-        loan.query(
-            "WITH known AS (INSERT INTO ringshard.address (shard, url) VALUES ($1, $2) \
+        session
+            .query(
+                "WITH known AS (INSERT INTO ringshard.shard_endpoint (shard, url) VALUES ($1, $2) \
                             ON CONFLICT (shard) DO UPDATE SET url = excluded.url) \
-             UPDATE ringshard.meta SET retired = retired - $2",
-            parameters,
-        )
-        .map_err(|cause| sqlstate::doing("write down an address", name, &cause))
+             UPDATE ringshard.meta SET stale_endpoints = stale_endpoints - $2",
+                parameters,
+            )
+            .map_err(|cause| sqlstate::doing("write down an address", name, &cause))
     });
     told.into_iter().try_for_each(|(_, told)| told.map(|_| ()))
 }

@@ -5,9 +5,9 @@
 
 use postgres::types::Type;
 
-use super::connection::Link;
+use super::connection::Connection;
 use super::lock_holder;
-use super::run_state::Run;
+use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::plan::Load;
@@ -19,15 +19,15 @@ pub(crate) const RUNNER: i64 = 7_283_004;
 const TRY: &str = "SELECT pg_catalog.pg_try_advisory_lock(7283004)";
 
 /// The lock, for as long as it lives.
-pub(crate) struct Lock {
-    link: Link,
+pub(crate) struct RunLock {
+    link: Connection,
     phase: String,
 }
 
-impl Lock {
+impl RunLock {
     /// Takes it, or says who has it.
-    pub(crate) fn take(run: &Run<'_>, arbiter: &ShardName) -> Result<Self> {
-        let mut link = Link::open(run.cluster, arbiter)?;
+    pub(crate) fn take(run: &RunState<'_>, arbiter: &ShardName) -> Result<Self> {
+        let mut link = Connection::open(run.cluster, arbiter)?;
         let rows = link
             .session()
             .query(TRY, &[])
@@ -36,7 +36,7 @@ impl Lock {
             return Ok(Self { link, phase: String::new() });
         }
         let holder = lock_holder::holder(&mut link, RUNNER).unwrap_or_else(|| "another session".into());
-        let runner = "SELECT runner FROM ringshard.run";
+        let runner = "SELECT runner FROM ringshard.rebalance_run";
         let runner =
             link.session().query(runner, &[]).ok().and_then(|rows| rows.first().map(|row| row.get(0)));
         let runner: String = runner.unwrap_or_else(|| "not known".into());
@@ -59,7 +59,7 @@ impl Lock {
         let parameters: &[Parameter<'_>] =
             &[(&runner, Type::TEXT), (&number(total.rows), Type::INT8), (&number(total.bytes), Type::INT8)];
         self.note(
-            "INSERT INTO ringshard.run (runner, phase, rows, bytes) VALUES ($1, 'looking', $2, $3) \
+            "INSERT INTO ringshard.rebalance_run (runner, phase, rows, bytes) VALUES ($1, 'looking', $2, $3) \
              ON CONFLICT (only_row) DO UPDATE SET runner = excluded.runner, begun = pg_catalog.now(), \
                  phase = excluded.phase, since = pg_catalog.now(), rows = excluded.rows, bytes = excluded.bytes",
             parameters,
@@ -71,7 +71,7 @@ impl Lock {
         if self.phase != phase {
             phase.clone_into(&mut self.phase);
             self.note(
-                "UPDATE ringshard.run SET phase = $1, since = pg_catalog.now()",
+                "UPDATE ringshard.rebalance_run SET phase = $1, since = pg_catalog.now()",
                 &[(&phase, Type::TEXT)],
             );
         }

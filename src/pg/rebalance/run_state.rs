@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How to move.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct RebalanceOptions {
     /// The most rows of a chunk.
     pub chunk_rows: u32,
     /// The most rows a second, all workers together; `None`: as many as it can.
@@ -29,7 +29,7 @@ pub struct Options {
     pub unlocked: bool,
 }
 
-impl Default for Options {
+impl Default for RebalanceOptions {
     fn default() -> Self {
         Self { chunk_rows: 4_000, rows_per_second: None, jobs: 4, unlocked: false }
     }
@@ -46,7 +46,7 @@ pub struct Moved {
 
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct MoveProgress {
     /// What was moved so far.
     pub load: Load,
     /// What it is at: source and target, or a phase, and why it waits if it waits.
@@ -54,9 +54,9 @@ pub struct Told {
 }
 
 /// What all workers of a run share.
-pub(crate) struct Run<'a> {
+pub(crate) struct RunState<'a> {
     pub(crate) cluster: &'a Cluster,
-    pub(crate) options: Options,
+    pub(crate) options: RebalanceOptions,
     /// How long a shard that does not answer is waited for, and locks that others hold.
     pub(crate) patience: Duration,
     /// Everybody stops where it is safe.
@@ -72,8 +72,8 @@ pub(crate) struct Run<'a> {
     due: Mutex<Instant>,
 }
 
-impl<'a> Run<'a> {
-    pub(crate) fn new(cluster: &'a Cluster, options: Options) -> Self {
+impl<'a> RunState<'a> {
+    pub(crate) fn new(cluster: &'a Cluster, options: RebalanceOptions) -> Self {
         Self {
             cluster,
             options,
@@ -144,10 +144,13 @@ impl<'a> Run<'a> {
     }
 
     /// What the caller is told.
-    pub(crate) fn told(&self) -> Told {
+    pub(crate) fn told(&self) -> MoveProgress {
         let at = self.at.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Told { load: self.moved().load, at: waits.map_or(at.clone(), |why| format!("{at}, waits: {why}")) }
+        MoveProgress {
+            load: self.moved().load,
+            at: waits.map_or(at.clone(), |why| format!("{at}, waits: {why}")),
+        }
     }
 
     /// Sleeps, or until it is to stop.
@@ -162,7 +165,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Holds back who has just moved this many rows, so that no more of them move a second than is wanted.
+    /// Holds back who has just moved this many rows, so that no more of them move a second than is desired topology.
     pub(crate) fn throttle(&self, rows: u64) {
         let Some(rate) = self.options.rows_per_second else { return };
         #[expect(clippy::cast_precision_loss, reason = "a chunk has few rows")]

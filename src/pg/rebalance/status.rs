@@ -1,6 +1,6 @@
 //! How a change stands, for any process to ask.
 
-use super::connection::Link;
+use super::connection::Connection;
 use super::lock_holder;
 use super::plan::Planned;
 use super::run_lock::RUNNER;
@@ -16,7 +16,7 @@ use crate::pg::rebalance::plan;
 
 /// How a change stands.
 #[derive(Debug, Clone)]
-pub struct Status {
+pub struct RebalanceStatus {
     /// The change; nothing if none is under way or wished for.
     pub planned: Option<Planned>,
     /// Who carries it out; nothing if nobody ever did.
@@ -35,7 +35,7 @@ pub struct Outline {
     /// Whether it goes back to where it was.
     pub goes_back: bool,
     /// Whether one is wished for.
-    pub is_wished_for: bool,
+    pub is_desired: bool,
     /// Why the others do not say more.
     pub missing: Error,
 }
@@ -43,48 +43,49 @@ pub struct Outline {
 impl Outline {
     fn of(view: &View, missing: Error) -> Self {
         let change = view.change.as_ref().map(|(change, _)| change);
-        let is_wished_for = view.wanted.as_ref().is_some_and(|wanted| *wanted != view.topology);
+        let is_desired =
+            view.desired_topology.as_ref().is_some_and(|desired_topology| *desired_topology != view.topology);
         Self {
             epoch: view.epoch,
             is_under_way: change.is_some(),
-            goes_back: change.is_some_and(|change| change.target == view.topology),
-            is_wished_for,
+            goes_back: change.is_some_and(|change| change.next_topology == view.topology),
+            is_desired,
             missing,
         }
     }
 }
 
 /// Asks all shards how a change stands. If one of them is down, the others still know of it.
-pub fn status(cluster: &Cluster) -> Result<Status> {
+pub fn status(cluster: &Cluster) -> Result<RebalanceStatus> {
     // Who is at work knows how much there is: then nothing is counted.
     match plan::plan(cluster, false).and_then(|planned| status_with(cluster, planned)) {
         Err(error) if error.kind() == Kind::Unreachable && cluster.view().epoch != Epoch::GUESSED => {
             let view = cluster.view();
-            let link = Link::open(cluster, arbiter(&view.topology));
+            let link = Connection::open(cluster, arbiter(&view.topology));
             let runner = link.and_then(|mut link| runner(&mut link)).ok().flatten();
-            Ok(Status { planned: None, runner, outline: Some(Outline::of(&view, error)) })
+            Ok(RebalanceStatus { planned: None, runner, outline: Some(Outline::of(&view, error)) })
         }
         status => status,
     }
 }
 
-fn status_with(cluster: &Cluster, mut planned: Option<Planned>) -> Result<Status> {
+fn status_with(cluster: &Cluster, mut planned: Option<Planned>) -> Result<RebalanceStatus> {
     let topology =
         planned.as_ref().map_or_else(|| cluster.view().topology.clone(), |p| p.plan.before.clone());
-    let mut link = Link::open(cluster, arbiter(&topology))?;
+    let mut link = Connection::open(cluster, arbiter(&topology))?;
     let runner = runner(&mut link)?;
     if planned.is_some() && lock_holder::holder(&mut link, RUNNER).is_none() {
         planned = plan::plan(cluster, true)?;
     }
-    Ok(Status { planned, runner, outline: None })
+    Ok(RebalanceStatus { planned, runner, outline: None })
 }
 
 /// Who is at work, or was last, by what stands on the first shard.
-fn runner(link: &mut Link) -> Result<Option<Runner>> {
+fn runner(link: &mut Connection) -> Result<Option<Runner>> {
     let is_at_work = lock_holder::holder(link, RUNNER).is_some();
     let sql = "SELECT runner, phase, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - since)::bigint, \
                       EXTRACT(epoch FROM pg_catalog.clock_timestamp() - begun)::bigint, rows, bytes \
-               FROM ringshard.run";
+               FROM ringshard.rebalance_run";
     let shard = link.shard().clone();
     let fail = |cause| sqlstate::doing("read who changes the ring", &shard, &cause);
     let rows = link.session().query(sql, &[]).map_err(fail)?;

@@ -9,7 +9,7 @@ use std::thread;
 
 use postgres::types::Type;
 
-use super::router::{Lost, Router, not_as_wanted, unknown};
+use super::router::{LostConnection, Router, not_as_requested, unknown};
 use crate::error::Error;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::key::Key;
@@ -19,26 +19,26 @@ use crate::model::user::User;
 use crate::pg::catalog::CATALOG_VERSION;
 use crate::pg::net::sqlstate;
 use crate::pg::net::uuid::Uuid;
-use crate::pg::pool::Loan;
-use crate::pg::pool::read_routing::Purpose;
+use crate::pg::pool::PooledSession;
+use crate::pg::pool::read_routing::ReadIntent;
 
 /// Ends the transaction. What may still run at the commit, a deferred trigger, is watched by the guard again.
 const COMMIT: &str = "SET LOCAL ringshard.guard TO DEFAULT; COMMIT";
 
 /// What became of users that were to be stored together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Batch {
+pub enum BatchOutcome {
     /// All are stored, durably.
     Stored,
     /// None is, and nothing was done: [`Router::create_user`] tells why, user by user.
     NotStored,
     /// A shard did not say how its commit ended. One fate a user, in the users' order.
-    Parted(Vec<Fate>),
+    Partial(Vec<UserOutcome>),
 }
 
 /// What became of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum UserOutcome {
     /// It is stored.
     Stored,
     /// It is known not to have been stored: [`Router::create_user`] may do it again.
@@ -48,9 +48,9 @@ pub enum Fate {
 }
 
 /// The users of one shard, on a connection of their own.
-struct Part<'a> {
+struct ShardPart<'a> {
     shard: &'a ShardName,
-    loan: Loan,
+    session: PooledSession,
     /// Where its users stand, in the order of their ids: so two batches on one shard never wait for each other.
     places: Vec<usize>,
     /// From before BEGIN until the server has said that the transaction is over.
@@ -66,17 +66,17 @@ struct Proof<'a> {
 
 /// A commit whose end is not known.
 struct Unanswered {
-    lost: Lost,
+    lost: LostConnection,
     cause: postgres::Error,
     transaction: String,
     places: Vec<usize>,
 }
 
-impl Drop for Part<'_> {
+impl Drop for ShardPart<'_> {
     fn drop(&mut self) {
         // Nobody else may meet an open transaction.
         if self.is_open {
-            self.loan.spoil();
+            self.session.spoil();
         }
     }
 }
@@ -84,7 +84,7 @@ impl Drop for Part<'_> {
 impl Router<'_> {
     /// Stores new users, some hundreds, each on its owner: durably, by one transaction a shard, and all or none.
     /// Nothing is done if one of them exists, is named twice, or lies on an arc that is on its way to another shard.
-    pub fn create_users(&self, users: &[User]) -> Batch {
+    pub fn create_users(&self, users: &[User]) -> BatchOutcome {
         let view = self.0.view();
         let mut owners: BTreeMap<&ShardName, Vec<usize>> = BTreeMap::new();
         for (place, user) in users.iter().enumerate() {
@@ -96,13 +96,13 @@ impl Router<'_> {
             Ok(parts) => self.store(users, parts, proof),
             Err(error) => {
                 log::debug!("Could not begin to store {} users together: {error}", users.len());
-                return Batch::NotStored;
+                return BatchOutcome::NotStored;
             }
         };
         let end = match &batch {
-            Batch::Stored => "all",
-            Batch::NotStored => "none",
-            Batch::Parted(_) => "not all",
+            BatchOutcome::Stored => "all",
+            BatchOutcome::NotStored => "none",
+            BatchOutcome::Partial(_) => "not all",
         };
         log::debug!("Stored {end} of {} users together", users.len());
         batch
@@ -114,22 +114,22 @@ impl Router<'_> {
         &self,
         users: &[User],
         owners: BTreeMap<&'a ShardName, Vec<usize>>,
-    ) -> Result<Vec<Part<'a>>, Error> {
+    ) -> Result<Vec<ShardPart<'a>>, Error> {
         let lend = |(shard, mut places): (&'a ShardName, Vec<usize>)| {
             places.sort_unstable_by_key(|place| users[*place].user_id);
-            Ok(Part { shard, loan: self.0.shards().checkout(shard)?, places, is_open: false })
+            Ok(ShardPart { shard, session: self.0.shards().checkout(shard)?, places, is_open: false })
         };
         owners.into_iter().map(lend).collect()
     }
 
-    fn store(&self, users: &[User], mut parts: Vec<Part<'_>>, proof: Proof<'_>) -> Batch {
+    fn store(&self, users: &[User], mut parts: Vec<ShardPart<'_>>, proof: Proof<'_>) -> BatchOutcome {
         let stored = at_once(&mut parts, |part| part.store(users, proof));
         // The transaction of each part, if it has stored all its users.
         let transactions: Option<Vec<String>> =
             stored.into_iter().zip(&parts).map(|(stored, part)| part.transaction_of(stored)).collect();
         let Some(transactions) = transactions else {
             self.undo(parts);
-            return Batch::NotStored;
+            return BatchOutcome::NotStored;
         };
         let ends = at_once(&mut parts, |part| part.end(COMMIT));
         let mut unanswered = Vec::new();
@@ -140,28 +140,28 @@ impl Router<'_> {
             }
         }
         if unanswered.is_empty() {
-            return Batch::Stored;
+            return BatchOutcome::Stored;
         }
         // All connections are back by now: a pool may have only one.
-        let mut fates = vec![Fate::Stored; users.len()];
+        let mut fates = vec![UserOutcome::Stored; users.len()];
         for commit in &unanswered {
             self.settle_commit(users, commit, &mut fates);
         }
-        let all = |one: &Fate| fates.iter().all(|fate| fate == one);
-        if all(&Fate::Stored) {
-            Batch::Stored
-        } else if all(&Fate::Absent) {
-            Batch::NotStored
+        let all = |one: &UserOutcome| fates.iter().all(|fate| fate == one);
+        if all(&UserOutcome::Stored) {
+            BatchOutcome::Stored
+        } else if all(&UserOutcome::Absent) {
+            BatchOutcome::NotStored
         } else {
-            Batch::Parted(fates)
+            BatchOutcome::Partial(fates)
         }
     }
 
     /// Ends all the transactions with nothing done. One whose connection is lost can never commit, but its session
     /// may hold its rows for as long as the server does not notice: whoever creates them next would wait for it.
-    fn undo(&self, mut parts: Vec<Part<'_>>) {
+    fn undo(&self, mut parts: Vec<ShardPart<'_>>) {
         let ends = at_once(&mut parts, |part| part.end("ROLLBACK"));
-        let lost: Vec<Lost> = parts
+        let lost: Vec<LostConnection> = parts
             .into_iter()
             .zip(ends)
             .filter_map(|(part, end)| end.err().map(|cause| part.lost(&cause)))
@@ -175,7 +175,7 @@ impl Router<'_> {
 
     /// Finds out how a commit ended. Its session is ended at the server first, so that it cannot end otherwise
     /// later. Then the server knows whether the transaction was undone; if it does not say so, the users are read.
-    fn settle_commit(&self, users: &[User], commit: &Unanswered, fates: &mut [Fate]) {
+    fn settle_commit(&self, users: &[User], commit: &Unanswered, fates: &mut [UserOutcome]) {
         let Unanswered { lost, cause, transaction, places } = commit;
         log::debug!("The commit of {} users on shard {} was not answered: {cause}", places.len(), lost.shard);
         let mut is_gone = self.end_session(lost).is_ok();
@@ -186,18 +186,20 @@ impl Router<'_> {
             let what = format!("create user `{id}`");
             // A shard that does not answer once is not asked hundreds of times.
             let read = if is_gone && !was_undone {
-                self.read(Purpose::Truth, &what, Key::of_user(id)).ok()
+                self.read(ReadIntent::Primary, &what, Key::of_user(id)).ok()
             } else {
                 None
             };
             let error = sqlstate::doing(&what, &lost.shard, cause);
             fates[*place] = match read {
-                _ if was_undone => Fate::Absent,
-                Some((Some(found), _)) if found == *user => Fate::Stored,
-                Some((found, shard)) => Fate::Failed(not_as_wanted(&error, id, found.is_some(), &shard)),
+                _ if was_undone => UserOutcome::Absent,
+                Some((Some(found), _)) if found == *user => UserOutcome::Stored,
+                Some((found, shard)) => {
+                    UserOutcome::Failed(not_as_requested(&error, id, found.is_some(), &shard))
+                }
                 None => {
                     is_gone = false;
-                    Fate::Failed(unknown(&error, id, &lost.shard))
+                    UserOutcome::Failed(unknown(&error, id, &lost.shard))
                 }
             };
         }
@@ -206,13 +208,13 @@ impl Router<'_> {
     /// Whether a transaction is known to have been undone.
     fn was_undone(&self, shard: &ShardName, transaction: &String) -> bool {
         let sql = "SELECT pg_catalog.pg_xact_status($1::text::xid8) = 'aborted'";
-        let Ok(mut loan) = self.0.shards().checkout(shard) else { return false };
-        let said = loan.query(sql, &[(transaction, Type::TEXT)]);
+        let Ok(mut session) = self.0.shards().checkout(shard) else { return false };
+        let said = session.query(sql, &[(transaction, Type::TEXT)]);
         said.is_ok_and(|rows| rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true)))
     }
 }
 
-impl Part<'_> {
+impl ShardPart<'_> {
     /// Begins the transaction, and stores the users if the shard owns them all. How many it stored, and by which
     /// transaction.
     fn store(&mut self, users: &[User], proof: Proof<'_>) -> Result<(i64, String), postgres::Error> {
@@ -227,9 +229,9 @@ impl Part<'_> {
         let regions = texts(|user| user.region.as_deref());
         let emails = texts(|user| user.email.as_deref());
         self.is_open = true;
-        self.loan.client().batch_execute(include_str!("../../../sql/queries/begin_create_users.sql"))?;
-        let rows = self.loan.query(
-            include_str!("../../../sql/functions/create_users.sql"),
+        self.session.client().batch_execute(include_str!("../../../sql/queries/begin_create_users.sql"))?;
+        let rows = self.session.query(
+            include_str!("../../../sql/queries/create_users.sql"),
             &[
                 (&proof.cluster.map(ClusterId::as_str), Type::TEXT),
                 (&self.shard.as_str(), Type::TEXT),
@@ -248,11 +250,11 @@ impl Part<'_> {
 
     /// The transaction, if it stored all the users.
     fn transaction_of(&self, stored: Result<(i64, String), postgres::Error>) -> Option<String> {
-        let wanted = self.places.len();
+        let requested = self.places.len();
         match stored {
-            Ok((count, transaction)) if usize::try_from(count) == Ok(wanted) => Some(transaction),
+            Ok((count, transaction)) if usize::try_from(count) == Ok(requested) => Some(transaction),
             Ok((count, _)) => {
-                log::debug!("Shard {} stored {count} of {wanted} users: they are taken back", self.shard);
+                log::debug!("Shard {} stored {count} of {requested} users: they are taken back", self.shard);
                 None
             }
             Err(cause) => {
@@ -264,20 +266,23 @@ impl Part<'_> {
 
     /// Ends the transaction by `COMMIT` or `ROLLBACK`.
     fn end(&mut self, statement: &str) -> Result<(), postgres::Error> {
-        self.loan.client().batch_execute(statement)?;
+        self.session.client().batch_execute(statement)?;
         self.is_open = false;
         Ok(())
     }
 
     /// Its session, which did not say how the transaction ended.
-    fn lost(&self, cause: &postgres::Error) -> Lost {
+    fn lost(&self, cause: &postgres::Error) -> LostConnection {
         let error = sqlstate::doing("create users together", self.shard, cause);
-        Lost { error, shard: self.shard.clone(), session: self.loan.name().to_owned() }
+        LostConnection { error, shard: self.shard.clone(), session: self.session.name().to_owned() }
     }
 }
 
 /// Takes a step on all shards at the same time; the results are in the order of the parts.
-fn at_once<'a, T: Send>(parts: &mut [Part<'a>], step: impl Fn(&mut Part<'a>) -> T + Sync) -> Vec<T> {
+fn at_once<'a, T: Send>(
+    parts: &mut [ShardPart<'a>],
+    step: impl Fn(&mut ShardPart<'a>) -> T + Sync,
+) -> Vec<T> {
     let step = &step;
     let Some((first, others)) = parts.split_first_mut() else { return Vec::new() };
     thread::scope(|scope| {

@@ -11,28 +11,28 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::net::uuid::Uuid;
-use crate::pg::pool::Loan;
+use crate::pg::pool::PooledSession;
 
 /// How many rows lie in `users` of a shard that does not belong to the ring any more, and how many were set aside
 /// there; `None` if it cannot be asked.
 pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
-    let mut loan = cluster.shards().checkout(shard).ok()?;
+    let mut session = cluster.shards().checkout(shard).ok()?;
     let sql = "SELECT (SELECT count(*) FROM public.users), (SELECT count(*) FROM ringshard.quarantine)";
-    let rows = loan.query(sql, &[]).ok()?;
+    let rows = session.query(sql, &[]).ok()?;
     rows.first().map(|row| (row.get(0), row.get(1)))
 }
 
 /// Which shards hold a row of this user, owner or not.
 pub fn holders(cluster: &Cluster, id: UserId) -> Vec<(ShardName, Result<bool>)> {
-    cluster.shards().on_each(&cluster.shards().names(), |name, loan| {
+    cluster.shards().on_each(&cluster.shards().names(), |name, session| {
         let id_of_cluster = cluster.id();
-        let expected = Expected { cluster: id_of_cluster.as_ref(), shard: name, at_rest: None };
-        holds(cluster, loan, expected, id)
+        let expected = Expected { cluster: id_of_cluster.as_ref(), shard: name, stable_ring: None };
+        holds(cluster, session, expected, id)
     })
 }
 
-fn holds(cluster: &Cluster, loan: &mut Loan, expected: Expected<'_>, id: UserId) -> Result<bool> {
-    let rows = loan
+fn holds(cluster: &Cluster, session: &mut PooledSession, expected: Expected<'_>, id: UserId) -> Result<bool> {
+    let rows = session
         .query(include_str!("../../../sql/queries/holds.sql"), &[(&id.number(), Type::INT8)])
         .map_err(|cause| sqlstate::doing("look for a user", expected.shard, &cause))?;
     let row = only(rows, "look for a user", expected.shard)?;
@@ -43,18 +43,18 @@ fn holds(cluster: &Cluster, loan: &mut Loan, expected: Expected<'_>, id: UserId)
 /// The shard that owns a position, or has it fenced if none does, by the word of all shards that answer:
 /// while a change is under way no topology tells.
 pub(crate) fn holder(cluster: &Cluster, position: Position) -> Option<ShardName> {
-    let states = cluster.shards().on_each(&cluster.shards().names(), |name, loan| {
-        let rows = loan
+    let states = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
+        let rows = session
             .query(include_str!("../../../sql/queries/holder.sql"), &[(&Uuid::from(position), Type::UUID)])
             .map_err(|cause| sqlstate::doing("look for an owner", name, &cause))?;
         let row = only(rows, "look for an owner", name)?;
         cluster.check_row(name, &row)?;
         Ok(row.get::<_, Option<String>>("state"))
     });
-    let held = |wanted: &str| {
+    let held = |requested: &str| {
         let shard = states
             .iter()
-            .find(|(_, state)| state.as_ref().is_ok_and(|state| state.as_deref() == Some(wanted)));
+            .find(|(_, state)| state.as_ref().is_ok_and(|state| state.as_deref() == Some(requested)));
         shard.map(|(name, _)| name.clone())
     };
     held("owned").or_else(|| held("fenced"))

@@ -14,7 +14,7 @@ const BLOCK: i64 = 1 << 33;
 const BLOCKS_TRIED: i64 = 64;
 
 /// Ids that only this run uses, as long as this lives.
-pub struct Claim {
+pub struct ReservedIds {
     /// The first of them: greater than that of any user.
     pub first: UserId,
     /// How many they are.
@@ -24,10 +24,10 @@ pub struct Claim {
 }
 
 /// Claims ids above those of all users for new ones: a lock of the session on a block of ids, on the first shard.
-pub fn reserve_ids(cluster: &Cluster) -> Result<Claim> {
+pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
     let names = cluster.belonging();
-    let highest = cluster.shards().on_each(&names, |name, loan| {
-        let rows = loan
+    let highest = cluster.shards().on_each(&names, |name, session| {
+        let rows = session
             .query("SELECT max(user_id) FROM public.users", &[])
             .map_err(|cause| sqlstate::doing("look for the highest id", name, &cause))?;
         Ok(only(rows, "look for the highest id", name)?.get::<_, Option<i64>>(0))
@@ -57,7 +57,7 @@ pub fn reserve_ids(cluster: &Cluster) -> Result<Claim> {
             .map_err(|cause| sqlstate::doing("claim ids", arbiter, &cause))?;
         if rows.first().is_some_and(|row| row.get(0)) {
             let count = u64::try_from(end - begin).unwrap_or_default();
-            return Ok(Claim { first: UserId::new(begin), count, _session: session });
+            return Ok(ReservedIds { first: UserId::new(begin), count, _session: session });
         }
     }
     Err(Error::new(Kind::Failed, format!("there are no ids left above `{}` for new users", first - 1))

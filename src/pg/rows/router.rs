@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 use postgres::types::Type;
 
 use super::locate;
-use super::statements::{self, Answer, Change, Expected, Verdict};
+use super::statements::{self, Expected, ReplyStatus, RowChange, RowReply};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::point_read::{Next, Reading, Said};
+use crate::model::point_read::{KeyReply, PointRead, ReadStep};
 use crate::model::python_repr;
 use crate::model::ring::key::Key;
 use crate::model::user::{User, UserId, UserPatch};
 use crate::pg::cluster::Cluster;
-use crate::pg::cluster::view::{AtRest, View};
+use crate::pg::cluster::view::{StableRing, View};
 use crate::pg::net::sqlstate;
-use crate::pg::pool::Loan;
-use crate::pg::pool::read_routing::Purpose;
+use crate::pg::pool::PooledSession;
+use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::rebalance;
 
 /// How long a write waits for a chunk that is being moved.
@@ -50,18 +50,18 @@ pub struct Router<'a>(pub &'a Cluster);
 struct Route {
     shard: ShardName,
     /// The ring by which it is the owner, if nothing is known to be under way.
-    at_rest: Option<AtRest>,
+    stable_ring: Option<StableRing>,
 }
 
 impl Route {
     /// To a shard that was found in another way than by the ring.
     fn to(shard: ShardName) -> Self {
-        Self { shard, at_rest: None }
+        Self { shard, stable_ring: None }
     }
 }
 
 /// A connection that was lost with a statement on it.
-pub(crate) struct Lost {
+pub(crate) struct LostConnection {
     pub(crate) error: Error,
     pub(crate) shard: ShardName,
     /// What the server calls the session.
@@ -69,31 +69,31 @@ pub(crate) struct Lost {
 }
 
 /// What one attempt to send a statement came to.
-enum Step {
+enum Attempt {
     /// The shard has answered.
-    Answer(Answer),
+    Answer(RowReply),
     /// The server chose the transaction as the victim of a conflict, and undid it.
     Retry,
     /// The shard was not there any more, and it is known where it is now.
     Rerouted,
     /// The connection was lost before the answer came: the outcome is not known.
-    Lost(Lost),
+    Lost(LostConnection),
 }
 
 /// The end of a statement that was sent until it was answered or lost.
 enum Sent {
     /// The shard has answered.
-    Answered(Answer),
+    Answered(RowReply),
     /// The outcome is not known.
-    Lost(Lost),
+    Lost(LostConnection),
 }
 
 /// The end of a write.
-enum Written {
+enum WriteOutcome {
     /// What the owner said, and which shard that is.
-    Answer(Answer, ShardName),
+    Answer(RowReply, ShardName),
     /// The outcome is not known.
-    Unknown(Lost),
+    Unknown(LostConnection),
 }
 
 impl Router<'_> {
@@ -108,7 +108,7 @@ impl Router<'_> {
         log::info!("Received request to get user: {id}");
         let what = format!("get user `{id}`");
         let (user, shard) = self
-            .read(Purpose::Look, &what, self.key(id))
+            .read(ReadIntent::AllowReplica, &what, self.key(id))
             .inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
         if user.is_none() {
             log::warn!("User {id} not found in shard {shard}");
@@ -120,7 +120,7 @@ impl Router<'_> {
     pub fn create_user(&self, user: &User) -> Result<ShardName> {
         let id = user.user_id;
         log::info!("Received request to create user: {}", python_repr::dict(user));
-        let shard = self.settle("create", Change::Create(user), |found| found == Some(user))?.1;
+        let shard = self.settle("create", RowChange::Create(user), |found| found == Some(user))?.1;
         log::info!("Committed user {id} to shard {shard}");
         Ok(shard)
     }
@@ -128,8 +128,8 @@ impl Router<'_> {
     /// Changes fields of a user; the user as it is then, and its owner.
     pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<(User, ShardName)> {
         log::info!("Received request to update user: {id}");
-        let as_wanted = |found: Option<&User>| found.is_some_and(|user| patch.holds_for(user));
-        let (user, shard) = self.settle("update", Change::Update(id, patch), as_wanted)?;
+        let as_requested = |found: Option<&User>| found.is_some_and(|user| patch.holds_for(user));
+        let (user, shard) = self.settle("update", RowChange::Update(id, patch), as_requested)?;
         log::info!("Committed user {id} to shard {shard}");
         let user = user.ok_or_else(|| not_found(id, &shard))?;
         Ok((user, shard))
@@ -138,14 +138,14 @@ impl Router<'_> {
     /// Deletes a user; the user as it was, unless the connection was lost on the way, and its owner.
     pub fn delete_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
         log::info!("Received request to delete user: {id}");
-        let (user, shard) = self.settle("delete", Change::Delete(id), |found| found.is_none())?;
+        let (user, shard) = self.settle("delete", RowChange::Delete(id), |found| found.is_none())?;
         log::info!("Committed deletion of user {id} from shard {shard}");
         Ok((user, shard))
     }
 
     /// Hashes an id; the time it takes counts as routing.
     fn key(&self, id: UserId) -> Key {
-        let running = self.0.shards().running();
+        let running = self.0.shards().active_sessions();
         let since = running.now();
         let key = Key::of_user(id);
         running.routed(since);
@@ -154,7 +154,7 @@ impl Router<'_> {
 
     /// The owner of a key, by the ring that is known.
     fn route(&self, key: Key) -> Route {
-        let (view, running) = (self.0.view(), self.0.shards().running());
+        let (view, running) = (self.0.view(), self.0.shards().active_sessions());
         let since = running.now();
         let owner = if log::log_enabled!(log::Level::Info) {
             view.locate(&key.id.to_string(), key.position).shard.clone()
@@ -162,12 +162,12 @@ impl Router<'_> {
             view.ring.owner(key.position).clone()
         };
         running.routed(since);
-        Route { shard: owner, at_rest: view.at_rest() }
+        Route { shard: owner, stable_ring: view.stable_ring() }
     }
 
     /// Waits a little for what others do on a shard; an error if the command is to stop.
     fn pause(&self, shard: &ShardName) -> Result<()> {
-        let running = self.0.shards().running();
+        let running = self.0.shards().active_sessions();
         let since = running.now();
         thread::sleep(FENCE_PAUSE);
         running.waited(shard, since);
@@ -175,13 +175,14 @@ impl Router<'_> {
     }
 
     /// The row, or that there is none, and the shard that says so.
-    pub(crate) fn read(&self, purpose: Purpose, what: &str, key: Key) -> Result<(Option<User>, ShardName)> {
+    pub(crate) fn read(&self, intent: ReadIntent, what: &str, key: Key) -> Result<(Option<User>, ShardName)> {
         let mut route = self.route(key);
         let (mut refreshes, mut hops, mut lost_once) = (0, 0, false);
-        let mut reading = Reading::default();
+        let mut reading = PointRead::default();
         loop {
-            let get = |loan: &mut Loan, expected: Expected<'_>| statements::get(loan, expected, key);
-            let answer = match self.send(purpose, &route, what, get)? {
+            let get =
+                |session: &mut PooledSession, expected: Expected<'_>| statements::get(session, expected, key);
+            let answer = match self.send(intent, &route, what, get)? {
                 Sent::Answered(answer) => answer,
                 Sent::Lost(_) if !lost_once => {
                     lost_once = true;
@@ -190,27 +191,27 @@ impl Router<'_> {
                 Sent::Lost(lost) => return Err(lost.error),
             };
             let said = match answer.verdict {
-                Verdict::Fenced(Some(peer)) => {
-                    Said::Fenced { peer, epoch: answer.arc_epoch.unwrap_or(answer.epoch) }
+                ReplyStatus::Fenced(Some(peer)) => {
+                    KeyReply::Fenced { peer, epoch: answer.arc_epoch.unwrap_or(answer.epoch) }
                 }
-                Verdict::NotHere => Said::NotHere { epoch: answer.epoch },
-                _ => Said::Owned,
+                ReplyStatus::NotOwner => KeyReply::NotOwner { epoch: answer.epoch },
+                _ => KeyReply::Owned,
             };
             let shard = &route.shard;
             match reading.hear(shard, said, answer.user) {
-                Next::Counts(user, shard) => return Ok((user, shard)),
-                Next::Ask(_) if hops == HOPS_MAX => {
+                ReadStep::Counts(user, shard) => return Ok((user, shard)),
+                ReadStep::Ask(_) if hops == HOPS_MAX => {
                     let message =
                         format!("cannot {what}: shard `{shard}` and its peer send each other for it");
                     return Err(Error::new(Kind::Failed, message)
                         .hint("ringshard doctor tells what is wrong with the arcs")
                         .on_shard(shard));
                 }
-                Next::Ask(next) => {
+                ReadStep::Ask(next) => {
                     hops += 1;
                     route = Route::to(next);
                 }
-                Next::LookUp => {
+                ReadStep::LookUp => {
                     route = Route::to(self.owner_after_refresh(what, key, shard, &mut refreshes)?);
                 }
             }
@@ -259,28 +260,28 @@ impl Router<'_> {
     /// Sends one statement to one shard until it is answered or lost.
     fn send(
         &self,
-        purpose: Purpose,
+        intent: ReadIntent,
         route: &Route,
         what: &str,
-        statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
+        statement: impl Fn(&mut PooledSession, Expected<'_>) -> Result<RowReply, postgres::Error>,
     ) -> Result<Sent> {
         let (mut retries, mut reroutes) = (0, 0);
         loop {
-            match self.attempt(purpose, route, what, &statement, retries < RETRIES_MAX)? {
-                Step::Answer(answer) => return Ok(Sent::Answered(answer)),
-                Step::Lost(lost) => return Ok(Sent::Lost(lost)),
-                Step::Retry => {
+            match self.attempt(intent, route, what, &statement, retries < RETRIES_MAX)? {
+                Attempt::Answer(answer) => return Ok(Sent::Answered(answer)),
+                Attempt::Lost(lost) => return Ok(Sent::Lost(lost)),
+                Attempt::Retry => {
                     retries += 1;
                     self.pause(&route.shard)?;
                 }
-                Step::Rerouted if reroutes == REROUTES_MAX => {
+                Attempt::Rerouted if reroutes == REROUTES_MAX => {
                     let shard = &route.shard;
                     let message = format!("cannot {what}: shard `{shard}` moves from server to server");
                     return Err(Error::new(Kind::Unreachable, message)
                         .hint("ringshard shards shows where each shard is; then run this again")
                         .on_shard(shard));
                 }
-                Step::Rerouted => reroutes += 1,
+                Attempt::Rerouted => reroutes += 1,
             }
         }
     }
@@ -288,57 +289,57 @@ impl Router<'_> {
     /// Sends one statement to one shard, once.
     fn attempt(
         &self,
-        purpose: Purpose,
+        intent: ReadIntent,
         route: &Route,
         what: &str,
-        statement: impl Fn(&mut Loan, Expected<'_>) -> Result<Answer, postgres::Error>,
+        statement: impl Fn(&mut PooledSession, Expected<'_>) -> Result<RowReply, postgres::Error>,
         may_retry: bool,
-    ) -> Result<Step> {
+    ) -> Result<Attempt> {
         let (cluster, shard) = (self.0, &route.shard);
-        let mut loan = cluster.reach(purpose, shard)?;
+        let mut session = cluster.reach(intent, shard)?;
         let id = cluster.id();
-        let expected = Expected { cluster: id.as_ref(), shard, at_rest: route.at_rest };
-        let answer = match statement(&mut loan, expected) {
+        let expected = Expected { cluster: id.as_ref(), shard, stable_ring: route.stable_ring };
+        let answer = match statement(&mut session, expected) {
             Ok(answer) => answer,
-            Err(cause) if may_retry && sqlstate::is_worth_repeating(&cause) => return Ok(Step::Retry),
+            Err(cause) if may_retry && sqlstate::is_worth_repeating(&cause) => return Ok(Attempt::Retry),
             Err(cause) => {
                 let error = sqlstate::doing(what, shard, &cause);
                 if !sqlstate::is_lost(&cause) {
                     return Err(error);
                 }
-                let session = loan.name().to_owned();
-                return Ok(Step::Lost(Lost { error, shard: shard.clone(), session }));
+                let session = session.name().to_owned();
+                return Ok(Attempt::Lost(LostConnection { error, shard: shard.clone(), session }));
             }
         };
-        if answer.verdict == Verdict::Stranger {
-            return self.reroute(shard, loan);
+        if answer.verdict == ReplyStatus::WrongShard {
+            return self.reroute(shard, session);
         }
         if answer.epoch >= cluster.view().epoch {
-            cluster.hear(shard, &mut loan, answer.epoch)?;
-            return Ok(Step::Answer(answer));
+            cluster.hear(shard, &mut session, answer.epoch)?;
+            return Ok(Attempt::Answer(answer));
         }
-        let server = Arc::clone(loan.server());
-        drop(loan);
+        let server = Arc::clone(session.server());
+        drop(session);
         if cluster.is_suspect(&server, answer.epoch) {
             cluster.refresh()?;
         }
         if cluster.shards().is_current(&server) {
-            return Ok(Step::Answer(answer));
+            return Ok(Attempt::Answer(answer));
         }
         // What was done there was done on old data. If that cannot be fenced, it is at least not talked to.
         for error in failover::fence_stale_primaries(cluster).into_iter().filter_map(Result::err) {
             log::warn!("{error}");
         }
-        Ok(Step::Rerouted)
+        Ok(Attempt::Rerouted)
     }
 
     /// The database says that it is not this shard's: the shard may have another primary by now.
-    fn reroute(&self, shard: &ShardName, mut loan: Loan) -> Result<Step> {
-        match self.0.describe(shard, &mut loan) {
+    fn reroute(&self, shard: &ShardName, mut session: PooledSession) -> Result<Attempt> {
+        match self.0.describe(shard, &mut session) {
             // What is left of a shard that has another primary by now has another name.
             Err(error) if error.kind() == Kind::Configuration => {
-                drop(loan);
-                if self.0.moves_on(shard)? { Ok(Step::Rerouted) } else { Err(error) }
+                drop(session);
+                if self.0.has_moved(shard)? { Ok(Attempt::Rerouted) } else { Err(error) }
             }
             Err(error) => Err(error),
             Ok(said) => {
@@ -349,35 +350,35 @@ impl Router<'_> {
     }
 
     /// A write: to the owner, again after a fence or a change of the ring.
-    fn write(&self, what: &str, key: Key, change: Change<'_>) -> Result<Written> {
+    fn write(&self, what: &str, key: Key, change: RowChange<'_>) -> Result<WriteOutcome> {
         let id = key.id;
-        let statement = |loan: &mut Loan, expected: Expected<'_>| {
+        let statement = |session: &mut PooledSession, expected: Expected<'_>| {
             let shard = expected.shard;
             match change {
-                Change::Create(_) => log::debug!("Added user {id} to session for shard {shard}"),
-                Change::Update(..) => log::debug!("Changed user {id} in session for shard {shard}"),
-                Change::Delete(_) => log::debug!("Deleted user {id} in session for shard {shard}"),
+                RowChange::Create(_) => log::debug!("Added user {id} to session for shard {shard}"),
+                RowChange::Update(..) => log::debug!("Changed user {id} in session for shard {shard}"),
+                RowChange::Delete(_) => log::debug!("Deleted user {id} in session for shard {shard}"),
             }
-            statements::write(loan, expected, change)
+            statements::write(session, expected, change)
         };
         let mut route = self.route(key);
         let (mut refreshes, mut has_helped) = (0, false);
         let begun = Instant::now();
         loop {
-            let answer = match self.send(Purpose::Truth, &route, what, statement)? {
+            let answer = match self.send(ReadIntent::Primary, &route, what, statement)? {
                 Sent::Answered(answer) => answer,
-                Sent::Lost(lost) => return Ok(Written::Unknown(lost)),
+                Sent::Lost(lost) => return Ok(WriteOutcome::Unknown(lost)),
             };
             let shard = &route.shard;
             match answer.verdict {
-                Verdict::Fenced(peer) if begun.elapsed() > FENCE_PATIENCE => {
+                ReplyStatus::Fenced(peer) if begun.elapsed() > FENCE_PATIENCE => {
                     let peer = peer.map_or_else(|| "another shard".into(), |peer| format!("shard `{peer}`"));
                     let message = format!("cannot {what}: it is being moved from shard `{shard}` to {peer}");
                     return Err(Error::new(Kind::Locked, message)
                         .hint("try again in a moment")
                         .on_shard(shard));
                 }
-                Verdict::Fenced(_) => {
+                ReplyStatus::Fenced(_) => {
                     // Who moves it may be gone.
                     if !has_helped && begun.elapsed() > FENCE_HELP_AFTER {
                         has_helped = true;
@@ -387,10 +388,10 @@ impl Router<'_> {
                     }
                     self.pause(shard)?;
                 }
-                Verdict::NotHere => {
+                ReplyStatus::NotOwner => {
                     route = Route::to(self.owner_after_refresh(what, key, shard, &mut refreshes)?);
                 }
-                _ => return Ok(Written::Answer(answer, route.shard)),
+                _ => return Ok(WriteOutcome::Answer(answer, route.shard)),
             }
         }
     }
@@ -400,23 +401,23 @@ impl Router<'_> {
     fn settle(
         &self,
         verb: &str,
-        change: Change<'_>,
-        as_wanted: impl Fn(Option<&User>) -> bool,
+        change: RowChange<'_>,
+        as_requested: impl Fn(Option<&User>) -> bool,
     ) -> Result<(Option<User>, ShardName)> {
         let key = self.key(change.id());
         let id = key.id;
         let what = format!("{verb} user `{id}`");
         let settled = self.write(&what, key, change).and_then(|written| match written {
-            Written::Answer(answer, shard) => match answer.verdict {
-                Verdict::Exists => Err(exists(id, &shard)),
-                Verdict::NotFound => Err(not_found(id, &shard)),
+            WriteOutcome::Answer(answer, shard) => match answer.verdict {
+                ReplyStatus::Exists => Err(exists(id, &shard)),
+                ReplyStatus::NotFound => Err(not_found(id, &shard)),
                 _ => Ok((answer.user, shard)),
             },
-            Written::Unknown(lost) => {
-                let read = self.end_session(&lost).and_then(|()| self.read(Purpose::Truth, &what, key));
+            WriteOutcome::Unknown(lost) => {
+                let read = self.end_session(&lost).and_then(|()| self.read(ReadIntent::Primary, &what, key));
                 match read {
-                    Ok((found, shard)) if as_wanted(found.as_ref()) => Ok((found, shard)),
-                    Ok((found, shard)) => Err(not_as_wanted(&lost.error, id, found.is_some(), &shard)),
+                    Ok((found, shard)) if as_requested(found.as_ref()) => Ok((found, shard)),
+                    Ok((found, shard)) => Err(not_as_requested(&lost.error, id, found.is_some(), &shard)),
                     Err(_) => Err(unknown(&lost.error, id, &lost.shard)),
                 }
             }
@@ -433,11 +434,11 @@ impl Router<'_> {
 
     /// Ends a session whose connection was lost, and returns when it is gone from the server. It may wait
     /// there for a lock without noticing that nobody listens, and commit later.
-    pub(crate) fn end_session(&self, lost: &Lost) -> Result<()> {
+    pub(crate) fn end_session(&self, lost: &LostConnection) -> Result<()> {
         let begun = Instant::now();
         loop {
-            let mut loan = self.0.shards().checkout(&lost.shard)?;
-            let left = loan
+            let mut session = self.0.shards().checkout(&lost.shard)?;
+            let left = session
                 .query(include_str!("../../../sql/queries/end_session.sql"), &[(&lost.session, Type::TEXT)])
                 .map_err(|cause| sqlstate::doing("end a lost session", &lost.shard, &cause))?;
             if left.is_empty() {
@@ -463,11 +464,11 @@ fn exists(id: UserId, shard: &ShardName) -> Error {
         .on_shard(shard)
 }
 
-pub(crate) fn not_as_wanted(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
-    let now = if found { "is there and not as wanted" } else { "is not there" };
+pub(crate) fn not_as_requested(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
+    let now = if found { "is there and not as requested" } else { "is not there" };
     Error::new(lost.kind(), format!("{lost}; the user {now}, so it was not done, or was undone since"))
         .hint(format!(
-            "ringshard get-user --id {id} shows the user; then run this again if it is still wanted"
+            "ringshard get-user --id {id} shows the user; then run this again if it is still requested"
         ))
         .on_shard(shard)
 }

@@ -15,7 +15,7 @@ use crate::model::ring::key::Key;
 use crate::model::ring::topology::Epoch;
 use crate::model::user::{Limited, User, UserId, UserPatch};
 use crate::pg::catalog::CATALOG_VERSION;
-use crate::pg::cluster::view::AtRest;
+use crate::pg::cluster::view::StableRing;
 use crate::pg::net::session::{Parameter, Session};
 use crate::pg::net::uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub(crate) struct Expected<'a> {
     pub(crate) cluster: Option<&'a ClusterId>,
     pub(crate) shard: &'a ShardName,
     /// The ring by which this shard owns the key, if nothing is known to be under way.
-    pub(crate) at_rest: Option<AtRest>,
+    pub(crate) stable_ring: Option<StableRing>,
 }
 
 impl Expected<'_> {
@@ -40,7 +40,7 @@ impl Expected<'_> {
 
 /// What a shard said about a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ReplyStatus {
     /// The shard owns the key: a read counts, a write is done.
     Done,
     /// It owns the key, and the user was there already.
@@ -50,15 +50,15 @@ pub(crate) enum Verdict {
     /// The key is on its way to another shard.
     Fenced(Option<ShardName>),
     /// The shard does not own the key.
-    NotHere,
+    NotOwner,
     /// This database belongs to another shard or cluster, or its catalog is newer than this program.
-    Stranger,
+    WrongShard,
 }
 
 /// A shard's answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) verdict: Verdict,
+pub(crate) struct RowReply {
+    pub(crate) verdict: ReplyStatus,
     pub(crate) epoch: Epoch,
     /// The epoch of the arc that a read met.
     pub(crate) arc_epoch: Option<Epoch>,
@@ -69,27 +69,27 @@ pub(crate) struct Answer {
 /// The read of a user. `$1` is its position, `$2` its id.
 pub(crate) const GET: &str = include_str!("../../../sql/queries/get_user.sql");
 /// A write of a user.
-pub(crate) const WRITE: &str = "SELECT answer, epoch, peer, user_id, name, region, email \
+pub(crate) const WRITE: &str = "SELECT answer, epoch, transfer_to, user_id, name, region, email \
      FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 /// The same while the ring is at rest.
-pub(crate) const GET_AT_REST: &str = include_str!("../../../sql/queries/fast_path/get.sql");
-pub(crate) const CREATE_AT_REST: &str = include_str!("../../../sql/queries/fast_path/create.sql");
-pub(crate) const UPDATE_AT_REST: &str = include_str!("../../../sql/queries/fast_path/update.sql");
-pub(crate) const DELETE_AT_REST: &str = include_str!("../../../sql/queries/fast_path/delete.sql");
+pub(crate) const GET_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/get.sql");
+pub(crate) const CREATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/create.sql");
+pub(crate) const UPDATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/update.sql");
+pub(crate) const DELETE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/delete.sql");
 
-type Answered = Result<Answer, postgres::Error>;
+type ReplyResult = Result<RowReply, postgres::Error>;
 
 /// Who is expected to be at rest, as the statements of `sql/queries/fast_path/` take it.
-struct Resting<'a> {
-    at_rest: AtRest,
+struct FastPath<'a> {
+    stable_ring: StableRing,
     shard: &'a str,
     cluster: Uuid,
 }
 
-impl<'a> Resting<'a> {
+impl<'a> FastPath<'a> {
     fn of(expected: Expected<'a>) -> Option<Self> {
-        let (at_rest, cluster) = expected.at_rest.zip(expected.cluster)?;
-        Some(Self { at_rest, shard: expected.shard.as_str(), cluster: Uuid::of_cluster(cluster) })
+        let (stable_ring, cluster) = expected.stable_ring.zip(expected.cluster)?;
+        Some(Self { stable_ring, shard: expected.shard.as_str(), cluster: Uuid::of_cluster(cluster) })
     }
 
     /// Runs one of the statements. The row it returned, if the shard is at rest: for a read one of NULLs if there is no
@@ -100,7 +100,7 @@ impl<'a> Resting<'a> {
         sql: &'static str,
         of_the_user: &[Parameter<'_>],
     ) -> Result<Option<Row>, postgres::Error> {
-        let (ring, epoch) = (Uuid(self.at_rest.ring.0), self.at_rest.epoch.number());
+        let (ring, epoch) = (Uuid(self.stable_ring.ring.0), self.stable_ring.epoch.number());
         let rest: [Parameter<'_>; 5] = [
             (&ring, Type::UUID),
             (&epoch, Type::INT8),
@@ -114,23 +114,23 @@ impl<'a> Resting<'a> {
 
     /// What was asked in vain was done by the arcs. If that was in the same epoch, it will be so again: the shard does not
     /// say which ring's arcs it has, or its settings do not allow a write at rest.
-    fn note(&self, session: &mut Session, by_arcs: &Answer) {
-        if by_arcs.verdict == Verdict::Done && by_arcs.epoch == self.at_rest.epoch {
-            session.leave_rest_alone();
+    fn note(&self, session: &mut Session, by_arcs: &RowReply) {
+        if by_arcs.verdict == ReplyStatus::Done && by_arcs.epoch == self.stable_ring.epoch {
+            session.skip_fast_path();
         }
     }
 
-    fn answer(&self, user: Option<User>) -> Answer {
-        Answer { verdict: Verdict::Done, epoch: self.at_rest.epoch, arc_epoch: None, user }
+    fn answer(&self, user: Option<User>) -> RowReply {
+        RowReply { verdict: ReplyStatus::Done, epoch: self.stable_ring.epoch, arc_epoch: None, user }
     }
 }
 
 /// Reads a user.
-pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> Answered {
-    let Some(rest) = Resting::of(expected).filter(|_| session.tries_at_rest()) else {
+pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult {
+    let Some(rest) = FastPath::of(expected).filter(|_| session.tries_fast_path()) else {
         return get_by_arcs(session, expected, key);
     };
-    if let Some(row) = rest.query(session, GET_AT_REST, &[(&key.id.number(), Type::INT8)])? {
+    if let Some(row) = rest.query(session, GET_FAST_PATH, &[(&key.id.number(), Type::INT8)])? {
         return Ok(rest.answer(user_of(&row, 0)?));
     }
     let answer = get_by_arcs(session, expected, key)?;
@@ -139,11 +139,12 @@ pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> An
 }
 
 /// The one place that says what the columns of `sql/queries/get_user.sql` mean.
-fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Answered {
+fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult {
     let Key { id, position } = key;
     let rows = session.query(GET, &[(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)])?;
     // No row: `meta` is empty, so this database belongs to no shard.
-    let stranger = Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
+    let stranger =
+        RowReply { verdict: ReplyStatus::WrongShard, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
     let Some(row) = rows.first() else { return Ok(stranger) };
     let is_ours = expected.shard() == row.get::<_, &str>(0)
         && expected.cluster().is_none_or(|cluster| cluster == row.get::<_, Uuid>(1).text());
@@ -155,17 +156,17 @@ fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Answe
     // The arc ends at or behind the position; it holds it if it begins at or before it.
     let holds = row.get::<_, Option<Uuid>>(3).is_some_and(|first| first.position() <= position);
     let verdict = match row.get::<_, Option<&str>>(4).filter(|_| holds) {
-        Some("owned") => Verdict::Done,
-        Some(_) => Verdict::Fenced(row.get::<_, Option<&str>>(5).and_then(|peer| peer.parse().ok())),
-        None => Verdict::NotHere,
+        Some("owned") => ReplyStatus::Done,
+        Some(_) => ReplyStatus::Fenced(row.get::<_, Option<&str>>(5).and_then(|peer| peer.parse().ok())),
+        None => ReplyStatus::NotOwner,
     };
     let arc_epoch = row.get::<_, Option<i64>>(11).map(Epoch::new);
-    Ok(Answer { verdict, epoch, arc_epoch, user: user_of(row, 6)? })
+    Ok(RowReply { verdict, epoch, arc_epoch, user: user_of(row, 6)? })
 }
 
 /// What a write does to a row.
 #[derive(Debug, Clone, Copy)]
-pub enum Change<'a> {
+pub enum RowChange<'a> {
     /// Stores a new user.
     Create(&'a User),
     /// Changes fields of a user.
@@ -179,13 +180,13 @@ pub(crate) type Field<'a> = (bool, Option<&'a str>);
 
 /// What is done to a row, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operation {
+pub(crate) enum RowOperation {
     Create,
     Update,
     Delete,
 }
 
-impl Operation {
+impl RowOperation {
     /// As `ringshard.write_user` has it.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -198,7 +199,7 @@ impl Operation {
 
 /// The arguments of `ringshard.write_user` behind the cluster and the shard.
 pub(crate) struct Arguments<'a> {
-    pub(crate) operation: Operation,
+    pub(crate) operation: RowOperation,
     pub(crate) id: UserId,
     pub(crate) name: Field<'a>,
     pub(crate) region: Field<'a>,
@@ -219,7 +220,7 @@ impl Arguments<'_> {
     }
 }
 
-impl<'a> Change<'a> {
+impl<'a> RowChange<'a> {
     /// Whose row it is.
     pub(crate) fn id(&self) -> UserId {
         match self {
@@ -237,33 +238,37 @@ impl<'a> Change<'a> {
         let id = self.id();
         match *self {
             Self::Create(user) => Arguments {
-                operation: Operation::Create,
+                operation: RowOperation::Create,
                 id,
                 name: (true, user.name.as_deref()),
                 region: (true, user.region.as_deref()),
                 email: (true, user.email.as_deref()),
             },
             Self::Update(_, patch) => Arguments {
-                operation: Operation::Update,
+                operation: RowOperation::Update,
                 id,
                 name: (patch.name.is_some(), patch.name.as_ref().map(Limited::as_str)),
                 region: patched(patch.region.as_ref()),
                 email: patched(patch.email.as_ref()),
             },
-            Self::Delete(_) => {
-                Arguments { operation: Operation::Delete, id, name: nothing, region: nothing, email: nothing }
-            }
+            Self::Delete(_) => Arguments {
+                operation: RowOperation::Delete,
+                id,
+                name: nothing,
+                region: nothing,
+                email: nothing,
+            },
         }
     }
 }
 
 /// Writes a row, if the shard owns it.
-pub(crate) fn write(session: &mut Session, expected: Expected<'_>, change: Change<'_>) -> Answered {
+pub(crate) fn write(session: &mut Session, expected: Expected<'_>, change: RowChange<'_>) -> ReplyResult {
     let arguments = change.arguments();
-    let Some(rest) = Resting::of(expected).filter(|_| session.tries_at_rest()) else {
+    let Some(rest) = FastPath::of(expected).filter(|_| session.tries_fast_path()) else {
         return write_by_arcs(session, expected, &arguments);
     };
-    match write_at_rest(session, &rest, &arguments) {
+    match write_fast_path(session, &rest, &arguments) {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => {
             let answer = write_by_arcs(session, expected, &arguments)?;
@@ -277,37 +282,37 @@ pub(crate) fn write(session: &mut Session, expected: Expected<'_>, change: Chang
                 Some(&(SqlState::UNDEFINED_TABLE | SqlState::INSUFFICIENT_PRIVILEGE))
             ) =>
         {
-            session.leave_rest_alone();
+            session.skip_fast_path();
             write_by_arcs(session, expected, &arguments)
         }
         Err(cause) => Err(cause),
     }
 }
 
-fn write_at_rest(
+fn write_fast_path(
     session: &mut Session,
-    rest: &Resting<'_>,
+    rest: &FastPath<'_>,
     arguments: &Arguments<'_>,
-) -> Result<Option<Answer>, postgres::Error> {
+) -> Result<Option<RowReply>, postgres::Error> {
     let Arguments { operation, id, name, region, email } = arguments;
     let id = id.number();
     let of_the_id: Parameter<'_> = (&id, Type::INT8);
     let row = match operation {
-        Operation::Create => {
+        RowOperation::Create => {
             let user = [of_the_id, (&name.1, Type::TEXT), (&region.1, Type::TEXT), (&email.1, Type::TEXT)];
-            let stored = rest.query(session, CREATE_AT_REST, &user)?;
+            let stored = rest.query(session, CREATE_FAST_PATH, &user)?;
             return Ok(stored.map(|_| rest.answer(None)));
         }
-        Operation::Update => {
+        RowOperation::Update => {
             let patch = [&[of_the_id][..], &arguments.patch()].concat();
-            rest.query(session, UPDATE_AT_REST, &patch)?
+            rest.query(session, UPDATE_FAST_PATH, &patch)?
         }
-        Operation::Delete => rest.query(session, DELETE_AT_REST, &[of_the_id])?,
+        RowOperation::Delete => rest.query(session, DELETE_FAST_PATH, &[of_the_id])?,
     };
     row.map(|row| Ok(rest.answer(user_of(&row, 0)?))).transpose()
 }
 
-fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> Answered {
+fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> ReplyResult {
     let (operation, id) = (arguments.operation.word(), arguments.id.number());
     let whom: [Parameter<'_>; 4] = [
         (&expected.cluster(), Type::TEXT),
@@ -323,21 +328,28 @@ fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Argu
     Ok(answer)
 }
 
-fn answer_of(rows: &[Row]) -> Answer {
+fn answer_of(rows: &[Row]) -> RowReply {
     // No row: `meta` is empty, so this database belongs to no shard.
     let Some(row) = rows.first() else {
-        return Answer { verdict: Verdict::Stranger, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
+        return RowReply {
+            verdict: ReplyStatus::WrongShard,
+            epoch: Epoch::GUESSED,
+            arc_epoch: None,
+            user: None,
+        };
     };
     let verdict = match row.get::<_, Option<&str>>(0) {
-        Some("done") => Verdict::Done,
-        Some("exists") => Verdict::Exists,
-        Some("not_found") => Verdict::NotFound,
-        Some("fenced") => Verdict::Fenced(row.get::<_, Option<&str>>(2).and_then(|peer| peer.parse().ok())),
-        Some("not_here") => Verdict::NotHere,
-        _ => Verdict::Stranger,
+        Some("done") => ReplyStatus::Done,
+        Some("exists") => ReplyStatus::Exists,
+        Some("not_found") => ReplyStatus::NotFound,
+        Some("fenced") => {
+            ReplyStatus::Fenced(row.get::<_, Option<&str>>(2).and_then(|peer| peer.parse().ok()))
+        }
+        Some("not_owner") => ReplyStatus::NotOwner,
+        _ => ReplyStatus::WrongShard,
     };
     let epoch = row.get::<_, Option<i64>>(1).map_or(Epoch::GUESSED, Epoch::new);
-    Answer { verdict, epoch, arc_epoch: None, user: None }
+    RowReply { verdict, epoch, arc_epoch: None, user: None }
 }
 
 /// The row in the four columns from `at` on, if there is one.
@@ -357,7 +369,7 @@ mod tests {
 
     /// What a statement proves before it writes, its parameters without their numbers.
     fn proof(statement: &str) -> String {
-        let begin = statement.find("meta.ring = ").expect("it compares the ring");
+        let begin = statement.find("meta.topology_md5 = ").expect("it compares the ring");
         let last = "'checked', true)) IS NOT NULL";
         let end = statement.find(last).expect("it passes by the guard") + last.len();
         statement[begin..end].chars().filter(|c| !c.is_ascii_digit()).collect()
@@ -365,8 +377,8 @@ mod tests {
 
     #[test]
     fn the_three_writes_at_rest_prove_the_same() {
-        let [create, update, delete] = [CREATE_AT_REST, UPDATE_AT_REST, DELETE_AT_REST].map(proof);
-        assert!(create.contains("ringshard.at_rest FOR KEY SHARE"));
+        let [create, update, delete] = [CREATE_FAST_PATH, UPDATE_FAST_PATH, DELETE_FAST_PATH].map(proof);
+        assert!(create.contains("ringshard.fast_path_lock FOR KEY SHARE"));
         assert_eq!(create, update);
         assert_eq!(create, delete);
     }

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use postgres::types::{FromSql, ToSql, Type};
 use postgres::{Row, Statement, Transaction};
 
-use super::snapshot::{Missing, Part, Pending};
+use super::snapshot::{Missing, Pending, ShardSnapshot};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::coverage::Coverage;
@@ -20,7 +20,7 @@ use crate::model::user::{User, UserBytes, UserId};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::OneLine;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::read_routing::Purpose;
+use crate::pg::pool::read_routing::ReadIntent;
 
 /// How many batches of a shard wait to be merged.
 const BATCHES_WAITING: usize = 8;
@@ -29,7 +29,7 @@ const ROWS_PER_FETCH: i32 = 4_000;
 /// How many users a batch of a list holds.
 const USERS_PER_BATCH: usize = 500;
 
-/// Which users are wanted.
+/// Which users are requested.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Only users of this region.
@@ -53,7 +53,7 @@ pub struct Counted {
 }
 
 /// What a thread packs rows into. Ids come in order.
-pub trait Batch: Send + 'static {
+pub trait RowBatcher: Send + 'static {
     /// Takes in one more user.
     fn push(&mut self, user: UserBytes<'_>);
     /// Whether it is time for the next batch.
@@ -73,7 +73,7 @@ pub fn count(
     region: Option<&str>,
     allow_partial: bool,
 ) -> Result<Counted> {
-    let snapshot = snapshot::open(cluster, Purpose::Look, allow_partial)?;
+    let snapshot = snapshot::open(cluster, ReadIntent::AllowReplica, allow_partial)?;
     let counts: Vec<_> =
         snapshot.parts.iter().map(|part| (&part.shard, count_part(part, by_region, region))).collect();
     let by_shard: Result<Vec<_>> = counts
@@ -90,13 +90,13 @@ pub fn list_users(cluster: &Cluster, filter: &Filter, allow_partial: bool) -> Re
 }
 
 /// The same, packed into batches that `new` makes.
-pub fn scatter<B: Batch>(
+pub fn scatter<B: RowBatcher>(
     cluster: &Cluster,
     filter: &Filter,
     allow_partial: bool,
     new: impl Fn() -> B + Clone + Send + 'static,
 ) -> Result<(Merged<B>, Missing)> {
-    let snapshot = snapshot::open(cluster, Purpose::Look, allow_partial)?;
+    let snapshot = snapshot::open(cluster, ReadIntent::AllowReplica, allow_partial)?;
     let mut sources = Vec::new();
     for part in snapshot.parts {
         let shard = part.shard.clone();
@@ -115,7 +115,7 @@ pub fn scatter<B: Batch>(
     Ok((Merged::new(sources, snapshot.coverage)?, snapshot.missing))
 }
 
-/// The count of one shard. `$1` is the region, if one is wanted.
+/// The count of one shard. `$1` is the region, if one is requested.
 pub(crate) fn count_sql(by_region: bool, of_region: bool, without: &str) -> String {
     let (column, group) =
         if by_region { ("users.region::text", " GROUP BY users.region") } else { ("NULL::text", "") };
@@ -160,7 +160,7 @@ impl ListQuery {
     }
 }
 
-fn count_part(part: &Part, by_region: bool, region: Option<&str>) -> Pending<Vec<RegionCount>> {
+fn count_part(part: &ShardSnapshot, by_region: bool, region: Option<&str>) -> Pending<Vec<RegionCount>> {
     let sql = count_sql(by_region, region.is_some(), part.without());
     log::debug!("Executing in shard {}: {}", part.shard, OneLine(&sql));
     let region = region.map(ToOwned::to_owned);
@@ -172,7 +172,7 @@ fn count_part(part: &Part, by_region: bool, region: Option<&str>) -> Pending<Vec
 }
 
 /// Reads one shard's users in order and sends them on, until there are no more or nobody takes them.
-fn send_rows<B: Batch>(
+fn send_rows<B: RowBatcher>(
     transaction: &mut Transaction<'_>,
     shard: &ShardName,
     without: &str,
@@ -217,7 +217,7 @@ struct Sink<B> {
     to_reuse: Receiver<B>,
 }
 
-impl<B: Batch> Sink<B> {
+impl<B: RowBatcher> Sink<B> {
     /// Sends a batch on. Whether somebody still takes them.
     fn send(&self, batch: B, shard: &ShardName) -> Result<bool> {
         if let Some(id) = batch.not_utf8() {
@@ -231,7 +231,7 @@ impl<B: Batch> Sink<B> {
     }
 }
 
-fn emptied<B: Batch>(mut batch: B) -> B {
+fn emptied<B: RowBatcher>(mut batch: B) -> B {
     batch.clear();
     batch
 }
@@ -245,9 +245,9 @@ pub(crate) fn cut_off(shard: &ShardName) -> Error {
 
 /// The bytes of a value as they came, of whatever type: [`check_columns`] has looked at the types before, once
 /// for all rows.
-pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
+pub(crate) struct RawValue<'a>(pub(crate) &'a [u8]);
 
-impl<'a> FromSql<'a> for Raw<'a> {
+impl<'a> FromSql<'a> for RawValue<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         Ok(Self(raw))
     }
@@ -277,7 +277,7 @@ fn check_columns(statement: &Statement, shard: &ShardName) -> Result<()> {
 }
 
 fn user_of(row: &Row) -> Result<UserBytes<'_>, postgres::Error> {
-    let text = |at| Ok(row.try_get::<_, Option<Raw<'_>>>(at)?.map(|Raw(bytes)| bytes));
+    let text = |at| Ok(row.try_get::<_, Option<RawValue<'_>>>(at)?.map(|RawValue(bytes)| bytes));
     let id = row.try_get(0)?;
     Ok(UserBytes { user_id: UserId::new(id), name: text(1)?, region: text(2)?, email: text(3)? })
 }
@@ -292,7 +292,7 @@ struct Source<B> {
     at: usize,
 }
 
-impl<B: Batch> Source<B> {
+impl<B: RowBatcher> Source<B> {
     /// Goes on to the next user; its id, if there is one.
     fn advance(&mut self) -> Result<Option<UserId>> {
         self.at += 1;
@@ -320,7 +320,7 @@ pub struct Merged<B> {
     last_id: Option<UserId>,
 }
 
-impl<B: Batch> Merged<B> {
+impl<B: RowBatcher> Merged<B> {
     fn new(sources: Vec<Source<B>>, coverage: Coverage) -> Result<Self> {
         let mut merged = Self { sources, heap: BinaryHeap::new(), coverage, current: None, last_id: None };
         for source in 0..merged.sources.len() {
@@ -382,7 +382,7 @@ struct Users {
     not_utf8: Option<UserId>,
 }
 
-impl Batch for Users {
+impl RowBatcher for Users {
     fn push(&mut self, user: UserBytes<'_>) {
         self.ids.push(user.user_id);
         let text = user.to_user().ok();

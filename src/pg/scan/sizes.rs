@@ -17,8 +17,8 @@ pub struct Size {
 
 /// Each configured shard's size; a shard that fails fails alone.
 pub fn sizes(cluster: &Cluster) -> Vec<(ShardName, Result<Size>)> {
-    let sizes = cluster.shards().on_each(&cluster.shards().names(), |name, loan| {
-        let rows = loan
+    let sizes = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
+        let rows = session
             .query(include_str!("../../../sql/queries/size.sql"), &[])
             .map_err(|cause| sqlstate::doing("count users", name, &cause))?;
         let row = only(rows, "count users", name)?;

@@ -22,8 +22,8 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::net::uuid::Uuid;
-use crate::pg::pool::read_routing::Purpose;
-use crate::pg::pool::{Loan, Shard};
+use crate::pg::pool::read_routing::ReadIntent;
+use crate::pg::pool::{PooledSession, Server};
 
 /// How long snapshots are opened anew while a chunk is between two of them.
 const GAP_PATIENCE: Duration = Duration::from_secs(3);
@@ -42,15 +42,15 @@ type Job = Box<dyn FnOnce(&mut Transaction<'_>) + Send>;
 
 /// One shard's open snapshot. A thread holds its transaction and does the jobs that it is sent, in order;
 /// dropped, the transaction ends behind the last of them.
-pub(crate) struct Part {
+pub(crate) struct ShardSnapshot {
     pub(crate) shard: ShardName,
-    server: std::sync::Arc<Shard>,
+    server: std::sync::Arc<Server>,
     jobs: Sender<Job>,
     /// Rows on these arcs are another shard's.
     without: Vec<Arc>,
 }
 
-impl Part {
+impl ShardSnapshot {
     /// Sends a job. What comes of it goes through a channel of the job's own.
     pub(crate) fn run(&self, job: impl FnOnce(&mut Transaction<'_>) + Send + 'static) {
         // A thread that is gone drops the job, and the job's channel tells.
@@ -122,7 +122,7 @@ fn hold(
 
 /// An open snapshot on each shard.
 pub(crate) struct Snapshot {
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<ShardSnapshot>,
     pub(crate) coverage: Coverage,
     /// What did not answer, where that is allowed.
     pub(crate) missing: Missing,
@@ -149,11 +149,11 @@ impl Missing {
 
 /// Opens a snapshot on each shard until they tile the ring. A shard that cannot be reached is an error,
 /// or missing if `allow_partial`.
-pub(crate) fn open(cluster: &Cluster, purpose: Purpose, allow_partial: bool) -> Result<Snapshot> {
+pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -> Result<Snapshot> {
     let begun = Instant::now();
     loop {
         let names = cluster.holding();
-        let (opened, down) = match open_parts(cluster, purpose, &names, allow_partial) {
+        let (opened, down) = match open_parts(cluster, intent, &names, allow_partial) {
             // Perhaps one that has left in the meantime.
             Err(error) if error.kind() == Kind::Unreachable && has_left(cluster, &names)? => continue,
             opened => opened?,
@@ -163,7 +163,7 @@ pub(crate) fn open(cluster: &Cluster, purpose: Purpose, allow_partial: bool) -> 
         }
         let held = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
         let coverage = Coverage::of(&held);
-        let mut parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
+        let mut parts: Vec<ShardSnapshot> = opened.into_iter().map(|(part, _)| part).collect();
         let gaps = unexplained(cluster, coverage.gaps(), &down);
         let is_last = begun.elapsed() > GAP_PATIENCE;
         if gaps.is_empty() || (is_last && !down.is_empty()) {
@@ -184,7 +184,7 @@ pub(crate) fn open(cluster: &Cluster, purpose: Purpose, allow_partial: bool) -> 
 }
 
 /// Whether one of these is what is left of a shard that is somewhere else by now.
-fn has_old(cluster: &Cluster, opened: &[(Part, Held)]) -> Result<bool> {
+fn has_old(cluster: &Cluster, opened: &[(ShardSnapshot, Held)]) -> Result<bool> {
     if opened.iter().any(|(part, held)| cluster.is_suspect(&part.server, held.epoch)) {
         // Not beside these: a pool may have no more than the one connection.
         return cluster.refresh().map(|_| true);
@@ -213,13 +213,13 @@ fn unexplained(cluster: &Cluster, gaps: &[Arc], down: &[(ShardName, Error)]) -> 
 /// Opens a snapshot on each of these shards at once. Those that are down, if that is allowed, are told apart.
 pub(crate) fn open_parts(
     cluster: &Cluster,
-    purpose: Purpose,
+    intent: ReadIntent,
     names: &[ShardName],
     allow_partial: bool,
-) -> Result<(Vec<(Part, Held)>, Down)> {
+) -> Result<(Vec<(ShardSnapshot, Held)>, Down)> {
     let (mut opened, mut missing) = (Vec::new(), Down::new());
-    let open = |name: &ShardName, loan| open_part(cluster, purpose, name, loan);
-    for (shard, part) in cluster.shards().lend_each_for(purpose, names, open) {
+    let open = |name: &ShardName, session| open_part(cluster, intent, name, session);
+    for (shard, part) in cluster.shards().checkout_each_for(intent, names, open) {
         match part {
             Ok(part) => opened.push(part),
             Err(error) if allow_partial && error.kind() == Kind::Unreachable => {
@@ -236,10 +236,15 @@ pub(crate) fn open_parts(
 }
 
 /// An idle connection may have died unnoticed: once more, then.
-fn open_part(cluster: &Cluster, purpose: Purpose, shard: &ShardName, loan: Loan) -> Result<(Part, Held)> {
-    let (part, rows) = match start(shard, loan) {
+fn open_part(
+    cluster: &Cluster,
+    intent: ReadIntent,
+    shard: &ShardName,
+    session: PooledSession,
+) -> Result<(ShardSnapshot, Held)> {
+    let (part, rows) = match start(shard, session) {
         (_, Err(cause)) if sqlstate::is_lost(&cause) => {
-            start(shard, cluster.shards().checkout_for(purpose, shard)?)
+            start(shard, cluster.shards().checkout_for(intent, shard)?)
         }
         result => result,
     };
@@ -250,26 +255,26 @@ fn open_part(cluster: &Cluster, purpose: Purpose, shard: &ShardName, loan: Loan)
     if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > cluster.view().epoch {
         // The pool may have no more than the one connection.
         drop(part);
-        let mut loan = cluster.shards().checkout_for(purpose, shard)?;
-        let said = catalog::describe(&mut loan, shard)?;
+        let mut session = cluster.shards().checkout_for(intent, shard)?;
+        let said = catalog::describe(&mut session, shard)?;
         cluster.learn(said)?;
-        return open_part(cluster, purpose, shard, loan);
+        return open_part(cluster, intent, shard, session);
     }
     Ok((part, held))
 }
 
-fn start(shard: &ShardName, loan: Loan) -> (Part, Result<Vec<Row>, postgres::Error>) {
+fn start(shard: &ShardName, session: PooledSession) -> (ShardSnapshot, Result<Vec<Row>, postgres::Error>) {
     let (jobs, to_do) = channel();
     let (sender, opened) = sync_channel(1);
-    let mut loan = loan;
-    let server = std::sync::Arc::clone(loan.server());
+    let mut session = session;
+    let server = std::sync::Arc::clone(session.server());
     thread::spawn(move || {
-        if !hold(loan.client(), &sender, &to_do) {
-            loan.spoil();
+        if !hold(session.client(), &sender, &to_do) {
+            session.spoil();
         }
     });
     let rows = opened.recv().expect("the thread sends one answer before all else");
-    (Part { shard: shard.clone(), server, jobs, without: Vec::new() }, rows)
+    (ShardSnapshot { shard: shard.clone(), server, jobs, without: Vec::new() }, rows)
 }
 
 /// What `sql/queries/snapshot.sql` says.
@@ -286,8 +291,8 @@ pub(crate) fn held_of(row: &Row) -> Held {
     Held { epoch: Epoch::new(row.get("epoch")), arcs: arcs.collect() }
 }
 
-impl Part {
-    /// From here on, [`Part::without`] leaves out the rows on these arcs.
+impl ShardSnapshot {
+    /// From here on, [`ShardSnapshot::without`] leaves out the rows on these arcs.
     fn leave_out(&mut self, arcs: &[Arc]) -> Result<()> {
         if arcs.is_empty() {
             return Ok(());

@@ -9,20 +9,20 @@ use postgres::types::Type;
 use postgres::{SimpleQueryMessage, Statement, Transaction};
 
 use super::list::cut_off;
-use super::snapshot::{Missing, Part};
+use super::snapshot::{Missing, ShardSnapshot};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::Cell;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::read_routing::Purpose;
+use crate::pg::pool::read_routing::ReadIntent;
 
 /// How many rows of a shard wait to be shown.
 const ROWS_WAITING: usize = 1_000;
 
 /// A column of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub struct StatementColumn {
     /// Its name; names may come twice.
     pub name: String,
     /// Whether it holds numbers.
@@ -32,7 +32,7 @@ pub struct Column {
 /// What all shards answer.
 pub struct Answers {
     /// The columns, the same on each shard.
-    pub columns: Vec<Column>,
+    pub columns: Vec<StatementColumn>,
     /// The rows, shard by shard.
     pub rows: Rows,
     /// The shards that did not answer.
@@ -71,9 +71,9 @@ pub fn run_statement(
     allow_partial: bool,
 ) -> Result<Answers> {
     let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    let (opened, down) = snapshot::open_parts(cluster, Purpose::Look, shards, allow_partial)?;
+    let (opened, down) = snapshot::open_parts(cluster, ReadIntent::AllowReplica, shards, allow_partial)?;
     // Prepared, it is one statement, and says what it returns before it is run.
-    let prepare = |part: &Part| {
+    let prepare = |part: &ShardSnapshot| {
         let sql = sql.to_owned();
         part.begin(move |transaction| transaction.prepare(&sql))
     };
@@ -113,10 +113,13 @@ fn is_number(of: &Type) -> bool {
     [Type::INT2, Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::NUMERIC, Type::OID].contains(of)
 }
 
-fn columns_of(statement: &Statement) -> Vec<Column> {
+fn columns_of(statement: &Statement) -> Vec<StatementColumn> {
     let columns = statement.columns().iter();
     columns
-        .map(|column| Column { name: column.name().to_owned(), is_number: is_number(column.type_()) })
+        .map(|column| StatementColumn {
+            name: column.name().to_owned(),
+            is_number: is_number(column.type_()),
+        })
         .collect()
 }
 

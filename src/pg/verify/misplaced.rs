@@ -1,24 +1,24 @@
-//! Rows that lie astray: what their owners have in their snapshots, and what is to be done with each.
+//! Rows that lie misplaced: what their owners have in their snapshots, and what is to be done with each.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use postgres::types::{ToSql, Type};
 use postgres::{Row, Transaction};
 
-use super::{Look, Tally};
+use super::{ClusterSnapshot, ShardFindings};
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::ring::position::Position;
 use crate::model::user::UserId;
-use crate::pg::scan::list::Raw;
-use crate::pg::scan::snapshot::Part;
+use crate::pg::scan::list::RawValue;
+use crate::pg::scan::snapshot::ShardSnapshot;
 
 /// How many users a shard is asked for at once.
 const IDS_PER_QUESTION: usize = 5_000;
 
 /// The misplaced rows, and what is to be done with them.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct RepairPlan {
     /// Where they lie, their owner, and who.
     pub(crate) strays: BTreeMap<(ShardName, ShardName), Vec<UserId>>,
     /// Rows whose owner does not have the user: to be moved there.
@@ -35,25 +35,26 @@ type Content = [Option<Vec<u8>>; 3];
 /// What is wrong with each of these, in the snapshots that they were found in. Without `deep` all of those that the
 /// owner has as well are taken for equal.
 pub(crate) fn examine(
-    look: &Look,
+    look: &ClusterSnapshot,
     strays: BTreeMap<ShardName, Vec<UserId>>,
     deep: bool,
-    tallies: &mut BTreeMap<ShardName, Tally>,
-) -> Result<Plan> {
-    let mut plan = Plan::default();
+    tallies: &mut BTreeMap<ShardName, ShardFindings>,
+) -> Result<RepairPlan> {
+    let mut plan = RepairPlan::default();
     for (shard, ids) in strays {
         for id in ids {
             // In a gap nobody is the owner.
-            if let Some(route) = look.judgement.coverage.route(Position::of_user(id)) {
+            if let Some(route) = look.findings.coverage.route(Position::of_user(id)) {
                 plan.strays.entry((shard.clone(), route.shard.clone())).or_default().push(id);
             }
         }
     }
-    let parts: HashMap<&ShardName, &Part> = look.parts.iter().map(|part| (&part.shard, part)).collect();
-    let mut tally = |shard: &ShardName, change: &dyn Fn(&mut Tally)| {
+    let parts: HashMap<&ShardName, &ShardSnapshot> =
+        look.parts.iter().map(|part| (&part.shard, part)).collect();
+    let mut tally = |shard: &ShardName, change: &dyn Fn(&mut ShardFindings)| {
         change(tallies.get_mut(shard).expect("each shard that was asked has a tally"));
     };
-    // A user may lie astray on several shards, and is missing once.
+    // A user may lie misplaced on several shards, and is missing once.
     let mut missing: HashSet<UserId> = HashSet::new();
     for ((shard, owner), ids) in &plan.strays {
         for ids in ids.chunks(IDS_PER_QUESTION) {
@@ -78,7 +79,12 @@ pub(crate) fn examine(
 }
 
 /// Which of these users the owner has, and whether each is equal there.
-fn compare(here: &Part, owner: &Part, ids: &[UserId], deep: bool) -> Result<HashMap<UserId, bool>> {
+fn compare(
+    here: &ShardSnapshot,
+    owner: &ShardSnapshot,
+    ids: &[UserId],
+    deep: bool,
+) -> Result<HashMap<UserId, bool>> {
     if !deep {
         return Ok(which(owner, ids)?.into_iter().map(|id| (id, true)).collect());
     }
@@ -87,19 +93,19 @@ fn compare(here: &Part, owner: &Part, ids: &[UserId], deep: bool) -> Result<Hash
 }
 
 /// Which of these users a shard has.
-fn which(part: &Part, ids: &[UserId]) -> Result<HashSet<UserId>> {
+fn which(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashSet<UserId>> {
     let rows = ask(part, ids, "SELECT user_id FROM public.users WHERE user_id = ANY ($1)")?;
     Ok(rows.iter().map(|row| UserId::new(row.get(0))).collect())
 }
 
 /// What a shard has of these users.
-fn contents(part: &Part, ids: &[UserId]) -> Result<HashMap<UserId, Content>> {
+fn contents(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashMap<UserId, Content>> {
     let rows = ask(part, ids, include_str!("../../../sql/queries/verify/contents.sql"))?;
-    let text = |row: &Row, at| row.get::<_, Option<Raw<'_>>>(at).map(|Raw(bytes)| bytes.to_vec());
+    let text = |row: &Row, at| row.get::<_, Option<RawValue<'_>>>(at).map(|RawValue(bytes)| bytes.to_vec());
     Ok(rows.iter().map(|row| (UserId::new(row.get(0)), [1, 2, 3].map(|at| text(row, at)))).collect())
 }
 
-fn ask(part: &Part, ids: &[UserId], sql: &'static str) -> Result<Vec<Row>> {
+fn ask(part: &ShardSnapshot, ids: &[UserId], sql: &'static str) -> Result<Vec<Row>> {
     let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
     part.ask("look for users", move |transaction: &mut Transaction<'_>| {
         transaction.query_typed(sql, &[(&ids as &(dyn ToSql + Sync), Type::INT8_ARRAY)])

@@ -22,20 +22,22 @@ use crate::model::names::ShardName;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
 use crate::model::user::UserId;
-use crate::model::verification::{Fault, Judgement, Place, Sieve, Word, judge, still_there};
+use crate::model::verification::{
+    Findings, RingFault, RingState, RowPlacement, RowScanner, judge, still_there,
+};
 use crate::pg::catalog;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::read_routing::Purpose;
+use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::scan::list::cut_off;
-use crate::pg::scan::snapshot::{Held, Part};
+use crate::pg::scan::snapshot::{Held, ShardSnapshot};
 
-pub use misplaced::Plan;
-pub use repair::{Fixing, Mended, begin_repair};
+pub use misplaced::RepairPlan;
+pub use repair::{Repair, Repaired, begin_repair};
 
-/// How many rows that lie astray are looked at one by one; there should be none.
+/// How many rows that lie misplaced are looked at one by one; there should be none.
 const STRAYS_MAX: i64 = 1_000_000;
 /// How many ids are fetched at once.
 const ROWS_PER_FETCH: i32 = 8_000;
@@ -50,7 +52,7 @@ const TELL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What was found on one shard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ShardFindings {
     /// All its rows.
     pub rows: u64,
     /// Those on arcs that it still holds and another shard serves, while a change is under way.
@@ -69,22 +71,22 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Verified {
     /// Shard by shard, sorted.
-    pub tallies: BTreeMap<ShardName, Tally>,
+    pub tallies: BTreeMap<ShardName, ShardFindings>,
     /// What does not fit together: epochs, topologies, arcs.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<RingFault>,
     /// Whether a change of the ring is under way.
     pub is_changing: bool,
     /// Misplaced rows that were counted only, as there are too many.
     pub unexamined: u64,
     /// Each misplaced row that was looked at, and what is to be done with it.
-    pub plan: Plan,
+    pub plan: RepairPlan,
     /// The epoch and topology in force, by the newest word.
     in_force: (Epoch, Topology),
 }
 
 impl Verified {
     /// A sum over all shards.
-    pub fn sum(&self, of: impl Fn(&Tally) -> u64) -> u64 {
+    pub fn sum(&self, of: impl Fn(&ShardFindings) -> u64) -> u64 {
         self.tallies.values().map(of).sum()
     }
 
@@ -95,14 +97,14 @@ impl Verified {
 }
 
 /// All shards' words, and the snapshots that they are of.
-struct Look {
-    parts: Vec<Part>,
-    words: BTreeMap<ShardName, Word>,
-    judgement: Judgement,
+struct ClusterSnapshot {
+    parts: Vec<ShardSnapshot>,
+    words: BTreeMap<ShardName, RingState>,
+    findings: Findings,
 }
 
 /// What came of reading one shard.
-struct Sifted {
+struct Scanned {
     rows: u64,
     in_flight: u64,
     misplaced: u64,
@@ -111,7 +113,7 @@ struct Sifted {
 }
 
 /// What the threads of one verification share.
-struct Shared {
+struct ScanShared {
     rows: AtomicU64,
     /// For how many more misplaced rows there is room.
     room: AtomicI64,
@@ -123,14 +125,14 @@ pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<V
     // Who belongs to the ring: one that has left may be gone.
     cluster.refresh()?;
     let (look, faults) = look_until_consistent(cluster)?;
-    let shared = Arc::new(Shared { rows: AtomicU64::new(0), room: AtomicI64::new(STRAYS_MAX) });
-    let sifted = sift_all(&look, &shared, progress)?;
+    let shared = Arc::new(ScanShared { rows: AtomicU64::new(0), room: AtomicI64::new(STRAYS_MAX) });
+    let scanned = scan_all(&look, &shared, progress)?;
     let mut tallies = BTreeMap::new();
     let mut strays = BTreeMap::new();
-    for (shard, sifted) in sifted {
-        let Sifted { rows, in_flight, misplaced, strays: of_shard } = sifted;
+    for (shard, scanned) in scanned {
+        let Scanned { rows, in_flight, misplaced, strays: of_shard } = scanned;
         let differing = deep.then_some(0);
-        let tally = Tally { rows, in_flight, misplaced, duplicate: 0, differing, missing: 0 };
+        let tally = ShardFindings { rows, in_flight, misplaced, duplicate: 0, differing, missing: 0 };
         tallies.insert(shard.clone(), tally);
         strays.insert(shard, of_shard);
     }
@@ -142,7 +144,7 @@ pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<V
     Ok(Verified {
         tallies,
         faults,
-        is_changing: look.judgement.is_changing,
+        is_changing: look.findings.is_changing,
         unexamined: misplaced - examined as u64,
         plan,
         in_force: (newest.epoch, newest.topology.clone()),
@@ -151,18 +153,18 @@ pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<V
 
 /// Opens snapshots until what all shards say fits together, or until it is clear that it does not: the faults
 /// that stayed.
-fn look_until_consistent(cluster: &Cluster) -> Result<(Look, Vec<Fault>)> {
+fn look_until_consistent(cluster: &Cluster) -> Result<(ClusterSnapshot, Vec<RingFault>)> {
     let begun = Instant::now();
-    let mut suspects: Vec<Fault> = Vec::new();
+    let mut suspects: Vec<RingFault> = Vec::new();
     let mut since = begun;
     let mut is_first = true;
     loop {
         let look = look(cluster)?;
-        let faults = &look.judgement.faults;
+        let faults = &look.findings.faults;
         // What another look does not show was two instants of one change.
         suspects = if is_first { faults.clone() } else { still_there(&suspects, faults) };
         if suspects.is_empty() {
-            if faults.iter().all(Fault::is_harmless) {
+            if faults.iter().all(RingFault::is_harmless) {
                 return Ok((look, Vec::new()));
             }
             (suspects, since) = (faults.clone(), Instant::now());
@@ -182,28 +184,29 @@ fn look_until_consistent(cluster: &Cluster) -> Result<(Look, Vec<Fault>)> {
 }
 
 /// Asks all shards, in a snapshot on each.
-fn look(cluster: &Cluster) -> Result<Look> {
+fn look(cluster: &Cluster) -> Result<ClusterSnapshot> {
     loop {
         let mut names = cluster.belonging();
-        names.extend(cluster.returned.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
-        let (opened, _) = snapshot::open_parts(cluster, Purpose::Truth, &names, false)?;
+        names.extend(cluster.stale_primaries.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        let (opened, _) = snapshot::open_parts(cluster, ReadIntent::Primary, &names, false)?;
         let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
-        let (words, addresses): (Vec<Word>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
+        let (words, addresses): (Vec<RingState>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
         if meet(cluster, &words, &addresses)? {
             continue;
         }
-        let parts: Vec<Part> = opened.into_iter().map(|(part, _)| part).collect();
-        let words: BTreeMap<ShardName, Word> =
+        let parts: Vec<ShardSnapshot> = opened.into_iter().map(|(part, _)| part).collect();
+        let words: BTreeMap<ShardName, RingState> =
             parts.iter().map(|part| part.shard.clone()).zip(words).collect();
-        let judgement = judge(&words);
-        return Ok(Look { parts, words, judgement });
+        let findings = judge(&words);
+        return Ok(ClusterSnapshot { parts, words, findings });
     }
 }
 
 /// Whether there are shards that these words name and that were not known; now they are.
-fn meet(cluster: &Cluster, words: &[Word], addresses: &[BTreeMap<ShardName, String>]) -> Result<bool> {
+fn meet(cluster: &Cluster, words: &[RingState], addresses: &[BTreeMap<ShardName, String>]) -> Result<bool> {
     let known = cluster.shards().names();
-    let of_changes = words.iter().filter_map(|word| word.change.as_ref()).flat_map(|change| &change.members);
+    let of_changes =
+        words.iter().filter_map(|word| word.change.as_ref()).flat_map(|change| &change.participants);
     let named = words.iter().flat_map(|word| word.topology.names()).chain(of_changes);
     let mut met = false;
     for name in named.filter(|name| !known.contains(name)) {
@@ -218,40 +221,44 @@ fn meet(cluster: &Cluster, words: &[Word], addresses: &[BTreeMap<ShardName, Stri
 }
 
 /// What a shard says in its snapshot, and how to reach others.
-fn describe(part: &Part, held: &Held) -> Result<(Word, BTreeMap<ShardName, String>)> {
+fn describe(part: &ShardSnapshot, held: &Held) -> Result<(RingState, BTreeMap<ShardName, String>)> {
     let what = "read the catalog";
     let rows = part.ask(what, |transaction| {
         transaction.query_typed(include_str!("../../../sql/queries/membership.sql"), &[])
     })?;
     let said = catalog::description(&only(rows, what, &part.shard)?, &part.shard)?;
-    let word = Word {
+    let word = RingState {
         epoch: said.membership.epoch,
         topology: said.membership.topology,
         change: said.change,
         held: held.arcs.clone(),
     };
-    Ok((word, said.places.into_iter().map(|(name, place)| (name, place.url)).collect()))
+    Ok((word, said.endpoints.into_iter().map(|(name, place)| (name, place.url)).collect()))
 }
 
 /// Reads the ids of all shards at once, each on its part's thread.
-fn sift_all(look: &Look, shared: &Arc<Shared>, progress: impl Fn(u64)) -> Result<Vec<(ShardName, Sifted)>> {
+fn scan_all(
+    look: &ClusterSnapshot,
+    shared: &Arc<ScanShared>,
+    progress: impl Fn(u64),
+) -> Result<Vec<(ShardName, Scanned)>> {
     let (sender, receiver) = channel();
     for part in &look.parts {
         let (sender, shared, shard) = (sender.clone(), Arc::clone(shared), part.shard.clone());
-        let sieve = look.judgement.sieve(&shard);
+        let scanner = look.findings.scanner(&shard);
         part.run(move |transaction| {
-            let sifted = sift(transaction, &sieve, &shared);
-            drop(sender.send((shard, sifted)));
+            let scanned = scan_rows(transaction, &scanner, &shared);
+            drop(sender.send((shard, scanned)));
         });
     }
     drop(sender);
     let mut all = Vec::new();
     while all.len() < look.parts.len() {
         match receiver.recv_timeout(TELL_INTERVAL) {
-            Ok((shard, sifted)) => {
-                let sifted =
-                    sifted.map_err(|cause| sqlstate::doing("read the ids of users", &shard, &cause))?;
-                all.push((shard, sifted));
+            Ok((shard, scanned)) => {
+                let scanned =
+                    scanned.map_err(|cause| sqlstate::doing("read the ids of users", &shard, &cause))?;
+                all.push((shard, scanned));
             }
             Err(RecvTimeoutError::Timeout) => progress(shared.rows.load(Ordering::Relaxed)),
             Err(RecvTimeoutError::Disconnected) => return Err(cut_off(&look.parts[0].shard)),
@@ -260,34 +267,34 @@ fn sift_all(look: &Look, shared: &Arc<Shared>, progress: impl Fn(u64)) -> Result
     Ok(all)
 }
 
-/// Reads the ids of one shard, and keeps those that lie astray.
-fn sift(
+/// Reads the ids of one shard, and keeps those that lie misplaced.
+fn scan_rows(
     transaction: &mut Transaction<'_>,
-    sieve: &Sieve,
-    shared: &Shared,
-) -> Result<Sifted, postgres::Error> {
-    let mut sifted = Sifted { rows: 0, in_flight: 0, misplaced: 0, strays: Vec::new() };
+    scanner: &RowScanner,
+    shared: &ScanShared,
+) -> Result<Scanned, postgres::Error> {
+    let mut scanned = Scanned { rows: 0, in_flight: 0, misplaced: 0, strays: Vec::new() };
     let statement = transaction.prepare("SELECT user_id FROM public.users")?;
     let portal = transaction.bind(&statement, &[])?;
     loop {
         let rows = transaction.query_portal(&portal, ROWS_PER_FETCH)?;
         for row in &rows {
             let id = UserId::new(row.try_get(0)?);
-            match sieve.place(Position::of_user(id)) {
-                Place::Home => {}
-                Place::InFlight => sifted.in_flight += 1,
-                Place::Astray => {
-                    sifted.misplaced += 1;
+            match scanner.place(Position::of_user(id)) {
+                RowPlacement::Home => {}
+                RowPlacement::InFlight => scanned.in_flight += 1,
+                RowPlacement::Misplaced => {
+                    scanned.misplaced += 1;
                     if shared.room.fetch_sub(1, Ordering::Relaxed) > 0 {
-                        sifted.strays.push(id);
+                        scanned.strays.push(id);
                     }
                 }
             }
         }
-        sifted.rows += rows.len() as u64;
+        scanned.rows += rows.len() as u64;
         shared.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
         if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
-            return Ok(sifted);
+            return Ok(scanned);
         }
     }
 }

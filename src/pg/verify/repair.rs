@@ -1,4 +1,4 @@
-//! Mending: each row that lies astray goes where it belongs, and no only copy is ever deleted.
+//! Mending: each row that lies misplaced goes where it belongs, and no only copy is ever deleted.
 //!
 //! For some users at a time: their rows are read where they lie; on the owner, in one transaction, those that it
 //! lacks are stored and the others compared; when that is on disk, and not before, each row that the owner has just
@@ -27,10 +27,10 @@ use crate::model::user::{User, UserId};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::pool::Loan;
+use crate::pg::pool::PooledSession;
 use crate::pg::scan::snapshot::held_of;
 
-/// How many users are mended at a time.
+/// How many users are repaired at a time.
 const USERS_PER_STEP: usize = 1_000;
 /// How often a step is done again that the server chose as the victim of a conflict.
 const REPEATS_MAX: u32 = 50;
@@ -39,7 +39,7 @@ const REPEAT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What was done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mended {
+pub struct Repaired {
     /// Rows that were stored on their owner, and then deleted where they lay.
     pub moved: u64,
     /// Rows that were deleted, as the owner has an equal one.
@@ -48,8 +48,8 @@ pub struct Mended {
     pub quarantined: u64,
 }
 
-/// The lock of those that change the ring, or mend its rows. It lasts as long as this, or its connection, does.
-pub struct Fixing<'a> {
+/// The lock of those that change the ring, or repair its rows. It lasts as long as this, or its connection, does.
+pub struct Repair<'a> {
     cluster: &'a Cluster,
     session: Session,
     arbiter: ShardName,
@@ -90,7 +90,7 @@ enum AtOwner {
 }
 
 /// Takes the lock that a rebalance takes as well.
-pub fn begin_repair(cluster: &Cluster) -> Result<Fixing<'_>> {
+pub fn begin_repair(cluster: &Cluster) -> Result<Repair<'_>> {
     // All are looked at later; here it is about who decides.
     cluster.refresh()?;
     let arbiter = arbiter(&cluster.view().topology).clone();
@@ -99,7 +99,7 @@ pub fn begin_repair(cluster: &Cluster) -> Result<Fixing<'_>> {
     let doing = |cause| sqlstate::doing("take the lock", &arbiter, &cause);
     let rows = session.query("SELECT pg_catalog.pg_try_advisory_lock(7283004)", &[]).map_err(doing)?;
     if only(rows, "take the lock", &arbiter)?.get(0) {
-        return Ok(Fixing { cluster, session, arbiter });
+        return Ok(Repair { cluster, session, arbiter });
     }
     let holders =
         session.query(include_str!("../../../sql/queries/verify/holder.sql"), &[]).map_err(doing)?;
@@ -117,7 +117,7 @@ pub fn begin_repair(cluster: &Cluster) -> Result<Fixing<'_>> {
         .on_shard(arbiter))
 }
 
-impl Fixing<'_> {
+impl Repair<'_> {
     /// Refuses to go on while a change of the ring is under way.
     pub fn check(&self, verified: &Verified) -> Result<()> {
         if verified.is_changing {
@@ -131,8 +131,8 @@ impl Fixing<'_> {
     }
 
     /// Does what the plan says. `progress` hears how many rows are done.
-    pub fn carry_out(&mut self, verified: &Verified, progress: impl Fn(u64)) -> Result<Mended> {
-        let mut mended = Mended::default();
+    pub fn carry_out(&mut self, verified: &Verified, progress: impl Fn(u64)) -> Result<Repaired> {
+        let mut repaired = Repaired::default();
         let mut done = 0;
         for ((shard, owner), ids) in &verified.plan.strays {
             for ids in ids.chunks(USERS_PER_STEP) {
@@ -143,21 +143,21 @@ impl Fixing<'_> {
                         .hint("run this again: it goes on")
                         .on_shard(&self.arbiter));
                 }
-                self.mend(verified.in_force.0, shard, owner, ids, &mut mended)?;
+                self.repair(verified.in_force.0, shard, owner, ids, &mut repaired)?;
                 done += ids.len() as u64;
                 progress(done);
             }
         }
-        Ok(mended)
+        Ok(repaired)
     }
 
-    fn mend(
+    fn repair(
         &self,
         epoch: Epoch,
         shard: &ShardName,
         owner: &ShardName,
         ids: &[UserId],
-        mended: &mut Mended,
+        repaired: &mut Repaired,
     ) -> Result<()> {
         let users = self.read(shard, ids)?;
         let at_owner = self.in_transaction(owner, "store users that lay elsewhere", epoch, |step| {
@@ -183,13 +183,13 @@ impl Fixing<'_> {
         let reason =
             format!("differs from what shard `{owner}` has, its owner (verify --fix in epoch {epoch})");
         let part = self.in_transaction(shard, "delete users that lie on their owner", epoch, |step| {
-            let mine = |wanted: &[AtOwner]| {
-                let astray = users.iter().filter(|user| {
+            let mine = |requested: &[AtOwner]| {
+                let misplaced = users.iter().filter(|user| {
                     let has = at_owner.get(&user.user_id);
-                    has.is_some_and(|has| wanted.contains(has))
+                    has.is_some_and(|has| requested.contains(has))
                         && !step.holds(Position::of_user(user.user_id))
                 });
-                Columns::of(astray)
+                Columns::of(misplaced)
             };
             let (copies, others) = (mine(&[AtOwner::Stored, AtOwner::Equal]), mine(&[AtOwner::Differing]));
             step.pass_the_guard()?;
@@ -201,20 +201,20 @@ impl Fixing<'_> {
                 step.query(include_str!("../../../sql/queries/verify/set_aside.sql"), &with_reason)?;
             let was_stored = |row: &&Row| at_owner.get(&UserId::new(row.get(0))) == Some(&AtOwner::Stored);
             let moved = purged.iter().filter(was_stored).count() as u64;
-            Ok(Mended { moved, purged: purged.len() as u64 - moved, quarantined: set_aside.len() as u64 })
+            Ok(Repaired { moved, purged: purged.len() as u64 - moved, quarantined: set_aside.len() as u64 })
         })?;
-        mended.moved += part.moved;
-        mended.purged += part.purged;
-        mended.quarantined += part.quarantined;
+        repaired.moved += part.moved;
+        repaired.purged += part.purged;
+        repaired.quarantined += part.quarantined;
         Ok(())
     }
 
     /// The rows of these users, where they lie.
     fn read(&self, shard: &ShardName, ids: &[UserId]) -> Result<Vec<User>> {
         let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
-        let doing = |cause| sqlstate::doing("read users that lie astray", shard, &cause);
-        let mut loan = self.cluster.shards().checkout(shard)?;
-        let rows = loan
+        let doing = |cause| sqlstate::doing("read users that lie misplaced", shard, &cause);
+        let mut session = self.cluster.shards().checkout(shard)?;
+        let rows = session
             .query(include_str!("../../../sql/queries/verify/contents.sql"), &[(&ids, Type::INT8_ARRAY)])
             .map_err(doing)?;
         let user = |row: &Row| {
@@ -234,12 +234,12 @@ impl Fixing<'_> {
         shard: &ShardName,
         what: &str,
         epoch: Epoch,
-        work: impl Fn(&mut Step<'_>) -> Result<T, postgres::Error>,
+        work: impl Fn(&mut RepairTransaction<'_>) -> Result<T, postgres::Error>,
     ) -> Result<T> {
-        let mut loan = self.cluster.shards().checkout(shard)?;
+        let mut session = self.cluster.shards().checkout(shard)?;
         let mut repeats = 0;
         loop {
-            match self.once(&mut loan, shard, epoch, &work) {
+            match self.once(&mut session, shard, epoch, &work) {
                 Ok(Ok(result)) => return Ok(result),
                 Ok(Err(error)) => return Err(error),
                 Err(cause) if sqlstate::is_worth_repeating(&cause) && repeats < REPEATS_MAX => {
@@ -259,12 +259,12 @@ impl Fixing<'_> {
 
     fn once<T>(
         &self,
-        loan: &mut Loan,
+        session: &mut PooledSession,
         shard: &ShardName,
         epoch: Epoch,
-        work: impl Fn(&mut Step<'_>) -> Result<T, postgres::Error>,
+        work: impl Fn(&mut RepairTransaction<'_>) -> Result<T, postgres::Error>,
     ) -> Result<Result<T>, postgres::Error> {
-        let begun = loan.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+        let begun = session.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
         let mut transaction = begun.read_only(false).start()?;
         transaction.batch_execute(include_str!("../../../sql/queries/verify/begin.sql"))?;
         let at_rest = include_str!("../../../sql/queries/verify/at_rest.sql");
@@ -281,14 +281,14 @@ impl Fixing<'_> {
             Ok(held) => held.arcs,
             Err(error) => return Ok(Err(error)),
         };
-        let mut step = Step { transaction, held };
+        let mut step = RepairTransaction { transaction, held };
         let result = work(&mut step)?;
         step.transaction.commit()?;
         Ok(Ok(result))
     }
 }
 
-impl Drop for Fixing<'_> {
+impl Drop for Repair<'_> {
     fn drop(&mut self) {
         // The server would notice that the session is gone, a moment later.
         let _ = self.session.query("SELECT pg_catalog.pg_advisory_unlock(7283004)", &[]);
@@ -296,12 +296,12 @@ impl Drop for Fixing<'_> {
 }
 
 /// A transaction on a shard, and the arcs that the shard holds till its commit.
-struct Step<'client> {
+struct RepairTransaction<'client> {
     transaction: Transaction<'client>,
     held: Vec<HeldArc>,
 }
 
-impl Step<'_> {
+impl RepairTransaction<'_> {
     fn query(
         &mut self,
         sql: &str,

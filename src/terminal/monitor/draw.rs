@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::state::{State, View};
+use super::state::{MonitorState, Screen};
 use super::theme::Theme;
 use super::{host, rebalance, ring, shards, text};
 
@@ -27,7 +27,7 @@ const HELP: [(&str, &str); 10] = [
 ];
 
 /// Draws all of it.
-pub(super) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
+pub(super) fn draw(frame: &mut Frame<'_>, state: &MonitorState, theme: Theme) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let (width, height) = LEAST;
@@ -43,7 +43,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
     frame.render_widget(Paragraph::new(keys_line(state, keys.width, theme)), keys);
 }
 
-fn body_lines(state: &State, area: Rect, theme: Theme) -> Vec<Line<'static>> {
+fn body_lines(state: &MonitorState, area: Rect, theme: Theme) -> Vec<Line<'static>> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     if state.shows_help {
         let line = |(keys, what): (&str, &str)| {
@@ -52,15 +52,15 @@ fn body_lines(state: &State, area: Rect, theme: Theme) -> Vec<Line<'static>> {
         return std::iter::once(Line::raw("")).chain(HELP.into_iter().map(line)).collect();
     }
     match state.view {
-        View::Shards => shards::lines(state, width, height, theme),
-        View::Ring => ring::lines(state, width, height, theme),
-        View::Rebalance => rebalance::lines(state, width, height, theme),
-        View::Host => host::lines(state, width, theme),
+        Screen::Shards => shards::lines(state, width, height, theme),
+        Screen::Ring => ring::lines(state, width, height, theme),
+        Screen::Rebalance => rebalance::lines(state, width, height, theme),
+        Screen::Host => host::lines(state, width, theme),
     }
 }
 
 /// The name at the left, how all of it stands at the right.
-fn title_line(state: &State, width: u16) -> Line<'static> {
+fn title_line(state: &MonitorState, width: u16) -> Line<'static> {
     let (up, all) = (state.up(), state.shards.len());
     let mut parts = Vec::new();
     if state.is_paused {
@@ -81,9 +81,9 @@ fn title_line(state: &State, width: u16) -> Line<'static> {
     Line::styled(format!("{name}{right:>room$}"), Style::new().add_modifier(Modifier::REVERSED))
 }
 
-fn views_line(state: &State) -> Line<'static> {
+fn views_line(state: &MonitorState) -> Line<'static> {
     let mut spans = Vec::new();
-    for (number, view) in (1..).zip(View::ALL) {
+    for (number, view) in (1..).zip(Screen::ALL) {
         let is_shown = view == state.view;
         let style = Style::new().add_modifier(if is_shown {
             Modifier::BOLD | Modifier::UNDERLINED
@@ -101,9 +101,9 @@ fn views_line(state: &State) -> Line<'static> {
     Line::from(spans)
 }
 
-fn keys_line(state: &State, width: u16, theme: Theme) -> Line<'static> {
+fn keys_line(state: &MonitorState, width: u16, theme: Theme) -> Line<'static> {
     let pause = if state.is_paused { "p go on" } else { "p pause" };
-    let sorting = ["s sort", "r reverse"].into_iter().filter(|_| state.view == View::Shards);
+    let sorting = ["s sort", "r reverse"].into_iter().filter(|_| state.view == Screen::Shards);
     let keys = ["? help", "q leave", "Tab view"].into_iter().chain(sorting).chain([pause, "+/- interval"]);
     let mut line = String::new();
     for key in keys {

@@ -2,18 +2,18 @@
 
 use ratatui::text::{Line, Span};
 
-use super::state::State;
+use super::state::MonitorState;
 use super::text;
 use super::theme::{Theme, labelled};
-use crate::model::host::{Flow, Processes, Room};
+use crate::model::host::{DiskSpace, Processes, Throughput};
 
-fn flow(flow: Flow, into: &str, out: &str) -> String {
+fn flow(flow: Throughput, into: &str, out: &str) -> String {
     let rate = |bytes: Option<f64>| bytes.map_or(text::NONE.into(), |bytes| text::bytes(bytes) + "/s");
     format!("{into} {:<9} {out} {}", rate(flow.in_bytes_per_second), rate(flow.out_bytes_per_second))
 }
 
 /// Processor, memory, disks, network, processes.
-pub(super) fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let Some(host) = &state.host else {
         return vec![
             Line::raw(""),
@@ -30,7 +30,7 @@ pub(super) fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'stat
         Line::raw(""),
         labelled("cpu", vec![Span::raw(format!("{cpu:<24}")), Span::styled(trend, theme.picture())], theme),
     ];
-    let room = |label: &str, room: Room| {
+    let room = |label: &str, room: DiskSpace| {
         let of = format!(
             "{} of {}, {}",
             text::size(room.used_bytes),

@@ -1,4 +1,4 @@
-//! `monitor`: the whole screen, live. Threads ask; what they hear goes into a [`state::State`], and the screen is drawn
+//! `monitor`: the whole screen, live. Threads ask; what they hear goes into a [`state::MonitorState`], and the screen is drawn
 //! from that alone.
 
 mod draw;
@@ -29,7 +29,7 @@ use crate::commands::monitoring::monitor::{MonitorArgs, Observation};
 use crate::commands::repl_command::LogLevel;
 use crate::error::{Error, Kind, Result};
 use screen::FullScreen;
-use state::{Act, Key, State};
+use state::{Act, Key, MonitorState};
 use theme::Theme;
 
 /// How long a key, a signal or news wait at most.
@@ -70,7 +70,7 @@ impl Drop for Signals {
 impl Shell<'_> {
     /// Shows all shards, until the person leaves.
     pub(super) fn monitor(&self, args: &MonitorArgs, at: At<'_>) -> End {
-        let screen = at.choices.style().screen;
+        let screen = at.options.style().screen;
         let refuse = |message: &str, hint: &str| self.fail(&Error::new(Kind::Usage, message).hint(hint), at);
         if !(io::stdin().is_terminal() && screen.terminal) {
             return refuse(
@@ -86,7 +86,7 @@ impl Shell<'_> {
         logging::set_level(LogLevel::Off);
         let theme = Theme { color: screen.color, unicode: screen.unicode };
         let watched = self.watch_shards(args, theme);
-        logging::set_level(at.choices.log);
+        logging::set_level(at.options.log);
         match watched {
             Ok(None) => End::Done,
             Ok(Some(signal)) => {
@@ -113,7 +113,7 @@ impl Shell<'_> {
         let sender = Mutex::new(sender);
         let tell = move |heard| drop(sender.lock().unwrap_or_else(PoisonError::into_inner).send(heard));
         let observation = Observation::begin(&self.context, args.interval, &(Arc::new(tell) as _))?;
-        let mut state = State::new(names, args.interval);
+        let mut state = MonitorState::new(names, args.interval);
         let begun = Instant::now();
         let mut drawn: Option<Instant> = None;
         loop {

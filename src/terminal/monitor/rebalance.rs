@@ -3,12 +3,12 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::state::{Rings, State};
+use super::state::{MonitorState, Rings};
 use super::text;
 use super::theme::{Theme, labelled};
 use crate::model::names::ShardName;
 use crate::model::ring::topology::Topology;
-use crate::model::stats::RingWord;
+use crate::model::stats::RingState;
 
 /// The longest name that is shown whole.
 const NAME_CHARS_MAX: usize = 16;
@@ -29,9 +29,9 @@ fn difference(from: &Topology, to: &Topology) -> String {
 }
 
 /// The state, as `rebalance status` has it.
-fn state_of(word: &RingWord) -> &'static str {
-    match (&word.change, &word.wanted) {
-        (Some(change), _) if change.target == word.topology => "going back",
+fn state_of(word: &RingState) -> &'static str {
+    match (&word.change, &word.desired_topology) {
+        (Some(change), _) if change.next_topology == word.topology => "going back",
         (Some(_), _) => "under way",
         (None, Some(_)) => "planned",
         (None, None) => "idle",
@@ -39,7 +39,7 @@ fn state_of(word: &RingWord) -> &'static str {
 }
 
 /// A few lines on the change, and one for each pair of shards.
-pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
     let Some(Rings { word, .. }) = &state.rings else {
         return vec![Line::raw(""), Line::styled(" no shard has told of the ring yet", theme.label())];
     };
@@ -78,7 +78,7 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share and a rate for the eye")]
-fn progress_lines(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
+fn progress_lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
     let Some(progress) = state.progress() else { return Vec::new() };
     let mut lines = Vec::new();
     let moved = progress.moved;

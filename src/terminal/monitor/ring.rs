@@ -3,7 +3,7 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::state::{Rings, State};
+use super::state::{MonitorState, Rings};
 use super::text;
 use super::theme::Theme;
 use crate::model::names::ShardName;
@@ -33,7 +33,7 @@ fn strip(ring: &Ring, names: &[&ShardName], width: usize, theme: Theme) -> Line<
 }
 
 /// Strips, and a line a shard.
-pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
     let Some(Rings { word, now, goal }) = &state.rings else {
         return vec![Line::raw(""), Line::styled(" no shard has told of the ring yet", theme.label())];
     };
@@ -68,12 +68,13 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
         let virtual_nodes = spec.map_or(0, |spec| spec.weight.virtual_nodes(word.topology.virtual_nodes()));
         let percent = |share: Option<f64>| share.map_or(text::NONE.into(), |s| format!("{:.2}", s * 100.0));
         let share = now.share(name);
-        let wanted = goal.as_ref().and_then(|goal| goal.share(name)).or(share.filter(|_| goal.is_none()));
+        let desired_topology =
+            goal.as_ref().and_then(|goal| goal.share(name)).or(share.filter(|_| goal.is_none()));
         let name = text::cut(name.as_str(), longest, theme.unicode);
         let numbers = format!(
             " {name:<longest$} {weight:>6.2} {virtual_nodes:>6} {:>7} {:>6} ",
             percent(share),
-            percent(wanted)
+            percent(desired_topology)
         );
         let bar = text::bar(share.unwrap_or(0.0) / biggest.max(f64::MIN_POSITIVE), bar_chars, theme.unicode);
         lines.push(Line::from(vec![

@@ -3,10 +3,10 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::state::{Column, Row, State};
+use super::state::{MonitorState, Row, SortColumn};
 use super::text;
 use super::theme::{Theme, labelled};
-use crate::model::host::Room;
+use crate::model::host::DiskSpace;
 use crate::model::names::ShardName;
 use crate::model::stats::Sample;
 
@@ -18,39 +18,39 @@ const TREND_CHARS: (usize, usize) = (8, 60);
 const SUMMARY_LINES: usize = 5;
 
 /// Which columns there are, in the order of the screen.
-const ORDER: [Column; 12] = [
-    Column::Shard,
-    Column::State,
-    Column::Rows,
-    Column::Size,
-    Column::Tps,
-    Column::Trend,
-    Column::Sessions,
-    Column::Hit,
-    Column::Probe,
-    Column::Lag,
-    Column::Moved,
-    Column::Wal,
+const ORDER: [SortColumn; 12] = [
+    SortColumn::Shard,
+    SortColumn::State,
+    SortColumn::Rows,
+    SortColumn::Size,
+    SortColumn::Tps,
+    SortColumn::Trend,
+    SortColumn::Sessions,
+    SortColumn::Hit,
+    SortColumn::Probe,
+    SortColumn::Lag,
+    SortColumn::Moved,
+    SortColumn::Wal,
 ];
 
 /// The same, what matters most first.
-const PRIORITY: [Column; 12] = [
-    Column::Shard,
-    Column::State,
-    Column::Rows,
-    Column::Tps,
-    Column::Moved,
-    Column::Probe,
-    Column::Lag,
-    Column::Sessions,
-    Column::Trend,
-    Column::Size,
-    Column::Hit,
-    Column::Wal,
+const PRIORITY: [SortColumn; 12] = [
+    SortColumn::Shard,
+    SortColumn::State,
+    SortColumn::Rows,
+    SortColumn::Tps,
+    SortColumn::Moved,
+    SortColumn::Probe,
+    SortColumn::Lag,
+    SortColumn::Sessions,
+    SortColumn::Trend,
+    SortColumn::Size,
+    SortColumn::Hit,
+    SortColumn::Wal,
 ];
 
 /// What there is room for, each with its width.
-fn columns(state: &State, width: usize) -> Vec<(Column, usize)> {
+fn columns(state: &MonitorState, width: usize) -> Vec<(SortColumn, usize)> {
     let longest = state.shards.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
     let has = |of: &dyn Fn(&Row) -> bool| state.shards.values().any(of);
     let changes = state.rings.as_ref().is_some_and(|rings| rings.word.change.is_some());
@@ -58,19 +58,24 @@ fn columns(state: &State, width: usize) -> Vec<(Column, usize)> {
         row.sample.as_ref().is_some_and(|sample| sample.is_standby || sample.replication.replicas > 0)
     });
     let chars = |column| match column {
-        Column::Shard => longest.clamp(5, NAME_CHARS_MAX),
-        Column::State | Column::Tps | Column::Size | Column::Sessions | Column::Probe | Column::Lag => 7,
-        Column::Rows => 10,
-        Column::Moved | Column::Wal => 9,
-        Column::Hit => 5,
-        Column::Trend => TREND_CHARS.0,
+        SortColumn::Shard => longest.clamp(5, NAME_CHARS_MAX),
+        SortColumn::State
+        | SortColumn::Tps
+        | SortColumn::Size
+        | SortColumn::Sessions
+        | SortColumn::Probe
+        | SortColumn::Lag => 7,
+        SortColumn::Rows => 10,
+        SortColumn::Moved | SortColumn::Wal => 9,
+        SortColumn::Hit => 5,
+        SortColumn::Trend => TREND_CHARS.0,
     };
-    let mut chosen: Vec<(Column, usize)> = Vec::new();
+    let mut chosen: Vec<(SortColumn, usize)> = Vec::new();
     let mut room = width;
     for column in PRIORITY {
         let is_told = match column {
-            Column::Moved => changes,
-            Column::Lag => replicates,
+            SortColumn::Moved => changes,
+            SortColumn::Lag => replicates,
             _ => true,
         };
         // A blank before each.
@@ -79,54 +84,54 @@ fn columns(state: &State, width: usize) -> Vec<(Column, usize)> {
             chosen.push((column, chars(column)));
         }
     }
-    if let Some((_, trend)) = chosen.iter_mut().find(|(column, _)| *column == Column::Trend) {
+    if let Some((_, trend)) = chosen.iter_mut().find(|(column, _)| *column == SortColumn::Trend) {
         *trend = (*trend + room).min(TREND_CHARS.1);
     }
     chosen.sort_by_key(|(column, _)| ORDER.iter().position(|other| other == column));
     chosen
 }
 
-fn title(column: Column) -> &'static str {
+fn title(column: SortColumn) -> &'static str {
     match column {
-        Column::Shard => "shard",
-        Column::State => "state",
-        Column::Rows => "rows",
-        Column::Size => "size",
-        Column::Tps => "tps",
-        Column::Trend => "trend",
-        Column::Sessions => "conns",
-        Column::Hit => "hit%",
-        Column::Probe => "probe",
-        Column::Lag => "lag",
-        Column::Moved => "moved",
-        Column::Wal => "wal/s",
+        SortColumn::Shard => "shard",
+        SortColumn::State => "state",
+        SortColumn::Rows => "rows",
+        SortColumn::Size => "size",
+        SortColumn::Tps => "tps",
+        SortColumn::Trend => "trend",
+        SortColumn::Sessions => "conns",
+        SortColumn::Hit => "hit%",
+        SortColumn::Probe => "probe",
+        SortColumn::Lag => "lag",
+        SortColumn::Moved => "moved",
+        SortColumn::Wal => "wal/s",
     }
 }
 
-fn is_flush_left(column: Column) -> bool {
-    matches!(column, Column::Shard | Column::State | Column::Trend)
+fn is_flush_left(column: SortColumn) -> bool {
+    matches!(column, SortColumn::Shard | SortColumn::State | SortColumn::Trend)
 }
 
 /// A text in its place, with the blank before it.
-fn placed(text: &str, column: Column, chars: usize, unicode: bool) -> String {
+fn placed(text: &str, column: SortColumn, chars: usize, unicode: bool) -> String {
     let text = text::cut(text, chars, unicode);
     if is_flush_left(column) { format!(" {text:<chars$}") } else { format!(" {text:>chars$}") }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are not negative")]
 fn cell(
-    state: &State,
+    state: &MonitorState,
     name: &ShardName,
     row: &Row,
-    column: Column,
+    column: SortColumn,
     chars: usize,
     theme: Theme,
 ) -> Span<'static> {
     let plain = Style::new();
     let known = state.value(column, row);
     let (text, style) = match column {
-        Column::Shard => (name.to_string(), plain.add_modifier(Modifier::BOLD)),
-        Column::State => {
+        SortColumn::Shard => (name.to_string(), plain.add_modifier(Modifier::BOLD)),
+        SortColumn::State => {
             let word = state.word(name, row);
             let style = match word {
                 "down" => theme.bad(),
@@ -135,8 +140,8 @@ fn cell(
             };
             (word.to_owned(), style)
         }
-        Column::Trend => (text::trend(row.tps.values(), chars, theme.unicode), theme.picture()),
-        Column::Sessions => {
+        SortColumn::Trend => (text::trend(row.tps.values(), chars, theme.unicode), theme.picture()),
+        SortColumn::Sessions => {
             let sample = row.sample.as_ref().filter(|_| known.is_some());
             let text = sample.map(|sample| {
                 let whole = format!("{}/{}", sample.connections, sample.connections_allowed);
@@ -148,10 +153,10 @@ fn cell(
         }
         _ => {
             let text = known.map(|value| match column {
-                Column::Rows | Column::Moved => text::users_in(value as u64, chars),
-                Column::Tps => text::rate(value),
-                Column::Hit => format!("{:.1}", value * 100.0),
-                Column::Probe => text::latency(value),
+                SortColumn::Rows | SortColumn::Moved => text::users_in(value as u64, chars),
+                SortColumn::Tps => text::rate(value),
+                SortColumn::Hit => format!("{:.1}", value * 100.0),
+                SortColumn::Probe => text::latency(value),
                 _ => text::bytes(value),
             });
             (text.unwrap_or(text::NONE.into()), plain)
@@ -160,7 +165,7 @@ fn cell(
     Span::styled(placed(&text, column, chars, theme.unicode), style)
 }
 
-fn header(state: &State, columns: &[(Column, usize)], theme: Theme) -> Line<'static> {
+fn header(state: &MonitorState, columns: &[(SortColumn, usize)], theme: Theme) -> Line<'static> {
     let spans = columns.iter().map(|(column, chars)| {
         let is_sorted = *column == state.sort;
         let style = Style::new().add_modifier(if is_sorted { Modifier::BOLD } else { Modifier::UNDERLINED });
@@ -175,7 +180,7 @@ fn header(state: &State, columns: &[(Column, usize)], theme: Theme) -> Line<'sta
 }
 
 /// The table, why shards are down, and the sum of it all.
-pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
     let columns = columns(state, width);
     let mut lines = vec![header(state, &columns, theme)];
     let troubles: Vec<Line<'static>> = state
@@ -215,7 +220,7 @@ pub(super) fn lines(state: &State, width: usize, height: usize, theme: Theme) ->
 }
 
 /// What all shards do together, and the machine.
-fn summary_lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
+fn summary_lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let trend_chars = width.saturating_sub(12 + 22).min(TREND_CHARS.1);
     let mut lines = Vec::new();
     let sum = |of: fn(&Sample) -> Option<i64>| -> Option<u64> {
@@ -239,7 +244,7 @@ fn summary_lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>
         vec![Span::raw(format!("{cpu:<22}")), trend(state.cpu.values())],
         theme,
     ));
-    let room = |what: &str, room: Room| {
+    let room = |what: &str, room: DiskSpace| {
         let of = format!("{what} {} of {}", text::size(room.used_bytes), text::size(room.total_bytes));
         let bar = text::bar(room.share().unwrap_or(0.0), trend_chars.min(20), theme.unicode);
         let is_full = room.share().is_some_and(|share| share > 0.9);

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::commands::monitoring::monitor::Heard;
+use crate::commands::monitoring::monitor::MonitorSample;
 use crate::error::Result;
 use crate::model::host::HostSample;
 use crate::model::names::ShardName;
@@ -13,7 +13,7 @@ use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
 use crate::model::ring::Ring;
 use crate::model::ring::topology::Epoch;
-use crate::model::stats::{Rates, RingWord, Runner, Sample};
+use crate::model::stats::{Rates, RingState, Runner, Sample};
 
 /// How many values of a trend are kept: more than a line has characters.
 const TREND_MAX: usize = 300;
@@ -47,14 +47,14 @@ pub(super) enum Act {
 
 /// What fills the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum View {
+pub(super) enum Screen {
     Shards,
     Ring,
     Rebalance,
     Host,
 }
 
-impl View {
+impl Screen {
     pub(super) const ALL: [Self; 4] = [Self::Shards, Self::Ring, Self::Rebalance, Self::Host];
 
     pub(super) const fn name(self) -> &'static str {
@@ -74,7 +74,7 @@ impl View {
 
 /// A column of the table of shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(super) enum SortColumn {
     Shard,
     State,
     Rows,
@@ -90,17 +90,17 @@ pub(super) enum Column {
 }
 
 /// Those that the table can be sorted by, in the order of `s`.
-const SORTS: [Column; 10] = [
-    Column::Shard,
-    Column::State,
-    Column::Rows,
-    Column::Size,
-    Column::Tps,
-    Column::Sessions,
-    Column::Hit,
-    Column::Probe,
-    Column::Lag,
-    Column::Wal,
+const SORTS: [SortColumn; 10] = [
+    SortColumn::Shard,
+    SortColumn::State,
+    SortColumn::Rows,
+    SortColumn::Size,
+    SortColumn::Tps,
+    SortColumn::Sessions,
+    SortColumn::Hit,
+    SortColumn::Probe,
+    SortColumn::Lag,
+    SortColumn::Wal,
 ];
 
 /// The last values of something, the newest last; what is not known is a gap.
@@ -122,7 +122,7 @@ impl Trend {
 
 /// Why a shard does not answer, and since when.
 #[derive(Debug)]
-struct Trouble {
+struct ShardDown {
     since: Duration,
     why: String,
 }
@@ -143,19 +143,19 @@ pub(super) struct Row {
     /// When something was heard of it, and when it was a sample.
     heard: Duration,
     sampled: Duration,
-    trouble: Option<Trouble>,
+    trouble: Option<ShardDown>,
 }
 
 /// The ring, and the one that it is to become.
 pub(super) struct Rings {
-    pub(super) word: RingWord,
+    pub(super) word: RingState,
     pub(super) now: Ring,
     /// If it is to be another one.
     pub(super) goal: Option<Ring>,
 }
 
 /// How far a change of the ring is.
-pub(super) struct Progress {
+pub(super) struct ChangeProgress {
     pub(super) moved: Load,
     /// By the plan of who is, or was last, at it.
     pub(super) total: Option<Load>,
@@ -165,17 +165,17 @@ pub(super) struct Progress {
 }
 
 /// All of it.
-pub(super) struct State {
+pub(super) struct MonitorState {
     pub(super) shards: BTreeMap<ShardName, Row>,
     pub(super) rings: Option<Rings>,
     pub(super) host: Option<HostSample>,
     pub(super) cpu: Trend,
     pub(super) tps: Trend,
-    pub(super) view: View,
+    pub(super) view: Screen,
     pub(super) shows_help: bool,
     pub(super) is_paused: bool,
     pub(super) interval: Duration,
-    pub(super) sort: Column,
+    pub(super) sort: SortColumn,
     pub(super) is_reversed: bool,
     /// How many lines of a list lie above the screen, and how many there can be, by what was drawn last.
     scrolled: usize,
@@ -188,7 +188,7 @@ pub(super) struct State {
     moved: VecDeque<(Duration, Epoch, u64)>,
 }
 
-impl State {
+impl MonitorState {
     /// Nothing was heard yet of these shards.
     pub(super) fn new(names: impl IntoIterator<Item = ShardName>, interval: Duration) -> Self {
         Self {
@@ -197,11 +197,11 @@ impl State {
             host: None,
             cpu: Trend::default(),
             tps: Trend::default(),
-            view: View::Shards,
+            view: Screen::Shards,
             shows_help: false,
             is_paused: false,
             interval,
-            sort: Column::Shard,
+            sort: SortColumn::Shard,
             is_reversed: false,
             scrolled: 0,
             scrolled_max: Cell::new(0),
@@ -220,17 +220,17 @@ impl State {
     }
 
     /// Takes what was heard. While the screen stands still it is let go: what comes later says it again.
-    pub(super) fn hear(&mut self, heard: Heard) {
+    pub(super) fn hear(&mut self, heard: MonitorSample) {
         if self.is_paused {
             // It is no reason to call the shard silent.
-            if let Heard::Shard(name, _) = heard {
+            if let MonitorSample::Shard(name, _) = heard {
                 self.shards.entry(name).or_default().heard = self.clock;
             }
             return;
         }
         match heard {
-            Heard::Shard(name, sample) => self.hear_shard(name, *sample),
-            Heard::Host(sample) => {
+            MonitorSample::Shard(name, sample) => self.hear_shard(name, *sample),
+            MonitorSample::Host(sample) => {
                 self.cpu.push(sample.cpu_share);
                 self.tps.push(self.transactions());
                 self.host = Some(sample);
@@ -271,7 +271,7 @@ impl State {
                 row.before.clear();
                 row.tps.push(None);
                 let since = row.trouble.take().map_or(now, |trouble| trouble.since);
-                row.trouble = Some(Trouble { since, why });
+                row.trouble = Some(ShardDown { since, why });
             }
         }
     }
@@ -279,7 +279,7 @@ impl State {
     /// A ring is made anew only when it is another one.
     fn learn_ring(&mut self) {
         let words = self.shards.iter().filter_map(|(name, row)| Some((name, &row.sample.as_ref()?.ring)));
-        let Some(word) = RingWord::newest(words) else { return };
+        let Some(word) = RingState::newest(words) else { return };
         if self.rings.as_ref().is_some_and(|rings| rings.word == word) {
             return;
         }
@@ -314,7 +314,7 @@ impl State {
 
     /// How far the change under way is; nothing if there is none.
     #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
-    pub(super) fn progress(&self) -> Option<Progress> {
+    pub(super) fn progress(&self) -> Option<ChangeProgress> {
         self.rings.as_ref()?.word.change.as_ref()?;
         let flows: Vec<_> =
             self.arrived().map(|(source, target, load)| (source.to_owned(), target.clone(), load)).collect();
@@ -323,7 +323,7 @@ impl State {
             let seconds = last.0.saturating_sub(first.0).as_secs_f64();
             (seconds > 0.0).then(|| last.2.saturating_sub(first.2) as f64 / seconds)
         });
-        Some(Progress {
+        Some(ChangeProgress {
             moved,
             total: self.runner().map(|runner| runner.total),
             users_per_second: rate,
@@ -375,11 +375,11 @@ impl State {
             let values = (self.value(self.sort, first), self.value(self.sort, second));
             let turned = |order: Ordering| if self.is_reversed { order.reverse() } else { order };
             match (self.sort, values) {
-                (Column::State, _) => turned(self.word(one, first).cmp(self.word(other, second))),
+                (SortColumn::State, _) => turned(self.word(one, first).cmp(self.word(other, second))),
                 (_, (Some(value), Some(than))) => turned(value.total_cmp(&than)),
                 (_, (Some(_), None)) => Ordering::Less,
                 (_, (None, Some(_))) => Ordering::Greater,
-                (Column::Shard, (None, None)) => turned(one.cmp(other)),
+                (SortColumn::Shard, (None, None)) => turned(one.cmp(other)),
                 (_, (None, None)) => Ordering::Equal,
             }
         });
@@ -388,20 +388,20 @@ impl State {
 
     /// A number of a shard that is up; nothing if it is not known.
     #[expect(clippy::cast_precision_loss, reason = "to sort by, and to show a few digits")]
-    pub(super) fn value(&self, column: Column, row: &Row) -> Option<f64> {
+    pub(super) fn value(&self, column: SortColumn, row: &Row) -> Option<f64> {
         let sample = row.sample.as_ref().filter(|_| self.trouble(row).is_none())?;
         match column {
-            Column::Shard | Column::State | Column::Trend => None,
-            Column::Rows => sample.rows.map(|rows| rows as f64),
-            Column::Size => sample.size_bytes.map(|bytes| bytes as f64),
-            Column::Tps => row.rates.map(|rates| rates.transactions),
-            Column::Sessions => Some(sample.connections as f64),
-            Column::Hit => row.rates.and_then(|rates| rates.hit_share),
-            Column::Probe => Some(sample.latency_ms),
+            SortColumn::Shard | SortColumn::State | SortColumn::Trend => None,
+            SortColumn::Rows => sample.rows.map(|rows| rows as f64),
+            SortColumn::Size => sample.size_bytes.map(|bytes| bytes as f64),
+            SortColumn::Tps => row.rates.map(|rates| rates.transactions),
+            SortColumn::Sessions => Some(sample.connections as f64),
+            SortColumn::Hit => row.rates.and_then(|rates| rates.hit_share),
+            SortColumn::Probe => Some(sample.latency_ms),
             // Seconds are what the standby told last, and stand still when it does.
-            Column::Lag => sample.replication.lag_bytes.map(|bytes| bytes as f64),
-            Column::Moved => sample.arrived().map(|load| load.rows as f64),
-            Column::Wal => row.rates.and_then(|rates| rates.wal_bytes),
+            SortColumn::Lag => sample.replication.lag_bytes.map(|bytes| bytes as f64),
+            SortColumn::Moved => sample.arrived().map(|load| load.rows as f64),
+            SortColumn::Wal => row.rates.and_then(|rates| rates.wal_bytes),
         }
     }
 
@@ -414,9 +414,9 @@ impl State {
         match key {
             Key::Char('q') | Key::Escape | Key::CtrlC => return Act::Leave,
             Key::Char('?' | 'h') => self.shows_help = true,
-            Key::Char(digit @ '1'..='4') => self.show(View::ALL[digit as usize - '1' as usize]),
+            Key::Char(digit @ '1'..='4') => self.show(Screen::ALL[digit as usize - '1' as usize]),
             Key::Tab => self.show(self.view.beside(1)),
-            Key::BackTab => self.show(self.view.beside(View::ALL.len() - 1)),
+            Key::BackTab => self.show(self.view.beside(Screen::ALL.len() - 1)),
             Key::Char('s') => {
                 let at = SORTS.iter().position(|column| *column == self.sort).unwrap_or(0);
                 self.sort = SORTS[(at + 1) % SORTS.len()];
@@ -434,7 +434,7 @@ impl State {
         Act::Nothing
     }
 
-    fn show(&mut self, view: View) {
+    fn show(&mut self, view: Screen) {
         self.view = view;
         self.scrolled = 0;
     }

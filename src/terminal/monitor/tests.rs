@@ -7,17 +7,17 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::draw::draw;
-use super::state::{Act, Column, Key, State, View};
+use super::state::{Act, Key, MonitorState, Screen, SortColumn};
 use super::text::users_in;
 use super::theme::Theme;
-use crate::commands::monitoring::monitor::Heard;
+use crate::commands::monitoring::monitor::MonitorSample;
 use crate::error::{Error, Kind};
-use crate::model::host::{Flow, HostSample, Processes, Room};
+use crate::model::host::{DiskSpace, HostSample, Processes, Throughput};
 use crate::model::names::ShardName;
 use crate::model::rebalance::Change;
 use crate::model::rebalance::plan::Load;
 use crate::model::ring::topology::{Epoch, Topology};
-use crate::model::stats::{Counters, Moves, Replication, RingWord, Runner, Sample};
+use crate::model::stats::{Counters, Moves, Replication, RingState, Runner, Sample};
 
 const PLAIN: Theme = Theme { color: false, unicode: true };
 
@@ -53,20 +53,20 @@ fn sample(number: usize, seconds: u32) -> Sample {
         },
         replication: Replication::default(),
         data_folder: None,
-        ring: RingWord { epoch: Epoch::FIRST, topology: topology(3), change: None, wanted: None },
+        ring: RingState { epoch: Epoch::FIRST, topology: topology(3), change: None, desired_topology: None },
         moves: None,
     }
 }
 
-fn hear(state: &mut State, number: usize, sample: Result<Sample, Error>) {
+fn hear(state: &mut MonitorState, number: usize, sample: Result<Sample, Error>) {
     let name = names(number).pop().unwrap();
-    state.hear(Heard::Shard(name, Box::new(sample)));
+    state.hear(MonitorSample::Shard(name, Box::new(sample)));
 }
 
-fn host(seconds: u32) -> Heard {
-    let flow = Flow { in_bytes_per_second: Some(1_200.0), out_bytes_per_second: Some(34_000.0) };
-    let room = |used_bytes, total_bytes| Room { used_bytes, total_bytes };
-    Heard::Host(HostSample {
+fn host(seconds: u32) -> MonitorSample {
+    let flow = Throughput { in_bytes_per_second: Some(1_200.0), out_bytes_per_second: Some(34_000.0) };
+    let room = |used_bytes, total_bytes| DiskSpace { used_bytes, total_bytes };
+    MonitorSample::Host(HostSample {
         cores: 2,
         cpu_share: (seconds > 0).then(|| f64::from(seconds) / 20.0),
         memory: room(1_200_000_000, 4_000_000_000),
@@ -79,8 +79,8 @@ fn host(seconds: u32) -> Heard {
 }
 
 /// Three shards that were watched for ten seconds.
-fn watched() -> State {
-    let mut state = State::new(names(3), Duration::from_secs(1));
+fn watched() -> MonitorState {
+    let mut state = MonitorState::new(names(3), Duration::from_secs(1));
     for seconds in 0..=10 {
         state.tick(Duration::from_secs(seconds.into()));
         for number in 1..=3 {
@@ -99,7 +99,7 @@ fn down() -> Error {
 }
 
 /// The same, and the second one has been down for four seconds.
-fn one_down() -> State {
+fn one_down() -> MonitorState {
     let mut state = watched();
     for seconds in 11..=15 {
         state.tick(Duration::from_secs(seconds.into()));
@@ -112,9 +112,9 @@ fn one_down() -> State {
 }
 
 /// A fourth one joins: half of it has moved.
-fn changing() -> State {
-    let mut state = State::new(names(3), Duration::from_millis(500));
-    let change = Change { target: topology(4), members: names(4) };
+fn changing() -> MonitorState {
+    let mut state = MonitorState::new(names(3), Duration::from_millis(500));
+    let change = Change { next_topology: topology(4), participants: names(4) };
     let total = Load { rows: 80_000, bytes: 5_000_000 };
     let runner = Runner {
         name: "process 4711 on db-host".into(),
@@ -141,7 +141,7 @@ fn changing() -> State {
 }
 
 /// The screen, line by line.
-fn drawn(state: &State, width: u16, height: u16, theme: Theme) -> String {
+fn drawn(state: &MonitorState, width: u16, height: u16, theme: Theme) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, state, theme)).unwrap();
     let buffer = terminal.backend().buffer();
@@ -149,7 +149,7 @@ fn drawn(state: &State, width: u16, height: u16, theme: Theme) -> String {
     (0..height).map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn press(state: &mut State, keys: &str) {
+fn press(state: &mut MonitorState, keys: &str) {
     for key in keys.chars() {
         state.press(Key::Char(key));
     }
@@ -174,7 +174,7 @@ fn large_small_and_without_unicode() {
     insta::assert_snapshot!("too_small", drawn(&watched(), 39, 9, PLAIN));
     insta::assert_snapshot!(
         "nothing_heard",
-        drawn(&State::new(names(3), Duration::from_secs(1)), 80, 24, PLAIN)
+        drawn(&MonitorState::new(names(3), Duration::from_secs(1)), 80, 24, PLAIN)
     );
     let mut state = watched();
     press(&mut state, "?");
@@ -225,15 +225,17 @@ fn colours_only_where_they_are_wanted() {
 #[test]
 fn keys_do_what_help_says() {
     let mut state = watched();
-    for (key, view) in [('2', View::Ring), ('3', View::Rebalance), ('4', View::Host), ('1', View::Shards)] {
+    for (key, view) in
+        [('2', Screen::Ring), ('3', Screen::Rebalance), ('4', Screen::Host), ('1', Screen::Shards)]
+    {
         press(&mut state, &key.to_string());
         assert_eq!(state.view, view);
     }
     state.press(Key::Tab);
-    assert_eq!(state.view, View::Ring);
+    assert_eq!(state.view, Screen::Ring);
     state.press(Key::BackTab);
     state.press(Key::BackTab);
-    assert_eq!(state.view, View::Host);
+    assert_eq!(state.view, Screen::Host);
     assert_eq!(state.press(Key::Char('+')), Act::SetInterval(Duration::from_secs(2)));
     assert_eq!(state.press(Key::Char('-')), Act::SetInterval(Duration::from_secs(1)));
     for key in [Key::Char('q'), Key::Escape, Key::CtrlC] {
@@ -241,14 +243,14 @@ fn keys_do_what_help_says() {
     }
     // Help takes any other key to go back.
     press(&mut state, "?3");
-    assert_eq!((state.shows_help, state.view), (false, View::Host));
+    assert_eq!((state.shows_help, state.view), (false, Screen::Host));
     press(&mut state, "?");
     assert_eq!(state.press(Key::Char('q')), Act::Leave);
 }
 
 #[test]
 fn the_interval_has_its_limits() {
-    let mut state = State::new(names(1), Duration::from_millis(300));
+    let mut state = MonitorState::new(names(1), Duration::from_millis(300));
     assert_eq!(state.press(Key::Char('+')), Act::SetInterval(Duration::from_millis(500)));
     for _ in 0..20 {
         state.press(Key::Char('-'));
@@ -263,12 +265,13 @@ fn the_interval_has_its_limits() {
 #[test]
 fn sorted_by_any_column_with_the_unknown_at_the_end() {
     let mut state = one_down();
-    let order = |state: &State| state.sorted().iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    let order =
+        |state: &MonitorState| state.sorted().iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
     assert_eq!(order(&state), ["shard_1", "shard_2", "shard_3"]);
     press(&mut state, "r");
     assert_eq!(order(&state), ["shard_3", "shard_2", "shard_1"]);
     press(&mut state, "ss");
-    assert_eq!(state.sort, Column::Rows);
+    assert_eq!(state.sort, SortColumn::Rows);
     assert_eq!(order(&state), ["shard_3", "shard_1", "shard_2"], "down has no rows");
     press(&mut state, "r");
     assert_eq!(order(&state), ["shard_1", "shard_3", "shard_2"], "also the other way round");
@@ -334,7 +337,7 @@ fn whoever_answers_while_the_screen_stands_still_is_not_silent() {
     let is_up = |number: usize| state.trouble(&state.shards[&names(3)[number - 1]]).is_none();
     assert!(is_up(1) && !is_up(2), "the second has not answered");
     // Nor is one that answered in time by an interval that was longer.
-    let mut state = State::new(names(1), Duration::from_mins(1));
+    let mut state = MonitorState::new(names(1), Duration::from_mins(1));
     hear(&mut state, 1, Ok(sample(1, 0)));
     state.tick(Duration::from_secs(50));
     while state.interval > Duration::from_secs(1) {
@@ -388,7 +391,7 @@ fn hostile_words_of_a_server_move_no_cursor() {
 
 #[test]
 fn a_long_list_can_be_scrolled() {
-    let mut state = State::new(names(30), Duration::from_secs(1));
+    let mut state = MonitorState::new(names(30), Duration::from_secs(1));
     let first = drawn(&state, 80, 12, PLAIN);
     assert!(first.contains("shard_1 ") && !first.contains("shard_9 ") && first.contains("more"), "{first}");
     for _ in 0..100 {

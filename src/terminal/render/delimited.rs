@@ -3,12 +3,12 @@
 //! Both tell a missing value from an empty text, as COPY does: CSV by quoting the empty text, TSV by `\N`,
 //! so that a shell's `read` never loses a column.
 
-use super::{Piece, Style, plain};
+use super::{Style, TablePage, plain};
 use crate::model::report::{Cell, Report};
 use crate::model::text::{visible, visible_lines};
 
 /// Comma-separated lines.
-pub(super) fn csv(report: &Report, style: Style, piece: Piece) -> String {
+pub(super) fn csv(report: &Report, style: Style, piece: TablePage) -> String {
     lines(report, style, piece, ',', |cell| {
         let Some(text) = plain(cell) else { return String::new() };
         let text = if style.screen.terminal { visible_lines(&text).into_owned() } else { text };
@@ -21,7 +21,7 @@ pub(super) fn csv(report: &Report, style: Style, piece: Piece) -> String {
 }
 
 /// Tab-separated lines.
-pub(super) fn tsv(report: &Report, style: Style, piece: Piece) -> String {
+pub(super) fn tsv(report: &Report, style: Style, piece: TablePage) -> String {
     lines(report, style, piece, '\t', |cell| {
         let Some(text) = plain(cell) else { return "\\N".into() };
         let mut out = String::with_capacity(text.len());
@@ -42,7 +42,7 @@ pub(super) fn tsv(report: &Report, style: Style, piece: Piece) -> String {
 fn lines(
     report: &Report,
     style: Style,
-    piece: Piece,
+    piece: TablePage,
     separator: char,
     field: impl Fn(&Cell) -> String,
 ) -> String {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::Piece;
+use super::TablePage;
 use crate::model::report::{Cell, Column, Report, Shape};
 use crate::model::text::visible;
 
 /// One object, or an array with an object a line.
-pub(super) fn render(report: &Report, piece: Piece) -> String {
+pub(super) fn render(report: &Report, piece: TablePage) -> String {
     if let Some(whole) = &report.whole {
         return render(whole, piece);
     }

@@ -40,18 +40,18 @@ impl Style {
 
 /// Which part of a long list is at hand. A short one is first and last at once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece {
+pub(super) struct TablePage {
     pub(super) first: bool,
     pub(super) last: bool,
 }
 
-impl Piece {
+impl TablePage {
     /// All of it.
     pub(super) const WHOLE: Self = Self { first: true, last: true };
 }
 
 /// The rows that a report holds, as text. Empty if it is not about data.
-pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
+pub(super) fn render(report: &Report, style: Style, piece: TablePage) -> String {
     if report.columns.is_empty() {
         return String::new();
     }

@@ -3,7 +3,7 @@
 use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell as Shown, CellAlignment, Color, ContentArrangement, Table};
 
-use super::{Piece, Style, plain};
+use super::{Style, TablePage, plain};
 use crate::model::report::{Cell, Column, Look, Report, Shape};
 use crate::model::text::visible;
 
@@ -15,7 +15,7 @@ const COLUMN_CHARS: usize = 12;
 const FRAME_CHARS: usize = 3;
 
 /// A table, or one field a line: with `-x`, and where a table would be wider than the terminal can bear.
-pub(super) fn render(report: &Report, style: Style, piece: Piece) -> String {
+pub(super) fn render(report: &Report, style: Style, piece: TablePage) -> String {
     // What comes in pieces has said its columns already, unless there were no rows at all.
     if report.rows.is_empty() && !piece.first {
         return String::new();

@@ -1,6 +1,6 @@
 //! Each format, of a report with everything that is hard to write.
 
-use super::{Piece, Style};
+use super::{Style, TablePage};
 use crate::model::report::{Cell, Column, Report};
 use crate::settings::Format;
 use crate::terminal::output::Screen;
@@ -9,7 +9,7 @@ const FILE: Screen = Screen { terminal: false, color: false, can_move: false, un
 const TERMINAL: Screen = Screen { terminal: true, color: false, can_move: true, unicode: true };
 
 fn render(report: &Report, style: Style) -> String {
-    super::render(report, style, Piece::WHOLE)
+    super::render(report, style, TablePage::WHOLE)
 }
 
 fn hostile() -> Report {
@@ -94,10 +94,13 @@ fn a_list_in_pieces_reads_as_one() {
         (Format::Table, true),
     ] {
         let style = Style { expanded, ..style(format, FILE) };
-        let render = |at: usize, last| super::render(&pieces[at], style, Piece { first: at == 0, last });
+        let render = |at: usize, last| super::render(&pieces[at], style, TablePage { first: at == 0, last });
         let in_pieces = render(0, false) + &render(1, false) + &render(2, true);
-        assert_eq!(in_pieces, super::render(&whole, style, Piece::WHOLE), "{format:?}");
+        assert_eq!(in_pieces, super::render(&whole, style, TablePage::WHOLE), "{format:?}");
     }
     let none = Report::list(&[Column::number("rows")]);
-    assert_eq!(super::render(&none, style(Format::Json, FILE), Piece { first: false, last: true }), "\n]\n");
+    assert_eq!(
+        super::render(&none, style(Format::Json, FILE), TablePage { first: false, last: true }),
+        "\n]\n"
+    );
 }

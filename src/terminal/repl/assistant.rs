@@ -13,8 +13,8 @@ use rustyline::hint::{Hint, Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Result};
 
-use super::grammar::{Grammar, Role, Seen};
-use crate::terminal::lexer::{Word, Words};
+use super::grammar::{Grammar, Role, SeenValues};
+use crate::terminal::lexer::{Lexer, Token};
 
 /// Up to how many candidates are listed with what each is for.
 const EXPLAINED_MAX: usize = 16;
@@ -30,16 +30,16 @@ pub(super) struct Assistant {
 
 impl Assistant {
     /// One that knows of what was seen.
-    pub(super) fn new(seen: &Arc<Mutex<Seen>>, color: bool) -> Self {
+    pub(super) fn new(seen: &Arc<Mutex<SeenValues>>, color: bool) -> Self {
         Self { grammar: Grammar::new(seen), history: HistoryHinter::new(), color }
     }
 
     /// The ids of users that a line names.
     pub(super) fn ids(&self, text: &str) -> Vec<i64> {
-        self.grammar.place(&Words::of(text).list).ids
+        self.grammar.place(&Lexer::of(text).list).ids
     }
 
-    /// Whether colours are wanted from here on.
+    /// Whether colours are requested from here on.
     pub(super) fn set_color(&mut self, color: bool) {
         self.color = color;
     }
@@ -51,7 +51,7 @@ impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
-        let Words { list: mut words, comments, .. } = Words::of(&line[..pos]);
+        let Lexer { list: mut words, comments, .. } = Lexer::of(&line[..pos]);
         if comments.last().is_some_and(|comment| comment.end == pos) {
             return Ok((pos, Vec::new()));
         }
@@ -143,7 +143,7 @@ impl Hinter for Assistant {
         if line.trim().is_empty() || pos < line.len() {
             return None;
         }
-        let words = Words::of(line);
+        let words = Lexer::of(line);
         // Behind a blank, or a whole command or flag: what is missing. In the middle of a word: the history.
         let missing = if words.open.is_some() || !words.comments.is_empty() {
             None
@@ -160,7 +160,7 @@ impl Hinter for Assistant {
 }
 
 impl Assistant {
-    fn missing(&self, line: &str, words: &[Word]) -> Option<String> {
+    fn missing(&self, line: &str, words: &[Token]) -> Option<String> {
         let place = self.grammar.place(words);
         if place.roles.contains(&Role::Unknown) {
             return None;
@@ -182,7 +182,7 @@ impl Assistant {
 
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> Result<ValidationResult> {
-        let open = Words::of(context.input()).open;
+        let open = Lexer::of(context.input()).open;
         Ok(if open.is_some() { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
@@ -192,7 +192,7 @@ impl Highlighter for Assistant {
         if !self.color {
             return Cow::Borrowed(line);
         }
-        let words = Words::of(line);
+        let words = Lexer::of(line);
         let roles = self.grammar.place(&words.list).roles;
         let mut parts: Vec<_> = words
             .list
@@ -233,7 +233,7 @@ impl Highlighter for Assistant {
 
 impl Assistant {
     /// Whether a word may yet become a command.
-    fn may_become(&self, word: &Word) -> bool {
+    fn may_become(&self, word: &Token) -> bool {
         let begins = |name: &str| name.starts_with(&word.text);
         self.grammar.tree.get_subcommands().any(|inner| {
             begins(inner.get_name())
@@ -244,7 +244,7 @@ impl Assistant {
 }
 
 /// SGR parameters; none for what has no colour.
-fn color_of(word: &Word, role: Role, may_become: bool) -> &'static str {
+fn color_of(word: &Token, role: Role, may_become: bool) -> &'static str {
     match role {
         Role::Unknown if may_become => "",
         Role::Unknown => "31",

@@ -9,24 +9,24 @@ use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::commands::repl_command::Line;
+use crate::commands::repl_command::ReplCommand;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
-use crate::terminal::lexer::Word;
+use crate::terminal::lexer::Token;
 
 /// How many ids are remembered.
 const IDS_MAX: usize = 20;
 
 /// What the session has seen, for completion.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenValues {
     /// The names of the shards.
     pub(super) shards: Vec<String>,
     /// The ids that were used lately, the last one first.
     ids: VecDeque<i64>,
 }
 
-impl Seen {
+impl SeenValues {
     /// Remembers an id.
     pub(super) fn note(&mut self, id: i64) {
         self.ids.retain(|other| *other != id);
@@ -46,7 +46,7 @@ pub(super) enum Role {
 }
 
 /// How far a line has come.
-pub(super) struct Place<'a> {
+pub(super) struct CursorContext<'a> {
     /// The command that it is at.
     pub(super) command: &'a Command,
     /// What each word is.
@@ -68,8 +68,8 @@ pub(super) struct Grammar {
 
 impl Grammar {
     /// With completion of shards and ids that were seen.
-    pub(super) fn new(seen: &Arc<Mutex<Seen>>) -> Self {
-        let mut tree = with_completers(Line::command(), seen);
+    pub(super) fn new(seen: &Arc<Mutex<SeenValues>>) -> Self {
+        let mut tree = with_completers(ReplCommand::command(), seen);
         tree.build();
         Self { tree }
     }
@@ -84,8 +84,8 @@ impl Grammar {
     }
 
     /// What these words mean.
-    pub(super) fn place(&self, words: &[Word]) -> Place<'_> {
-        let mut place = Place {
+    pub(super) fn place(&self, words: &[Token]) -> CursorContext<'_> {
+        let mut place = CursorContext {
             command: &self.tree,
             roles: Vec::with_capacity(words.len()),
             pending: None,
@@ -106,8 +106,8 @@ impl Grammar {
     }
 }
 
-impl<'a> Place<'a> {
-    fn step(&mut self, tree: &'a Command, at: usize, word: &Word) -> Role {
+impl<'a> CursorContext<'a> {
+    fn step(&mut self, tree: &'a Command, at: usize, word: &Token) -> Role {
         let text = word.text.as_str();
         if let Some(arg) = self.pending.take() {
             self.value(arg, text);
@@ -181,7 +181,7 @@ impl<'a> Place<'a> {
     }
 
     /// How many of these words stand before the command that the next word belongs to.
-    pub(super) fn outer_of(&self, words: &[Word]) -> usize {
+    pub(super) fn outer_of(&self, words: &[Token]) -> usize {
         if self.takes_a_command() { words.len() } else { self.outer }
     }
 
@@ -240,15 +240,15 @@ fn is_of<T: 'static>(arg: &Arg) -> bool {
 }
 
 /// Every argument that is a shard or a user, wherever it stands, is completed by what was seen.
-fn with_completers(command: Command, seen: &Arc<Mutex<Seen>>) -> Command {
+fn with_completers(command: Command, seen: &Arc<Mutex<SeenValues>>) -> Command {
     let of_arg = |arg: Arg| {
         let seen = Arc::clone(seen);
         if is_of::<ShardName>(&arg) {
-            let names = move |seen: &Seen| seen.shards.clone();
+            let names = move |seen: &SeenValues| seen.shards.clone();
             return arg.add(completer(seen, names));
         }
         if is_of::<UserId>(&arg) {
-            let ids = move |seen: &Seen| seen.ids.iter().map(ToString::to_string).collect();
+            let ids = move |seen: &SeenValues| seen.ids.iter().map(ToString::to_string).collect();
             return arg.add(completer(seen, ids));
         }
         arg
@@ -257,8 +257,8 @@ fn with_completers(command: Command, seen: &Arc<Mutex<Seen>>) -> Command {
 }
 
 fn completer(
-    seen: Arc<Mutex<Seen>>,
-    all: impl Fn(&Seen) -> Vec<String> + Send + Sync + 'static,
+    seen: Arc<Mutex<SeenValues>>,
+    all: impl Fn(&SeenValues) -> Vec<String> + Send + Sync + 'static,
 ) -> ArgValueCompleter {
     ArgValueCompleter::new(move |typed: &OsStr| {
         let typed = typed.to_string_lossy();

@@ -16,7 +16,7 @@ const NAMED_MAX: usize = 4;
 
 /// Says what matters.
 pub(super) fn greet(shell: &Shell<'_>) {
-    let state = shell.context.pulse(PULSE_PATIENCE);
+    let state = shell.context.health(PULSE_PATIENCE);
     let version = env!("CARGO_PKG_VERSION");
     let (first, second) = match &state {
         None => match shell.context.cluster() {

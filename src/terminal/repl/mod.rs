@@ -26,7 +26,7 @@ use crate::commands::{News, ReplArgs};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{redacted, visible_lines};
 use assistant::Assistant;
-use grammar::Seen;
+use grammar::SeenValues;
 
 /// How many lines the history keeps.
 const HISTORY_LINES_MAX: usize = 10_000;
@@ -70,21 +70,21 @@ impl Notices {
 /// Reads lines from a person and runs them, until the person leaves.
 pub(super) fn run(shell: &Shell<'_>, args: &ReplArgs) -> End {
     shell.attend();
-    match Session::begin(shell) {
+    match Prompt::begin(shell) {
         Ok(mut session) => session.run(args),
         Err(error) => shell.fail(&error, shell.here()),
     }
 }
 
-struct Session<'a, 'terminal> {
+struct Prompt<'a, 'terminal> {
     shell: &'a Shell<'terminal>,
     editor: LineEditor,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<SeenValues>>,
     notices: Arc<Notices>,
     history_file: Option<PathBuf>,
 }
 
-impl<'a, 'terminal> Session<'a, 'terminal> {
+impl<'a, 'terminal> Prompt<'a, 'terminal> {
     fn begin(shell: &'a Shell<'terminal>) -> Result<Self> {
         let fail = |cause: ReadlineError| {
             Error::new(Kind::Failed, format!("cannot read from the terminal: {cause}"))
@@ -98,7 +98,7 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
             .color_mode(ColorMode::Forced)
             .build();
         let mut editor = LineEditor::with_config(config).map_err(fail)?;
-        let seen = Arc::<Mutex<Seen>>::default();
+        let seen = Arc::<Mutex<SeenValues>>::default();
         editor.set_helper(Some(Assistant::new(&seen, false)));
         let notices = Arc::<Notices>::default();
         if let Ok(printer) = editor.create_external_printer() {
@@ -112,7 +112,7 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
     }
 
     fn run(&mut self, args: &ReplArgs) -> End {
-        if !self.shell.choices.get().quiet {
+        if !self.shell.options.get().quiet {
             greeting::greet(self.shell);
         }
         if !args.no_init
@@ -145,13 +145,13 @@ impl<'a, 'terminal> Session<'a, 'terminal> {
     }
 
     fn read(&mut self) -> std::result::Result<String, ReadlineError> {
-        let state = self.shell.context.pulse(PULSE_PATIENCE);
+        let state = self.shell.context.health(PULSE_PATIENCE);
         if let Some(state) = &state {
             let names = state.keys().map(ToString::to_string).collect();
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).shards = names;
         }
         self.notices.flush();
-        let screen = Screen::stdout(self.shell.choices.get().color);
+        let screen = Screen::stdout(self.shell.options.get().color);
         if let Some(assistant) = self.editor.helper_mut() {
             assistant.set_color(screen.color);
         }

@@ -9,10 +9,10 @@ use rustyline::hint::{Hint as _, Hinter as _};
 use rustyline::history::{FileHistory, History as _};
 
 use super::assistant::Assistant;
-use super::grammar::Seen;
+use super::grammar::SeenValues;
 
 fn assistant() -> Assistant {
-    let mut seen = Seen::default();
+    let mut seen = SeenValues::default();
     seen.shards = vec!["shard_1".into(), "shard_2".into()];
     for id in [7, 42] {
         seen.note(id);

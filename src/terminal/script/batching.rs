@@ -4,8 +4,8 @@
 //! yet, and whatever is out of the ordinary is left to the way of single lines.
 
 use super::{Entry, Script};
-use crate::commands::repl_command::{Action, Line};
-use crate::commands::users::one_user::{CreateUserArgs, Outcome, create_together};
+use crate::commands::repl_command::{Action, ReplCommand};
+use crate::commands::users::one_user::{CreateOutcome, CreateUserArgs, create_together};
 use crate::commands::{Command, Invocation};
 use crate::error::Result;
 use crate::terminal::parse::Parsed;
@@ -26,7 +26,7 @@ impl Ready {
     }
 
     /// The line, if it stores a user and has no wish of its own about the log.
-    fn create(&self) -> Option<(&Line, &CreateUserArgs)> {
+    fn create(&self) -> Option<(&ReplCommand, &CreateUserArgs)> {
         let Ok(Parsed::Line(line)) = &self.parsed else { return None };
         let Action::Invocation(Invocation::Command(Command::CreateUser(args))) = &line.action else {
             return None;
@@ -37,12 +37,12 @@ impl Ready {
 }
 
 /// The lines of a script, one of which may have been read too early.
-struct Lines {
+struct ScriptLines {
     script: Script,
     early: Option<Ready>,
 }
 
-impl Lines {
+impl ScriptLines {
     fn next(&mut self) -> Option<Ready> {
         self.early.take().or_else(|| self.script.next().map(Ready::new))
     }
@@ -60,8 +60,8 @@ impl Lines {
 
 impl Shell<'_> {
     /// Runs a script, to the first error or, with `keep_going`, to the end.
-    pub(crate) fn run_ahead(&self, script: Script, keep_going: bool) -> End {
-        let mut lines = Lines { script, early: None };
+    pub(crate) fn run_batched(&self, script: Script, keep_going: bool) -> End {
+        let mut lines = ScriptLines { script, early: None };
         let mut end = End::Done;
         // Twice as many after each success: most of it is quick, and an error costs little.
         let mut window = 1;
@@ -85,7 +85,7 @@ impl Shell<'_> {
 
     /// Whether nobody wants to see of each line how it goes, or how long it takes.
     fn is_silent(&self) -> bool {
-        log::max_level() == log::LevelFilter::Off && !self.choices.get().timing
+        log::max_level() == log::LevelFilter::Off && !self.options.get().timing
     }
 
     /// Runs lines; `Ok(true)` if all went well at the first try. `Err`: the script ends so.
@@ -95,8 +95,8 @@ impl Shell<'_> {
         end: &mut End,
         keep_going: bool,
     ) -> std::result::Result<bool, End> {
-        let creates: Vec<(&Line, &CreateUserArgs)> = lines.iter().filter_map(Ready::create).collect();
-        self.context.running().begin();
+        let creates: Vec<(&ReplCommand, &CreateUserArgs)> = lines.iter().filter_map(Ready::create).collect();
+        self.context.active_sessions().begin();
         let mut outcomes = if creates.len() > 1 {
             let args: Vec<&CreateUserArgs> = creates.iter().map(|(_, args)| *args).collect();
             create_together(&args, &self.context)
@@ -104,15 +104,17 @@ impl Shell<'_> {
             Vec::new()
         };
         let mut is_smooth = true;
-        outcomes.resize_with(lines.len(), || Outcome::Open);
+        outcomes.resize_with(lines.len(), || CreateOutcome::Open);
         let is_single = lines.len() == 1;
         for (ready, outcome) in lines.into_iter().zip(outcomes) {
             let globals = ready.create().map(|(line, _)| line.globals.clone()).unwrap_or_default();
-            let at = At { place: Some(&ready.place), choices: self.choices.get().for_line(&globals) };
-            let ended = match (outcome, self.context.running().check()) {
-                (Outcome::Stored(mut report), _) => self.show(&mut report, at),
-                (Outcome::Failed(error), _) | (Outcome::Open, Err(error)) => self.fail(&error, at),
-                (Outcome::Open, Ok(())) => {
+            let at = At { place: Some(&ready.place), options: self.options.get().for_line(&globals) };
+            let ended = match (outcome, self.context.active_sessions().check()) {
+                (CreateOutcome::Stored(mut report), _) => self.show(&mut report, at),
+                (CreateOutcome::Failed(error), _) | (CreateOutcome::Open, Err(error)) => {
+                    self.fail(&error, at)
+                }
+                (CreateOutcome::Open, Ok(())) => {
                     is_smooth &= is_single;
                     self.run_parsed(ready.parsed, Some(&ready.place))
                 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use super::lexer::Words;
+use super::lexer::Lexer;
 use super::parse::{Parsed, parse};
 use crate::error::{Error, Kind, Result};
 
@@ -150,7 +150,7 @@ impl Iterator for Entries {
         // Most lines have nothing that could be open.
         while text.contains(['\'', '"', '\\'])
             && text.len() < ENTRY_BYTES_MAX
-            && Words::of(&text).open.is_some()
+            && Lexer::of(&text).open.is_some()
         {
             match self.line() {
                 Some(Ok(more)) => text = format!("{text}\n{more}"),

@@ -4,7 +4,7 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::options::Choices;
+use super::options::SessionOptions;
 use crate::commands::Invocation;
 use crate::commands::repl_command::{Action, SessionCommand, Switch, SwitchArgs, WatchArgs};
 use crate::error::{Error, Kind, Result};
@@ -25,20 +25,20 @@ impl Shell<'_> {
     pub(crate) fn run_session(&self, command: &SessionCommand, at: At<'_>) -> End {
         match command {
             SessionCommand::Quit => End::Quit,
-            SessionCommand::Timing(args) => self.turn("timing", args, |choices| &mut choices.timing, at),
+            SessionCommand::Timing(args) => self.turn("timing", args, |options| &mut options.timing, at),
             SessionCommand::Expanded(args) => {
-                self.turn("expanded", args, |choices| &mut choices.expanded, at)
+                self.turn("expanded", args, |options| &mut options.expanded, at)
             }
             SessionCommand::Watch(args) => self.watch(args, at),
             SessionCommand::Set(args) => match args.setting {
                 Some(setting) => {
-                    self.choose(|choices| choices.set(setting));
+                    self.choose(|options| options.set(setting));
                     End::Done
                 }
-                None => self.show(&mut self.choices.get().report(), at),
+                None => self.show(&mut self.options.get().report(), at),
             },
             SessionCommand::Unset(args) => {
-                self.choose(|choices| choices.take_from(args.name, self.initial));
+                self.choose(|options| options.take_from(args.name, self.initial));
                 End::Done
             }
             SessionCommand::Source(args) => {
@@ -68,19 +68,25 @@ impl Shell<'_> {
         }
     }
 
-    fn choose(&self, change: impl FnOnce(&mut Choices)) {
-        let mut choices = self.choices.get();
-        change(&mut choices);
-        self.choices.set(choices);
+    fn choose(&self, change: impl FnOnce(&mut SessionOptions)) {
+        let mut options = self.options.get();
+        change(&mut options);
+        self.options.set(options);
     }
 
     /// Turns a switch, the other way round if it is not said which.
-    fn turn(&self, name: &str, args: &SwitchArgs, of: fn(&mut Choices) -> &mut bool, at: At<'_>) -> End {
-        self.choose(|choices| {
-            let switch = of(choices);
+    fn turn(
+        &self,
+        name: &str,
+        args: &SwitchArgs,
+        of: fn(&mut SessionOptions) -> &mut bool,
+        at: At<'_>,
+    ) -> End {
+        self.choose(|options| {
+            let switch = of(options);
             *switch = args.state.map_or(!*switch, Switch::is_on);
         });
-        let is_on = *of(&mut self.choices.get());
+        let is_on = *of(&mut self.options.get());
         self.tell(&format!("{name} is {}", if is_on { "on" } else { "off" }), at);
         End::Done
     }
@@ -99,12 +105,12 @@ impl Shell<'_> {
             }
             Err(error) => return self.fail(&error, at),
         };
-        let at = At { choices: at.choices.for_line(&invocation.globals), ..at };
+        let at = At { options: at.options.for_line(&invocation.globals), ..at };
         let Action::Invocation(command @ Invocation::Command(_)) = &invocation.action else {
             let error = Error::new(Kind::Usage, "`watch` runs only commands that answer at once");
             return self.fail(&error.hint("watch 2 shards"), at);
         };
-        let screen = Screen::stdout(at.choices.color);
+        let screen = Screen::stdout(at.options.color);
         loop {
             let title = format!("every {} s: {}", pause.as_secs_f64(), words.join(" "));
             if screen.terminal && screen.can_move {
@@ -120,7 +126,7 @@ impl Shell<'_> {
             }
             let until = Instant::now() + pause;
             loop {
-                if self.context.running().check().is_err() {
+                if self.context.active_sessions().check().is_err() {
                     return End::Done;
                 }
                 let left = until.saturating_duration_since(Instant::now());

@@ -10,7 +10,7 @@ use crate::terminal::render::Style;
 /// The settings of a session, or of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "switches are what it holds")]
-pub(crate) struct Choices {
+pub(crate) struct SessionOptions {
     pub(crate) format: Format,
     pub(crate) header: bool,
     pub(crate) expanded: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Choices {
     pub(crate) read_replica: ReadReplica,
 }
 
-impl Choices {
+impl SessionOptions {
     /// These, with the flags of one line.
     pub(crate) fn for_line(self, flags: &Globals) -> Self {
         Self {

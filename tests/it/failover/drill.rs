@@ -57,13 +57,13 @@ fn sessions(test: &Test) -> i64 {
     admin().query_one(sql, &[&test.database(1)]).unwrap().get(0)
 }
 
-/// Whether a detour is announced.
+/// Whether a proxy override is announced.
 fn is_announced(test: &Test) -> bool {
     let Ok(files) = std::fs::read_dir(test.home.path().join("state")) else { return false };
     let names = files.map(|file| file.unwrap()).filter(|file| file.metadata().is_ok_and(|it| it.len() > 0));
     names
         .map(|file| file.file_name().into_string().unwrap())
-        .any(|name| name.starts_with("detour-") && std::path::Path::new(&name).extension().is_none())
+        .any(|name| name.starts_with("proxy_override-") && std::path::Path::new(&name).extension().is_none())
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -273,7 +273,7 @@ fn a_slow_line_ends_when_the_drill_is_killed() {
     assert_eq!(Ran::of(next).success().json()["undone"], true);
     let left = std::fs::read_dir(test.home.path().join("state")).unwrap();
     let names: Vec<String> = left.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    assert!(names.iter().all(|name| !name.starts_with("detour-")), "{names:?}");
+    assert!(names.iter().all(|name| !name.starts_with("proxy_override-")), "{names:?}");
 }
 
 #[test]

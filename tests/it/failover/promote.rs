@@ -27,7 +27,7 @@ fn a_replica_is_made_known_to_all_and_forgotten_again() {
     assert_eq!(listed[0]["lag_bytes"], 0, "{listed}");
     let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
     assert!(config.contains(&format!("replicas = [\"{}\"]", standby.url())), "{config}");
-    let sql = "SELECT replicas[1] FROM ringshard.address WHERE shard = 'shard_2'";
+    let sql = "SELECT replicas[1] FROM ringshard.shard_endpoint WHERE shard = 'shard_2'";
     for number in 1..=3 {
         let told: String = servers.client(number).query_one(sql, &[]).unwrap().get(0);
         assert_eq!(told, standby.url());
@@ -169,7 +169,7 @@ fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
         let row = client.query_one(standing, &[]).unwrap();
         assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (3, "pending"));
     }
-    let late = "SELECT ringshard.adopt(2, $1, $2, 'shard_2', '{}', '{}', '{}', '{}', 0, '')";
+    let late = "SELECT ringshard.receive_chunk(2, $1, $2, 'shard_2', '{}', '{}', '{}', '{}', 0, '')";
     let arc = "SELECT first, last FROM ringshard.arc WHERE state = 'owned' LIMIT 1";
     let arc =
         standby.client().query_one(&arc.replace("first, last", "first::text, last::text"), &[]).unwrap();
@@ -186,16 +186,16 @@ fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
 fn who_alone_has_heard_of_a_change_does_not_make_others_seem_to_be_done_with_it() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
-    let wanted = "SELECT wanted FROM ringshard.meta";
-    let wanted: serde_json::Value = servers.client(1).query_one(wanted, &[]).unwrap().get(0);
-    let members = serde_json::json!(["shard_1", "shard_2", "shard_3", "shard_4"]);
+    let desired = "SELECT desired_topology FROM ringshard.meta";
+    let desired: serde_json::Value = servers.client(1).query_one(desired, &[]).unwrap().get(0);
+    let participants = serde_json::json!(["shard_1", "shard_2", "shard_3", "shard_4"]);
     let announce = "SELECT ringshard.announce(2, topology, $1, $2, 'decided') FROM ringshard.meta";
-    let told: String = servers.client(2).query_one(announce, &[&wanted, &members]).unwrap().get(0);
+    let told: String = servers.client(2).query_one(announce, &[&desired, &participants]).unwrap().get(0);
     assert_eq!(told, "done");
     standby.catches_up(&mut servers.client(2));
     servers.crash(2);
     promote(&servers, &[]).success();
-    let standing = "SELECT epoch, status, ring IS NOT NULL FROM ringshard.meta";
+    let standing = "SELECT epoch, status, topology_md5 IS NOT NULL FROM ringshard.meta";
     for (mut client, is) in [
         (servers.client(1), (1, "done", true)),
         (standby.client(), (2, "pending", false)),

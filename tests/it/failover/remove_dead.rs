@@ -21,7 +21,8 @@ fn without_a_backup_its_users_are_lost_and_it_says_how_many() {
     assert!(asked.stderr.contains(&format!("lost: {lost} users, as counted at 2")), "{asked:?}");
     assert!(asked.stderr.contains("is taken out for good, with 33.05 % of the ring"), "{asked:?}");
     let ran = bury(&servers, &["-o", "json"]).success().json();
-    let share: f64 = ran.as_array().unwrap().iter().map(|heir| heir["share_pct"].as_f64().unwrap()).sum();
+    let share: f64 =
+        ran.as_array().unwrap().iter().map(|recipient| recipient["share_pct"].as_f64().unwrap()).sum();
     assert!((share - 33.05).abs() < 0.02 && ran.as_array().unwrap().len() == 2, "{ran}");
     servers.assert_well(200 - lost);
     servers.run(&["create-user", "--id", "1", "--name", "anew"]).success();
@@ -51,7 +52,7 @@ fn with_a_replica_its_users_go_to_the_others_key_by_key() {
 fn a_run_that_was_cut_off_is_gone_on_with() {
     let (servers, standby) = with_standby();
     servers.crash(2);
-    // One of the heirs cannot commit.
+    // One of the recipients cannot commit.
     let mut second = servers.client(3);
     let hold = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$; \
                 CREATE TRIGGER refuse BEFORE UPDATE ON ringshard.meta FOR EACH ROW EXECUTE FUNCTION public.refuse()";

@@ -314,7 +314,7 @@ fn killed_between_the_end_and_forgetting_it_knows_that_all_is_in() {
         (UserId::new(*id), UserRef { user_id: UserId::new(*id), name, region, email })
     });
     let digest = of_users(refs).number();
-    let sql = "INSERT INTO ringshard.import (source, records, high, digest, routing) VALUES ($1::text::uuid, 999, 999, $2, 'done')";
+    let sql = "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) VALUES ($1::text::uuid, 999, 999, $2, 'done')";
     test.client(number).execute(sql, &[&source, &digest]).unwrap();
     assert_eq!(counts(&test.run(&["import", "f.csv"]).success()), [999, 0, 0, 0, 0, 999]);
     assert_eq!(unfinished(&test), 0);

@@ -230,7 +230,7 @@ fn what_an_asynchronous_replica_lacked_is_counted_apart() {
     let run = started(&test, &words);
     let (number_of_shard, id) = created(&test, highest);
     for number in 1..=3 {
-        let taken_over = "UPDATE ringshard.address SET incarnation = 2 WHERE shard = ";
+        let taken_over = "UPDATE ringshard.shard_endpoint SET incarnation = 2 WHERE shard = ";
         test.execute(number, &format!("{taken_over}'shard_{number_of_shard}'"));
     }
     test.execute(number_of_shard, &format!("DELETE FROM users WHERE user_id = {id}"));

@@ -116,7 +116,7 @@ fn an_ordinary_role_sees_what_it_may() {
     for number in 1..=3 {
         test.execute(
             number,
-            "GRANT USAGE ON SCHEMA ringshard TO plain; GRANT SELECT ON ringshard.meta, ringshard.address TO plain",
+            "GRANT USAGE ON SCHEMA ringshard TO plain; GRANT SELECT ON ringshard.meta, ringshard.shard_endpoint TO plain",
         );
     }
     let shards: Vec<String> =

@@ -9,7 +9,7 @@ use crate::support::harness::{Ran, Test};
 
 /// The wish, as the first shard has it.
 fn wish(test: &Test) -> Option<String> {
-    test.query(1, "SELECT wanted::text FROM ringshard.meta", &[])[0].get(0)
+    test.query(1, "SELECT desired_topology::text FROM ringshard.meta", &[])[0].get(0)
 }
 
 /// Waits until a process waits for a lock on a file: the kernel lists those with an arrow.
@@ -45,7 +45,7 @@ fn a_shard_that_is_wanted_again_meanwhile_stays_in_the_configuration() {
         wait_for_a_waiter(child.id());
         // It has seen that the shard has left. Now somebody wishes for it.
         if is_wanted_again {
-            test.execute(1, &format!("UPDATE ringshard.meta SET wanted = '{wanted}'"));
+            test.execute(1, &format!("UPDATE ringshard.meta SET desired_topology = '{wanted}'"));
         }
         folder.unlock().unwrap();
         Ran::of(child).success();

@@ -161,7 +161,7 @@ fn an_answer_that_is_lost_is_asked_for_again() {
     for cut in [Cut::Answer, Cut::Request, Cut::Both] {
         for (word, number) in [
             ("ringshard.fence", 2),
-            ("ringshard.adopt", 4),
+            ("ringshard.receive_chunk", 4),
             ("ringshard.purge", 2),
             ("ringshard.finish", 1),
             ("ringshard.announce", 1),

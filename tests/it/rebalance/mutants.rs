@@ -66,10 +66,10 @@ impl Stage {
         let spec = ShardSpec { name: heavier.parse().unwrap(), weight: 2.0.try_into().unwrap() };
         let target: Topology = before.with(spec).unwrap();
         let [before, target] = [before, target].map(|topology| serde_json::to_value(topology).unwrap());
-        let members = serde_json::json!(["shard_1", "shard_2", "shard_3"]);
+        let participants = serde_json::json!(["shard_1", "shard_2", "shard_3"]);
         [&mut self.source, &mut self.target].map(|client| {
             let sql = "SELECT ringshard.announce($1, $2, $3, $4, $5)";
-            client.query_one(sql, &[&epoch, &before, &target, &members, &condition]).unwrap().get(0)
+            client.query_one(sql, &[&epoch, &before, &target, &participants, &condition]).unwrap().get(0)
         })
     }
 
@@ -102,7 +102,8 @@ impl Stage {
     pub(crate) fn adopt(&mut self, from: usize, epoch: i64, read: &Read) -> Result<String, postgres::Error> {
         let source = self.names[from].clone();
         let client = if from == 0 { &mut self.target } else { &mut self.source };
-        let sql = "SELECT ringshard.adopt($1, $2::text::uuid, $3::text::uuid, $4, $5, $6, $7, $8, $9, $10)";
+        let sql =
+            "SELECT ringshard.receive_chunk($1, $2::text::uuid, $3::text::uuid, $4, $5, $6, $7, $8, $9, $10)";
         let [names, regions, emails] = &read.texts;
         let chunk = &self.chunk;
         client
@@ -254,7 +255,7 @@ fn an_adoption_of_a_change_that_was_taken_back(stage: &mut Stage) -> bool {
 fn a_rival_announcement(stage: &mut Stage) -> bool {
     assert_eq!(stage.announce(2, "shard_1", "decided"), ["done", "done"]);
     stage.announce(2, "shard_2", "decided");
-    let target = "SELECT target -> 'shards' -> 0 ->> 'weight' FROM ringshard.meta";
+    let target = "SELECT next_topology -> 'shards' -> 0 ->> 'weight' FROM ringshard.meta";
     [&mut stage.source, &mut stage.target]
         .into_iter()
         .all(|client| client.query_one(target, &[]).unwrap().get::<_, String>(0) == "2.0")

@@ -8,17 +8,17 @@ use crate::support::harness::{admin, owner};
 
 const FAILOVER: &str = include_str!("../../../sql/functions/failover.sql");
 /// What a client sends that knows nothing to be under way.
-const UPDATE_AT_REST: &str = include_str!("../../../sql/queries/fast_path/update.sql");
+const UPDATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/update.sql");
 
 /// What a client sends that saw the ring at rest in the first epoch; whether the row was changed.
-fn write_at_rest(
+fn write_fast_path(
     stage: &Stage,
     transaction: &mut Transaction<'_>,
     statement: &str,
 ) -> Result<bool, postgres::Error> {
     let (cluster, shard) = (stage.test.cluster_id(1), &stage.names[0]);
     let sql = statement
-        .replace("meta.ring = $8", "meta.ring = $8::text::uuid")
+        .replace("meta.topology_md5 = $8", "meta.topology_md5 = $8::text::uuid")
         .replace("meta.cluster = $11", "meta.cluster = $11::text::uuid");
     let ring = serde_json::to_value(ring_of(&[1, 2, 3])).unwrap();
     let ring: String = admin().query_one("SELECT md5($1::jsonb::text)", &[&ring]).unwrap().get(0);
@@ -48,7 +48,7 @@ fn write_at_rest(
 fn a_writer_at_rest_in_flight(stage: &mut Stage, statement: &str) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let mut transaction = writer.transaction().unwrap();
-    assert!(write_at_rest(stage, &mut transaction, statement).unwrap());
+    assert!(write_fast_path(stage, &mut transaction, statement).unwrap());
     stage.announce(2, "shard_1", "decided");
     stage.moves_under(transaction);
     stage.seen() == (vec![1], vec!["second".into()])
@@ -64,7 +64,7 @@ fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str
     stage.announce(2, "shard_1", "decided");
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
     // As it is, it sees that the ring is not at rest; and does nothing at all if its snapshot is older.
-    let written = write_at_rest(stage, &mut transaction, statement).unwrap_or(false);
+    let written = write_fast_path(stage, &mut transaction, statement).unwrap_or(false);
     let read = stage.read(0, 2);
     assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
     transaction.commit().unwrap();
@@ -77,32 +77,32 @@ fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str
 fn a_writer_at_rest_when_its_shard_is_retired(stage: &mut Stage) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let mut transaction = writer.transaction().unwrap();
-    assert!(write_at_rest(stage, &mut transaction, UPDATE_AT_REST).unwrap());
+    assert!(write_fast_path(stage, &mut transaction, UPDATE_FAST_PATH).unwrap());
     stage.source.batch_execute("SET lock_timeout = '200ms'").unwrap();
-    let retire = "SELECT ringshard.retire($1, 'gone', 2, topology) FROM ringshard.meta";
-    let is_retired = stage.source.query_one(retire, &[&stage.names[0]]).is_ok();
+    let retire = "SELECT ringshard.fence_stale_primary($1, 'gone', 2, topology) FROM ringshard.meta";
+    let is_stale = stage.source.query_one(retire, &[&stage.names[0]]).is_ok();
     transaction.commit().unwrap();
-    !is_retired
+    !is_stale
 }
 
-const REST: &str = "    LOCK TABLE ringshard.at_rest IN EXCLUSIVE MODE;\n";
+const REST: &str = "    LOCK TABLE ringshard.fast_path_lock IN EXCLUSIVE MODE;\n";
 
 #[test]
 fn a_fence_that_does_not_wait_for_who_saw_the_ring_at_rest_loses_a_write() {
-    is_caught(MOVES, &[(REST, "")], |stage| a_writer_at_rest_in_flight(stage, UPDATE_AT_REST));
+    is_caught(MOVES, &[(REST, "")], |stage| a_writer_at_rest_in_flight(stage, UPDATE_FAST_PATH));
 }
 
 /// A writer's statement with one of its conditions left out.
 #[track_caller]
 fn is_caught_at_rest(condition: &str, interleaving: fn(&mut Stage, &str) -> bool) {
-    assert!(interleaving(&mut Stage::new(None), UPDATE_AT_REST), "the protocol as it is");
-    let mutant = patched(UPDATE_AT_REST, &[(condition, "")]);
+    assert!(interleaving(&mut Stage::new(None), UPDATE_FAST_PATH), "the protocol as it is");
+    let mutant = patched(UPDATE_FAST_PATH, &[(condition, "")]);
     assert!(!interleaving(&mut Stage::new(None), &mutant), "the mutant did no harm");
 }
 
 #[test]
 fn a_write_at_rest_that_holds_no_lock_is_lost() {
-    let lock = "  AND NOT EXISTS (SELECT FROM ringshard.at_rest FOR KEY SHARE)\n";
+    let lock = "  AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)\n";
     is_caught_at_rest(lock, a_writer_at_rest_in_flight);
 }
 
@@ -114,7 +114,7 @@ fn a_write_at_rest_in_an_old_snapshot_is_lost() {
 
 #[test]
 fn a_write_at_rest_when_it_is_not_is_lost() {
-    let status = "meta.ring = $8 AND meta.epoch = $9 AND ";
+    let status = "meta.topology_md5 = $8 AND meta.epoch = $9 AND ";
     let behind_a_fence: fn(&mut Stage, &str) -> bool = |stage, statement| {
         // The parameters are still there.
         let statement =

@@ -344,8 +344,8 @@ impl World<'_> {
 
 /// What each shard says of itself, for whom it may concern.
 fn catalogs(servers: &Servers) -> String {
-    let sql = "SELECT concat_ws(' ', shard, 'epoch', epoch, status, 'topology', topology, 'target', target, 'members', \
-                      members, 'wanted', wanted, 'arcs', (SELECT count(*) FROM ringshard.arc)) FROM ringshard.meta";
+    let sql = "SELECT concat_ws(' ', shard, 'epoch', epoch, status, 'topology', topology, 'next', next_topology, 'participants', \
+                      participants, 'desired', desired_topology, 'arcs', (SELECT count(*) FROM ringshard.arc)) FROM ringshard.meta";
     let each = (1..=4).map(|number| {
         let said = servers.client(number).query_one(sql, &[]);
         said.map_or_else(|why| format!("{number}: {why}\n"), |row| row.get::<_, String>(0) + "\n")

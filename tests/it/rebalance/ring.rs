@@ -53,7 +53,7 @@ fn shards_are_listed_with_the_columns_of_the_contract() {
         "state",
         "size_bytes",
         "url",
-        "wanted_pct",
+        "target_pct",
         "down_since",
     ];
     for (number, shard) in (1..).zip(listed.as_array().unwrap()) {

@@ -39,7 +39,7 @@ pub(crate) fn slowly(test: &Test, rows_per_second: u32) -> Child {
 /// Waits until this many chunks or more have been taken over.
 pub(crate) fn wait_for_moves(test: &Test, numbers: &[usize], rows: i64) {
     let moved = || -> i64 {
-        let sql = "SELECT coalesce(sum(rows), 0)::bigint FROM ringshard.moved \
+        let sql = "SELECT coalesce(sum(rows), 0)::bigint FROM ringshard.migration_progress \
                    WHERE epoch = (SELECT epoch FROM ringshard.meta)";
         numbers.iter().map(|number| test.query(*number, sql, &[])[0].get::<_, i64>(0)).sum()
     };
@@ -82,7 +82,7 @@ pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIte
         assert_eq!(arcs.iter().map(|(f, l)| (bare(f), bare(l))).collect::<Vec<_>>(), own, "{name}");
         let left = "SELECT (SELECT count(*) FROM ringshard.arc WHERE state <> 'owned') \
                          + (SELECT count(*) FROM ringshard.meta WHERE status <> 'done' OR wanted IS NOT NULL \
-                                OR ring IS DISTINCT FROM md5(topology::text)::uuid) \
+                                OR topology_md5 IS DISTINCT FROM md5(topology::text)::uuid) \
                          + (SELECT count(*) FROM ringshard.quarantine) \
                          + (SELECT count(*) FROM pg_indexes WHERE indexname = 'ringshard_position')";
         assert_eq!(test.query(number, left, &[])[0].get::<_, i64>(0), 0, "{name}");
@@ -162,7 +162,7 @@ fn a_wish_moves_nothing_and_its_opposite_takes_it_back() {
     let shown = test.run(&["ring", "show", "-o", "json"]).success().json();
     assert_eq!(shown[3]["shard"], "shard_4");
     assert_eq!(
-        (shown[3]["share_pct"].to_string(), shown[3]["wanted_pct"].to_string()),
+        (shown[3]["share_pct"].to_string(), shown[3]["target_pct"].to_string()),
         ("0.0".into(), "22.93".into())
     );
     assert_eq!(test.run(&["ring", "locate", "5"]).success().fields()[0][5], "shard_4");
@@ -322,7 +322,7 @@ fn what_is_not_in_order_is_found_before_anything_moves() {
     );
     break_and_mend(
         3,
-        "ALTER FUNCTION ringshard.adopt RENAME TO adopted",
+        "ALTER FUNCTION ringshard.receive_chunk RENAME TO adopted",
         "ALTER FUNCTION ringshard.adopted RENAME TO adopt",
         78,
         "`functions` of shard `shard_3`",

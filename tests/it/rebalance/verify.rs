@@ -69,10 +69,10 @@ pub(crate) fn quarantine(test: &Test) -> Vec<(i64, String, String)> {
 
 /// Announces a change on all shards, which is the topology in force again: arcs may lie anywhere.
 pub(crate) fn announce(test: &Test, epoch: i64) {
-    let members = serde_json::to_value(shard_names(3)).unwrap();
-    let sql = "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = topology, members = $1, epoch = $2";
+    let participants = serde_json::to_value(shard_names(3)).unwrap();
+    let sql = "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = topology, participants = $1, epoch = $2";
     for shard in 1..=3 {
-        test.client(shard).execute(sql, &[&members, &epoch]).unwrap();
+        test.client(shard).execute(sql, &[&participants, &epoch]).unwrap();
     }
 }
 
@@ -153,7 +153,7 @@ fn arcs_that_are_not_those_of_the_ring_are_named_and_nothing_is_mended() {
     for (damage, words) in [
         (format!("DELETE FROM ringshard.arc WHERE last = {arc}"), "shard `shard_1` lacks the arc"),
         (
-            format!("UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_2' WHERE last = {arc}"),
+            format!("UPDATE ringshard.arc SET state = 'fenced', transfer_to = 'shard_2' WHERE last = {arc}"),
             "which the ring gives it (and 1 more)",
         ),
         ("UPDATE ringshard.meta SET epoch = 2".into(), "`shard_2` is at epoch 1, and the cluster at 2"),
@@ -288,11 +288,10 @@ fn an_announcement_on_its_way_is_no_damage_and_an_owner_by_no_ring_is() {
     let test = with_users(300);
     let target = Topology::of_equals(100, shard_names(2)).unwrap();
     let target = serde_json::to_value(target).unwrap();
-    let members = serde_json::to_value(shard_names(3)).unwrap();
-    let pend =
-        "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = $1, members = $2, epoch = 2";
+    let participants = serde_json::to_value(shard_names(3)).unwrap();
+    let pend = "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = $1, participants = $2, epoch = 2";
     for shard in 1..=3 {
-        test.client(shard).execute(pend, &[&target, &members]).unwrap();
+        test.client(shard).execute(pend, &[&target, &participants]).unwrap();
         test.run(&["-o", "table", "verify"]).success().says("a change of the ring is under way");
     }
     // Shard 2 stays, so what it owns is to go nowhere.

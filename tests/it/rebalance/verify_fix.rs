@@ -101,7 +101,7 @@ fn one_fix_at_a_time_and_none_while_the_ring_changes() {
     let ran = test.run(&["verify", "--fix", "-y"]).fails(75);
     ran.says("a change of the ring is under way").says("hint: ringshard rebalance");
     assert_eq!(rows(&test), before);
-    let done = "UPDATE ringshard.meta SET status = 'done', target = NULL, members = NULL";
+    let done = "UPDATE ringshard.meta SET status = 'done', next_topology = NULL, participants = NULL";
     (1..=3).for_each(|shard| test.execute(shard, done));
     test.run(&["verify", "--fix", "-y"]).success();
     // The lock is given back.
@@ -129,10 +129,10 @@ fn a_change_that_begins_in_the_middle_stops_a_fix() {
     let update = "UPDATE ringshard.meta SET epoch = 2";
     let refused = owner_of_four.batch_execute(update).unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "55P03");
-    let members = serde_json::to_value(shard_names(3)).unwrap();
-    let pend = "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = topology, members = $1, epoch = 2";
+    let participants = serde_json::to_value(shard_names(3)).unwrap();
+    let pend = "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = topology, participants = $1, epoch = 2";
     for shard in (1..=3).filter(|shard| *shard != owner(4)) {
-        test.client(shard).execute(pend, &[&members]).unwrap();
+        test.client(shard).execute(pend, &[&participants]).unwrap();
     }
     gate.open();
     Ran::of(fix).fails(75).says("a change of the ring is under way");

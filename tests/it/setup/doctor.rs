@@ -83,7 +83,7 @@ fn a_healthy_cluster_has_no_cross() {
         let of_check = rows.iter().filter(|row| row["check"] == check && row["ok"] == true);
         assert_eq!(of_check.count(), 3, "{check}");
     }
-    for check in ["databases", "cluster", "members", "epoch", "ring"] {
+    for check in ["databases", "cluster", "participants", "epoch", "ring"] {
         assert!(rows.iter().any(|row| row["check"] == check && row["shard"].is_null() && row["ok"] == true));
     }
     // A table for people, with ticks; words where a tick cannot be shown, and for a script.
@@ -101,7 +101,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
     ("ALTER TABLE users DISABLE TRIGGER ringshard_insert", "triggers", "`ringshard_insert` is disabled"),
     ("ALTER TABLE users ENABLE TRIGGER ringshard_update", "triggers", "is not enabled always"),
     ("DROP TRIGGER ringshard_truncate ON users", "triggers", "`ringshard_truncate` is missing"),
-    ("DROP FUNCTION ringshard.refuse", "functions", "`refuse` is missing"),
+    ("DROP FUNCTION ringshard.raise_wrong_shard", "functions", "`raise_wrong_shard` is missing"),
     (
         "CREATE OR REPLACE FUNCTION ringshard.owner_of(topology jsonb, place uuid) RETURNS text LANGUAGE sql \
          AS $$ SELECT 'shard_1' $$",
@@ -125,7 +125,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "is not valid",
     ),
     (
-        "INSERT INTO ringshard.import (source, records, high, digest, routing) VALUES (md5('x')::uuid, 77, 80, 0, '')",
+        "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) VALUES (md5('x')::uuid, 77, 80, 0, '')",
         "leftovers",
         "an import, 77 records far",
     ),
@@ -207,7 +207,7 @@ fn catalogs_that_do_not_fit_together() {
     assert!(cross.found.starts_with("69 arcs") && cross.found.contains("has 70"), "{cross:?}");
     assert!(cross.hint.contains("pg_restore --schema=ringshard"));
 
-    let fenced = "UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_2' WHERE last = (SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
+    let fenced = "UPDATE ringshard.arc SET state = 'fenced', transfer_to = 'shard_2' WHERE last = (SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
     let test = broken(1, fenced);
     let cross = only(doctor(&test), Some("shard_1"), "leftovers");
     assert_eq!(cross.found, "1 fenced arc");
@@ -217,7 +217,7 @@ fn catalogs_that_do_not_fit_together() {
     for number in 1..=3 {
         test.execute(
             number,
-            "UPDATE ringshard.meta SET status = 'pending', ring = NULL, target = topology, members = '[]', epoch = 2",
+            "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = topology, participants = '[]', epoch = 2",
         );
     }
     let adopt = format!("INSERT INTO ringshard.arc (first, last, epoch) VALUES ('{first}', '{last}', 2)");
@@ -226,7 +226,7 @@ fn catalogs_that_do_not_fit_together() {
     assert!(crosses(&ran).iter().all(|cross| cross.check == "leftovers"), "{ran:?}");
     assert!(crosses(&ran)[0].found.contains("a change of the ring is not finished; 1 fenced arc"), "{ran:?}");
     // Owned twice, and then by nobody: the ring does not add up.
-    test.execute(1, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+    test.execute(1, "UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL");
     let ran = doctor(&test).fails(1);
     assert!(crosses(&ran).iter().any(|cross| cross.found.starts_with("more than one shard owns")), "{ran:?}");
     test.execute(1, &format!("DELETE FROM ringshard.arc WHERE last = '{last}'"));
@@ -318,12 +318,12 @@ fn wrong_urls_are_seen_for_what_they_are() {
     assert_eq!(found[0].found, "`shard_1` and `shard_2` are one database");
     // A shard less than the topology has, and one more.
     let cross =
-        only(doctor_of(&test, &[format!("shard_1={one}"), format!("shard_2={two}")]), None, "members");
+        only(doctor_of(&test, &[format!("shard_1={one}"), format!("shard_2={two}")]), None, "participants");
     assert_eq!(cross.hint, format!("RINGSHARD_SHARDS=\"$RINGSHARD_SHARDS shard_3={three}\""));
     let config = std::fs::read_to_string(test.config()).unwrap();
     let (before, of_the_third) = config.split_once("[shards.shard_3]").unwrap();
     std::fs::write(test.config(), before).unwrap();
-    let cross = only(doctor(&test), None, "members");
+    let cross = only(doctor(&test), None, "participants");
     let added: Vec<&str> = cross.hint.split('`').skip(1).step_by(2).take(2).collect();
     assert_eq!(added, ["[shards.shard_3]", of_the_third.trim()]);
     std::fs::write(test.config(), format!("{before}{}\n{}\n", added[0], added[1])).unwrap();

@@ -30,7 +30,7 @@ pub(crate) fn assert_whole(test: &Test) {
     assert_eq!(test.cluster_id(1), test.cluster_id(3));
     let index =
         "SELECT count(*) FROM pg_indexes WHERE tablename = 'users' AND indexname = 'idx_users_region'";
-    let at_rest = "SELECT count(*) FROM ringshard.meta WHERE ring = md5(topology::text)::uuid";
+    let at_rest = "SELECT count(*) FROM ringshard.meta WHERE topology_md5 = md5(topology::text)::uuid";
     for number in 1..=3 {
         assert_eq!(test.query(number, index, &[])[0].get::<_, i64>(0), 1);
         assert_eq!(test.query(number, at_rest, &[])[0].get::<_, i64>(0), 1);

@@ -6,8 +6,17 @@ use std::time::{Duration, Instant};
 use super::init::assert_whole;
 use crate::support::harness::{Ran, Test, owner};
 
-/// A cluster as ringshard made it when the catalog had version 1, with rows.
-fn of_version_1() -> Test {
+/// What made a catalog of version 1 one of version 2, and so on.
+const MIGRATIONS: [&str; 4] = [
+    include_str!("../../../sql/migrations/0002_imports.sql"),
+    include_str!("../../../sql/migrations/0003_rebalancing.sql"),
+    include_str!("../../../sql/migrations/0004_replicas.sql"),
+    include_str!("../../../sql/migrations/0005_fast_path.sql"),
+];
+
+/// A cluster as ringshard made it when the catalog had this version, with 50 users. From version 3 on with the functions
+/// of version 5, the last ones that have to be dropped.
+fn of_version(version: usize) -> Test {
     let test = Test::new();
     let made = Test::initialised();
     for number in 1..=3 {
@@ -31,6 +40,12 @@ fn of_version_1() -> Test {
                     &[&arc.get::<_, &str>(0), &arc.get::<_, &str>(1)],
                 )
                 .unwrap();
+        }
+        for migration in &MIGRATIONS[..version - 1] {
+            test.execute(number, migration);
+        }
+        if version >= 3 {
+            test.execute(number, include_str!("functions_5.sql"));
         }
     }
     let shards: Vec<String> =
@@ -58,35 +73,54 @@ fn shape(test: &Test, number: usize) -> Vec<String> {
 }
 
 #[test]
-fn an_older_catalog_is_upgraded_with_its_rows() {
-    let old = of_version_1();
-    // It serves as it is until then.
-    assert_eq!(old.run(&["count"]).success().stdout, "50\n");
-    old.run(&["create-user", "--id", "51", "--name", "x"]).success();
-    std::fs::write(old.home.path().join("f.csv"), "user_id\n52\n").unwrap();
-    old.run(&["import", "f.csv"])
-        .fails(78)
-        .says("import needs version 2")
-        .says("ringshard init-shards upgrades it");
-    let seen = old.run(&["doctor"]).fails(1);
-    assert_eq!(
-        seen.stdout.matches("version 1, and this ringshard makes 5\tringshard init-shards").count(),
-        3
-    );
-    let ran = old.run(&["init-shards"]).success();
-    old.run(&["doctor"]).success();
-    assert!(ran.fields().iter().all(|fields| fields[1] == "upgraded"), "{ran:?}");
-    assert!(old.run(&["init-shards"]).success().fields().iter().all(|fields| fields[1] == "unchanged"));
-    assert_whole(&old);
-    assert_eq!(old.run(&["count"]).success().stdout, "51\n");
+fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
     let new = Test::initialised();
-    for number in 1..=3 {
-        assert_eq!(shape(&old, number), shape(&new, number));
+    for version in 1..=5 {
+        let old = of_version(version);
+        std::fs::write(old.home.path().join("f.csv"), "user_id\n52\n").unwrap();
+        let commands: [&[&str]; 6] = [
+            &["count"],
+            &["shards"],
+            &["get-user", "1"],
+            &["create-user", "--id", "51", "--name", "x"],
+            &["import", "f.csv"],
+            &["rebalance", "--yes"],
+        ];
+        for words in commands {
+            old.run(words).fails(78).says("ringshard init-shards");
+        }
+        let told = format!("has version {version}, and this ringshard needs version 6");
+        old.run(&["rebalance", "status"]).fails(78).says(&told).says("ringshard init-shards upgrades it");
+        let seen = old.run(&["doctor"]).fails(1);
+        let told = format!("version {version}, and this ringshard makes 6\tringshard init-shards");
+        assert_eq!(seen.stdout.matches(&told).count(), 3, "{seen:?}");
+        if version >= 3 {
+            old.execute(
+                1,
+                "UPDATE ringshard.meta SET wanted = jsonb_set(topology, '{shards,0,weight}', '2')",
+            );
+        }
+
+        let ran = old.run(&["init-shards"]).success();
+        assert!(ran.fields().iter().all(|fields| fields[1] == "upgraded"), "{ran:?}");
+        old.run(&["doctor"]).success();
+        assert!(old.run(&["init-shards"]).success().fields().iter().all(|fields| fields[1] == "unchanged"));
+        assert_whole(&old);
+        assert_eq!(old.run(&["count"]).success().stdout, "50\n");
+        for number in 1..=3 {
+            assert_eq!(shape(&old, number), shape(&new, number), "version {version}");
+        }
+        assert!(shape(&old, 1).contains(&"version 6".to_owned()));
+        let mut client = old.other_program("postgres", owner(1));
+        assert!(client.execute("DELETE FROM users WHERE user_id = 1", &[]).unwrap() == 1);
+        assert!(client.execute("INSERT INTO users SELECT generate_series(1000, 1100)", &[]).is_err());
+        if version >= 3 {
+            // What was desired then is carried out now.
+            old.run(&["rebalance", "--yes"]).success();
+            assert_eq!(old.run(&["shards"]).success().fields()[0][4], "2.00");
+            old.run(&["verify"]).success();
+        }
     }
-    assert!(shape(&old, 1).contains(&"version 5".to_owned()));
-    let mut client = old.other_program("postgres", owner(1));
-    assert!(client.execute("DELETE FROM users WHERE user_id = 1", &[]).unwrap() == 1);
-    assert!(client.execute("INSERT INTO users SELECT generate_series(1000, 1100)", &[]).is_err());
 }
 
 #[test]

@@ -37,8 +37,8 @@ pub(crate) fn announce(test: &Test, epoch: i64) {
         test.execute(
             number,
             &format!(
-                "UPDATE ringshard.meta SET epoch = {epoch}, status = 'pending', target = topology, ring = NULL, \
-                 members = '[\"shard_1\", \"shard_2\", \"shard_3\"]'"
+                "UPDATE ringshard.meta SET epoch = {epoch}, status = 'pending', next_topology = topology, topology_md5 = NULL, \
+                 participants = '[\"shard_1\", \"shard_2\", \"shard_3\"]'"
             ),
         );
     }
@@ -48,7 +48,7 @@ pub(crate) fn announce(test: &Test, epoch: i64) {
 pub(crate) fn fence(source: &mut Client, chunk: &Chunk, peer: usize, epoch: i64) {
     let mut step = source.transaction().unwrap();
     step.batch_execute(BARRIER).unwrap();
-    let sql = "UPDATE ringshard.arc SET state = 'fenced', peer = $2, epoch = $3 \
+    let sql = "UPDATE ringshard.arc SET state = 'fenced', transfer_to = $2, epoch = $3 \
                WHERE last = $1::text::uuid AND state = 'owned'";
     assert_eq!(step.execute(sql, &[&chunk.last, &format!("shard_{peer}"), &epoch]).unwrap(), 1);
     step.commit().unwrap();

@@ -119,7 +119,10 @@ fn every_command_can_be_explained_and_nothing_happens() {
     assert_eq!(std::fs::read(test.config()).unwrap(), config);
     for number in 1..=3 {
         assert!(test.ids(number).is_empty());
-        assert!(test.query(number, "SELECT FROM ringshard.meta WHERE wanted IS NOT NULL", &[]).is_empty());
+        assert!(
+            test.query(number, "SELECT FROM ringshard.meta WHERE desired_topology IS NOT NULL", &[])
+                .is_empty()
+        );
     }
 }
 

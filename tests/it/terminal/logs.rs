@@ -53,7 +53,7 @@ fn a_creation_is_logged_as_the_seed_logs_it() {
             ("DEBUG", "Added user 1 to session for shard shard_2"),
             (
                 "DEBUG",
-                "Executing in shard shard_2: SELECT answer, epoch, peer, user_id, name, region, email FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+                "Executing in shard shard_2: SELECT answer, epoch, transfer_to, user_id, name, region, email FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
             ),
             ("DEBUG", "Closed session for shard shard_2"),
             ("INFO", "Committed user 1 to shard shard_2"),

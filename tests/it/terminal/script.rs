@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use clap::Parser as _;
 use ringshard::commands::Cli;
-use ringshard::commands::repl_command::{Action, Line};
+use ringshard::commands::repl_command::{Action, ReplCommand};
 
 use crate::support::harness::{Ran, Test};
 use crate::support::pty::Person;
@@ -39,7 +39,7 @@ fn the_shell_and_the_repl_have_one_grammar() {
                 continue;
             }
             let of_shell = Cli::try_parse_from(&words);
-            let of_repl = Line::try_parse_from(&words);
+            let of_repl = ReplCommand::try_parse_from(&words);
             match (of_shell, of_repl) {
                 (Ok(Cli { globals, command: Some(command), .. }), Ok(line)) => {
                     let Action::Invocation(invocation) = &line.action else {

@@ -67,7 +67,7 @@ fn a_password_in_a_url_is_used_and_never_shown() {
     let shown = test.run(&["config", "show"]).success();
     assert!(shown.stdout.contains("shards.shard_1.password\t[redacted]\tthe URL"), "{shown:?}");
     // Nor do the other shards learn it through the catalog.
-    let urls = test.query(1, "SELECT string_agg(url, ' ') FROM ringshard.address", &[]);
+    let urls = test.query(1, "SELECT string_agg(url, ' ') FROM ringshard.shard_endpoint", &[]);
     assert!(!urls[0].get::<_, &str>(0).contains("hunter2"));
     assert!(!urls[0].get::<_, &str>(0).contains(&percent(PASSWORD)));
 }

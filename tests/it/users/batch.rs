@@ -13,7 +13,7 @@ use ringshard::pg::cluster::Cluster;
 use ringshard::pg::net::conninfo::ConnectionString;
 use ringshard::pg::pool::{PoolOptions, Shards};
 use ringshard::pg::rows::Router;
-use ringshard::pg::rows::batch_create::Batch;
+use ringshard::pg::rows::batch_create::BatchOutcome;
 
 use super::routing::until_blocked;
 use crate::support::harness::{Test, owner, seed_ring, shard_names};
@@ -60,14 +60,14 @@ pub(crate) fn all_ids(test: &Test) -> Vec<i64> {
 }
 
 /// Begins to store these on a thread of its own; what is waited for must come soon.
-fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<Batch> {
+fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<BatchOutcome> {
     let (sender, receiver) = channel();
     let cluster = Arc::clone(cluster);
     thread::spawn(move || sender.send(Router(&cluster).create_users(&users)));
     receiver
 }
 
-fn soon(batch: &Receiver<Batch>) -> Batch {
+fn soon(batch: &Receiver<BatchOutcome>) -> BatchOutcome {
     batch.recv_timeout(Duration::from_secs(5)).expect("it ends soon")
 }
 
@@ -87,15 +87,15 @@ fn all_are_stored_and_each_on_its_owner() {
     odd[7].name = Some("O'Brien; \"{a,b}\" \\N NULL ü \n".into());
     odd[8] = User { user_id: odd[8].user_id, name: None, region: None, email: Some(String::new()) };
     for part in odd.chunks(100) {
-        assert_eq!(Router(&cluster).create_users(part), Batch::Stored);
+        assert_eq!(Router(&cluster).create_users(part), BatchOutcome::Stored);
     }
     assert_eq!(all_ids(&test), (-150..150).collect::<Vec<_>>());
     for user in &odd {
         assert_eq!(Router(&cluster).get_user(user.user_id).unwrap(), *user);
     }
-    assert_eq!(Router(&cluster).create_users(&[]), Batch::Stored);
+    assert_eq!(Router(&cluster).create_users(&[]), BatchOutcome::Stored);
     let on_one = users(ids_of(2, 1_000, 10));
-    assert_eq!(Router(&cluster).create_users(&on_one), Batch::Stored);
+    assert_eq!(Router(&cluster).create_users(&on_one), BatchOutcome::Stored);
     assert_eq!(all_ids(&test).len(), 310);
     let open =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state LIKE 'idle in transaction%'";
@@ -110,10 +110,10 @@ fn one_that_exists_keeps_all_of_them_out() {
     let cluster = cluster(&test);
     for there in [1, 50, 100] {
         Router(&cluster).create_user(&user(there)).unwrap();
-        assert_eq!(Router(&cluster).create_users(&users(1..=100)), Batch::NotStored);
+        assert_eq!(Router(&cluster).create_users(&users(1..=100)), BatchOutcome::NotStored);
         assert_eq!(all_ids(&test), [there]);
         // The connections are fit for use.
-        assert_eq!(Router(&cluster).create_users(&users(101..=200)), Batch::Stored);
+        assert_eq!(Router(&cluster).create_users(&users(101..=200)), BatchOutcome::Stored);
         for id in std::iter::once(there).chain(101..=200) {
             Router(&cluster).delete_user(UserId::new(id)).unwrap();
         }
@@ -124,9 +124,9 @@ fn one_that_exists_keeps_all_of_them_out() {
 fn one_that_is_named_twice_keeps_all_of_them_out() {
     let test = Test::initialised();
     let cluster = cluster(&test);
-    assert_eq!(Router(&cluster).create_users(&users((1..=100).chain([17]))), Batch::NotStored);
+    assert_eq!(Router(&cluster).create_users(&users((1..=100).chain([17]))), BatchOutcome::NotStored);
     assert!(all_ids(&test).is_empty());
-    assert_eq!(Router(&cluster).create_users(&users(1..=100)), Batch::Stored);
+    assert_eq!(Router(&cluster).create_users(&users(1..=100)), BatchOutcome::Stored);
 }
 
 #[test]
@@ -146,9 +146,9 @@ fn one_on_an_arc_that_moves_keeps_all_of_them_out() {
     let mut stored = 0;
     let mut step = |what: &str| {
         let with_it = users(elsewhere[stored..stored + 100].iter().copied().chain([id]));
-        assert_eq!(Router(&cluster).create_users(&with_it), Batch::NotStored, "{what}");
+        assert_eq!(Router(&cluster).create_users(&with_it), BatchOutcome::NotStored, "{what}");
         assert_eq!(all_ids(&test), elsewhere[..stored], "{what}");
-        assert_eq!(Router(&cluster).create_users(&with_it[..100]), Batch::Stored, "{what}");
+        assert_eq!(Router(&cluster).create_users(&with_it[..100]), BatchOutcome::Stored, "{what}");
         stored += 100;
     };
     fence(&mut from, &chunk, target, 2);
@@ -186,11 +186,11 @@ fn a_shard_that_is_not_as_it_is_known_stores_nothing() {
         ),
     ] {
         test.execute(2, wrong);
-        assert_eq!(Router(&cluster).create_users(&wanted), Batch::NotStored, "{wrong}");
+        assert_eq!(Router(&cluster).create_users(&wanted), BatchOutcome::NotStored, "{wrong}");
         test.execute(2, right);
         assert!(all_ids(&test).is_empty(), "{wrong}");
     }
-    assert_eq!(Router(&cluster).create_users(&wanted), Batch::Stored, "all is right again");
+    assert_eq!(Router(&cluster).create_users(&wanted), BatchOutcome::Stored, "all is right again");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn each_position_is_looked_for_in_the_arcs_that_are_owned() {
         1,
         "DELETE FROM ringshard.arc WHERE last IN (SELECT last FROM (SELECT last, row_number() OVER (ORDER BY last) AS n \
          FROM ringshard.arc) AS numbered WHERE n % 3 = 1); \
-         UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_2' WHERE md5(last::text) < '6'",
+         UPDATE ringshard.arc SET state = 'fenced', transfer_to = 'shard_2' WHERE md5(last::text) < '6'",
     );
     let mut client = test.client(1);
     let oracle = "SELECT EXISTS (SELECT FROM ringshard.arc WHERE state = 'owned' \
@@ -210,7 +210,7 @@ fn each_position_is_looked_for_in_the_arcs_that_are_owned() {
     let mut seen = [0, 0];
     for id in ids_of(1, 1, 200) {
         let is_owned: bool = client.query_one(oracle, &[&id.to_string()]).unwrap().get(0);
-        let expected = if is_owned { Batch::Stored } else { Batch::NotStored };
+        let expected = if is_owned { BatchOutcome::Stored } else { BatchOutcome::NotStored };
         assert_eq!(Router(&cluster).create_users(&users([id])), expected, "user {id}");
         seen[usize::from(is_owned)] += 1;
     }
@@ -228,7 +228,8 @@ fn who_waits_for_a_fence_sees_it() {
     for _ in 0..50 {
         let mut step = mover.transaction().unwrap();
         step.batch_execute("SELECT pg_advisory_xact_lock(7283001)").unwrap();
-        let sql = "UPDATE ringshard.arc SET state = 'fenced', peer = 'shard_9' WHERE last = $1::text::uuid";
+        let sql =
+            "UPDATE ringshard.arc SET state = 'fenced', transfer_to = 'shard_9' WHERE last = $1::text::uuid";
         step.execute(sql, &[&chunk.last]).unwrap();
         let waited = thread::scope(|scope| {
             let begun = Instant::now();
@@ -236,14 +237,14 @@ fn who_waits_for_a_fence_sees_it() {
             until_blocked(&test, shard);
             step.commit().unwrap();
             let waited = begun.elapsed();
-            assert_eq!(batch.join().unwrap(), Batch::NotStored);
+            assert_eq!(batch.join().unwrap(), BatchOutcome::NotStored);
             waited
         });
         assert!(all_ids(&test).is_empty());
-        test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+        test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL");
         // It did not give up waiting: it saw the fence.
         if waited < Duration::from_millis(150) {
-            assert_eq!(Router(&cluster).create_users(&users([id])), Batch::Stored);
+            assert_eq!(Router(&cluster).create_users(&users([id])), BatchOutcome::Stored);
             return;
         }
     }
@@ -259,11 +260,11 @@ fn nobody_waits_for_long() {
     for held in ["SELECT pg_advisory_xact_lock(7283001)", "INSERT INTO users VALUES (7, 'x', NULL, NULL)"] {
         let mut transaction = other.transaction().unwrap();
         transaction.batch_execute(held).unwrap();
-        assert_eq!(soon(&begin(&cluster, users(1..=50))), Batch::NotStored, "{held}");
+        assert_eq!(soon(&begin(&cluster, users(1..=50))), BatchOutcome::NotStored, "{held}");
         transaction.rollback().unwrap();
         assert!(all_ids(&test).is_empty(), "{held}");
     }
-    assert_eq!(Router(&cluster).create_users(&users(1..=50)), Batch::Stored);
+    assert_eq!(Router(&cluster).create_users(&users(1..=50)), BatchOutcome::Stored);
 }
 
 #[test]
@@ -282,8 +283,8 @@ fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
                     wanted.reverse();
                 }
                 match Router(&cluster).create_users(&wanted) {
-                    Batch::Stored => stored += 100,
-                    Batch::NotStored => {
+                    BatchOutcome::Stored => stored += 100,
+                    BatchOutcome::NotStored => {
                         for user in &wanted {
                             match Router(&cluster).create_user(user) {
                                 Ok(_) => stored += 1,
@@ -291,7 +292,7 @@ fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
                             }
                         }
                     }
-                    Batch::Parted(fates) => panic!("no line was cut: {fates:?}"),
+                    BatchOutcome::Partial(fates) => panic!("no line was cut: {fates:?}"),
                 }
             }
             sender.send(stored).unwrap();
@@ -313,8 +314,8 @@ fn of_two_batches_on_one_shard_one_is_stored() {
         let backwards = wanted.iter().rev().cloned().collect();
         let batches = [begin(&clusters[0], wanted), begin(&clusters[1], backwards)];
         let mut batches = batches.map(|batch| soon(&batch));
-        batches.sort_by_key(|batch| *batch != Batch::Stored);
-        assert_eq!(batches, [Batch::Stored, Batch::NotStored], "round {round}");
+        batches.sort_by_key(|batch| *batch != BatchOutcome::Stored);
+        assert_eq!(batches, [BatchOutcome::Stored, BatchOutcome::NotStored], "round {round}");
     }
 }
 
@@ -333,7 +334,7 @@ fn a_circle_over_two_shards_is_broken() {
     until_blocked(&test, 1);
     // ... which this one now waits for, unless the batch has given up already.
     on_two.batch_execute(&insert(two)).unwrap();
-    assert_eq!(soon(&batch), Batch::NotStored);
+    assert_eq!(soon(&batch), BatchOutcome::NotStored);
     for client in [&mut on_one, &mut on_two] {
         client.batch_execute("COMMIT").unwrap();
     }
@@ -370,7 +371,7 @@ fn the_transactions_settings_are_those_of_a_single_write() {
                 ),
             );
         }
-        assert_eq!(Router(&cluster(&test)).create_users(&users(1..=30)), Batch::Stored);
+        assert_eq!(Router(&cluster(&test)).create_users(&users(1..=30)), BatchOutcome::Stored);
         let mut count = 0;
         for number in 1..=3 {
             for row in test.query(number, "DELETE FROM users RETURNING region, email", &[]) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ringshard::model::user::User;
 use ringshard::pg::cluster::Cluster;
 use ringshard::pg::rows::Router;
-use ringshard::pg::rows::batch_create::{Batch, Fate};
+use ringshard::pg::rows::batch_create::{BatchOutcome, UserOutcome};
 
 use super::batch::{all_ids, cluster, cluster_of, ids_of, user, users};
 use crate::support::harness::{Test, owner};
@@ -20,25 +20,26 @@ fn through(test: &Test, shard: usize, proxy: &Proxy) -> Cluster {
 
 /// What a caller does with the users of a batch: those that are not there are created one at a time. The ids that
 /// are stored in the end.
-fn finish(cluster: &Cluster, users: &[User], batch: Batch) -> Vec<i64> {
+fn finish(cluster: &Cluster, users: &[User], batch: BatchOutcome) -> Vec<i64> {
     let fates = match batch {
-        Batch::Stored => vec![Fate::Stored; users.len()],
-        Batch::NotStored => vec![Fate::Absent; users.len()],
-        Batch::Parted(fates) => fates,
+        BatchOutcome::Stored => vec![UserOutcome::Stored; users.len()],
+        BatchOutcome::NotStored => vec![UserOutcome::Absent; users.len()],
+        BatchOutcome::Partial(fates) => fates,
     };
     assert_eq!(fates.len(), users.len());
-    let is_stored = |user: &User, fate: &Fate| match fate {
-        Fate::Stored => true,
-        Fate::Absent => Router(cluster).create_user(user).is_ok(),
-        Fate::Failed(_) => false,
+    let is_stored = |user: &User, fate: &UserOutcome| match fate {
+        UserOutcome::Stored => true,
+        UserOutcome::Absent => Router(cluster).create_user(user).is_ok(),
+        UserOutcome::Failed(_) => false,
     };
     let stored = users.iter().zip(&fates).filter(|(user, fate)| is_stored(user, fate));
     stored.map(|(user, _)| user.user_id.number()).collect()
 }
 
 /// The fates of users if those of one shard have this one, and all others are stored.
-fn fates(users: &[User], shard: usize, fate: &Fate) -> Vec<Fate> {
-    let of = |user: &User| if owner(user.user_id.number()) == shard { fate.clone() } else { Fate::Stored };
+fn fates(users: &[User], shard: usize, fate: &UserOutcome) -> Vec<UserOutcome> {
+    let of =
+        |user: &User| if owner(user.user_id.number()) == shard { fate.clone() } else { UserOutcome::Stored };
     users.iter().map(of).collect()
 }
 
@@ -52,15 +53,15 @@ fn a_commit_that_was_not_answered_is_looked_up() {
         let batch = Router(&cluster).create_users(&wanted);
         assert!(proxy.has_cut(), "the fault did happen");
         match cut {
-            Cut::Answer => assert_eq!(batch, Batch::Stored),
-            Cut::Request => assert_eq!(batch, Batch::Parted(fates(&wanted, 2, &Fate::Absent))),
+            Cut::Answer => assert_eq!(batch, BatchOutcome::Stored),
+            Cut::Request => assert_eq!(batch, BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent))),
             Cut::Both => {
-                let absent = Batch::Parted(fates(&wanted, 2, &Fate::Absent));
-                assert!([Batch::Stored, absent].contains(&batch), "{batch:?}");
+                let absent = BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent));
+                assert!([BatchOutcome::Stored, absent].contains(&batch), "{batch:?}");
             }
         }
         // What it says is so.
-        let expected = if batch == Batch::Stored { 40 } else { 40 - ids_on_two().len() };
+        let expected = if batch == BatchOutcome::Stored { 40 } else { 40 - ids_on_two().len() };
         assert_eq!(all_ids(&test).len(), expected, "{cut:?}");
         assert_eq!(finish(&cluster, &wanted, batch), (1..=40).collect::<Vec<_>>(), "{cut:?}");
         assert_eq!(all_ids(&test), (1..=40).collect::<Vec<_>>(), "{cut:?}");
@@ -79,9 +80,9 @@ fn a_commit_that_never_came_leaves_nothing_where_there_is_one_shard() {
     let test = Test::initialised();
     let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Request);
     let cluster = through(&test, 2, &proxy);
-    assert_eq!(Router(&cluster).create_users(&users(ids_on_two())), Batch::NotStored);
+    assert_eq!(Router(&cluster).create_users(&users(ids_on_two())), BatchOutcome::NotStored);
     assert!(proxy.has_cut() && all_ids(&test).is_empty());
-    assert_eq!(Router(&cluster).create_users(&users(ids_on_two())), Batch::Stored);
+    assert_eq!(Router(&cluster).create_users(&users(ids_on_two())), BatchOutcome::Stored);
 }
 
 #[test]
@@ -95,12 +96,12 @@ fn a_line_that_is_cut_before_the_commit_stores_nothing() {
     ] {
         let proxy = Proxy::new(&test.database(2), word, cut);
         let cluster = through(&test, 2, &proxy);
-        assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::NotStored, "{word} {cut:?}");
+        assert_eq!(Router(&cluster).create_users(&users(1..=40)), BatchOutcome::NotStored, "{word} {cut:?}");
         assert!(proxy.has_cut(), "{word} {cut:?}");
         assert!(all_ids(&test).is_empty(), "{word} {cut:?}");
         // No session is left behind that holds the rows: this would wait for it.
         test.execute(2, "SET lock_timeout = '5s'; BEGIN; LOCK TABLE users; COMMIT");
-        assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::Stored, "{word} {cut:?}");
+        assert_eq!(Router(&cluster).create_users(&users(1..=40)), BatchOutcome::Stored, "{word} {cut:?}");
         for number in 1..=3 {
             test.execute(number, "DELETE FROM users");
         }
@@ -120,10 +121,10 @@ fn a_session_that_is_lost_on_the_way_is_ended() {
     let proxy = Proxy::new(&test.database(2), "INSERT INTO public.users", Cut::Both);
     let cluster = through(&test, 2, &proxy);
     let begun = Instant::now();
-    assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::NotStored);
+    assert_eq!(Router(&cluster).create_users(&users(1..=40)), BatchOutcome::NotStored);
     assert!(proxy.has_cut() && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     test.execute(2, "SET lock_timeout = '5s'; DROP TRIGGER sleep ON users");
-    assert_eq!(Router(&cluster).create_users(&users(1..=40)), Batch::Stored);
+    assert_eq!(Router(&cluster).create_users(&users(1..=40)), BatchOutcome::Stored);
 }
 
 /// A session that waits within its commit hears nothing of a line that is cut.
@@ -143,7 +144,7 @@ fn a_commit_that_still_waits_is_ended_before_its_fate_is_told() {
     let wanted = users(1..=40);
     let batch = Router(&through(&test, 2, &proxy)).create_users(&wanted);
     assert!(proxy.has_cut());
-    assert_eq!(batch, Batch::Parted(fates(&wanted, 2, &Fate::Absent)));
+    assert_eq!(batch, BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent)));
     holder.batch_execute("SELECT pg_advisory_unlock(5)").unwrap();
     std::thread::sleep(Duration::from_millis(300));
     assert!(test.ids(2).is_empty(), "nothing comes later");
@@ -162,7 +163,7 @@ fn a_commit_that_is_refused_is_undone_there_alone() {
     let cluster = cluster(&test);
     let wanted = users(1..=40);
     let batch = Router(&cluster).create_users(&wanted);
-    assert_eq!(batch, Batch::Parted(fates(&wanted, 2, &Fate::Absent)));
+    assert_eq!(batch, BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent)));
     assert!(test.ids(2).is_empty());
     let elsewhere: Vec<i64> = (1..=40).filter(|id| owner(*id) != 2).collect();
     assert_eq!(finish(&cluster, &wanted, batch), elsewhere);
@@ -185,13 +186,13 @@ fn what_cannot_be_found_out_is_said_to_be_unknown() {
     let batch = Router(&cluster).create_users(&wanted);
     test.execute(1, &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true"));
     assert!(proxy.has_cut() && begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-    let Batch::Parted(fates) = batch else { panic!("{batch:?}") };
+    let BatchOutcome::Partial(fates) = batch else { panic!("{batch:?}") };
     for (user, fate) in wanted.iter().zip(&fates) {
         let id = user.user_id.number();
         match fate {
-            Fate::Stored => assert_ne!(owner(id), 2, "user {id}"),
-            Fate::Absent => panic!("nobody can know that of user {id}"),
-            Fate::Failed(error) => {
+            UserOutcome::Stored => assert_ne!(owner(id), 2, "user {id}"),
+            UserOutcome::Absent => panic!("nobody can know that of user {id}"),
+            UserOutcome::Failed(error) => {
                 assert_eq!(owner(id), 2, "user {id}");
                 assert!(error.message().contains(&format!("user `{id}`")), "{error}");
                 assert!(error.message().contains("is not known"), "{error}");
@@ -207,10 +208,10 @@ fn a_shard_that_is_gone_stores_nothing_and_keeps_nothing_from_the_others() {
     let dead = "postgresql://postgres@127.0.0.1:1/x";
     let gone = cluster_of(&test, |number| if number == 3 { dead.to_owned() } else { test.url(number) });
     let begun = Instant::now();
-    assert_eq!(Router(&gone).create_users(&users(1..=40)), Batch::NotStored);
+    assert_eq!(Router(&gone).create_users(&users(1..=40)), BatchOutcome::NotStored);
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert!(all_ids(&test).is_empty());
-    assert_eq!(Router(&gone).create_users(&users(ids_on_two())), Batch::Stored, "shard 2 is there");
+    assert_eq!(Router(&gone).create_users(&users(ids_on_two())), BatchOutcome::Stored, "shard 2 is there");
     // One whose sessions have ended, which nobody knows yet.
     let cluster = cluster(&test);
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
@@ -218,12 +219,16 @@ fn a_shard_that_is_gone_stores_nothing_and_keeps_nothing_from_the_others() {
     let batch = Router(&cluster).create_users(&users(101..=140));
     assert_eq!(
         all_ids(&test),
-        if batch == Batch::Stored { [ids_on_two(), (101..=140).collect()].concat() } else { ids_on_two() }
+        if batch == BatchOutcome::Stored {
+            [ids_on_two(), (101..=140).collect()].concat()
+        } else {
+            ids_on_two()
+        }
     );
-    if batch != Batch::Stored {
+    if batch != BatchOutcome::Stored {
         assert_eq!(
             Router(&cluster).create_users(&users(101..=140)),
-            Batch::Stored,
+            BatchOutcome::Stored,
             "there are new connections"
         );
     }

@@ -141,7 +141,7 @@ fn during_a_change_the_message_names_the_new_owner() {
     let mut arranger = test.client(3);
     arranger
         .execute(
-            "UPDATE ringshard.meta SET status = 'pending', ring = NULL, epoch = 2, target = $1, members = '[]'",
+            "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, epoch = 2, next_topology = $1, participants = '[]'",
             &[&target],
         )
         .unwrap();
@@ -152,7 +152,7 @@ fn during_a_change_the_message_names_the_new_owner() {
     assert!(db.detail().unwrap().contains("epoch 2"));
     // An arc that is missing, and no change under way.
     arranger
-        .batch_execute("UPDATE ringshard.meta SET status = 'done', target = NULL, members = NULL")
+        .batch_execute("UPDATE ringshard.meta SET status = 'done', next_topology = NULL, participants = NULL")
         .unwrap();
     let db = refused(test.other_program("postgres", 3).batch_execute(&sql), "RS001");
     assert_eq!(db.message(), format!("user `{id}` belongs on shard `shard_3`, whose catalog lacks its arc"));

@@ -101,7 +101,7 @@ pub(crate) fn fence(id: i64, peer: &str) -> String {
         "WITH place AS (SELECT md5('{id}')::uuid AS at), \
               old AS (DELETE FROM ringshard.arc USING place WHERE first <= at AND last >= at RETURNING arc.*) \
          SELECT count(*) FROM old; \
-         INSERT INTO ringshard.arc (first, last, state, epoch, peer) \
+         INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to) \
          VALUES (md5('{id}')::uuid, md5('{id}')::uuid, 'fenced', 1, '{peer}')"
     )
 }
@@ -115,7 +115,7 @@ fn a_write_waits_for_a_fence_and_goes_on() {
     let writer = test.command().args(words).spawn().unwrap();
     thread::sleep(Duration::from_millis(300));
     assert!(test.ids(shard).is_empty(), "a fenced arc takes no row");
-    test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+    test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL");
     Ran::of(writer).success();
     let log = std::fs::read_to_string(test.home.path().join("log")).unwrap();
     assert!(log.matches("Added user 1 to session").count() > 1, "it tried more than once: {log}");
@@ -175,7 +175,7 @@ fn a_write_that_waited_for_the_barrier_sees_what_it_waited_for() {
         mover.batch_execute("COMMIT").unwrap();
         thread::sleep(Duration::from_millis(200));
         assert!(test.ids(shard).is_empty(), "{level}: a row went into a fenced arc");
-        test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', peer = NULL");
+        test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL");
         Ran::of(writer).success();
         assert_eq!(test.ids(shard), [1]);
     }

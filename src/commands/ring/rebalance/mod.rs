@@ -21,7 +21,7 @@ use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::Topology;
 use crate::model::text::{counted, thousands};
 use crate::pg::cluster::Cluster;
-use crate::pg::rebalance::{Moved, Options, Planned, Told};
+use crate::pg::rebalance::{MoveProgress, Moved, Planned, RebalanceOptions};
 
 /// The most rows of a chunk: they are held in memory, and writers of that chunk wait.
 const CHUNK_ROWS_MAX: i64 = 10_000;
@@ -45,14 +45,14 @@ pub struct RebalanceArgs {
 #[derive(Debug, Args)]
 pub struct Pace {
     /// The most users that move at once; writers of these wait for the moment
-    #[arg(long, value_name = "N", default_value_t = Options::default().chunk_rows,
+    #[arg(long, value_name = "N", default_value_t = RebalanceOptions::default().chunk_rows,
           value_parser = clap::value_parser!(u32).range(1..=CHUNK_ROWS_MAX))]
     pub(crate) chunk_rows: u32,
     /// The most users that move a second, in all [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_rows_per_sec: Option<u32>,
     /// How many pairs of shards move users at once
-    #[arg(long, value_name = "N", default_value_t = Options::default().jobs,
+    #[arg(long, value_name = "N", default_value_t = RebalanceOptions::default().jobs,
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: u32,
     /// Take no lock; for tests of two movers at once
@@ -70,8 +70,8 @@ pub enum RebalanceCommand {
 }
 
 impl Pace {
-    fn options(&self) -> Options {
-        Options {
+    fn options(&self) -> RebalanceOptions {
+        RebalanceOptions {
             chunk_rows: self.chunk_rows,
             rows_per_second: self.max_rows_per_sec,
             jobs: self.jobs,
@@ -113,20 +113,20 @@ impl RebalanceArgs {
         }
         // Once it is under way, it is to come to its end.
         if !planned.is_under_way {
-            check_strays(&planned)?;
+            check_misplaced(&planned)?;
         }
         rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
-        let returned = failover::fence_stale_primaries(&cluster);
+        let stale_primaries = failover::fence_stale_primaries(&cluster);
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
         let mut report = carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)?;
-        let told = |returned: Result<_>| returned.map_or_else(|error| error, |of| told_of(&of));
-        report.warnings.extend(returned.into_iter().map(told));
+        let told = |stale_primaries: Result<_>| stale_primaries.map_or_else(|error| error, |of| told_of(&of));
+        report.warnings.extend(stale_primaries.into_iter().map(told));
         Ok(report)
     }
 }
 
-/// Users that lie astray would seem to be at home where an arc is taken over.
-fn check_strays(planned: &Planned) -> Result<()> {
+/// Users that lie misplaced would seem to be at home where an arc is taken over.
+fn check_misplaced(planned: &Planned) -> Result<()> {
     if planned.strays == 0 {
         return Ok(());
     }
@@ -178,12 +178,13 @@ fn carry_out(
     let begun = Instant::now();
     let moved = {
         let interrupts = console.watch_interrupts();
-        let moved = rebalance::carry_out(cluster, planned, goal, pace.options(), |Told { load, at }| {
-            let part = Some((load.rows.min(total.rows), total.rows.max(1)));
-            let at = format!("{}, {at}", bytes(load.bytes));
-            console.progress(Some(&Progress { rows: load.rows, part, at }));
-            !interrupts.asked()
-        });
+        let moved =
+            rebalance::carry_out(cluster, planned, goal, pace.options(), |MoveProgress { load, at }| {
+                let part = Some((load.rows.min(total.rows), total.rows.max(1)));
+                let at = format!("{}, {at}", bytes(load.bytes));
+                console.progress(Some(&Progress { rows: load.rows, part, at }));
+                !interrupts.asked()
+            });
         console.progress(None);
         moved?
     };
@@ -239,9 +240,9 @@ fn carry_out(
 /// The shards that took part in the change and do not belong to the ring any more.
 fn gone(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
     let view = cluster.view();
-    let members = planned.plan.before.names();
+    let participants = planned.plan.before.names();
     // A shard whose joining was taken back is still wished for.
-    members
+    participants
         .filter(|name| view.topology.shard(name).is_none() && view.goal().shard(name).is_none())
         .cloned()
         .collect()
@@ -309,14 +310,14 @@ fn plan_report(planned: &Planned, pace: &Pace) -> Report {
     if *strays == 0 {
         report.notes.push("next: ringshard rebalance".into());
     } else {
-        report.warnings.extend(check_strays(planned).err());
+        report.warnings.extend(check_misplaced(planned).err());
     }
     let shard_columns = [
         Column::text("shard"),
         Column::number("share_pct"),
-        Column::number("wanted_pct"),
+        Column::number("target_pct"),
         Column::number("weight"),
-        Column::number("wanted_weight"),
+        Column::number("target_weight"),
     ];
     let mut shards = Report::list(&shard_columns);
     for (name, before, after) in shares(plan) {
@@ -347,7 +348,7 @@ fn plan_report(planned: &Planned, pace: &Pace) -> Report {
         Column::number("ideal_pct"),
         Column::number("modulo_pct"),
         Column::number("seconds"),
-        Column::number("rows_astray"),
+        Column::number("rows_misplaced"),
         Column::text("shards"),
         Column::text("flows"),
     ];

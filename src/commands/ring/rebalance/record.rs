@@ -28,12 +28,12 @@ pub(crate) struct Record {
     /// Whether each user was found on its owner, and nowhere else, afterwards.
     pub(crate) verified: bool,
     /// What the plan moved, by source and target; nothing if it went back.
-    pub(crate) flows: Vec<Flow>,
+    pub(crate) flows: Vec<RecordedFlow>,
 }
 
 /// What went from one shard to another.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Flow {
+pub(crate) struct RecordedFlow {
     pub(crate) source: ShardName,
     pub(crate) target: ShardName,
     pub(crate) rows: u64,
@@ -49,7 +49,7 @@ pub(crate) fn keep(
     (moved, seconds): (Moved, f64),
     verified: bool,
 ) {
-    let flows = planned.plan.flows.iter().filter(|_| !went_back).map(|flow| Flow {
+    let flows = planned.plan.flows.iter().filter(|_| !went_back).map(|flow| RecordedFlow {
         source: flow.source.clone(),
         target: flow.target.clone(),
         rows: flow.load.rows,

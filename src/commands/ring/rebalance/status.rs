@@ -6,10 +6,10 @@ use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::Epoch;
 use crate::pg::rebalance;
-use crate::pg::rebalance::{Outline, Planned, Status};
+use crate::pg::rebalance::{Outline, Planned, RebalanceStatus};
 
 pub(crate) fn status(context: &Context<'_>) -> Result<Report> {
-    let Status { planned, runner, outline } = rebalance::status(&*context.cluster()?)?;
+    let RebalanceStatus { planned, runner, outline } = rebalance::status(&*context.cluster()?)?;
     let columns = [
         Column::text("state"),
         Column::number("epoch"),
@@ -24,12 +24,12 @@ pub(crate) fn status(context: &Context<'_>) -> Result<Report> {
         Column::number("seconds"),
     ];
     // Under way, goes back, and whether there is anything to do.
-    let (is_under_way, goes_back, is_wanted) = match (&planned, &outline) {
+    let (is_under_way, goes_back, is_requested) = match (&planned, &outline) {
         (Some(planned), _) => (planned.is_under_way, planned.goes_back, true),
-        (None, Some(outline)) => (outline.is_under_way, outline.goes_back, outline.is_wished_for),
+        (None, Some(outline)) => (outline.is_under_way, outline.goes_back, outline.is_desired),
         (None, None) => (false, false, false),
     };
-    let state = match (is_under_way, goes_back, is_wanted) {
+    let state = match (is_under_way, goes_back, is_requested) {
         (true, true, _) => "going back",
         (true, false, _) => "under way",
         (false, _, true) => "planned",

@@ -18,13 +18,13 @@ use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
 use super::environment;
 use super::location::{Location, socket_name};
 use super::parameters::{Origin, Parameters};
-use super::proxy_override::{Detour, Detours};
+use super::proxy_override::{ProxyOverride, ProxyOverrides};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::secret::Secret;
 use show::percent_encode;
-pub(crate) use target::Target;
+pub(crate) use target::TargetServer;
 
 /// What stands before the database's name when the private server has it.
 const LOCAL_PREFIX: &str = "local:";
@@ -62,10 +62,10 @@ impl ConnectionString {
 
     /// The same server, another database; for `init-shards --server`.
     pub fn with_database(&self, database: &str) -> Result<Self> {
-        let wanted = Parameters::parse(self.expose())?.with_database(database);
+        let requested = Parameters::parse(self.expose())?.with_database(database);
         let candidates = [self.with_path(database), Some(self.with_parameter(database))];
         // A URL can be written in many ways: what counts is what the parser makes of it.
-        let is_right = |made: &Self| Parameters::parse(made.expose()).is_ok_and(|made| made == wanted);
+        let is_right = |made: &Self| Parameters::parse(made.expose()).is_ok_and(|made| made == requested);
         candidates.into_iter().flatten().find(is_right).ok_or_else(|| {
             let message = format!("the server's URL cannot be pointed at the database `{database}`");
             Error::new(Kind::Configuration, message).hint("write it as `postgresql://USER@HOST:PORT`")
@@ -127,12 +127,12 @@ pub struct Address {
     /// At least one; in the order in which they are tried.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) tls: Arc<Tls>,
-    pub(crate) target: Target,
+    pub(crate) target: TargetServer,
     /// How long one endpoint may take.
     pub(crate) timeout: Duration,
     pub(crate) is_shuffled: bool,
     /// Where to look whether there is another way at the moment.
-    pub(crate) detour: Option<Detour>,
+    pub(crate) proxy_override: Option<ProxyOverride>,
     shown: String,
     local: bool,
     password_from: Option<&'static str>,
@@ -146,14 +146,14 @@ impl Address {
         let location = Location::Socket { folder: server.socket_dir().to_owned(), port: server.port() };
         let endpoint = Endpoint { config, location };
         let shown = show::url(std::slice::from_ref(&endpoint), &Parameters::default());
-        let (tls, target) = (Arc::new(Tls::none()), Target::Any);
+        let (tls, target) = (Arc::new(Tls::none()), TargetServer::Any);
         Self {
             endpoints: vec![endpoint],
             tls,
             target,
             timeout,
             is_shuffled: false,
-            detour: None,
+            proxy_override: None,
             shown,
             local: true,
             password_from: None,
@@ -174,12 +174,14 @@ impl Address {
         let (endpoints, password_from) = endpoints(parameters, &base)?;
         Ok(Self {
             tls: Arc::new(Tls::new(parameters)?),
-            target: parameters.word("target_session_attrs", &Target::WORDS)?.unwrap_or(Target::Any),
+            target: parameters
+                .word("target_session_attrs", &TargetServer::WORDS)?
+                .unwrap_or(TargetServer::Any),
             shown: show::url(&endpoints, parameters),
             endpoints,
             timeout,
             is_shuffled,
-            detour: None,
+            proxy_override: None,
             local: false,
             password_from,
         })
@@ -200,16 +202,16 @@ impl Address {
         self.password_from
     }
 
-    /// The same, and connections take a detour whenever one is announced there.
+    /// The same, and connections take a proxy override whenever one is announced there.
     #[must_use]
-    pub(crate) fn with_detours(self, detours: &Detours) -> Self {
-        let detour = Some(detours.of(&self.shown));
-        Self { detour, ..self }
+    pub(crate) fn with_proxy_overrides(self, proxy_overrides: &ProxyOverrides) -> Self {
+        let proxy_override = Some(proxy_overrides.of(&self.shown));
+        Self { proxy_override, ..self }
     }
 
-    /// The same on no detour, and with at least so much time.
+    /// The same on no proxy override, and with at least so much time.
     pub(crate) fn straight(&self, timeout: Duration) -> Self {
-        Self { detour: None, timeout: self.timeout.max(timeout), ..self.clone() }
+        Self { proxy_override: None, timeout: self.timeout.max(timeout), ..self.clone() }
     }
 
     /// Whether somebody listens at one of its places, answer or not.
@@ -217,9 +219,9 @@ impl Address {
         self.endpoints.iter().any(|endpoint| endpoint.location.accepts(timeout))
     }
 
-    /// Another database of the same server, on no detour; shown as this one.
+    /// Another database of the same server, on no proxy override; shown as this one.
     pub(crate) fn beside(&self, database: &str) -> Self {
-        let mut other = Self { detour: None, ..self.clone() };
+        let mut other = Self { proxy_override: None, ..self.clone() };
         for endpoint in &mut other.endpoints {
             endpoint.config.dbname(database);
         }

@@ -1,8 +1,8 @@
 //! `target_session_attrs`: which kind of server a connection string asks for (34.1.2 of the PostgreSQL documentation).
 
-/// What kind of server is wanted: `target_session_attrs`.
+/// What kind of server is requested: `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum TargetServer {
     Any,
     ReadWrite,
     ReadOnly,
@@ -11,7 +11,7 @@ pub(crate) enum Target {
     PreferStandby,
 }
 
-impl Target {
+impl TargetServer {
     pub(crate) const WORDS: [(&'static str, Self); 6] = [
         ("any", Self::Any),
         ("read-write", Self::ReadWrite),
@@ -21,7 +21,7 @@ impl Target {
         ("prefer-standby", Self::PreferStandby),
     ];
 
-    /// Why a server is not what is wanted, in libpq's words.
+    /// Why a server is not what is requested, in libpq's words.
     pub(crate) fn complaint(self, is_standby: bool, is_read_only: bool) -> Option<&'static str> {
         match self {
             Self::ReadWrite if is_read_only => Some("session is read-only"),

@@ -23,14 +23,14 @@ const SYSTEM_BUNDLES: [&str; 5] = [
 
 /// A file that was named, or one that counts if it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum FileSource {
     Named(PathBuf),
     Usual(PathBuf),
     /// There is no home folder to look in.
     Nowhere,
 }
 
-impl Place {
+impl FileSource {
     /// The file that a parameter names, or else the one in `~/.postgresql`.
     pub(crate) fn new(named: Option<&str>, usual: &str) -> Self {
         match (named, environment::variable("HOME")) {

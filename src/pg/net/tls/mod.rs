@@ -17,7 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::parameters::Parameters;
 use crate::error::{Error, Kind, Result};
-use files::Place;
+use files::FileSource;
 use verifier::{Roots, Verifier};
 
 /// What `sslmode` asks for, from the least to the most.
@@ -50,15 +50,15 @@ const MODES: [(&str, Mode); 6] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Root {
     System,
-    File(Place),
+    File(FileSource),
 }
 
 /// How connections to one address are secured.
 pub(crate) struct Tls {
     mode: Mode,
     root: Root,
-    certificate: Place,
-    key: Place,
+    certificate: FileSource,
+    key: FileSource,
     sends_name: bool,
     /// Made when a connection first needs it; kept, so that sessions can be resumed.
     connector: OnceLock<MakeRustlsConnect>,
@@ -78,11 +78,11 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// No TLS, for the private server.
     pub(crate) fn none() -> Self {
-        let nowhere = || Place::Nowhere;
+        let nowhere = || FileSource::Nowhere;
         Self::with(Mode::Disable, Root::File(nowhere()), nowhere(), nowhere(), true)
     }
 
-    fn with(mode: Mode, root: Root, certificate: Place, key: Place, sends_name: bool) -> Self {
+    fn with(mode: Mode, root: Root, certificate: FileSource, key: FileSource, sends_name: bool) -> Self {
         Self { mode, root, certificate, key, sends_name, connector: OnceLock::new() }
     }
 
@@ -107,9 +107,9 @@ impl Tls {
         // Kerberos encryption there is none, so nothing else may be demanded.
         parameters.word("gssencmode", &[("disable", ()), ("prefer", ())])?;
         let sends_name = parameters.word("sslsni", &[("0", false), ("1", true)])?.unwrap_or(true);
-        let root = if is_system { Root::System } else { Root::File(Place::new(named, "root.crt")) };
-        let certificate = Place::new(parameters.get("sslcert"), "postgresql.crt");
-        let key = Place::new(parameters.get("sslkey"), "postgresql.key");
+        let root = if is_system { Root::System } else { Root::File(FileSource::new(named, "root.crt")) };
+        let certificate = FileSource::new(parameters.get("sslcert"), "postgresql.crt");
+        let key = FileSource::new(parameters.get("sslkey"), "postgresql.key");
         Ok(Self::with(mode, root, certificate, key, sends_name))
     }
 
@@ -199,7 +199,7 @@ impl Tls {
     fn read_identity(&self, provider: &CryptoProvider) -> Result<Option<CertifiedKey>> {
         let path = match (&self.certificate, self.certificate.existing()) {
             (_, Some(path)) => path,
-            (Place::Named(path), None) => path,
+            (FileSource::Named(path), None) => path,
             _ => return Ok(None),
         };
         let certificates = files::certificates("client certificate", "sslcert", path)?;

@@ -8,10 +8,10 @@ WITH held AS MATERIALIZED (
     FROM ringshard.arc WHERE arc.state = 'owned'
 ), stored AS (
     INSERT INTO public.users (user_id, name, region, email)
-    SELECT wanted.user_id, wanted.name, wanted.region, wanted.email
+    SELECT new_user.user_id, new_user.name, new_user.region, new_user.email
     FROM ROWS FROM (pg_catalog.unnest($6::bigint[]), pg_catalog.unnest($7::text[]),
                     pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::text[]))
-         AS wanted (user_id, name, region, email)
+         AS new_user (user_id, name, region, email)
     WHERE (
         SELECT meta.shard = $2 AND coalesce(meta.cluster = $1::text::uuid, $1 IS NULL)
                AND meta.epoch <= $3 AND meta.catalog_version <= $4
