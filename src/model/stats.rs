@@ -4,12 +4,8 @@
 //! Counters only ever grow, until a server crashes or somebody resets them. A rate is made of two samples of which
 //! the later one goes on from the earlier one; of any others it is not known, and never negative.
 
-use std::collections::BTreeMap;
-
-use super::names::ShardName;
+use super::rebalance::RingState;
 use super::rebalance::plan::Load;
-use super::rebalance::{Change, arbiter};
-use super::ring::topology::{Epoch, Topology};
 
 /// What a shard has counted since its counters began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,61 +75,6 @@ pub struct Moves {
     pub arrived: Vec<(String, Load)>,
     /// Who is at it; only the first shard knows.
     pub runner: Option<Runner>,
-}
-
-/// What a shard says of the ring.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RingState {
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// The topology in force.
-    pub topology: Topology,
-    /// The change that is under way, if one is.
-    pub change: Option<Change>,
-    /// The topology that is wished for; only the first shard knows.
-    pub desired_topology: Option<Topology>,
-}
-
-impl RingState {
-    /// The topology that the ring is to have.
-    pub fn goal(&self) -> &Topology {
-        self.change
-            .as_ref()
-            .map(|change| &change.next_topology)
-            .or(self.desired_topology.as_ref())
-            .unwrap_or(&self.topology)
-    }
-
-    /// What becomes of a shard that answers.
-    pub fn state(&self, name: &ShardName) -> &'static str {
-        match (self.topology.shard(name), self.goal().shard(name)) {
-            (Some(_), Some(_)) => "active",
-            (None, Some(_)) => "joining",
-            // One that has left is still in the configuration, until the next rebalance.
-            (_, None) => "leaving",
-        }
-    }
-
-    /// Whether the ring, or what it is to become, knows this shard.
-    pub fn names(&self, name: &ShardName) -> bool {
-        let is_member = self.change.as_ref().is_some_and(|change| change.participants.contains(name));
-        is_member || self.topology.shard(name).is_some() || self.goal().shard(name).is_some()
-    }
-
-    /// The newest word of these, with the wish of the shard that knows it.
-    pub fn newest<'a>(words: impl IntoIterator<Item = (&'a ShardName, &'a Self)>) -> Option<Self> {
-        let words: BTreeMap<&ShardName, &Self> = words.into_iter().collect();
-        // A change is done when it is done on one shard.
-        let rank = |word: &Self| (word.epoch, word.change.is_none());
-        let newest = words.values().max_by_key(|word| rank(word))?;
-        let desired_topology =
-            words.get(arbiter(&newest.topology)).and_then(|first| first.desired_topology.clone());
-        Some(Self {
-            desired_topology: desired_topology
-                .filter(|desired_topology| *desired_topology != newest.topology),
-            ..(*newest).clone()
-        })
-    }
 }
 
 /// A shard at one moment. What its role may not see is not known.
@@ -212,6 +153,7 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ring::topology::{Epoch, Topology};
 
     fn topology(count: usize) -> Topology {
         let names = (1..=count).map(|number| format!("shard_{number}").parse().expect("it is a name"));
@@ -272,30 +214,5 @@ mod tests {
         promoted.counters.wal_bytes = Some(0);
         let rates = promoted.since(&before).expect("it goes on");
         assert_eq!((rates.transactions, rates.wal_bytes), (100.0, None));
-    }
-
-    #[test]
-    fn the_newest_word_counts_and_the_first_shard_has_the_wish() {
-        let names: Vec<ShardName> = topology(2).names().cloned().collect();
-        let word = |epoch, change, desired_topology| RingState {
-            epoch: Epoch::new(epoch),
-            topology: topology(2),
-            change,
-            desired_topology,
-        };
-        let change = Change { next_topology: topology(3), participants: Vec::new() };
-        assert_eq!(RingState::newest([]), None);
-        let (first, second) = (word(1, None, Some(topology(4))), word(1, None, Some(topology(3))));
-        let newest = RingState::newest([(&names[0], &first), (&names[1], &second)]).expect("there are words");
-        assert_eq!(newest.desired_topology, Some(topology(4)));
-        assert_eq!(newest.state(&"shard_4".parse().expect("it is a name")), "joining");
-        assert_eq!(newest.state(&"shard_5".parse().expect("it is a name")), "leaving");
-        assert_eq!(newest.state(&names[0]), "active");
-        let (told, untold) = (word(2, Some(change), None), word(1, None, None));
-        let newest = RingState::newest([(&names[0], &told), (&names[1], &untold)]).expect("there are words");
-        assert_eq!(newest.goal(), &topology(3));
-        let done = RingState { topology: topology(3), ..word(2, None, None) };
-        let newest = RingState::newest([(&names[0], &told), (&names[1], &done)]).expect("there are words");
-        assert_eq!(newest.topology, topology(3), "what is done on one shard is done");
     }
 }

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use ringshard::model::names::ShardName;
-use ringshard::model::rebalance::ArcState;
-use ringshard::model::ring::coverage::HeldArc;
-use ringshard::model::verification::{Findings, RingFault, RingState, RowPlacement, judge, still_there};
+use ringshard::model::rebalance::ShardState;
+use ringshard::model::verification::{Findings, RingFault, RowPlacement, judge, still_there};
 
 use crate::shard::{Shard, place};
 
@@ -19,20 +18,6 @@ pub(crate) struct Auditor {
     pub(crate) verdicts: u64,
     /// Looks that had to be done again.
     pub(crate) repeats: u64,
-}
-
-fn word(shard: &Shard) -> RingState {
-    let held = shard.state.arcs.iter().map(|held| HeldArc {
-        arc: held.arc,
-        epoch: held.epoch,
-        owned: held.state == ArcState::Owned,
-    });
-    RingState {
-        epoch: shard.state.epoch,
-        topology: shard.state.topology.clone(),
-        change: shard.state.change.clone(),
-        held: held.collect(),
-    }
 }
 
 impl Auditor {
@@ -48,8 +33,8 @@ impl Auditor {
             return Ok(());
         }
         let seen = std::mem::take(&mut self.seen);
-        let words: BTreeMap<ShardName, RingState> =
-            seen.iter().map(|(name, shard)| (name.clone(), word(shard))).collect();
+        let words: BTreeMap<ShardName, ShardState> =
+            seen.iter().map(|(name, shard)| (name.clone(), shard.state.clone())).collect();
         let judgement = judge(&words);
         if let Some(before) = self.suspects.replace(judgement.faults.clone())
             && let [fault, ..] = still_there(&before, &judgement.faults).as_slice()

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ringshard::model::names::ShardName;
 use ringshard::model::point_read::KeyReply;
-use ringshard::model::rebalance::{ArcState, Condition, Reply, Request, ShardArc, ShardState};
+use ringshard::model::rebalance::{Condition, Reply, Request, ShardState};
 use ringshard::model::ring::arc::{Arc, merged};
+use ringshard::model::ring::arc::{ArcState, ShardArc};
 use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Epoch;
 use ringshard::model::user::UserId;
@@ -83,33 +84,36 @@ impl Shard {
 
     #[expect(clippy::too_many_lines, reason = "one arm for each request, to be read beside the protocol")]
     pub(crate) fn do_it(&mut self, request: Request<Rows>, mutant: Option<Mutant>) -> Reply<Rows> {
-        let epoch_now = self.state.epoch;
-        let is_pending = self.state.change.is_some();
+        let epoch_now = self.state.ring.epoch;
+        let is_pending = self.state.ring.change.is_some();
         match request {
             Request::Look => Reply::State(Box::new(self.state.clone())),
             Request::Announce(told) => {
                 let state = &mut self.state;
-                if state.epoch == told.epoch {
+                if state.ring.epoch == told.epoch {
                     let is_it = state
+                        .ring
                         .change
                         .as_ref()
-                        .map_or(state.topology == told.change.next_topology, |c| *c == told.change);
+                        .map_or(state.ring.topology == told.change.next_topology, |c| *c == told.change);
                     return if is_it { Reply::Already } else { Reply::Stale };
                 }
-                let holds = state.topology == told.topology
+                let holds = state.ring.topology == told.topology
                     && match told.condition {
                         Condition::Desired => {
-                            state.epoch.next() == told.epoch
-                                && state.change.is_none()
-                                && state.desired_topology.as_ref() == Some(&told.change.next_topology)
+                            state.ring.epoch.next() == told.epoch
+                                && state.ring.change.is_none()
+                                && state.ring.desired_topology.as_ref() == Some(&told.change.next_topology)
                         }
-                        Condition::TakenBack => state.epoch.next() == told.epoch && state.change.is_some(),
-                        Condition::Decided => state.epoch < told.epoch,
+                        Condition::TakenBack => {
+                            state.ring.epoch.next() == told.epoch && state.ring.change.is_some()
+                        }
+                        Condition::Decided => state.ring.epoch < told.epoch,
                     };
                 if !holds && mutant != Some(Mutant::AnnounceWithoutCompare) {
                     return Reply::Stale;
                 }
-                (state.epoch, state.change) = (told.epoch, Some(told.change));
+                (state.ring.epoch, state.ring.change) = (told.epoch, Some(told.change));
                 Reply::Done
             }
             // Two rows a chunk.
@@ -206,11 +210,11 @@ impl Shard {
                 }
                 let arcs = merged.into_iter();
                 self.state.arcs = arcs.map(|arc| ShardArc { arc, epoch, state: ArcState::Owned }).collect();
-                let target = self.state.change.take().unwrap().next_topology;
-                if self.state.desired_topology.as_ref() == Some(&target) {
-                    self.state.desired_topology = None;
+                let target = self.state.ring.change.take().unwrap().next_topology;
+                if self.state.ring.desired_topology.as_ref() == Some(&target) {
+                    self.state.ring.desired_topology = None;
                 }
-                self.state.topology = target;
+                self.state.ring.topology = target;
                 Reply::Done
             }
         }
@@ -219,7 +223,7 @@ impl Shard {
     /// A point read: one snapshot.
     pub(crate) fn read(&self, id: i64) -> (KeyReply, Option<Value>) {
         let said = match self.held(place(id)) {
-            None => KeyReply::NotOwner { epoch: self.state.epoch },
+            None => KeyReply::NotOwner { epoch: self.state.ring.epoch },
             Some(ShardArc { state: ArcState::Owned, .. }) => KeyReply::Owned,
             Some(ShardArc { state: ArcState::Fenced(peer), epoch, .. }) => {
                 KeyReply::Fenced { peer: peer.clone(), epoch: *epoch }
@@ -230,15 +234,16 @@ impl Shard {
 
     /// Whether nothing is under way, and the epoch is that by whose ring the client found this shard.
     pub(crate) fn is_at_rest(&self, epoch: Epoch, mutant: Option<Mutant>) -> bool {
-        self.state.change.is_none() && (self.state.epoch == epoch || mutant == Some(Mutant::RestInAnyEpoch))
+        self.state.ring.change.is_none()
+            && (self.state.ring.epoch == epoch || mutant == Some(Mutant::RestInAnyEpoch))
     }
 
     /// What the client did not have to ask for: while the ring is at rest, it alone says who owns what.
     pub(crate) fn check_rest(&self, name: &ShardName) -> Result<(), String> {
-        if self.state.change.is_some() {
+        if self.state.ring.change.is_some() {
             return Ok(());
         }
-        let ring = self.state.topology.ring();
+        let ring = self.state.ring.topology.ring();
         let given = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
         let owned = self.state.arcs.iter().filter(|held| held.state == ArcState::Owned).map(|held| held.arc);
         if merged(given) == merged(owned) && self.state.arcs.iter().all(|held| held.state == ArcState::Owned)
@@ -247,7 +252,7 @@ impl Shard {
         }
         Err(format!(
             "{name} is at rest in epoch {} and does not own what the ring gives it",
-            self.state.epoch
+            self.state.ring.epoch
         ))
     }
 

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringshard::model::names::ShardName;
 use ringshard::model::point_read::{KeyReply, PointRead, ReadStep};
 use ringshard::model::rebalance::mover::Mover;
-use ringshard::model::rebalance::{ArcState, Goal, Request, ShardArc, ShardState, arbiter};
+use ringshard::model::rebalance::{Goal, Request, RingState, ShardState, arbiter};
 use ringshard::model::ring::arc::{Arc, check_tiling};
+use ringshard::model::ring::arc::{ArcState, ShardArc};
 use ringshard::model::ring::topology::{Epoch, ShardSpec, Topology, Weight};
 
 use crate::auditor::Auditor;
@@ -136,10 +137,12 @@ impl World {
             let arcs =
                 arcs.map(|owned| ShardArc { arc: owned.arc, epoch: Epoch::FIRST, state: ArcState::Owned });
             let state = ShardState {
-                epoch: Epoch::FIRST,
-                topology: first.clone(),
-                change: None,
-                desired_topology: None,
+                ring: RingState {
+                    epoch: Epoch::FIRST,
+                    topology: first.clone(),
+                    change: None,
+                    desired_topology: None,
+                },
                 arcs: arcs.collect(),
             };
             let users = (1..=USERS).filter(|id| *ring.owner(place(*id)) == name(at));
@@ -247,13 +250,16 @@ impl World {
 
     /// Somebody changes the wish, or takes back what is under way.
     fn operate(&mut self) {
-        let newest =
-            self.shards.values().max_by_key(|shard| (shard.state.epoch, shard.state.change.is_some()));
+        let newest = self
+            .shards
+            .values()
+            .max_by_key(|shard| (shard.state.ring.epoch, shard.state.ring.change.is_some()));
         let state = newest.unwrap().state.clone();
-        if state.change.is_some() {
+        if state.ring.change.is_some() {
             if self.dice.in_a_hundred(15) {
                 let known: Vec<ShardName> = self.shards.keys().cloned().collect();
-                self.movers[self.step as usize % 2] = (Some(Mover::new(Goal::Back(state.epoch), known)), 0);
+                self.movers[self.step as usize % 2] =
+                    (Some(Mover::new(Goal::Back(state.ring.epoch), known)), 0);
                 self.counts.cancels += 1;
             }
             return;
@@ -265,16 +271,22 @@ impl World {
         }
         let target = topology(kept);
         // What `add-shard` sees to: a shard that is to join knows the topology that it joins.
-        for name in target.names().filter(|name| state.topology.shard(name).is_none()) {
+        for name in target.names().filter(|name| state.ring.topology.shard(name).is_none()) {
             let joining = &mut self.shards.get_mut(name).unwrap().state;
-            if joining.arcs.is_empty() && joining.change.is_none() && joining.epoch <= state.epoch {
-                joining.epoch = state.epoch;
-                joining.topology = state.topology.clone();
+            if joining.arcs.is_empty()
+                && joining.ring.change.is_none()
+                && joining.ring.epoch <= state.ring.epoch
+            {
+                joining.ring.epoch = state.ring.epoch;
+                joining.ring.topology = state.ring.topology.clone();
             }
         }
-        let first = &mut self.shards.get_mut(arbiter(&state.topology)).unwrap().state;
-        if first.epoch == state.epoch && first.change.is_none() && target != first.topology {
-            first.desired_topology = Some(target);
+        let first = &mut self.shards.get_mut(arbiter(&state.ring.topology)).unwrap().state;
+        if first.ring.epoch == state.ring.epoch
+            && first.ring.change.is_none()
+            && target != first.ring.topology
+        {
+            first.ring.desired_topology = Some(target);
             self.counts.changes += 1;
         }
     }
@@ -389,8 +401,8 @@ impl World {
         for name in std::mem::take(&mut self.asked) {
             let shard = &self.shards[&name];
             shard.check_rest(&name).map_err(|why| format!("step {}: {why}", self.step))?;
-            if shard.state.change.is_none() {
-                let (epoch, topology) = (shard.state.epoch, &shard.state.topology);
+            if shard.state.ring.change.is_none() {
+                let (epoch, topology) = (shard.state.ring.epoch, &shard.state.ring.topology);
                 if self.views.entry(epoch).or_insert_with(|| topology.clone()) != topology {
                     return Err(format!("step {}: epoch {epoch} has two topologies", self.step));
                 }
@@ -414,8 +426,8 @@ impl World {
                 return Err(format!("a mover alone does not come to an end: {:?}", mover.phase()));
             }
         }
-        let newest = self.shards.values().max_by_key(|shard| shard.state.epoch).unwrap().state.clone();
-        let ring = newest.topology.ring();
+        let newest = self.shards.values().max_by_key(|shard| shard.state.ring.epoch).unwrap().state.clone();
+        let ring = newest.ring.topology.ring();
         let arcs = self.shards.values().flat_map(|shard| shard.state.arcs.iter().map(|held| held.arc));
         check_tiling(arcs).map_err(|fault| format!("at the end: {fault:?}"))?;
         for (name, shard) in &self.shards {

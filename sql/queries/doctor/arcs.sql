@@ -1,2 +1,6 @@
--- What this shard holds of the ring.
-SELECT arc.first, arc.last, arc.state, arc.transfer_to FROM ringshard.arc ORDER BY arc.first
+-- The arcs that this shard holds, in order.
+SELECT coalesce(pg_catalog.array_agg(arc.first ORDER BY arc.last), '{}') AS firsts,
+       coalesce(pg_catalog.array_agg(arc.last ORDER BY arc.last), '{}') AS lasts,
+       coalesce(pg_catalog.array_agg(arc.epoch ORDER BY arc.last), '{}') AS epochs,
+       coalesce(pg_catalog.array_agg(arc.transfer_to ORDER BY arc.last), '{}') AS transfers_to
+FROM ringshard.arc

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use crate::error::Result;
 use crate::model::host::{DiskSpace, HostSample, Processes};
 use crate::model::names::ShardName;
-use crate::model::stats::{Rates, RingState, Sample};
+use crate::model::rebalance::RingState;
+use crate::model::stats::{Rates, Sample};
 
 /// What was heard of a shard: its last sample and what happened since the one before, or why there is none.
 pub(crate) type ShardSample = Result<(Sample, Option<Rates>)>;

@@ -16,8 +16,9 @@ use crate::host::Host;
 use crate::model::duration::parse_duration;
 use crate::model::host::{HostSample, Processes};
 use crate::model::names::ShardName;
+use crate::model::rebalance::RingState;
 use crate::model::report::{Cell, Column, Report};
-use crate::model::stats::{Rates, RingState, Sample};
+use crate::model::stats::{Rates, Sample};
 use crate::pg::cluster::Cluster;
 use crate::pg::poll::stats::{Private, Watch, silent};
 

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::names::ShardName;
-use super::rebalance::{ArcState, Change, ShardArc, ShardState};
+use super::rebalance::{Change, ShardState};
 use super::ring::arc::{Arc, merged, without};
 use super::ring::topology::{Epoch, Topology};
+use crate::model::ring::arc::{ArcState, ShardArc};
 
 /// What the shards that are there say.
 pub type Others = BTreeMap<ShardName, ShardState>;
@@ -52,7 +53,7 @@ fn common(these: &[Arc], those: &[Arc]) -> Vec<Arc> {
 
 /// The last epoch that any of these has heard of.
 fn newest(others: &Others) -> Option<&ShardState> {
-    others.values().max_by_key(|state| (state.epoch, state.change.is_none()))
+    others.values().max_by_key(|state| state.ring.finished_last())
 }
 
 /// What lies on nobody's arcs, fenced ones too.
@@ -67,10 +68,10 @@ pub fn missing_handovers(others: &Others, replica: &ShardState) -> Vec<MissingHa
     let mut missing_handovers = Vec::new();
     // One that has just not heard of a change, or of an epoch without one, is told.
     if let Some(newest) = newest(others)
-        && replica.epoch < newest.epoch
-        && replica.topology != newest.topology
+        && replica.ring.epoch < newest.ring.epoch
+        && replica.ring.topology != newest.ring.topology
     {
-        missing_handovers.push(MissingHandover::Epoch { has: replica.epoch, should: newest.epoch });
+        missing_handovers.push(MissingHandover::Epoch { has: replica.ring.epoch, should: newest.ring.epoch });
     }
     let held = arcs_of(&replica.arcs);
     // One that it has fenced was handed over, or may still be: its rows are the owner's either way.
@@ -92,17 +93,18 @@ pub fn missing_handovers(others: &Others, replica: &ShardState) -> Vec<MissingHa
 /// own, and owns what nobody has.
 pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
     let mut state = replica.clone();
-    let rank = |state: &ShardState| (state.epoch, state.change.is_none());
-    if let Some(newest) = newest(others).filter(|newest| rank(&state) < rank(newest)) {
-        state.epoch = newest.epoch;
-        state.topology = newest.topology.clone();
-        state.change.clone_from(&newest.change);
+    if let Some(newest) =
+        newest(others).filter(|newest| state.ring.finished_last() < newest.ring.finished_last())
+    {
+        state.ring.epoch = newest.ring.epoch;
+        state.ring.topology = newest.ring.topology.clone();
+        state.ring.change.clone_from(&newest.ring.change);
     }
     let mut arcs = Vec::new();
     for held in &replica.arcs {
         let peer = match &held.state {
             // What its target has is forgotten as ever.
-            ArcState::Fenced(peer) if state.change.is_some() => Some(peer),
+            ArcState::Fenced(peer) if state.ring.change.is_some() => Some(peer),
             // With nothing under way nothing is on its way.
             _ => None,
         };
@@ -114,7 +116,7 @@ pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
     }
     let lost = without(&orphans(others.values()), &arcs_of(&replica.arcs));
     // Since before the epoch, so that a change that is under way can still move it.
-    let epoch = Epoch::new(state.epoch.number() - 1);
+    let epoch = Epoch::new(state.ring.epoch.number() - 1);
     arcs.extend(lost.into_iter().map(|arc| ShardArc { arc, epoch, state: ArcState::Owned }));
     arcs.sort_by_key(|held| held.arc);
     state.arcs = arcs;
@@ -179,22 +181,22 @@ fn without_taken(state: &ShardState, dead: &ShardName, taken: &[Arc]) -> ShardSt
 /// shard that is gone, and that had taken it over by then, is reassigned with those rows, which are the newer ones.
 pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Reassignment, String> {
     let newest = newest(others).ok_or("no other shard is there")?;
-    let told = newest.topology.shard(dead).is_none()
-        && newest.change.as_ref().is_none_or(|change| !change.participants.contains(dead));
-    let epoch = if told { newest.epoch } else { newest.epoch.next() };
-    let topology = if newest.topology.shard(dead).is_some() {
-        newest.topology.without(dead)?
+    let told = newest.ring.topology.shard(dead).is_none()
+        && newest.ring.change.as_ref().is_none_or(|change| !change.participants.contains(dead));
+    let epoch = if told { newest.ring.epoch } else { newest.ring.epoch.next() };
+    let topology = if newest.ring.topology.shard(dead).is_some() {
+        newest.ring.topology.without(dead)?
     } else {
-        newest.topology.clone()
+        newest.ring.topology.clone()
     };
-    let target = match &newest.change {
+    let target = match &newest.ring.change {
         Some(change) if change.next_topology.shard(dead).is_some() => change.next_topology.without(dead)?,
         Some(change) => change.next_topology.clone(),
         None => topology.clone(),
     };
     let ring = target.ring();
     // Only who has not heard yet can be given anything.
-    let to_hear = |shard: &ShardName| others.get(shard).is_some_and(|state| state.epoch < epoch);
+    let to_hear = |shard: &ShardName| others.get(shard).is_some_and(|state| state.ring.epoch < epoch);
     let open = merged(ring.arcs().iter().filter(|owned| to_hear(owned.shard)).map(|owned| owned.arc));
     let usable = common(backup, &open);
     let let_go: Vec<ShardState> = others
@@ -223,7 +225,7 @@ pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Rea
         arcs.extend(inherits.iter().map(|arc| ShardArc { arc: *arc, epoch, state: ArcState::Owned }));
         arcs.sort_by_key(|held| held.arc);
         is_settled &= arcs.iter().all(|held| held.state == ArcState::Owned) && arcs_of(&arcs) == merged(own);
-        if state.epoch < epoch {
+        if state.ring.epoch < epoch {
             recipients.insert(shard.clone(), Recipient { seen: state.clone(), inherits, arcs });
         }
     }
@@ -233,7 +235,7 @@ pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Rea
         participants
     };
     // Where all lies where it is to lie the change is at its end.
-    let change = match &newest.change {
+    let change = match &newest.ring.change {
         Some(_) if is_settled && target == topology => None,
         Some(change) => Some(Change { participants: participants(change), next_topology: target }),
         None => None,

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::rebalance::pieces;
-use crate::model::ring::coverage::HeldArc;
-use crate::model::verification::{RingState, judge};
+use crate::model::rebalance::{RingState, pieces};
+use crate::model::ring::arc::ShardArc;
+use crate::model::verification::judge;
 
 fn name(number: usize) -> ShardName {
     format!("shard_{number}").parse().unwrap()
@@ -15,19 +15,18 @@ fn topology(shards: impl IntoIterator<Item = usize>) -> Topology {
     Topology::of_equals(4, shards.into_iter().map(name)).unwrap()
 }
 
+fn ring_state(epoch: Epoch, topology: &Topology) -> RingState {
+    RingState { epoch, topology: topology.clone(), change: None, desired_topology: None }
+}
+
 fn at_rest(shards: usize) -> Others {
     let topology = topology(1..=shards);
     let ring = topology.ring();
     let state = |shard: &ShardName| {
         let own = ring.arcs().into_iter().filter(|owned| owned.shard == shard);
         ShardState {
-            epoch: Epoch::FIRST,
-            topology: topology.clone(),
-            change: None,
-            desired_topology: None,
-            arcs: own
-                .map(|owned| ShardArc { arc: owned.arc, epoch: Epoch::FIRST, state: ArcState::Owned })
-                .collect(),
+            ring: ring_state(Epoch::FIRST, &topology),
+            arcs: own.map(|owned| ShardArc::owned(owned.arc, Epoch::FIRST)).collect(),
         }
     };
     topology.names().map(|shard| (shard.clone(), state(shard))).collect()
@@ -50,15 +49,12 @@ fn changing(shards: usize, to: &[usize], steps: &[u8]) -> Others {
     participants.dedup();
     let epoch = Epoch::FIRST.next();
     for member in &participants {
-        let state = states.entry(member.clone()).or_insert_with(|| ShardState {
-            epoch,
-            topology: before.clone(),
-            change: None,
-            desired_topology: None,
-            arcs: Vec::new(),
-        });
-        state.epoch = epoch;
-        state.change = Some(Change { next_topology: target.clone(), participants: participants.clone() });
+        let state = states
+            .entry(member.clone())
+            .or_insert_with(|| ShardState { ring: ring_state(epoch, &before), arcs: Vec::new() });
+        state.ring.epoch = epoch;
+        state.ring.change =
+            Some(Change { next_topology: target.clone(), participants: participants.clone() });
     }
     for (piece, step) in pieces(&states, &target, epoch).unwrap().into_iter().zip(steps.iter().cycle()) {
         let held = |state| ShardArc { arc: piece.range, epoch, state };
@@ -80,18 +76,7 @@ fn changing(shards: usize, to: &[usize], steps: &[u8]) -> Others {
 }
 
 fn faults(states: &Others) -> Vec<String> {
-    let word = |state: &ShardState| RingState {
-        epoch: state.epoch,
-        topology: state.topology.clone(),
-        change: state.change.clone(),
-        held: state
-            .arcs
-            .iter()
-            .map(|held| HeldArc { arc: held.arc, epoch: held.epoch, owned: held.state == ArcState::Owned })
-            .collect(),
-    };
-    let words = states.iter().map(|(shard, state)| (shard.clone(), word(state))).collect();
-    judge(&words).faults.iter().map(ToString::to_string).collect()
+    judge(states).faults.iter().map(ToString::to_string).collect()
 }
 
 /// Each position once.
@@ -108,9 +93,9 @@ fn apply(states: &mut Others, reassignment: &Reassignment, count: usize) {
     for (shard, recipient) in reassignment.recipients.iter().take(count) {
         let state = states.get_mut(shard).unwrap();
         assert_eq!(*state, recipient.seen);
-        state.epoch = reassignment.epoch;
-        state.topology = reassignment.topology.clone();
-        state.change = reassignment.change.clone();
+        state.ring.epoch = reassignment.epoch;
+        state.ring.topology = reassignment.topology.clone();
+        state.ring.change = reassignment.change.clone();
         state.arcs = recipient.arcs.clone();
     }
 }
@@ -164,7 +149,7 @@ proptest! {
         let left = again.recipients.len();
         apply(&mut states, &again, left);
         prop_assert_eq!(faults(&states), Vec::<String>::new());
-        prop_assert!(states.values().all(|state| state.topology.shard(&dead).is_none()));
+        prop_assert!(states.values().all(|state| state.ring.topology.shard(&dead).is_none()));
         // Who had something keeps it.
         for (shard, state) in &before {
             prop_assert!(without(&owned(state), &owned(&states[shard])).is_empty());
@@ -205,7 +190,7 @@ fn a_change_that_was_not_heard_of_is_told_and_its_end_is_unseen() {
     others.remove(&name(2));
     assert_eq!(missing_handovers(&others, &replica), []);
     let told = forced(&others, &replica);
-    assert_eq!((told.epoch, &told.change), (Epoch::FIRST.next(), &others[&name(1)].change));
+    assert_eq!((told.ring.epoch, &told.ring.change), (Epoch::FIRST.next(), &others[&name(1)].ring.change));
     assert_eq!(told.arcs, replica.arcs);
     // All moved, and finished.
     let mut others = finished(changing(3, &[1, 2, 3, 4], &[3]));
@@ -217,7 +202,7 @@ fn a_change_that_was_not_heard_of_is_told_and_its_end_is_unseen() {
 /// The change is at its end.
 fn finished(mut states: Others) -> Others {
     for state in states.values_mut() {
-        state.topology = state.change.take().unwrap().next_topology;
+        state.ring.topology = state.ring.change.take().unwrap().next_topology;
     }
     states
 }

@@ -14,34 +14,16 @@ pub mod mover;
 mod next;
 pub mod plan;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use next::{Damage, Goal, Leftover, Situation, Transfer, Work, next_work, pieces, situation};
 
 use super::names::ShardName;
-use super::ring::arc::Arc;
+use super::ring::arc::{Arc, ShardArc};
 use super::ring::position::Position;
 use super::ring::topology::{Epoch, Topology};
-
-/// What a shard does with an arc.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ArcState {
-    /// It owns it.
-    Owned,
-    /// It has let go of it, for this shard.
-    Fenced(ShardName),
-}
-
-/// An arc as a shard holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardArc {
-    /// The positions.
-    pub arc: Arc,
-    /// The epoch in which the shard took it, or let go of it.
-    pub epoch: Epoch,
-    /// What it does with it.
-    pub state: ArcState,
-}
 
 /// A change of the ring under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,17 +35,71 @@ pub struct Change {
     pub participants: Vec<ShardName>,
 }
 
-/// What a shard says of itself, in one snapshot.
+/// What a shard says of the ring, apart from its arcs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ShardState {
+pub struct RingState {
     /// Its epoch.
     pub epoch: Epoch,
     /// The topology in force; until a change is finished, the one before it.
     pub topology: Topology,
     /// The change under way, if one is.
     pub change: Option<Change>,
-    /// The topology that is wished for, if another one than that in force. Counts on the arbiter alone.
+    /// The desired topology, if it is another one than that in force. Counts on the arbiter alone.
     pub desired_topology: Option<Topology>,
+}
+
+impl RingState {
+    /// The topology that the ring is to have: that of the change under way, else the desired one.
+    pub fn goal(&self) -> &Topology {
+        let next = self.change.as_ref().map(|change| &change.next_topology);
+        next.or(self.desired_topology.as_ref()).unwrap_or(&self.topology)
+    }
+
+    /// What becomes of a shard that answers.
+    pub fn state(&self, name: &ShardName) -> &'static str {
+        match (self.topology.shard(name), self.goal().shard(name)) {
+            (Some(_), Some(_)) => "active",
+            (None, Some(_)) => "joining",
+            // One that has left is still in the configuration, until the next rebalance.
+            (_, None) => "leaving",
+        }
+    }
+
+    /// Whether a topology, the change under way or the desired topology names a shard.
+    pub fn names(&self, name: &ShardName) -> bool {
+        let next = self.change.as_ref().map(|change| &change.next_topology);
+        let topologies = [Some(&self.topology), self.desired_topology.as_ref(), next];
+        topologies.into_iter().flatten().any(|topology| topology.shard(name).is_some())
+            || self.change.as_ref().is_some_and(|change| change.participants.contains(name))
+    }
+
+    /// Orders states for a client that routes: the later epoch counts, and of one epoch a change that is finished, as it is
+    /// finished nowhere before all rows lie on their owners.
+    pub fn finished_last(&self) -> (Epoch, bool) {
+        (self.epoch, self.change.is_none())
+    }
+
+    /// Orders states for a client that carries a change out: the later epoch counts, and of one epoch a change that is not
+    /// finished, as there is work left.
+    pub fn pending_last(&self) -> (Epoch, bool) {
+        (self.epoch, self.change.is_some())
+    }
+
+    /// The state that counts for a client that routes, with the desired topology as the arbiter has it.
+    pub fn newest<'a>(states: impl IntoIterator<Item = (&'a ShardName, &'a Self)>) -> Option<Self> {
+        let states: BTreeMap<&ShardName, &Self> = states.into_iter().collect();
+        let newest = states.values().max_by_key(|state| state.finished_last())?;
+        let desired = states.get(arbiter(&newest.topology)).and_then(|first| first.desired_topology.clone());
+        let desired_topology = desired.filter(|desired| *desired != newest.topology);
+        Some(Self { desired_topology, ..(*newest).clone() })
+    }
+}
+
+/// What a shard says of itself, in one snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardState {
+    /// What it says of the ring.
+    pub ring: RingState,
     /// The arcs that it holds, in order.
     pub arcs: Vec<ShardArc>,
 }
@@ -182,4 +218,40 @@ pub enum Reply<R> {
     Already,
     /// The shard is in another epoch, or does not hold what was thought: look again.
     Stale,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(count: usize) -> Topology {
+        let names = (1..=count).map(|number| format!("shard_{number}").parse().expect("it is a name"));
+        Topology::of_equals(100, names).expect("it is a topology")
+    }
+
+    #[test]
+    fn the_newest_state_counts_with_the_desired_topology_of_the_arbiter() {
+        let names: Vec<ShardName> = topology(2).names().cloned().collect();
+        let state = |epoch, change, desired_topology| RingState {
+            epoch: Epoch::new(epoch),
+            topology: topology(2),
+            change,
+            desired_topology,
+        };
+        let change = Change { next_topology: topology(3), participants: Vec::new() };
+        assert_eq!(RingState::newest([]), None);
+        let (first, second) = (state(1, None, Some(topology(4))), state(1, None, Some(topology(3))));
+        let newest =
+            RingState::newest([(&names[0], &first), (&names[1], &second)]).expect("there are states");
+        assert_eq!(newest.desired_topology, Some(topology(4)));
+        assert_eq!(newest.state(&"shard_4".parse().expect("it is a name")), "joining");
+        assert_eq!(newest.state(&"shard_5".parse().expect("it is a name")), "leaving");
+        assert_eq!(newest.state(&names[0]), "active");
+        let (told, untold) = (state(2, Some(change), None), state(1, None, None));
+        let newest = RingState::newest([(&names[0], &told), (&names[1], &untold)]).expect("there are states");
+        assert_eq!(newest.goal(), &topology(3));
+        let done = RingState { topology: topology(3), ..state(2, None, None) };
+        let newest = RingState::newest([(&names[0], &told), (&names[1], &done)]).expect("there are states");
+        assert_eq!(newest.topology, topology(3), "what is done on one shard is done");
+    }
 }

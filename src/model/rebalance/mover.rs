@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::chunk::{ChunkMove, ChunkOutcome};
 use super::{
-    Announcement, Damage, Goal, Leftover, Reply, Request, ShardArc, ShardState, Situation, Work, next_work,
-    situation,
+    Announcement, Damage, Goal, Leftover, Reply, Request, ShardState, Situation, Work, next_work, situation,
 };
 use crate::model::names::ShardName;
 use crate::model::ring::arc::Arc;
+use crate::model::ring::arc::ShardArc;
 use crate::model::ring::topology::Epoch;
 
 /// What all shards said in one round, or in a part of it.

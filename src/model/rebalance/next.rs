@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Announcement, ArcState, Change, Condition, Request, ShardArc, ShardState, arbiter};
+use super::{Announcement, Change, Condition, Request, ShardState, arbiter};
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
 use crate::model::ring::arc::{Arc, merged};
+use crate::model::ring::arc::{ArcState, ShardArc};
 use crate::model::ring::topology::{Epoch, Topology};
 
 /// Where a cluster stands, by the word of all its shards.
@@ -141,27 +142,27 @@ pub enum Work {
 pub fn situation(states: &BTreeMap<ShardName, ShardState>) -> Result<Situation, Damage> {
     let (newest, state) = states
         .iter()
-        .max_by_key(|(_, state)| (state.epoch, state.change.is_some()))
+        .max_by_key(|(_, state)| state.ring.pending_last())
         .ok_or_else(|| Damage { shard: None, what: "no shard was asked".into() })?;
-    let epoch = state.epoch;
-    let Some(change) = &state.change else {
+    let epoch = state.ring.epoch;
+    let Some(change) = &state.ring.change else {
         return idle(states, newest, state);
     };
     let mut untold = Vec::new();
     for (name, other) in states.iter().filter(|(name, _)| change.participants.contains(name)) {
-        if other.epoch < epoch {
-            if other.topology != state.topology {
-                return Err(damage(name, behind(name, other.epoch, epoch)));
+        if other.ring.epoch < epoch {
+            if other.ring.topology != state.ring.topology {
+                return Err(damage(name, behind(name, other.ring.epoch, epoch)));
             }
             untold.push(name.clone());
-        } else if other.change.as_ref().is_some_and(|other| other != change) {
+        } else if other.ring.change.as_ref().is_some_and(|other| other != change) {
             return Err(damage(
                 name,
                 format!("`{name}` and `{newest}` tell of different changes of epoch {epoch}"),
             ));
         }
     }
-    Ok(Situation::Changing { epoch, topology: state.topology.clone(), change: change.clone(), untold })
+    Ok(Situation::Changing { epoch, topology: state.ring.topology.clone(), change: change.clone(), untold })
 }
 
 fn idle(
@@ -169,21 +170,22 @@ fn idle(
     newest: &ShardName,
     state: &ShardState,
 ) -> Result<Situation, Damage> {
-    let topology = &state.topology;
+    let topology = &state.ring.topology;
     for (name, other) in states.iter().filter(|(name, _)| topology.shard(name).is_some()) {
-        if other.epoch < state.epoch {
-            return Err(damage(name, behind(name, other.epoch, state.epoch)));
+        if other.ring.epoch < state.ring.epoch {
+            return Err(damage(name, behind(name, other.ring.epoch, state.ring.epoch)));
         }
-        if other.topology != *topology {
+        if other.ring.topology != *topology {
             return Err(damage(
                 name,
                 format!("`{name}` and `{newest}` have different topologies of one epoch"),
             ));
         }
     }
-    let desired_topology = states.get(arbiter(topology)).and_then(|state| state.desired_topology.clone());
+    let desired_topology =
+        states.get(arbiter(topology)).and_then(|state| state.ring.desired_topology.clone());
     Ok(Situation::Idle {
-        epoch: state.epoch,
+        epoch: state.ring.epoch,
         topology: topology.clone(),
         desired_topology: desired_topology.filter(|desired_topology| desired_topology != topology),
     })
@@ -272,7 +274,7 @@ fn work_of_a_change(
     }
     check_target(&participants, &ring)?;
     let mut pending: Vec<(&ShardName, &ShardState)> =
-        participants.into_iter().filter(|(_, state)| state.change.is_some()).collect();
+        participants.into_iter().filter(|(_, state)| state.ring.change.is_some()).collect();
     // The arbiter first: from then on the change cannot be taken back any more. Then who leaves: a shard of the new
     // topology that says the change is done then speaks for them.
     let first = arbiter(topology);
@@ -289,7 +291,9 @@ fn is_finished_at_the_arbiter(
     epoch: Epoch,
     topology: &Topology,
 ) -> bool {
-    states.get(arbiter(topology)).is_some_and(|state| state.epoch == epoch && state.change.is_none())
+    states
+        .get(arbiter(topology))
+        .is_some_and(|state| state.ring.epoch == epoch && state.ring.change.is_none())
 }
 
 fn leftovers(participants: &BTreeMap<&ShardName, &ShardState>) -> Vec<Leftover> {
@@ -394,6 +398,8 @@ fn check_target(participants: &BTreeMap<&ShardName, &ShardState>, ring: &Ring) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rebalance::RingState;
+    use crate::model::ring::arc::ArcState;
     use crate::model::ring::position::Position;
 
     #[test]
@@ -405,10 +411,12 @@ mod tests {
         let (low, high) = (half(0, 9), half(10, u128::MAX));
         let held = |arc, epoch, state| ShardArc { arc, epoch: Epoch::new(epoch), state };
         let state = |arcs| ShardState {
-            epoch: Epoch::new(3),
-            topology: topology.clone(),
-            change: Some(change.clone()),
-            desired_topology: None,
+            ring: RingState {
+                epoch: Epoch::new(3),
+                topology: topology.clone(),
+                change: Some(change.clone()),
+                desired_topology: None,
+            },
             arcs,
         };
         // `d` let go of it for `a` in epoch 2; `a` took it over, served, and lets go of it in epoch 3.

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use super::position::Position;
+use super::topology::Epoch;
+use crate::model::names::ShardName;
 
 /// The positions `first ..= last`, `first <= last`. What goes over the top of the ring is two arcs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +56,38 @@ impl Arc {
 impl fmt::Display for Arc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}..={:032x}", self.first.number(), self.last.number())
+    }
+}
+
+/// What a shard does with an arc.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArcState {
+    /// It owns it.
+    Owned,
+    /// It has let go of it, for this shard.
+    Fenced(ShardName),
+}
+
+/// An arc as a shard holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardArc {
+    /// The positions.
+    pub arc: Arc,
+    /// The epoch in which the shard took it, or let go of it.
+    pub epoch: Epoch,
+    /// What it does with it.
+    pub state: ArcState,
+}
+
+impl ShardArc {
+    /// An arc that a shard has owned since an epoch.
+    pub fn owned(arc: Arc, epoch: Epoch) -> Self {
+        Self { arc, epoch, state: ArcState::Owned }
+    }
+
+    /// Whether the shard owns it; else it is fenced.
+    pub fn is_owned(&self) -> bool {
+        self.state == ArcState::Owned
     }
 }
 

@@ -5,21 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::arc::{Arc, append, merged};
+use super::arc::{Arc, ShardArc, append, merged};
 use super::position::Position;
-use super::topology::Epoch;
 use crate::model::names::ShardName;
-
-/// An arc as a shard holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldArc {
-    /// The positions.
-    pub arc: Arc,
-    /// The epoch in which the shard took it, or let go of it.
-    pub epoch: Epoch,
-    /// Whether the shard owns it; else it is fenced, on its way to another shard.
-    pub owned: bool,
-}
 
 /// What all shards hold, taken together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,19 +33,19 @@ pub struct ServingArc {
 /// Walks the arcs of one shard in order.
 struct Walk<'held> {
     shard: &'held ShardName,
-    rest: Vec<&'held HeldArc>,
+    rest: Vec<&'held ShardArc>,
 }
 
 impl<'held> Walk<'held> {
-    fn new(shard: &'held ShardName, held: &'held [HeldArc]) -> Self {
-        let mut rest: Vec<&HeldArc> = held.iter().collect();
+    fn new(shard: &'held ShardName, held: &'held [ShardArc]) -> Self {
+        let mut rest: Vec<&ShardArc> = held.iter().collect();
         rest.sort_unstable_by_key(|held| std::cmp::Reverse(held.arc));
         Self { shard, rest }
     }
 
     /// What the shard holds at a position, and the last position up to which that stays so. Positions must
     /// be asked for in order.
-    fn at(&mut self, position: Position) -> (Option<&'held HeldArc>, Position) {
+    fn at(&mut self, position: Position) -> (Option<&'held ShardArc>, Position) {
         while self.rest.last().is_some_and(|held| held.arc.last() < position) {
             self.rest.pop();
         }
@@ -79,13 +67,13 @@ impl Coverage {
     ///
     /// Each committed state of a move has an owner or a fenced shard for every position, so a gap means that
     /// a chunk changed hands between two answers.
-    pub fn of(held: &BTreeMap<ShardName, Vec<HeldArc>>) -> Self {
+    pub fn of(held: &BTreeMap<ShardName, Vec<ShardArc>>) -> Self {
         let mut coverage = Self { routes: Vec::new(), left_out: BTreeMap::new(), gaps: Vec::new() };
         let mut walks: Vec<Walk<'_>> = held.iter().map(|(shard, arcs)| Walk::new(shard, arcs)).collect();
         let mut open = Some(Position::FIRST);
         while let Some(first) = open {
             let mut last = Position::LAST;
-            let mut holders: Vec<(&ShardName, &HeldArc)> = Vec::new();
+            let mut holders: Vec<(&ShardName, &ShardArc)> = Vec::new();
             for walk in &mut walks {
                 let (held, until) = walk.at(first);
                 last = last.min(until);
@@ -97,9 +85,9 @@ impl Coverage {
         coverage
     }
 
-    fn decide(&mut self, arc: Arc, holders: &[(&ShardName, &HeldArc)]) {
+    fn decide(&mut self, arc: Arc, holders: &[(&ShardName, &ShardArc)]) {
         // Owners first, then later epochs; of equals the first, and they are in the order of their names.
-        let best = holders.iter().rev().max_by_key(|(_, held)| (held.owned, held.epoch));
+        let best = holders.iter().rev().max_by_key(|(_, held)| (held.is_owned(), held.epoch));
         let Some((server, held)) = best else {
             append(&mut self.gaps, arc);
             return;
@@ -110,12 +98,12 @@ impl Coverage {
         match self.routes.last_mut() {
             Some(before)
                 if before.shard == **server
-                    && before.owned == held.owned
+                    && before.owned == held.is_owned()
                     && before.arc.last().next() == Some(arc.first()) =>
             {
                 before.arc = Arc::new(before.arc.first(), arc.last());
             }
-            _ => self.routes.push(ServingArc { arc, shard: (*server).clone(), owned: held.owned }),
+            _ => self.routes.push(ServingArc { arc, shard: (*server).clone(), owned: held.is_owned() }),
         }
     }
 
@@ -135,8 +123,8 @@ impl Coverage {
     }
 
     /// Whether a shard that holds these arcs owns all that it serves here.
-    pub fn is_owned_by(&self, shard: &ShardName, held: &[HeldArc]) -> bool {
-        let owned = merged(held.iter().filter(|held| held.owned).map(|held| held.arc));
+    pub fn is_owned_by(&self, shard: &ShardName, held: &[ShardArc]) -> bool {
+        let owned = merged(held.iter().filter(|held| held.is_owned()).map(|held| held.arc));
         self.routes.iter().filter(|route| route.shard == *shard).all(|route| {
             let at = owned.partition_point(|arc| arc.last() < route.arc.last());
             owned.get(at).is_some_and(|arc| arc.contains(route.arc.first()) && arc.contains(route.arc.last()))
@@ -153,12 +141,16 @@ impl Coverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ring::arc::ArcState;
+    use crate::model::ring::topology::Epoch;
 
-    fn held(first: u128, last: u128, epoch: i64, owned: bool) -> HeldArc {
-        HeldArc { arc: Arc::new(Position::new(first), Position::new(last)), epoch: Epoch::new(epoch), owned }
+    fn held(first: u128, last: u128, epoch: i64, owned: bool) -> ShardArc {
+        let arc = Arc::new(Position::new(first), Position::new(last));
+        let fenced = ArcState::Fenced("another".parse().unwrap());
+        ShardArc { arc, epoch: Epoch::new(epoch), state: if owned { ArcState::Owned } else { fenced } }
     }
 
-    fn cover<const N: usize>(shards: [(&str, Vec<HeldArc>); N]) -> Coverage {
+    fn cover<const N: usize>(shards: [(&str, Vec<ShardArc>); N]) -> Coverage {
         Coverage::of(&shards.into_iter().map(|(name, held)| (name.parse().unwrap(), held)).collect())
     }
 

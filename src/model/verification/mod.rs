@@ -11,22 +11,9 @@ use super::names::ShardName;
 use super::rebalance::{Change, Damage, ShardState, Situation, situation};
 use super::ring::Ring;
 use super::ring::arc::{Arc, merged, without};
-use super::ring::coverage::{Coverage, HeldArc};
+use super::ring::coverage::Coverage;
 use super::ring::position::Position;
-use super::ring::topology::{Epoch, Topology};
-
-/// What a shard said, in one snapshot.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RingState {
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// The topology in force.
-    pub topology: Topology,
-    /// The change of the ring that is under way, if one is.
-    pub change: Option<Change>,
-    /// The arcs that it holds.
-    pub held: Vec<HeldArc>,
-}
+use super::ring::topology::Topology;
 
 /// What does not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,13 +101,12 @@ pub struct Findings {
 ///
 /// With nothing under way each shard owns just what the ring of the topology gives it. While a change is under way
 /// each position is held, no arc has two owners, and an owner is one by the old ring or by the new one.
-pub fn judge(words: &BTreeMap<ShardName, RingState>) -> Findings {
-    let held = words.iter().map(|(shard, word)| (shard.clone(), word.held.clone())).collect();
+pub fn judge(words: &BTreeMap<ShardName, ShardState>) -> Findings {
+    let held = words.iter().map(|(shard, state)| (shard.clone(), state.arcs.clone())).collect();
     let coverage = Coverage::of(&held);
-    let states = words.iter().map(|(shard, word)| (shard.clone(), state(word))).collect();
-    let is_changing = words.values().any(|word| word.change.is_some());
+    let is_changing = words.values().any(|word| word.ring.change.is_some());
     let mut faults = Vec::new();
-    match situation(&states) {
+    match situation(words) {
         Ok(Situation::Idle { topology, .. }) => not_of_the_ring(words, &topology, &mut faults),
         Ok(Situation::Changing { topology, change, .. }) => {
             uncovered(words, &coverage, &mut faults);
@@ -134,19 +120,8 @@ pub fn judge(words: &BTreeMap<ShardName, RingState>) -> Findings {
     Findings { faults, is_changing, coverage }
 }
 
-/// What `situation` asks of a word: it looks at no arc.
-fn state(word: &RingState) -> ShardState {
-    ShardState {
-        epoch: word.epoch,
-        topology: word.topology.clone(),
-        change: word.change.clone(),
-        desired_topology: None,
-        arcs: Vec::new(),
-    }
-}
-
-fn owned(word: &RingState) -> Vec<Arc> {
-    merged(word.held.iter().filter(|held| held.owned).map(|held| held.arc))
+fn owned(word: &ShardState) -> Vec<Arc> {
+    merged(word.arcs.iter().filter(|held| held.is_owned()).map(|held| held.arc))
 }
 
 /// What the ring gives to a shard.
@@ -155,7 +130,11 @@ fn given(ring: &Ring, shard: &ShardName) -> Vec<Arc> {
 }
 
 /// Nothing is under way: each shard owns what the ring gives it, and nothing else, and has let go of nothing.
-fn not_of_the_ring(words: &BTreeMap<ShardName, RingState>, topology: &Topology, faults: &mut Vec<RingFault>) {
+fn not_of_the_ring(
+    words: &BTreeMap<ShardName, ShardState>,
+    topology: &Topology,
+    faults: &mut Vec<RingFault>,
+) {
     let ring = topology.ring();
     let names: BTreeSet<&ShardName> = topology.names().chain(words.keys()).collect();
     for shard in names {
@@ -164,14 +143,14 @@ fn not_of_the_ring(words: &BTreeMap<ShardName, RingState>, topology: &Topology, 
         let lacks = without(&given, &has);
         faults.extend(lacks.into_iter().map(|arc| RingFault::Lacks { shard: shard.clone(), arc }));
         foreign(shard, &without(&has, &given), &ring, faults);
-        let fenced = words.get(shard).into_iter().flat_map(|word| &word.held).filter(|held| !held.owned);
+        let fenced = words.get(shard).into_iter().flat_map(|word| &word.arcs).filter(|held| !held.is_owned());
         faults.extend(fenced.map(|held| RingFault::Fenced { shard: shard.clone(), arc: held.arc }));
     }
 }
 
 /// A change is under way: an owner is one by the old ring or by the new one.
 fn of_neither_ring(
-    words: &BTreeMap<ShardName, RingState>,
+    words: &BTreeMap<ShardName, ShardState>,
     topology: &Topology,
     change: &Change,
     faults: &mut Vec<RingFault>,
@@ -200,7 +179,7 @@ fn foreign(shard: &ShardName, arcs: &[Arc], ring: &Ring, faults: &mut Vec<RingFa
 }
 
 /// What nobody holds, and what two shards own.
-fn uncovered(words: &BTreeMap<ShardName, RingState>, coverage: &Coverage, faults: &mut Vec<RingFault>) {
+fn uncovered(words: &BTreeMap<ShardName, ShardState>, coverage: &Coverage, faults: &mut Vec<RingFault>) {
     faults.extend(coverage.gaps().iter().map(|arc| RingFault::Nobody(*arc)));
     let arcs = words.iter().flat_map(|(shard, word)| owned(word).into_iter().map(move |arc| (arc, shard)));
     let mut arcs: Vec<(Arc, &ShardName)> = arcs.collect();

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::ring::topology::{ShardSpec, Weight};
+use crate::model::rebalance::RingState;
+use crate::model::ring::arc::{ArcState, ShardArc};
+use crate::model::ring::topology::{Epoch, ShardSpec, Weight};
 
 fn name(number: usize) -> ShardName {
     format!("shard_{number}").parse().unwrap()
@@ -13,39 +15,41 @@ fn topology(shards: usize) -> Topology {
     Topology::of_equals(3, (1..=shards).map(name)).unwrap()
 }
 
-fn held(arc: Arc, epoch: i64, owned: bool) -> HeldArc {
-    HeldArc { arc, epoch: Epoch::new(epoch), owned }
+fn held(arc: Arc, epoch: i64, owned: bool) -> ShardArc {
+    let fenced = ArcState::Fenced(name(4));
+    ShardArc { arc, epoch: Epoch::new(epoch), state: if owned { ArcState::Owned } else { fenced } }
 }
 
 /// Three shards at rest, and a fourth that is in no topology.
-fn at_rest() -> BTreeMap<ShardName, RingState> {
+fn at_rest() -> BTreeMap<ShardName, ShardState> {
     let topology = topology(3);
     let ring = topology.ring();
-    let word = |shard: &ShardName| RingState {
-        epoch: Epoch::FIRST,
-        topology: topology.clone(),
-        change: None,
-        held: given(&ring, shard).into_iter().map(|arc| held(arc, 1, true)).collect(),
+    let state =
+        RingState { epoch: Epoch::FIRST, topology: topology.clone(), change: None, desired_topology: None };
+    let word = |shard: &ShardName| ShardState {
+        ring: state.clone(),
+        arcs: given(&ring, shard).into_iter().map(|arc| held(arc, 1, true)).collect(),
     };
     (1..=4).map(name).map(|shard| (shard.clone(), word(&shard))).collect()
 }
 
 /// The same with a change to four shards announced.
-fn announced() -> BTreeMap<ShardName, RingState> {
+fn announced() -> BTreeMap<ShardName, ShardState> {
     let mut words = at_rest();
     for word in words.values_mut() {
-        word.epoch = Epoch::new(2);
-        word.change = Some(Change { next_topology: topology(4), participants: (1..=4).map(name).collect() });
+        word.ring.epoch = Epoch::new(2);
+        word.ring.change =
+            Some(Change { next_topology: topology(4), participants: (1..=4).map(name).collect() });
     }
     words
 }
 
 /// Takes an arc out of a word.
-fn take(word: &mut RingState, hole: Arc) {
-    let left = word.held.iter().flat_map(|held| {
-        without(&[held.arc], &[hole]).into_iter().map(|arc| HeldArc { arc, ..held.clone() })
+fn take(word: &mut ShardState, hole: Arc) {
+    let left = word.arcs.iter().flat_map(|held| {
+        without(&[held.arc], &[hole]).into_iter().map(|arc| ShardArc { arc, ..held.clone() })
     });
-    word.held = left.collect();
+    word.arcs = left.collect();
 }
 
 fn shown(findings: &Findings) -> Vec<String> {
@@ -77,16 +81,16 @@ fn at_rest_any_other_arc_is_a_fault_and_is_named() {
     take(words.get_mut(&name(1)).unwrap(), half);
     let lacks = format!("shard `shard_1` lacks the arc {half}, which the ring gives it");
     assert_eq!(shown(&judge(&words)), std::slice::from_ref(&lacks));
-    words.get_mut(&name(1)).unwrap().held.push(held(half, 1, false));
+    words.get_mut(&name(1)).unwrap().arcs.push(held(half, 1, false));
     let fenced =
         format!("shard `shard_1` has let go of the arc {half}, and no change of the ring is under way");
     assert_eq!(shown(&judge(&words)), [lacks.clone(), fenced]);
-    words.get_mut(&name(1)).unwrap().held.pop();
-    words.get_mut(&name(4)).unwrap().held.push(held(half, 1, true));
+    words.get_mut(&name(1)).unwrap().arcs.pop();
+    words.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
     let foreign = format!("shard `shard_4` owns the arc {half}, which the ring gives to `shard_1`");
     assert_eq!(shown(&judge(&words)), [lacks, foreign.clone()]);
     let mut words = at_rest();
-    words.get_mut(&name(4)).unwrap().held.push(held(half, 1, true));
+    words.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
     let findings = judge(&words);
     assert_eq!(shown(&findings), [foreign]);
     // Nothing is under way, so the other one's rows are in no flight.
@@ -100,15 +104,15 @@ fn at_rest_any_other_arc_is_a_fault_and_is_named() {
 #[test]
 fn epochs_and_topologies_must_fit_together() {
     let mut words = at_rest();
-    words.get_mut(&name(2)).unwrap().epoch = Epoch::new(2);
+    words.get_mut(&name(2)).unwrap().ring.epoch = Epoch::new(2);
     assert!(shown(&judge(&words))[0].contains("restored from an old backup"));
     let mut words = at_rest();
-    words.get_mut(&name(2)).unwrap().topology = topology(2);
+    words.get_mut(&name(2)).unwrap().ring.topology = topology(2);
     assert!(shown(&judge(&words))[0].contains("different topologies of one epoch"));
     // One that left the ring has no part in later changes.
     let mut words = at_rest();
-    words.get_mut(&name(4)).unwrap().epoch = Epoch::new(0);
-    words.get_mut(&name(4)).unwrap().topology = topology(4);
+    words.get_mut(&name(4)).unwrap().ring.epoch = Epoch::new(0);
+    words.get_mut(&name(4)).unwrap().ring.topology = topology(4);
     assert_eq!(judge(&words).faults, []);
 }
 
@@ -120,9 +124,9 @@ fn no_step_of_a_move_is_a_fault() {
     let mut words = announced();
     let mut said = vec![words.clone()];
     take(words.get_mut(&source).unwrap(), chunk);
-    words.get_mut(&source).unwrap().held.push(held(chunk, 2, false));
+    words.get_mut(&source).unwrap().arcs.push(held(chunk, 2, false));
     said.push(words.clone());
-    words.get_mut(&name(4)).unwrap().held.push(held(chunk, 2, true));
+    words.get_mut(&name(4)).unwrap().arcs.push(held(chunk, 2, true));
     said.push(words.clone());
     take(words.get_mut(&source).unwrap(), chunk);
     said.push(words);
@@ -167,7 +171,7 @@ fn during_a_change_an_owner_is_one_by_the_old_ring_or_by_the_new_one() {
     let mut words = announced();
     let arc = given(&topology(3).ring(), &name(1))[0];
     take(words.get_mut(&name(1)).unwrap(), arc);
-    words.get_mut(&name(2)).unwrap().held.push(held(arc, 2, true));
+    words.get_mut(&name(2)).unwrap().arcs.push(held(arc, 2, true));
     let faults = judge(&words).faults;
     assert!(!faults.is_empty());
     assert!(
@@ -175,12 +179,12 @@ fn during_a_change_an_owner_is_one_by_the_old_ring_or_by_the_new_one() {
     );
     // One that takes back another one, of which nobody tells any more.
     for word in words.values_mut() {
-        word.change.as_mut().unwrap().next_topology = topology(3);
+        word.ring.change.as_mut().unwrap().next_topology = topology(3);
     }
     assert_eq!(judge(&words).faults, []);
     // But not for who takes no part in it.
     for word in words.values_mut() {
-        word.change.as_mut().unwrap().participants.retain(|member| *member != name(2));
+        word.ring.change.as_mut().unwrap().participants.retain(|member| *member != name(2));
     }
     assert!(!judge(&words).faults.is_empty());
 }
@@ -191,7 +195,7 @@ fn a_weight_is_part_of_the_ring() {
     let spec = ShardSpec { name: name(1), weight: Weight::try_from(2.0).unwrap() };
     let heavier = topology(3).with(spec).unwrap();
     for word in words.values_mut() {
-        word.topology = heavier.clone();
+        word.ring.topology = heavier.clone();
     }
     assert!(judge(&words).faults.iter().any(|fault| matches!(fault, RingFault::Lacks { .. })));
 }
@@ -222,7 +226,7 @@ proptest! {
         let before = words.clone();
         take(words.get_mut(&name(shard)).unwrap(), hole);
         let taken = without(&owned(&before[&name(shard)]), &owned(&words[&name(shard)]));
-        words.get_mut(&name(to)).unwrap().held.extend(taken.iter().map(|arc| held(*arc, 1, true)));
+        words.get_mut(&name(to)).unwrap().arcs.extend(taken.iter().map(|arc| held(*arc, 1, true)));
         let is_same = taken.is_empty() || shard == to;
         prop_assert_eq!(judge(&words).faults.is_empty(), is_same);
     }

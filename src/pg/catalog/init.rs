@@ -142,10 +142,10 @@ fn initialise_locked(
     install::check_rows(shards, &found, &ring)?;
 
     let cluster = match known {
-        Some(said) => said.membership.cluster.clone(),
+        Some(said) => said.cluster.clone(),
         None => new_cluster_id(first, &names[0])?,
     };
-    let epoch = known.map_or(Epoch::FIRST, |said| said.membership.epoch);
+    let epoch = known.map_or(Epoch::FIRST, |said| said.ring.epoch);
     let membership = Membership { cluster, epoch, topology };
     let plan =
         install::InstallPlan { membership: &membership, ring: &ring, addresses: install::addresses(shards)? };
@@ -166,10 +166,10 @@ fn check_one_cluster<'found>(
     let mut newest: Option<&SelfDescription> = None;
     for (name, found) in found {
         let Some(said) = &found.said else { continue };
-        let known = cluster.or(newest.map(|said| &said.membership.cluster));
-        let said_cluster = said.membership.cluster.as_str();
+        let known = cluster.or(newest.map(|said| &said.cluster));
+        let said_cluster = said.cluster.as_str();
         catalog::check_identity(name, &shards.address(name)?, known, said.shard.as_str(), said_cluster)?;
-        if newest.is_none_or(|newest| newest.membership.epoch < said.membership.epoch) {
+        if newest.is_none_or(|newest| newest.ring.epoch < said.ring.epoch) {
             newest = Some(said);
         }
     }
@@ -193,11 +193,11 @@ fn check_one_cluster<'found>(
             .on_shard(name));
     }
     if let (Some(said), Some((name, _))) = (newest, without)
-        && said.membership.epoch > Epoch::FIRST
+        && said.ring.epoch > Epoch::FIRST
     {
         let message = format!(
             "shard `{name}` has no catalog, and the cluster `{}` has changed since it was made (epoch {})",
-            said.membership.cluster, said.membership.epoch
+            said.cluster, said.ring.epoch
         );
         return Err(Error::new(Kind::Configuration, message)
             .hint("correct its URL, or restore that database from a backup")
@@ -209,9 +209,10 @@ fn check_one_cluster<'found>(
 /// The shards that are to join, or take part in a change, by the word of those that are there.
 fn joining(found: &BTreeMap<ShardName, Inspection>) -> BTreeSet<ShardName> {
     let said = || found.values().filter_map(|found| found.said.as_ref());
-    let desired_topology = said().filter_map(|said| said.desired_topology.as_ref()).flat_map(Topology::names);
+    let desired_topology =
+        said().filter_map(|said| said.ring.desired_topology.as_ref()).flat_map(Topology::names);
     desired_topology
-        .chain(said().filter_map(|said| said.change.as_ref()).flat_map(|change| &change.participants))
+        .chain(said().filter_map(|said| said.ring.change.as_ref()).flat_map(|change| &change.participants))
         .cloned()
         .collect()
 }
@@ -229,7 +230,7 @@ fn topology_for(
         return Topology::of_equals(desired_topology, names.iter().cloned())
             .map_err(|why| Error::new(Kind::Usage, why));
     };
-    let topology = &said.membership.topology;
+    let topology = &said.ring.topology;
     // Those that are to join may be named or not.
     let may_be_named = |name: &ShardName| topology.shard(name).is_some() || joining.contains(name);
     if !topology.names().all(|name| names.contains(name)) || !names.iter().all(may_be_named) {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
-use crate::model::rebalance::Change;
+use crate::model::rebalance::{Change, RingState};
+use crate::model::ring::arc::{Arc, ArcState, ShardArc};
 use crate::model::ring::topology::{Epoch, Membership, Topology};
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
@@ -31,12 +32,10 @@ pub struct SelfDescription {
     pub catalog_version: i32,
     /// The shard that this database says it is.
     pub shard: ShardName,
-    /// Its cluster and topology.
-    pub membership: Membership,
-    /// The change of the topology that is under way, if one is.
-    pub change: Option<Change>,
-    /// The topology that is wished for; only the first shard of the topology in force knows.
-    pub desired_topology: Option<Topology>,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// What it says of the ring.
+    pub ring: RingState,
     /// Where the shards of the cluster are.
     pub endpoints: BTreeMap<ShardName, ShardEndpoint>,
     /// How often a replica has taken this shard over, and one.
@@ -45,6 +44,14 @@ pub struct SelfDescription {
     pub stale_endpoints: BTreeMap<String, ShardName>,
     /// By what the catalog knows the ring whose arcs the shard has; `None` while that is not so for sure.
     pub topology_md5: Option<TopologyMd5>,
+}
+
+impl SelfDescription {
+    /// Its cluster with the topology in force.
+    pub fn membership(&self) -> Membership {
+        let RingState { epoch, topology, .. } = &self.ring;
+        Membership { cluster: self.cluster.clone(), epoch: *epoch, topology: topology.clone() }
+    }
 }
 
 /// By what a catalog knows a ring: the MD5 of its topology as Postgres writes it.
@@ -108,11 +115,7 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
         );
         return Err(Error::new(Kind::Configuration, message).hint("use a newer ringshard").on_shard(shard));
     }
-    let broken = |what: &str, why: String| {
-        Error::new(Kind::Configuration, format!("the catalog of shard `{shard}` is damaged: {what}: {why}"))
-            .hint("restore the schema `ringshard` of that database from a backup")
-            .on_shard(shard)
-    };
+    let broken = |what: &str, why: String| damaged(shard, what, &why);
     let topology = |column: &'static str| {
         row.try_get::<_, Option<Json<Topology>>>(column)
             .map(|read| read.map(|Json(topology)| topology))
@@ -138,9 +141,13 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
     Ok(SelfDescription {
         catalog_version: version,
         shard: name,
-        membership: Membership { cluster, epoch: Epoch::new(row.get("epoch")), topology: in_force },
-        change,
-        desired_topology: topology("desired_topology")?,
+        cluster,
+        ring: RingState {
+            epoch: Epoch::new(row.get("epoch")),
+            topology: in_force,
+            change,
+            desired_topology: topology("desired_topology")?,
+        },
         endpoints,
         incarnation: Incarnation(row.get("incarnation")),
         stale_endpoints,
@@ -179,4 +186,29 @@ pub fn check_identity(
         ));
     }
     Ok(())
+}
+
+/// The arcs that a shard holds, by the columns `firsts`, `lasts`, `epochs` and `transfers_to`.
+pub(crate) fn arcs_of(row: &Row, shard: &ShardName) -> Result<Vec<ShardArc>> {
+    let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
+    let (epochs, targets): (Vec<i64>, Vec<Option<String>>) = (row.get("epochs"), row.get("transfers_to"));
+    let arcs = firsts.into_iter().zip(lasts).zip(epochs.into_iter().zip(targets));
+    arcs.map(|((first, last), (epoch, target))| {
+        let state = match target {
+            None => ArcState::Owned,
+            Some(target) => {
+                ArcState::Fenced(target.parse().map_err(|why: String| damaged(shard, "`arc`", &why))?)
+            }
+        };
+        // The table's CHECK sees to it that an arc does not wrap.
+        let arc = Arc::new(first.position(), last.position());
+        Ok(ShardArc { arc, epoch: Epoch::new(epoch), state })
+    })
+    .collect()
+}
+
+fn damaged(shard: &ShardName, what: &str, why: &str) -> Error {
+    Error::new(Kind::Configuration, format!("the catalog of shard `{shard}` is damaged: {what}: {why}"))
+        .hint("restore the schema `ringshard` of that database from a backup")
+        .on_shard(shard)
 }

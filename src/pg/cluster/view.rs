@@ -18,6 +18,7 @@ use crate::pg::catalog;
 use crate::pg::catalog::{SelfDescription, ShardEndpoint, TopologyMd5};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::Session;
+use crate::pg::net::sqlstate;
 
 /// So many statements about users are worth a question for the topology, which makes the next ones cheaper.
 const WORTH_ASKING: u32 = 32;
@@ -89,18 +90,33 @@ impl SelfDescription {
     /// What counts more comes later. A change is done when it is done on one shard: all rows lie where they are to
     /// lie by then.
     fn rank(&self) -> (Epoch, bool) {
-        (self.membership.epoch, self.change.is_none())
+        (self.ring.epoch, self.ring.change.is_none())
     }
 
     /// Whether the topology, the change under way or the wish names a shard.
     fn names(&self, name: &ShardName) -> bool {
-        let topologies = [Some(&self.membership.topology), self.desired_topology.as_ref()];
+        let topologies = [Some(&self.ring.topology), self.ring.desired_topology.as_ref()];
         topologies.into_iter().flatten().any(|topology| topology.shard(name).is_some())
-            || self.change.as_ref().is_some_and(|change| change.participants.contains(name))
+            || self.ring.change.as_ref().is_some_and(|change| change.participants.contains(name))
     }
 }
 
 impl Cluster {
+    /// The error of a statement that failed on a shard: if its catalog has another version, that is the reason.
+    pub(crate) fn explain(
+        &self,
+        what: &str,
+        shard: &ShardName,
+        session: &mut Session,
+        cause: &postgres::Error,
+    ) -> Error {
+        let described = sqlstate::is_of_another_version(cause).then(|| self.describe(shard, session));
+        match described {
+            Some(Err(error)) => error,
+            _ => sqlstate::doing(what, shard, cause),
+        }
+    }
+
     /// Refuses the answer of another shard's or cluster's database.
     pub(crate) fn check_row(&self, shard: &ShardName, row: &Row) -> Result<()> {
         let address = self.shards().address(shard)?;
@@ -120,11 +136,11 @@ impl Cluster {
             }
         }
         if let Some((first, one)) = said.first_key_value() {
-            let other = said.iter().find(|(_, other)| other.membership.cluster != one.membership.cluster);
+            let other = said.iter().find(|(_, other)| other.cluster != one.cluster);
             if let Some((name, other)) = other {
                 let message = format!(
                     "shards `{first}` and `{name}` belong to different clusters: `{}` and `{}`",
-                    one.membership.cluster, other.membership.cluster
+                    one.cluster, other.cluster
                 );
                 return Err(Error::new(Kind::Configuration, message)
                     .hint("correct the URLs: ringshard config show names where each comes from")
@@ -153,9 +169,10 @@ impl Cluster {
         }
         match newest {
             Some(newest) => {
-                let first = newest.membership.topology.names().next();
-                let desired_topology =
-                    first.and_then(|first| said.get(first)).and_then(|first| first.desired_topology.clone());
+                let first = newest.ring.topology.names().next();
+                let desired_topology = first
+                    .and_then(|first| said.get(first))
+                    .and_then(|first| first.ring.desired_topology.clone());
                 self.take_over(newest, desired_topology).map(|()| failed)
             }
             None => Err(failed.into_iter().next().map_or_else(
@@ -189,9 +206,9 @@ impl Cluster {
         others.retain(|name| !view.belongs(name));
         let answers = self.shards.on_each(&others, |name, session| self.describe(name, session));
         let has_left = |name: &ShardName, said: &SelfDescription| {
-            said.change.is_none()
-                && said.membership.topology.shard(name).is_none()
-                && said.membership.epoch > Epoch::FIRST
+            said.ring.change.is_none()
+                && said.ring.topology.shard(name).is_none()
+                && said.ring.epoch > Epoch::FIRST
         };
         let left =
             answers.into_iter().filter(|(name, said)| said.as_ref().is_ok_and(|said| has_left(name, said)));
@@ -201,7 +218,7 @@ impl Cluster {
     pub(crate) fn describe(&self, name: &ShardName, session: &mut Session) -> Result<SelfDescription> {
         let said = catalog::describe(session, name)?;
         let address = self.shards.address(name)?;
-        let cluster = said.membership.cluster.as_str();
+        let cluster = said.cluster.as_str();
         catalog::check_identity(name, &address, self.id().as_ref(), said.shard.as_str(), cluster)?;
         Ok(said)
     }
@@ -231,10 +248,14 @@ impl Cluster {
     pub(crate) fn learn(&self, said: SelfDescription) -> Result<()> {
         let desired_topology = {
             let view = self.view();
-            let is_first = said.membership.topology.names().next() == Some(&said.shard);
-            let is_news = (said.membership.epoch, &said.membership.topology) != (view.epoch, &view.topology);
+            let is_first = said.ring.topology.names().next() == Some(&said.shard);
+            let is_news = (said.ring.epoch, &said.ring.topology) != (view.epoch, &view.topology);
             // Only the first shard knows the wish.
-            if is_first || is_news { said.desired_topology.clone() } else { view.desired_topology.clone() }
+            if is_first || is_news {
+                said.ring.desired_topology.clone()
+            } else {
+                view.desired_topology.clone()
+            }
         };
         self.take_over(said, desired_topology)
     }
@@ -242,28 +263,25 @@ impl Cluster {
     /// What comes from all shards counts whatever was known before: a cache may hold anything.
     fn take_over(&self, said: SelfDescription, desired_topology: Option<Topology>) -> Result<()> {
         self.learn_places(&said)?;
-        self.id
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| said.membership.cluster.clone());
+        self.id.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| said.cluster.clone());
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        let same = said.membership.topology == view.topology;
-        let is_news = !same || said.membership.epoch != view.epoch;
-        let same_change = view.change.as_ref().map(|(change, _)| change) == said.change.as_ref();
+        let same = said.ring.topology == view.topology;
+        let is_news = !same || said.ring.epoch != view.epoch;
+        let same_change = view.change.as_ref().map(|(change, _)| change) == said.ring.change.as_ref();
         let same_places = view.endpoints == said.endpoints && view.stale_endpoints == said.stale_endpoints;
         let same_ring = view.topology_md5 == said.topology_md5;
         if same_ring && !is_news && same_change && same_places && view.desired_topology == desired_topology {
             return Ok(());
         }
         if let Some(folder) = self.cache_folder.as_ref().filter(|_| is_news) {
-            cache::write(folder, &said.membership);
+            cache::write(folder, &said.membership());
         }
-        let Membership { epoch, topology, .. } = said.membership;
+        let Membership { epoch, topology, .. } = said.membership();
         let ring = topology.ring();
         if !same {
             prototype_log::ring_built(&topology, &ring);
         }
-        let change = said.change.map(|change| {
+        let change = said.ring.change.map(|change| {
             let ring = change.next_topology.ring();
             (change, ring)
         });
@@ -285,9 +303,9 @@ impl Cluster {
     /// Adds the shards and standbys that this one knows of, if they belong to the cluster or are to do so; and finds
     /// those anew that are somewhere else now.
     pub(crate) fn learn_places(&self, said: &SelfDescription) -> Result<()> {
-        let topologies = [Some(&said.membership.topology), said.desired_topology.as_ref()];
-        let targets = said.change.as_ref().map(|change| &change.next_topology);
-        let participants = said.change.iter().flat_map(|change| &change.participants);
+        let topologies = [Some(&said.ring.topology), said.ring.desired_topology.as_ref()];
+        let targets = said.ring.change.as_ref().map(|change| &change.next_topology);
+        let participants = said.ring.change.iter().flat_map(|change| &change.participants);
         let belongs = |name: &ShardName| {
             topologies.into_iter().flatten().chain(targets).any(|topology| topology.shard(name).is_some())
                 || participants.clone().any(|member| member == name)

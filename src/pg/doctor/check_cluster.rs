@@ -30,7 +30,7 @@ pub(crate) fn checks(
         .filter_map(|(name, facts)| {
             let facts = facts.as_ref().ok()?;
             let said = facts.said.as_ref()?.as_ref().ok()?;
-            let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
+            let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
             catalog::check_identity(name, &facts.address, cluster, shard, of).ok()?;
             Some((name, facts, said))
         })
@@ -43,7 +43,7 @@ pub(crate) fn checks(
     checks.push(("participants", participants(answers, &known, configured_by)));
     checks.push(("epoch", epoch(&known)));
     let is_known = |name: &ShardName| known.iter().any(|(other, ..)| *other == name);
-    let is_whole = newest(&known).membership.topology.names().all(is_known);
+    let is_whole = newest(&known).ring.topology.names().all(is_known);
     checks.push((
         "ring",
         if is_whole { ring(&known) } else { Verdict::unknown("not all shards answer for themselves") },
@@ -89,11 +89,11 @@ fn databases(answers: Answers<'_>) -> Verdict {
 type KnownShards<'a> = &'a [(&'a ShardName, &'a Facts, &'a SelfDescription)];
 
 fn one_cluster(known: KnownShards<'_>) -> Verdict {
-    let first = &known[0].2.membership.cluster;
-    match known.iter().find(|(.., said)| said.membership.cluster != *first) {
+    let first = &known[0].2.cluster;
+    match known.iter().find(|(.., said)| said.cluster != *first) {
         None => Verdict::good(first.as_str()),
         Some((name, _, said)) => Verdict::bad(
-            format!("`{}` belongs to {first}, and `{name}` to {}", known[0].0, said.membership.cluster),
+            format!("`{}` belongs to {first}, and `{name}` to {}", known[0].0, said.cluster),
             "correct the URLs: ringshard config show names where each comes from",
         ),
     }
@@ -101,14 +101,14 @@ fn one_cluster(known: KnownShards<'_>) -> Verdict {
 
 /// What the newest catalog says of the cluster.
 fn newest(known: KnownShards<'_>) -> &SelfDescription {
-    known.iter().map(|(.., said)| *said).max_by_key(|said| said.membership.epoch).expect("somebody answered")
+    known.iter().map(|(.., said)| *said).max_by_key(|said| said.ring.epoch).expect("somebody answered")
 }
 
 /// The topology names the shards that the configuration has.
 fn participants(answers: Answers<'_>, known: KnownShards<'_>, configured_by: &ConfiguredBy) -> Verdict {
     let said = newest(known);
     let configured = |name: &ShardName| answers.iter().any(|(other, _)| other == name);
-    if let Some(missing) = said.membership.topology.names().find(|name| !configured(name)) {
+    if let Some(missing) = said.ring.topology.names().find(|name| !configured(name)) {
         let url = said.endpoints.get(missing).map_or("postgresql://…", |place| place.url.as_str());
         return Verdict::bad(
             format!("`{missing}` is in the topology and not in the configuration"),
@@ -121,15 +121,15 @@ fn participants(answers: Answers<'_>, known: KnownShards<'_>, configured_by: &Co
         );
     }
     // One that is to join, or that takes part in a change, is none too many.
-    let first = said.membership.topology.names().next();
+    let first = said.ring.topology.names().next();
     let requested = known
         .iter()
         .find(|(name, ..)| first == Some(*name))
-        .and_then(|(.., said)| said.desired_topology.as_ref());
+        .and_then(|(.., said)| said.ring.desired_topology.as_ref());
     let belongs = |name: &ShardName| {
-        said.membership.topology.shard(name).is_some()
+        said.ring.topology.shard(name).is_some()
             || requested.is_some_and(|requested| requested.shard(name).is_some())
-            || said.change.as_ref().is_some_and(|change| change.participants.contains(name))
+            || said.ring.change.as_ref().is_some_and(|change| change.participants.contains(name))
     };
     match answers.iter().find(|(name, _)| !belongs(name)) {
         Some((other, _)) => Verdict::bad(
@@ -146,13 +146,13 @@ fn participants(answers: Answers<'_>, known: KnownShards<'_>, configured_by: &Co
 /// One epoch, and one topology for it.
 fn epoch(known: KnownShards<'_>) -> Verdict {
     let newest = newest(known);
-    let (epoch, topology) = (newest.membership.epoch, &newest.membership.topology);
+    let (epoch, topology) = (newest.ring.epoch, &newest.ring.topology);
     let behind: Vec<String> = known
         .iter()
-        .filter(|(.., said)| said.membership.epoch != epoch)
-        .map(|(name, _, said)| format!("`{name}` is at {}", said.membership.epoch))
+        .filter(|(.., said)| said.ring.epoch != epoch)
+        .map(|(name, _, said)| format!("`{name}` is at {}", said.ring.epoch))
         .collect();
-    let pending = known.iter().any(|(.., said)| said.change.is_some());
+    let pending = known.iter().any(|(.., said)| said.ring.change.is_some());
     if !behind.is_empty() {
         let found = format!("`{}` is at {epoch}, {}", newest.shard, behind.join(", "));
         let hint = if pending {
@@ -162,7 +162,7 @@ fn epoch(known: KnownShards<'_>) -> Verdict {
         };
         return Verdict::bad(found, hint);
     }
-    match known.iter().find(|(.., said)| said.membership.topology != *topology) {
+    match known.iter().find(|(.., said)| said.ring.topology != *topology) {
         Some((name, ..)) => Verdict::bad(
             format!("{epoch}, and `{name}` has another topology than `{}`", newest.shard),
             "restore ringshard.meta of the one that is wrong from a backup: pg_restore --schema=ringshard --table=meta; then: ringshard verify",
@@ -178,7 +178,7 @@ fn ring(known: KnownShards<'_>) -> Verdict {
     for (_, facts, _) in known {
         let Ok(arcs) = &facts.arcs else { return Verdict::unknown("not all shards tell their arcs") };
         for held in arcs {
-            if held.fenced_for.is_some() { fenced.push(held.arc) } else { owned.push(held.arc) }
+            if held.is_owned() { owned.push(held.arc) } else { fenced.push(held.arc) }
         }
     }
     fenced

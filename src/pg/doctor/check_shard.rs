@@ -2,12 +2,12 @@
 //! is asked here.
 
 use super::collect::{
-    CatalogArc, Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, TableColumn, in_one_line,
+    Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, TableColumn, in_one_line,
 };
 use super::{Verdict, expected_functions};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
-use crate::model::ring::arc::merged;
+use crate::model::ring::arc::{ShardArc, merged};
 use crate::pg::catalog;
 use crate::pg::catalog::inspect::OLDEST_VERSION;
 use crate::pg::catalog::install::COLUMNS;
@@ -306,7 +306,7 @@ fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<&ClusterId>) 
 }
 
 fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Option<&ClusterId>) -> Verdict {
-    let said_cluster = said.membership.cluster.as_str();
+    let said_cluster = said.cluster.as_str();
     match catalog::check_identity(name, &facts.address, cluster, said.shard.as_str(), said_cluster) {
         Ok(()) => Verdict::good(said.shard.as_str()),
         Err(error) => failed(&error),
@@ -315,14 +315,14 @@ fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Op
 
 /// While nothing changes, a shard holds what the ring of its topology gives it. (During a change the check
 /// of the whole ring counts.)
-fn arcs(name: &ShardName, held: &[CatalogArc], said: &SelfDescription) -> Verdict {
+fn arcs(name: &ShardName, held: &[ShardArc], said: &SelfDescription) -> Verdict {
     let mine = merged(held.iter().map(|held| held.arc));
     let share: f64 = mine.iter().map(|arc| arc.share()).sum();
     let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
-    if said.change.is_some() {
+    if said.ring.change.is_some() {
         return Verdict::good(format!("{found}, in a change of the ring"));
     }
-    let ring = said.membership.topology.ring();
+    let ring = said.ring.topology.ring();
     let of_ring = ring.arcs();
     let requested = merged(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
     if mine == requested {
@@ -344,8 +344,8 @@ pub(crate) fn lacks_arcs(name: &ShardName, facts: &Facts, said: &SelfDescription
 fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) -> String) -> Verdict {
     let mut found = Vec::new();
     let mut hints: Vec<String> = Vec::new();
-    let fenced = facts.arcs.as_ref().map_or(0, |arcs| arcs.iter().filter(|a| a.fenced_for.is_some()).count());
-    if said.is_some_and(|said| said.change.is_some()) {
+    let fenced = facts.arcs.as_ref().map_or(0, |arcs| arcs.iter().filter(|held| !held.is_owned()).count());
+    if said.is_some_and(|said| said.ring.change.is_some()) {
         found.push("a change of the ring is not finished".into());
     }
     if fenced > 0 {
@@ -356,8 +356,8 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
             "ringshard rebalance goes on where it stopped, ringshard rebalance cancel goes back".into(),
         );
     }
-    // Without a catalog of today there is no table of imports.
-    let is_today = said.is_some_and(|said| said.catalog_version >= 2);
+    // The statements about imports are those of this version of the catalog.
+    let is_today = said.is_some_and(|said| said.catalog_version == CATALOG_VERSION);
     let questions = [facts.idle.as_ref().err(), facts.imports.as_ref().err().filter(|_| is_today)];
     if let Some(error) = questions.into_iter().flatten().next() {
         return failed(error);

@@ -10,14 +10,13 @@ use postgres::Row;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
-use crate::model::ring::arc::Arc;
+use crate::model::ring::arc::ShardArc;
 use crate::pg::catalog;
 use crate::pg::catalog::SelfDescription;
 use crate::pg::catalog::triggers;
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::net::uuid::Uuid;
 
 /// All answers of one shard that could be reached.
 pub(crate) struct Facts {
@@ -36,7 +35,7 @@ pub(crate) struct Facts {
     pub(crate) functions: Result<Vec<Function>>,
     /// What the shard says of itself; `None` if it has no catalog.
     pub(crate) said: Option<Result<SelfDescription>>,
-    pub(crate) arcs: Result<Vec<CatalogArc>>,
+    pub(crate) arcs: Result<Vec<ShardArc>>,
     pub(crate) idle: Result<Vec<Idle>>,
     pub(crate) imports: Result<Vec<OpenImport>>,
 }
@@ -106,14 +105,6 @@ pub(crate) struct Function {
     pub(crate) is_definer: bool,
 }
 
-/// A range of the ring that a shard holds.
-#[derive(Debug, Clone)]
-pub(crate) struct CatalogArc {
-    pub(crate) arc: Arc,
-    /// Whom it is on its way to, if it is fenced.
-    pub(crate) fenced_for: Option<String>,
-}
-
 /// A transaction that nobody works at.
 #[derive(Debug, Clone)]
 pub(crate) struct Idle {
@@ -144,6 +135,12 @@ impl Question<'_> {
     fn rows<T>(&mut self, what: &str, sql: &'static str, read: fn(&Row) -> T) -> Result<Vec<T>> {
         let rows = self.session.query(sql, &[]).map_err(|cause| sqlstate::doing(what, self.shard, &cause))?;
         Ok(rows.iter().map(read).collect())
+    }
+
+    fn arcs(&mut self) -> Result<Vec<ShardArc>> {
+        let (what, sql) = ("read the arcs", include_str!("../../../sql/queries/doctor/arcs.sql"));
+        let rows = self.session.query(sql, &[]).map_err(|cause| sqlstate::doing(what, self.shard, &cause))?;
+        catalog::arcs_of(&only(rows, what, self.shard)?, self.shard)
     }
 
     fn one<T>(&mut self, what: &str, sql: &'static str, read: fn(&Row) -> T) -> Result<T> {
@@ -204,7 +201,7 @@ pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
             },
         ),
         said: has_catalog.then(|| catalog::describe_any(question.session, shard)),
-        arcs: question.rows("read the arcs", include_str!("../../../sql/queries/doctor/arcs.sql"), arc_of),
+        arcs: question.arcs(),
         idle: question.rows(
             "look at other sessions",
             include_str!("../../../sql/queries/doctor/sessions.sql"),
@@ -256,15 +253,6 @@ fn index_of(row: &Row) -> Index {
         is_primary: row.get("is_primary"),
         is_partial: row.get("is_partial"),
         columns: row.get("columns"),
-    }
-}
-
-fn arc_of(row: &Row) -> CatalogArc {
-    let position = |column: &str| row.get::<_, Uuid>(column).position();
-    CatalogArc {
-        // The table itself sees to `first <= last`.
-        arc: Arc::new(position("first"), position("last")),
-        fenced_for: row.get("transfer_to"),
     }
 }
 

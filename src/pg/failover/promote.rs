@@ -201,13 +201,13 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let mut link = if standing.is_standby { promoted(shard, link)? } else { link };
     let seen = link.look(cluster).map_err(ours("look at the catalog", shard))?;
     // By now all is replayed that was received. It may still have to hear of an epoch.
-    let is_late = rest.epoch().is_some_and(|epoch| seen.state.epoch < epoch);
+    let is_late = rest.epoch().is_some_and(|epoch| seen.state.ring.epoch < epoch);
     if is_late || !missing_handovers(&others, &seen.state).is_empty() {
         let state = forced(&others, &seen.state);
         let stated = ForcedState {
-            epoch: state.epoch,
-            topology: &state.topology,
-            change: state.change.as_ref(),
+            epoch: state.ring.epoch,
+            topology: &state.ring.topology,
+            change: state.ring.change.as_ref(),
             arcs: &state.arcs,
             dead: None,
         };
@@ -222,10 +222,11 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let is_told = seen.said.incarnation > known;
     let incarnation =
         if is_told { seen.said.incarnation } else { Incarnation(known.0.max(seen.said.incarnation.0) + 1) };
-    let newest = rest.epoch().unwrap_or(seen.state.epoch).max(seen.state.epoch);
-    let is_changing = is_changing || rest.is_changing() || seen.state.change.is_some();
+    let newest = rest.epoch().unwrap_or(seen.state.ring.epoch).max(seen.state.ring.epoch);
+    let is_changing = is_changing || rest.is_changing() || seen.state.ring.change.is_some();
     // Who goes on with a takeover has the epoch that it began with.
-    let epoch = if is_changing || (is_told && seen.state.epoch == newest) { newest } else { newest.next() };
+    let epoch =
+        if is_changing || (is_told && seen.state.ring.epoch == newest) { newest } else { newest.next() };
     // Those that have not heard of a change which is under way hear of it when it goes on: in its epoch they would
     // seem to have finished it.
     let told = if is_changing { Epoch::GUESSED } else { epoch };
@@ -244,13 +245,14 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
 /// Where some shards have finished the change, all rows lie where they are to lie, and nothing is handed over.
 fn announce_anew(cluster: &Cluster, rest: &Survivors) -> Result<bool> {
     let states = rest.states();
-    let Some(newest) = states.values().max_by_key(|state| (state.epoch, state.change.is_none())) else {
+    let Some(newest) = states.values().max_by_key(|state| (state.ring.epoch, state.ring.change.is_none()))
+    else {
         return Ok(false);
     };
-    let Some(change) = newest.change.clone() else { return Ok(false) };
+    let Some(change) = newest.ring.change.clone() else { return Ok(false) };
     let told = Announcement {
-        epoch: newest.epoch.next(),
-        topology: newest.topology.clone(),
+        epoch: newest.ring.epoch.next(),
+        topology: newest.ring.topology.clone(),
         change,
         condition: Condition::Decided,
     };
@@ -284,14 +286,14 @@ pub fn finish_takeover(
     let Ok(mut link) = Connection::open(cluster, shard) else { return Ok(None) };
     let rest = survivors::survivors(cluster, shard)?;
     let seen = link.look(cluster).map_err(ours("look at the catalog", shard))?;
-    let (incarnation, epoch) = (seen.said.incarnation, seen.state.epoch);
+    let (incarnation, epoch) = (seen.said.incarnation, seen.state.ring.epoch);
     let has_heard =
         |seen: &ObservedShard| seen.said.endpoints.get(shard).is_some_and(|of| of.incarnation == incarnation);
     if configured == Some(&address) && rest.seen.iter().all(|(_, seen)| has_heard(seen)) {
         return Ok(None);
     }
     let _still = survivors::lock_changes(cluster, &rest)?;
-    let is_changing = rest.is_changing() || seen.state.change.is_some();
+    let is_changing = rest.is_changing() || seen.state.ring.change.is_some();
     let bumped = if is_changing { Epoch::GUESSED } else { epoch };
     let parameters = told(shard, incarnation, &place.url, &place.replicas, before, bumped);
     for name in rest.names() {

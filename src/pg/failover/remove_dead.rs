@@ -108,7 +108,7 @@ pub fn plan_removal(cluster: &Cluster, dead: &ShardName, recovery: Option<&Recov
         return Err(Error::new(Kind::NotFound, message)
             .hint(format!("ringshard remove-shard {dead} takes it out of the configuration")));
     }
-    let has_desired_topology = rest.seen.iter().any(|(_, seen)| seen.state.desired_topology.is_some());
+    let has_desired_topology = rest.seen.iter().any(|(_, seen)| seen.state.ring.desired_topology.is_some());
     let is_begun = reassignment.recipients.len() < rest.seen.len();
     Ok(RemovalPlan { dead: dead.clone(), rest, reassignment, url, has_desired_topology, is_begun })
 }
@@ -130,10 +130,11 @@ pub fn open_recovery(cluster: &Cluster, dead: &ShardName, url: &ConnectionString
     let mut owns = Vec::new();
     if has_catalog {
         let rows = session.query(include_str!("../../../sql/queries/snapshot.sql"), &[]).map_err(doing)?;
-        let held = held_of(&only(rows, "look at the backup", dead)?).arcs;
-        owns = merged(held.into_iter().filter(|held| held.owned).map(|held| held.arc));
+        let held = held_of(&only(rows, "look at the backup", dead)?, dead)?.arcs;
+        owns =
+            merged(held.into_iter().filter(crate::model::ring::arc::ShardArc::is_owned).map(|held| held.arc));
         let said = catalog::describe(&mut session, dead)?;
-        let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
+        let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
         let is_stale = shard.starts_with(&format!("{dead}_retired_"));
         let shard = if is_stale { dead.as_str() } else { shard };
         catalog::check_identity(dead, &address, cluster.id().as_ref(), shard, of)?;

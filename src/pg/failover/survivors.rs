@@ -7,8 +7,9 @@ use postgres::types::{Json, Type};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::rebalance::{ArcState, Change, Reply, ShardArc, ShardState};
+use crate::model::rebalance::{Change, Reply, ShardState};
 use crate::model::ring::arc::{Arc, merged};
+use crate::model::ring::arc::{ArcState, ShardArc};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
 use crate::pg::catalog::{Incarnation, ShardEndpoint};
@@ -52,11 +53,11 @@ impl Survivors {
 
     /// The last epoch that any of them has heard of.
     pub(crate) fn epoch(&self) -> Option<Epoch> {
-        self.seen.iter().map(|(_, seen)| seen.state.epoch).max()
+        self.seen.iter().map(|(_, seen)| seen.state.ring.epoch).max()
     }
 
     pub(crate) fn is_changing(&self) -> bool {
-        self.seen.iter().any(|(_, seen)| seen.state.change.is_some())
+        self.seen.iter().any(|(_, seen)| seen.state.ring.change.is_some())
     }
 }
 
@@ -101,10 +102,10 @@ pub(crate) fn survivors(cluster: &Cluster, shard: &ShardName) -> Result<Survivor
 pub(crate) fn lock_changes(cluster: &Cluster, rest: &Survivors) -> Result<Option<RunLock>> {
     let run = RunState::new(cluster, RebalanceOptions::default());
     // Whoever changes the ring takes it on the first shard of the topology in force.
-    let newest = rest.seen.iter().map(|(_, seen)| &seen.state).max_by_key(|state| state.epoch);
+    let newest = rest.seen.iter().map(|(_, seen)| &seen.state).max_by_key(|state| state.ring.epoch);
     let first = newest.and_then(|state| {
         let is_there = |name: &&ShardName| rest.names().any(|other| other == *name);
-        state.topology.names().find(is_there)
+        state.ring.topology.names().find(is_there)
     });
     first.map(|arbiter| RunLock::take(&run, arbiter)).transpose()
 }
@@ -157,7 +158,7 @@ impl Connection {
         self.answer(
             "SELECT ringshard.overwrite_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
-                (&seen.epoch.number(), Type::INT8),
+                (&seen.ring.epoch.number(), Type::INT8),
                 (&seen_firsts, Type::UUID_ARRAY),
                 (&seen_lasts, Type::UUID_ARRAY),
                 (&seen_epochs, Type::INT8_ARRAY),

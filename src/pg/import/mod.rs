@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::error::SqlState;
 use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
@@ -320,14 +319,7 @@ fn prepare(
     // Whatever comes: its locks and temporary tables end with it.
     session.spoil();
     take_lock(&mut session, shard, options)?;
-    let doing = |cause: postgres::Error| match cause.code() {
-        Some(&SqlState::UNDEFINED_TABLE) => {
-            let message =
-                format!("the catalog of shard `{shard}` is an older one, and import needs version 2");
-            Error::new(Kind::Configuration, message).hint("ringshard init-shards upgrades it").on_shard(shard)
-        }
-        _ => sqlstate::doing("look for an interrupted import", shard, &cause),
-    };
+    let doing = |cause: postgres::Error| sqlstate::doing("look for an interrupted import", shard, &cause);
     if options.restart {
         checkpoint::forget(session.client(), options.source).map_err(doing)?;
     }

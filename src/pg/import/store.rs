@@ -22,7 +22,7 @@ use super::checkpoint::{Checkpoint, DONE, MIXED};
 use super::{ImportOptions, ImportShared, OnConflict, known_after};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::ring::coverage::HeldArc;
+use crate::model::ring::arc::ShardArc;
 use crate::model::ring::position::Position;
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
@@ -341,7 +341,7 @@ impl Store<'_> {
         let rows = client.query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
         let row = only(rows, "read the arcs", task.shard)?;
         self.cluster.check_row(task.shard, &row)?;
-        let held = held_of(&row);
+        let held = held_of(&row, task.shard)?;
         if self.cluster.is_suspect(server, held.epoch) {
             self.cluster.refresh()?;
         }
@@ -353,7 +353,7 @@ impl Store<'_> {
         if routing.is_some_and(|routing| routing.is_owned_by(task.shard, &held.arcs)) {
             return Ok(HashSet::new());
         }
-        let owned: Vec<&HeldArc> = held.arcs.iter().filter(|held| held.owned).collect();
+        let owned: Vec<&ShardArc> = held.arcs.iter().filter(|held| held.is_owned()).collect();
         let is_owned = |position: Position| {
             let at = owned.partition_point(|held| held.arc.last() < position);
             owned.get(at).is_some_and(|held| held.arc.contains(position))

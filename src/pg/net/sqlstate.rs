@@ -39,10 +39,9 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         };
     };
     match db.code() {
-        code if is_undefined(code) => {
-            let message = format!("shard `{shard}` has no catalog of this version: {words}");
-            Error::new(Kind::Configuration, message)
-                .hint("ringshard init-shards creates or upgrades it")
+        code if is_uninitialised(code) => {
+            Error::new(Kind::Configuration, format!("shard `{shard}` is not initialised: {words}"))
+                .hint("ringshard init-shards")
                 .on_shard(shard)
         }
         &SqlState::INSUFFICIENT_PRIVILEGE => error(Kind::Permission)
@@ -69,18 +68,12 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
     }
 }
 
-/// Whether something that a statement names is not there: no catalog, or one of another version.
-fn is_undefined(code: &SqlState) -> bool {
-    [
-        &SqlState::INVALID_SCHEMA_NAME,
-        &SqlState::UNDEFINED_TABLE,
-        &SqlState::UNDEFINED_COLUMN,
-        &SqlState::UNDEFINED_FUNCTION,
-    ]
-    .contains(&code)
+fn is_uninitialised(code: &SqlState) -> bool {
+    [&SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_FUNCTION]
+        .contains(&code)
 }
 
-/// Whether a statement about the catalog failed because the catalog has another version.
+/// Whether a statement failed in a way in which it fails on a catalog of another version.
 pub(crate) fn is_of_another_version(cause: &postgres::Error) -> bool {
     cause.code().is_some_and(|code| [&SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN].contains(&code))
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
-use crate::model::stats::{Counters, Moves, Replication, RingState, Runner, Sample};
+use crate::model::stats::{Counters, Moves, Replication, Runner, Sample};
 use crate::pg::catalog;
 use crate::pg::catalog::SelfDescription;
 use crate::pg::cluster::Cluster;
@@ -162,7 +162,7 @@ impl Inner {
     ) -> Result<Sample> {
         let fail = |cause| sqlstate::doing("look at how it does", name, &cause);
         let said = catalog::describe(session, name)?;
-        let cluster = said.membership.cluster.as_str();
+        let cluster = said.cluster.as_str();
         catalog::check_identity(name, address, self.cluster.id().as_ref(), said.shard.as_str(), cluster)?;
         self.cluster.learn_places(&said)?;
         self.begin_threads();
@@ -195,12 +195,7 @@ impl Inner {
                 lag_seconds: row.get("lag_seconds"),
             },
             data_folder,
-            ring: RingState {
-                epoch: said.membership.epoch,
-                topology: said.membership.topology,
-                change: said.change,
-                desired_topology: said.desired_topology,
-            },
+            ring: said.ring,
             moves,
         })
     }
@@ -208,7 +203,7 @@ impl Inner {
 
 /// How far a change is, if one is under way or wished for. What this role may not see is not known.
 fn moves(session: &mut Session, name: &ShardName, said: &SelfDescription) -> Option<Moves> {
-    if said.change.is_none() && said.desired_topology.is_none() {
+    if said.ring.change.is_none() && said.ring.desired_topology.is_none() {
         return None;
     }
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -218,7 +213,7 @@ fn moves(session: &mut Session, name: &ShardName, said: &SelfDescription) -> Opt
         (row.get("source"), load)
     });
     let arrived = arrived.collect();
-    if arbiter(&said.membership.topology) != name {
+    if arbiter(&said.ring.topology) != name {
         return Some(Moves { arrived, runner: None });
     }
     let lock: &[Parameter<'_>] = &[(&RUNNER, Type::INT8)];

@@ -4,14 +4,15 @@ use postgres::types::{Json, Type};
 use serde::Serialize;
 
 use super::chunk_rows::ChunkRows;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::model::names::ShardName;
-use crate::model::rebalance::{Announcement, ArcState, Condition, Reply, Request, ShardArc, ShardState};
+use crate::model::rebalance::{Announcement, Condition, Reply, Request, ShardState};
 use crate::model::ring::arc::Arc;
+use crate::model::ring::arc::ShardArc;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
 use crate::pg::catalog;
-use crate::pg::catalog::{CATALOG_VERSION, SelfDescription};
+use crate::pg::catalog::SelfDescription;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate;
@@ -71,56 +72,20 @@ impl Connection {
     /// What the shard says of itself, in one snapshot.
     pub(crate) fn look(&mut self, cluster: &Cluster) -> Result<ObservedShard, ShardError> {
         let rows = match self.session.query(include_str!("../../../sql/queries/look.sql"), &[]) {
-            Err(cause) if cause.code() == Some(&postgres::error::SqlState::UNDEFINED_COLUMN) => {
-                return Err(ShardError::Ours(self.too_old()));
+            Err(cause) if sqlstate::is_of_another_version(&cause) => {
+                let error = cluster.explain("read the catalog", &self.shard, &mut self.session, &cause);
+                return Err(ShardError::Ours(error));
             }
             rows => rows?,
         };
         let row = only(rows, "read the catalog", &self.shard)?;
         let said = catalog::description(&row, &self.shard)?;
-        let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
+        let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
         let address = cluster.shards().address(&self.shard)?;
         catalog::check_identity(&self.shard, &address, cluster.id().as_ref(), shard, of)?;
-        if said.catalog_version < CATALOG_VERSION {
-            return Err(ShardError::Ours(self.too_old()));
-        }
-        let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
-        let (epochs, peers): (Vec<i64>, Vec<Option<String>>) = (row.get("epochs"), row.get("transfers_to"));
-        let mut arcs = Vec::new();
-        for ((first, last), (epoch, peer)) in firsts.into_iter().zip(lasts).zip(epochs.into_iter().zip(peers))
-        {
-            let state = match peer {
-                None => ArcState::Owned,
-                Some(peer) => ArcState::Fenced(peer.parse().map_err(|why: String| self.damaged(&why))?),
-            };
-            // The table's CHECK sees to it that an arc does not wrap.
-            let arc = Arc::new(first.position(), last.position());
-            arcs.push(ShardArc { arc, epoch: Epoch::new(epoch), state });
-        }
-        let state = ShardState {
-            epoch: said.membership.epoch,
-            topology: said.membership.topology.clone(),
-            change: said.change.clone(),
-            desired_topology: said.desired_topology.clone(),
-            arcs,
-        };
+        let arcs = catalog::arcs_of(&row, &self.shard)?;
+        let state = ShardState { ring: said.ring.clone(), arcs };
         Ok(ObservedShard { said, state })
-    }
-
-    fn too_old(&self) -> Error {
-        let message = format!(
-            "the catalog of shard `{}` is an older one, and changes of the ring need version {CATALOG_VERSION}",
-            self.shard
-        );
-        Error::new(Kind::Configuration, message)
-            .hint("ringshard init-shards upgrades it")
-            .on_shard(&self.shard)
-    }
-
-    fn damaged(&self, why: &str) -> Error {
-        Error::new(Kind::Configuration, format!("the catalog of shard `{}` is damaged: {why}", self.shard))
-            .hint("restore the schema `ringshard` of that database from a backup")
-            .on_shard(&self.shard)
     }
 
     /// Asks, and takes the answer. `chunk_rows`: the most rows of a chunk.

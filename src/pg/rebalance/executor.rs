@@ -142,9 +142,10 @@ fn check_target(mover: &Mover<ChunkRows>, planned: &Planned) -> Result<()> {
         _ => None,
     };
     let epoch = mover.epoch();
-    let mut under_way = mover.states().values().filter(|state| Some(state.epoch) == epoch);
+    let mut under_way = mover.states().values().filter(|state| Some(state.ring.epoch) == epoch);
     if announced.as_ref().is_some_and(is_other)
-        || under_way.any(|state| state.change.as_ref().is_some_and(|change| is_other(&change.next_topology)))
+        || under_way
+            .any(|state| state.ring.change.as_ref().is_some_and(|change| is_other(&change.next_topology)))
     {
         return Err(Error::new(
             Kind::Locked,

@@ -8,8 +8,9 @@ use super::plan::look;
 use super::run_state::{RebalanceOptions, RunState};
 use crate::error::Result;
 use crate::model::names::ShardName;
+use crate::model::rebalance::Leftover;
 use crate::model::rebalance::chunk::{ChunkMove, ChunkOutcome};
-use crate::model::rebalance::{ArcState, Leftover};
+use crate::model::ring::arc::ArcState;
 use crate::model::ring::position::Position;
 use crate::pg::cluster::Cluster;
 

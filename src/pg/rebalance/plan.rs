@@ -89,7 +89,7 @@ pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<Observe
         // One that is to leave may be the only one that knows that its change is not finished.
         for shard in cluster.shards().names().into_iter().filter(|name| !unknown.contains(name)) {
             if let Ok(state) = look(&mut links, &shard, cluster)
-                && state.change.is_some()
+                && state.ring.change.is_some()
             {
                 states.insert(shard, state);
             }
@@ -239,7 +239,9 @@ fn measure(
     snapshot.batch_execute("SET LOCAL enable_seqscan = on").map_err(fail)?;
     let mut measured = ShardLoad::default();
     if counted {
-        measured = count(&mut snapshot, pieces, &places).map_err(fail)?;
+        let row = snapshot.query_one(include_str!("../../../sql/queries/snapshot.sql"), &[]).map_err(fail)?;
+        let held = held_of(&row, shard)?.arcs.into_iter().map(|held| held.arc).collect::<Vec<_>>();
+        measured = count(&mut snapshot, &held, pieces, &places).map_err(fail)?;
     }
     let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
                        (SELECT coalesce(sum(bytes), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
@@ -257,12 +259,11 @@ fn measure(
 
 fn count(
     snapshot: &mut Transaction<'_>,
+    held: &[Arc],
     pieces: &[Transfer],
     places: &[usize],
 ) -> Result<ShardLoad, postgres::Error> {
     let mut measured = ShardLoad::default();
-    let row = snapshot.query_one(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
-    let held: Vec<Arc> = held_of(&row).arcs.into_iter().map(|held| held.arc).collect();
     let ranges: Vec<Arc> = places.iter().map(|at| pieces[*at].range).collect();
     let statement = snapshot.prepare("SELECT user_id FROM public.users")?;
     let portal = snapshot.bind(&statement, &[])?;
@@ -272,7 +273,7 @@ fn count(
             let position = Position::of_user(UserId::new(row.try_get(0)?));
             if let Some(at) = find(&ranges, position) {
                 *measured.pieces.entry(places[at]).or_default() += 1;
-            } else if find(&held, position).is_none() {
+            } else if find(held, position).is_none() {
                 measured.strays += 1;
             }
         }

@@ -40,7 +40,7 @@ fn provision_database(cluster: &Cluster, standing: &Topologies, name: &ShardName
     let own = &found[name];
     install::check_columns(name, own)?;
     if let Some(said) = &own.said {
-        let (shard, of) = (said.shard.as_str(), said.membership.cluster.as_str());
+        let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
         let address = cluster.shards().address(name)?;
         crate::pg::catalog::check_identity(name, &address, Some(cluster_id), shard, of)?;
     }

@@ -303,7 +303,7 @@ impl Router<'_> {
             Ok(answer) => answer,
             Err(cause) if may_retry && sqlstate::is_worth_repeating(&cause) => return Ok(Attempt::Retry),
             Err(cause) => {
-                let error = sqlstate::doing(what, shard, &cause);
+                let error = cluster.explain(what, shard, &mut session, &cause);
                 if !sqlstate::is_lost(&cause) {
                     return Err(error);
                 }

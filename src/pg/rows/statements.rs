@@ -275,13 +275,8 @@ pub(crate) fn write(session: &mut Session, expected: Expected<'_>, change: RowCh
             rest.note(session, &answer);
             Ok(answer)
         }
-        // An older catalog, or one in which this role has only the rights that an older one needed.
-        Err(cause)
-            if matches!(
-                cause.code(),
-                Some(&(SqlState::UNDEFINED_TABLE | SqlState::INSUFFICIENT_PRIVILEGE))
-            ) =>
-        {
+        // The role may write users, and may not lock `fast_path_lock`.
+        Err(cause) if cause.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             session.skip_fast_path();
             write_by_arcs(session, expected, &arguments)
         }

@@ -13,7 +13,8 @@ use postgres::{Client, IsolationLevel, Row, Transaction};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::arc::Arc;
-use crate::model::ring::coverage::{Coverage, HeldArc};
+use crate::model::ring::arc::ShardArc;
+use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::pg::catalog;
@@ -21,7 +22,6 @@ use crate::pg::catalog::CATALOG_VERSION;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
-use crate::pg::net::uuid::Uuid;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
 
@@ -34,7 +34,7 @@ const GAP_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) epoch: Epoch,
-    pub(crate) arcs: Vec<HeldArc>,
+    pub(crate) arcs: Vec<ShardArc>,
 }
 
 /// What a snapshot's thread does with its transaction.
@@ -248,10 +248,17 @@ fn open_part(
         }
         result => result,
     };
-    let rows = rows.map_err(|cause| sqlstate::doing("read the arcs", shard, &cause))?;
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(cause) => {
+            drop(part);
+            let mut session = cluster.shards().checkout_for(intent, shard)?;
+            return Err(cluster.explain("read the arcs", shard, &mut session, &cause));
+        }
+    };
     let row = only(rows, "read the arcs", shard)?;
     cluster.check_row(shard, &row)?;
-    let held = held_of(&row);
+    let held = held_of(&row, shard)?;
     if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > cluster.view().epoch {
         // The pool may have no more than the one connection.
         drop(part);
@@ -277,18 +284,9 @@ fn start(shard: &ShardName, session: PooledSession) -> (ShardSnapshot, Result<Ve
     (ShardSnapshot { shard: shard.clone(), server, jobs, without: Vec::new() }, rows)
 }
 
-/// What `sql/queries/snapshot.sql` says.
-pub(crate) fn held_of(row: &Row) -> Held {
-    let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
-    let (states, epochs): (Vec<bool>, Vec<i64>) = (row.get("states"), row.get("epochs"));
-    let arcs = firsts.into_iter().zip(lasts).zip(states.into_iter().zip(epochs));
-    let arcs = arcs.map(|((first, last), (owned, epoch))| HeldArc {
-        // The table's CHECK sees to it that an arc does not wrap.
-        arc: Arc::new(first.position(), last.position()),
-        epoch: Epoch::new(epoch),
-        owned,
-    });
-    Held { epoch: Epoch::new(row.get("epoch")), arcs: arcs.collect() }
+/// The columns of `sql/queries/snapshot.sql`.
+pub(crate) fn held_of(row: &Row, shard: &ShardName) -> Result<Held> {
+    Ok(Held { epoch: Epoch::new(row.get("epoch")), arcs: catalog::arcs_of(row, shard)? })
 }
 
 impl ShardSnapshot {

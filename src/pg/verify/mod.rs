@@ -19,12 +19,11 @@ use postgres::Transaction;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::model::rebalance::ShardState;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
 use crate::model::user::UserId;
-use crate::model::verification::{
-    Findings, RingFault, RingState, RowPlacement, RowScanner, judge, still_there,
-};
+use crate::model::verification::{Findings, RingFault, RowPlacement, RowScanner, judge, still_there};
 use crate::pg::catalog;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
@@ -99,7 +98,7 @@ impl Verified {
 /// All shards' words, and the snapshots that they are of.
 struct ClusterSnapshot {
     parts: Vec<ShardSnapshot>,
-    words: BTreeMap<ShardName, RingState>,
+    words: BTreeMap<ShardName, ShardState>,
     findings: Findings,
 }
 
@@ -139,7 +138,7 @@ pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<V
     let examined: usize = strays.values().map(Vec::len).sum();
     let plan = misplaced::examine(&look, strays, deep, &mut tallies)?;
     let misplaced: u64 = tallies.values().map(|tally| tally.misplaced).sum();
-    let newest = look.words.values().max_by_key(|word| (word.epoch, word.change.is_some()));
+    let newest = look.words.values().max_by_key(|word| (word.ring.epoch, word.ring.change.is_some()));
     let newest = newest.expect("open_parts gives a part or an error");
     Ok(Verified {
         tallies,
@@ -147,7 +146,7 @@ pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<V
         is_changing: look.findings.is_changing,
         unexamined: misplaced - examined as u64,
         plan,
-        in_force: (newest.epoch, newest.topology.clone()),
+        in_force: (newest.ring.epoch, newest.ring.topology.clone()),
     })
 }
 
@@ -190,12 +189,13 @@ fn look(cluster: &Cluster) -> Result<ClusterSnapshot> {
         names.extend(cluster.stale_primaries.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         let (opened, _) = snapshot::open_parts(cluster, ReadIntent::Primary, &names, false)?;
         let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
-        let (words, addresses): (Vec<RingState>, Vec<BTreeMap<ShardName, String>>) = said.into_iter().unzip();
+        let (words, addresses): (Vec<ShardState>, Vec<BTreeMap<ShardName, String>>) =
+            said.into_iter().unzip();
         if meet(cluster, &words, &addresses)? {
             continue;
         }
         let parts: Vec<ShardSnapshot> = opened.into_iter().map(|(part, _)| part).collect();
-        let words: BTreeMap<ShardName, RingState> =
+        let words: BTreeMap<ShardName, ShardState> =
             parts.iter().map(|part| part.shard.clone()).zip(words).collect();
         let findings = judge(&words);
         return Ok(ClusterSnapshot { parts, words, findings });
@@ -203,11 +203,11 @@ fn look(cluster: &Cluster) -> Result<ClusterSnapshot> {
 }
 
 /// Whether there are shards that these words name and that were not known; now they are.
-fn meet(cluster: &Cluster, words: &[RingState], addresses: &[BTreeMap<ShardName, String>]) -> Result<bool> {
+fn meet(cluster: &Cluster, words: &[ShardState], addresses: &[BTreeMap<ShardName, String>]) -> Result<bool> {
     let known = cluster.shards().names();
     let of_changes =
-        words.iter().filter_map(|word| word.change.as_ref()).flat_map(|change| &change.participants);
-    let named = words.iter().flat_map(|word| word.topology.names()).chain(of_changes);
+        words.iter().filter_map(|word| word.ring.change.as_ref()).flat_map(|change| &change.participants);
+    let named = words.iter().flat_map(|word| word.ring.topology.names()).chain(of_changes);
     let mut met = false;
     for name in named.filter(|name| !known.contains(name)) {
         if let Some(url) = addresses.iter().find_map(|of| of.get(name)) {
@@ -221,18 +221,13 @@ fn meet(cluster: &Cluster, words: &[RingState], addresses: &[BTreeMap<ShardName,
 }
 
 /// What a shard says in its snapshot, and how to reach others.
-fn describe(part: &ShardSnapshot, held: &Held) -> Result<(RingState, BTreeMap<ShardName, String>)> {
+fn describe(part: &ShardSnapshot, held: &Held) -> Result<(ShardState, BTreeMap<ShardName, String>)> {
     let what = "read the catalog";
     let rows = part.ask(what, |transaction| {
         transaction.query_typed(include_str!("../../../sql/queries/membership.sql"), &[])
     })?;
     let said = catalog::description(&only(rows, what, &part.shard)?, &part.shard)?;
-    let word = RingState {
-        epoch: said.membership.epoch,
-        topology: said.membership.topology,
-        change: said.change,
-        held: held.arcs.clone(),
-    };
+    let word = ShardState { ring: said.ring, arcs: held.arcs.clone() };
     Ok((word, said.endpoints.into_iter().map(|(name, place)| (name, place.url)).collect()))
 }
 

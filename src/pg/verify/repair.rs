@@ -20,7 +20,7 @@ use super::Verified;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
-use crate::model::ring::coverage::HeldArc;
+use crate::model::ring::arc::ShardArc;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::model::user::{User, UserId};
@@ -275,7 +275,7 @@ impl Repair<'_> {
         let rows = transaction.query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
         let held = only(rows, "read the arcs", shard).and_then(|row| {
             self.cluster.check_row(shard, &row)?;
-            Ok(held_of(&row))
+            held_of(&row, shard)
         });
         let held = match held {
             Ok(held) => held.arcs,
@@ -298,7 +298,7 @@ impl Drop for Repair<'_> {
 /// A transaction on a shard, and the arcs that the shard holds till its commit.
 struct RepairTransaction<'client> {
     transaction: Transaction<'client>,
-    held: Vec<HeldArc>,
+    held: Vec<ShardArc>,
 }
 
 impl RepairTransaction<'_> {
@@ -312,7 +312,7 @@ impl RepairTransaction<'_> {
 
     /// Whether the shard owns a position.
     fn owns(&self, position: Position) -> bool {
-        self.held.iter().any(|held| held.owned && held.arc.contains(position))
+        self.held.iter().any(|held| held.is_owned() && held.arc.contains(position))
     }
 
     /// Whether it holds it, on its way to another shard or not.

@@ -7,8 +7,8 @@ use super::state::{MonitorState, Rings};
 use super::text;
 use super::theme::{Theme, labelled};
 use crate::model::names::ShardName;
+use crate::model::rebalance::RingState;
 use crate::model::ring::topology::Topology;
-use crate::model::stats::RingState;
 
 /// The longest name that is shown whole.
 const NAME_CHARS_MAX: usize = 16;

@@ -9,11 +9,12 @@ use crate::commands::monitoring::monitor::MonitorSample;
 use crate::error::Result;
 use crate::model::host::HostSample;
 use crate::model::names::ShardName;
+use crate::model::rebalance::RingState;
 use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
 use crate::model::ring::Ring;
 use crate::model::ring::topology::Epoch;
-use crate::model::stats::{Rates, RingState, Runner, Sample};
+use crate::model::stats::{Rates, Runner, Sample};
 
 /// How many values of a trend are kept: more than a line has characters.
 const TREND_MAX: usize = 300;

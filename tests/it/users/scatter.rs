@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringshard::model::names::ShardName;
-use ringshard::model::ring::arc::Arc;
-use ringshard::model::ring::coverage::{Coverage, HeldArc};
+use ringshard::model::ring::arc::{Arc, ArcState, ShardArc};
+use ringshard::model::ring::coverage::Coverage;
 use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Epoch;
 
 use crate::support::gate::Gate;
-use crate::support::harness::{Ran, Test, owner};
+use crate::support::harness::{Ran, Test, owner, shard_names};
 use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
 
 /// A cluster with the users `1..=count`; every third has no region.
@@ -291,11 +291,12 @@ fn a_statement_of_many_rows_streams() {
 fn step(state: &State, arc: Arc, source: usize, target: usize, epoch: i64) -> Vec<State> {
     let mut states = Vec::new();
     let mut now = state.clone();
-    let held = |owned| HeldArc { arc, epoch: Epoch::new(epoch), owned };
+    let epoch = Epoch::new(epoch);
+    let fenced = ArcState::Fenced(shard_names(target + 1)[target].clone());
     cut(&mut now.arcs[source], arc);
-    now.arcs[source].push(held(false));
+    now.arcs[source].push(ShardArc { arc, epoch, state: fenced });
     states.push(now.clone());
-    now.arcs[target].push(held(true));
+    now.arcs[target].push(ShardArc::owned(arc, epoch));
     now.rows[target] |= mask(arc);
     states.push(now.clone());
     cut(&mut now.arcs[source], arc);
@@ -307,7 +308,7 @@ fn step(state: &State, arc: Arc, source: usize, target: usize, epoch: i64) -> Ve
 /// Which shard holds which arcs and which rows. Rows are the positions 0 to 63.
 #[derive(Debug, Clone)]
 struct State {
-    arcs: Vec<Vec<HeldArc>>,
+    arcs: Vec<Vec<ShardArc>>,
     rows: Vec<u64>,
 }
 
@@ -316,7 +317,7 @@ fn mask(arc: Arc) -> u64 {
 }
 
 /// Takes an arc out of those that hold it.
-fn cut(arcs: &mut Vec<HeldArc>, hole: Arc) {
+fn cut(arcs: &mut Vec<ShardArc>, hole: Arc) {
     let mut left = Vec::new();
     for held in arcs.drain(..) {
         let (first, last) = (held.arc.first().number(), held.arc.last().number());
@@ -326,13 +327,13 @@ fn cut(arcs: &mut Vec<HeldArc>, hole: Arc) {
             continue;
         }
         if first < from {
-            left.push(HeldArc {
+            left.push(ShardArc {
                 arc: Arc::new(Position::new(first), Position::new(from - 1)),
                 ..held.clone()
             });
         }
         if to < last {
-            left.push(HeldArc { arc: Arc::new(Position::new(to + 1), Position::new(last)), ..held });
+            left.push(ShardArc { arc: Arc::new(Position::new(to + 1), Position::new(last)), ..held });
         }
     }
     *arcs = left;
@@ -348,7 +349,7 @@ proptest! {
         asked in prop::collection::vec(any::<prop::sample::Index>(), 3),
     ) {
         let whole = Arc::new(Position::FIRST, Position::LAST);
-        let owned = HeldArc { arc: whole, epoch: Epoch::FIRST, owned: true };
+        let owned = ShardArc::owned(whole, Epoch::FIRST);
         let mut states = vec![State { arcs: vec![vec![owned], vec![], vec![]], rows: vec![u64::MAX, 0, 0] }];
         for ((first, length, target), epoch) in moves.into_iter().zip(2..) {
             let now = states.last().unwrap();
@@ -367,7 +368,7 @@ proptest! {
         }
         let names: Vec<ShardName> = ["a", "b", "c"].iter().map(|name| name.parse().unwrap()).collect();
         let seen: Vec<&State> = asked.iter().map(|index| index.get(&states)).collect();
-        let held: BTreeMap<ShardName, Vec<HeldArc>> =
+        let held: BTreeMap<ShardName, Vec<ShardArc>> =
             (0..3).map(|at| (names[at].clone(), seen[at].arcs[at].clone())).collect();
         let coverage = Coverage::of(&held);
         for at in 0..64_u128 {
