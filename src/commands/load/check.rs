@@ -2,11 +2,13 @@
 //! down.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::run_context::RunContext;
 use crate::model::names::ShardName;
@@ -72,7 +74,7 @@ pub(crate) fn check(context: &Arc<RunContext>, mut tell: impl FnMut(usize, usize
         if left.is_empty() || !is_requested || !has_ended || Instant::now() >= give_up_at {
             break;
         }
-        *work.round.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(left);
+        *work.round.lock() = Arc::new(left);
         work.taken.store(0, Ordering::SeqCst);
         thread::sleep(PAUSE);
     }
@@ -122,7 +124,7 @@ fn run_round(context: &Arc<RunContext>, work: &Arc<Work>, mut goes_on: impl FnMu
 }
 
 fn read_keys(context: &RunContext, work: &Work) {
-    let round = Arc::clone(&work.round.lock().unwrap_or_else(PoisonError::into_inner));
+    let round = Arc::clone(&work.round.lock());
     let mut failed: BTreeSet<ShardName> = BTreeSet::new();
     while !work.halt.load(Ordering::Relaxed) {
         let Some(&at) = round.get(work.taken.fetch_add(1, Ordering::SeqCst)) else { return };

@@ -1,7 +1,8 @@
 //! The histories of all keys that a run has written, for all of its clients.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::model::load::key_history::{KeyHistory, Version};
 use crate::model::user::UserId;
@@ -20,7 +21,7 @@ impl KeyHistories {
 
     /// Works with the history of a key, if it has one.
     pub(crate) fn with<T>(&self, key: UserId, work: impl FnOnce(Option<&mut KeyHistory>) -> T) -> T {
-        work(self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner).get_mut(&key))
+        work(self.stripe(key).lock().get_mut(&key))
     }
 
     /// The same, and a key that has none gets one.
@@ -30,7 +31,7 @@ impl KeyHistories {
         new: impl FnOnce() -> KeyHistory,
         work: impl FnOnce(&mut KeyHistory) -> T,
     ) -> T {
-        let mut stripe = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stripe = self.stripe(key).lock();
         work(stripe.entry(key).or_insert_with(new))
     }
 
@@ -43,7 +44,7 @@ impl KeyHistories {
     pub(crate) fn keys(&self) -> Vec<UserId> {
         let mut keys = Vec::new();
         for stripe in &self.0 {
-            let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            let stripe = stripe.lock();
             keys.extend(stripe.iter().filter(|(_, history)| !history.is_broken()).map(|(key, _)| *key));
         }
         keys.sort_unstable();

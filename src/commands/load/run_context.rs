@@ -1,9 +1,11 @@
 //! What the clients of a run have in common: the users, what was written, and what was found wrong.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::key_histories::KeyHistories;
 use super::tally::Tally;
@@ -121,7 +123,7 @@ impl RunContext {
         if let Some(number) = find(&self.names()) {
             return number;
         }
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.write();
         find(&names).unwrap_or_else(|| {
             names.push(shard.clone());
             names.len() - 1
@@ -129,16 +131,16 @@ impl RunContext {
     }
 
     /// The shards by their numbers.
-    pub(crate) fn names(&self) -> std::sync::RwLockReadGuard<'_, Vec<ShardName>> {
-        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn names(&self) -> parking_lot::RwLockReadGuard<'_, Vec<ShardName>> {
+        self.names.read()
     }
 
     pub(crate) fn findings(&self) -> MutexGuard<'_, WrongAnswers> {
-        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.findings.lock()
     }
 
     pub(crate) fn tally(&self, client: usize) -> MutexGuard<'_, Tally> {
-        self.tallies[client].lock().unwrap_or_else(PoisonError::into_inner)
+        self.tallies[client].lock()
     }
 
     /// The owner of a key, by what is known.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::stats::parse_interval;
 use crate::commands::Context;
@@ -52,7 +53,7 @@ struct Machine {
 
 impl Machine {
     fn state(&self) -> MutexGuard<'_, MonitorInput> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -121,7 +122,7 @@ fn look_again_and_again(machine: &Machine, tell: &Listener) {
             if left.is_zero() {
                 break;
             }
-            state = machine.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            machine.changed.wait_for(&mut state, left);
         }
     }
 }

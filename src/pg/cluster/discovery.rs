@@ -1,7 +1,6 @@
 //! A shard that is not where it was: the others know where it is.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::Cluster;
@@ -43,7 +42,7 @@ impl Cluster {
 
     /// Whether the others are to be asked where a shard is: not again and again.
     fn should_discover(&self, shard: &ShardName) -> bool {
-        let mut discovered_at = self.discovered_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut discovered_at = self.discovered_at.lock();
         let is_due = discovered_at.get(shard).is_none_or(|at| at.elapsed() > SEEK_PAUSE);
         if is_due {
             discovered_at.insert(shard.clone(), Instant::now());
@@ -56,9 +55,7 @@ impl Cluster {
     pub(crate) fn is_suspect(&self, server: &Server, epoch: Epoch) -> bool {
         let known = self.view().epoch;
         let is_new = |late: &mut BTreeSet<_>| late.insert((server.name().clone(), epoch, known));
-        epoch < known
-            && !server.is_standby()
-            && is_new(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner))
+        epoch < known && !server.is_standby() && is_new(&mut self.late.lock())
     }
 
     /// Asks all where a shard is. Whether it is somewhere else than it was.

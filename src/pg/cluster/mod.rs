@@ -11,9 +11,11 @@ pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
@@ -94,11 +96,11 @@ impl Cluster {
 
     /// The cluster's id, if it is known.
     pub fn id(&self) -> Option<ClusterId> {
-        self.id.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.id.read().clone()
     }
 
     /// What is known of the topology now.
     pub fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.view.read())
     }
 }

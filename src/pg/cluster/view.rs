@@ -1,8 +1,8 @@
 //! What a process knows of the topology: what the shards said last, or a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use super::Cluster;
 use super::{cache, prototype_log};
@@ -263,8 +263,8 @@ impl Cluster {
     /// What comes from all shards counts whatever was known before: a cache may hold anything.
     fn take_over(&self, said: SelfDescription, desired_topology: Option<Topology>) -> Result<()> {
         self.learn_places(&said)?;
-        self.id.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| said.cluster.clone());
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        self.id.write().get_or_insert_with(|| said.cluster.clone());
+        let mut view = self.view.write();
         let same = said.ring.topology == view.topology;
         let is_news = !same || said.ring.epoch != view.epoch;
         let same_change = view.change.as_ref().map(|(change, _)| change) == said.ring.change.as_ref();

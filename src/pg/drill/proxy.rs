@@ -9,9 +9,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::pg::net::location::Location;
 use crate::pg::net::proxy_override::ProxyListener;
@@ -118,9 +120,9 @@ struct ProxyShared {
 impl ProxyShared {
     /// Until this instant, or until the delay is over.
     fn wait_until(&self, due: Instant) {
-        let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_over = self.is_over.lock();
         let left = due.saturating_duration_since(Instant::now());
-        drop(self.over.wait_timeout_while(is_over, left, |is_over| !*is_over));
+        self.over.wait_while_for(&mut is_over, |is_over| !*is_over, left);
     }
 }
 
@@ -182,7 +184,7 @@ impl Proxy {
 
     /// From here on nothing is delayed.
     pub(crate) fn hurry(&self) {
-        *self.shared.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.shared.is_over.lock() = true;
         self.shared.over.notify_all();
     }
 
@@ -201,8 +203,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
         self.hurry();
-        let connections =
-            std::mem::take(&mut *self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner));
+        let connections = std::mem::take(&mut *self.shared.connections.lock());
         for connection in connections.iter().filter_map(Weak::upgrade) {
             connection.cut();
         }
@@ -243,7 +244,7 @@ fn lead_through(client: Socket, server: &Location, shared: &Arc<ProxyShared>) {
     shared.open.fetch_add(1, Ordering::SeqCst);
     let connection = Arc::new(Connection { client, server, shared: Arc::clone(shared) });
     {
-        let mut connections = shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = shared.connections.lock();
         connections.retain(|connection| connection.strong_count() > 0);
         connections.push(Arc::downgrade(&connection));
     }

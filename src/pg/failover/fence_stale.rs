@@ -133,11 +133,7 @@ pub fn include_stale_primaries(cluster: &Cluster, stale_primaries: &[StalePrimar
         if !cluster.shards().names().contains(name) {
             cluster.shards().add(name.clone(), &ConnectionString::new(url))?;
         }
-        cluster
-            .stale_primaries
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .insert(name.clone());
+        cluster.stale_primaries.write().insert(name.clone());
     }
     Ok(())
 }

@@ -170,7 +170,7 @@ impl Feeder {
                 return;
             }
         }
-        let mut fed = self.shared.fed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut fed = self.shared.fed.lock();
         *fed = Some((self.records, self.digest.number()));
     }
 

@@ -16,12 +16,13 @@ mod store;
 
 use crate::pg::scan::snapshot;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, RwLock};
 use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
@@ -128,7 +129,7 @@ pub(crate) struct ImportShared {
 
 impl ImportShared {
     fn fail(&self, error: Error) {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.trouble.lock().get_or_insert(error);
         self.halt.store(true, Ordering::SeqCst);
     }
 
@@ -137,12 +138,12 @@ impl ImportShared {
     }
 
     fn routing(&self) -> Arc<Coverage> {
-        Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.routing.read())
     }
 
     /// Takes over a new routing.
     fn reroute(&self, coverage: Coverage) {
-        let mut routing = self.routing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut routing = self.routing.write();
         if **routing != coverage {
             *routing = Arc::new(coverage);
             self.routing_version.fetch_add(1, Ordering::SeqCst);
@@ -249,8 +250,8 @@ impl Import {
         let counts = &shared.counts;
         let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
         let stored = count(&counts.inserted) + count(&counts.updated) + count(&counts.skipped);
-        let trouble = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let fed = *shared.fed.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = shared.trouble.lock().take();
+        let fed = *shared.fed.lock();
         let (records, digest) = match (trouble, fed) {
             (Some(error), _) => return Err(part_way(&error, stored)),
             (None, Some(fed)) if !was_stopped => fed,

@@ -7,8 +7,8 @@
 use crate::pg::scan::snapshot;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,7 +90,7 @@ impl Store<'_> {
         let begun = Instant::now();
         while !left.is_empty() && !self.shared.has_halted() {
             let coverage = {
-                let _turn = self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner);
+                let _turn = self.shared.settling.lock();
                 snapshot::open(self.cluster, ReadIntent::Primary, false)?.coverage
             };
             // Fenced: nobody may write there until the other shard has taken over.

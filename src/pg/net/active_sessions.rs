@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use postgres::{CancelToken, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -107,7 +107,7 @@ impl ActiveSessions {
     /// A command begins, for the first time or once more. Whether its time is measured.
     pub fn measure(&self, timed: bool) {
         self.timed.store(timed, Ordering::Relaxed);
-        *self.times.lock().unwrap_or_else(PoisonError::into_inner) = Times::default();
+        *self.times.lock() = Times::default();
     }
 
     /// Stops the command: cancels at the servers what its sessions are at, and lets it wait for nothing more.
@@ -115,7 +115,7 @@ impl ActiveSessions {
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         // As long as this is locked no session is given back: a cancel meets no later command.
-        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = self.sessions.lock();
         for session in sessions.in_use.values() {
             session.cancel.send();
         }
@@ -131,8 +131,8 @@ impl ActiveSessions {
 
     /// What was spent since the command began.
     pub fn spent(&self) -> TimeSpent {
-        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = self.sessions.lock();
+        let times = self.times.lock();
         let mut by_shard = times.by_shard.clone();
         // A thread may not have given its session back yet.
         for session in sessions.in_use.values() {
@@ -145,7 +145,7 @@ impl ActiveSessions {
     }
 
     pub(crate) fn enter(&self, shard: &ShardName, cancel: CancelHandle) -> u64 {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions.lock();
         sessions.last_ticket += 1;
         let ticket = sessions.last_ticket;
         sessions.in_use.insert(ticket, InUse { cancel, shard: shard.clone(), since: self.now() });
@@ -153,9 +153,9 @@ impl ActiveSessions {
     }
 
     pub(crate) fn leave(&self, ticket: u64) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions.lock();
         if let Some(InUse { shard, since: Some(since), .. }) = sessions.in_use.remove(&ticket) {
-            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut times = self.times.lock();
             let time = times.since(since);
             times.by_shard.entry(shard).or_default().1 += time;
         }
@@ -168,13 +168,13 @@ impl ActiveSessions {
 
     pub(crate) fn routed(&self, since: Option<Instant>) {
         if let Some(since) = since {
-            self.times.lock().unwrap_or_else(PoisonError::into_inner).route += since.elapsed();
+            self.times.lock().route += since.elapsed();
         }
     }
 
     pub(crate) fn waited(&self, shard: &ShardName, since: Option<Instant>) {
         if let Some(since) = since {
-            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut times = self.times.lock();
             times.by_shard.entry(shard.clone()).or_default().0 += since.elapsed();
         }
     }

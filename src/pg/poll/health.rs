@@ -4,9 +4,11 @@
 //! decides nothing: what a command needs to know, it asks itself.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::model::names::ShardName;
 use crate::pg::net::conninfo::Address;
@@ -67,7 +69,7 @@ struct Inner {
 
 impl Inner {
     fn state(&self) -> MutexGuard<'_, HealthState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -106,8 +108,7 @@ impl Pulse {
         }
         self.inner.changed.notify_all();
         let is_waiting = |state: &mut HealthState| state.shards.values().any(|shard| shard.round < round);
-        let waited = self.inner.changed.wait_timeout_while(state, limit, is_waiting);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        self.inner.changed.wait_while_for(&mut state, is_waiting, limit);
         state.shards.iter().map(|(name, shard)| (name.clone(), shard.life.clone())).collect()
     }
 }
@@ -138,8 +139,9 @@ fn watch(inner: &Inner, name: &ShardName, address: &Address) {
         }
         let is_idle =
             |state: &mut HealthState| !state.ended && state.round == round && state.shards.contains_key(name);
-        let waited = inner.changed.wait_timeout_while(inner.state(), INTERVAL, is_idle);
-        if waited.unwrap_or_else(PoisonError::into_inner).0.ended {
+        let mut state = inner.state();
+        inner.changed.wait_while_for(&mut state, is_idle, INTERVAL);
+        if state.ended {
             return;
         }
     }

@@ -4,10 +4,11 @@
 //! [`crate::model::stats`].
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
@@ -83,7 +84,7 @@ impl Drop for Watch {
 
 impl Inner {
     fn state(&self) -> MutexGuard<'_, PollState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A thread for each shard that has none.
@@ -115,7 +116,7 @@ impl Inner {
                 if left.is_zero() {
                     break;
                 }
-                state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                self.changed.wait_for(&mut state, left);
             }
         }
     }

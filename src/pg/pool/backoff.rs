@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Error, Kind, Result};
 use crate::files::json_file;
@@ -44,7 +45,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     fn state(&self) -> MutexGuard<'_, BackoffState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Reads what earlier processes noted in this file, and keeps it from here on.

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, RwLock};
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
@@ -60,7 +61,7 @@ impl ManageConnection for Manager {
     type Error = Error;
 
     fn connect(&self) -> Result<Session> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let first = self.first.lock().take();
         let made = first.map_or_else(|| Session::connect(&self.shard, &self.address), Ok);
         self.has_failed.store(made.is_err(), Ordering::Release);
         made
@@ -154,7 +155,7 @@ impl Drop for PooledSession {
         if let SessionSource::First(session, home) = &mut self.session
             && let Some(session) = session.take().filter(|session| !session.is_closed())
         {
-            home.lock().unwrap_or_else(PoisonError::into_inner).replace(session);
+            home.lock().replace(session);
         }
         log::debug!("Closed session for shard {}", self.server.name);
     }
@@ -223,7 +224,7 @@ impl Shards {
     /// The same, and connections take the proxy overrides that are announced there.
     #[must_use]
     pub fn with_proxy_overrides(mut self, proxy_overrides: ProxyOverrides) -> Self {
-        let shards = self.by_name.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let shards = self.by_name.get_mut();
         for shard in shards.values_mut().filter_map(Arc::get_mut) {
             shard.address = shard.address.clone().with_proxy_overrides(&proxy_overrides);
         }
@@ -239,7 +240,7 @@ impl Shards {
     /// Adds a shard, unless one of this name is there. Two names for one address are refused.
     pub fn add(&self, name: ShardName, url: &ConnectionString) -> Result<()> {
         let address = self.resolve(&name, url)?;
-        let mut shards = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shards = self.by_name.write();
         let twin =
             shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());
         if let Some(twin) = twin {
@@ -270,14 +271,14 @@ impl Shards {
     /// From here on a shard is somewhere else, and has these standbys.
     pub(crate) fn replace(&self, name: &ShardName, address: Address, replicas: Vec<Arc<Server>>) {
         let shard = Server::new(name.clone(), address, name.to_string(), false);
-        *shard.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
+        *shard.replicas.write() = replicas;
         self.backoff.answered(&shard.known_as);
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(shard));
+        self.by_name.write().insert(name.clone(), Arc::new(shard));
     }
 
     /// The names, sorted.
     pub fn names(&self) -> Vec<ShardName> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.by_name.read().keys().cloned().collect()
     }
 
     /// Where a shard is.
@@ -321,11 +322,11 @@ impl Shards {
 
     /// Forgets a shard.
     pub fn remove(&self, name: &ShardName) {
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.by_name.write().remove(name);
     }
 
     pub(crate) fn shard(&self, name: &ShardName) -> Result<Arc<Server>> {
-        let shards = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let shards = self.by_name.read();
         shards.get(name).cloned().ok_or_else(|| {
             Error::new(Kind::Configuration, format!("no address is known for shard `{name}`"))
                 .hint(format!("add it to the configuration: [shards.{name}] url = \"postgresql://…\""))

@@ -1,6 +1,6 @@
 //! Which server of a shard a read goes to.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::replica_status::ReplicaStatus;
 use super::{PooledSession, Server, Shards, at_once};
@@ -40,12 +40,12 @@ pub(crate) struct Reads {
 impl Shards {
     /// Where reads go from here on.
     pub fn read_from(&self, from: ReadFrom) {
-        self.reads.lock().unwrap_or_else(PoisonError::into_inner).from = from;
+        self.reads.lock().from = from;
     }
 
     /// What was read from standbys since this was asked last: a warning a shard, which tells how old it may be.
     pub fn stale_reads(&self) -> Vec<Error> {
-        std::mem::take(&mut self.reads.lock().unwrap_or_else(PoisonError::into_inner).stale)
+        std::mem::take(&mut self.reads.lock().stale)
     }
 
     /// Adds standbys of a shard; those that are known stay.
@@ -53,7 +53,7 @@ impl Shards {
         for url in urls {
             let replica = Arc::new(Server::standby(name, self.resolve(name, url)?));
             let shard = self.shard(name)?;
-            let mut replicas = shard.replicas.write().unwrap_or_else(PoisonError::into_inner);
+            let mut replicas = shard.replicas.write();
             if replicas.iter().all(|known| known.address.shown() != replica.address.shown()) {
                 replicas.push(replica);
             }
@@ -63,16 +63,14 @@ impl Shards {
 
     /// The standbys of a shard, in the order in which they are tried.
     pub(crate) fn replicas(&self, name: &ShardName) -> Vec<Arc<Server>> {
-        let replicas = |shard: Arc<Server>| {
-            shard.replicas.read().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone).collect()
-        };
+        let replicas = |shard: Arc<Server>| shard.replicas.read().iter().map(Arc::clone).collect();
         self.shard(name).map_or_else(|_| Vec::new(), replicas)
     }
 
     /// Forgets a standby; whether it was known.
     pub fn remove_replica(&self, name: &ShardName, shown: &str) -> Result<bool> {
         let shard = self.shard(name)?;
-        let mut replicas = shard.replicas.write().unwrap_or_else(PoisonError::into_inner);
+        let mut replicas = shard.replicas.write();
         let count = replicas.len();
         replicas.retain(|replica| replica.address.shown() != shown);
         Ok(replicas.len() < count)
@@ -91,7 +89,7 @@ impl Shards {
         if intent == ReadIntent::Primary {
             return self.checkout(name);
         }
-        let from = self.reads.lock().unwrap_or_else(PoisonError::into_inner).from;
+        let from = self.reads.lock().from;
         match from {
             ReadFrom::Primary => self.checkout(name),
             ReadFrom::PrimaryThenReplica => match self.checkout(name) {
@@ -125,7 +123,7 @@ impl Shards {
                 if let Some(warning) =
                     staleness(name, &replica, &ReplicaStatus::ask(&mut session, name, None)?)
                 {
-                    let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut reads = self.reads.lock();
                     reads.stale.retain(|earlier| earlier.shard() != Some(name.as_str()));
                     reads.stale.push(warning);
                 }

@@ -2,9 +2,10 @@
 
 use crate::pg::rebalance::plan;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::chunk_rows::ChunkRows;
 use super::connection::Connection;
@@ -182,10 +183,10 @@ fn move_chunks(run: &RunState<'_>, moves: Vec<Chunk>) -> Result<()> {
             scope.spawn(|| {
                 let mut links = Connections::new(run);
                 loop {
-                    let next = queues.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let next = queues.lock().pop_front();
                     let Some(queue) = next else { return };
                     if let Err(error) = move_queue(run, &mut links, queue) {
-                        trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                        trouble.lock().get_or_insert(error);
                         run.stop();
                         return;
                     }
@@ -193,7 +194,7 @@ fn move_chunks(run: &RunState<'_>, moves: Vec<Chunk>) -> Result<()> {
             });
         }
     });
-    match trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match trouble.into_inner() {
         Some(error) => Err(error),
         None if run.is_stopped() => Err(run.stopped()),
         None => Ok(()),

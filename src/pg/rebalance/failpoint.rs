@@ -10,8 +10,9 @@ pub(crate) enum Side {
 /// Ends the process here if `RINGSHARD_CRASH` names this place and this pass of it: `after-adopt:3`.
 #[cfg(debug_assertions)]
 pub(crate) fn point(side: Side, place: &str) {
+    use parking_lot::Mutex;
     use std::collections::HashMap;
-    use std::sync::{LazyLock, Mutex, PoisonError};
+    use std::sync::LazyLock;
 
     static PASSES: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
     static WANTED: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {
@@ -24,7 +25,7 @@ pub(crate) fn point(side: Side, place: &str) {
     if here != *desired_topology {
         return;
     }
-    let mut passes = PASSES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut passes = PASSES.lock();
     let count = passes.entry(here).or_default();
     *count += 1;
     if count == pass {

@@ -1,9 +1,10 @@
 //! A run: what its workers have in common, and what its caller is told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
@@ -130,7 +131,7 @@ impl<'a> RunState<'a> {
 
     /// What is worked at.
     pub(crate) fn is_at(&self, what: String) {
-        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        *self.at.lock() = what;
     }
 
     /// A pair of shards is worked at.
@@ -140,13 +141,13 @@ impl<'a> RunState<'a> {
 
     /// Why it waits; `None`: it does not any more.
     pub(crate) fn waits(&self, why: Option<String>) {
-        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *self.waits.lock() = why;
     }
 
     /// What the caller is told.
     pub(crate) fn told(&self) -> MoveProgress {
-        let at = self.at.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let at = self.at.lock().clone();
+        let waits = self.waits.lock().clone();
         MoveProgress {
             load: self.moved().load,
             at: waits.map_or(at.clone(), |why| format!("{at}, waits: {why}")),
@@ -171,7 +172,7 @@ impl<'a> RunState<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a chunk has few rows")]
         let cost = Duration::from_secs_f64(rows as f64 / f64::from(rate));
         let due = {
-            let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut due = self.due.lock();
             *due = (*due).max(Instant::now()) + cost;
             *due
         };

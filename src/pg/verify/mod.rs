@@ -9,9 +9,9 @@ mod repair;
 
 use crate::pg::scan::snapshot;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -186,7 +186,7 @@ fn look_until_consistent(cluster: &Cluster) -> Result<(ClusterSnapshot, Vec<Ring
 fn look(cluster: &Cluster) -> Result<ClusterSnapshot> {
     loop {
         let mut names = cluster.belonging();
-        names.extend(cluster.stale_primaries.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        names.extend(cluster.stale_primaries.read().iter().cloned());
         let (opened, _) = snapshot::open_parts(cluster, ReadIntent::Primary, &names, false)?;
         let said = opened.iter().map(|(part, held)| describe(part, held)).collect::<Result<Vec<_>>>()?;
         let (words, addresses): (Vec<ShardState>, Vec<BTreeMap<ShardName, String>>) =

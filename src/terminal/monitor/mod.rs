@@ -15,9 +15,10 @@ mod theme;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
@@ -111,7 +112,7 @@ impl Shell<'_> {
         let signals = Signals::catch();
         let mut screen = FullScreen::enter(theme.color).map_err(fail)?;
         let sender = Mutex::new(sender);
-        let tell = move |heard| drop(sender.lock().unwrap_or_else(PoisonError::into_inner).send(heard));
+        let tell = move |heard| drop(sender.lock().send(heard));
         let observation = Observation::begin(&self.context, args.interval, &(Arc::new(tell) as _))?;
         let mut state = MonitorState::new(names, args.interval);
         let begun = Instant::now();

@@ -3,11 +3,12 @@
 use std::any::TypeId;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
+use parking_lot::Mutex;
 
 use crate::commands::repl_command::ReplCommand;
 use crate::model::names::ShardName;
@@ -262,7 +263,7 @@ fn completer(
 ) -> ArgValueCompleter {
     ArgValueCompleter::new(move |typed: &OsStr| {
         let typed = typed.to_string_lossy();
-        let all = all(&seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = all(&seen.lock());
         let order = (0..).zip(all.into_iter().filter(|name| name.starts_with(&*typed)));
         order.map(|(at, name)| CompletionCandidate::new(name).display_order(Some(at))).collect()
     })

@@ -10,10 +10,11 @@ mod tests;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustyline::config::{ColorMode, CompletionType};
 use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History as _, SearchDirection};
@@ -52,16 +53,16 @@ impl Notices {
         };
         let text = visible_lines(&redacted(&text)).into_owned();
         if self.typing.load(Ordering::SeqCst)
-            && let Some(printer) = &mut *self.printer.lock().unwrap_or_else(PoisonError::into_inner)
+            && let Some(printer) = &mut *self.printer.lock()
             && printer.print(text.clone()).is_ok()
         {
             return;
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        self.waiting.lock().push(text);
     }
 
     fn flush(&self) {
-        for text in std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
+        for text in std::mem::take(&mut *self.waiting.lock()) {
             write_stderr(&text);
         }
     }
@@ -102,7 +103,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         editor.set_helper(Some(Assistant::new(&seen, false)));
         let notices = Arc::<Notices>::default();
         if let Ok(printer) = editor.create_external_printer() {
-            *notices.printer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(printer));
+            *notices.printer.lock() = Some(Box::new(printer));
         }
         let listener = Arc::clone(&notices);
         shell.context.listen(Arc::new(move |news| listener.say(&news)));
@@ -148,7 +149,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         let state = self.shell.context.health(PULSE_PATIENCE);
         if let Some(state) = &state {
             let names = state.keys().map(ToString::to_string).collect();
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).shards = names;
+            self.seen.lock().shards = names;
         }
         self.notices.flush();
         let screen = Screen::stdout(self.shell.options.get().color);
@@ -187,7 +188,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
     fn remember(&mut self, text: &str) {
         let ids = self.editor.helper().map(|assistant| assistant.ids(text)).unwrap_or_default();
         {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             for id in ids {
                 seen.note(id);
             }

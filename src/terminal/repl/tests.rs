@@ -1,7 +1,8 @@
 //! Hints, colours and completion of lines, without a terminal.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustyline::Context;
 use rustyline::completion::Completer as _;
 use rustyline::highlight::Highlighter as _;
