@@ -16,6 +16,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "crate::pg",
             "crate::settings",
             "crate::terminal",
+            "crate::threads",
             "postgres::",
             "r2d2",
             "log::",
@@ -71,6 +72,7 @@ const NEVER: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/error.rs", &["crate::", "postgres::", "std::io"]),
+    ("src/threads.rs", &["crate::", "postgres::", "r2d2"]),
     (
         "src/local",
         &[

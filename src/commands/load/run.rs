@@ -27,6 +27,7 @@ use crate::model::text::{counted, thousands};
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::scan::list::Filter;
+use crate::threads;
 
 /// How often progress is shown, and looked whether to stop.
 const STEP: Duration = Duration::from_millis(100);
@@ -191,11 +192,7 @@ impl RunArgs {
 /// Opens the connections that the clients are going to need, so that no operation pays for them. What fails here will
 /// fail where it is told.
 fn warm_up(clients: &[Cluster]) {
-    thread::scope(|scope| {
-        for cluster in clients {
-            scope.spawn(|| drop(cluster.refresh()));
-        }
-    });
+    threads::at_once(clients, |cluster| drop(cluster.refresh()));
 }
 
 /// Starts the clients, shows how they do, and waits for them. Each has connections of its own, and its own view of the

@@ -11,36 +11,31 @@ use crate::pg::catalog;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Parameter, Session};
 use crate::pg::net::sqlstate;
+use crate::pg::pool::Server;
 use crate::pg::pool::replica_status::ReplicaStatus;
-use crate::pg::pool::{Server, at_once};
+use crate::threads;
 
 impl Cluster {
     /// Each replica that is known, and how it stands.
     pub fn standings(&self) -> Vec<(ShardName, String, Result<ReplicaStatus>)> {
-        let asked = at_once(&self.shards().names(), |name| {
-            let replicas = self.shards().replicas(name);
+        let asked = threads::at_once(self.shards().names(), |name| {
+            let replicas = self.shards().replicas(&name);
             if replicas.is_empty() {
-                return Ok(Vec::new());
+                return Vec::new();
             }
             let at = "SELECT pg_catalog.pg_current_wal_flush_lsn()::text";
-            let primary = self.shards().checkout(name).ok();
+            let primary = self.shards().checkout(&name).ok();
             let rows = primary.and_then(|mut session| session.query(at, &[]).ok()).unwrap_or_default();
             let at: Option<String> = rows.first().map(|row| row.get(0));
             let stand = |replica: &Arc<Server>| {
                 let checked_out = self.shards().lend(replica);
-                let standing =
-                    checked_out.and_then(|mut session| ReplicaStatus::ask(&mut session, name, at.as_deref()));
-                (replica.address.shown().to_owned(), standing)
+                let standing = checked_out
+                    .and_then(|mut session| ReplicaStatus::ask(&mut session, &name, at.as_deref()));
+                (name.clone(), replica.address.shown().to_owned(), standing)
             };
-            Ok(replicas.iter().map(stand).collect::<Vec<_>>())
+            replicas.iter().map(stand).collect::<Vec<_>>()
         });
-        let of = |(name, standings): (ShardName, Result<Vec<_>>)| {
-            standings
-                .unwrap_or_default()
-                .into_iter()
-                .map(move |(url, standing)| (name.clone(), url, standing))
-        };
-        asked.into_iter().flat_map(of).collect()
+        asked.into_iter().flatten().collect()
     }
 
     /// Refuses a URL that is no standby of this shard.

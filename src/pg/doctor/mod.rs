@@ -8,7 +8,6 @@ mod check_shard;
 mod collect;
 mod expected_functions;
 
-use std::thread;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
@@ -16,6 +15,7 @@ use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::text::timestamp;
 use crate::pg::pool::Shards;
+use crate::threads;
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,27 +86,14 @@ pub fn examine(
         .collect::<Result<_>>()?;
     let has_local = addresses.iter().any(|(_, address)| address.is_local());
     let status = has_local.then(|| private.status());
-    let answers: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = addresses
-            .into_iter()
-            .map(|(name, address)| {
-                let asked = name.clone();
-                let asking = move || {
-                    let begun = Instant::now();
-                    let facts = collect::ask(&asked, address, private);
-                    match &facts {
-                        Ok(_) => shards.hear(&asked),
-                        Err(error) => shards.miss(&asked, error, begun.elapsed()),
-                    }
-                    facts
-                };
-                (name, scope.spawn(asking))
-            })
-            .collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(|(name, thread)| (name, join(thread))).collect()
+    let answers = threads::at_once(addresses, |(name, address)| {
+        let begun = Instant::now();
+        let facts = collect::ask(&name, address, private);
+        match &facts {
+            Ok(_) => shards.hear(&name),
+            Err(error) => shards.miss(&name, error, begun.elapsed()),
+        }
+        (name, facts)
     });
     let mut examination = Examination { findings: Vec::new(), unreachable: Vec::new() };
     let mut add = |shard: Option<&ShardName>, checks: Vec<(&'static str, Verdict)>| {

@@ -3,8 +3,6 @@
 //! It says of itself that it owns arcs, and would serve whoever has not heard better. So it is given another name, and
 //! its arcs are taken from it; its rows stay, and `verify` compares them with what the owners have.
 
-use std::thread;
-
 use postgres::types::{Json, Type};
 
 use super::survivors::ours;
@@ -17,6 +15,7 @@ use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::rebalance::connection::Connection;
+use crate::threads;
 
 /// Old data of a shard that is there again, and serves nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +36,7 @@ pub struct StalePrimary {
 /// is an error; where nothing answers, nothing has come back.
 pub fn fence_stale_primaries(cluster: &Cluster) -> Vec<Result<StalePrimary>> {
     let retired = cluster.view().stale_endpoints.clone();
-    let looked: Vec<_> = thread::scope(|scope| {
-        let look = |url, shard| scope.spawn(move || probe_endpoint(cluster, url, shard));
-        let threads: Vec<_> = retired.iter().map(|(url, shard)| look(url, shard)).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    });
+    let looked = threads::at_once(&retired, |(url, shard)| probe_endpoint(cluster, url, shard));
     looked.into_iter().filter_map(Result::transpose).collect()
 }
 

@@ -22,6 +22,7 @@ use crate::pg::rebalance::chunk_rows::ChunkRows;
 use crate::pg::rebalance::connection::{Connection, ObservedShard};
 use crate::pg::rebalance::run_lock::RunLock;
 use crate::pg::rebalance::run_state::{RebalanceOptions, RunState};
+use crate::threads;
 
 /// How long a server may take to answer before it counts as gone.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -89,13 +90,12 @@ pub(crate) fn survivors(cluster: &Cluster, shard: &ShardName) -> Result<Survivor
     let view = cluster.view();
     let mut names: Vec<ShardName> = view.participants().into_iter().cloned().collect();
     names.retain(|name| name != shard);
-    let look = |name: &ShardName| {
-        let mut link = Connection::open(cluster, name)?;
-        link.look(cluster).map_err(ours("look at the catalog", name))
-    };
-    let seen = crate::pg::pool::at_once(&names, look);
-    let seen = seen.into_iter().map(|(name, seen)| Ok((name, seen?))).collect::<Result<_>>()?;
-    Ok(Survivors { seen })
+    let seen = threads::at_once(names, |name| {
+        let mut link = Connection::open(cluster, &name)?;
+        let seen = link.look(cluster).map_err(ours("look at the catalog", &name))?;
+        Ok((name, seen))
+    });
+    Ok(Survivors { seen: seen.into_iter().collect::<Result<_>>()? })
 }
 
 /// Nobody changes the ring while this is held. `None` where there is no other shard.

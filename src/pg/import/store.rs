@@ -32,6 +32,7 @@ use crate::pg::net::sqlstate::ShardError;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
 use crate::pg::scan::snapshot::held_of;
+use crate::threads;
 
 /// How long rows wait for arcs that are on their way to another shard.
 const MOVE_PATIENCE: Duration = Duration::from_mins(1);
@@ -407,7 +408,8 @@ fn on_disk(
     sessions: &mut [(ShardName, PooledSession)],
     step: &(dyn Fn(&mut Client) -> Result<(), postgres::Error> + Sync),
 ) -> Vec<Result<()>> {
-    let one = |shard: &ShardName, client: &mut Client| {
+    threads::at_once(sessions, |(shard, session)| {
+        let client = session.client();
         let ended = client
             .batch_execute("BEGIN READ WRITE; SET LOCAL synchronous_commit = on")
             .and_then(|()| step(client))
@@ -416,16 +418,6 @@ fn on_disk(
             let error = sqlstate::doing("finish the import", shard, &cause);
             error.hint("run this again with the same file: it goes on")
         })
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = sessions
-            .iter_mut()
-            .map(|(shard, session)| scope.spawn(move || one(shard, session.client())))
-            .collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
     })
 }
 

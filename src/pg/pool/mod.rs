@@ -25,6 +25,7 @@ use crate::pg::net::conninfo::{Address, ConnectionString};
 use crate::pg::net::proxy_override::ProxyOverrides;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
+use crate::threads;
 use backoff::Backoff;
 use read_routing::Reads;
 
@@ -462,24 +463,8 @@ impl Shards {
         names: &[ShardName],
         work: impl Fn(&ShardName, PooledSession) -> Result<T> + Sync,
     ) -> Vec<(ShardName, Result<T>)> {
-        at_once(names, |name| work(name, self.checkout(name)?))
+        threads::at_once(names, |name| {
+            (name.clone(), self.checkout(name).and_then(|session| work(name, session)))
+        })
     }
-}
-
-/// Does the same for each of these shards at once, each on a thread of its own; results in the order of the names.
-pub(crate) fn at_once<T: Send>(
-    names: &[ShardName],
-    work: impl Fn(&ShardName) -> Result<T> + Sync,
-) -> Vec<(ShardName, Result<T>)> {
-    let work = &work;
-    thread::scope(|scope| {
-        let threads: Vec<_> = names.iter().map(|name| (name, scope.spawn(move || work(name)))).collect();
-        threads
-            .into_iter()
-            .map(|(name, thread)| {
-                let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                (name.clone(), result)
-            })
-            .collect()
-    })
 }

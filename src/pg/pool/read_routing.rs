@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::replica_status::ReplicaStatus;
-use super::{PooledSession, Server, Shards, at_once};
+use super::{PooledSession, Server, Shards};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::pg::net::conninfo::ConnectionString;
+use crate::threads;
 
 /// Where a read goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,7 +113,9 @@ impl Shards {
         names: &[ShardName],
         work: impl Fn(&ShardName, PooledSession) -> Result<T> + Sync,
     ) -> Vec<(ShardName, Result<T>)> {
-        at_once(names, |name| work(name, self.checkout_for(intent, name)?))
+        threads::at_once(names, |name| {
+            (name.clone(), self.checkout_for(intent, name).and_then(|session| work(name, session)))
+        })
     }
 
     /// The first standby that answers; `None` if there is none at all. How far it is, is noted.

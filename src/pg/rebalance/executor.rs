@@ -22,6 +22,7 @@ use crate::model::rebalance::plan::Load;
 use crate::model::rebalance::{Goal, Reply, Request, arbiter};
 use crate::model::ring::topology::Topology;
 use crate::pg::cluster::Cluster;
+use crate::threads;
 
 /// How often the caller is told how far it is.
 const TELL_INTERVAL: Duration = Duration::from_millis(50);
@@ -52,7 +53,7 @@ pub fn carry_out(
             }
             thread::sleep(Duration::from_millis(5));
         }
-        driver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        threads::join(driver)
     });
     result.map(|()| run.moved())
 }

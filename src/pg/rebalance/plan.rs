@@ -24,6 +24,7 @@ use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
 use crate::pg::net::sqlstate::ShardError;
 use crate::pg::scan::snapshot::held_of;
+use crate::threads;
 
 /// The pause between two looks that fit together badly.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -159,19 +160,9 @@ fn count_loads(
     epoch: Epoch,
     count: bool,
 ) -> Result<RangeLoads> {
-    let measured: Vec<Result<ShardLoad>> = thread::scope(|scope| {
-        let threads: Vec<_> = names
-            .iter()
-            .map(|shard| {
-                let places: Vec<usize> =
-                    (0..pieces.len()).filter(|at| pieces[*at].source == *shard).collect();
-                scope.spawn(move || measure(cluster, shard, pieces, places, epoch, count))
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+    let measured = threads::at_once(names, |shard| {
+        let places = (0..pieces.len()).filter(|at| pieces[*at].source == *shard).collect();
+        measure(cluster, shard, pieces, places, epoch, count)
     });
     let mut loads = vec![Load::default(); pieces.len()];
     let (mut total, mut moved, mut strays) = (Load::default(), Load::default(), 0);

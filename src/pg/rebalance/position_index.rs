@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::pg::net::session::{Parameter, only};
 use crate::pg::net::sqlstate;
+use crate::threads;
 
 /// Its name.
 const NAME: &str = "ringshard_position";
@@ -30,20 +31,12 @@ fn is_valid(link: &mut Connection) -> Result<Option<bool>, postgres::Error> {
 /// Builds it on all these shards at once: those that are to give something.
 pub(crate) fn build_all(run: &RunState<'_>, shards: BTreeSet<&ShardName>) -> Result<()> {
     run.is_at("building an index on the position".into());
-    let built: Vec<Result<()>> = thread::scope(|scope| {
-        let builds: Vec<_> =
-            shards.into_iter().map(|shard| scope.spawn(move || build_watched(run, shard))).collect();
-        builds.into_iter().map(join).collect()
-    });
+    let built = threads::at_once(shards, |shard| build_watched(run, shard));
     run.waits(None);
     if run.is_stopped() {
         return Err(run.stopped());
     }
     built.into_iter().collect()
-}
-
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Builds it, and looks over another connection what keeps it waiting; ends the build when all are to stop.
@@ -78,7 +71,7 @@ fn build_watched(run: &RunState<'_>, shard: &ShardName) -> Result<()> {
                 run.waits(Some(format!("session {locker} on shard `{shard}` is in an older transaction")));
             }
         }
-        join(build)
+        threads::join(build)
     })
 }
 

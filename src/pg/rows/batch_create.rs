@@ -5,7 +5,6 @@
 //! unanswered makes a part of the users stored.
 
 use std::collections::BTreeMap;
-use std::thread;
 
 use postgres::types::Type;
 
@@ -21,6 +20,7 @@ use crate::pg::net::sqlstate;
 use crate::pg::net::uuid::Uuid;
 use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
+use crate::threads;
 
 /// Ends the transaction. What may still run at the commit, a deferred trigger, is watched by the guard again.
 const COMMIT: &str = "SET LOCAL ringshard.guard TO DEFAULT; COMMIT";
@@ -123,7 +123,7 @@ impl Router<'_> {
     }
 
     fn store(&self, users: &[User], mut parts: Vec<ShardPart<'_>>, proof: Proof<'_>) -> BatchOutcome {
-        let stored = at_once(&mut parts, |part| part.store(users, proof));
+        let stored = threads::at_once(&mut parts, |part| part.store(users, proof));
         // The transaction of each part, if it has stored all its users.
         let transactions: Option<Vec<String>> =
             stored.into_iter().zip(&parts).map(|(stored, part)| part.transaction_of(stored)).collect();
@@ -131,7 +131,7 @@ impl Router<'_> {
             self.undo(parts);
             return BatchOutcome::NotStored;
         };
-        let ends = at_once(&mut parts, |part| part.end(COMMIT));
+        let ends = threads::at_once(&mut parts, |part| part.end(COMMIT));
         let mut unanswered = Vec::new();
         for ((part, transaction), end) in parts.into_iter().zip(transactions).zip(ends) {
             if let Err(cause) = end {
@@ -160,7 +160,7 @@ impl Router<'_> {
     /// Ends all the transactions with nothing done. One whose connection is lost can never commit, but its session
     /// may hold its rows for as long as the server does not notice: whoever creates them next would wait for it.
     fn undo(&self, mut parts: Vec<ShardPart<'_>>) {
-        let ends = at_once(&mut parts, |part| part.end("ROLLBACK"));
+        let ends = threads::at_once(&mut parts, |part| part.end("ROLLBACK"));
         let lost: Vec<LostConnection> = parts
             .into_iter()
             .zip(ends)
@@ -276,21 +276,4 @@ impl ShardPart<'_> {
         let error = sqlstate::doing("create users together", self.shard, cause);
         LostConnection { error, shard: self.shard.clone(), session: self.session.name().to_owned() }
     }
-}
-
-/// Takes a step on all shards at the same time; the results are in the order of the parts.
-fn at_once<'a, T: Send>(
-    parts: &mut [ShardPart<'a>],
-    step: impl Fn(&mut ShardPart<'a>) -> T + Sync,
-) -> Vec<T> {
-    let step = &step;
-    let Some((first, others)) = parts.split_first_mut() else { return Vec::new() };
-    thread::scope(|scope| {
-        let threads: Vec<_> = others.iter_mut().map(|part| scope.spawn(move || step(part))).collect();
-        let mut results = vec![step(first)];
-        for thread in threads {
-            results.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        results
-    })
 }
