@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::active_sessions::ActiveSessions;
-use crate::pg::poll::health::{Life, Listener, Pulse};
+use crate::pg::poll::health::{Health, Life, Listener};
 use crate::pg::pool::read_routing::ReadFrom;
 use crate::pg::pool::{PoolOptions, Shards};
 use crate::pg::scan::Size;
@@ -25,7 +25,7 @@ pub struct Context<'terminal> {
     settings: RefCell<Rc<Settings>>,
     cluster: RefCell<Option<Arc<Cluster>>>,
     active_sessions: Arc<ActiveSessions>,
-    health: RefCell<Option<Pulse>>,
+    health: RefCell<Option<Health>>,
     listener: RefCell<Listener>,
     reads: Cell<ReadFrom>,
     console: &'terminal dyn Console,
@@ -85,7 +85,7 @@ impl<'terminal> Context<'terminal> {
         let names = shards.names();
         let addresses = names.iter().filter_map(|name| Some((name.clone(), shards.address(name).ok()?)));
         let mut health = self.health.borrow_mut();
-        let begin = || Pulse::new(Arc::clone(&self.listener.borrow()));
+        let begin = || Health::new(Arc::clone(&self.listener.borrow()));
         let lives = health.get_or_insert_with(begin).take(addresses.collect(), limit);
         for (name, _) in lives.iter().filter(|(_, life)| matches!(life, Life::Up { .. })) {
             shards.hear(name);

@@ -1,15 +1,14 @@
-//! Whether the shards answer, asked beside everything else: for a prompt that tells the state.
+//! Whether the shards answer, for a prompt that shows their state.
 //!
-//! A thread a shard asks it now and then, over a session of its own. It logs nothing, starts no server, and
-//! decides nothing: what a command needs to know, it asks itself.
+//! Nothing is logged, no server is started, and nothing is decided by it: what a command needs to know, it asks itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
+use super::{Poller, ask_again};
 use crate::model::names::ShardName;
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::Session;
@@ -43,120 +42,88 @@ pub enum News {
 }
 
 struct Probe {
-    /// Where it is asked.
-    at: String,
+    /// The server that is asked.
+    server: String,
     life: Life,
-    /// The last round of asking that it has answered, or failed to.
+    /// The last round of questions that it has answered, or failed to.
     round: u64,
     down_since: Option<Instant>,
-    was_told: bool,
-}
-
-struct HealthState {
-    round: u64,
-    ended: bool,
-    shards: BTreeMap<ShardName, Probe>,
+    was_reported: bool,
 }
 
 /// Hears of news, on the threads that have them.
 pub type Listener = Arc<dyn Fn(News) + Send + Sync>;
 
-struct Inner {
-    state: Mutex<HealthState>,
-    changed: Condvar,
-    tell: Listener,
+struct Probes {
+    by_shard: Mutex<BTreeMap<ShardName, Probe>>,
+    answered: Condvar,
+    listener: Listener,
 }
 
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, HealthState> {
-        self.state.lock()
-    }
+/// What is known of the shards' health, kept up to date by threads that end when this is dropped.
+pub struct Health {
+    poller: Poller,
+    probes: Arc<Probes>,
 }
 
-/// The threads that ask. They end when this is dropped.
-pub struct Pulse {
-    inner: Arc<Inner>,
-}
-
-impl Pulse {
-    /// Nobody is asked yet.
-    pub fn new(tell: Listener) -> Self {
-        let state = HealthState { round: 0, ended: false, shards: BTreeMap::new() };
-        Self { inner: Arc::new(Inner { state: Mutex::new(state), changed: Condvar::new(), tell }) }
+impl Health {
+    /// No shard is asked yet.
+    pub fn new(listener: Listener) -> Self {
+        let (by_shard, answered) = (Mutex::default(), Condvar::new());
+        Self { poller: Poller::new(INTERVAL), probes: Arc::new(Probes { by_shard, answered, listener }) }
     }
 
     /// Asks these shards and no others, and waits for their answers no longer than this.
     pub fn take(&self, addresses: Vec<(ShardName, Address)>, limit: Duration) -> BTreeMap<ShardName, Life> {
-        let mut state = self.inner.state();
-        state.round += 1;
-        let round = state.round;
-        let is_requested = |name: &ShardName, shard: &Probe| {
-            addresses
-                .iter()
-                .any(|(desired_topology, address)| desired_topology == name && address.shown() == shard.at)
+        let is_requested = |name: &ShardName, server: &str| {
+            addresses.iter().any(|(requested, address)| requested == name && address.shown() == server)
         };
-        state.shards.retain(|name, shard| is_requested(name, shard));
+        self.probes.by_shard.lock().retain(|name, probe| is_requested(name, &probe.server));
+        let round = self.poller.next_round(is_requested);
         for (name, address) in addresses {
-            if state.shards.contains_key(&name) {
-                continue;
-            }
-            let (at, life) = (address.shown().to_owned(), Life::Unknown);
-            let shard = Probe { at, life, round: 0, down_since: None, was_told: false };
-            state.shards.insert(name.clone(), shard);
-            let inner = Arc::clone(&self.inner);
-            thread::spawn(move || watch(&inner, &name, &address));
+            let server = address.shown().to_owned();
+            let probe = Probe {
+                server: server.clone(),
+                life: Life::Unknown,
+                round: 0,
+                down_since: None,
+                was_reported: false,
+            };
+            self.probes.by_shard.lock().entry(name.clone()).or_insert(probe);
+            let (probes, shard, mut session) = (Arc::clone(&self.probes), name.clone(), None);
+            self.poller.poll(&name, &server, move |round| {
+                let life = ask(&mut session, &shard, &address);
+                probes.record(&shard, &address, life, round);
+            });
         }
-        self.inner.changed.notify_all();
-        let is_waiting = |state: &mut HealthState| state.shards.values().any(|shard| shard.round < round);
-        self.inner.changed.wait_while_for(&mut state, is_waiting, limit);
-        state.shards.iter().map(|(name, shard)| (name.clone(), shard.life.clone())).collect()
+        let mut probes = self.probes.by_shard.lock();
+        let is_waiting =
+            |probes: &mut BTreeMap<ShardName, Probe>| probes.values().any(|probe| probe.round < round);
+        self.probes.answered.wait_while_for(&mut probes, is_waiting, limit);
+        probes.iter().map(|(name, probe)| (name.clone(), probe.life.clone())).collect()
     }
 }
 
-impl Drop for Pulse {
-    fn drop(&mut self) {
-        self.inner.state().ended = true;
-        self.inner.changed.notify_all();
-    }
-}
-
-/// Asks one shard, until nobody wants to know of it any more.
-fn watch(inner: &Inner, name: &ShardName, address: &Address) {
-    let mut session = None;
-    loop {
-        let round = inner.state().round;
-        let life = ask(&mut session, name, address);
-        let mut state = inner.state();
-        let news = match state.shards.get_mut(name).filter(|shard| shard.at == address.shown()) {
-            Some(shard) => shard.hear(name, life, round),
-            // Nobody wants to know of it, or it is asked somewhere else by now.
-            None => return,
-        };
-        inner.changed.notify_all();
-        drop(state);
-        if let Some(news) = news {
-            (inner.tell)(news);
-        }
-        let is_idle =
-            |state: &mut HealthState| !state.ended && state.round == round && state.shards.contains_key(name);
-        let mut state = inner.state();
-        inner.changed.wait_while_for(&mut state, is_idle, INTERVAL);
-        if state.ended {
+impl Probes {
+    /// Records an answer, unless the shard is asked elsewhere by now, and reports what is news.
+    fn record(&self, name: &ShardName, address: &Address, life: Life, round: u64) {
+        let mut probes = self.by_shard.lock();
+        let Some(probe) = probes.get_mut(name).filter(|probe| probe.server == address.shown()) else {
             return;
+        };
+        let news = probe.record(name, life, round);
+        self.answered.notify_all();
+        drop(probes);
+        if let Some(news) = news {
+            (self.listener)(news);
         }
     }
 }
 
-/// A session that was lost may have been ended by a restart: a new one is tried before the shard counts as down.
 fn ask(session: &mut Option<Session>, name: &ShardName, address: &Address) -> Life {
-    if let Some(life) = session.as_mut().and_then(answer) {
-        return life;
-    }
-    match Session::try_connect(name, address) {
-        Ok(new) => session.insert(new),
-        Err(unconnected) => return Life::Down(unconnected.words),
-    };
-    session.as_mut().and_then(answer).unwrap_or(Life::Down("it closes the connection".into()))
+    let connect = || Session::try_connect(name, address).map_err(|unconnected| unconnected.words);
+    let closed = || "it closes the connection".to_owned();
+    ask_again(session, connect, |session| answer(session).ok_or_else(closed)).unwrap_or_else(Life::Down)
 }
 
 /// `None`: the connection is lost.
@@ -164,25 +131,28 @@ fn answer(session: &mut Session) -> Option<Life> {
     let sql = "SELECT meta.status = 'pending' FROM ringshard.meta";
     match session.client().query_typed(sql, &[]) {
         Ok(rows) => Some(Life::Up { changing: rows.first().is_some_and(|row| row.get(0)) }),
-        Err(cause) if session.is_closed() || cause.code().is_none() => None,
+        Err(cause) if session.is_closed() || cause.code().is_none() => {
+            session.spoil();
+            None
+        }
         // It answers, though it has no catalog: that is no matter of life and death.
         Err(_) => Some(Life::Up { changing: false }),
     }
 }
 
 impl Probe {
-    fn hear(&mut self, name: &ShardName, life: Life, round: u64) -> Option<News> {
+    fn record(&mut self, name: &ShardName, life: Life, round: u64) -> Option<News> {
         self.round = round;
         self.life = life;
         let Life::Down(why) = &self.life else {
             self.down_since = None;
-            return std::mem::take(&mut self.was_told).then(|| News::Back(name.clone()));
+            return std::mem::take(&mut self.was_reported).then(|| News::Back(name.clone()));
         };
         let since = *self.down_since.get_or_insert_with(Instant::now);
-        if self.was_told || since.elapsed() < NEWS_AFTER {
+        if self.was_reported || since.elapsed() < NEWS_AFTER {
             return None;
         }
-        self.was_told = true;
+        self.was_reported = true;
         Some(News::Down(name.clone(), why.clone()))
     }
 }

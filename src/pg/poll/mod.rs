@@ -1,4 +1,122 @@
-//! What the shards say, asked again and again beside everything else.
+//! Questions that are asked of each shard again and again, beside everything else.
+//!
+//! One thread for each shard, over a connection of its own, so that a server that does not answer delays nobody else.
+//! What is asked and what an answer means is the business of `health.rs` and `stats.rs`.
 
 pub mod health;
 pub mod stats;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::net::session::Session;
+use crate::model::names::ShardName;
+
+/// The threads that ask. They end when this is dropped; one that waits for its server ends when that answers.
+struct Poller(Arc<Shared>);
+
+struct Shared {
+    schedule: Mutex<Schedule>,
+    changed: Condvar,
+}
+
+/// When each thread asks next.
+struct Schedule {
+    has_ended: bool,
+    interval: Duration,
+    /// Grows by one when all are to ask at once.
+    round: u64,
+    /// The shards that are asked: which server of each, and by which thread. A thread ends when it is not that any more.
+    servers: BTreeMap<ShardName, (String, u64)>,
+    /// How many threads there have been.
+    threads: u64,
+}
+
+impl Poller {
+    fn new(interval: Duration) -> Self {
+        let schedule =
+            Schedule { has_ended: false, interval, round: 0, servers: BTreeMap::new(), threads: 0 };
+        Self(Arc::new(Shared { schedule: Mutex::new(schedule), changed: Condvar::new() }))
+    }
+
+    /// Calls `ask` again and again on a thread of its own, with the number of the round, unless this server of the shard is
+    /// asked already.
+    fn poll(&self, shard: &ShardName, server: &str, ask: impl FnMut(u64) + Send + 'static) {
+        self.0.poll(shard, server, ask);
+    }
+
+    /// From here on there is this pause between two questions.
+    fn set_interval(&self, interval: Duration) {
+        self.0.schedule.lock().interval = interval;
+        self.0.changed.notify_all();
+    }
+
+    /// Lets all threads ask at once; those of shards that are not kept end. The number of the round that begins.
+    fn next_round(&self, keep: impl Fn(&ShardName, &str) -> bool) -> u64 {
+        let mut schedule = self.0.schedule.lock();
+        schedule.servers.retain(|shard, (server, _)| keep(shard, server));
+        schedule.round += 1;
+        self.0.changed.notify_all();
+        schedule.round
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.0.schedule.lock().has_ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn poll(self: &Arc<Self>, shard: &ShardName, server: &str, mut ask: impl FnMut(u64) + Send + 'static) {
+        let mut schedule = self.schedule.lock();
+        if schedule.servers.get(shard).is_some_and(|(polled, _)| polled == server) {
+            return;
+        }
+        schedule.threads += 1;
+        let (shared, shard, thread) = (Arc::clone(self), shard.clone(), schedule.threads);
+        schedule.servers.insert(shard.clone(), (server.to_owned(), thread));
+        drop(schedule);
+        thread::spawn(move || {
+            loop {
+                let round = shared.schedule.lock().round;
+                let begun = Instant::now();
+                ask(round);
+                let mut schedule = shared.schedule.lock();
+                loop {
+                    let is_polled =
+                        schedule.servers.get(&shard).is_some_and(|(_, polling)| *polling == thread);
+                    if schedule.has_ended || !is_polled {
+                        return;
+                    }
+                    let left = schedule.interval.saturating_sub(begun.elapsed());
+                    if left.is_zero() || schedule.round != round {
+                        break;
+                    }
+                    shared.changed.wait_for(&mut schedule, left);
+                }
+            }
+        });
+    }
+}
+
+/// Asks over the connection that is there. One that was lost may have been ended by a restart: a new one is tried before
+/// the shard counts as down.
+fn ask_again<T, E>(
+    session: &mut Option<Session>,
+    connect: impl FnOnce() -> Result<Session, E>,
+    mut ask: impl FnMut(&mut Session) -> Result<T, E>,
+) -> Result<T, E> {
+    if let Some(old) = session.as_mut() {
+        match ask(old) {
+            Err(_) if old.is_closed() => {}
+            answer => return answer,
+        }
+    }
+    ask(session.insert(connect()?))
+}

@@ -1,16 +1,13 @@
-//! How the shards do, asked again and again: a thread a shard, over a session of its own.
+//! Samples of how each shard does: sizes, counters, replication, and how far a change of the ring is.
 //!
-//! One that hangs holds up nobody but itself. Nothing is decided here; what two samples mean is the business of
-//! [`crate::model::stats`].
+//! Nothing is decided here. What two samples mean is the business of [`crate::model::stats`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use postgres::types::Type;
 
+use super::{Poller, ask_again};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
@@ -39,102 +36,50 @@ pub enum Private {
     Leave,
 }
 
-struct PollState {
-    ended: bool,
-    interval: Duration,
-    /// Who is asked already.
-    asked: BTreeSet<ShardName>,
-}
-
 struct Inner {
     cluster: Arc<Cluster>,
     private: Private,
     listener: Listener,
-    state: Mutex<PollState>,
-    changed: Condvar,
+    poller: Poller,
 }
 
-/// The threads that ask. They end when this is dropped; one that waits for its server ends when that answers.
-pub struct Watch {
-    inner: Arc<Inner>,
-}
+/// Samples of all shards, taken by threads that end when this is dropped.
+pub struct Watch(Arc<Inner>);
 
 impl Watch {
-    /// Begins to ask all shards of a cluster, and those that they tell of.
+    /// Begins to ask all shards of a cluster, and those that they name.
     pub fn begin(cluster: Arc<Cluster>, interval: Duration, private: Private, listener: Listener) -> Self {
-        let state = Mutex::new(PollState { ended: false, interval, asked: BTreeSet::new() });
-        let inner = Arc::new(Inner { cluster, private, listener, state, changed: Condvar::new() });
-        inner.begin_threads();
-        Self { inner }
+        let inner = Arc::new(Inner { cluster, private, listener, poller: Poller::new(interval) });
+        inner.poll_all();
+        Self(inner)
     }
 
     /// From here on there is this pause between two samples.
     pub fn set_interval(&self, interval: Duration) {
-        self.inner.state().interval = interval;
-        self.inner.changed.notify_all();
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.inner.state().ended = true;
-        self.inner.changed.notify_all();
+        self.0.poller.set_interval(interval);
     }
 }
 
 impl Inner {
-    fn state(&self) -> MutexGuard<'_, PollState> {
-        self.state.lock()
-    }
-
-    /// A thread for each shard that has none.
-    fn begin_threads(self: &Arc<Self>) {
+    /// Asks each shard that is known, and is not asked yet. The threads do not keep this alive.
+    fn poll_all(self: &Arc<Self>) {
         for name in self.cluster.shards().names() {
-            if self.state().asked.insert(name.clone()) {
-                let inner = Arc::clone(self);
-                thread::spawn(move || inner.ask(&name));
-            }
+            let (inner, shard, mut session) = (Arc::downgrade(self), name.clone(), None);
+            self.poller.poll(&name, "", move |_| {
+                let Some(inner) = inner.upgrade() else { return };
+                let sample = inner.sample(&shard, &mut session);
+                (inner.listener)(&shard, sample);
+            });
         }
     }
 
-    /// Asks one shard until the end.
-    fn ask(self: &Arc<Self>, name: &ShardName) {
-        let mut session = None;
-        loop {
-            let begun = Instant::now();
-            let sample = self.sample(name, &mut session);
-            if self.state().ended {
-                return;
-            }
-            (self.listener)(name, sample);
-            let mut state = self.state();
-            loop {
-                let left = state.interval.saturating_sub(begun.elapsed());
-                if state.ended {
-                    return;
-                }
-                if left.is_zero() {
-                    break;
-                }
-                self.changed.wait_for(&mut state, left);
-            }
-        }
-    }
-
-    /// A session that was lost may have been ended by a restart: a new one is tried before the shard counts as down.
     fn sample(self: &Arc<Self>, name: &ShardName, session: &mut Option<Session>) -> Result<Sample> {
         let address = self.cluster.shards().address(name)?;
-        if let Some(old) = session.as_mut() {
-            match self.ask_once(name, &address, old) {
-                Err(_) if old.is_closed() => *session = None,
-                answer => return answer,
-            }
-        }
-        let new = match self.private {
-            Private::Start => self.cluster.shards().connect_apart(name)?,
-            Private::Leave => Session::connect(name, &address)?,
+        let connect = || match self.private {
+            Private::Start => self.cluster.shards().connect_apart(name),
+            Private::Leave => Session::connect(name, &address),
         };
-        self.ask_once(name, &address, session.insert(new))
+        ask_again(session, connect, |session| self.ask_once(name, &address, session))
     }
 
     /// In one transaction: what is asked is counted as well, and is to count little.
@@ -166,7 +111,7 @@ impl Inner {
         let cluster = said.cluster.as_str();
         catalog::check_identity(name, address, self.cluster.id().as_ref(), said.shard.as_str(), cluster)?;
         self.cluster.learn_places(&said)?;
-        self.begin_threads();
+        self.poll_all();
         let row = only(session.query(SHARD, &[]).map_err(fail)?, "look at how it does", name)?;
         let data_folder: Option<String> = row.get("data_folder");
         let data_folder =
