@@ -6,6 +6,7 @@
 pub mod cache;
 pub(crate) mod discovery;
 pub mod prototype_log;
+mod refresh;
 pub mod replicas;
 pub mod view;
 
