@@ -81,7 +81,7 @@ pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIte
         let bare = |text: &str| text.replace('-', "");
         assert_eq!(arcs.iter().map(|(f, l)| (bare(f), bare(l))).collect::<Vec<_>>(), own, "{name}");
         let left = "SELECT (SELECT count(*) FROM ringshard.arc WHERE state <> 'owned') \
-                         + (SELECT count(*) FROM ringshard.meta WHERE status <> 'done' OR wanted IS NOT NULL \
+                         + (SELECT count(*) FROM ringshard.meta WHERE status <> 'done' OR desired_topology IS NOT NULL \
                                 OR topology_md5 IS DISTINCT FROM md5(topology::text)::uuid) \
                          + (SELECT count(*) FROM ringshard.quarantine) \
                          + (SELECT count(*) FROM pg_indexes WHERE indexname = 'ringshard_position')";
@@ -323,7 +323,7 @@ fn what_is_not_in_order_is_found_before_anything_moves() {
     break_and_mend(
         3,
         "ALTER FUNCTION ringshard.receive_chunk RENAME TO adopted",
-        "ALTER FUNCTION ringshard.adopted RENAME TO adopt",
+        "ALTER FUNCTION ringshard.adopted RENAME TO receive_chunk",
         78,
         "`functions` of shard `shard_3`",
     );
