@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use crate::rebalance::topology_changes::{add, filled};
+use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test};
+use crate::support::rebalances::add;
 
 /// A server that accepts and then says nothing, and how often it did.
 fn mute() -> (String, Arc<AtomicU32>) {

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use postgres::{Client, NoTls};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::harness::{Ran, Test, admin, owner, socket_dir, url};
+use crate::support::harness::{Ran, Test, admin, socket_dir, url};
+use crate::support::prompts::{greeted, prompt};
+use crate::support::proxy::{Cut, Proxy};
 use crate::support::pty::Person;
-use crate::terminal::repl::{greeted, prompt};
+use crate::support::rings::owner;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -301,11 +303,7 @@ fn a_slow_line_ends_no_session_that_is_in_the_middle_of_something() {
 #[test]
 fn one_slow_line_to_a_shard_at_a_time_and_also_over_tcp() {
     let (test, ids) = cluster();
-    let proxy = crate::support::proxy::Proxy::new(
-        &test.database(1),
-        "never sent",
-        crate::support::proxy::Cut::Request,
-    );
+    let proxy = Proxy::new(&test.database(1), "never sent", Cut::Request);
     let over_tcp = |words: &[&str]| {
         let mut command = test.command();
         let others = [2, 3].map(|number| format!("shard_{number}={}", test.url(number))).join(" ");

@@ -1,16 +1,9 @@
 //! A replica takes over a shard whose primary is gone.
 
-use crate::support::harness::Ran;
-use crate::support::servers::{Servers, Standby};
-
-/// Three shards with users 1 to 200, and a standby of the second that all know of.
-pub(crate) fn with_standby() -> (Servers, Standby) {
-    let servers = Servers::filled();
-    let standby = servers.standby_of(2);
-    servers.run(&["replica", "add", "shard_2", &standby.url()]).success();
-    standby.catches_up(&mut servers.client(2));
-    (servers, standby)
-}
+use crate::support::clusters::{cut_off, with_standby};
+use crate::support::harness::{Ran, command_in};
+use crate::support::rings::{owner, ring_of};
+use crate::support::servers::Servers;
 
 fn promote(servers: &Servers, flags: &[&str]) -> Ran {
     servers.run(&[&["promote", "shard_2", "-y"], flags].concat())
@@ -49,7 +42,7 @@ fn the_shard_goes_on_at_another_place_and_all_hear_of_it() {
     let copy = elsewhere.path().join("ringshard.toml");
     std::fs::copy(servers.home().join("ringshard.toml"), &copy).unwrap();
     let there = |words: &[&str]| {
-        let mut command = crate::support::harness::command_in(elsewhere.path());
+        let mut command = command_in(elsewhere.path());
         Ran::of(command.args(words).spawn().unwrap())
     };
     there(&["get-user", "1"]).success();
@@ -88,16 +81,6 @@ fn killed_at_any_step_the_next_run_goes_on() {
     promote(&servers, &[]).fails(5);
 }
 
-/// From here on it gets nothing of what its primary does.
-pub(crate) fn cut_off(standby: &Standby) {
-    let mut client = standby.client();
-    client.batch_execute("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
-    client.batch_execute("SELECT pg_reload_conf()").unwrap();
-    while client.query_one("SELECT count(*) FROM pg_stat_wal_receiver", &[]).unwrap().get::<_, i64>(0) > 0 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_replica_that_has_not_seen_a_hand_over_takes_over_by_force_alone() {
     let (servers, standby) = with_standby();
@@ -122,10 +105,10 @@ fn a_replica_that_has_not_seen_a_hand_over_takes_over_by_force_alone() {
     assert_eq!(servers.run(&["get-user", "5", "-o", "csv", "--no-header"]).success().stdout, "5,new,,\n");
     let aside = "SELECT count(*) FROM ringshard.quarantine";
     let aside: i64 = standby.client().query_one(aside, &[]).unwrap().get(0);
-    let ring = crate::rebalance::topology_changes::ring_of(&[1, 2, 3, 4]).ring();
+    let ring = ring_of(&[1, 2, 3, 4]).ring();
     let has_left = |id: &i64| {
         let position = ringshard::model::ring::position::Position::of_key(&id.to_string());
-        crate::support::harness::owner(*id) == 2 && ring.owner(position).as_str() == "shard_4"
+        owner(*id) == 2 && ring.owner(position).as_str() == "shard_4"
     };
     assert_eq!(usize::try_from(aside).unwrap(), (1..=200).filter(has_left).count());
 }

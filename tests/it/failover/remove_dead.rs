@@ -1,7 +1,8 @@
 //! A shard that is gone for good, and one that comes back all the same.
 
-use super::promote::with_standby;
-use crate::support::harness::Ran;
+use crate::support::clusters::{cut_off, with_standby};
+use crate::support::harness::{Ran, command_in};
+use crate::support::rings::{owner, ring_of};
 use crate::support::servers::Servers;
 
 fn bury(servers: &Servers, flags: &[&str]) -> Ran {
@@ -38,7 +39,7 @@ fn with_a_replica_its_users_go_to_the_others_key_by_key() {
     bury(&servers, &["--recover-from", &servers.url(3)]).fails(78).says("is that of shard `shard_3`");
     let ran = bury(&servers, &["--recover-from", &standby.url(), "-v"]).success();
     // The ring of two, to the bit: keys 1, 2, 3, 5 and 6 were of shard 2.
-    let ring = crate::rebalance::topology_changes::ring_of(&[1, 3]).ring();
+    let ring = ring_of(&[1, 3]).ring();
     for id in [1, 2, 3, 5, 6] {
         let position = ringshard::model::ring::position::Position::of_key(&id.to_string());
         let line = format!("Key '{id}' reassigned to {}", ring.owner(position));
@@ -123,8 +124,8 @@ fn a_shard_of_the_same_name_elsewhere_leaves_the_old_one_fenced() {
 fn what_comes_back_does_not_serve_and_brings_home_what_is_missing() {
     let (servers, standby) = with_standby();
     // Three writes that the replica never gets: what it knows not, what it has otherwise, and one that is gone.
-    super::promote::cut_off(&standby);
-    let fresh = (201..400).find(|id| crate::support::harness::owner(*id) == 2).unwrap().to_string();
+    cut_off(&standby);
+    let fresh = (201..400).find(|id| owner(*id) == 2).unwrap().to_string();
     servers.run(&["create-user", "--id", &fresh, "--name", "late"]).success();
     servers.run(&["update-user", "1", "--name", "late"]).success();
     servers.crash(2);
@@ -151,7 +152,7 @@ fn what_comes_back_does_not_serve_and_brings_home_what_is_missing() {
     let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
     std::fs::write(stale.path().join("ringshard.toml"), config.replace(&standby.url(), &servers.url(2)))
         .unwrap();
-    let mut there = crate::support::harness::command_in(stale.path());
+    let mut there = command_in(stale.path());
     let ran = Ran::of(there.args(["update-user", "3", "--name", "x"]).spawn().unwrap());
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     let name = "SELECT name FROM users WHERE user_id = 3";

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ringshard::bulk::FileFormat;
 
-use super::files::{file_of, users};
 use crate::support::harness::Ran;
 use crate::support::servers::Servers;
+use crate::support::user_files::{file_of, users};
 
 /// What is told when all is in and a shard could not be told so.
 const UNFORGOTTEN: &str = "all users of the file are in; but";

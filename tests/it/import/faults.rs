@@ -10,9 +10,10 @@ use ringshard::model::digest::of_users;
 use ringshard::model::user::{UserId, UserRef};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::files::{counts, empty, file_of, stored, unfinished, users, write};
-use crate::support::harness::{BINARY, Ran, Test, owner};
+use crate::support::harness::{BINARY, Ran, Test};
 use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
+use crate::support::rings::owner;
+use crate::support::user_files::{counts, empty, file_of, stored, unfinished, users, write};
 
 fn import(test: &Test, words: &[&str]) -> Child {
     test.command().args(["import", "f.csv", "--batch-kib", "8"]).args(words).spawn().unwrap()

@@ -7,10 +7,11 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::rebalance::topology_changes::{add, ring_of, slowly};
-use crate::support::harness::{Ran, Test, owner};
+use crate::support::harness::{Ran, Test};
+use crate::support::prompts::{greeted, prompt};
+use crate::support::rebalances::{add, assert_settled, slowly};
+use crate::support::rings::{owner, ring_of};
 use crate::support::servers::Servers;
-use crate::terminal::repl::{greeted, prompt};
 
 const USERS: i64 = 300;
 
@@ -312,7 +313,7 @@ fn a_rebalance_beside_it_is_no_wrong_answer() {
     let shards: Vec<&Value> = whole["by_shard"].as_array().unwrap().iter().map(|row| &row["shard"]).collect();
     assert_eq!(shards, ["shard_1", "shard_2", "shard_3", "shard_4"]);
     let ids: Vec<i64> = (1..=4).flat_map(|number| test.ids(number)).collect();
-    crate::rebalance::topology_changes::assert_settled(&test, &ring_of(&[1, 2, 3, 4]), {
+    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), {
         let mut ids = ids;
         ids.sort_unstable();
         ids

@@ -4,11 +4,12 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::rebalance::topology_changes::{add, filled, slowly, wait_for_moves};
+use crate::support::clusters::filled;
 use crate::support::harness::{BINARY, Test};
+use crate::support::prompts::{greeted, prompt};
 use crate::support::pty::Person;
+use crate::support::rebalances::{add, slowly, wait_for_moves};
 use crate::support::servers::Servers;
-use crate::terminal::repl::{greeted, prompt};
 
 /// Runs it below a shell, which then tells the exit code and what the terminal does with keys.
 fn watched(test: &Test, columns: u16) -> Person {

@@ -2,8 +2,10 @@
 
 use roxmltree::Document;
 
-use crate::rebalance::topology_changes::{add, filled};
-use crate::support::harness::{Test, owner, seed_ring};
+use crate::support::clusters::filled;
+use crate::support::harness::Test;
+use crate::support::rebalances::add;
+use crate::support::rings::{owner, seed_ring};
 
 fn read(test: &Test, name: &str) -> String {
     std::fs::read_to_string(test.home.path().join(name)).unwrap()

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::rebalance::topology_changes::{add, filled, slowly, wait_for_moves};
+use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test, url};
 use crate::support::pty::Person;
+use crate::support::rebalances::{add, slowly, wait_for_moves};
 use crate::support::servers::Servers;
 
 const HEADER: &str = "shard,state,role,rows,size_bytes,commits,rollbacks,tps,connections,connections_allowed,\

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::topology_changes::{add, filled};
+use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test};
+use crate::support::rebalances::add;
 
 /// The wish, as the first shard has it.
 fn wish(test: &Test) -> Option<String> {

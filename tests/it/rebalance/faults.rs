@@ -8,17 +8,12 @@ use std::time::Duration;
 use ringshard::bulk::FileFormat;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::topology_changes::{add, assert_settled, assert_users, filled, ring_of, slowly, wait_for_moves};
-use crate::import::files::{file_of, users, write};
-use crate::support::harness::{Ran, Test};
+use crate::support::clusters::filled;
+use crate::support::harness::Ran;
 use crate::support::proxy::{Cut, Proxy};
-
-/// A rebalance in small chunks that ends at a crash point.
-fn crashing(test: &Test, point: &str, words: &[&str]) -> Ran {
-    let mut command = test.command();
-    command.args(["rebalance"]).args(words).args(["-y", "--chunk-rows", "40"]).env("RINGSHARD_CRASH", point);
-    Ran::of(command.spawn().unwrap())
-}
+use crate::support::rebalances::{add, assert_settled, assert_users, crashing, slowly, wait_for_moves};
+use crate::support::rings::ring_of;
+use crate::support::user_files::{file_of, users, write};
 
 /// `before-` and `after-` each of these, at this pass.
 const STEPS: [(&str, u32); 13] = [

@@ -2,9 +2,9 @@
 
 use postgres::{IsolationLevel, Transaction};
 
-use super::mutants::{MOVES, Stage, is_caught, patched};
-use super::topology_changes::ring_of;
-use crate::support::harness::{admin, owner};
+use crate::support::harness::admin;
+use crate::support::rings::{owner, ring_of};
+use crate::support::stage::{MOVES, Stage, is_caught, patched};
 
 const FAILOVER: &str = include_str!("../../../sql/functions/failover.sql");
 /// What a client sends that knows nothing to be under way.

@@ -21,7 +21,7 @@ use ringshard::pg::pool::{PoolOptions, Shards};
 use ringshard::pg::rows::Router;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::harness::shard_names;
+use crate::support::rings::shard_names;
 use crate::support::servers::Servers;
 
 /// How long, and how hard.

@@ -1,6 +1,7 @@
 //! `ring`, `shards` and `count`, over real shards.
 
-use crate::support::harness::{Test, owner, seed_ring};
+use crate::support::harness::{BINARY, Test};
+use crate::support::rings::{owner, seed_ring};
 
 fn with_users(count: i64) -> Test {
     let test = Test::initialised();
@@ -81,7 +82,7 @@ fn the_seeds_loops_over_shards_work_as_one_would_write_them() {
          done\n\
          {bin} shards | while read -r shard rows _; do echo \"$shard: $rows\"; done\n\
          {bin} count --by shard | while read -r shard rows; do echo \"$shard: $rows\"; done\n",
-        bin = crate::support::harness::BINARY
+        bin = BINARY
     );
     let mut shell = std::process::Command::new("/bin/sh");
     let out = shell.args(["-c", &script]).env("RINGSHARD_HOME", test.home.path()).output().unwrap();

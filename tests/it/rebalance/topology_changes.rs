@@ -1,111 +1,15 @@
 //! Changes of the ring, from the wish to the last row.
 
-use std::collections::BTreeMap;
-use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
-use ringshard::bulk::FileFormat;
-use ringshard::model::ring::position::Position;
-use ringshard::model::ring::topology::{ShardSpec, Topology};
-use ringshard::model::user::UserId;
+use ringshard::model::ring::topology::ShardSpec;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::import::files::{Fields, file_of, users, write};
-use crate::support::harness::{Ran, Test, shard_names};
-
-/// A cluster of three shards with the users `1 .. end`.
-pub(crate) fn filled(end: i64) -> Test {
-    let test = Test::initialised();
-    write(&test, "f.csv", file_of(&users(1..end), FileFormat::Csv));
-    test.run(&["import", "f.csv"]).success();
-    test
-}
-
-/// Wishes for `shard_NUMBER`, in a database of the test's own.
-pub(crate) fn add(test: &Test, number: usize) -> Ran {
-    test.run(&["add-shard", &format!("shard_{number}"), &test.url(number)])
-}
-
-/// Starts a rebalance that takes its time: chunks of 20, at a rate.
-pub(crate) fn slowly(test: &Test, rows_per_second: u32) -> Child {
-    let rate = rows_per_second.to_string();
-    test.command()
-        .args(["rebalance", "-y", "--chunk-rows", "20", "--max-rows-per-sec", &rate])
-        .spawn()
-        .unwrap()
-}
-
-/// Waits until this many chunks or more have been taken over.
-pub(crate) fn wait_for_moves(test: &Test, numbers: &[usize], rows: i64) {
-    let moved = || -> i64 {
-        let sql = "SELECT coalesce(sum(rows), 0)::bigint FROM ringshard.migration_progress \
-                   WHERE epoch = (SELECT epoch FROM ringshard.meta)";
-        numbers.iter().map(|number| test.query(*number, sql, &[])[0].get::<_, i64>(0)).sum()
-    };
-    while moved() < rows {
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A ring of these shards, all of weight 1.
-pub(crate) fn ring_of(numbers: &[usize]) -> Topology {
-    let names = shard_names(9);
-    Topology::of_equals(100, numbers.iter().map(|number| names[number - 1].clone())).unwrap()
-}
-
-/// All shards are at rest, each holds the users that the ring gives it, and all of these there are; also the arcs
-/// are the ring's, and nothing was left behind.
-#[track_caller]
-pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIterator<Item = i64>) {
-    let ring = topology.ring();
-    let mut wanted: BTreeMap<String, Vec<i64>> =
-        topology.names().map(|name| (name.to_string(), Vec::new())).collect();
-    for id in ids {
-        let owner = ring.owner(Position::of_user(UserId::new(id))).to_string();
-        wanted.get_mut(&owner).unwrap().push(id);
-    }
-    for (name, ids) in wanted {
-        let number: usize = name.strip_prefix("shard_").unwrap().parse().unwrap();
-        assert!(test.ids(number) == ids, "`{name}` holds other users than the ring gives it");
-        let arcs = "SELECT first::text, last::text FROM ringshard.arc WHERE state = 'owned' ORDER BY last";
-        let arcs: Vec<(String, String)> =
-            test.query(number, arcs, &[]).iter().map(|row| (row.get(0), row.get(1))).collect();
-        let ring_arcs = ring.arcs();
-        let own = ring_arcs.iter().filter(|owned| owned.shard.as_str() == name).map(|owned| owned.arc);
-        let hex = |position: Position| format!("{:032x}", position.number());
-        let own: Vec<(String, String)> = ringshard::model::ring::arc::merged(own)
-            .iter()
-            .map(|arc| (hex(arc.first()), hex(arc.last())))
-            .collect();
-        let bare = |text: &str| text.replace('-', "");
-        assert_eq!(arcs.iter().map(|(f, l)| (bare(f), bare(l))).collect::<Vec<_>>(), own, "{name}");
-        let left = "SELECT (SELECT count(*) FROM ringshard.arc WHERE state <> 'owned') \
-                         + (SELECT count(*) FROM ringshard.meta WHERE status <> 'done' OR desired_topology IS NOT NULL \
-                                OR topology_md5 IS DISTINCT FROM md5(topology::text)::uuid) \
-                         + (SELECT count(*) FROM ringshard.quarantine) \
-                         + (SELECT count(*) FROM pg_indexes WHERE indexname = 'ringshard_position')";
-        assert_eq!(test.query(number, left, &[])[0].get::<_, i64>(0), 0, "{name}");
-    }
-}
-
-/// All users on these shards, none of them twice.
-pub(crate) fn users_on(test: &Test, numbers: &[usize]) -> BTreeMap<i64, Fields> {
-    let mut all = BTreeMap::new();
-    for number in numbers {
-        for row in test.query(*number, "SELECT user_id, name, region, email FROM users", &[]) {
-            let before = all.insert(row.get(0), (row.get(1), row.get(2), row.get(3)));
-            assert_eq!(before, None, "user {} lies twice", row.get::<_, i64>(0));
-        }
-    }
-    all
-}
-
-/// These users are there, and no others.
-#[track_caller]
-pub(crate) fn assert_users(test: &Test, numbers: &[usize], end: i64) {
-    assert!(users_on(test, numbers) == users(1..end), "not the users that were stored");
-}
+use crate::support::clusters::filled;
+use crate::support::harness::{Ran, Test, admin};
+use crate::support::rebalances::{add, assert_settled, assert_users, slowly, wait_for_moves};
+use crate::support::rings::ring_of;
 
 fn epochs(test: &Test) -> Vec<i64> {
     (1..=3).map(|number| test.query(number, "SELECT epoch FROM ringshard.meta", &[])[0].get(0)).collect()
@@ -421,9 +325,7 @@ fn a_shard_that_has_left_is_forgotten_by_the_next_run_if_the_first_could_not() {
     test.run(&["rebalance", "-y"]).success();
     assert_eq!(std::fs::read_to_string(test.config()).unwrap(), after);
     std::fs::write(test.config(), &before).unwrap();
-    crate::support::harness::admin()
-        .batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", test.database(1)))
-        .unwrap();
+    admin().batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", test.database(1))).unwrap();
     assert_eq!(test.run(&["count"]).success().stdout, "299\n");
     assert_eq!(test.run(&["list-users", "--limit", "1"]).success().fields()[0][0], "1");
     test.run(&["verify"]).success();

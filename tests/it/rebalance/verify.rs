@@ -1,6 +1,5 @@
 //! `verify`: each way in which a row may lie wrong is found, and a move is no damage.
 
-use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
@@ -8,64 +7,12 @@ use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::UserId;
 
+use crate::support::clusters::with_users;
 use crate::support::gate::Gate;
-use crate::support::harness::{Ran, Test, owner, shard_names};
+use crate::support::harness::{Ran, Test};
+use crate::support::misplaced_rows::{damage, put, rows, sums, take};
 use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
-use crate::users::scatter::with_users;
-
-/// A shard that does not own a user.
-pub(crate) fn stranger(id: i64) -> usize {
-    owner(id) % 3 + 1
-}
-
-/// Puts a row where the guard would not let it.
-pub(crate) fn put(test: &Test, shard: usize, id: i64, name: &str) {
-    let sql = "INSERT INTO users SELECT id, $2, CASE WHEN id % 3 > 0 THEN (ARRAY['EU', 'US'])[id % 3] END, NULL \
-               FROM (SELECT $1::bigint AS id) AS one";
-    test.client(shard).execute(sql, &[&id, &name]).unwrap();
-}
-
-fn take(test: &Test, shard: usize, id: i64) {
-    assert_eq!(test.client(shard).execute("DELETE FROM users WHERE user_id = $1", &[&id]).unwrap(), 1);
-}
-
-/// Damages a cluster of 300 users: 2 lies astray and equal, 3 astray and different, 4 only astray, 5 astray on both
-/// shards that do not own it. Where each of them lies wrong.
-pub(crate) fn damage(test: &Test) {
-    put(test, stranger(2), 2, "Name 2");
-    put(test, stranger(3), 3, "another");
-    take(test, owner(4), 4);
-    put(test, stranger(4), 4, "Name 4");
-    take(test, owner(5), 5);
-    put(test, stranger(5), 5, "Name 5");
-    put(test, stranger(5) % 3 + 1, 5, "Name 5 too");
-    assert_ne!(owner(5), stranger(5) % 3 + 1);
-}
-
-/// The sums of the columns from `misplaced` on.
-pub(crate) fn sums(ran: &Ran) -> [i64; 4] {
-    let fields = ran.fields();
-    assert_eq!(fields.len(), 3);
-    [2, 3, 4, 5].map(|at| fields.iter().map(|row| row[at].parse::<i64>().unwrap_or(-1)).sum())
-}
-
-/// Every row of every shard.
-pub(crate) fn rows(test: &Test) -> BTreeMap<(usize, i64), String> {
-    let all = (1..=3).flat_map(|shard| {
-        let rows = test.query(shard, "SELECT user_id, users::text FROM users", &[]);
-        rows.into_iter().map(move |row| ((shard, row.get(0)), row.get(1))).collect::<Vec<_>>()
-    });
-    all.collect()
-}
-
-/// What all shards have set aside: the id, the name, the reason.
-pub(crate) fn quarantine(test: &Test) -> Vec<(i64, String, String)> {
-    let sql = "SELECT user_id, name, reason FROM ringshard.quarantine";
-    let all = (1..=3).flat_map(|shard| test.query(shard, sql, &[]));
-    let mut all: Vec<_> = all.map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-    all.sort();
-    all
-}
+use crate::support::rings::{owner, shard_names, stranger};
 
 /// Announces a change on all shards, which is the topology in force again: arcs may lie anywhere.
 pub(crate) fn announce(test: &Test, epoch: i64) {

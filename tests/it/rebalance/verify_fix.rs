@@ -7,10 +7,12 @@ use std::time::Duration;
 use ringshard::model::ring::position::Position;
 use ringshard::model::user::UserId;
 
-use super::verify::{announce, damage, quarantine, rows, stranger, sums};
+use crate::support::clusters::with_users;
 use crate::support::gate::Gate;
-use crate::support::harness::{Ran, Test, owner, seed_ring, shard_names};
-use crate::users::scatter::with_users;
+use crate::support::harness::{Ran, Test};
+use crate::support::misplaced_rows::{damage, quarantine, rows, sums};
+use crate::support::move_steps::announce;
+use crate::support::rings::{owner, seed_ring, shard_names, stranger};
 
 #[test]
 fn a_fix_moves_what_is_missing_purges_what_is_equal_and_keeps_what_differs() {

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use ringshard::bulk::FileFormat;
 use serde_json::Value;
 
-use crate::import::files::{file_of, unfinished, users};
-use crate::support::harness::{BINARY, Ran, Test, admin, owner, url};
+use crate::support::harness::{BINARY, Ran, Test, admin, url};
 use crate::support::proxy::{Cut, Proxy};
+use crate::support::rings::owner;
+use crate::support::user_files::{file_of, unfinished, users};
 
 /// A check that ended with a cross.
 #[derive(Debug, PartialEq)]

@@ -2,40 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use ringshard::model::ring::arc::{Arc, check_tiling};
 use ringshard::model::ring::position::Position;
 use ringshard::model::user::UserId;
 
-use crate::support::harness::{Ran, Test, admin, owner, seed_ring, socket_dir, url};
-
-/// The arcs that a shard says it owns.
-fn arcs(test: &Test, number: usize) -> Vec<Arc> {
-    let sql = "SELECT replace(first::text, '-', ''), replace(last::text, '-', '') FROM ringshard.arc \
-               WHERE state = 'owned' ORDER BY first";
-    let position = |text: &str| Position::new(u128::from_str_radix(text, 16).unwrap());
-    let rows = test.query(number, sql, &[]);
-    rows.iter().map(|row| Arc::new(position(row.get(0)), position(row.get(1)))).collect()
-}
-
-pub(crate) fn assert_whole(test: &Test) {
-    let ring = seed_ring(3);
-    let all: Vec<Vec<Arc>> = (1..=3).map(|number| arcs(test, number)).collect();
-    assert_eq!(check_tiling(all.iter().flatten().copied()), Ok(()));
-    for (name, own) in ring.shards().iter().zip(&all) {
-        let of_ring: Vec<Arc> =
-            ring.arcs().iter().filter(|owned| owned.shard == name).map(|owned| owned.arc).collect();
-        assert_eq!(own, &of_ring, "{name}");
-    }
-    assert_eq!(test.cluster_id(1), test.cluster_id(2));
-    assert_eq!(test.cluster_id(1), test.cluster_id(3));
-    let index =
-        "SELECT count(*) FROM pg_indexes WHERE tablename = 'users' AND indexname = 'idx_users_region'";
-    let at_rest = "SELECT count(*) FROM ringshard.meta WHERE topology_md5 = md5(topology::text)::uuid";
-    for number in 1..=3 {
-        assert_eq!(test.query(number, index, &[])[0].get::<_, i64>(0), 1);
-        assert_eq!(test.query(number, at_rest, &[])[0].get::<_, i64>(0), 1);
-    }
-}
+use crate::support::catalogs::assert_whole;
+use crate::support::harness::{Ran, Test, admin, socket_dir, url};
+use crate::support::proxy::{Cut, Proxy};
+use crate::support::rings::owner;
 
 #[test]
 fn three_shards_own_the_ring_between_them() {
@@ -119,11 +92,7 @@ fn a_users_table_of_another_kind_is_not_touched() {
 #[test]
 fn one_database_is_one_shard_however_it_is_named() {
     let test = Test::new();
-    let proxy = crate::support::proxy::Proxy::new(
-        &test.database(1),
-        "never sent",
-        crate::support::proxy::Cut::Request,
-    );
+    let proxy = Proxy::new(&test.database(1), "never sent", Cut::Request);
     for second in [
         test.url(1),
         proxy.url(),

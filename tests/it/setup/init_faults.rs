@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::init::assert_whole;
+use crate::support::catalogs::assert_whole;
 use crate::support::harness::{Ran, Test};
 
 #[test]

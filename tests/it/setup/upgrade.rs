@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::init::assert_whole;
-use crate::support::harness::{Ran, Test, owner};
+use crate::support::catalogs::assert_whole;
+use crate::support::harness::{Ran, Test};
+use crate::support::rings::owner;
 
 /// What made a catalog of version 1 one of version 2, and so on.
 const MIGRATIONS: [&str; 4] = [

@@ -8,11 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use postgres::types::ToSql;
 use postgres::{Client, NoTls, Row};
 use ringshard::local::PrivateServer;
-use ringshard::model::names::ShardName;
-use ringshard::model::ring::Ring;
-use ringshard::model::ring::position::Position;
-use ringshard::model::ring::topology::Topology;
-use ringshard::model::user::UserId;
 use tempfile::TempDir;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ringshard");
@@ -81,21 +76,6 @@ pub(crate) fn socket_dir() -> &'static Path {
 /// The URL of a database of the run's server.
 pub(crate) fn url(user: &str, database: &str) -> String {
     format!("postgresql://{user}@/{database}?host={}", socket_dir().display())
-}
-
-pub(crate) fn shard_names(count: usize) -> Vec<ShardName> {
-    (1..=count).map(|n| format!("shard_{n}").parse().unwrap()).collect()
-}
-
-/// The ring of the seed: `shard_1` and so on, 100 virtual nodes each.
-pub(crate) fn seed_ring(count: usize) -> Ring {
-    Topology::of_equals(100, shard_names(count)).unwrap().ring()
-}
-
-/// The number of the shard of three that owns a user.
-pub(crate) fn owner(id: i64) -> usize {
-    let ring = seed_ring(3);
-    ring.owner(Position::of_user(UserId::new(id))).as_str().strip_prefix("shard_").unwrap().parse().unwrap()
 }
 
 /// What the program did.

@@ -1,8 +1,21 @@
-//! What the tests share: servers, the program, the person at the terminal, faults.
+//! What the tests share: servers, the program, the terminal, faults.
 
+pub(crate) mod blocking;
+pub(crate) mod catalogs;
+pub(crate) mod clusters;
+pub(crate) mod command_paths;
 pub(crate) mod gate;
+pub(crate) mod guard_errors;
 pub(crate) mod harness;
+pub(crate) mod library;
+pub(crate) mod misplaced_rows;
 pub(crate) mod move_steps;
+pub(crate) mod prompts;
 pub(crate) mod proxy;
 pub(crate) mod pty;
+pub(crate) mod rebalances;
+pub(crate) mod rings;
 pub(crate) mod servers;
+pub(crate) mod stage;
+pub(crate) mod tls_server;
+pub(crate) mod user_files;

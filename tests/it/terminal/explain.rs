@@ -8,9 +8,11 @@ use ringshard::model::user::UserId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::learning::command_paths;
-use crate::rebalance::topology_changes::{add, filled, slowly, wait_for_moves};
-use crate::support::harness::{Ran, Test, seed_ring, shard_names};
+use crate::support::clusters::filled;
+use crate::support::command_paths::command_paths;
+use crate::support::harness::{Ran, Test};
+use crate::support::rebalances::{add, slowly, wait_for_moves};
+use crate::support::rings::{seed_ring, shard_names};
 
 /// A command line for each command, and one word more where that changes the way.
 const CASES: &[&[&str]] = &[

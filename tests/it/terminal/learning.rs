@@ -1,28 +1,13 @@
 //! The learning aids: what `help` says is so, and fits a screen.
 
-use clap::CommandFactory as _;
-use ringshard::commands::Cli;
 use ringshard::commands::help::TOPICS;
 
+use crate::support::command_paths::command_paths;
 use crate::support::harness::Test;
 
 /// What a screen of 24 lines and 80 columns has room for, with a line left for the prompt.
 const SCREEN_LINES: usize = 23;
 const SCREEN_CHARS: usize = 79;
-
-/// The paths of all commands, families too, as the definition of the command line has them.
-pub(crate) fn command_paths() -> Vec<Vec<String>> {
-    fn collect(command: &clap::Command, path: &[String], paths: &mut Vec<Vec<String>>) {
-        for inner in command.get_subcommands() {
-            let path = [path, &[inner.get_name().to_owned()]].concat();
-            paths.push(path.clone());
-            collect(inner, &path, paths);
-        }
-    }
-    let mut paths = Vec::new();
-    collect(&Cli::command(), &[], &mut paths);
-    paths
-}
 
 fn words<'a>(first: &'a str, rest: &'a [String]) -> Vec<&'a str> {
     std::iter::once(first).chain(rest.iter().map(String::as_str)).collect()

@@ -1,6 +1,7 @@
 //! The log: the seed's lines, at the seed's levels, and nothing that could forge one.
 
-use crate::support::harness::{Ran, Test, owner};
+use crate::support::harness::{Ran, Test};
+use crate::support::rings::{owner, seed_ring};
 
 /// Checks the time and returns level and message of each line.
 fn records(text: &str) -> Vec<(&str, &str)> {
@@ -88,7 +89,7 @@ fn levels_are_the_seeds() {
     assert!(twice.iter().all(|line| !line.starts_with("DEBUG")));
     assert!(levels(&["get-user", "1"]).is_empty());
     // 9 is an id whose owner needs no wrap; the last arc's keys wrap around to the first point.
-    let ring = crate::support::harness::seed_ring(3);
+    let ring = seed_ring(3);
     let wraps = (1..100_000)
         .find(|id| ring.locate(ringshard::model::ring::position::Position::of_key(&id.to_string())).wrapped)
         .unwrap();

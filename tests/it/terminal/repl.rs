@@ -3,26 +3,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::rebalance::topology_changes::{add, filled};
+use crate::support::clusters::filled;
 use crate::support::harness::Test;
+use crate::support::prompts::{greeted, prompt};
 use crate::support::pty::Person;
+use crate::support::rebalances::add;
 
 const UP: &str = "\u{1b}[A";
 const RIGHT: &str = "\u{1b}[C";
 const TAB: &str = "\t";
 const CTRL_C: &str = "\u{3}";
-
-/// The prompt of this home's cluster of three.
-pub(crate) fn prompt(test: &Test, marks: &str) -> String {
-    format!("ringshard {} 3{marks}>", &test.cluster_id(1)[..8])
-}
-
-/// A person who has been greeted.
-pub(crate) fn greeted(test: &Test, columns: u16, more: &[(&str, &str)]) -> Person {
-    let mut person = Person::at_the_repl(test, columns, more);
-    person.is_asked();
-    person
-}
 
 #[test]
 fn three_lines_say_what_matters_and_ctrl_d_ends() {

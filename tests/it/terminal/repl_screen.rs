@@ -1,9 +1,10 @@
 //! What the REPL's screen looks like: prompts that tell the state, notices, odd terminals, odd characters.
 
-use super::repl::{greeted, prompt};
-use crate::rebalance::topology_changes::{add, filled};
+use crate::support::clusters::filled;
 use crate::support::harness::{Test, admin};
+use crate::support::prompts::{greeted, prompt};
 use crate::support::pty::Person;
+use crate::support::rebalances::add;
 use crate::support::servers::Servers;
 
 #[test]

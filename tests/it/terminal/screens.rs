@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use crate::rebalance::topology_changes::{add, filled};
-use crate::support::harness::Test;
+use crate::support::clusters::filled;
+use crate::support::harness::{BINARY, Test};
 use crate::support::pty::{Person, plain};
+use crate::support::rebalances::add;
 
 #[test]
 fn the_ring_is_a_picture_with_colours() {
@@ -163,7 +164,7 @@ fn a_long_script_shows_how_far_it_is() {
     let file = test.home.path().join("script");
     std::fs::write(&file, "count\n".repeat(300)).unwrap();
     // stdout is a file, stderr the terminal.
-    let line = format!("'{}' -f script > out", crate::support::harness::BINARY);
+    let line = format!("'{}' -f script > out", BINARY);
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &line]).env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color");
     shell.current_dir(test.home.path());

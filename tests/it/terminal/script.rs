@@ -7,7 +7,7 @@ use clap::Parser as _;
 use ringshard::commands::Cli;
 use ringshard::commands::repl_command::{Action, ReplCommand};
 
-use crate::support::harness::{Ran, Test};
+use crate::support::harness::{BINARY, Ran, Test};
 use crate::support::pty::Person;
 
 /// What the program does with these lines on its standard input.
@@ -159,7 +159,7 @@ fn help_within_a_script_goes_to_stdout() {
 fn without_a_screen_there_is_no_editor() {
     let test = Test::initialised();
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("'{}' | cat", crate::support::harness::BINARY)]);
+    shell.args(["-c", &format!("'{}' | cat", BINARY)]);
     shell.env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color").current_dir(test.home.path());
     let mut person = Person::starts(100, shell);
     person.types("count\n");
@@ -182,7 +182,7 @@ fn a_private_server_that_was_stopped_in_between_is_started() {
     let lines = format!(
         "init-shards\ncount\n\\! RINGSHARD_HOME='{}' '{}' local stop -q\ncount\nget-user 1\n",
         test.home.path().display(),
-        crate::support::harness::BINARY
+        BINARY
     );
     let mut child = command().args(["-q"]).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();

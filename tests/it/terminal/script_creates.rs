@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
-use crate::rebalance::topology_changes::{add, assert_settled, filled, ring_of};
+use crate::support::clusters::filled;
 use crate::support::harness::Test;
+use crate::support::rebalances::{add, assert_settled, slowly, wait_for_moves};
+use crate::support::rings::ring_of;
 
 /// Lines that store the users of these ids.
 fn creates(ids: impl IntoIterator<Item = i64>) -> String {
@@ -116,8 +118,8 @@ fn flags_of_a_line_hold_for_it_alone() {
 fn a_script_stores_its_users_while_the_ring_changes() {
     let test = filled(2_000);
     add(&test, 4).success();
-    let mut mover = crate::rebalance::topology_changes::slowly(&test, 500);
-    crate::rebalance::topology_changes::wait_for_moves(&test, &[4], 1);
+    let mut mover = slowly(&test, 500);
+    wait_for_moves(&test, &[4], 1);
     write(&test, &creates(2_000..12_000));
     let ran = test.run(&["-f", "script", "-q"]).success();
     assert_eq!(ran.stdout, shown(2_000..12_000));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::harness::{Test, command_in};
+use crate::support::harness::{Ran, Test, command_in};
 use crate::support::pty::Person;
 
 /// The program in a home, with room of its own for what it makes on the way.
@@ -39,7 +39,7 @@ fn every_command_of_it_works_and_nothing_is_left() {
     drop(early.stdout.take());
     assert!(early.wait().unwrap().success(), "a closed pipe is no failure");
     assert!(is_empty(test.home.path()));
-    let ran = crate::support::harness::Ran::of(command(&test).arg("tour").spawn().unwrap());
+    let ran = Ran::of(command(&test).arg("tour").spawn().unwrap());
     ran.fails(3).says("--at-once");
 }
 

@@ -6,58 +6,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringshard::error::Kind;
-use ringshard::local::PrivateServer;
 use ringshard::model::ring::position::Position;
 use ringshard::model::user::{User, UserId};
 use ringshard::pg::cluster::Cluster;
-use ringshard::pg::net::conninfo::ConnectionString;
-use ringshard::pg::pool::{PoolOptions, Shards};
 use ringshard::pg::rows::Router;
 use ringshard::pg::rows::batch_create::BatchOutcome;
 
-use super::routing::until_blocked;
-use crate::support::harness::{Test, owner, seed_ring, shard_names};
+use crate::support::blocking::until_blocked;
+use crate::support::harness::Test;
+use crate::support::library::{all_ids, cluster, user, users};
 use crate::support::move_steps::{Chunk, adopt, fence, purge};
-
-/// A cluster of these three URLs, with one connection to each, that knows the topology.
-pub(crate) fn cluster_of(test: &Test, url: impl Fn(usize) -> String) -> Cluster {
-    let entries =
-        (1..=3).map(|number| (shard_names(3)[number - 1].clone(), ConnectionString::new(url(number))));
-    let private = PrivateServer::at(Some(test.home.path()), None).unwrap();
-    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
-    let cluster = Cluster::open(Shards::new(entries, private, options).unwrap(), None, None).unwrap();
-    cluster.refresh().unwrap();
-    cluster
-}
-
-pub(crate) fn cluster(test: &Test) -> Cluster {
-    cluster_of(test, |number| test.url(number))
-}
-
-pub(crate) fn user(id: i64) -> User {
-    let name = Some(format!("Name {id}"));
-    User { user_id: UserId::new(id), name, region: Some("EU".into()), email: None }
-}
-
-pub(crate) fn users(ids: impl IntoIterator<Item = i64>) -> Vec<User> {
-    ids.into_iter().map(user).collect()
-}
-
-/// The ids on all shards, sorted; each of them lies on its owner.
-#[track_caller]
-pub(crate) fn all_ids(test: &Test) -> Vec<i64> {
-    let ring = seed_ring(3);
-    let mut all = Vec::new();
-    for number in 1..=3 {
-        for id in test.ids(number) {
-            let owner = ring.owner(Position::of_user(UserId::new(id)));
-            assert_eq!(owner.as_str(), format!("shard_{number}"), "user {id}");
-            all.push(id);
-        }
-    }
-    all.sort_unstable();
-    all
-}
+use crate::support::rings::{ids_of, owner};
 
 /// Begins to store these on a thread of its own; what is waited for must come soon.
 fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<BatchOutcome> {
@@ -69,13 +28,6 @@ fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<BatchOutcome> {
 
 fn soon(batch: &Receiver<BatchOutcome>) -> BatchOutcome {
     batch.recv_timeout(Duration::from_secs(5)).expect("it ends soon")
-}
-
-/// The first `count` ids from `from` on that a shard owns.
-pub(crate) fn ids_of(shard: usize, from: i64, count: usize) -> Vec<i64> {
-    let (ring, name) = (seed_ring(3), format!("shard_{shard}"));
-    let is_mine = |id: &i64| ring.owner(Position::of_user(UserId::new(*id))).as_str() == name;
-    (from..).filter(is_mine).take(count).collect()
 }
 
 #[test]

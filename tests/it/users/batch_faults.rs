@@ -7,9 +7,10 @@ use ringshard::pg::cluster::Cluster;
 use ringshard::pg::rows::Router;
 use ringshard::pg::rows::batch_create::{BatchOutcome, UserOutcome};
 
-use super::batch::{all_ids, cluster, cluster_of, ids_of, user, users};
-use crate::support::harness::{Test, owner};
+use crate::support::harness::Test;
+use crate::support::library::{all_ids, cluster, cluster_of, user, users};
 use crate::support::proxy::{Cut, Proxy};
+use crate::support::rings::{ids_of, owner};
 
 /// The commit's statement, and no other.
 const COMMIT: &str = "; COMMIT";

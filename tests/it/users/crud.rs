@@ -1,6 +1,7 @@
 //! Users one by one: what is stored is what was given, and what is told is what is stored.
 
-use crate::support::harness::{Test, owner};
+use crate::support::harness::{Ran, Test};
+use crate::support::rings::owner;
 
 #[test]
 fn a_user_lives_on_its_owner_from_create_to_delete() {
@@ -56,8 +57,7 @@ fn twenty_processes_create_one_user_and_one_wins() {
             test.command().args(["create-user", "--id", "5", "--name", &name]).spawn().unwrap()
         })
         .collect();
-    let codes: Vec<i32> =
-        children.into_iter().map(|child| crate::support::harness::Ran::of(child).code).collect();
+    let codes: Vec<i32> = children.into_iter().map(|child| Ran::of(child).code).collect();
     assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == 5).count(), 19, "{codes:?}");
     assert_eq!(test.ids(owner(5)), [5]);

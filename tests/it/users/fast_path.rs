@@ -10,10 +10,13 @@ use ringshard::model::report::Cell;
 use ringshard::model::user::{UserId, UserPatch};
 use ringshard::pg::cluster::Cluster;
 
-use super::batch::{all_ids, cluster, user};
-use super::routing::until_blocked;
-use crate::rebalance::topology_changes::{add, assert_users, filled, users_on};
-use crate::support::harness::{Ran, Test, owner};
+use crate::support::blocking::until_blocked;
+use crate::support::catalogs::assert_whole;
+use crate::support::clusters::filled;
+use crate::support::harness::{Ran, Test, url};
+use crate::support::library::{all_ids, cluster, cluster_of, user};
+use crate::support::rebalances::{add, assert_users, users_on};
+use crate::support::rings::owner;
 
 fn on_all(test: &Test, sql: &str) {
     for number in 1..=3 {
@@ -143,7 +146,7 @@ fn another_ring_in_the_same_epoch_is_not_taken_for_this_one() {
     test.execute(owner(1), "ALTER TABLE ringshard.elsewhere RENAME TO arc");
     Router(&cluster).create_user(&user(1)).unwrap();
     assert_eq!(test.run(&["init-shards"]).success().fields()[0][1], "unchanged");
-    crate::setup::init::assert_whole(&test);
+    assert_whole(&test);
 }
 
 #[test]
@@ -173,9 +176,7 @@ fn a_role_with_the_rights_that_an_older_catalog_needed_writes_as_before() {
         "GRANT USAGE ON SCHEMA ringshard TO plain; GRANT SELECT, INSERT, UPDATE, DELETE ON users TO plain; \
          GRANT SELECT ON ringshard.meta, ringshard.arc, ringshard.shard_endpoint TO plain",
     );
-    let cluster = super::batch::cluster_of(&test, |number| {
-        crate::support::harness::url("plain", &test.database(number))
-    });
+    let cluster = cluster_of(&test, |number| url("plain", &test.database(number)));
     work(&cluster, 1..=20);
     assert_eq!(all_ids(&test), (2..=20).step_by(2).collect::<Vec<i64>>());
 }

@@ -9,21 +9,14 @@ use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::{ShardSpec, Topology};
 use ringshard::model::user::UserId;
 
-use super::routing::fence;
-use crate::support::harness::{Test, owner, shard_names};
+use crate::support::catalogs::fence;
+use crate::support::guard_errors::refused;
+use crate::support::harness::Test;
+use crate::support::rings::{owner, shard_names};
 
 /// Ids that the seed's ring gives to a shard of three, and ids that it gives to others.
 fn own_and_foreign(shard: usize) -> (Vec<i64>, Vec<i64>) {
     (1..=300).partition(|id| owner(*id) == shard)
-}
-
-/// The server's refusal, which must be of the guard.
-#[track_caller]
-pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Error>, code: &str) -> DbError {
-    let cause = result.unwrap_err();
-    let db = cause.as_db_error().unwrap_or_else(|| panic!("{cause}")).clone();
-    assert_eq!(db.code().code(), code, "{db}");
-    db
 }
 
 /// Refused, as this user belongs elsewhere: on the shard that the ring says.

@@ -4,9 +4,11 @@ use std::thread;
 
 use postgres::Client;
 
-use super::guard::refused;
-use super::routing::{fence, until_blocked};
-use crate::support::harness::{Test, owner};
+use crate::support::blocking::until_blocked;
+use crate::support::catalogs::fence;
+use crate::support::guard_errors::refused;
+use crate::support::harness::Test;
+use crate::support::rings::owner;
 
 /// How often the barrier is held in this mode.
 fn holders(test: &Test, shard: usize, mode: &str) -> i64 {

@@ -4,63 +4,13 @@ use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ringshard::model::ring::Ring;
-use ringshard::model::ring::position::Position;
-use ringshard::model::ring::topology::{ShardSpec, Topology};
-use ringshard::model::user::UserId;
+use ringshard::model::ring::topology::Topology;
 
-use crate::support::harness::{Ran, Test, owner, shard_names};
+use crate::support::blocking::until_blocked;
+use crate::support::catalogs::{change_topology, fence};
+use crate::support::harness::{Ran, Test};
 use crate::support::proxy::{Cut, Proxy};
-
-/// Waits until the shard has a session that waits for a lock.
-pub(crate) fn until_blocked(test: &Test, shard: usize) {
-    let begun = Instant::now();
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
-    while test.query(shard, sql, &[&test.database(shard)])[0].get::<_, i64>(0) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Gives the arcs and the catalog of every shard to another topology, without moving any row.
-pub(crate) fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
-    let ring = topology.ring();
-    let text = serde_json::to_value(topology).unwrap();
-    for number in 1..=3 {
-        let name = format!("shard_{number}");
-        let mut client = test.client(number);
-        let mut change = client.transaction().unwrap();
-        change.batch_execute("SELECT pg_advisory_xact_lock(7283001); DELETE FROM ringshard.arc").unwrap();
-        change.execute("UPDATE ringshard.meta SET epoch = $1, topology = $2", &[&epoch, &text]).unwrap();
-        for owned in ring.arcs().iter().filter(|owned| owned.shard.as_str() == name) {
-            let hex = |position: Position| format!("{:032x}", position.number());
-            let insert =
-                "INSERT INTO ringshard.arc (first, last, epoch) VALUES ($1::text::uuid, $2::text::uuid, $3)";
-            change.execute(insert, &[&hex(owned.arc.first()), &hex(owned.arc.last()), &epoch]).unwrap();
-        }
-        change.commit().unwrap();
-    }
-}
-
-pub(crate) fn heavier_first_shard() -> Topology {
-    let weight = |name: &str| if name == "shard_1" { 4.0 } else { 1.0 };
-    let shards = shard_names(3)
-        .into_iter()
-        .map(|name| ShardSpec { weight: weight(name.as_str()).try_into().unwrap(), name })
-        .collect();
-    Topology::new(100, shards).unwrap()
-}
-
-/// An id that the second ring gives to another shard than the first.
-pub(crate) fn id_that_moves(ring: &Ring) -> (i64, usize, usize) {
-    (1..)
-        .find_map(|id| {
-            let after = ring.owner(Position::of_user(UserId::new(id))).as_str();
-            let after: usize = after.strip_prefix("shard_").unwrap().parse().unwrap();
-            (after != owner(id)).then_some((id, owner(id), after))
-        })
-        .unwrap()
-}
+use crate::support::rings::{heavier_first_shard, id_that_moves, owner, shard_names};
 
 #[test]
 fn a_stale_client_finds_the_new_owner_within_the_same_command() {
@@ -93,17 +43,6 @@ fn without_a_cache_the_weights_are_learnt_from_the_shards() {
     std::fs::remove_dir_all(test.home.path().join("state")).ok();
     test.run(&["create-user", "--id", &id.to_string(), "--name", "x"]).success();
     assert!(test.ids(after).contains(&id));
-}
-
-/// Cuts a fence for one user out of its arc, on its way to `peer`; the SQL of a mover's first step.
-pub(crate) fn fence(id: i64, peer: &str) -> String {
-    format!(
-        "WITH place AS (SELECT md5('{id}')::uuid AS at), \
-              old AS (DELETE FROM ringshard.arc USING place WHERE first <= at AND last >= at RETURNING arc.*) \
-         SELECT count(*) FROM old; \
-         INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to) \
-         VALUES (md5('{id}')::uuid, md5('{id}')::uuid, 'fenced', 1, '{peer}')"
-    )
 }
 
 #[test]

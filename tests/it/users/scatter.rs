@@ -11,25 +11,11 @@ use ringshard::model::ring::coverage::Coverage;
 use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Epoch;
 
+use crate::support::clusters::{fill, with_users};
 use crate::support::gate::Gate;
-use crate::support::harness::{Ran, Test, owner, shard_names};
+use crate::support::harness::{Ran, Test};
 use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
-
-/// A cluster with the users `1..=count`; every third has no region.
-pub(crate) fn with_users(count: i64) -> Test {
-    let test = Test::initialised();
-    fill(&test, count);
-    test
-}
-
-fn fill(test: &Test, count: i64) {
-    for number in 1..=3 {
-        let ids: Vec<i64> = (1..=count).filter(|id| owner(*id) == number).collect();
-        let sql = "INSERT INTO users SELECT id, 'Name ' || id, CASE WHEN id % 3 > 0 THEN (ARRAY['EU', 'US'])[id % 3] END, NULL \
-                   FROM unnest($1::bigint[]) AS id";
-        test.client(number).execute(sql, &[&ids]).unwrap();
-    }
-}
+use crate::support::rings::{owner, shard_names};
 
 fn ids(ran: &Ran) -> Vec<i64> {
     ran.fields().iter().map(|fields| fields[0].parse().unwrap()).collect()

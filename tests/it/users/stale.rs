@@ -7,9 +7,10 @@ use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::UserId;
 
-use super::routing::{change_topology, heavier_first_shard, id_that_moves};
-use crate::support::harness::{Ran, Test, owner, shard_names};
+use crate::support::catalogs::change_topology;
+use crate::support::harness::{Ran, Test};
 use crate::support::move_steps::{Chunk, adopt, announce, fence, purge};
+use crate::support::rings::{heavier_first_shard, id_that_moves, owner, shard_names};
 
 /// A process that runs one command after the other.
 struct Client {

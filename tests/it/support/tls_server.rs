@@ -19,7 +19,8 @@ use x509_cert::der::asn1::BitString;
 use x509_cert::der::pem::LineEnding;
 use x509_cert::der::{Decode as _, Encode as _, EncodePem as _};
 
-use crate::support::harness::{BINARY, Ran, clean_up_after, connect, owner};
+use super::harness::{BINARY, Ran, clean_up_after, connect};
+use super::rings::owner;
 
 /// What a role of the server may do: its name is its rule in `pg_hba.conf`.
 const RULES: &str = "
@@ -32,13 +33,13 @@ hostssl all with_password all scram-sha-256
 hostnossl all nobody_else all reject
 ";
 
-pub(super) const PASSWORD: &str = "hunter2";
+pub(crate) const PASSWORD: &str = "hunter2";
 
-pub(super) struct Server {
+pub(crate) struct Server {
     private: PrivateServer,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// Holds the configuration of the cluster, and the files of TLS.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     _watched: ChildStdin,
 }
 
@@ -48,31 +49,31 @@ static CERTIFICATE: RwLock<()> = RwLock::new(());
 
 impl Server {
     /// The server with the certificate of an authority.
-    pub(super) fn get() -> (&'static Self, RwLockReadGuard<'static, ()>) {
+    pub(crate) fn get() -> (&'static Self, RwLockReadGuard<'static, ()>) {
         (&SERVER, CERTIFICATE.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The same for one test alone, which may change the server's certificate.
-    pub(super) fn get_alone() -> (&'static Self, RwLockWriteGuard<'static, ()>) {
+    pub(crate) fn get_alone() -> (&'static Self, RwLockWriteGuard<'static, ()>) {
         (&SERVER, CERTIFICATE.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 
-    pub(super) fn socket_dir(&self) -> String {
+    pub(crate) fn socket_dir(&self) -> String {
         self.private.socket_dir().display().to_string()
     }
 
-    pub(super) fn admin(&self) -> Client {
+    pub(crate) fn admin(&self) -> Client {
         let mut config = postgres::Config::new();
         config.host_path(self.private.socket_dir()).port(self.port).user("postgres").dbname("postgres");
         config.connect(postgres::NoTls).unwrap()
     }
 
     /// Shows another certificate from now on, or none.
-    pub(super) fn show(&self, certificate: Option<&str>) {
+    pub(crate) fn show(&self, certificate: Option<&str>) {
         if let Some(name) = certificate {
             self.install(&format!("{name}.crt"), "server.crt");
             self.install(&format!("{name}.key"), "server.key");
@@ -81,7 +82,7 @@ impl Server {
     }
 
     /// Speaks no newer version of TLS from now on.
-    pub(super) fn limit(&self, newest: &str) {
+    pub(crate) fn limit(&self, newest: &str) {
         self.set("ssl_max_protocol_version", newest);
     }
 
@@ -105,12 +106,12 @@ impl Server {
     }
 
     /// The database that holds the user `1`, at a host as it is written in a URL.
-    pub(super) fn url(&self, user: &str, host: &str, query: &str) -> String {
+    pub(crate) fn url(&self, user: &str, host: &str, query: &str) -> String {
         format!("postgresql://{user}@{host}:{}/shard_{}?{query}", self.port, owner(1))
     }
 
     /// Reads the user `1` through this URL; with what else the environment holds.
-    pub(super) fn read(&self, url: &str, environment: &[(&str, &str)]) -> Outcome {
+    pub(crate) fn read(&self, url: &str, environment: &[(&str, &str)]) -> Outcome {
         let mut command = self.command();
         command.env("RINGSHARD_SHARDS", format!("shard_{}={url}", owner(1)));
         command.envs(environment.iter().copied()).args(["get-user", "1", "-v"]);
@@ -125,7 +126,7 @@ impl Server {
     }
 
     /// The program with the cluster of this server, and a home folder that is empty.
-    pub(super) fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
         command.env_clear().env("RINGSHARD_HOME", &self.folder).env("HOME", self.folder.join("empty"));
         command.env("RINGSHARD_CONNECT_TIMEOUT_MS", "20000");
@@ -136,15 +137,15 @@ impl Server {
 }
 
 /// What the program did, and whether the server saw TLS; none if it let nobody in.
-pub(super) struct Outcome {
-    pub(super) ran: Ran,
-    pub(super) tls: Option<bool>,
+pub(crate) struct Outcome {
+    pub(crate) ran: Ran,
+    pub(crate) tls: Option<bool>,
 }
 
 impl Outcome {
     /// The exit code, and whether there was TLS.
     #[track_caller]
-    pub(super) fn is(self, code: i32, tls: impl Into<Option<bool>>) -> Ran {
+    pub(crate) fn is(self, code: i32, tls: impl Into<Option<bool>>) -> Ran {
         assert_eq!((self.ran.code, self.tls), (code, tls.into()), "{:?}", self.ran);
         self.ran
     }

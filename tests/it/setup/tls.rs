@@ -1,15 +1,14 @@
 //! TLS and addresses as libpq users know them, against a real server with a real chain of certificates.
 
-mod server;
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::tls::server::{PASSWORD, Server};
-use crate::support::harness::{Ran, owner};
+use crate::support::harness::Ran;
+use crate::support::rings::owner;
+use crate::support::tls_server::{PASSWORD, Server};
 
 /// The host that the certificate names, and one that it does not name.
 const RIGHT: &str = "host=localhost&hostaddr=127.0.0.1";
