@@ -134,12 +134,7 @@ fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     // Stopped behind the first chunks, with a fence left.
-    let mut child = servers.command();
-    child
-        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
-        .env("RINGSHARD_CRASH", "after-adopt:3");
-    let ran = Ran::of(child.spawn().unwrap());
-    assert_ne!(ran.code, 0, "{ran:?}");
+    servers.rebalance_to_failpoint("after-adopt:3");
     standby.catches_up(&mut servers.client(2));
     servers.crash(2);
     assert_eq!(servers.run(&["count", "--read-replica", "auto"]).success().stdout, "200\n");

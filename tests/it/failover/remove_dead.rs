@@ -70,11 +70,7 @@ fn a_run_that_was_cut_off_is_gone_on_with() {
 fn in_the_middle_of_a_change_the_rest_goes_on_with_it() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
-    let mut child = servers.command();
-    child
-        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
-        .env("RINGSHARD_CRASH", "after-adopt:3");
-    assert_ne!(Ran::of(child.spawn().unwrap()).code, 0);
+    servers.rebalance_to_failpoint("after-adopt:3");
     standby.catches_up(&mut servers.client(2));
     servers.crash(2);
     let ran = bury(&servers, &["--recover-from", &standby.url()]).success();
@@ -88,11 +84,7 @@ fn what_it_had_taken_over_and_nobody_has_forgotten_comes_with_its_newer_rows() {
     let servers = Servers::filled();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     let standby = servers.standby_of(4);
-    let mut child = servers.command();
-    child
-        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
-        .env("RINGSHARD_CRASH", "after-adopt:1");
-    assert_ne!(Ran::of(child.spawn().unwrap()).code, 0);
+    servers.rebalance_to_failpoint("after-adopt:1");
     // Its source still has it fenced, with the rows as they were then.
     let id: i64 = servers.client(4).query_one("SELECT min(user_id) FROM users", &[]).unwrap().get(0);
     let id = id.to_string();

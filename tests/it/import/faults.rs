@@ -11,7 +11,8 @@ use ringshard::model::user::{UserId, UserRef};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::harness::{BINARY, Ran, Test};
-use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
+use crate::support::move_steps::{Chunk, Mover, adopt, fence, move_chunk, purge};
+use crate::support::random::Random;
 use crate::support::rings::owner;
 use crate::support::user_files::{counts, empty, file_of, stored, unfinished, users, write};
 
@@ -19,23 +20,15 @@ fn import(test: &Test, words: &[&str]) -> Child {
     test.command().args(["import", "f.csv", "--batch-kib", "8"]).args(words).spawn().unwrap()
 }
 
-/// A number below `below`, another one each time.
-fn random(state: &mut u64, below: u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state % below
-}
-
 #[test]
 fn killed_fifty_times_at_any_moment_it_is_the_file_in_the_end() {
     let test = Test::initialised();
     let all = users(1..20_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
-    let (mut kills, mut state, mut resumed) = (0, 0x2545_F491_4F6C_DD1D, 0);
+    let (mut kills, mut random, mut resumed) = (0, Random(0x2545_F491_4F6C_DD1D), 0);
     while kills < 50 {
         let mut child = import(&test, &[]);
-        thread::sleep(Duration::from_millis(5 + random(&mut state, 120)));
+        thread::sleep(Duration::from_millis(5 + random.below(120)));
         child.kill().unwrap();
         let ran = Ran::of(child);
         match ran.code {
@@ -61,11 +54,11 @@ fn a_killed_session_is_a_shard_that_cannot_be_reached_and_the_next_run_goes_on()
     let test = Test::initialised();
     let all = users(1..20_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
-    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut lost = 0;
     for round in 0..60 {
         let child = import(&test, &[]);
-        thread::sleep(Duration::from_millis(10 + random(&mut state, 60)));
+        thread::sleep(Duration::from_millis(10 + random.below(60)));
         let number = round % 3 + 1;
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = $1 AND application_name LIKE 'ringshard%'";
@@ -243,11 +236,11 @@ fn killed_while_arcs_move_it_goes_on_by_the_new_owners() {
     let test = Test::initialised();
     let all = users(1..8_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
-    let (mut kills, mut state) = (0, 0xD1B5_4A32_D192_ED03);
+    let (mut kills, mut random) = (0, Random(0xD1B5_4A32_D192_ED03));
     let mover = Mover::start(&test, Duration::from_millis(2));
     while kills < 25 {
         let mut child = import(&test, &[]);
-        thread::sleep(Duration::from_millis(20 + random(&mut state, 150)));
+        thread::sleep(Duration::from_millis(20 + random.below(150)));
         child.kill().unwrap();
         let ran = Ran::of(child);
         match ran.code {
@@ -280,9 +273,7 @@ fn an_arc_that_moved_between_two_runs_takes_its_rows_along() {
         // Two users of one arc: it moved with the first of them.
         if chunk_is_here(&mut from, id) {
             let chunk = Chunk::around(&mut from, id);
-            fence(&mut from, &chunk, target, epoch);
-            adopt(&mut from, &mut to, &chunk, epoch);
-            purge(&mut from, &chunk);
+            move_chunk(&mut from, &mut to, &chunk, target, epoch);
         }
     }
     write(&test, "f.csv", &text);

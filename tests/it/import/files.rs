@@ -8,6 +8,7 @@ use std::process::Stdio;
 use ringshard::bulk::{FileFormat, HEADER};
 
 use crate::support::harness::{Ran, Test};
+use crate::support::random::Random;
 use crate::support::user_files::{Fields, counts, empty, file_of, stored, unfinished, users, write};
 
 #[test]
@@ -91,13 +92,8 @@ fn hostile(seed: u64) -> Option<String> {
         "\u{7f}",
         "x",
     ];
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
-    };
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut next = |below: usize| usize::try_from(random.below(below as u64)).unwrap();
     let pieces = match next(10) {
         0 => return None,
         1 => 0,

@@ -35,12 +35,7 @@ fn a_fence_in_flight(stage: &mut Stage) -> bool {
     // As it is, it waits for the barrier.
     let written = transaction.query_one(sql, &[&cluster, &shard, &user]).is_ok();
     fence.commit().unwrap();
-    let read = stage.read(0, 2);
-    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
-    transaction.commit().unwrap();
-    stage.step("purge", 0, 2).unwrap();
-    let wanted = if written { "second" } else { "first" };
-    stage.seen() == (vec![1], vec![wanted.into()])
+    stage.moves_on_under(transaction, written)
 }
 
 /// A purge that was sent in one epoch arrives in the next but one, when the chunk is back.

@@ -65,12 +65,7 @@ fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
     // As it is, it sees that the ring is not at rest; and does nothing at all if its snapshot is older.
     let written = write_fast_path(stage, &mut transaction, statement).unwrap_or(false);
-    let read = stage.read(0, 2);
-    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
-    transaction.commit().unwrap();
-    stage.step("purge", 0, 2).unwrap();
-    let wanted = if written { "second" } else { "first" };
-    stage.seen() == (vec![1], vec![wanted.into()])
+    stage.moves_on_under(transaction, written)
 }
 
 /// A writer who saw the ring at rest is in the middle of its transaction when the shard is retired.

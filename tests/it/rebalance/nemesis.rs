@@ -21,6 +21,7 @@ use ringshard::pg::pool::{PoolOptions, Shards};
 use ringshard::pg::rows::Router;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::random::Random;
 use crate::support::rings::shard_names;
 use crate::support::servers::Servers;
 
@@ -69,18 +70,6 @@ fn add(count: &AtomicU64) -> u64 {
 
 fn get(count: &AtomicU64) -> u64 {
     count.load(Ordering::SeqCst)
-}
-
-/// An xorshift generator: the same seed, the same numbers.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
 }
 
 /// What a key may hold now: one thing, or several after an outcome that nobody knows.

@@ -77,12 +77,11 @@ fn the_seeds_loops_over_shards_work_as_one_would_write_them() {
     let test = with_users(30);
     let script = format!(
         "set -e\n\
-         {bin} shards | while read -r shard rows share vnodes weight state size url _; do\n\
+         {BINARY} shards | while read -r shard rows share vnodes weight state size url _; do\n\
            echo \"$shard: $(psql \"$url\" -t -A -c 'SELECT count(*) FROM users;' </dev/null)\"\n\
          done\n\
-         {bin} shards | while read -r shard rows _; do echo \"$shard: $rows\"; done\n\
-         {bin} count --by shard | while read -r shard rows; do echo \"$shard: $rows\"; done\n",
-        bin = BINARY
+         {BINARY} shards | while read -r shard rows _; do echo \"$shard: $rows\"; done\n\
+         {BINARY} count --by shard | while read -r shard rows; do echo \"$shard: $rows\"; done\n",
     );
     let mut shell = std::process::Command::new("/bin/sh");
     let out = shell.args(["-c", &script]).env("RINGSHARD_HOME", test.home.path()).output().unwrap();

@@ -1,6 +1,5 @@
 //! `verify`: each way in which a row may lie wrong is found, and a move is no damage.
 
-use std::thread;
 use std::time::Duration;
 
 use ringshard::model::ring::position::Position;
@@ -8,20 +7,10 @@ use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::UserId;
 
 use crate::support::clusters::with_users;
-use crate::support::gate::Gate;
 use crate::support::harness::{Ran, Test};
 use crate::support::misplaced_rows::{damage, put, rows, sums, take};
-use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
+use crate::support::move_steps::{Chunk, Mover, adopt, announce, fence, purge, read_while_user_1_moves};
 use crate::support::rings::{owner, shard_names, stranger};
-
-/// Announces a change on all shards, which is the topology in force again: arcs may lie anywhere.
-pub(crate) fn announce(test: &Test, epoch: i64) {
-    let participants = serde_json::to_value(shard_names(3)).unwrap();
-    let sql = "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = topology, participants = $1, epoch = $2";
-    for shard in 1..=3 {
-        test.client(shard).execute(sql, &[&participants, &epoch]).unwrap();
-    }
-}
 
 #[test]
 fn a_clean_cluster_is_clean_and_the_columns_are_a_contract() {
@@ -204,28 +193,8 @@ fn a_chunk_between_two_snapshots_is_asked_for_again() {
         // So that the epoch is no news, for which a shard would be asked twice.
         test.run(&["verify"]).success();
         let (source, target) = (owner(1), stranger(1));
-        let (gated, other) = if gate_on_target { (target, source) } else { (source, target) };
-        let (mut from, mut to) = (test.client(source), test.client(target));
-        let gate = Gate::new(&test.database(gated), "array_agg");
-        let shards: Vec<String> = (1..=3)
-            .map(|n| format!("shard_{n}={}", if n == gated { gate.url() } else { test.url(n) }))
-            .collect();
-        let mut verify = test.command();
-        verify.args(["-o", "table", "verify"]);
-        verify.env("RINGSHARD_SHARDS", shards.join(" ")).env("RINGSHARD_CLUSTER", test.cluster_id(1));
-        let verify = verify.spawn().unwrap();
-        gate.until_reached();
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state = 'idle in transaction' \
-                     AND query LIKE '%array_agg%'";
-        while test.query(other, waits, &[&test.database(other)])[0].get::<_, i64>(0) == 0 {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let chunk = Chunk::around(&mut from, 1);
-        fence(&mut from, &chunk, target, 2);
-        adopt(&mut from, &mut to, &chunk, 2);
-        purge(&mut from, &chunk);
-        gate.open();
-        let ran = Ran::of(verify).success();
+        let gated = if gate_on_target { target } else { source };
+        let ran = read_while_user_1_moves(&test, &["-o", "table", "verify"], target, gated).success();
         ran.says("0 rows in flight").says("300 users, each on its owner and nowhere else");
     }
 }

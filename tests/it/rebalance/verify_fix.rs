@@ -11,7 +11,7 @@ use crate::support::clusters::with_users;
 use crate::support::gate::Gate;
 use crate::support::harness::{Ran, Test};
 use crate::support::misplaced_rows::{damage, quarantine, rows, sums};
-use crate::support::move_steps::announce;
+use crate::support::move_steps::{announce, announce_on};
 use crate::support::rings::{owner, seed_ring, shard_names, stranger};
 
 #[test]
@@ -117,12 +117,10 @@ fn a_change_that_begins_in_the_middle_stops_a_fix() {
     let before = rows(&test);
     // The first row that a fix would store waits behind this one, and the change is announced meanwhile.
     let gate = Gate::new(&test.database(owner(4)), "ON CONFLICT");
-    let shards: Vec<String> = (1..=3)
-        .map(|n| format!("shard_{n}={}", if n == owner(4) { gate.url() } else { test.url(n) }))
-        .collect();
+    let shards = test.shards_with(owner(4), &gate.url());
     let mut fix = test.command();
     fix.args(["verify", "--fix", "-y"]);
-    fix.env("RINGSHARD_SHARDS", shards.join(" ")).env("RINGSHARD_CLUSTER", test.cluster_id(1));
+    fix.env("RINGSHARD_SHARDS", shards).env("RINGSHARD_CLUSTER", test.cluster_id(1));
     let fix = fix.spawn().unwrap();
     gate.until_reached();
     // The shard that waits holds the announcement off; the others take it.
@@ -131,10 +129,8 @@ fn a_change_that_begins_in_the_middle_stops_a_fix() {
     let update = "UPDATE ringshard.meta SET epoch = 2";
     let refused = owner_of_four.batch_execute(update).unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "55P03");
-    let participants = serde_json::to_value(shard_names(3)).unwrap();
-    let pend = "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = topology, participants = $1, epoch = 2";
     for shard in (1..=3).filter(|shard| *shard != owner(4)) {
-        test.client(shard).execute(pend, &[&participants]).unwrap();
+        announce_on(&test, shard, 2);
     }
     gate.open();
     Ran::of(fix).fails(75).says("a change of the ring is under way");

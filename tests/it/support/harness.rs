@@ -180,6 +180,12 @@ impl Test {
         (1..=3).flat_map(|n| ["--shard".to_owned(), format!("shard_{n}={}", self.url(n))]).collect()
     }
 
+    /// `RINGSHARD_SHARDS` for the three shards, one of which is reached at another URL.
+    pub(crate) fn shards_with(&self, number: usize, url: &str) -> String {
+        let url_of = |n| if n == number { url.to_owned() } else { self.url(n) };
+        (1..=3).map(|n| format!("shard_{n}={}", url_of(n))).collect::<Vec<_>>().join(" ")
+    }
+
     pub(crate) fn init(&self) -> Ran {
         let mut command = self.command();
         command.arg("init-shards").args(self.shard_flags());

@@ -13,6 +13,7 @@ pub(crate) mod move_steps;
 pub(crate) mod prompts;
 pub(crate) mod proxy;
 pub(crate) mod pty;
+pub(crate) mod random;
 pub(crate) mod rebalances;
 pub(crate) mod rings;
 pub(crate) mod servers;

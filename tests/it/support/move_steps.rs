@@ -9,7 +9,9 @@ use postgres::Client;
 use ringshard::model::ring::position::Position;
 use ringshard::model::user::UserId;
 
-use super::harness::Test;
+use super::gate::Gate;
+use super::harness::{Ran, Test};
+use super::rings::owner;
 
 /// A range of positions, as uuids in hexadecimal.
 #[derive(Debug, Clone)]
@@ -31,17 +33,16 @@ impl Chunk {
 
 const BARRIER: &str = "SELECT pg_advisory_xact_lock(7283001); SET LOCAL ringshard.guard = 'checked'";
 
-/// What comes before the first step: all shards hear that a change is under way in this epoch.
+/// Announces on all shards a change of this epoch whose next topology is the current one: arcs may lie anywhere.
 pub(crate) fn announce(test: &Test, epoch: i64) {
-    for number in 1..=3 {
-        test.execute(
-            number,
-            &format!(
-                "UPDATE ringshard.meta SET epoch = {epoch}, status = 'pending', next_topology = topology, topology_md5 = NULL, \
-                 participants = '[\"shard_1\", \"shard_2\", \"shard_3\"]'"
-            ),
-        );
-    }
+    (1..=3).for_each(|number| announce_on(test, number, epoch));
+}
+
+/// Announces the same change on one shard.
+pub(crate) fn announce_on(test: &Test, number: usize, epoch: i64) {
+    let sql = "UPDATE ringshard.meta SET epoch = $1, status = 'pending', next_topology = topology, topology_md5 = NULL, \
+                      participants = '[\"shard_1\", \"shard_2\", \"shard_3\"]'";
+    test.client(number).execute(sql, &[&epoch]).unwrap();
 }
 
 /// The first step: the source lets go.
@@ -83,6 +84,36 @@ pub(crate) fn purge(source: &mut Client, chunk: &Chunk) {
     let sql = "DELETE FROM ringshard.arc WHERE last = $1::text::uuid AND state = 'fenced'";
     assert_eq!(step.execute(sql, &[&chunk.last]).unwrap(), 1);
     step.commit().unwrap();
+}
+
+/// All steps of a chunk's move, one after the other.
+pub(crate) fn move_chunk(source: &mut Client, target: &mut Client, chunk: &Chunk, to: usize, epoch: i64) {
+    fence(source, chunk, to, epoch);
+    adopt(source, target, chunk, epoch);
+    purge(source, chunk);
+}
+
+/// Runs a command that reads all shards while the chunk of user 1 moves from its owner to `target` in epoch 2. The shard
+/// `gated`, one of the two, is read after the move, and the other one before it.
+pub(crate) fn read_while_user_1_moves(test: &Test, words: &[&str], target: usize, gated: usize) -> Ran {
+    let source = owner(1);
+    let (mut from, mut to) = (test.client(source), test.client(target));
+    let gate = Gate::new(&test.database(gated), "array_agg");
+    let mut reader = test.command();
+    reader.args(words).env("RINGSHARD_SHARDS", test.shards_with(gated, &gate.url()));
+    let reader = reader.env("RINGSHARD_CLUSTER", test.cluster_id(1)).spawn().unwrap();
+    gate.until_reached();
+    // The other shard's snapshot is open when its session is idle in its transaction.
+    let other = if gated == target { source } else { target };
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state = 'idle in transaction' \
+                AND query LIKE '%array_agg%'";
+    while test.query(other, open, &[&test.database(other)])[0].get::<_, i64>(0) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let chunk = Chunk::around(&mut from, 1);
+    move_chunk(&mut from, &mut to, &chunk, target, 2);
+    gate.open();
+    Ran::of(reader)
 }
 
 /// Moves arcs between the three shards of a test, one after the other, until it is dropped.

@@ -53,6 +53,16 @@ impl Servers {
         servers
     }
 
+    /// Runs a rebalance in small chunks whose process ends at this failpoint.
+    pub(crate) fn rebalance_to_failpoint(&self, failpoint: &str) {
+        let mut command = self.command();
+        command
+            .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
+            .env("RINGSHARD_CRASH", failpoint);
+        let ran = Ran::of(command.spawn().unwrap());
+        assert_ne!(ran.code, 0, "{ran:?}");
+    }
+
     /// How many rows lie on a shard's server.
     pub(crate) fn rows_on(&self, number: usize) -> i64 {
         self.client(number).query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)

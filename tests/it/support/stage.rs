@@ -150,6 +150,17 @@ impl Stage {
         }
     }
 
+    /// What comes after a fence while a writer is still in its transaction, which may have written something. Whether the
+    /// user is on the target alone, and as the writer left it.
+    pub(crate) fn moves_on_under(&mut self, writer: Transaction<'_>, has_written: bool) -> bool {
+        let read = self.read(0, 2);
+        assert_eq!(self.adopt(0, 2, &read).unwrap(), "done");
+        writer.commit().unwrap();
+        self.step("purge", 0, 2).unwrap();
+        let expected = if has_written { "second" } else { "first" };
+        self.seen() == (vec![1], vec![expected.into()])
+    }
+
     /// Who owns the user, and the name that the shards have for it: one of each, if all is well.
     pub(crate) fn seen(&mut self) -> (Vec<usize>, Vec<String>) {
         let (mut owners, mut names) = (Vec::new(), Vec::new());

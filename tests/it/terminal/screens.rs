@@ -164,7 +164,7 @@ fn a_long_script_shows_how_far_it_is() {
     let file = test.home.path().join("script");
     std::fs::write(&file, "count\n".repeat(300)).unwrap();
     // stdout is a file, stderr the terminal.
-    let line = format!("'{}' -f script > out", BINARY);
+    let line = format!("'{BINARY}' -f script > out");
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &line]).env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color");
     shell.current_dir(test.home.path());

@@ -159,7 +159,7 @@ fn help_within_a_script_goes_to_stdout() {
 fn without_a_screen_there_is_no_editor() {
     let test = Test::initialised();
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("'{}' | cat", BINARY)]);
+    shell.args(["-c", &format!("'{BINARY}' | cat")]);
     shell.env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color").current_dir(test.home.path());
     let mut person = Person::starts(100, shell);
     person.types("count\n");

@@ -196,11 +196,9 @@ fn an_answer_that_never_came_is_looked_up_and_not_repeated() {
     test.run(&["count"]).success();
     for (cut, committed) in [(Cut::Answer, true), (Cut::Request, false)] {
         let proxy = Proxy::new(&test.database(shard), "write_user", cut);
-        let shards: Vec<String> = (1..=3)
-            .map(|n| format!("shard_{n}={}", if n == shard { proxy.url() } else { test.url(n) }))
-            .collect();
+        let shards = test.shards_with(shard, &proxy.url());
         let run = |words: &[&str]| {
-            Ran::of(test.command().env("RINGSHARD_SHARDS", shards.join(" ")).args(words).spawn().unwrap())
+            Ran::of(test.command().env("RINGSHARD_SHARDS", &shards).args(words).spawn().unwrap())
         };
         let ran = run(&["create-user", "--id", "1", "--name", "x"]);
         if committed {
@@ -236,10 +234,8 @@ fn a_session_that_nobody_hears_is_ended_before_the_outcome_is_told() {
         let mut mover = test.client(shard);
         mover.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7283001)").unwrap();
         let proxy = Proxy::new(&test.database(shard), "write_user", Cut::Both);
-        let shards: Vec<String> = (1..=3)
-            .map(|n| format!("shard_{n}={}", if n == shard { proxy.url() } else { test.url(n) }))
-            .collect();
-        let child = test.command().env("RINGSHARD_SHARDS", shards.join(" ")).args(words).spawn().unwrap();
+        let shards = test.shards_with(shard, &proxy.url());
+        let child = test.command().env("RINGSHARD_SHARDS", shards).args(words).spawn().unwrap();
         Ran::of(child).fails(69).says("it was not done");
         assert!(proxy.has_cut());
         // Free the way: a session that was left behind would commit now.

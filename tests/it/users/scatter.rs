@@ -1,7 +1,6 @@
 //! Reads from all shards: exact, in order, each user once, also while chunks move.
 
 use std::collections::BTreeMap;
-use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -12,10 +11,9 @@ use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Epoch;
 
 use crate::support::clusters::{fill, with_users};
-use crate::support::gate::Gate;
 use crate::support::harness::{Ran, Test};
-use crate::support::move_steps::{Chunk, Mover, adopt, fence, purge};
-use crate::support::rings::{owner, shard_names};
+use crate::support::move_steps::{Chunk, Mover, adopt, fence, move_chunk, purge, read_while_user_1_moves};
+use crate::support::rings::{owner, shard_names, stranger};
 
 fn ids(ran: &Ran) -> Vec<i64> {
     ran.fields().iter().map(|fields| fields[0].parse().unwrap()).collect()
@@ -87,46 +85,21 @@ fn a_chunk_between_two_snapshots_is_neither_lost_nor_shown_twice() {
     // other way round: nobody has the chunk, and the snapshots are opened again).
     for gate_on_target in [true, false] {
         let test = Test::new();
-        let source = owner(1);
-        let target = source % 3 + 1;
+        let (source, target) = (owner(1), stranger(1));
         let gated = if gate_on_target { target } else { source };
         test.init().success();
         fill(&test, 300);
         for words in [&["count"][..], &["list-users"], &["export"]] {
-            let (mut from, mut to) = (test.client(source), test.client(target));
-            let gate = Gate::new(&test.database(gated), "array_agg");
-            let shards: Vec<String> = (1..=3)
-                .map(|n| format!("shard_{n}={}", if n == gated { gate.url() } else { test.url(n) }))
-                .collect();
-            let mut reader = test.command();
-            reader
-                .args(words)
-                .env("RINGSHARD_SHARDS", shards.join(" "))
-                .env("RINGSHARD_CLUSTER", test.cluster_id(1));
-            let reader = reader.spawn().unwrap();
-            gate.until_reached();
-            // The other one's snapshot is there when its session waits in its transaction.
-            let other = if gate_on_target { source } else { target };
-            let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state = 'idle in transaction' \
-                         AND query LIKE '%array_agg%'";
-            while test.query(other, waits, &[&test.database(other)])[0].get::<_, i64>(0) == 0 {
-                thread::sleep(Duration::from_millis(5));
-            }
-            let chunk = Chunk::around(&mut from, 1);
-            fence(&mut from, &chunk, target, 2);
-            adopt(&mut from, &mut to, &chunk, 2);
-            purge(&mut from, &chunk);
-            gate.open();
-            let ran = Ran::of(reader).success();
+            let ran = read_while_user_1_moves(&test, words, target, gated).success();
             match words[0] {
                 "count" => assert_eq!(ran.stdout, "300\n", "gate on target: {gate_on_target}"),
                 "list-users" => assert_eq!(ids(&ran), (1..=300).collect::<Vec<_>>()),
                 _ => assert_eq!(ran.stdout.lines().count(), 301),
             }
             // And back, for the next one.
-            fence(&mut to, &chunk, source, 3);
-            adopt(&mut to, &mut from, &chunk, 3);
-            purge(&mut to, &chunk);
+            let (mut from, mut to) = (test.client(target), test.client(source));
+            let chunk = Chunk::around(&mut from, 1);
+            move_chunk(&mut from, &mut to, &chunk, source, 3);
         }
     }
 }
