@@ -46,8 +46,8 @@ fn main() {
     };
     home.script(&(1..=4).map(raw).collect::<String>());
     let (moving, by_position) = fill(&home);
-    let told = [(); 3].map(|()| TOLD.to_owned());
-    let (mut ours, mut theirs, mut theirs_told) = (Vec::new(), Vec::new(), Vec::new());
+    let by_table = [(); 3].map(|()| IN_TABLE.to_owned());
+    let (mut ours, mut theirs, mut theirs_by_table) = (Vec::new(), Vec::new(), Vec::new());
     let mut memory = 0.0_f64;
     for round in 0..ROUNDS {
         settle(&home);
@@ -65,14 +65,14 @@ fn main() {
                 move_raw_back(&home);
                 settle(&home);
                 home.script("CHECKPOINT");
-                theirs_told.push(seconds(|| move_raw(&home, &told)));
+                theirs_by_table.push(seconds(|| move_raw(&home, &by_table)));
                 move_raw_back(&home);
             }
         }
     }
     let ours = moving / median(ours);
     println!("rebalance 3 to 4 shards, {moving:.0} users move / COPY and DELETE by hand, rows");
-    for (what, theirs) in [("found by position", theirs), ("known before", theirs_told)] {
+    for (what, theirs) in [("found by position", theirs), ("known before", theirs_by_table)] {
         let theirs = moving / median(theirs);
         let ratio = ours / theirs;
         let verdict = if ratio >= 0.5 { "reached" } else { "MISSED" };
@@ -134,7 +134,7 @@ fn settle(home: &Home) {
     home.script(&databases.map(|name| format!("\\c {name}\nVACUUM ANALYZE;\n")).collect::<String>());
 }
 
-const TOLD: &str = "user_id IN (SELECT user_id FROM moving)";
+const IN_TABLE: &str = "user_id IN (SELECT user_id FROM moving)";
 
 fn psql(home: &Home, database: &str, statement: &str) -> Command {
     let mut psql = home.client("psql");
@@ -168,7 +168,7 @@ fn move_raw_back(home: &Home) {
     let back = |n| {
         format!(
             "\\c raw_4\n\\copy users TO back.csv CSV\n\\c raw_{n}\nCREATE TEMP TABLE back (LIKE users);\n\
-             \\copy back FROM back.csv CSV\nINSERT INTO users SELECT * FROM back WHERE {TOLD};\n"
+             \\copy back FROM back.csv CSV\nINSERT INTO users SELECT * FROM back WHERE {IN_TABLE};\n"
         )
     };
     home.script(&(1..=3).map(back).collect::<String>());

@@ -21,13 +21,13 @@ fn first_violation(mutant: Option<Mutant>, schedules: u64) -> Option<(u64, Strin
 }
 
 #[test]
-fn no_interleaving_loses_doubles_or_revives_a_row() {
+fn no_schedule_loses_duplicates_or_revives_a_row() {
     assert_eq!(first_violation(None, SCHEDULES), None);
 }
 
 /// How much the schedules do: a scheduler that does nothing finds nothing.
 #[test]
-fn the_schedules_do_move_crash_and_cancel() {
+fn the_schedules_include_moves_crashes_and_cancellations() {
     let mut sum = world::Counts::default();
     for seed in 0..300 {
         let mut world = World::new(seed, None);

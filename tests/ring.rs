@@ -16,7 +16,7 @@ fn names(count: usize) -> Vec<ShardName> {
     (1..=count).map(|n| format!("shard_{n}").parse().unwrap()).collect()
 }
 
-fn seed_ring(shards: usize) -> Ring {
+fn prototype_ring(shards: usize) -> Ring {
     Topology::of_equals(100, names(shards)).unwrap().ring()
 }
 
@@ -26,7 +26,7 @@ fn owner_of_user(ring: &Ring, id: i64) -> &str {
 
 #[test]
 fn golden_first_and_last_point() {
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     assert_eq!(ring.len(), 300);
     let first = ring.virtual_nodes().next().unwrap();
     assert_eq!(first.position.to_string(), "1087510197202025856218102516356415008");
@@ -38,10 +38,10 @@ fn golden_first_and_last_point() {
 
 #[test]
 fn golden_owners_of_keys_1_to_10() {
-    let (three, four) = (seed_ring(3), seed_ring(4));
+    let (three, four) = (prototype_ring(3), prototype_ring(4));
     let owners: Vec<&str> = (1..=10).map(|id| owner_of_user(&three, id)).collect();
-    let want = [2, 2, 2, 1, 2, 2, 1, 1, 3, 1].map(|n| format!("shard_{n}"));
-    assert_eq!(owners, want);
+    let expected = [2, 2, 2, 1, 2, 2, 1, 1, 3, 1].map(|n| format!("shard_{n}"));
+    assert_eq!(owners, expected);
     for id in 1..=10 {
         let after = owner_of_user(&four, id);
         assert_eq!(after, if id == 5 { "shard_4" } else { owner_of_user(&three, id) });
@@ -50,7 +50,7 @@ fn golden_owners_of_keys_1_to_10() {
 
 #[test]
 fn golden_owners_of_regions() {
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     for (key, owner) in [("US", "shard_1"), ("EU", "shard_3"), ("APAC", "shard_2")] {
         assert_eq!(ring.owner(Position::of_key(key)).as_str(), owner);
     }
@@ -58,7 +58,7 @@ fn golden_owners_of_regions() {
 
 #[test]
 fn golden_distribution_of_a_million_keys() {
-    let (three, four) = (seed_ring(3), seed_ring(4));
+    let (three, four) = (prototype_ring(3), prototype_ring(4));
     let mut counts = [0_u32; 3];
     let mut moved = 0;
     for id in 1..=1_000_000 {

@@ -33,30 +33,30 @@ impl Auditor {
             return Ok(());
         }
         let seen = std::mem::take(&mut self.seen);
-        let words: BTreeMap<ShardName, ShardState> =
+        let states: BTreeMap<ShardName, ShardState> =
             seen.iter().map(|(name, shard)| (name.clone(), shard.state.clone())).collect();
-        let judgement = judge(&words);
-        if let Some(before) = self.suspects.replace(judgement.faults.clone())
-            && let [fault, ..] = still_there(&before, &judgement.faults).as_slice()
+        let findings = judge(&states);
+        if let Some(before) = self.suspects.replace(findings.faults.clone())
+            && let [fault, ..] = still_there(&before, &findings.faults).as_slice()
         {
             return Err(format!("verify calls it damage: {fault}"));
         }
-        if !judgement.faults.iter().all(RingFault::is_harmless) {
+        if !findings.faults.iter().all(RingFault::is_harmless) {
             self.repeats += 1;
             return Ok(());
         }
         self.verdicts += 1;
-        rows(&seen, &judgement)
+        rows(&seen, &findings)
     }
 }
 
 /// Each row is at home, on one shard, or in flight from there.
-fn rows(seen: &BTreeMap<ShardName, Shard>, judgement: &Findings) -> Result<(), String> {
+fn rows(seen: &BTreeMap<ShardName, Shard>, findings: &Findings) -> Result<(), String> {
     let mut homes: BTreeMap<i64, &ShardName> = BTreeMap::new();
     for (name, shard) in seen {
-        let sieve = judgement.scanner(name);
+        let scanner = findings.scanner(name);
         for id in shard.users.keys() {
-            match sieve.place(place(*id)) {
+            match scanner.place(place(*id)) {
                 RowPlacement::Home => {
                     if let Some(other) = homes.insert(*id, name) {
                         return Err(format!("verify sees user {id} at home on {other} and on {name}"));

@@ -25,13 +25,13 @@ pub(crate) enum Mutant {
     /// A chunk is purged whatever became of it since it was fenced.
     PurgeWithoutCompare,
     /// A chunk that is here already is written over with the rows that come.
-    AdoptOverwrites,
+    ReceiveOverwrites,
     /// A chunk is taken over in whatever epoch.
-    AdoptInAnyEpoch,
+    ReceiveInAnyEpoch,
     /// An announcement is taken whatever is under way.
     AnnounceWithoutCompare,
     /// A client takes its ring for that of the shard's epoch.
-    RestInAnyEpoch,
+    FastPathInAnyEpoch,
 }
 
 impl Mutant {
@@ -39,10 +39,10 @@ impl Mutant {
         Self::WriteBehindFence,
         Self::TrustFencedRead,
         Self::PurgeWithoutCompare,
-        Self::AdoptOverwrites,
-        Self::AdoptInAnyEpoch,
+        Self::ReceiveOverwrites,
+        Self::ReceiveInAnyEpoch,
         Self::AnnounceWithoutCompare,
-        Self::RestInAnyEpoch,
+        Self::FastPathInAnyEpoch,
     ];
 }
 
@@ -83,37 +83,40 @@ impl Shard {
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each request, to be read beside the protocol")]
-    pub(crate) fn do_it(&mut self, request: Request<Rows>, mutant: Option<Mutant>) -> Reply<Rows> {
+    pub(crate) fn handle(&mut self, request: Request<Rows>, mutant: Option<Mutant>) -> Reply<Rows> {
         let epoch_now = self.state.ring.epoch;
         let is_pending = self.state.ring.change.is_some();
         match request {
             Request::Look => Reply::State(Box::new(self.state.clone())),
-            Request::Announce(told) => {
+            Request::Announce(announcement) => {
                 let state = &mut self.state;
-                if state.ring.epoch == told.epoch {
+                if state.ring.epoch == announcement.epoch {
                     let is_it = state
                         .ring
                         .change
                         .as_ref()
-                        .map_or(state.ring.topology == told.change.next_topology, |c| *c == told.change);
+                        .map_or(state.ring.topology == announcement.change.next_topology, |c| {
+                            *c == announcement.change
+                        });
                     return if is_it { Reply::Already } else { Reply::Stale };
                 }
-                let holds = state.ring.topology == told.topology
-                    && match told.condition {
+                let holds = state.ring.topology == announcement.topology
+                    && match announcement.condition {
                         Condition::Desired => {
-                            state.ring.epoch.next() == told.epoch
+                            state.ring.epoch.next() == announcement.epoch
                                 && state.ring.change.is_none()
-                                && state.ring.desired_topology.as_ref() == Some(&told.change.next_topology)
+                                && state.ring.desired_topology.as_ref()
+                                    == Some(&announcement.change.next_topology)
                         }
                         Condition::TakenBack => {
-                            state.ring.epoch.next() == told.epoch && state.ring.change.is_some()
+                            state.ring.epoch.next() == announcement.epoch && state.ring.change.is_some()
                         }
-                        Condition::Decided => state.ring.epoch < told.epoch,
+                        Condition::Decided => state.ring.epoch < announcement.epoch,
                     };
                 if !holds && mutant != Some(Mutant::AnnounceWithoutCompare) {
                     return Reply::Stale;
                 }
-                (state.ring.epoch, state.ring.change) = (told.epoch, Some(told.change));
+                (state.ring.epoch, state.ring.change) = (announcement.epoch, Some(announcement.change));
                 Reply::Done
             }
             // Two rows a chunk.
@@ -154,10 +157,10 @@ impl Shard {
                 let owned = self
                     .held(chunk.first())
                     .is_some_and(|held| held.state == ArcState::Owned && held.arc.contains(chunk.last()));
-                if owned && mutant != Some(Mutant::AdoptOverwrites) {
+                if owned && mutant != Some(Mutant::ReceiveOverwrites) {
                     return Reply::Already;
                 }
-                if (epoch_now != epoch || !is_pending) && mutant != Some(Mutant::AdoptInAnyEpoch) {
+                if (epoch_now != epoch || !is_pending) && mutant != Some(Mutant::ReceiveInAnyEpoch) {
                     return Reply::Stale;
                 }
                 if self
@@ -166,7 +169,7 @@ impl Shard {
                     .iter()
                     .any(|held| held.arc.first() <= chunk.last() && chunk.first() <= held.arc.last())
                 {
-                    if mutant == Some(Mutant::AdoptOverwrites) {
+                    if mutant == Some(Mutant::ReceiveOverwrites) {
                         self.users.extend(rows);
                     }
                     return if owned { Reply::Already } else { Reply::Stale };
@@ -222,24 +225,24 @@ impl Shard {
 
     /// A point read: one snapshot.
     pub(crate) fn read(&self, id: i64) -> (KeyReply, Option<Value>) {
-        let said = match self.held(place(id)) {
+        let reply = match self.held(place(id)) {
             None => KeyReply::NotOwner { epoch: self.state.ring.epoch },
             Some(ShardArc { state: ArcState::Owned, .. }) => KeyReply::Owned,
             Some(ShardArc { state: ArcState::Fenced(peer), epoch, .. }) => {
                 KeyReply::Fenced { peer: peer.clone(), epoch: *epoch }
             }
         };
-        (said, self.users.get(&id).copied())
+        (reply, self.users.get(&id).copied())
     }
 
     /// Whether nothing is under way, and the epoch is that by whose ring the client found this shard.
-    pub(crate) fn is_at_rest(&self, epoch: Epoch, mutant: Option<Mutant>) -> bool {
+    pub(crate) fn is_stable(&self, epoch: Epoch, mutant: Option<Mutant>) -> bool {
         self.state.ring.change.is_none()
-            && (self.state.ring.epoch == epoch || mutant == Some(Mutant::RestInAnyEpoch))
+            && (self.state.ring.epoch == epoch || mutant == Some(Mutant::FastPathInAnyEpoch))
     }
 
     /// What the client did not have to ask for: while the ring is at rest, it alone says who owns what.
-    pub(crate) fn check_rest(&self, name: &ShardName) -> Result<(), String> {
+    pub(crate) fn check_stable(&self, name: &ShardName) -> Result<(), String> {
         if self.state.ring.change.is_some() {
             return Ok(());
         }

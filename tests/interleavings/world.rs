@@ -24,14 +24,14 @@ const STEPS_TO_END: u32 = 5_000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     pub(crate) crashes: u64,
-    pub(crate) ghosts: u64,
+    pub(crate) stalls: u64,
     pub(crate) cancels: u64,
     pub(crate) changes: u64,
     pub(crate) reads_behind_fences: u64,
     pub(crate) writes: u64,
     pub(crate) writes_refused: u64,
-    pub(crate) writes_at_rest: u64,
-    pub(crate) reads_at_rest: u64,
+    pub(crate) fast_path_writes: u64,
+    pub(crate) fast_path_reads: u64,
     pub(crate) verdicts: u64,
     pub(crate) verdicts_put_off: u64,
 }
@@ -40,14 +40,14 @@ impl Counts {
     fn all(&mut self) -> [&mut u64; 11] {
         [
             &mut self.crashes,
-            &mut self.ghosts,
+            &mut self.stalls,
             &mut self.cancels,
             &mut self.changes,
             &mut self.reads_behind_fences,
             &mut self.writes,
             &mut self.writes_refused,
-            &mut self.writes_at_rest,
-            &mut self.reads_at_rest,
+            &mut self.fast_path_writes,
+            &mut self.fast_path_reads,
             &mut self.verdicts,
             &mut self.verdicts_put_off,
         ]
@@ -89,10 +89,10 @@ impl Dice {
 /// A read on its way.
 struct Reader {
     id: i64,
-    way: PointRead<Option<Value>>,
+    point_read: PointRead<Option<Value>>,
     ask: ShardName,
     /// The epoch by whose ring it asks that shard, as far as it knows that nothing is under way.
-    at_rest: Option<Epoch>,
+    fast_path_epoch: Option<Epoch>,
     /// All that was true of the user since the read began.
     allowed: BTreeSet<Option<Value>>,
 }
@@ -113,7 +113,7 @@ pub(crate) struct World {
     /// Whom it asks next; dice of its own, so that the others' schedule is the same without it.
     audit: Dice,
     /// Requests whose sender is gone, and that a shard has still to work on.
-    adrift: Vec<(ShardName, Request<Rows>)>,
+    orphaned: Vec<(ShardName, Request<Rows>)>,
     step: u32,
     pub(crate) counts: Counts,
 }
@@ -160,7 +160,7 @@ impl World {
             asked: BTreeSet::new(),
             auditor: Auditor::default(),
             audit: Dice(!seed),
-            adrift: Vec::new(),
+            orphaned: Vec::new(),
             step: 0,
             counts: Counts::default(),
         }
@@ -175,11 +175,11 @@ impl World {
                 6..=11 => self.move_on(1)?,
                 12..=14 => self.write(),
                 15..=17 => self.read()?,
-                18 => self.set_adrift_on(),
+                18 => self.deliver_orphaned(),
                 _ => self.operate(),
             }
             self.check_owners()?;
-            self.check_rest()?;
+            self.check_stable()?;
             self.verify()?;
         }
         self.counts.verdicts = self.auditor.verdicts;
@@ -187,7 +187,7 @@ impl World {
         self.end()
     }
 
-    fn do_it(
+    fn handle(
         &mut self,
         shard: &ShardName,
         request: Request<Rows>,
@@ -195,7 +195,7 @@ impl World {
         if !matches!(request, Request::Look) {
             self.asked.insert(shard.clone());
         }
-        self.shards.get_mut(shard).unwrap().do_it(request, self.mutant)
+        self.shards.get_mut(shard).unwrap().handle(request, self.mutant)
     }
 
     fn move_on(&mut self, at: usize) -> Result<(), String> {
@@ -205,7 +205,7 @@ impl World {
         }
         if self.dice.in_a_hundred(3) {
             *wakes = self.step + 10 + u32::try_from(self.dice.below(200)).unwrap();
-            self.counts.ghosts += 1;
+            self.counts.stalls += 1;
             return Ok(());
         }
         let known: Vec<ShardName> = self.shards.keys().cloned().collect();
@@ -222,29 +222,29 @@ impl World {
             }
             1 | 2 => {
                 self.counts.crashes += 1;
-                self.adrift.push((shard, request));
+                self.orphaned.push((shard, request));
                 self.movers[at].0 = None;
             }
             3 => {
                 self.counts.crashes += 1;
-                self.do_it(&shard, request);
+                self.handle(&shard, request);
                 self.movers[at].0 = None;
             }
-            4 | 5 => drop(self.do_it(&shard, request)),
+            4 | 5 => drop(self.handle(&shard, request)),
             _ => {
-                let reply = self.do_it(&shard, request);
-                let heard = self.movers[at].0.as_mut().unwrap().hear(reply);
-                heard.map_err(|damage| format!("step {}: damage: {damage}", self.step))?;
+                let reply = self.handle(&shard, request);
+                let progress = self.movers[at].0.as_mut().unwrap().hear(reply);
+                progress.map_err(|damage| format!("step {}: damage: {damage}", self.step))?;
             }
         }
         Ok(())
     }
 
-    fn set_adrift_on(&mut self) {
-        if !self.adrift.is_empty() {
-            let at = self.dice.below(self.adrift.len());
-            let (shard, request) = self.adrift.swap_remove(at);
-            self.do_it(&shard, request);
+    fn deliver_orphaned(&mut self) {
+        if !self.orphaned.is_empty() {
+            let at = self.dice.below(self.orphaned.len());
+            let (shard, request) = self.orphaned.swap_remove(at);
+            self.handle(&shard, request);
         }
     }
 
@@ -264,12 +264,12 @@ impl World {
             }
             return;
         }
-        let kept: Vec<ShardName> =
+        let remaining: Vec<ShardName> =
             (0..NAMES.len()).map(name).filter(|_| self.dice.in_a_hundred(60)).collect();
-        if kept.is_empty() {
+        if remaining.is_empty() {
             return;
         }
-        let target = topology(kept);
+        let target = topology(remaining);
         // What `add-shard` sees to: a shard that is to join knows the topology that it joins.
         for name in target.names().filter(|name| state.ring.topology.shard(name).is_none()) {
             let joining = &mut self.shards.get_mut(name).unwrap().state;
@@ -296,7 +296,7 @@ impl World {
     }
 
     /// Whom a client asks: any shard, or the owner by what it knows of a ring at rest, mostly of the last one.
-    fn way(&mut self, id: i64) -> (ShardName, Option<Epoch>) {
+    fn route(&mut self, id: i64) -> (ShardName, Option<Epoch>) {
         if self.dice.in_a_hundred(50) {
             return (name(self.dice.below(NAMES.len())), None);
         }
@@ -307,13 +307,13 @@ impl World {
 
     fn write(&mut self) {
         let id = self.user();
-        let (shard, at_rest) = self.way(id);
+        let (shard, fast_path_epoch) = self.route(id);
         self.values += 1;
         let value = Some(self.values).filter(|_| self.dice.in_a_hundred(80));
         let shard = self.shards.get_mut(&shard).unwrap();
-        if at_rest.is_some_and(|epoch| shard.is_at_rest(epoch, self.mutant)) {
+        if fast_path_epoch.is_some_and(|epoch| shard.is_stable(epoch, self.mutant)) {
             shard.put(id, value);
-            self.counts.writes_at_rest += 1;
+            self.counts.fast_path_writes += 1;
         } else {
             match shard.write(id, value, self.mutant) {
                 Wrote::Done => self.counts.writes += 1,
@@ -336,21 +336,23 @@ impl World {
         let at = self.dice.below(self.readers.len());
         let Some(mut reader) = self.readers[at].take() else {
             let id = self.user();
-            let (ask, at_rest) = self.way(id);
+            let (ask, fast_path_epoch) = self.route(id);
             let allowed = BTreeSet::from([self.truth.get(&id).copied()]);
-            self.readers[at] = Some(Reader { id, way: PointRead::default(), ask, at_rest, allowed });
+            self.readers[at] =
+                Some(Reader { id, point_read: PointRead::default(), ask, fast_path_epoch, allowed });
             return Ok(());
         };
         let shard = &self.shards[&reader.ask];
-        let (said, row) = shard.read(reader.id);
-        let is_fenced = matches!(said, KeyReply::Fenced { .. });
+        let (reply, row) = shard.read(reader.id);
+        let is_fenced = matches!(reply, KeyReply::Fenced { .. });
         self.counts.reads_behind_fences += u64::from(is_fenced);
-        let is_at_rest = reader.at_rest.take().is_some_and(|epoch| shard.is_at_rest(epoch, self.mutant));
-        self.counts.reads_at_rest += u64::from(is_at_rest);
-        let next = if is_at_rest || is_fenced && self.mutant == Some(Mutant::TrustFencedRead) {
+        let is_stable =
+            reader.fast_path_epoch.take().is_some_and(|epoch| shard.is_stable(epoch, self.mutant));
+        self.counts.fast_path_reads += u64::from(is_stable);
+        let next = if is_stable || is_fenced && self.mutant == Some(Mutant::TrustFencedRead) {
             ReadStep::Counts(row, reader.ask.clone())
         } else {
-            reader.way.hear(&reader.ask.clone(), said, row)
+            reader.point_read.hear(&reader.ask.clone(), reply, row)
         };
         match next {
             ReadStep::Ask(shard) => reader.ask = shard,
@@ -397,10 +399,10 @@ impl World {
     }
 
     /// A shard at rest owns what its ring gives it, and there is one ring for each epoch.
-    fn check_rest(&mut self) -> Result<(), String> {
+    fn check_stable(&mut self) -> Result<(), String> {
         for name in std::mem::take(&mut self.asked) {
             let shard = &self.shards[&name];
-            shard.check_rest(&name).map_err(|why| format!("step {}: {why}", self.step))?;
+            shard.check_stable(&name).map_err(|why| format!("step {}: {why}", self.step))?;
             if shard.state.ring.change.is_none() {
                 let (epoch, topology) = (shard.state.ring.epoch, &shard.state.ring.topology);
                 if self.views.entry(epoch).or_insert_with(|| topology.clone()) != topology {
@@ -413,13 +415,13 @@ impl World {
 
     /// What was left is carried to its end, and then every user is where it belongs, as it was last written.
     fn end(&mut self) -> Result<(), String> {
-        while !self.adrift.is_empty() {
-            self.set_adrift_on();
+        while !self.orphaned.is_empty() {
+            self.deliver_orphaned();
         }
         let mut mover = Mover::new(Goal::Forward, self.shards.keys().cloned());
         let mut steps = 0;
         while let Some((shard, request)) = mover.ask() {
-            let reply = self.do_it(&shard, request);
+            let reply = self.handle(&shard, request);
             mover.hear(reply).map_err(|damage| format!("at the end: damage: {damage}"))?;
             steps += 1;
             if steps > STEPS_TO_END {

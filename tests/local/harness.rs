@@ -104,8 +104,8 @@ pub(crate) fn connect(server: &PrivateServer) -> Client {
 
 pub(crate) fn outcome(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
-    let told = text.lines().find_map(|line| line.strip_prefix("outcome: "));
-    told.unwrap_or_else(|| panic!("no outcome: {text}{}", String::from_utf8_lossy(&output.stderr))).to_owned()
+    let line = text.lines().find_map(|line| line.strip_prefix("outcome: "));
+    line.unwrap_or_else(|| panic!("no outcome: {text}{}", String::from_utf8_lossy(&output.stderr))).to_owned()
 }
 
 /// Polls until the condition holds.

@@ -33,7 +33,7 @@ fn child_process() {
     let server = PrivateServer::at(Some(home.as_ref()), programs().as_deref()).unwrap();
     let act = std::env::var("RINGSHARD_TEST_ACT").unwrap_or_default();
     let outcome = server.ensure_running();
-    let told = match (&outcome, act.as_str()) {
+    let output = match (&outcome, act.as_str()) {
         (Ok(_), "whole life") => {
             connect(&server).simple_query("select 1").unwrap();
             let owner = fs::metadata(server.data()).unwrap().uid();
@@ -44,7 +44,7 @@ fn child_process() {
         (Ok(started), _) => format!("started={started}"),
         (Err(error), _) => format!("failed {}: {error}", error.kind().name()),
     };
-    writeln!(std::io::stdout(), "\noutcome: {told}").unwrap();
+    writeln!(std::io::stdout(), "\noutcome: {output}").unwrap();
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn eight_processes_start_it_at_once() {
             starter.spawn().unwrap()
         })
         .collect();
-    let told: Vec<String> =
+    let output: Vec<String> =
         children.into_iter().map(|child| outcome(&child.wait_with_output().unwrap())).collect();
-    assert_eq!(told.iter().filter(|told| *told == "started=true").count(), 1, "{told:?}");
-    assert_eq!(told.iter().filter(|told| *told == "started=false").count(), 7, "{told:?}");
+    assert_eq!(output.iter().filter(|output| *output == "started=true").count(), 1, "{output:?}");
+    assert_eq!(output.iter().filter(|output| *output == "started=false").count(), 7, "{output:?}");
 
     let status = home.server.status().unwrap();
     assert!(status.running && home.server.exists());
@@ -133,7 +133,7 @@ fn data_outlives_kill_and_stop() {
 }
 
 #[test]
-fn children_of_a_killed_server_are_waited_for() {
+fn the_server_waits_for_children_of_a_killed_one() {
     let home = Home::new();
     assert!(home.server.ensure_running().unwrap());
     let mut client = home.connect();
@@ -154,7 +154,7 @@ fn children_of_a_killed_server_are_waited_for() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn lock_that_was_removed_locks_nothing() {
+fn a_removed_lock_file_locks_nothing() {
     let home = Home::new();
     assert!(home.server.ensure_running().unwrap());
     assert!(home.server.stop().unwrap());
@@ -173,7 +173,7 @@ fn lock_that_was_removed_locks_nothing() {
 }
 
 #[test]
-fn starts_stops_and_removals_at_once_end_well() {
+fn concurrent_starts_stops_and_removals_succeed() {
     let home = Home::new();
     std::thread::scope(|scope| {
         for number in 0..6 {
@@ -195,21 +195,21 @@ fn starts_stops_and_removals_at_once_end_well() {
 }
 
 #[test]
-fn initdb_killed_half_way_leaves_nothing() {
+fn an_interrupted_initdb_leaves_nothing() {
     let home = Home::new();
     let (programs, note) = watched_programs(&home, WATCHED_INITDB);
     let mut starter = home.starter();
     let child = starter.env("RINGSHARD_PG_BIN", &programs).spawn().unwrap();
     kill(half_way(&home, &note), Signal::KILL);
-    let told = outcome(&child.wait_with_output().unwrap());
-    assert!(told.starts_with("failed failed: cannot make the private server's data"), "{told}");
+    let output = outcome(&child.wait_with_output().unwrap());
+    assert!(output.starts_with("failed failed: cannot make the private server's data"), "{output}");
     assert!(!home.server.exists());
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select 'up'"), "up");
 }
 
 #[test]
-fn initdb_that_outlives_its_parent_does_no_harm() {
+fn an_initdb_that_outlives_its_parent_does_no_harm() {
     let home = Home::new();
     let (programs, note) = watched_programs(&home, WATCHED_INITDB);
     let mut starter = home.starter();
@@ -222,8 +222,8 @@ fn initdb_that_outlives_its_parent_does_no_harm() {
     assert!(!holds_unfinished(home.folder()));
     kill(initdb, Signal::CONT);
     until("the end of initdb", || {
-        let gone = fs::read(format!("/proc/{initdb}/cmdline")).is_ok_and(|words| words.is_empty());
-        (gone || test_kill_process(pid(initdb)).is_err()).then_some(())
+        let is_gone = fs::read(format!("/proc/{initdb}/cmdline")).is_ok_and(|words| words.is_empty());
+        (is_gone || test_kill_process(pid(initdb)).is_err()).then_some(())
     });
     assert_eq!(home.query("select 'up'"), "up");
     assert!(home.server.stop().unwrap() && home.server.ensure_running().unwrap());
@@ -233,7 +233,7 @@ fn initdb_that_outlives_its_parent_does_no_harm() {
 }
 
 #[test]
-fn stale_number_of_another_process_is_not_believed() {
+fn a_stale_pid_file_is_not_trusted() {
     let home = Home::new();
     assert!(home.server.ensure_running().unwrap());
     let pid_file = home.server.data().join("postmaster.pid");
@@ -274,7 +274,7 @@ fn stale_number_of_another_process_is_not_believed() {
 }
 
 #[test]
-fn long_home_has_its_socket_elsewhere() {
+fn a_long_home_path_has_its_socket_elsewhere() {
     let home = Home::named("a".repeat(120));
     let socket_dir = home.server.socket_dir().to_path_buf();
     let owner = if is_root() { server_user() } else { geteuid().as_raw() };
@@ -309,7 +309,7 @@ fn long_home_has_its_socket_elsewhere() {
 }
 
 #[test]
-fn home_may_have_any_name() {
+fn a_home_may_have_any_name() {
     let odd = "a b'c\"d$HOME $(touch oh)`touch oh`\\e,f;g é*";
     let home = Home::named(odd);
     assert!(home.server.ensure_running().unwrap());
@@ -330,7 +330,7 @@ fn home_may_have_any_name() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn home_need_not_be_utf_8() {
+fn a_home_path_need_not_be_utf_8() {
     let home = Home::named(OsStr::from_bytes(b"\xff\xfe x"));
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select 'up'"), "up");
@@ -387,7 +387,7 @@ fn programs_must_fit_the_data() {
 }
 
 #[test]
-fn failing_initdb_speaks_and_leaves_nothing() {
+fn a_failing_initdb_is_reported_and_leaves_nothing() {
     let home = Home::new();
     let script = "#!/bin/sh\necho 'no such luck' >&2\nexit 1\n";
     let (programs, _) = watched_programs(&home, script);

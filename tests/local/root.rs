@@ -22,7 +22,7 @@ impl Drop for Mounted {
 }
 
 #[test]
-fn full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let home = Home::new();
     fs::create_dir(&home.path).unwrap();
     let mut mount = Command::new("mount");
@@ -38,7 +38,7 @@ fn full_disk_is_told() {
 }
 
 #[test]
-fn root_gives_it_to_another_user() {
+fn root_runs_the_server_as_another_user() {
     if !is_root() {
         return;
     }
@@ -58,10 +58,10 @@ fn root_gives_it_to_another_user() {
     assert_eq!(fs::metadata(home.folder()).unwrap().uid(), 0);
     assert!(status.run_as.is_some());
     // Where there is no `postgres`, the server's user is nobody: so somebody else.
-    let told = as_user(NOBODY - 1, &home, None);
+    let output = as_user(NOBODY - 1, &home, None);
     assert!(
-        told.starts_with("failed permission") && told.contains(home.folder().to_str().unwrap()),
-        "{told}"
+        output.starts_with("failed permission") && output.contains(home.folder().to_str().unwrap()),
+        "{output}"
     );
 }
 
@@ -81,17 +81,17 @@ fn as_user(user: u32, home: &Home, act: Option<&str>) -> String {
 }
 
 #[test]
-fn whole_life_without_root() {
+fn the_server_works_without_root() {
     if !is_root() {
         return; // all other tests are this one
     }
     let home = Home::new();
-    let told = as_nobody(&home, None);
-    assert!(told.starts_with("failed permission: cannot make folder"), "{told}");
+    let output = as_nobody(&home, None);
+    assert!(output.starts_with("failed permission: cannot make folder"), "{output}");
     fs::create_dir(&home.path).unwrap();
     chown(&home.path, Some(NOBODY), Some(NOBODY)).unwrap();
-    let told = as_nobody(&home, Some("whole life"));
-    assert_eq!(told, format!("lived {NOBODY} (true, false, true) false"));
+    let output = as_nobody(&home, Some("whole life"));
+    assert_eq!(output, format!("lived {NOBODY} (true, false, true) false"));
     // A server that belongs to somebody is also root's to use, as that somebody.
     assert_eq!(as_nobody(&home, None), "started=true");
     let server = PrivateServer::at(Some(&home.path), programs().as_deref()).unwrap();
@@ -103,7 +103,7 @@ fn whole_life_without_root() {
 }
 
 #[test]
-fn home_out_of_reach_has_its_server_elsewhere() {
+fn an_unreachable_home_has_its_server_elsewhere() {
     if !is_root() {
         return;
     }
@@ -125,7 +125,7 @@ fn home_out_of_reach_has_its_server_elsewhere() {
 }
 
 #[test]
-fn programs_out_of_reach_are_passed_over() {
+fn unreachable_programs_are_skipped() {
     if !is_root() {
         return;
     }

@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test};
-use crate::support::rebalances::add;
+use crate::support::rebalances::add_shard;
 
 /// A server that accepts and then says nothing, and how often it did.
 fn mute() -> (String, Arc<AtomicU32>) {
@@ -28,7 +28,7 @@ fn mute() -> (String, Arc<AtomicU32>) {
 }
 
 #[test]
-fn a_shard_that_says_nothing_is_waited_for_once() {
+fn a_silent_shard_costs_one_timeout() {
     let test = Test::initialised();
     for id in ["1", "4", "9"] {
         test.run(&["create-user", "--id", id, "--name", "x"]).success();
@@ -55,7 +55,7 @@ fn a_shard_that_says_nothing_is_waited_for_once() {
 }
 
 #[test]
-fn since_when_it_is_down_is_known_to_the_next_process() {
+fn down_since_survives_the_process() {
     let test = Test::initialised();
     let since = |test: &Test| {
         let shards = test.run(&["shards", "-o", "json"]).success().json();
@@ -82,7 +82,7 @@ fn since_when_it_is_down_is_known_to_the_next_process() {
 }
 
 #[test]
-fn how_a_change_stands_is_told_by_those_who_answer() {
+fn rebalance_status_works_with_a_shard_down() {
     let test = filled(200);
     let state = |code: i32| {
         let ran = test.run(&["rebalance", "status", "-o", "json"]);
@@ -90,11 +90,11 @@ fn how_a_change_stands_is_told_by_those_who_answer() {
         (ran.json()["state"].as_str().unwrap().to_owned(), ran.stderr)
     };
     test.allow(3, false);
-    let (idle, told) = state(6);
-    assert!(idle == "idle" && told.contains("by the word of the shards that answer"), "{told}");
-    assert!(told.contains("`shard_3`"), "{told}");
+    let (idle, stderr) = state(6);
+    assert!(idle == "idle" && stderr.contains("by the word of the shards that answer"), "{stderr}");
+    assert!(stderr.contains("`shard_3`"), "{stderr}");
     test.allow(3, true);
-    add(&test, 4);
+    add_shard(&test, 4);
     test.allow(3, false);
     assert_eq!(state(6).0, "planned");
     test.allow(3, true);

@@ -9,9 +9,9 @@ use postgres::{Client, NoTls};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::harness::{Ran, Test, admin, socket_dir, url};
-use crate::support::prompts::{greeted, prompt};
+use crate::support::prompts::{prompt, repl_at_prompt};
 use crate::support::proxy::{Cut, Proxy};
-use crate::support::pty::Person;
+use crate::support::pty::Terminal;
 use crate::support::rings::owner;
 
 /// How long anything may take that is waited for.
@@ -73,7 +73,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 #[test]
-fn all_sessions_on_the_shard_end_and_those_elsewhere_stay() {
+fn kill_connections_ends_the_sessions_of_one_shard() {
     let (test, ids) = cluster();
     let mut here = [test.other_program("postgres", 1), test.other_program("postgres", 1)];
     let mut named =
@@ -96,7 +96,7 @@ fn all_sessions_on_the_shard_end_and_those_elsewhere_stay() {
 }
 
 #[test]
-fn an_outage_hurts_its_own_shard_and_ends() {
+fn an_outage_affects_one_shard_and_ends() {
     let (test, ids) = cluster();
     let mut other = test.other_program("postgres", 1);
     let drill = begin(&test, &["outage", "shard_1", "--for", "3s"]);
@@ -128,7 +128,7 @@ fn a_signal_ends_an_outage_at_once() {
 }
 
 #[test]
-fn an_outage_ends_by_itself_when_the_drill_is_killed() {
+fn an_outage_ends_when_the_drill_process_is_killed() {
     let (test, ids) = cluster();
     let mut drill = begin(&test, &["outage", "shard_1", "--for", "1h"]);
     until("closed", || !is_open(&test, 1));
@@ -139,7 +139,7 @@ fn an_outage_ends_by_itself_when_the_drill_is_killed() {
 }
 
 #[test]
-fn an_outage_ends_by_itself_when_nothing_is_heard_of_the_drill() {
+fn an_outage_ends_when_the_drill_process_hangs() {
     let (test, ids) = cluster();
     let drill = begin(&test, &["outage", "shard_1", "--for", "1s"]);
     until("closed", || !is_open(&test, 1));
@@ -152,7 +152,7 @@ fn an_outage_ends_by_itself_when_nothing_is_heard_of_the_drill() {
 }
 
 #[test]
-fn one_outage_of_a_shard_at_a_time() {
+fn a_second_outage_of_a_shard_fails() {
     let (test, _) = cluster();
     let first = begin(&test, &["outage", "shard_2", "--for", "1h"]);
     until("closed", || !is_open(&test, 2));
@@ -165,7 +165,7 @@ fn one_outage_of_a_shard_at_a_time() {
 }
 
 #[test]
-fn who_may_not_hurt_it_is_told_before_anything_is_done() {
+fn missing_privileges_are_reported_before_a_drill_starts() {
     let (test, _) = cluster();
     let database = test.database(1);
     test.execute(
@@ -188,7 +188,7 @@ fn who_may_not_hurt_it_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn unconfirmed_unknown_and_malformed_drills_are_refused() {
     let (test, _) = cluster();
     for words in [
         &["kill-connections", "shard_1"][..],
@@ -219,7 +219,7 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn a_slow_line_is_slow_for_every_ringshard_and_then_no_more() {
+fn a_slow_drill_delays_every_process_until_it_ends() {
     let (test, ids) = cluster();
     let delay = Duration::from_millis(300);
     // A session from before the drill comes back through the slow line.
@@ -255,7 +255,7 @@ fn a_slow_line_is_slow_for_every_ringshard_and_then_no_more() {
 }
 
 #[test]
-fn a_slow_line_ends_when_the_drill_is_killed() {
+fn a_slow_drill_ends_when_its_process_is_killed() {
     let (test, ids) = cluster();
     // Slower than anybody waits for a connection.
     let mut drill = begin(&test, &["slow", "shard_1", "--delay", "10s", "--for", "1h"]);
@@ -279,7 +279,7 @@ fn a_slow_line_ends_when_the_drill_is_killed() {
 }
 
 #[test]
-fn a_slow_line_ends_no_session_that_is_in_the_middle_of_something() {
+fn a_slow_drill_ends_no_busy_session() {
     let (test, _) = cluster();
     let connect = |name: &str| {
         let text = format!("{}&application_name={name}", url("postgres", &test.database(1)));
@@ -288,20 +288,20 @@ fn a_slow_line_ends_no_session_that_is_in_the_middle_of_something() {
     let mut idle = connect("ringshard%201.1.a");
     let mut busy = connect("ringshard%201.2.a");
     let mut locked = connect("ringshard%201.3.a");
-    let mut stranger = connect("billing%201.4.a");
+    let mut other_program = connect("billing%201.4.a");
     busy.batch_execute("BEGIN").unwrap();
     locked.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
     let drill = begin(&test, &["slow", "shard_1", "--delay", "1ms", "--for", "500ms"]);
     let row = Ran::of(drill).success().json();
     assert_eq!(row["sessions_ended"], 1);
     assert!(idle.simple_query("SELECT 1").is_err());
-    for client in [&mut busy, &mut locked, &mut stranger] {
+    for client in [&mut busy, &mut locked, &mut other_program] {
         client.simple_query("SELECT 1").unwrap();
     }
 }
 
 #[test]
-fn one_slow_line_to_a_shard_at_a_time_and_also_over_tcp() {
+fn a_slow_drill_works_over_tcp_and_a_second_one_fails() {
     let (test, ids) = cluster();
     let proxy = Proxy::new(&test.database(1), "never sent", Cut::Request);
     let over_tcp = |words: &[&str]| {
@@ -323,18 +323,18 @@ fn one_slow_line_to_a_shard_at_a_time_and_also_over_tcp() {
 }
 
 #[test]
-fn at_the_prompt_ctrl_c_ends_the_drill_and_not_the_session() {
+fn ctrl_c_at_the_prompt_ends_the_drill_but_not_the_session() {
     let (test, _) = cluster();
-    let mut person: Person = greeted(&test, 100, &[]);
-    person.types("drill outage shard_1 --for 1h\r");
-    person.reads("Begin? [y/N]");
-    assert!(person.screen().contains(&socket_dir().display().to_string()));
-    person.types("y\r");
-    person.reads("Ctrl-C ends it now");
+    let mut terminal: Terminal = repl_at_prompt(&test, 100, &[]);
+    terminal.send_keys("drill outage shard_1 --for 1h\r");
+    terminal.wait_for_text("Begin? [y/N]");
+    assert!(terminal.screen().contains(&socket_dir().display().to_string()));
+    terminal.send_keys("y\r");
+    terminal.wait_for_text("Ctrl-C ends it now");
     assert!(!is_open(&test, 1));
-    person.types("\x03");
-    person.reads("it is undone");
-    person.presses_enter_until(&prompt(&test, ""));
+    terminal.send_keys("\x03");
+    terminal.wait_for_text("it is undone");
+    terminal.press_enter_until(&prompt(&test, ""));
     assert!(is_open(&test, 1));
-    assert_eq!(person.leaves().0, 0);
+    assert_eq!(terminal.exit_at_prompt().0, 0);
 }

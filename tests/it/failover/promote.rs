@@ -2,7 +2,7 @@
 
 use crate::support::clusters::{cut_off, with_standby};
 use crate::support::harness::{Ran, command_in};
-use crate::support::rings::{owner, ring_of};
+use crate::support::rings::{owner, topology_of};
 use crate::support::servers::Servers;
 
 fn promote(servers: &Servers, flags: &[&str]) -> Ran {
@@ -10,7 +10,7 @@ fn promote(servers: &Servers, flags: &[&str]) -> Ran {
 }
 
 #[test]
-fn a_replica_is_made_known_to_all_and_forgotten_again() {
+fn a_replica_is_added_on_every_shard_and_removed() {
     let (servers, standby) = with_standby();
     let listed = servers.run(&["replica", "list", "-o", "json"]).success().json();
     assert_eq!(
@@ -22,8 +22,8 @@ fn a_replica_is_made_known_to_all_and_forgotten_again() {
     assert!(config.contains(&format!("replicas = [\"{}\"]", standby.url())), "{config}");
     let sql = "SELECT replicas[1] FROM ringshard.shard_endpoint WHERE shard = 'shard_2'";
     for number in 1..=3 {
-        let told: String = servers.client(number).query_one(sql, &[]).unwrap().get(0);
-        assert_eq!(told, standby.url());
+        let known_url: String = servers.client(number).query_one(sql, &[]).unwrap().get(0);
+        assert_eq!(known_url, standby.url());
     }
     servers.run(&["replica", "add", "shard_1", &standby.url()]).fails(78).says("is that of shard `shard_2`");
     servers.run(&["replica", "add", "shard_2", &servers.url(2)]).fails(78).says("takes writes");
@@ -35,7 +35,7 @@ fn a_replica_is_made_known_to_all_and_forgotten_again() {
 }
 
 #[test]
-fn the_shard_goes_on_at_another_place_and_all_hear_of_it() {
+fn every_client_finds_the_promoted_primary() {
     let (servers, standby) = with_standby();
     // Another machine, which hears of nothing.
     let elsewhere = tempfile::Builder::new().prefix("rso").tempdir_in("/tmp").unwrap();
@@ -65,7 +65,7 @@ fn the_shard_goes_on_at_another_place_and_all_hear_of_it() {
 }
 
 #[test]
-fn killed_at_any_step_the_next_run_goes_on() {
+fn an_interrupted_promotion_is_completed_by_the_next_run() {
     let (servers, standby) = with_standby();
     servers.crash(2);
     // As if it had been killed behind the promotion itself.
@@ -82,7 +82,7 @@ fn killed_at_any_step_the_next_run_goes_on() {
 }
 
 #[test]
-fn a_replica_that_has_not_seen_a_hand_over_takes_over_by_force_alone() {
+fn a_replica_without_a_hand_over_is_promoted_only_with_force() {
     let (servers, standby) = with_standby();
     cut_off(&standby);
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
@@ -105,7 +105,7 @@ fn a_replica_that_has_not_seen_a_hand_over_takes_over_by_force_alone() {
     assert_eq!(servers.run(&["get-user", "5", "-o", "csv", "--no-header"]).success().stdout, "5,new,,\n");
     let aside = "SELECT count(*) FROM ringshard.quarantine";
     let aside: i64 = standby.client().query_one(aside, &[]).unwrap().get(0);
-    let ring = ring_of(&[1, 2, 3, 4]).ring();
+    let ring = topology_of(&[1, 2, 3, 4]).ring();
     let has_left = |id: &i64| {
         let position = ringshard::model::ring::position::Position::of_key(&id.to_string());
         owner(*id) == 2 && ring.owner(position).as_str() == "shard_4"
@@ -114,7 +114,7 @@ fn a_replica_that_has_not_seen_a_hand_over_takes_over_by_force_alone() {
 }
 
 #[test]
-fn arcs_that_a_replica_has_not_taken_over_are_told_to_be_lost() {
+fn forced_promotion_reports_the_users_on_arcs_the_replica_lacks() {
     let (servers, standby) = with_standby();
     cut_off(&standby);
     servers.run(&["remove-shard", "shard_3"]).success();
@@ -130,7 +130,7 @@ fn arcs_that_a_replica_has_not_taken_over_are_told_to_be_lost() {
 }
 
 #[test]
-fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
+fn a_promotion_during_a_rebalance_lets_it_continue() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     // Stopped behind the first chunks, with a fence left.
@@ -161,15 +161,15 @@ fn in_the_middle_of_a_change_the_new_primary_goes_on_with_it() {
 }
 
 #[test]
-fn who_alone_has_heard_of_a_change_does_not_make_others_seem_to_be_done_with_it() {
+fn a_change_announced_on_one_shard_only_survives_its_promotion() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     let desired = "SELECT desired_topology FROM ringshard.meta";
     let desired: serde_json::Value = servers.client(1).query_one(desired, &[]).unwrap().get(0);
     let participants = serde_json::json!(["shard_1", "shard_2", "shard_3", "shard_4"]);
     let announce = "SELECT ringshard.announce(2, topology, $1, $2, 'decided') FROM ringshard.meta";
-    let told: String = servers.client(2).query_one(announce, &[&desired, &participants]).unwrap().get(0);
-    assert_eq!(told, "done");
+    let answer: String = servers.client(2).query_one(announce, &[&desired, &participants]).unwrap().get(0);
+    assert_eq!(answer, "done");
     standby.catches_up(&mut servers.client(2));
     servers.crash(2);
     promote(&servers, &[]).success();

@@ -2,26 +2,26 @@
 
 use crate::support::clusters::{cut_off, with_standby};
 use crate::support::harness::{Ran, command_in};
-use crate::support::rings::{owner, ring_of};
+use crate::support::rings::{owner, topology_of};
 use crate::support::servers::Servers;
 
-fn bury(servers: &Servers, flags: &[&str]) -> Ran {
+fn remove_dead_shard(servers: &Servers, flags: &[&str]) -> Ran {
     servers.run(&[&["remove-shard", "shard_2", "--dead", "-y"], flags].concat())
 }
 
 #[test]
-fn without_a_backup_its_users_are_lost_and_it_says_how_many() {
+fn removal_without_a_backup_reports_how_many_users_are_lost() {
     let servers = Servers::filled();
     let lost = servers.rows_on(2);
     servers.run(&["shards"]).success();
-    bury(&servers, &[]).fails(5).says("is not gone: a server answers at");
+    remove_dead_shard(&servers, &[]).fails(5).says("is not gone: a server answers at");
     servers.run(&["remove-shard", "shard_2", "--recover-from", &servers.url(3)]).fails(2);
     servers.crash(2);
     servers.run(&["remove-shard", "shard_9", "--dead", "-y"]).fails(4);
     let asked = servers.run(&["remove-shard", "shard_2", "--dead", "--no-input"]).fails(3);
     assert!(asked.stderr.contains(&format!("lost: {lost} users, as counted at 2")), "{asked:?}");
     assert!(asked.stderr.contains("is taken out for good, with 33.05 % of the ring"), "{asked:?}");
-    let ran = bury(&servers, &["-o", "json"]).success().json();
+    let ran = remove_dead_shard(&servers, &["-o", "json"]).success().json();
     let share: f64 =
         ran.as_array().unwrap().iter().map(|recipient| recipient["share_pct"].as_f64().unwrap()).sum();
     assert!((share - 33.05).abs() < 0.02 && ran.as_array().unwrap().len() == 2, "{ran}");
@@ -32,14 +32,16 @@ fn without_a_backup_its_users_are_lost_and_it_says_how_many() {
 }
 
 #[test]
-fn with_a_replica_its_users_go_to_the_others_key_by_key() {
+fn users_are_recovered_from_a_replica_to_the_other_shards() {
     let (servers, standby) = with_standby();
     servers.crash(2);
-    bury(&servers, &["--recover-from", "postgresql://postgres@127.0.0.1:1/x"]).fails(69);
-    bury(&servers, &["--recover-from", &servers.url(3)]).fails(78).says("is that of shard `shard_3`");
-    let ran = bury(&servers, &["--recover-from", &standby.url(), "-v"]).success();
+    remove_dead_shard(&servers, &["--recover-from", "postgresql://postgres@127.0.0.1:1/x"]).fails(69);
+    remove_dead_shard(&servers, &["--recover-from", &servers.url(3)])
+        .fails(78)
+        .says("is that of shard `shard_3`");
+    let ran = remove_dead_shard(&servers, &["--recover-from", &standby.url(), "-v"]).success();
     // The ring of two, to the bit: keys 1, 2, 3, 5 and 6 were of shard 2.
-    let ring = ring_of(&[1, 3]).ring();
+    let ring = topology_of(&[1, 3]).ring();
     for id in [1, 2, 3, 5, 6] {
         let position = ringshard::model::ring::position::Position::of_key(&id.to_string());
         let line = format!("Key '{id}' reassigned to {}", ring.owner(position));
@@ -50,7 +52,7 @@ fn with_a_replica_its_users_go_to_the_others_key_by_key() {
 }
 
 #[test]
-fn a_run_that_was_cut_off_is_gone_on_with() {
+fn an_interrupted_removal_is_completed_by_the_next_run() {
     let (servers, standby) = with_standby();
     servers.crash(2);
     // One of the recipients cannot commit.
@@ -58,29 +60,29 @@ fn a_run_that_was_cut_off_is_gone_on_with() {
     let hold = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$; \
                 CREATE TRIGGER refuse BEFORE UPDATE ON ringshard.meta FOR EACH ROW EXECUTE FUNCTION public.refuse()";
     second.batch_execute(hold).unwrap();
-    bury(&servers, &["--recover-from", &standby.url()]).fails(1);
+    remove_dead_shard(&servers, &["--recover-from", &standby.url()]).fails(1);
     second.batch_execute("DROP FUNCTION public.refuse CASCADE").unwrap();
     let asked = servers.run(&["remove-shard", "shard_2", "--dead", "--no-input"]).fails(3);
     assert!(asked.stderr.contains("an earlier run has begun it"), "{asked:?}");
-    bury(&servers, &["--recover-from", &standby.url()]).success();
+    remove_dead_shard(&servers, &["--recover-from", &standby.url()]).success();
     servers.assert_well(200);
 }
 
 #[test]
-fn in_the_middle_of_a_change_the_rest_goes_on_with_it() {
+fn removing_a_dead_shard_during_a_rebalance_lets_it_continue() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     servers.rebalance_to_failpoint("after-adopt:3");
     standby.catches_up(&mut servers.client(2));
     servers.crash(2);
-    let ran = bury(&servers, &["--recover-from", &standby.url()]).success();
+    let ran = remove_dead_shard(&servers, &["--recover-from", &standby.url()]).success();
     assert_eq!(servers.run(&["count"]).success().stdout, "200\n", "{ran:?}");
     servers.run(&["rebalance", "-y"]).success();
     servers.assert_well(200);
 }
 
 #[test]
-fn what_it_had_taken_over_and_nobody_has_forgotten_comes_with_its_newer_rows() {
+fn a_received_chunk_is_recovered_with_its_newer_rows() {
     let servers = Servers::filled();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     let standby = servers.standby_of(4);
@@ -100,10 +102,10 @@ fn what_it_had_taken_over_and_nobody_has_forgotten_comes_with_its_newer_rows() {
 }
 
 #[test]
-fn a_shard_of_the_same_name_elsewhere_leaves_the_old_one_fenced() {
+fn a_new_shard_of_the_same_name_leaves_the_old_one_fenced() {
     let servers = Servers::filled();
     servers.crash(2);
-    bury(&servers, &[]).success();
+    remove_dead_shard(&servers, &[]).success();
     servers.run(&["add-shard", "shard_2", &servers.url(4)]).success();
     servers.run(&["rebalance", "-y"]).success();
     servers.start(2);
@@ -113,7 +115,7 @@ fn a_shard_of_the_same_name_elsewhere_leaves_the_old_one_fenced() {
 }
 
 #[test]
-fn what_comes_back_does_not_serve_and_brings_home_what_is_missing() {
+fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
     let (servers, standby) = with_standby();
     // Three writes that the replica never gets: what it knows not, what it has otherwise, and one that is gone.
     cut_off(&standby);
@@ -171,11 +173,11 @@ fn what_comes_back_does_not_serve_and_brings_home_what_is_missing() {
 }
 
 #[test]
-fn a_removed_shard_that_comes_back_is_fenced_as_well() {
+fn a_removed_shard_that_comes_back_is_fenced() {
     let servers = Servers::filled();
     let lost = servers.rows_on(2);
     servers.crash(2);
-    bury(&servers, &[]).success();
+    remove_dead_shard(&servers, &[]).success();
     servers.start(2);
     let seen = servers.run(&["verify"]).fails(1);
     assert!(seen.stdout.contains(&format!("shard_2_retired_1\t{lost}\t{lost}\t0\t")), "{seen:?}");

@@ -12,7 +12,7 @@ fn configure(servers: &Servers, url: &str) {
 }
 
 #[test]
-fn reads_go_to_a_standby_only_if_that_is_wanted() {
+fn reads_go_to_a_standby_only_when_allowed() {
     let servers = Servers::initialised(3);
     for id in ["1", "4", "9"] {
         servers.run(&["create-user", "--id", id, "--name", "x"]).success();

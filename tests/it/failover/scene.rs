@@ -19,7 +19,7 @@ fn state_of<'a>(shards: &'a Value, name: &str) -> &'a str {
 }
 
 #[test]
-fn not_one_acknowledged_write_is_lost_whatever_happens_to_a_shard() {
+fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
     let servers = Servers::with_spares(3, 1);
     servers.run(&["load", "fill", "3000", "--seed", "7"]).success();
     let standby = servers.standby_of(2);
@@ -60,17 +60,17 @@ fn not_one_acknowledged_write_is_lost_whatever_happens_to_a_shard() {
     assert!(ran.stderr.contains("old data of shard `shard_2` is back"), "{ran:?}");
     let ran = Ran::of(child);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let told = ran.json();
+    let report = ran.json();
     for wrong in ["wrong", "keys_unchecked"] {
-        assert_eq!(told[wrong], 0, "{ran:?}");
+        assert_eq!(report[wrong], 0, "{ran:?}");
     }
     assert!(
-        told["operations"].as_i64() > Some(1_000) && told["keys_written"].as_i64() > Some(200),
+        report["operations"].as_i64() > Some(1_000) && report["keys_written"].as_i64() > Some(200),
         "{ran:?}"
     );
     // What it acknowledged and had not passed on is counted apart.
-    assert!(told["lost_unreplicated"].is_u64(), "{ran:?}");
-    let errors = told["errors_by_kind"].as_array().unwrap();
+    assert!(report["lost_unreplicated"].is_u64(), "{ran:?}");
+    let errors = report["errors_by_kind"].as_array().unwrap();
     assert!(errors.iter().all(|error| error["shard"] == "shard_2"), "{ran:?}");
 
     let old = servers.rows_on(2);

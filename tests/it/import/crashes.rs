@@ -13,7 +13,7 @@ use crate::support::user_files::{file_of, users};
 const UNFORGOTTEN: &str = "all users of the file are in; but";
 
 /// What is on the shards is the file, each user once.
-fn assert_whole(servers: &Servers, text: &[u8], count: usize, when: &str) {
+fn assert_file_is_stored(servers: &Servers, text: &[u8], count: usize, when: &str) {
     let exported = servers.run(&["export"]).success();
     assert!(exported.stdout.as_bytes() == text, "after a crash {when}: not the file");
     assert_eq!(servers.run(&["count"]).success().stdout, format!("{count}\n"), "after a crash {when}");
@@ -51,7 +51,7 @@ fn is_held_back(servers: &Servers, number: usize) {
 }
 
 #[test]
-fn a_shard_that_crashes_while_the_others_say_done_loses_nothing() {
+fn a_crash_while_the_other_shards_finish_loses_nothing() {
     let servers = Servers::initialised(3);
     let text = file_of(&users(1..3_000), FileFormat::Csv);
     servers.write("f.csv", &text);
@@ -62,9 +62,9 @@ fn a_shard_that_crashes_while_the_others_say_done_loses_nothing() {
         let child = servers.command().args(words).spawn().unwrap();
         is_held_back(&servers, number);
         for other in (1..=3).filter(|other| *other != number) {
-            let said = "SELECT count(*) FROM ringshard.import WHERE routing = 'done'";
+            let done = "SELECT count(*) FROM ringshard.import WHERE routing = 'done'";
             let mut client = servers.client(other);
-            while client.query_one(said, &[]).unwrap().get::<_, i64>(0) == 0 {
+            while client.query_one(done, &[]).unwrap().get::<_, i64>(0) == 0 {
                 thread::sleep(Duration::from_millis(5));
             }
         }
@@ -73,13 +73,13 @@ fn a_shard_that_crashes_while_the_others_say_done_loses_nothing() {
         servers.start(number);
         servers.client(number).batch_execute("DROP FUNCTION public.hold_back CASCADE").unwrap();
         servers.run(&words).success();
-        assert_whole(&servers, &text, 2_999, &format!("of shard {number} at `done`"));
+        assert_file_is_stored(&servers, &text, 2_999, &format!("of shard {number} at `done`"));
         empty(&servers);
     }
 }
 
 #[test]
-fn a_shard_that_crashes_before_it_forgets_is_no_failure() {
+fn a_crash_during_final_cleanup_does_not_fail_an_import() {
     let servers = Servers::initialised(3);
     let text = file_of(&users(1..3_000), FileFormat::Csv);
     servers.write("f.csv", &text);
@@ -96,11 +96,11 @@ fn a_shard_that_crashes_before_it_forgets_is_no_failure() {
     // The word is still there, and taken for what it says: nothing is stored twice, and it is gone then.
     let again = servers.run(&words).success();
     assert!(again.stdout.contains("\t2999\t0\t0\t0\t0\t2999\n"), "{again:?}");
-    assert_whole(&servers, &text, 2_999, "before forgetting");
+    assert_file_is_stored(&servers, &text, 2_999, "before forgetting");
 }
 
 #[test]
-fn a_shard_that_crashes_at_any_moment_loses_nothing() {
+fn a_crash_at_any_moment_loses_nothing() {
     let servers = Servers::initialised(3);
     let text = file_of(&users(1..20_000), FileFormat::Csv);
     servers.write("f.csv", &text);
@@ -125,7 +125,7 @@ fn a_shard_that_crashes_at_any_moment_loses_nothing() {
             // All is in, and nobody knows whether the shard forgot: what the hint says is right either way.
             servers.run(&["import", "f.csv", "--restart", "--on-conflict", "skip"]).success();
         }
-        assert_whole(&servers, &text, 19_999, &format!("of shard {number} after {pause_ms} ms"));
+        assert_file_is_stored(&servers, &text, 19_999, &format!("of shard {number} after {pause_ms} ms"));
         empty(&servers);
     }
     assert!(crashes > 0, "it was always faster");

@@ -11,7 +11,7 @@ use ringshard::model::user::{UserId, UserRef};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::harness::{BINARY, Ran, Test};
-use crate::support::move_steps::{Chunk, Mover, adopt, fence, move_chunk, purge};
+use crate::support::move_steps::{Chunk, Mover, fence, move_chunk, purge, receive};
 use crate::support::random::Random;
 use crate::support::rings::owner;
 use crate::support::user_files::{counts, empty, file_of, stored, unfinished, users, write};
@@ -21,7 +21,7 @@ fn import(test: &Test, words: &[&str]) -> Child {
 }
 
 #[test]
-fn killed_fifty_times_at_any_moment_it_is_the_file_in_the_end() {
+fn an_import_killed_fifty_times_stores_the_file() {
     let test = Test::initialised();
     let all = users(1..20_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
@@ -50,7 +50,7 @@ fn killed_fifty_times_at_any_moment_it_is_the_file_in_the_end() {
 }
 
 #[test]
-fn a_killed_session_is_a_shard_that_cannot_be_reached_and_the_next_run_goes_on() {
+fn a_terminated_session_fails_the_import_and_the_next_run_resumes() {
     let test = Test::initialised();
     let all = users(1..20_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
@@ -85,7 +85,7 @@ fn a_killed_session_is_a_shard_that_cannot_be_reached_and_the_next_run_goes_on()
 }
 
 #[test]
-fn stopped_by_a_signal_it_says_so_and_goes_on_next_time() {
+fn an_import_stopped_by_a_signal_resumes_on_the_next_run() {
     let test = Test::initialised();
     let all = users(1..60_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
@@ -110,7 +110,7 @@ fn stopped_by_a_signal_it_says_so_and_goes_on_next_time() {
 }
 
 #[test]
-fn rows_that_wait_for_a_move_do_not_keep_a_signal_waiting() {
+fn a_signal_stops_an_import_that_waits_for_a_fence() {
     let test = Test::initialised();
     let all = users(1..3_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
@@ -129,7 +129,7 @@ fn rows_that_wait_for_a_move_do_not_keep_a_signal_waiting() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     Ran::of(child).fails(6).says("run this again with the same file");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    adopt(&mut from, &mut to, &chunk, 2);
+    receive(&mut from, &mut to, &chunk, 2);
     purge(&mut from, &chunk);
     Ran::of(import(&test, &[])).success();
     assert_eq!(stored(&test), all);
@@ -163,7 +163,7 @@ fn a_stalled_input_holds_no_transaction_and_can_be_stopped() {
 }
 
 #[test]
-fn two_imports_of_one_file_at_once_store_it_once() {
+fn two_concurrent_imports_of_one_file_store_it_once() {
     let test = Test::initialised();
     let all = users(1..5_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
@@ -175,7 +175,7 @@ fn two_imports_of_one_file_at_once_store_it_once() {
 
 /// Else two of them would each hold a part of the shards and wait for the other's.
 #[test]
-fn an_import_that_waits_for_another_holds_nothing() {
+fn an_import_that_waits_for_another_holds_no_lock() {
     let test = Test::initialised();
     write(&test, "f.csv", file_of(&users(1..50), FileFormat::Csv));
     let locks = |number: usize| {
@@ -213,7 +213,7 @@ fn an_import_that_waits_for_another_holds_nothing() {
 }
 
 #[test]
-fn rows_find_their_owner_while_arcs_move() {
+fn rows_reach_their_owners_while_arcs_move() {
     let test = Test::initialised();
     let all = users(1..6_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
@@ -232,7 +232,7 @@ fn rows_find_their_owner_while_arcs_move() {
 }
 
 #[test]
-fn killed_while_arcs_move_it_goes_on_by_the_new_owners() {
+fn an_import_killed_while_arcs_move_resumes_with_the_new_owners() {
     let test = Test::initialised();
     let all = users(1..8_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
@@ -261,7 +261,7 @@ fn killed_while_arcs_move_it_goes_on_by_the_new_owners() {
 }
 
 #[test]
-fn an_arc_that_moved_between_two_runs_takes_its_rows_along() {
+fn a_resumed_import_accounts_for_arcs_that_moved() {
     let test = Test::initialised();
     let text = String::from_utf8(file_of(&users(1..3_000), FileFormat::Csv)).unwrap();
     write(&test, "f.csv", text.replacen("\n2900,", "\nxxx,", 1));
@@ -289,7 +289,7 @@ fn chunk_is_here(client: &mut postgres::Client, id: i64) -> bool {
 }
 
 #[test]
-fn killed_between_the_end_and_forgetting_it_knows_that_all_is_in() {
+fn an_import_killed_before_cleanup_knows_that_it_is_complete() {
     let test = Test::initialised();
     let all = users(1..1_000);
     let text = String::from_utf8(file_of(&all, FileFormat::Csv)).unwrap();
@@ -318,7 +318,7 @@ fn killed_between_the_end_and_forgetting_it_knows_that_all_is_in() {
 }
 
 #[test]
-fn a_server_that_crashes_on_the_way_takes_nothing_that_was_said_to_be_in() {
+fn a_server_crash_loses_no_committed_record() {
     // A private server of its own, which the program starts again when it is down.
     let home = tempfile::Builder::new().prefix("rsc").tempdir_in("/tmp").unwrap();
     let run = |words: &[&str]| {

@@ -12,7 +12,7 @@ use crate::support::random::Random;
 use crate::support::user_files::{Fields, counts, empty, file_of, stored, unfinished, users, write};
 
 #[test]
-fn every_kind_of_file_is_read() {
+fn every_file_format_is_read() {
     let test = Test::initialised();
     let all = users(-200..200);
     let gzip = |bytes: &[u8]| {
@@ -42,7 +42,7 @@ fn every_kind_of_file_is_read() {
 }
 
 #[test]
-fn files_without_records_and_files_that_are_none() {
+fn empty_and_invalid_files_are_handled() {
     let test = Test::initialised();
     write(&test, "none.csv", HEADER);
     assert_eq!(counts(&test.run(&["import", "none.csv"]).success()), [0; 6]);
@@ -106,7 +106,7 @@ fn hostile(seed: u64) -> Option<String> {
 }
 
 #[test]
-fn five_thousand_hostile_values_come_back_or_are_refused() {
+fn hostile_values_round_trip_or_are_rejected() {
     let test = Test::initialised();
     let all: BTreeMap<i64, Fields> = (0..5_000_i64)
         .map(|id| {
@@ -150,7 +150,7 @@ fn five_thousand_hostile_values_come_back_or_are_refused() {
 }
 
 #[test]
-fn users_that_are_there_already() {
+fn existing_users_follow_on_conflict() {
     let test = Test::initialised();
     for id in [5, 6] {
         test.run(&["create-user", "--id", &id.to_string(), "--name", "old", "--email", "old@x"]).success();
@@ -181,7 +181,7 @@ fn users_that_are_there_already() {
 }
 
 #[test]
-fn users_that_come_twice_in_one_file() {
+fn duplicate_users_in_one_file_follow_on_conflict() {
     let test = Test::initialised();
     write(&test, "f.csv", "user_id,name\n1,first\n2,x\n1,last\n");
     test.run(&["import", "f.csv"]).fails(5).says("f.csv:4: user `1` stands in line 2 already");
@@ -196,7 +196,7 @@ fn users_that_come_twice_in_one_file() {
 }
 
 #[test]
-fn a_bad_line_stops_before_anything_is_half_done_and_the_corrected_file_goes_on() {
+fn an_import_stops_at_a_bad_line_and_resumes_with_the_corrected_file() {
     let test = Test::initialised();
     let all = users(1..3_000);
     let text = String::from_utf8(file_of(&all, FileFormat::Csv)).unwrap();
@@ -223,7 +223,7 @@ fn a_bad_line_stops_before_anything_is_half_done_and_the_corrected_file_goes_on(
 }
 
 #[test]
-fn another_file_that_begins_alike_is_not_taken_for_the_interrupted_one() {
+fn a_different_file_does_not_resume_an_interrupted_import() {
     let test = Test::initialised();
     let text = String::from_utf8(file_of(&users(1..3_000), FileFormat::Csv)).unwrap();
     write(&test, "f.csv", text.replacen("\n2500,", "\nxxx,", 1));
@@ -241,7 +241,7 @@ fn another_file_that_begins_alike_is_not_taken_for_the_interrupted_one() {
 }
 
 #[test]
-fn an_export_is_there_when_it_is_whole() {
+fn an_export_replaces_the_file_only_when_complete() {
     let test = Test::initialised();
     let all = users(1..2_000);
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));

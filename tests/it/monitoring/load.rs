@@ -8,9 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::harness::{Ran, Test};
-use crate::support::prompts::{greeted, prompt};
-use crate::support::rebalances::{add, assert_settled, slowly};
-use crate::support::rings::{owner, ring_of};
+use crate::support::prompts::{prompt, repl_at_prompt};
+use crate::support::rebalances::{add_shard, assert_settled, start_slow_rebalance};
+use crate::support::rings::{owner, topology_of};
 use crate::support::servers::Servers;
 
 const USERS: i64 = 300;
@@ -52,7 +52,7 @@ fn nothing_wrong(ran: &Ran) -> Value {
 }
 
 #[test]
-fn a_fill_is_the_same_for_the_same_seed() {
+fn load_fill_is_reproducible() {
     let (test, other) = (Test::initialised(), Test::initialised());
     let ran = test.run(&["load", "fill", "700", "--seed", "7"]).success();
     assert_eq!(ran.stdout, "700\t700\t0\t0\t0\t1\t700\n");
@@ -100,9 +100,9 @@ fn a_run_measures_and_checks() {
         let quantiles = ["p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms"].map(at);
         assert!(quantiles.is_sorted() && quantiles[4] > 0.0, "{row}");
     }
-    let kept = test.home.path().join(format!("state/load-{}.json", test.cluster_id(1)));
-    let kept: Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
-    assert_eq!(kept, whole);
+    let written = test.home.path().join(format!("state/load-{}.json", test.cluster_id(1)));
+    let written: Value = serde_json::from_slice(&std::fs::read(written).unwrap()).unwrap();
+    assert_eq!(written, whole);
     // What was stored is what was said to be stored.
     let count: u64 = test.run(&["count"]).success().stdout.trim().parse().unwrap();
     let deleted: u64 = whole["by_operation"]
@@ -117,7 +117,7 @@ fn a_run_measures_and_checks() {
 }
 
 #[test]
-fn each_way_to_choose_and_pace_works() {
+fn every_key_distribution_and_rate_works() {
     let test = filled();
     for keys in ["zipf", "sequential"] {
         let ran = Ran::of(started(&test, &["--duration", "300ms", "--keys", keys, "--users", "1..200"]));
@@ -142,7 +142,7 @@ fn each_way_to_choose_and_pace_works() {
 }
 
 #[test]
-fn users_that_load_did_not_make_are_only_read() {
+fn load_run_does_not_change_other_users() {
     let test = filled();
     test.run(&["create-user", "--id", "1000", "--name", "Real", "--email", "real@example.org"]).success();
     let before = test.run(&["export"]).success().stdout;
@@ -155,7 +155,7 @@ fn users_that_load_did_not_make_are_only_read() {
 }
 
 #[test]
-fn two_runs_at_once_create_users_of_their_own() {
+fn two_concurrent_runs_create_different_users() {
     let test = filled();
     let words = ["--duration", "1s", "--mix", "get=1,create=1", "--seed"];
     let runs = ["1", "2"].map(|seed| started(&test, &[&words[..], &[seed]].concat()));
@@ -166,7 +166,7 @@ fn two_runs_at_once_create_users_of_their_own() {
 }
 
 #[test]
-fn a_value_that_nobody_wrote_is_found() {
+fn an_unknown_value_is_reported() {
     let test = filled();
     let run = started(&test, &["--duration", "4s", "--mix", "get=90,create=10"]);
     created(&test, USERS);
@@ -179,7 +179,7 @@ fn a_value_that_nobody_wrote_is_found() {
 }
 
 #[test]
-fn a_user_that_is_gone_or_another_one_is_found() {
+fn a_missing_or_changed_user_is_reported() {
     let test = filled();
     let run = started(&test, &["--duration", "4s", "--mix", "get=85,create=10,update=5"]);
     created(&test, USERS);
@@ -201,7 +201,7 @@ fn a_user_that_is_gone_or_another_one_is_found() {
 }
 
 #[test]
-fn a_lost_write_is_found_with_its_shard_and_time() {
+fn a_lost_write_is_reported_with_its_shard_and_time() {
     let test = filled();
     let run = started(&test, &["--duration", "3s", "--mix", "get=50,create=50"]);
     let (number_of_shard, id) = created(&test, USERS);
@@ -217,7 +217,7 @@ fn a_lost_write_is_found_with_its_shard_and_time() {
 }
 
 #[test]
-fn what_an_asynchronous_replica_lacked_is_counted_apart() {
+fn writes_lost_with_an_asynchronous_replica_are_counted_separately() {
     let test = filled();
     let names = ["shard_1", "shard_2", "shard_3"];
     let mut words = vec!["--duration", "3s", "--mix", "get=50,create=50"];
@@ -276,7 +276,7 @@ fn assert_only_the_second_failed(whole: &Value) {
 }
 
 #[test]
-fn a_shard_that_crashes_and_comes_back_is_no_wrong_answer() {
+fn a_crash_and_restart_cause_no_wrong_answer() {
     let servers = Servers::initialised(3);
     let ran = run_while(&servers, "4s", || {
         servers.crash(2);
@@ -289,7 +289,7 @@ fn a_shard_that_crashes_and_comes_back_is_no_wrong_answer() {
 }
 
 #[test]
-fn a_shard_that_stays_away_leaves_its_users_unchecked() {
+fn the_users_of_a_down_shard_are_left_unchecked() {
     let servers = Servers::initialised(3);
     let ran = run_while(&servers, "3s", || servers.crash(2)).fails(6).says("not checked at the end");
     let whole = nothing_wrong(&ran);
@@ -300,20 +300,20 @@ fn a_shard_that_stays_away_leaves_its_users_unchecked() {
 }
 
 #[test]
-fn a_rebalance_beside_it_is_no_wrong_answer() {
+fn a_rebalance_during_a_run_causes_no_wrong_answer() {
     let test = filled();
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     let words = ["--duration", "6s", "--mix", "get=50,create=5,update=40,delete=5", "--keys", "zipf"];
     let run = started(&test, &words);
     created(&test, USERS);
-    let moved = Ran::of(slowly(&test, 100)).success();
+    let moved = Ran::of(start_slow_rebalance(&test, 100)).success();
     assert!(!moved.stdout.is_empty());
     let whole = nothing_wrong(&Ran::of(run).success());
     assert_eq!(number(&whole, "errors"), 0, "{whole}");
     let shards: Vec<&Value> = whole["by_shard"].as_array().unwrap().iter().map(|row| &row["shard"]).collect();
     assert_eq!(shards, ["shard_1", "shard_2", "shard_3", "shard_4"]);
     let ids: Vec<i64> = (1..=4).flat_map(|number| test.ids(number)).collect();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), {
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), {
         let mut ids = ids;
         ids.sort_unstable();
         ids
@@ -331,28 +331,28 @@ fn ctrl_c_ends_a_run_with_its_report() {
 }
 
 #[test]
-fn a_person_sees_pictures_and_stops_a_run_at_the_prompt() {
+fn a_terminal_shows_charts_and_ctrl_c_stops_a_run() {
     let test = filled();
-    let mut person = greeted(&test, 80, &[]);
-    person.types("load run --duration 2s\r");
-    person.reads("operations/s, 0 errors");
-    person.reads("operations by shard:");
-    person.reads("nothing wrong");
+    let mut terminal = repl_at_prompt(&test, 80, &[]);
+    terminal.send_keys("load run --duration 2s\r");
+    terminal.wait_for_text("operations/s, 0 errors");
+    terminal.wait_for_text("operations by shard:");
+    terminal.wait_for_text("nothing wrong");
     // Without the columns for which there is no room.
-    let screen = person.text();
+    let screen = terminal.text();
     assert!(screen.contains("p99_ms") && !screen.contains("p90_ms"), "{screen}");
-    person.is_at(&prompt(&test, ""));
-    person.types("load run --duration 10m\r");
+    terminal.wait_for_last_line(&prompt(&test, ""));
+    terminal.send_keys("load run --duration 10m\r");
     let highest = (1..=3).flat_map(|number| test.ids(number)).max().unwrap();
     created(&test, highest);
-    person.types("\u{3}");
-    person.reads("error: stopped after");
-    person.is_at(&prompt(&test, ""));
-    assert_eq!(person.leaves().0, 0);
+    terminal.send_keys("\u{3}");
+    terminal.wait_for_text("error: stopped after");
+    terminal.wait_for_last_line(&prompt(&test, ""));
+    assert_eq!(terminal.exit_at_prompt().0, 0);
 }
 
 #[test]
-fn words_that_make_no_sense_are_usage_errors() {
+fn invalid_arguments_are_usage_errors() {
     let test = Test::initialised();
     for words in [
         &["load"][..],

@@ -6,13 +6,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::clusters::filled;
 use crate::support::harness::{BINARY, Test};
-use crate::support::prompts::{greeted, prompt};
-use crate::support::pty::Person;
-use crate::support::rebalances::{add, slowly, wait_for_moves};
+use crate::support::prompts::{prompt, repl_at_prompt};
+use crate::support::pty::Terminal;
+use crate::support::rebalances::{add_shard, start_slow_rebalance, wait_for_moved_rows};
 use crate::support::servers::Servers;
 
 /// Runs it below a shell, which then tells the exit code and what the terminal does with keys.
-fn watched(test: &Test, columns: u16) -> Person {
+fn watched(test: &Test, columns: u16) -> Terminal {
     let mut command = Command::new("setsid");
     command.args([
         "-c",
@@ -24,129 +24,135 @@ fn watched(test: &Test, columns: u16) -> Person {
     let like = test.command();
     command.env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("TERM", "xterm-256color").current_dir(test.home.path());
-    Person::starts(columns, command)
+    Terminal::spawn(columns, command)
 }
 
 /// Nothing of the picture is left, and the keys are lines again.
 #[track_caller]
-fn assert_restored(mut person: Person, code: i32) {
-    person.reads(&format!("code={code}"));
-    person.reads("icanon");
-    let screen = person.screen();
+fn assert_restored(mut terminal: Terminal, code: i32) {
+    terminal.wait_for_text(&format!("code={code}"));
+    terminal.wait_for_text("icanon");
+    let screen = terminal.screen();
     assert!(!screen.contains("-icanon") && !screen.contains("-echo "), "{screen}");
     assert!(!screen.contains("[1 shards]"), "{screen}");
-    let (_, seen) = person.ends();
+    let (_, seen) = terminal.wait_for_exit();
     let (left, shown) = (seen.rfind("\u{1b}[?1049l").unwrap(), seen.rfind("\u{1b}[?25h").unwrap());
     assert!(left > seen.rfind("\u{1b}[?1049h").unwrap() && shown > seen.rfind("\u{1b}[?25l").unwrap());
 }
 
 #[test]
-fn keys_lead_from_view_to_view_and_out() {
+fn keys_switch_views_and_quit() {
     let test = filled(300);
-    let mut person = watched(&test, 80);
-    person.reads("3 of 3 up");
-    person.reads("shard_2 active");
-    person.types("2");
-    person.reads("3 shards, 300 virtual nodes");
-    person.types("\t");
-    person.reads("the ring is as it is wished for");
-    person.types("4");
-    person.reads("cores busy");
-    person.types("?");
-    person.reads("any key       goes back");
-    person.types(" ");
-    person.reads("cores busy");
-    person.types("1p");
-    person.reads("PAUSED");
-    person.types(" ");
-    person.waits_until("going on", |person| !person.screen().contains("PAUSED"));
-    person.types("+");
-    person.reads("every 250 ms");
-    person.types("sr");
-    person.reads("statev");
+    let mut terminal = watched(&test, 80);
+    terminal.wait_for_text("3 of 3 up");
+    terminal.wait_for_text("shard_2 active");
+    terminal.send_keys("2");
+    terminal.wait_for_text("3 shards, 300 virtual nodes");
+    terminal.send_keys("\t");
+    terminal.wait_for_text("the ring is as it is wished for");
+    terminal.send_keys("4");
+    terminal.wait_for_text("cores busy");
+    terminal.send_keys("?");
+    terminal.wait_for_text("any key       goes back");
+    terminal.send_keys(" ");
+    terminal.wait_for_text("cores busy");
+    terminal.send_keys("1p");
+    terminal.wait_for_text("PAUSED");
+    terminal.send_keys(" ");
+    terminal.wait_until("going on", |terminal| !terminal.screen().contains("PAUSED"));
+    terminal.send_keys("+");
+    terminal.wait_for_text("every 250 ms");
+    terminal.send_keys("sr");
+    terminal.wait_for_text("statev");
     // What there is no room for is left out, and comes back.
-    person.reads("conns");
-    person.resizes(45);
-    person.waits_until("narrow", |person| !person.screen().contains("conns"));
-    person.reads("shard_3 active");
-    person.resizes(30);
-    person.reads("too small");
-    person.resizes(120);
-    person.reads("wal/s");
-    person.types("q");
-    assert_restored(person, 0);
+    terminal.wait_for_text("conns");
+    terminal.resize(45);
+    terminal.wait_until("narrow", |terminal| !terminal.screen().contains("conns"));
+    terminal.wait_for_text("shard_3 active");
+    terminal.resize(30);
+    terminal.wait_for_text("too small");
+    terminal.resize(120);
+    terminal.wait_for_text("wal/s");
+    terminal.send_keys("q");
+    assert_restored(terminal, 0);
 }
 
 #[test]
-fn however_it_ends_the_terminal_is_as_it_was() {
+fn the_monitor_restores_the_terminal_on_every_exit() {
     let test = Test::initialised();
     for (keys, code) in [("\u{3}", 0), ("\u{1b}", 0)] {
-        let mut person = watched(&test, 80);
-        person.reads("3 of 3 up");
-        person.types(keys);
-        assert_restored(person, code);
+        let mut terminal = watched(&test, 80);
+        terminal.wait_for_text("3 of 3 up");
+        terminal.send_keys(keys);
+        assert_restored(terminal, code);
     }
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
-        let mut person = watched(&test, 80);
-        person.reads("3 of 3 up");
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", person.pid())).unwrap();
+        let mut terminal = watched(&test, 80);
+        terminal.wait_for_text("3 of 3 up");
+        let children =
+            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", terminal.pid())).unwrap();
         let pid = children.split_whitespace().next().unwrap().parse().unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-        assert_restored(person, code);
+        assert_restored(terminal, code);
     }
 }
 
 #[test]
-fn a_shard_that_crashes_is_seen_to_go_and_to_come_back() {
+fn the_monitor_shows_a_shard_crash_and_return() {
     let servers = Servers::initialised(2);
-    let mut person = Person::runs(&servers.command(), 100, &["monitor", "--interval", "100ms"], &[]);
-    person.reads("2 of 2 up");
+    let mut terminal =
+        Terminal::run_in_session(&servers.command(), 100, &["monitor", "--interval", "100ms"], &[]);
+    terminal.wait_for_text("2 of 2 up");
     servers.crash(2);
-    person.reads("shard_2 is down for");
-    person.reads("1 of 2 up");
-    person.reads("shard_1 active");
+    terminal.wait_for_text("shard_2 is down for");
+    terminal.wait_for_text("1 of 2 up");
+    terminal.wait_for_text("shard_1 active");
     // It is watched, and nothing else: nobody starts it.
     assert!(
         servers.run(&["stats", "--interval", "100ms", "-o", "json"]).success().stdout.contains("\"down\"")
     );
     servers.start(2);
-    person.reads("2 of 2 up");
-    person.waits_until("no word of it", |person| !person.screen().contains("is down for"));
-    person.types("q");
-    assert_eq!(person.ends().0, 0);
+    terminal.wait_for_text("2 of 2 up");
+    terminal.wait_until("no word of it", |terminal| !terminal.screen().contains("is down for"));
+    terminal.send_keys("q");
+    assert_eq!(terminal.wait_for_exit().0, 0);
 }
 
 #[test]
-fn a_change_of_the_ring_is_seen_as_it_goes() {
+fn the_monitor_shows_a_rebalance_in_progress() {
     let test = filled(1_000);
-    let mut person =
-        Person::runs(&test.command(), 80, &["monitor", "--interval", "100ms"], &[("NO_COLOR", "1")]);
-    person.reads("3 of 3 up");
-    person.types("3");
-    person.reads("idle");
-    add(&test, 4).success();
-    person.reads("planned");
-    person.reads("joins: shard_4");
-    let mut mover = slowly(&test, 100);
-    wait_for_moves(&test, &[4], 20);
-    person.reads("under way, epoch 2");
-    person.reads("for ");
-    person.reads("users/s");
-    person.reads("remaining");
-    person.reads("shard_1 shard_4");
-    person.types("1");
-    person.reads("shard_4 joining");
-    person.reads("moved");
+    let mut terminal = Terminal::run_in_session(
+        &test.command(),
+        80,
+        &["monitor", "--interval", "100ms"],
+        &[("NO_COLOR", "1")],
+    );
+    terminal.wait_for_text("3 of 3 up");
+    terminal.send_keys("3");
+    terminal.wait_for_text("idle");
+    add_shard(&test, 4).success();
+    terminal.wait_for_text("planned");
+    terminal.wait_for_text("joins: shard_4");
+    let mut mover = start_slow_rebalance(&test, 100);
+    wait_for_moved_rows(&test, &[4], 20);
+    terminal.wait_for_text("under way, epoch 2");
+    terminal.wait_for_text("for ");
+    terminal.wait_for_text("users/s");
+    terminal.wait_for_text("remaining");
+    terminal.wait_for_text("shard_1 shard_4");
+    terminal.send_keys("1");
+    terminal.wait_for_text("shard_4 joining");
+    terminal.wait_for_text("moved");
     mover.kill().unwrap();
     mover.wait().unwrap();
-    person.types("3");
-    person.reads("nobody: ringshard rebalance goes on");
+    terminal.send_keys("3");
+    terminal.wait_for_text("nobody: ringshard rebalance goes on");
     test.run(&["rebalance", "-y"]).success();
-    person.reads("idle, epoch 2");
-    person.types("2");
-    person.reads("4 shards, 400 virtual nodes");
-    person.types("q");
-    let (code, seen) = person.ends();
+    terminal.wait_for_text("idle, epoch 2");
+    terminal.send_keys("2");
+    terminal.wait_for_text("4 shards, 400 virtual nodes");
+    terminal.send_keys("q");
+    let (code, seen) = terminal.wait_for_exit();
     assert_eq!(code, 0);
     // Colours of foregrounds and backgrounds: SGR 30 to 48, 90 to 107.
     let is_color = |code: &str| code.parse().is_ok_and(|code: u32| matches!(code, 30..=48 | 90..=107));
@@ -161,34 +167,35 @@ fn a_change_of_the_ring_is_seen_as_it_goes() {
 }
 
 #[test]
-fn from_the_prompt_and_back_to_it() {
+fn the_monitor_starts_from_the_prompt_and_returns_to_it() {
     let test = filled(30);
-    let mut person = greeted(&test, 80, &[]);
-    person.is_at(&prompt(&test, ""));
+    let mut terminal = repl_at_prompt(&test, 80, &[]);
+    terminal.wait_for_last_line(&prompt(&test, ""));
     for _ in 0..2 {
-        person.types("monitor\r");
-        person.reads("3 of 3 up");
-        person.reads("q leave");
-        person.types("q");
-        person.is_at(&prompt(&test, ""));
+        terminal.send_keys("monitor\r");
+        terminal.wait_for_text("3 of 3 up");
+        terminal.wait_for_text("q leave");
+        terminal.send_keys("q");
+        terminal.wait_for_last_line(&prompt(&test, ""));
     }
-    person.enters("count");
-    person.reads("29");
-    assert_eq!(person.leaves().0, 0);
+    terminal.enter_line("count");
+    terminal.wait_for_text("29");
+    assert_eq!(terminal.exit_at_prompt().0, 0);
 }
 
 #[test]
-fn what_is_no_screen_is_refused() {
+fn the_monitor_needs_a_terminal() {
     let test = Test::initialised();
     let ran = test.run(&["monitor"]).fails(2).says("ringshard stats");
     assert_eq!(ran.stdout, "");
-    let (code, seen) = Person::runs(&test.command(), 80, &["monitor"], &[("TERM", "dumb")]).ends();
+    let (code, seen) =
+        Terminal::run_in_session(&test.command(), 80, &["monitor"], &[("TERM", "dumb")]).wait_for_exit();
     assert_eq!(code, 2, "{seen}");
     assert!(seen.contains("watch 2 stats") && !seen.contains('\u{1b}'), "{seen:?}");
     test.run(&["monitor", "--interval", "1"]).fails(2);
     // Nothing is configured: said before the screen is taken.
     std::fs::remove_file(test.config()).unwrap();
-    let (code, seen) = Person::runs(&test.command(), 80, &["monitor"], &[]).ends();
+    let (code, seen) = Terminal::run_in_session(&test.command(), 80, &["monitor"], &[]).wait_for_exit();
     assert_eq!(code, 78, "{seen}");
     assert!(!seen.contains("\u{1b}[?1049h"), "{seen:?}");
 }

@@ -4,8 +4,8 @@ use roxmltree::Document;
 
 use crate::support::clusters::filled;
 use crate::support::harness::Test;
-use crate::support::rebalances::add;
-use crate::support::rings::{owner, seed_ring};
+use crate::support::rebalances::add_shard;
+use crate::support::rings::{owner, prototype_ring};
 
 fn read(test: &Test, name: &str) -> String {
     std::fs::read_to_string(test.home.path().join(name)).unwrap()
@@ -46,36 +46,36 @@ fn line(page: &str, first: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_ring_is_drawn_as_it_is_and_with_what_a_change_would_move() {
+fn the_svg_shows_the_ring_and_the_effect_of_a_change() {
     let test = Test::initialised();
     test.run(&["ring", "show", "--svg", "ring.svg"]).success().says("wrote the ring into");
     let svg = read(&test, "ring.svg");
-    let told = texts(&svg);
-    for (name, share) in seed_ring(3).shares() {
+    let shown = texts(&svg);
+    for (name, share) in prototype_ring(3).shares() {
         assert!(
-            told.contains(&name.to_string()) && told.contains(&format!("{:.2} %", share * 100.0)),
-            "{told:?}"
+            shown.contains(&name.to_string()) && shown.contains(&format!("{:.2} %", share * 100.0)),
+            "{shown:?}"
         );
     }
-    assert!(told.contains(&"300 virtual nodes".to_owned()));
+    assert!(shown.contains(&"300 virtual nodes".to_owned()));
     // The same on standard output, and nothing else.
     assert_eq!(test.run(&["ring", "show", "--svg", "-"]).success().stdout, svg);
     let words = ["ring", "show", "--svg", "-", "--add", "shard_4", "--keys", "1,EU,-7"];
-    let told = texts(&test.run(&words).success().stdout);
-    assert!(told.contains(&"22.93 %".to_owned()) && told.contains(&"of all keys move".to_owned()));
-    assert!(told.iter().any(|text| text.contains("shard_1 to shard_4: ")));
-    assert!(told.contains(&"EU".to_owned()) && told.contains(&"-7".to_owned()));
-    assert!(told.iter().any(|text| text.trim() == format!("shard_{}", owner(1))));
+    let shown = texts(&test.run(&words).success().stdout);
+    assert!(shown.contains(&"22.93 %".to_owned()) && shown.contains(&"of all keys move".to_owned()));
+    assert!(shown.iter().any(|text| text.contains("shard_1 to shard_4: ")));
+    assert!(shown.contains(&"EU".to_owned()) && shown.contains(&"-7".to_owned()));
+    assert!(shown.iter().any(|text| text.trim() == format!("shard_{}", owner(1))));
     // What is wished for is drawn unasked; what is asked for goes first.
-    add(&test, 4).success();
-    let told = texts(&test.run(&["ring", "show", "--svg", "-"]).success().stdout);
-    assert!(told.contains(&"22.93 %".to_owned()));
-    let told = texts(&test.run(&["ring", "show", "--svg", "-", "--remove", "shard_1"]).success().stdout);
-    assert!(told.contains(&"30.41 %".to_owned()) && !told.contains(&"22.93 %".to_owned()));
+    add_shard(&test, 4).success();
+    let shown = texts(&test.run(&["ring", "show", "--svg", "-"]).success().stdout);
+    assert!(shown.contains(&"22.93 %".to_owned()));
+    let shown = texts(&test.run(&["ring", "show", "--svg", "-", "--remove", "shard_1"]).success().stdout);
+    assert!(shown.contains(&"30.41 %".to_owned()) && !shown.contains(&"22.93 %".to_owned()));
 }
 
 #[test]
-fn a_picture_that_cannot_be_is_refused_and_leaves_no_file() {
+fn an_impossible_picture_is_refused_and_leaves_no_file() {
     let test = Test::initialised();
     test.run(&["ring", "show", "--keys", "1"]).fails(2).says("--svg FILE");
     test.run(&["ring", "show", "--add", "shard_4"]).fails(2).says("--svg FILE");
@@ -90,7 +90,7 @@ fn a_picture_that_cannot_be_is_refused_and_leaves_no_file() {
 }
 
 #[test]
-fn the_page_counts_what_there_is_by_region_and_shard() {
+fn the_report_counts_users_by_region_and_shard() {
     let test = filled(900);
     test.execute(1, "UPDATE users SET region = '<script>alert(1)</script>' WHERE region IS NOT NULL");
     test.run(&["report", "page.html"]).success().says("open it in a browser");
@@ -106,18 +106,18 @@ fn the_page_counts_what_there_is_by_region_and_shard() {
     let hostile = line(&page, "<script>alert(1)</script>");
     assert_eq!((hostile[2].as_str(), hostile[3].as_str()), ("0", "0"));
     assert_eq!(hostile[1], hostile[4]);
-    let told = texts(&page);
+    let shown = texts(&page);
     assert!(
-        told.contains(&test.cluster_id(1)) && told.iter().any(|text| text.starts_with("No load run yet"))
+        shown.contains(&test.cluster_id(1)) && shown.iter().any(|text| text.starts_with("No load run yet"))
     );
-    assert!(told.iter().any(|text| text.starts_with("None that this computer knows of")));
-    assert_eq!(texts(&test.run(&["report", "-"]).success().stdout).len(), told.len());
+    assert!(shown.iter().any(|text| text.starts_with("None that this computer knows of")));
+    assert_eq!(texts(&test.run(&["report", "-"]).success().stdout).len(), shown.len());
 }
 
 #[test]
-fn the_page_tells_of_the_last_runs() {
+fn the_report_shows_the_last_load_run_and_rebalance() {
     let test = filled(300);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     test.run(&["report", "page.html"]).success();
     assert_eq!(line(&read(&test, "page.html"), "shard_4")[1], "joining");
     test.run(&["rebalance", "-y"]).success();
@@ -130,9 +130,9 @@ fn the_page_tells_of_the_last_runs() {
     .unwrap();
     test.run(&["report", "page.html"]).success();
     let page = read(&test, "page.html");
-    let told = texts(&page);
-    assert!(told.contains(&"81,234".to_owned()) && told.contains(&"get=100".to_owned()));
-    assert!(told.contains(&"each user on its owner and nowhere else".to_owned()));
+    let shown = texts(&page);
+    assert!(shown.contains(&"81,234".to_owned()) && shown.contains(&"get=100".to_owned()));
+    assert!(shown.contains(&"each user on its owner and nowhere else".to_owned()));
     let moved: i64 = (1..=3)
         .map(|number| {
             let mut cells = texts_of_flow(&page, number);
@@ -156,9 +156,9 @@ fn texts_of_flow(page: &str, number: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_shard_that_is_to_join_and_is_down_is_named_as_well() {
+fn the_report_names_a_down_joining_shard() {
     let test = filled(50);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     test.allow(4, false);
     let ran = test.run(&["report", "page.html"]).success();
     assert!(ran.stderr.contains("`shard_4`"), "{ran:?}");
@@ -167,16 +167,16 @@ fn a_shard_that_is_to_join_and_is_down_is_named_as_well() {
 }
 
 #[test]
-fn a_shard_that_is_down_is_named_and_the_rest_is_shown() {
+fn the_report_names_a_down_shard_and_shows_the_others() {
     let test = filled(300);
     test.allow(2, false);
     let ran = test.run(&["report", "page.html"]);
     test.allow(2, true);
     ran.fails(6).says("`shard_2` (33.05 % of the ring)");
     let page = read(&test, "page.html");
-    let told = texts(&page);
-    assert!(told.iter().any(|text| text.contains("not currently accepting connections")));
-    assert!(told.iter().any(|text| text.contains("what lies on a shard that is down is left out")));
+    let shown = texts(&page);
+    assert!(shown.iter().any(|text| text.contains("not currently accepting connections")));
+    assert!(shown.iter().any(|text| text.contains("what lies on a shard that is down is left out")));
     let (down, up) = (line(&page, "shard_2"), line(&page, "shard_3"));
     assert_eq!((down[1].as_str(), down[6].as_str()), ("down", "–"));
     assert_eq!((up[1].as_str(), up[6].clone()), ("active", test.ids(3).len().to_string()));

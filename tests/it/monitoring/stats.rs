@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test, url};
-use crate::support::pty::Person;
-use crate::support::rebalances::{add, slowly, wait_for_moves};
+use crate::support::pty::Terminal;
+use crate::support::rebalances::{add_shard, start_slow_rebalance, wait_for_moved_rows};
 use crate::support::servers::Servers;
 
 const HEADER: &str = "shard,state,role,rows,size_bytes,commits,rollbacks,tps,connections,connections_allowed,\
@@ -45,7 +45,7 @@ fn sum(seen: &[Value], key: &str) -> i64 {
 }
 
 #[test]
-fn a_line_a_shard_and_its_columns_are_a_contract() {
+fn stats_columns_are_a_contract() {
     let test = Test::initialised();
     // A database that is new begins to count while it is looked at.
     until(&test, "all with a rate", |seen| seen.iter().all(|shard| shard["tps"].is_f64()));
@@ -73,7 +73,7 @@ fn a_line_a_shard_and_its_columns_are_a_contract() {
         assert!(shard["disk_used_bytes"].as_i64() < shard["disk_total_bytes"].as_i64(), "{shard}");
     }
     // Where a table would be too wide it lies on its side.
-    let (_, screen) = Person::sees(&test, 80, AT_ONCE, &[("NO_COLOR", "1")]).ends();
+    let (_, screen) = Terminal::run(&test, 80, AT_ONCE, &[("NO_COLOR", "1")]).wait_for_exit();
     let head = screen.lines().find(|line| line.contains("shard_1")).unwrap();
     assert!(head.contains("shard_2") && head.contains("shard_3"), "{screen}");
     let size = screen.lines().find(|line| line.contains("size_bytes")).unwrap();
@@ -81,7 +81,7 @@ fn a_line_a_shard_and_its_columns_are_a_contract() {
 }
 
 #[test]
-fn what_is_done_is_counted() {
+fn stats_count_rows_and_commits() {
     let test = Test::initialised();
     let before = sum(&stats(&test), "commits");
     let users: String = (1..=60).map(|id| format!("create-user --id {id} --name N\n")).collect();
@@ -112,7 +112,7 @@ fn what_is_done_is_counted() {
 }
 
 #[test]
-fn an_ordinary_role_sees_what_it_may() {
+fn an_ordinary_role_sees_the_values_it_may_read() {
     let test = Test::initialised();
     for number in 1..=3 {
         test.execute(
@@ -137,14 +137,14 @@ fn an_ordinary_role_sees_what_it_may() {
 }
 
 #[test]
-fn a_shard_that_is_down_holds_up_nobody() {
+fn a_down_shard_does_not_delay_stats() {
     let test = Test::initialised();
     test.allow(2, false);
     let ran = test.run(&["stats", "--interval", "100ms", "-o", "json"]).success().says("shard_2");
     let seen = ran.json();
     assert_eq!((&seen[0]["state"], &seen[1]["state"]), (&"active".into(), &"down".into()));
-    let told = seen[1].as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
-    assert_eq!(told.map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["shard", "state"]);
+    let given = seen[1].as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+    assert_eq!(given.map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["shard", "state"]);
     until(&test, "with a rate", |seen| seen[2]["tps"].is_f64() && seen[1]["tps"].is_null());
     let text = test.run(&["stats", "--prometheus"]).success().stdout;
     assert!(text.contains("ringshard_shard_up{shard=\"shard_2\"} 0\n"), "{text}");
@@ -172,7 +172,7 @@ fn a_shard_that_is_down_holds_up_nobody() {
 }
 
 #[test]
-fn a_wrong_database_is_refused_and_so_are_wrong_words() {
+fn a_wrong_database_and_invalid_arguments_are_refused() {
     let test = Test::initialised();
     let swapped = format!("shard_1={} shard_2={} shard_3={}", test.url(2), test.url(1), test.url(3));
     let mut command = test.command();
@@ -193,12 +193,12 @@ fn a_wrong_database_is_refused_and_so_are_wrong_words() {
 }
 
 #[test]
-fn moves_under_way_are_told() {
+fn stats_show_moved_rows() {
     let test = filled(2_000);
     assert!(stats(&test).iter().all(|shard| shard["moved_rows"].is_null()));
-    add(&test, 4).success();
-    let mut mover = slowly(&test, 100);
-    wait_for_moves(&test, &[4], 20);
+    add_shard(&test, 4).success();
+    let mut mover = start_slow_rebalance(&test, 100);
+    wait_for_moved_rows(&test, &[4], 20);
     let seen = stats(&test);
     assert_eq!(seen[3]["state"], "joining");
     assert!(seen[3]["moved_rows"].as_i64().unwrap() >= 20, "{seen:?}");
@@ -214,7 +214,7 @@ fn moves_under_way_are_told() {
 }
 
 #[test]
-fn the_machine_is_told_in_one_place() {
+fn host_stats_cover_the_machine() {
     let test = Test::initialised();
     let seen = test.run(&["stats", "--host", "--interval", "200ms", "-o", "json"]).success().json();
     let of = |item: &str, measure: &str| -> Vec<Value> {
@@ -242,12 +242,13 @@ fn the_machine_is_told_in_one_place() {
         assert!(rows.iter().all(|row| row["value"].as_i64().unwrap() > 0), "{rows:?}");
     }
     // Narrow enough for a usual screen.
-    let (_, screen) = Person::sees(&test, 80, &["stats", "--host", "--interval", "200ms"], &[]).ends();
+    let (_, screen) =
+        Terminal::run(&test, 80, &["stats", "--host", "--interval", "200ms"], &[]).wait_for_exit();
     assert!(screen.lines().any(|line| line.contains("memory") && line.contains("used")), "{screen}");
 }
 
 #[test]
-fn a_standby_is_seen_from_both_sides() {
+fn stats_show_a_standby_from_both_sides() {
     let servers = Servers::initialised(1);
     // What is written goes to the standby at once.
     servers.client(1).batch_execute("ALTER SYSTEM RESET ALL").unwrap();
@@ -365,7 +366,7 @@ fn labels(text: &str) -> (BTreeMap<String, String>, &str) {
 }
 
 #[test]
-fn prometheus_can_read_it() {
+fn the_prometheus_output_is_valid() {
     let test = Test::initialised();
     let ran = test.run(&["stats", "--prometheus", "--host", "-o", "json"]).success();
     assert_eq!(ran.stderr, "");

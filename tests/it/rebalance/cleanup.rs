@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test};
-use crate::support::rebalances::add;
+use crate::support::rebalances::add_shard;
 
 /// The wish, as the first shard has it.
-fn wish(test: &Test) -> Option<String> {
+fn desired_topology(test: &Test) -> Option<String> {
     test.query(1, "SELECT desired_topology::text FROM ringshard.meta", &[])[0].get(0)
 }
 
@@ -27,10 +27,10 @@ fn wait_for_a_waiter(pid: u32) {
 }
 
 #[test]
-fn a_shard_that_is_wanted_again_meanwhile_stays_in_the_configuration() {
+fn a_shard_that_is_added_again_during_cleanup_stays_configured() {
     let test = filled(300);
-    add(&test, 4).success();
-    let wanted = wish(&test).unwrap();
+    add_shard(&test, 4).success();
+    let with_shard_4 = desired_topology(&test).unwrap();
     test.run(&["rebalance", "-y"]).success();
     let with_four = fs::read_to_string(test.config()).unwrap();
     test.run(&["remove-shard", "shard_4"]).success();
@@ -38,19 +38,19 @@ fn a_shard_that_is_wanted_again_meanwhile_stays_in_the_configuration() {
     let is_there = || fs::read_to_string(test.config()).unwrap().contains("shard_4");
     assert!(!is_there());
     // As on another machine, which has not cleaned up yet: the shard has left, and nobody wants it.
-    for is_wanted_again in [false, true] {
+    for is_added_again in [false, true] {
         fs::write(test.config(), &with_four).unwrap();
         let folder = File::open(test.home.path()).unwrap();
         folder.lock().unwrap();
         let child = test.command().args(["rebalance", "-y"]).spawn().unwrap();
         wait_for_a_waiter(child.id());
         // It has seen that the shard has left. Now somebody wishes for it.
-        if is_wanted_again {
-            test.execute(1, &format!("UPDATE ringshard.meta SET desired_topology = '{wanted}'"));
+        if is_added_again {
+            test.execute(1, &format!("UPDATE ringshard.meta SET desired_topology = '{with_shard_4}'"));
         }
         folder.unlock().unwrap();
         Ran::of(child).success();
-        assert_eq!(is_there(), is_wanted_again);
+        assert_eq!(is_there(), is_added_again);
     }
     test.run(&["rebalance", "-y"]).success();
     test.run(&["doctor"]).success();

@@ -11,8 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::clusters::filled;
 use crate::support::harness::Ran;
 use crate::support::proxy::{Cut, Proxy};
-use crate::support::rebalances::{add, assert_settled, assert_users, crashing, slowly, wait_for_moves};
-use crate::support::rings::ring_of;
+use crate::support::rebalances::{
+    add_shard, assert_settled, assert_users, rebalance_to_failpoint, start_slow_rebalance,
+    wait_for_moved_rows,
+};
+use crate::support::rings::topology_of;
 use crate::support::user_files::{file_of, users, write};
 
 /// `before-` and `after-` each of these, at this pass.
@@ -33,7 +36,7 @@ const STEPS: [(&str, u32); 13] = [
 ];
 
 #[test]
-fn killed_at_every_step_the_next_run_goes_on() {
+fn a_rebalance_killed_at_any_step_is_resumed() {
     let test = filled(600);
     let (mut has_four, mut crashes) = (false, 0);
     for (step, pass) in STEPS {
@@ -42,11 +45,11 @@ fn killed_at_every_step_the_next_run_goes_on() {
             if has_four {
                 test.run(&["remove-shard", "shard_4"]).success();
             } else {
-                add(&test, 4).success();
+                add_shard(&test, 4).success();
             }
             has_four = !has_four;
             let point = format!("{side}-{step}:{pass}");
-            let ran = crashing(&test, &point, &[]);
+            let ran = rebalance_to_failpoint(&test, &point, &[]);
             assert_eq!(ran.code, -1, "{point} was not reached: {ran:?}");
             crashes += 1;
             // Whoever asks is served, by the one shard that owns the user.
@@ -55,7 +58,7 @@ fn killed_at_every_step_the_next_run_goes_on() {
                 test.run(&["get-user", id]).success();
             }
             test.run(&["rebalance", "-y"]).success();
-            let ring = if has_four { ring_of(&[1, 2, 3, 4]) } else { ring_of(&[1, 2, 3]) };
+            let ring = if has_four { topology_of(&[1, 2, 3, 4]) } else { topology_of(&[1, 2, 3]) };
             assert_settled(&test, &ring, 1..600);
             assert_users(&test, &[1, 2, 3, 4], 600);
         }
@@ -64,16 +67,16 @@ fn killed_at_every_step_the_next_run_goes_on() {
 }
 
 #[test]
-fn killed_while_it_is_taken_back_it_goes_on_back() {
+fn a_cancellation_killed_at_any_step_is_resumed() {
     let test = filled(600);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     for (step, pass) in
         [("announce", 1), ("announce", 3), ("release", 1), ("fence", 1), ("adopt", 2), ("finish", 2)]
     {
         // Something is moved, and something is fenced.
-        assert_eq!(crashing(&test, "before-adopt:9", &[]).code, -1);
+        assert_eq!(rebalance_to_failpoint(&test, "before-adopt:9", &[]).code, -1);
         let point = format!("after-{step}:{pass}");
-        let ran = crashing(&test, &point, &["cancel"]);
+        let ran = rebalance_to_failpoint(&test, &point, &["cancel"]);
         assert_eq!(ran.code, -1, "{point} was not reached: {ran:?}");
         assert_eq!(test.run(&["count"]).success().stdout, "599\n", "{point}");
         // Before the first shard has heard of it the change goes on forward; then only back.
@@ -83,26 +86,26 @@ fn killed_while_it_is_taken_back_it_goes_on_back() {
         assert_users(&test, &[1, 2, 3, 4], 600);
     }
     test.run(&["remove-shard", "shard_4"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3]), 1..600);
+    assert_settled(&test, &topology_of(&[1, 2, 3]), 1..600);
 }
 
 #[test]
-fn a_ghost_that_wakes_up_after_the_change_does_no_harm() {
+fn a_stopped_mover_that_resumes_later_does_no_harm() {
     let test = filled(600);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     let start = || -> Child {
         test.command().args(["rebalance", "-y", "--chunk-rows", "10", "--unlocked"]).spawn().unwrap()
     };
     let mut ghosts = Vec::new();
     for rows in [1, 30, 60] {
         let ghost = start();
-        wait_for_moves(&test, &[4], rows);
+        wait_for_moved_rows(&test, &[4], rows);
         kill_process(Pid::from_child(&ghost), Signal::STOP).unwrap();
         ghosts.push(ghost);
     }
     // A stopped process may hold a lock at a server: ending its session there is safe.
     test.run(&["rebalance", "-y", "--unlocked"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..600);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..600);
     test.run(&["delete-user", "5"]).success();
     test.run(&["create-user", "--id", "5", "--name", "new"]).success();
     test.run(&["remove-shard", "shard_4"]).success();
@@ -111,7 +114,7 @@ fn a_ghost_that_wakes_up_after_the_change_does_no_harm() {
         .args(["rebalance", "-y", "--max-rows-per-sec", "100", "--chunk-rows", "10"])
         .spawn()
         .unwrap();
-    wait_for_moves(&test, &[1, 2, 3], 20);
+    wait_for_moved_rows(&test, &[1, 2, 3], 20);
     for ghost in &ghosts {
         kill_process(Pid::from_child(ghost), Signal::CONT).unwrap();
     }
@@ -121,16 +124,16 @@ fn a_ghost_that_wakes_up_after_the_change_does_no_harm() {
     }
     let ran = Ran::of(other);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_settled(&test, &ring_of(&[1, 2, 3]), 1..600);
+    assert_settled(&test, &topology_of(&[1, 2, 3]), 1..600);
     assert_eq!(test.run(&["get-user", "5"]).success().stdout, "5\tnew\t\\N\t\\N\n");
 }
 
 #[test]
-fn sessions_that_are_terminated_are_made_again() {
+fn a_rebalance_reconnects_terminated_sessions() {
     let test = filled(1_500);
-    add(&test, 4).success();
-    let mut child = slowly(&test, 150);
-    wait_for_moves(&test, &[4], 10);
+    add_shard(&test, 4).success();
+    let mut child = start_slow_rebalance(&test, 150);
+    wait_for_moved_rows(&test, &[4], 10);
     let mut ended = 0;
     while child.try_wait().unwrap().is_none() {
         for number in 1..=4 {
@@ -147,12 +150,12 @@ fn sessions_that_are_terminated_are_made_again() {
         test.run(&["rebalance", "-y"]).success();
     }
     assert!(ended > 10, "{ended}");
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..1_500);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..1_500);
     assert_users(&test, &[1, 2, 3, 4], 1_500);
 }
 
 #[test]
-fn an_answer_that_is_lost_is_asked_for_again() {
+fn a_request_with_a_lost_reply_is_repeated() {
     for cut in [Cut::Answer, Cut::Request, Cut::Both] {
         for (word, number) in [
             ("ringshard.fence", 2),
@@ -162,22 +165,22 @@ fn an_answer_that_is_lost_is_asked_for_again() {
             ("ringshard.announce", 1),
         ] {
             let test = filled(200);
-            add(&test, 4).success();
+            add_shard(&test, 4).success();
             let proxy = Proxy::new(&test.database(number), word, cut);
             let config = std::fs::read_to_string(test.config()).unwrap();
             std::fs::write(test.config(), config.replace(&test.url(number), &proxy.url())).unwrap();
             test.run(&["rebalance", "-y", "--chunk-rows", "20"]).success();
             assert!(proxy.has_cut(), "{word}");
-            assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..200);
+            assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..200);
             assert_users(&test, &[1, 2, 3, 4], 200);
         }
     }
 }
 
 #[test]
-fn a_full_disk_at_the_target_stops_it_and_loses_nothing() {
+fn a_full_disk_at_the_target_stops_a_rebalance_without_loss() {
     let test = filled(600);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     let full = "CREATE FUNCTION public.brim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                 IF (SELECT count(*) FROM users) > 60 THEN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END IF; \
                 RETURN NULL; END $$; \
@@ -190,29 +193,29 @@ fn a_full_disk_at_the_target_stops_it_and_loses_nothing() {
     assert_eq!(test.run(&["count"]).success().stdout, "599\n");
     test.execute(4, "DROP TRIGGER brim ON users");
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..600);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..600);
     assert_users(&test, &[1, 2, 3, 4], 600);
 }
 
 #[test]
-fn a_shard_that_takes_no_connections_stops_it_and_then_it_goes_on() {
+fn a_rebalance_stops_at_an_unreachable_shard_and_resumes() {
     let test = filled(800);
-    add(&test, 4).success();
-    let child = slowly(&test, 100);
-    wait_for_moves(&test, &[4], 20);
+    add_shard(&test, 4).success();
+    let child = start_slow_rebalance(&test, 100);
+    wait_for_moved_rows(&test, &[4], 20);
     test.allow(4, false);
     Ran::of(child).fails(69).says("shard_4");
     test.allow(4, true);
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..800);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..800);
     assert_users(&test, &[1, 2, 3, 4], 800);
 }
 
 #[test]
-fn a_writer_that_meets_the_fence_of_a_dead_mover_finishes_its_chunk() {
+fn a_blocked_write_completes_the_chunk_of_a_dead_mover() {
     let test = filled(3_000);
-    add(&test, 4).success();
-    assert_eq!(crashing(&test, "before-adopt:1", &[]).code, -1);
+    add_shard(&test, 4).success();
+    assert_eq!(rebalance_to_failpoint(&test, "before-adopt:1", &[]).code, -1);
     let fenced = "SELECT user_id FROM users, ringshard.arc WHERE state = 'fenced' \
                   AND md5(user_id::text)::uuid BETWEEN first AND last ORDER BY 1 LIMIT 1";
     let (number, id) = (1..=3)
@@ -221,15 +224,15 @@ fn a_writer_that_meets_the_fence_of_a_dead_mover_finishes_its_chunk() {
     test.run(&["update-user", &id.to_string(), "--name", "moved on"]).success();
     assert!(test.ids(4).contains(&id) && !test.ids(number).contains(&id));
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..3_000);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..3_000);
 }
 
 #[test]
-fn a_shard_that_was_restored_from_an_old_backup_is_found() {
+fn a_shard_restored_from_an_old_backup_is_detected() {
     let test = filled(300);
     let arcs = "CREATE TABLE public.old_arc AS TABLE ringshard.arc; CREATE TABLE public.old_meta AS TABLE ringshard.meta";
     test.execute(2, arcs);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     test.run(&["rebalance", "-y"]).success();
     // As if the database had been restored to what it was before.
     test.execute(
@@ -243,7 +246,7 @@ fn a_shard_that_was_restored_from_an_old_backup_is_found() {
 }
 
 #[test]
-fn of_two_wishes_at_once_one_wins_and_the_other_says_so() {
+fn one_of_two_concurrent_topology_changes_fails() {
     let test = filled(50);
     for round in 0..100 {
         // Both have looked, and both wait for the row.
@@ -271,10 +274,10 @@ fn of_two_wishes_at_once_one_wins_and_the_other_says_so() {
 }
 
 #[test]
-fn an_import_that_was_cut_off_trusts_no_word_once_a_shard_has_left() {
+fn an_interrupted_import_ignores_checkpoints_after_a_shard_has_left() {
     let test = filled(2);
     test.run(&["remove-shard", "shard_3"]).success();
-    assert_eq!(crashing(&test, "after-announce:3", &[]).code, -1);
+    assert_eq!(rebalance_to_failpoint(&test, "after-announce:3", &[]).code, -1);
     // The shard that leaves takes nothing, so its word stays behind the others'.
     let mut held = test.client(3);
     let mut transaction = held.transaction().unwrap();
@@ -291,11 +294,11 @@ fn an_import_that_was_cut_off_trusts_no_word_once_a_shard_has_left() {
     test.run(&["rebalance", "-y"]).success();
     test.run(&["import", "g.csv"]).success();
     assert_users(&test, &[1, 2, 3], 6_000);
-    assert_settled(&test, &ring_of(&[1, 2]), 1..6_000);
+    assert_settled(&test, &topology_of(&[1, 2]), 1..6_000);
 }
 
 #[test]
-fn the_last_shard_that_stays_finishes_with_the_one_that_leaves() {
+fn the_last_remaining_shard_finishes_with_the_leaving_one() {
     let test = filled(100);
     for number in [3, 2] {
         test.run(&["remove-shard", &format!("shard_{number}")]).success();
@@ -304,21 +307,21 @@ fn the_last_shard_that_stays_finishes_with_the_one_that_leaves() {
         }
     }
     // The only one that stays has finished, and nobody but the one that leaves knows of it.
-    assert_eq!(crashing(&test, "after-finish:1", &[]).code, -1);
+    assert_eq!(rebalance_to_failpoint(&test, "after-finish:1", &[]).code, -1);
     test.run(&["rebalance", "cancel", "-y"]).fails(5).says("finished before it could be taken back");
     test.run(&["rebalance", "-y"]).success();
     test.run(&["doctor"]).success();
-    assert_settled(&test, &ring_of(&[1]), 1..100);
+    assert_settled(&test, &topology_of(&[1]), 1..100);
     test.run(&["add-shard", "shard_2", &test.url(2)]).success();
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2]), 1..100);
+    assert_settled(&test, &topology_of(&[1, 2]), 1..100);
 }
 
 #[test]
-fn a_stray_row_does_not_keep_a_change_from_its_end() {
+fn misplaced_rows_do_not_prevent_a_rebalance_from_finishing() {
     let test = filled(300);
-    add(&test, 4).success();
-    assert_eq!(crashing(&test, "after-adopt:5", &[]).code, -1);
+    add_shard(&test, 4).success();
+    assert_eq!(rebalance_to_failpoint(&test, "after-adopt:5", &[]).code, -1);
     test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL), (1000002, 'lost', NULL, NULL)");
     let ran = test.run(&["rebalance", "-y"]);
     assert!([0, 1].contains(&ran.code), "{ran:?}");
@@ -327,9 +330,9 @@ fn a_stray_row_does_not_keep_a_change_from_its_end() {
 }
 
 #[test]
-fn locks_of_others_are_not_waited_for_without_end() {
+fn a_rebalance_does_not_wait_forever_for_row_locks() {
     let test = filled(300);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     // Rows of a source are locked by somebody who holds no barrier.
     let mut other = test.client(2);
     let mut transaction = other.transaction().unwrap();
@@ -340,5 +343,5 @@ fn locks_of_others_are_not_waited_for_without_end() {
     test.run(&["rebalance", "-y"]).fails(75).says("on shard `shard_2`");
     transaction.rollback().unwrap();
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..300);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..300);
 }

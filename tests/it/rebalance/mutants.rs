@@ -49,25 +49,25 @@ fn a_late_purge(stage: &mut Stage) -> bool {
 }
 
 /// Rows that were read before arrive once more, when the target has served for a while.
-fn a_late_adoption(stage: &mut Stage) -> bool {
+fn a_late_receive_chunk(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
     let read = stage.read(0, 2);
-    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
+    assert_eq!(stage.receive(0, 2, &read).unwrap(), "done");
     assert_eq!(stage.write(1, "update", "second"), "done");
-    stage.adopt(0, 2, &read).unwrap();
+    stage.receive(0, 2, &read).unwrap();
     stage.seen() == (vec![1], vec!["second".into()])
 }
 
 /// The change was taken back, and the chunk released, when its rows arrive.
-fn an_adoption_of_a_change_that_was_taken_back(stage: &mut Stage) -> bool {
+fn a_receive_chunk_of_a_cancelled_change(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
     let read = stage.read(0, 2);
     stage.announce(3, "shard_2", "decided");
     assert_eq!(stage.step("release", 0, 2).unwrap(), "done");
     assert_eq!(stage.write(0, "update", "second"), "done");
-    stage.adopt(0, 2, &read).unwrap();
+    stage.receive(0, 2, &read).unwrap();
     stage.seen() == (vec![0], vec!["second".into()])
 }
 
@@ -107,7 +107,7 @@ fn a_finish_too_early(stage: &mut Stage) -> bool {
 const BARRIER: &str = "    PERFORM pg_catalog.pg_advisory_xact_lock(7283001);\n";
 
 #[test]
-fn a_fence_without_the_barrier_loses_a_write() {
+fn fence_without_the_barrier_loses_a_write() {
     is_caught(MOVES, &[(BARRIER, "")], a_writer_in_flight);
 }
 
@@ -118,7 +118,7 @@ fn a_write_without_the_barrier_is_lost() {
 }
 
 #[test]
-fn a_purge_without_comparing_deletes_what_came_back() {
+fn purge_without_comparison_deletes_returned_rows() {
     is_caught(
         MOVES,
         &[("    IF NOT FOUND THEN\n        RETURN 'already';\n    END IF;\n    DELETE", "    DELETE")],
@@ -127,7 +127,7 @@ fn a_purge_without_comparing_deletes_what_came_back() {
 }
 
 #[test]
-fn an_adoption_that_writes_over_revives_old_rows() {
+fn receive_chunk_that_overwrites_revives_old_rows() {
     let changes = [
         ("    IF FOUND THEN\n        RETURN 'already';\n    END IF;\n    -- Held", "    -- Held"),
         (
@@ -135,17 +135,17 @@ fn an_adoption_that_writes_over_revives_old_rows() {
             "NULL;\n    END IF;\n    guard",
         ),
     ];
-    is_caught(MOVES, &changes, a_late_adoption);
+    is_caught(MOVES, &changes, a_late_receive_chunk);
 }
 
 #[test]
-fn an_adoption_in_any_epoch_makes_two_owners() {
+fn receive_chunk_in_any_epoch_makes_two_owners() {
     let check = "    PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR SHARE;\n    IF NOT FOUND THEN\n        RETURN 'stale';\n    END IF;\n    -- Waits";
-    is_caught(MOVES, &[(check, "    -- Waits")], an_adoption_of_a_change_that_was_taken_back);
+    is_caught(MOVES, &[(check, "    -- Waits")], a_receive_chunk_of_a_cancelled_change);
 }
 
 #[test]
-fn an_announcement_without_comparing_makes_two_changes_of_one_epoch() {
+fn announce_without_comparison_makes_two_changes_of_one_epoch() {
     is_caught(
         MOVES,
         &[("WHEN 'decided' THEN epoch < the_epoch", "WHEN 'decided' THEN true")],
@@ -154,33 +154,33 @@ fn an_announcement_without_comparing_makes_two_changes_of_one_epoch() {
 }
 
 #[test]
-fn a_fence_of_an_arc_of_this_epoch_goes_round_in_circles() {
+fn fencing_an_arc_of_this_epoch_moves_it_again() {
     let changes = [("AND held.epoch < the_epoch)", ")")];
     is_caught(MOVES, &changes, a_fence_of_what_was_moved_in_this_epoch);
 }
 
 #[test]
-fn a_finish_that_does_not_compare_loses_a_chunk_on_its_way() {
+fn finish_without_comparison_loses_a_chunk_in_flight() {
     let changes = [("       AND coalesce(pg_catalog.bool_and(state = 'owned'), true)", "")];
     is_caught(MOVES, &changes, a_finish_too_early);
 }
 
 #[test]
-fn what_is_in_the_way_of_an_adoption_is_set_aside() {
+fn conflicting_rows_at_the_target_are_quarantined() {
     let mut stage = Stage::new(None);
     stage.announce(2, "shard_1", "decided");
-    let stray = "INSERT INTO users VALUES ($1, 'stray', NULL, 'x')";
-    stage.target.execute(stray, &[&stage.user]).unwrap();
+    let misplaced = "INSERT INTO users VALUES ($1, 'stray', NULL, 'x')";
+    stage.target.execute(misplaced, &[&stage.user]).unwrap();
     stage.moves(0, 2);
     assert_eq!(stage.seen(), (vec![1], vec!["first".into()]));
-    let kept = "SELECT user_id, name, email, reason FROM ringshard.quarantine";
-    let row = stage.target.query_one(kept, &[]).unwrap();
+    let quarantined = "SELECT user_id, name, email, reason FROM ringshard.quarantine";
+    let row = stage.target.query_one(quarantined, &[]).unwrap();
     assert_eq!((row.get(0), row.get(1), row.get(2)), (stage.user, "stray", "x"));
     assert!(row.get::<_, &str>(3).contains("in epoch 2"));
 }
 
 #[test]
-fn rows_that_arrive_otherwise_than_they_were_sent_are_not_taken() {
+fn rows_that_differ_from_those_sent_are_refused() {
     let mut stage = Stage::new(None);
     stage.announce(2, "shard_1", "decided");
     // Something at the target changes what is stored.
@@ -190,8 +190,8 @@ fn rows_that_arrive_otherwise_than_they_were_sent_are_not_taken() {
     stage.target.batch_execute(change).unwrap();
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
     let read = stage.read(0, 2);
-    let refused = stage.adopt(0, 2, &read).unwrap_err();
+    let refused = stage.receive(0, 2, &read).unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "RS005");
     stage.target.batch_execute("DROP TRIGGER change ON users").unwrap();
-    assert_eq!(stage.adopt(0, 2, &read).unwrap(), "done");
+    assert_eq!(stage.receive(0, 2, &read).unwrap(), "done");
 }

@@ -3,7 +3,7 @@
 use postgres::{IsolationLevel, Transaction};
 
 use crate::support::harness::admin;
-use crate::support::rings::{owner, ring_of};
+use crate::support::rings::{owner, topology_of};
 use crate::support::stage::{MOVES, Stage, is_caught, patched};
 
 const FAILOVER: &str = include_str!("../../../sql/functions/failover.sql");
@@ -20,7 +20,7 @@ fn write_fast_path(
     let sql = statement
         .replace("meta.topology_md5 = $8", "meta.topology_md5 = $8::text::uuid")
         .replace("meta.cluster = $11", "meta.cluster = $11::text::uuid");
-    let ring = serde_json::to_value(ring_of(&[1, 2, 3])).unwrap();
+    let ring = serde_json::to_value(topology_of(&[1, 2, 3])).unwrap();
     let ring: String = admin().query_one("SELECT md5($1::jsonb::text)", &[&ring]).unwrap().get(0);
     let (name, nothing) = ("second", None::<&str>);
     let rows = transaction.query(
@@ -45,7 +45,7 @@ fn write_fast_path(
 
 /// A writer who saw the ring at rest is in the middle of its transaction when a change is announced, and then the chunk
 /// fenced.
-fn a_writer_at_rest_in_flight(stage: &mut Stage, statement: &str) -> bool {
+fn a_fast_path_writer_in_flight(stage: &mut Stage, statement: &str) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let mut transaction = writer.transaction().unwrap();
     assert!(write_fast_path(stage, &mut transaction, statement).unwrap());
@@ -56,7 +56,7 @@ fn a_writer_at_rest_in_flight(stage: &mut Stage, statement: &str) -> bool {
 
 /// The chunk is fenced, and that not committed yet, when a writer comes who saw the ring at rest; or, if its snapshot is to
 /// be an older one than all of the change, when it is.
-fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str) -> bool {
+fn a_fence_in_flight_and_a_fast_path_writer(stage: &mut Stage, is_strict: bool, statement: &str) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let level = if is_strict { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
     let mut transaction = writer.build_transaction().isolation_level(level).start().unwrap();
@@ -69,57 +69,59 @@ fn a_fence_in_flight_at_rest(stage: &mut Stage, is_strict: bool, statement: &str
 }
 
 /// A writer who saw the ring at rest is in the middle of its transaction when the shard is retired.
-fn a_writer_at_rest_when_its_shard_is_retired(stage: &mut Stage) -> bool {
+fn a_fast_path_writer_when_its_shard_is_fenced(stage: &mut Stage) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let mut transaction = writer.transaction().unwrap();
     assert!(write_fast_path(stage, &mut transaction, UPDATE_FAST_PATH).unwrap());
     stage.source.batch_execute("SET lock_timeout = '200ms'").unwrap();
-    let retire = "SELECT ringshard.fence_stale_primary($1, 'gone', 2, topology) FROM ringshard.meta";
-    let is_stale = stage.source.query_one(retire, &[&stage.names[0]]).is_ok();
+    let fence_stale = "SELECT ringshard.fence_stale_primary($1, 'gone', 2, topology) FROM ringshard.meta";
+    let is_stale = stage.source.query_one(fence_stale, &[&stage.names[0]]).is_ok();
     transaction.commit().unwrap();
     !is_stale
 }
 
-const REST: &str = "    LOCK TABLE ringshard.fast_path_lock IN EXCLUSIVE MODE;\n";
+const FAST_PATH_LOCK: &str = "    LOCK TABLE ringshard.fast_path_lock IN EXCLUSIVE MODE;\n";
 
 #[test]
-fn a_fence_that_does_not_wait_for_who_saw_the_ring_at_rest_loses_a_write() {
-    is_caught(MOVES, &[(REST, "")], |stage| a_writer_at_rest_in_flight(stage, UPDATE_FAST_PATH));
+fn a_fence_that_does_not_wait_for_the_fast_path_loses_a_write() {
+    is_caught(MOVES, &[(FAST_PATH_LOCK, "")], |stage| a_fast_path_writer_in_flight(stage, UPDATE_FAST_PATH));
 }
 
 /// A writer's statement with one of its conditions left out.
 #[track_caller]
-fn is_caught_at_rest(condition: &str, interleaving: fn(&mut Stage, &str) -> bool) {
+fn is_caught_on_fast_path(condition: &str, interleaving: fn(&mut Stage, &str) -> bool) {
     assert!(interleaving(&mut Stage::new(None), UPDATE_FAST_PATH), "the protocol as it is");
     let mutant = patched(UPDATE_FAST_PATH, &[(condition, "")]);
     assert!(!interleaving(&mut Stage::new(None), &mutant), "the mutant did no harm");
 }
 
 #[test]
-fn a_write_at_rest_that_holds_no_lock_is_lost() {
+fn a_fast_path_write_without_its_lock_is_lost() {
     let lock = "  AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)\n";
-    is_caught_at_rest(lock, a_writer_at_rest_in_flight);
+    is_caught_on_fast_path(lock, a_fast_path_writer_in_flight);
 }
 
 #[test]
-fn a_write_at_rest_in_an_old_snapshot_is_lost() {
+fn a_fast_path_write_in_an_old_snapshot_is_lost() {
     let level = "  AND pg_catalog.current_setting('transaction_isolation') = 'read committed'\n";
-    is_caught_at_rest(level, |stage, statement| a_fence_in_flight_at_rest(stage, true, statement));
+    is_caught_on_fast_path(level, |stage, statement| {
+        a_fence_in_flight_and_a_fast_path_writer(stage, true, statement)
+    });
 }
 
 #[test]
-fn a_write_at_rest_when_it_is_not_is_lost() {
+fn a_fast_path_write_during_a_change_is_lost() {
     let status = "meta.topology_md5 = $8 AND meta.epoch = $9 AND ";
     let behind_a_fence: fn(&mut Stage, &str) -> bool = |stage, statement| {
         // The parameters are still there.
         let statement =
             statement.replace("meta.shard = $10", "meta.shard = $10 AND $8::text > '' AND $9::bigint > 0");
-        a_fence_in_flight_at_rest(stage, false, &statement)
+        a_fence_in_flight_and_a_fast_path_writer(stage, false, &statement)
     };
-    is_caught_at_rest(status, behind_a_fence);
+    is_caught_on_fast_path(status, behind_a_fence);
 }
 
 #[test]
-fn a_shard_that_is_retired_under_a_write_at_rest_takes_it() {
-    is_caught(FAILOVER, &[(REST, "")], a_writer_at_rest_when_its_shard_is_retired);
+fn fencing_a_stale_primary_waits_for_a_fast_path_write() {
+    is_caught(FAILOVER, &[(FAST_PATH_LOCK, "")], a_fast_path_writer_when_its_shard_is_fenced);
 }

@@ -108,7 +108,7 @@ impl World<'_> {
             (&counts.restarts, restarts),
         ]
         .iter()
-        .all(|(count, wanted)| get(count) >= *wanted)
+        .all(|(count, required)| get(count) >= *required)
     }
 
     fn is_over(&self) -> bool {
@@ -264,7 +264,7 @@ impl World<'_> {
     }
 
     /// Wishes for another ring whenever nothing is under way.
-    fn wish(&self, seed: u64) {
+    fn change_topology(&self, seed: u64) {
         let mut random = Random(seed);
         while !self.is_over() {
             let number = 1 + random.below(4);
@@ -336,8 +336,8 @@ fn catalogs(servers: &Servers) -> String {
     let sql = "SELECT concat_ws(' ', shard, 'epoch', epoch, status, 'topology', topology, 'next', next_topology, 'participants', \
                       participants, 'desired', desired_topology, 'arcs', (SELECT count(*) FROM ringshard.arc)) FROM ringshard.meta";
     let each = (1..=4).map(|number| {
-        let said = servers.client(number).query_one(sql, &[]);
-        said.map_or_else(|why| format!("{number}: {why}\n"), |row| row.get::<_, String>(0) + "\n")
+        let row = servers.client(number).query_one(sql, &[]);
+        row.map_or_else(|why| format!("{number}: {why}\n"), |row| row.get::<_, String>(0) + "\n")
     });
     each.collect()
 }
@@ -378,7 +378,7 @@ fn run(plan: Plan) {
         for seed in [0x2545_F491_4F6C_DD1D, 0x1234_5678_9ABC_DEF1] {
             scope.spawn(move || world.move_and_kill(seed));
         }
-        scope.spawn(|| world.wish(0xABCD_EF01_2345_6789));
+        scope.spawn(|| world.change_topology(0xABCD_EF01_2345_6789));
         scope.spawn(|| world.audit());
         scope.spawn(|| world.terminate(0x0F1E_2D3C_4B5A_6978));
         while !world.is_enough() {
@@ -451,7 +451,7 @@ fn report(world: &World<'_>, took: Duration, resume: Duration) {
 }
 
 #[test]
-fn nothing_is_lost_doubled_stale_or_revived_whoever_dies() {
+fn no_row_is_lost_duplicated_stale_or_revived() {
     run(Plan {
         writers: 4,
         keys_per_writer: 60,

@@ -1,7 +1,7 @@
 //! `ring`, `shards` and `count`, over real shards.
 
 use crate::support::harness::{BINARY, Test};
-use crate::support::rings::{owner, seed_ring};
+use crate::support::rings::{owner, prototype_ring};
 
 fn with_users(count: i64) -> Test {
     let test = Test::initialised();
@@ -22,8 +22,8 @@ fn counts_add_up_in_every_breakdown() {
     assert_eq!(test.run(&["count"]).success().stdout, "61\n");
     assert_eq!(test.run(&["count", "-o", "json"]).success().json(), serde_json::json!({"rows": 61}));
     let by_shard = test.run(&["count", "--by", "shard"]).success();
-    let want: String = (1..=3).map(|n| format!("shard_{n}\t{}\n", test.ids(n).len())).collect();
-    assert_eq!(by_shard.stdout, want);
+    let expected: String = (1..=3).map(|n| format!("shard_{n}\t{}\n", test.ids(n).len())).collect();
+    assert_eq!(by_shard.stdout, expected);
     let by_region = test.run(&["count", "--by", "region"]).success();
     assert_eq!(by_region.stdout, "\\N\t1\nAPAC\t20\nEU\t20\nUS\t20\n");
     assert_eq!(test.run(&["count", "--region", "EU"]).success().stdout, "20\n");
@@ -73,7 +73,7 @@ fn shards_are_listed_with_the_columns_of_the_contract() {
 }
 
 #[test]
-fn the_seeds_loops_over_shards_work_as_one_would_write_them() {
+fn shell_loops_over_shards_work() {
     let test = with_users(30);
     let script = format!(
         "set -e\n\
@@ -86,15 +86,15 @@ fn the_seeds_loops_over_shards_work_as_one_would_write_them() {
     let mut shell = std::process::Command::new("/bin/sh");
     let out = shell.args(["-c", &script]).env("RINGSHARD_HOME", test.home.path()).output().unwrap();
     assert!(out.status.success(), "{out:?}");
-    let want: String = (1..=3).map(|n| format!("shard_{n}: {}\n", test.ids(n).len())).collect();
-    assert_eq!(String::from_utf8(out.stdout).unwrap(), want.repeat(3));
+    let expected: String = (1..=3).map(|n| format!("shard_{n}: {}\n", test.ids(n).len())).collect();
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), expected.repeat(3));
 }
 
 #[test]
-fn the_ring_is_shown_share_by_share_and_point_by_point() {
+fn ring_show_lists_shares_and_virtual_nodes() {
     let test = with_users(30);
     let shown = test.run(&["ring", "show", "-o", "json"]).success().json();
-    for (shard, (name, share)) in shown.as_array().unwrap().iter().zip(seed_ring(3).shares()) {
+    for (shard, (name, share)) in shown.as_array().unwrap().iter().zip(prototype_ring(3).shares()) {
         assert_eq!(shard["shard"], name.as_str());
         assert!((shard["share_pct"].as_f64().unwrap() - share * 100.0).abs() < 0.01);
         assert_eq!(shard["vnodes"], 100);
@@ -111,13 +111,13 @@ fn the_ring_is_shown_share_by_share_and_point_by_point() {
 }
 
 #[test]
-fn locate_says_where_a_key_lies_and_who_really_has_it() {
+fn locate_shows_the_owner_and_the_shards_that_hold_the_row() {
     let test = with_users(5);
     // A row on a shard that does not own it.
-    let stray = owner(1) % 3 + 1;
-    test.execute(stray, "INSERT INTO users VALUES (1, 'stray', NULL, NULL)");
+    let other = owner(1) % 3 + 1;
+    test.execute(other, "INSERT INTO users VALUES (1, 'stray', NULL, NULL)");
     let located = test.run(&["ring", "locate", "1", "US", "99", "007", "-7", "-o", "json"]).success().json();
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     for (row, key) in located.as_array().unwrap().iter().zip(["1", "US", "99", "007", "-7"]) {
         let position = ringshard::model::ring::position::Position::of_key(key);
         assert_eq!(row["key"], key);
@@ -127,7 +127,7 @@ fn locate_says_where_a_key_lies_and_who_really_has_it() {
         assert_eq!(row["point"], format!("{}#{}", node.shard, node.index));
         assert_eq!(row["moving_to"], serde_json::Value::Null);
     }
-    let mut both = vec![format!("shard_{}", owner(1)), format!("shard_{stray}")];
+    let mut both = vec![format!("shard_{}", owner(1)), format!("shard_{other}")];
     both.sort();
     assert_eq!(located[0]["found_on"], serde_json::json!(both));
     assert_eq!(located[1]["found_on"], serde_json::json!([]));
@@ -139,7 +139,7 @@ fn locate_says_where_a_key_lies_and_who_really_has_it() {
 }
 
 #[test]
-fn simulate_moves_what_the_ring_moves() {
+fn simulate_agrees_with_the_ring() {
     let test = Test::initialised();
     let run = |words: &[&str]| {
         let words: Vec<&str> = ["ring", "simulate", "-o", "json"].iter().chain(words).copied().collect();

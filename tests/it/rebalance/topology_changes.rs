@@ -8,18 +8,20 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test, admin};
-use crate::support::rebalances::{add, assert_settled, assert_users, slowly, wait_for_moves};
-use crate::support::rings::ring_of;
+use crate::support::rebalances::{
+    add_shard, assert_settled, assert_users, start_slow_rebalance, wait_for_moved_rows,
+};
+use crate::support::rings::topology_of;
 
 fn epochs(test: &Test) -> Vec<i64> {
     (1..=3).map(|number| test.query(number, "SELECT epoch FROM ringshard.meta", &[])[0].get(0)).collect()
 }
 
 #[test]
-fn the_seeds_scenario() {
+fn the_scenario_of_the_prototype() {
     let test = filled(100_001);
     let before: Vec<Vec<i64>> = (1..=3).map(|number| test.ids(number)).collect();
-    assert_eq!(add(&test, 4).success().fields()[0][..2], ["shard_4", "joining"]);
+    assert_eq!(add_shard(&test, 4).success().fields()[0][..2], ["shard_4", "joining"]);
     let plan = test.run(&["rebalance", "--dry-run", "-o", "json"]).success().json();
     assert_eq!(plan["rows"], 22_953);
     assert_eq!(plan["rows_total"], 100_000);
@@ -30,7 +32,7 @@ fn the_seeds_scenario() {
     let ran = test.run(&["rebalance", "-y"]).success();
     let rows: i64 = ran.fields().iter().map(|fields| fields[3].parse::<i64>().unwrap()).sum();
     assert_eq!(rows, 22_953);
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..=100_000);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..=100_000);
     assert_eq!(test.ids(4).len(), 22_953);
     for (number, before) in (1..=3).zip(before) {
         // Whoever is still there was there before: nothing moved between the old ones.
@@ -40,7 +42,7 @@ fn the_seeds_scenario() {
     test.run(&["doctor"]).success();
     assert_eq!(test.run(&["remove-shard", "shard_2"]).success().fields()[0][..2], ["shard_2", "leaving"]);
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 3, 4]), 1..=100_000);
+    assert_settled(&test, &topology_of(&[1, 3, 4]), 1..=100_000);
     assert_eq!(test.ids(2), Vec::<i64>::new());
     assert_users(&test, &[1, 2, 3, 4], 100_001);
     assert!(!std::fs::read_to_string(test.config()).unwrap().contains("shard_2"));
@@ -50,15 +52,15 @@ fn the_seeds_scenario() {
 }
 
 #[test]
-fn a_wish_moves_nothing_and_its_opposite_takes_it_back() {
+fn a_desired_topology_moves_nothing_and_can_be_undone() {
     let test = filled(300);
     let state = |name: &str| -> Option<String> {
         let ran = test.run(&["shards"]).success();
         ran.fields().iter().find(|fields| fields[0] == name).map(|fields| fields[5].to_owned())
     };
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     assert_eq!(state("shard_4").unwrap(), "joining");
-    add(&test, 4).fails(5).says("`shard_4` is joining already");
+    add_shard(&test, 4).fails(5).says("`shard_4` is joining already");
     // It serves no user, and those who ask for all of them do not miss it.
     assert_eq!(test.run(&["count"]).success().stdout, "299\n");
     test.run(&["init-shards"]).success();
@@ -103,16 +105,16 @@ fn a_wish_moves_nothing_and_its_opposite_takes_it_back() {
 }
 
 #[test]
-fn a_weight_is_a_change_like_any_other() {
+fn a_new_weight_is_applied_by_a_rebalance() {
     let test = filled(2_000);
     test.run(&["add-shard", "shard_2", "--weight", "2.5"]).success();
     test.run(&["rebalance", "-y"]).success();
     let spec = ShardSpec { name: "shard_2".parse().unwrap(), weight: 2.5.try_into().unwrap() };
-    assert_settled(&test, &ring_of(&[1, 2, 3]).with(spec).unwrap(), 1..2_000);
+    assert_settled(&test, &topology_of(&[1, 2, 3]).with(spec).unwrap(), 1..2_000);
 }
 
 #[test]
-fn databases_that_cannot_be_a_shard_are_refused_and_nothing_is_changed() {
+fn add_shard_refuses_unsuitable_databases() {
     let test = filled(50);
     let other = Test::initialised();
     for (url, code, words) in [
@@ -124,7 +126,7 @@ fn databases_that_cannot_be_a_shard_are_refused_and_nothing_is_changed() {
         test.run(&["add-shard", "shard_4", &url]).fails(code).says(words);
     }
     let taken = Test::new();
-    taken.seed_table(1, [1, 2, 3]);
+    taken.prototype_table(1, [1, 2, 3]);
     test.run(&["add-shard", "shard_4", &taken.url(1)]).fails(5).says("holds users or arcs already");
     taken.execute(2, "CREATE TABLE users (id int)");
     test.run(&["add-shard", "shard_4", &taken.url(2)]).fails(78).says("other columns");
@@ -136,20 +138,20 @@ fn databases_that_cannot_be_a_shard_are_refused_and_nothing_is_changed() {
 }
 
 #[test]
-fn nobody_says_yes_and_nothing_moves() {
+fn nothing_moves_without_confirmation() {
     let test = filled(100);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     test.run(&["rebalance"]).fails(3).says("shard_1 -> shard_4").says("by modulo 75.00 %");
     assert_eq!(epochs(&test), [1, 1, 1]);
     assert_eq!(test.ids(4), Vec::<i64>::new());
 }
 
 #[test]
-fn stopped_it_goes_on_where_it_was() {
+fn a_stopped_rebalance_resumes() {
     let test = filled(3_000);
-    add(&test, 4).success();
-    let child = slowly(&test, 100);
-    wait_for_moves(&test, &[4], 60);
+    add_shard(&test, 4).success();
+    let child = start_slow_rebalance(&test, 100);
+    wait_for_moved_rows(&test, &[4], 60);
     // What anybody sees meanwhile.
     let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
     assert_eq!((status["state"].as_str(), status["at_work"].as_bool()), (Some("under way"), Some(true)));
@@ -161,7 +163,7 @@ fn stopped_it_goes_on_where_it_was() {
     assert!(status["runner"].as_str().unwrap().contains(&child.id().to_string()), "{status}");
     test.run(&["rebalance", "-y"]).fails(75).says("the ring is being changed already").says("holds the lock");
     test.run(&["rebalance", "cancel", "-y"]).fails(75);
-    add(&test, 5).fails(75).says("a change of the ring is under way");
+    add_shard(&test, 5).fails(75).says("a change of the ring is under way");
     assert_eq!(test.run(&["count"]).success().stdout, "2999\n");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     Ran::of(child).fails(6).says("ringshard rebalance goes on");
@@ -172,18 +174,18 @@ fn stopped_it_goes_on_where_it_was() {
     assert_eq!(left["under_way"], true);
     assert_eq!(left["rows_moved"], status["rows_moved"]);
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..3_000);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..3_000);
     assert_users(&test, &[1, 2, 3, 4], 3_000);
 }
 
 #[test]
-fn cancelled_it_is_as_it_was_and_the_wish_stays() {
+fn a_cancelled_rebalance_restores_the_ring_and_keeps_the_desired_topology() {
     let test = filled(3_000);
     test.run(&["rebalance", "cancel", "-y"]).fails(4).says("no change of the ring is under way");
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     test.run(&["rebalance", "cancel", "-y"]).fails(4).says("a wish is taken back by its opposite");
-    let child = slowly(&test, 100);
-    wait_for_moves(&test, &[4], 100);
+    let child = start_slow_rebalance(&test, 100);
+    wait_for_moved_rows(&test, &[4], 100);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     Ran::of(child).fails(6);
     test.run(&["rebalance", "cancel"]).fails(3).says("Take the change back?");
@@ -195,36 +197,36 @@ fn cancelled_it_is_as_it_was_and_the_wish_stays() {
     let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
     assert_eq!(status["state"], "planned");
     test.run(&["remove-shard", "shard_4"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3]), 1..3_000);
+    assert_settled(&test, &topology_of(&[1, 2, 3]), 1..3_000);
     assert_users(&test, &[1, 2, 3, 4], 3_000);
     test.run(&["doctor"]).success();
 }
 
 #[test]
-fn what_is_not_in_order_is_found_before_anything_moves() {
+fn preflight_checks_fail_before_rows_move() {
     let test = filled(200);
-    add(&test, 4).success();
-    let break_and_mend = |number: usize, broken: &str, mended: &str, code: i32, words: &str| {
+    add_shard(&test, 4).success();
+    let break_and_repair = |number: usize, broken: &str, repaired: &str, code: i32, words: &str| {
         test.execute(number, broken);
         test.run(&["rebalance", "-y"]).fails(code).says("nothing was moved").says(words);
         assert_eq!(epochs(&test), [1, 1, 1], "{words}");
-        test.execute(number, mended);
+        test.execute(number, repaired);
     };
-    break_and_mend(
+    break_and_repair(
         4,
         "ALTER TABLE users ADD COLUMN age int",
         "ALTER TABLE users DROP COLUMN age",
         78,
         "would not move it along",
     );
-    break_and_mend(
+    break_and_repair(
         2,
         "ALTER TABLE users DISABLE TRIGGER ringshard_insert",
         "ALTER TABLE users ENABLE ALWAYS TRIGGER ringshard_insert",
         78,
         "`triggers` of shard `shard_2`",
     );
-    break_and_mend(
+    break_and_repair(
         3,
         "ALTER FUNCTION ringshard.receive_chunk RENAME TO adopted",
         "ALTER FUNCTION ringshard.adopted RENAME TO receive_chunk",
@@ -232,22 +234,22 @@ fn what_is_not_in_order_is_found_before_anything_moves() {
         "`functions` of shard `shard_3`",
     );
     let source = "INSERT INTO ringshard.import VALUES (gen_random_uuid(), now(), 1, 1, 1, 'x')";
-    break_and_mend(1, source, "DELETE FROM ringshard.import", 75, "an import");
+    break_and_repair(1, source, "DELETE FROM ringshard.import", 75, "an import");
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..200);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..200);
 }
 
 #[test]
-fn an_idle_transaction_is_named_and_ended_it_goes_on() {
+fn a_rebalance_waits_for_an_idle_transaction() {
     let test = filled(500);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     let mut idle = test.other_program("postgres", 2);
     let mut transaction = idle.transaction().unwrap();
     // It has written, and so it holds the barrier.
     let id = test.ids(2)[0];
     transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
     let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
-    let child = slowly(&test, 100_000);
+    let child = start_slow_rebalance(&test, 100_000);
     // The index is built when no older transaction is open; so is a fence.
     thread::sleep(Duration::from_millis(1_500));
     let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
@@ -255,13 +257,13 @@ fn an_idle_transaction_is_named_and_ended_it_goes_on() {
     assert!(pid > 0);
     transaction.commit().unwrap();
     Ran::of(child).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..500);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..500);
 }
 
 #[test]
-fn users_that_lie_astray_are_put_right_before_anything_moves() {
+fn misplaced_users_must_be_repaired_before_a_rebalance() {
     let test = filled(300);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     // An older copy of a user that will move there, and one that exists nowhere else.
     test.execute(4, "INSERT INTO users VALUES (5, 'old', NULL, NULL)");
     test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL)");
@@ -276,9 +278,9 @@ fn users_that_lie_astray_are_put_right_before_anything_moves() {
 }
 
 #[test]
-fn a_role_needs_the_table_and_is_told_so_before_anything_moves() {
+fn missing_privileges_are_reported_before_rows_move() {
     let test = filled(100);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     for number in 1..=4 {
         let grants = "GRANT ALL ON ALL TABLES IN SCHEMA public, ringshard TO plain; GRANT USAGE ON SCHEMA ringshard TO plain; \
                       REVOKE CREATE ON SCHEMA public FROM PUBLIC";
@@ -296,22 +298,22 @@ fn a_role_needs_the_table_and_is_told_so_before_anything_moves() {
         test.execute(number, "GRANT CREATE ON SCHEMA public TO plain");
     }
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..100);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..100);
 }
 
 #[test]
 fn one_connection_to_each_shard_is_enough() {
     let test = filled(300);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     let config = std::fs::read_to_string(test.config()).unwrap();
     std::fs::write(test.config(), format!("pool_size = 1\n{config}")).unwrap();
     test.run(&["rebalance", "-y"]).success();
     test.run(&["verify", "--fix", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..300);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..300);
 }
 
 #[test]
-fn a_shard_that_has_left_is_forgotten_by_the_next_run_if_the_first_could_not() {
+fn a_removed_shard_is_dropped_from_a_stale_configuration() {
     let test = filled(300);
     test.run(&["remove-shard", "shard_1"]).success();
     let before = std::fs::read_to_string(test.config()).unwrap();

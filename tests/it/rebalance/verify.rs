@@ -8,12 +8,12 @@ use ringshard::model::user::UserId;
 
 use crate::support::clusters::with_users;
 use crate::support::harness::{Ran, Test};
-use crate::support::misplaced_rows::{damage, put, rows, sums, take};
-use crate::support::move_steps::{Chunk, Mover, adopt, announce, fence, purge, read_while_user_1_moves};
-use crate::support::rings::{owner, shard_names, stranger};
+use crate::support::misplaced_rows::{damage, delete_row, put_row, rows, sums};
+use crate::support::move_steps::{Chunk, Mover, announce, fence, purge, read_while_user_1_moves, receive};
+use crate::support::rings::{non_owner, owner, shard_names};
 
 #[test]
-fn a_clean_cluster_is_clean_and_the_columns_are_a_contract() {
+fn a_clean_cluster_verifies_and_the_columns_are_a_contract() {
     let test = with_users(300);
     let ran = test.run(&["verify"]).success();
     let counts: Vec<usize> =
@@ -37,41 +37,41 @@ fn a_clean_cluster_is_clean_and_the_columns_are_a_contract() {
 }
 
 #[test]
-fn each_kind_of_damage_is_told_apart() {
+fn each_kind_of_damage_is_distinguished() {
     let test = with_users(300);
-    put(&test, stranger(2), 2, "Name 2");
+    put_row(&test, non_owner(2), 2, "Name 2");
     let ran = test.run(&["verify"]).fails(1).says("error: misplaced: 1 row, duplicate: 1\n");
     assert_eq!(sums(&ran), [1, 1, -3, 0]);
     ran.says("hint: ringshard verify --deep compares");
     let deep = test.run(&["verify", "--deep"]).fails(1).says("hint: ringshard verify --fix");
     assert_eq!(sums(&deep), [1, 1, 0, 0]);
-    let line = &deep.fields()[stranger(2) - 1];
+    let line = &deep.fields()[non_owner(2) - 1];
     assert_eq!(line[2..], ["1", "1", "0", "0"]);
 
-    test.execute(stranger(2), "UPDATE users SET email = '' WHERE user_id = 2");
+    test.execute(non_owner(2), "UPDATE users SET email = '' WHERE user_id = 2");
     assert_eq!(sums(&test.run(&["verify"]).fails(1)), [1, 1, -3, 0]);
     let deep =
         test.run(&["verify", "--deep"]).fails(1).says("misplaced: 1 row, duplicate: 1, differing: 1\n");
     assert_eq!(sums(&deep), [1, 1, 1, 0]);
 
-    take(&test, owner(2), 2);
+    delete_row(&test, owner(2), 2);
     let ran = test.run(&["verify"]).fails(1).says("misplaced: 1 row, missing: 1\n");
     assert_eq!(ran.fields()[owner(2) - 1][5], "1");
-    assert_eq!(ran.fields()[stranger(2) - 1][2..], ["1", "0", "\\N", "0"]);
+    assert_eq!(ran.fields()[non_owner(2) - 1][2..], ["1", "0", "\\N", "0"]);
     let json = test.run(&["-o", "json", "verify"]).fails(1);
     assert_eq!(json.json().as_array().unwrap().len(), 3);
     let error: serde_json::Value = serde_json::from_str(json.stderr.lines().last().unwrap()).unwrap();
     assert_eq!(error["error"]["kind"], "failed");
 
-    put(&test, owner(2), 2, "Name 2");
-    take(&test, stranger(2), 2);
+    put_row(&test, owner(2), 2, "Name 2");
+    delete_row(&test, non_owner(2), 2);
     test.run(&["verify", "--deep"]).success();
     damage(&test);
     assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [5, 2, 1, 2]);
 }
 
 #[test]
-fn without_one_shard_there_is_no_verification() {
+fn verify_needs_every_shard() {
     let test = with_users(30);
     let dead = "postgresql://postgres@127.0.0.1:1/x?connect_timeout=2";
     let shards = format!("shard_1={} shard_2={dead} shard_3={}", test.url(1), test.url(3));
@@ -84,7 +84,7 @@ fn without_one_shard_there_is_no_verification() {
 }
 
 #[test]
-fn arcs_that_are_not_those_of_the_ring_are_named_and_nothing_is_mended() {
+fn arcs_that_contradict_the_ring_are_reported_and_not_repaired() {
     let arc = "(SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
     for (damage, words) in [
         (format!("DELETE FROM ringshard.arc WHERE last = {arc}"), "shard `shard_1` lacks the arc"),
@@ -100,7 +100,7 @@ fn arcs_that_are_not_those_of_the_ring_are_named_and_nothing_is_mended() {
     ] {
         let test = with_users(30);
         test.execute(1, &damage);
-        put(&test, stranger(2), 2, "Name 2");
+        put_row(&test, non_owner(2), 2, "Name 2");
         let before = rows(&test);
         let ran = test.run(&["verify"]).fails(1).says(words).says("hint: ringshard doctor");
         assert_eq!(ran.fields().len(), 3);
@@ -111,8 +111,8 @@ fn arcs_that_are_not_those_of_the_ring_are_named_and_nothing_is_mended() {
     let test = with_users(30);
     let chunk = Chunk::around(&mut test.client(owner(1)), 1);
     let copy = "INSERT INTO ringshard.arc (first, last, epoch) VALUES ($1::text::uuid, $2::text::uuid, 1)";
-    test.client(stranger(1)).execute(copy, &[&chunk.first, &chunk.last]).unwrap();
-    let words = format!("shard `shard_{}` owns the arc", stranger(1));
+    test.client(non_owner(1)).execute(copy, &[&chunk.first, &chunk.last]).unwrap();
+    let words = format!("shard `shard_{}` owns the arc", non_owner(1));
     test.run(&["verify"])
         .fails(1)
         .says(&words)
@@ -120,9 +120,9 @@ fn arcs_that_are_not_those_of_the_ring_are_named_and_nothing_is_mended() {
 }
 
 #[test]
-fn what_is_in_flight_is_no_damage_and_what_lies_astray_beside_it_is() {
+fn rows_in_flight_are_no_damage_but_misplaced_rows_are() {
     let test = with_users(300);
-    let (source, target) = (owner(1), stranger(1));
+    let (source, target) = (owner(1), non_owner(1));
     announce(&test, 2);
     let (mut from, mut to) = (test.client(source), test.client(target));
     let chunk = Chunk::around(&mut from, 1);
@@ -142,19 +142,19 @@ fn what_is_in_flight_is_no_damage_and_what_lies_astray_beside_it_is() {
     clean(0);
     fence(&mut from, &chunk, target, 2);
     clean(0);
-    adopt(&mut from, &mut to, &chunk, 2);
+    receive(&mut from, &mut to, &chunk, 2);
     clean(in_chunk);
     // Written on the new owner since: what the old one still has is older, and no damage.
     to.execute("UPDATE users SET name = 'new' WHERE user_id = 1", &[]).unwrap();
     clean(in_chunk);
     let other = (2..10_000).find(|id| owner(*id) == source && !is_in(&chunk, *id)).unwrap();
-    put(&test, target, other, "stray");
+    put_row(&test, target, other, "stray");
     assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [1, 1, 1, 0]);
-    take(&test, target, other);
+    delete_row(&test, target, other);
     purge(&mut from, &chunk);
     clean(0);
     // A row that the purge would have left.
-    put(&test, source, 1, "new");
+    put_row(&test, source, 1, "new");
     assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [1, 1, 0, 0]);
 }
 
@@ -165,7 +165,7 @@ fn is_in(chunk: &Chunk, id: i64) -> bool {
 }
 
 #[test]
-fn while_arcs_move_on_and_on_nothing_is_called_damage() {
+fn verify_reports_no_damage_while_arcs_move() {
     let test = with_users(500);
     announce(&test, 2);
     let mover = Mover::start(&test, Duration::from_millis(2));
@@ -184,7 +184,7 @@ fn while_arcs_move_on_and_on_nothing_is_called_damage() {
 }
 
 #[test]
-fn a_chunk_between_two_snapshots_is_asked_for_again() {
+fn verify_repeats_snapshots_that_a_move_split() {
     // The gate holds the target back (it is asked after the hand-over, the source before: two owners) or the source
     // (the other way round: nobody has the chunk).
     for gate_on_target in [true, false] {
@@ -192,7 +192,7 @@ fn a_chunk_between_two_snapshots_is_asked_for_again() {
         announce(&test, 2);
         // So that the epoch is no news, for which a shard would be asked twice.
         test.run(&["verify"]).success();
-        let (source, target) = (owner(1), stranger(1));
+        let (source, target) = (owner(1), non_owner(1));
         let gated = if gate_on_target { target } else { source };
         let ran = read_while_user_1_moves(&test, &["-o", "table", "verify"], target, gated).success();
         ran.says("0 rows in flight").says("300 users, each on its owner and nowhere else");
@@ -200,7 +200,7 @@ fn a_chunk_between_two_snapshots_is_asked_for_again() {
 }
 
 #[test]
-fn an_announcement_on_its_way_is_no_damage_and_an_owner_by_no_ring_is() {
+fn a_partial_announcement_is_no_damage_but_a_wrong_owner_is() {
     let test = with_users(300);
     let target = Topology::of_equals(100, shard_names(2)).unwrap();
     let target = serde_json::to_value(target).unwrap();
@@ -216,7 +216,7 @@ fn an_announcement_on_its_way_is_no_damage_and_an_owner_by_no_ring_is() {
     let chunk = Chunk::around(&mut from, id);
     fence(&mut from, &chunk, 1, 2);
     test.run(&["verify"]).success();
-    adopt(&mut from, &mut to, &chunk, 2);
+    receive(&mut from, &mut to, &chunk, 2);
     test.run(&["verify"])
         .fails(1)
         .says("shard `shard_1` owns the arc")
@@ -224,7 +224,7 @@ fn an_announcement_on_its_way_is_no_damage_and_an_owner_by_no_ring_is() {
 }
 
 #[test]
-fn another_database_is_refused() {
+fn a_shard_of_another_cluster_is_refused() {
     let (test, other) = (with_users(10), with_users(10));
     let shards = format!("shard_1={} shard_2={} shard_3={}", test.url(1), other.url(2), test.url(3));
     let mut command = test.command();

@@ -12,10 +12,10 @@ use crate::support::gate::Gate;
 use crate::support::harness::{Ran, Test};
 use crate::support::misplaced_rows::{damage, quarantine, rows, sums};
 use crate::support::move_steps::{announce, announce_on};
-use crate::support::rings::{owner, seed_ring, shard_names, stranger};
+use crate::support::rings::{non_owner, owner, prototype_ring, shard_names};
 
 #[test]
-fn a_fix_moves_what_is_missing_purges_what_is_equal_and_keeps_what_differs() {
+fn a_repair_moves_missing_rows_deletes_equal_ones_and_quarantines_others() {
     let test = with_users(300);
     let before = rows(&test);
     damage(&test);
@@ -27,21 +27,22 @@ fn a_fix_moves_what_is_missing_purges_what_is_equal_and_keeps_what_differs() {
     // Of the two rows that user 5 had, one is the user now, and the other one is kept.
     let five = after.remove(&(owner(5), 5)).unwrap();
     let mut expected = before;
-    let kept = quarantine(&test);
+    let quarantined = quarantine(&test);
     let [first, second] = ["Name 5", "Name 5 too"].map(|name| five.contains(&format!("\"{name}\"")));
     assert!(first != second, "{five}");
     expected.remove(&(owner(5), 5));
     assert_eq!(after, expected);
-    let kept: Vec<(i64, &str)> = kept.iter().map(|(id, name, _)| (*id, name.as_str())).collect();
-    assert_eq!(kept, [(3, "another"), (5, if first { "Name 5 too" } else { "Name 5" })]);
+    let quarantined: Vec<(i64, &str)> =
+        quarantined.iter().map(|(id, name, _)| (*id, name.as_str())).collect();
+    assert_eq!(quarantined, [(3, "another"), (5, if first { "Name 5 too" } else { "Name 5" })]);
     assert!(quarantine(&test)[0].2.contains(&format!("`shard_{}`", owner(3))));
     let quarantined = "SELECT count(*) FROM ringshard.quarantine WHERE user_id = 3";
-    assert_eq!(test.query(stranger(3), quarantined, &[])[0].get::<_, i64>(0), 1);
+    assert_eq!(test.query(non_owner(3), quarantined, &[])[0].get::<_, i64>(0), 1);
     test.run(&["verify", "--deep"]).success();
 }
 
 #[test]
-fn empty_texts_and_missing_ones_are_different_and_equal_ones_are_equal() {
+fn a_repair_distinguishes_null_from_empty_text() {
     let test = Test::initialised();
     let texts = [None, Some(""), Some("x"), Some("\u{1f980}")];
     let id = 7;
@@ -52,7 +53,7 @@ fn empty_texts_and_missing_ones_are_different_and_equal_ones_are_equal() {
                 test.execute(shard, "DELETE FROM users; DELETE FROM ringshard.quarantine");
             }
             test.client(owner(id)).execute(insert, &[&id, &"n", one, other]).unwrap();
-            test.client(stranger(id)).execute(insert, &[&id, &"n", other, one]).unwrap();
+            test.client(non_owner(id)).execute(insert, &[&id, &"n", other, one]).unwrap();
             let is_equal = at == other_at;
             let differing = i64::from(!is_equal);
             assert_eq!(
@@ -68,7 +69,7 @@ fn empty_texts_and_missing_ones_are_different_and_equal_ones_are_equal() {
 }
 
 #[test]
-fn without_a_yes_nothing_is_done() {
+fn a_repair_needs_confirmation() {
     let test = with_users(300);
     damage(&test);
     let before = rows(&test);
@@ -87,7 +88,7 @@ fn without_a_yes_nothing_is_done() {
 }
 
 #[test]
-fn one_fix_at_a_time_and_none_while_the_ring_changes() {
+fn a_repair_needs_its_lock_and_a_stable_ring() {
     let test = with_users(300);
     damage(&test);
     let before = rows(&test);
@@ -111,7 +112,7 @@ fn one_fix_at_a_time_and_none_while_the_ring_changes() {
 }
 
 #[test]
-fn a_change_that_begins_in_the_middle_stops_a_fix() {
+fn a_rebalance_that_starts_stops_a_repair() {
     let test = with_users(300);
     damage(&test);
     let before = rows(&test);
@@ -136,11 +137,11 @@ fn a_change_that_begins_in_the_middle_stops_a_fix() {
     Ran::of(fix).fails(75).says("a change of the ring is under way");
     // Nothing went without being somewhere else before.
     let after = rows(&test);
-    let kept = quarantine(&test);
+    let quarantined = quarantine(&test);
     for ((shard, id), row) in &before {
-        let is_kept = kept.iter().any(|(kept, ..)| kept == id);
+        let is_quarantined = quarantined.iter().any(|(quarantined, ..)| quarantined == id);
         let is_there = [*shard, owner(*id)].iter().any(|at| after.get(&(*at, *id)) == Some(row));
-        assert!(is_there || is_kept, "{row}");
+        assert!(is_there || is_quarantined, "{row}");
     }
     assert!(after.iter().any(|((shard, id), _)| owner(*id) != *shard));
 }
@@ -149,7 +150,7 @@ fn a_change_that_begins_in_the_middle_stops_a_fix() {
 /// second one differs. Who owns each of them.
 fn scattered(count: i64) -> (Test, BTreeMap<i64, usize>) {
     let test = Test::initialised();
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     let names = shard_names(3);
     let owner = |id| {
         let owner = ring.owner(Position::of_user(UserId::new(id)));
@@ -159,10 +160,10 @@ fn scattered(count: i64) -> (Test, BTreeMap<i64, usize>) {
     let sql = "INSERT INTO users SELECT id, CASE WHEN $2 AND id % 6 = 0 THEN 'other' ELSE 'Name ' || id END, \
                CASE WHEN id % 3 > 0 THEN (ARRAY['EU', 'US'])[id % 3] END, NULL FROM unnest($1::bigint[]) AS id";
     for shard in 1..=3 {
-        let is_astray = |owner: &usize| owner % 3 + 1 == shard;
-        let astray: Vec<i64> =
-            owners.iter().filter(|(_, owner)| is_astray(owner)).map(|(id, _)| *id).collect();
-        test.client(shard).execute(sql, &[&astray, &true]).unwrap();
+        let is_misplaced = |owner: &usize| owner % 3 + 1 == shard;
+        let misplaced: Vec<i64> =
+            owners.iter().filter(|(_, owner)| is_misplaced(owner)).map(|(id, _)| *id).collect();
+        test.client(shard).execute(sql, &[&misplaced, &true]).unwrap();
         let own = owners.iter().filter(|(id, owner)| **owner == shard && *id % 3 == 0);
         let own: Vec<i64> = own.map(|(id, _)| *id).collect();
         test.client(shard).execute(sql, &[&own, &false]).unwrap();
@@ -171,7 +172,7 @@ fn scattered(count: i64) -> (Test, BTreeMap<i64, usize>) {
 }
 
 #[test]
-fn killed_at_any_moment_a_fix_loses_nothing_and_the_next_one_goes_on() {
+fn a_killed_repair_loses_nothing_and_is_resumed() {
     let count = 6_000;
     let (test, owners) = scattered(count);
     let found = test.run(&["verify", "--deep"]).fails(1);
@@ -210,8 +211,8 @@ fn killed_at_any_moment_a_fix_loses_nothing_and_the_next_one_goes_on() {
         let region = ["", "EU", "US"][usize::try_from(id % 3).unwrap()];
         assert_eq!(row, format!("({id},\"Name {id}\",{region},)"));
     }
-    let kept = quarantine(&test);
+    let quarantined = quarantine(&test);
     let expected: Vec<i64> = (1..=count).filter(|id| id % 6 == 0).collect();
-    assert_eq!(kept.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), expected);
-    assert!(kept.iter().all(|(_, name, _)| name == "other"));
+    assert_eq!(quarantined.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), expected);
+    assert!(quarantined.iter().all(|(_, name, _)| name == "other"));
 }

@@ -74,7 +74,7 @@ fn type_in(test: &Test, command: &str) {
 }
 
 #[test]
-fn a_healthy_cluster_has_no_cross() {
+fn a_healthy_cluster_passes_every_check() {
     let test = Test::initialised();
     let ran = doctor(&test).success();
     assert_eq!(crosses(&ran), []);
@@ -139,7 +139,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn an_import_at_work_is_nothing_left_behind() {
+fn a_running_import_is_not_reported_as_a_leftover() {
     let test = Test::initialised();
     let mut child =
         test.command().args(["import", "-", "--batch-kib", "1"]).stdin(Stdio::piped()).spawn().unwrap();
@@ -163,7 +163,7 @@ fn an_import_at_work_is_nothing_left_behind() {
 }
 
 #[test]
-fn each_thing_that_is_broken_is_one_cross_and_its_hint_mends_it() {
+fn each_fault_fails_one_check_and_its_hint_repairs_it() {
     let test = Test::initialised();
     let id = (1..1_000).find(|id| owner(*id) == 1).unwrap();
     test.execute(1, &format!("INSERT INTO users VALUES ({id}, 'N', 'EU', 'e')"));
@@ -182,7 +182,7 @@ fn each_thing_that_is_broken_is_one_cross_and_its_hint_mends_it() {
 }
 
 #[test]
-fn catalogs_that_do_not_fit_together() {
+fn inconsistent_catalogs_are_reported() {
     let broken = |number: usize, damage: &str| {
         let test = Test::initialised();
         test.execute(number, damage);
@@ -221,8 +221,8 @@ fn catalogs_that_do_not_fit_together() {
             "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = topology, participants = '[]', epoch = 2",
         );
     }
-    let adopt = format!("INSERT INTO ringshard.arc (first, last, epoch) VALUES ('{first}', '{last}', 2)");
-    test.execute(2, &adopt);
+    let receive = format!("INSERT INTO ringshard.arc (first, last, epoch) VALUES ('{first}', '{last}', 2)");
+    test.execute(2, &receive);
     let ran = doctor(&test).fails(1);
     assert!(crosses(&ran).iter().all(|cross| cross.check == "leftovers"), "{ran:?}");
     assert!(crosses(&ran)[0].found.contains("a change of the ring is not finished; 1 fenced arc"), "{ran:?}");
@@ -237,7 +237,7 @@ fn catalogs_that_do_not_fit_together() {
 }
 
 #[test]
-fn catalogs_of_another_version_and_databases_without_any() {
+fn other_catalog_versions_and_missing_catalogs_are_reported() {
     let test = Test::initialised();
     test.execute(2, "UPDATE ringshard.meta SET catalog_version = 99");
     let cross = only(doctor(&test), Some("shard_2"), "catalog");
@@ -277,7 +277,7 @@ fn catalogs_of_another_version_and_databases_without_any() {
 }
 
 #[test]
-fn shards_that_are_down_do_not_hide_the_others() {
+fn down_shards_do_not_hide_the_results_of_others() {
     let test = Test::initialised();
     test.execute(2, "DROP INDEX idx_users_region");
     let shards = [
@@ -296,13 +296,13 @@ fn shards_that_are_down_do_not_hide_the_others() {
     let ran = doctor_of(&test, &shards[2..]).fails(69);
     assert_eq!(crosses(&ran).len(), 1);
     // A database that does not exist.
-    let gone = format!("shard_1={}", url("postgres", "no_such_database"));
-    let ran = doctor_of(&test, &[gone]).fails(69);
+    let missing = format!("shard_1={}", url("postgres", "no_such_database"));
+    let ran = doctor_of(&test, &[missing]).fails(69);
     assert!(crosses(&ran)[0].found.contains("does not exist"), "{ran:?}");
 }
 
 #[test]
-fn wrong_urls_are_seen_for_what_they_are() {
+fn wrong_urls_are_identified() {
     let test = Test::initialised();
     let (one, two, three) = (test.url(1), test.url(2), test.url(3));
     let swapped = [format!("shard_1={two}"), format!("shard_2={one}"), format!("shard_3={three}")];
@@ -338,7 +338,7 @@ fn wrong_urls_are_seen_for_what_they_are() {
 }
 
 #[test]
-fn a_role_without_rights_gets_crosses_and_the_grants_to_type() {
+fn missing_privileges_are_reported_with_the_grants() {
     let test = Test::initialised();
     let shards: Vec<String> =
         (1..=3).map(|n| format!("shard_{n}={}", url("plain", &test.database(n)))).collect();
@@ -372,7 +372,7 @@ fn a_role_without_rights_gets_crosses_and_the_grants_to_type() {
 }
 
 #[test]
-fn a_private_postgres_that_is_down_is_not_started_by_looking() {
+fn doctor_does_not_start_a_stopped_private_server() {
     let test = Test::new();
     let programs = std::env::var_os("RINGSHARD_PG_BIN").unwrap_or_default();
     let run = |words: &[&str]| {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use ringshard::model::ring::position::Position;
 use ringshard::model::user::UserId;
 
-use crate::support::catalogs::assert_whole;
+use crate::support::catalogs::assert_catalogs_are_complete;
 use crate::support::harness::{Ran, Test, admin, socket_dir, url};
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::rings::owner;
@@ -16,7 +16,7 @@ fn three_shards_own_the_ring_between_them() {
     let ran = test.init().success();
     let results: Vec<&str> = ran.fields().iter().map(|fields| fields[1]).collect();
     assert_eq!(results, ["created", "created", "created"]);
-    assert_whole(&test);
+    assert_catalogs_are_complete(&test);
     assert_eq!(std::fs::metadata(test.config()).unwrap().permissions().mode() & 0o777, 0o600);
 
     // Again, with and without the flags: the same cluster, and nothing done.
@@ -47,25 +47,25 @@ fn postgres_computes_the_same_positions() {
 }
 
 #[test]
-fn tables_of_the_seeds_prototype_are_adopted() {
+fn tables_of_the_prototype_become_shards() {
     let test = Test::new();
     for number in 1..=3 {
-        test.seed_table(number, (1..=50).filter(|id| owner(*id) == number));
+        test.prototype_table(number, (1..=50).filter(|id| owner(*id) == number));
     }
     let ran = test.init().success();
-    let adopted: i64 = ran.fields().iter().map(|fields| fields[2].parse::<i64>().unwrap()).sum();
-    assert_eq!(adopted, 50);
+    let rows: i64 = ran.fields().iter().map(|fields| fields[2].parse::<i64>().unwrap()).sum();
+    assert_eq!(rows, 50);
     assert!(ran.fields().iter().all(|fields| fields[1] == "adopted"));
-    assert_whole(&test);
+    assert_catalogs_are_complete(&test);
     assert_eq!(test.run(&["get-user", "5"]).success().fields()[0][1], "N");
     assert_eq!(test.run(&["count"]).success().stdout, "50\n");
 }
 
 #[test]
-fn misplaced_rows_are_named_and_nothing_is_changed() {
+fn misplaced_rows_are_reported_and_nothing_is_changed() {
     let test = Test::new();
     // 1 is shard_2's, 9 is shard_3's.
-    test.seed_table(1, [1, 4, 9]);
+    test.prototype_table(1, [1, 4, 9]);
     test.init()
         .fails(1)
         .says("user `1` is on `shard_1`, its owner is `shard_2`")
@@ -80,7 +80,7 @@ fn misplaced_rows_are_named_and_nothing_is_changed() {
 }
 
 #[test]
-fn a_users_table_of_another_kind_is_not_touched() {
+fn an_incompatible_users_table_is_not_changed() {
     let test = Test::new();
     test.execute(2, "CREATE TABLE users (id serial PRIMARY KEY, login text)");
     test.init().fails(78).says("shard_2").says("other columns").says("login text");
@@ -90,7 +90,7 @@ fn a_users_table_of_another_kind_is_not_touched() {
 }
 
 #[test]
-fn one_database_is_one_shard_however_it_is_named() {
+fn one_database_under_two_names_is_refused() {
     let test = Test::new();
     let proxy = Proxy::new(&test.database(1), "never sent", Cut::Request);
     for second in [
@@ -105,7 +105,7 @@ fn one_database_is_one_shard_however_it_is_named() {
 }
 
 #[test]
-fn clusters_are_not_mixed() {
+fn shards_of_different_clusters_are_refused() {
     let (test, other) = (Test::initialised(), Test::initialised());
     let fresh = Test::new();
     let flag = |name: &str, url: String| format!("{name}={url}");
@@ -150,7 +150,7 @@ fn clusters_are_not_mixed() {
 }
 
 #[test]
-fn the_number_of_virtual_nodes_is_the_clusters() {
+fn the_number_of_virtual_nodes_is_fixed_for_a_cluster() {
     let test = Test::new();
     let mut command = test.command();
     command.args(["init-shards", "--vnodes", "7"]).args(test.shard_flags());
@@ -162,7 +162,7 @@ fn the_number_of_virtual_nodes_is_the_clusters() {
 }
 
 #[test]
-fn comments_and_settings_of_the_file_stay() {
+fn init_shards_keeps_comments_and_settings() {
     let test = Test::new();
     std::fs::write(test.config(), "# mine\npool_size = 2 # few\n").unwrap();
     test.init().success();
@@ -172,7 +172,7 @@ fn comments_and_settings_of_the_file_stay() {
 }
 
 #[test]
-fn databases_are_made_on_a_server() {
+fn init_shards_creates_databases_on_a_server() {
     let test = Test::new();
     let server = url("postgres", "postgres");
     let words = ["init-shards", "--server", &server, "--shards", "2"];

@@ -3,11 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::catalogs::assert_whole;
+use crate::support::catalogs::assert_catalogs_are_complete;
 use crate::support::harness::{Ran, Test};
 
 #[test]
-fn killed_at_any_moment_it_goes_on() {
+fn a_killed_initialisation_is_completed_by_the_next_run() {
     for round in 0..12 {
         let test = Test::new();
         let mut cut_short = 0;
@@ -20,7 +20,7 @@ fn killed_at_any_moment_it_goes_on() {
             cut_short += u32::from(child.wait().unwrap().code().is_none());
         }
         test.init().success();
-        assert_whole(&test);
+        assert_catalogs_are_complete(&test);
         test.run(&["create-user", "--id", "1", "--name", "x"]).success();
         assert_eq!(test.run(&["count"]).success().stdout, "1\n");
         if round == 0 {
@@ -30,7 +30,7 @@ fn killed_at_any_moment_it_goes_on() {
 }
 
 #[test]
-fn a_part_of_the_shards_made_is_gone_on_with() {
+fn a_partial_initialisation_is_completed() {
     let test = Test::initialised();
     let id = test.cluster_id(1);
     for number in 2..=3 {
@@ -41,11 +41,11 @@ fn a_part_of_the_shards_made_is_gone_on_with() {
     let results: Vec<&str> = ran.fields().iter().map(|fields| fields[1]).collect();
     assert_eq!(results, ["unchanged", "created", "created"]);
     assert_eq!(test.cluster_id(2), id);
-    assert_whole(&test);
+    assert_catalogs_are_complete(&test);
 }
 
 #[test]
-fn two_at_once_make_one_cluster() {
+fn two_concurrent_initialisations_make_one_cluster() {
     for _ in 0..5 {
         let test = Test::new();
         let children: Vec<_> = (0..2)
@@ -57,13 +57,13 @@ fn two_at_once_make_one_cluster() {
         for child in children {
             Ran::of(child).success();
         }
-        assert_whole(&test);
+        assert_catalogs_are_complete(&test);
         test.run(&["shards"]).success();
     }
 }
 
 #[test]
-fn a_shard_that_lost_its_catalog_after_a_change_is_not_made_anew() {
+fn a_lost_catalog_is_not_created_again_after_a_change() {
     let test = Test::initialised();
     for number in 1..=3 {
         test.execute(number, "UPDATE ringshard.meta SET epoch = 2");
@@ -96,7 +96,7 @@ fn an_empty_database_never_takes_the_place_of_a_shard() {
 }
 
 #[test]
-fn overlapping_sets_at_once_leave_no_half_a_cluster() {
+fn overlapping_concurrent_initialisations_leave_no_partial_cluster() {
     for _ in 0..3 {
         let test = Test::new();
         let flag = |n: usize| format!("s{n}={}", test.url(n));

@@ -59,7 +59,7 @@ fn each_sslmode_demands_what_libpq_documents() {
 }
 
 #[test]
-fn the_rules_of_the_server_decide_where_sslmode_leaves_it_open() {
+fn the_server_rules_decide_for_allow_and_prefer() {
     let (server, _guard) = Server::get();
     for (user, mode, code, tls, words) in [
         ("tls_only", "disable", 77, None, "set sslmode=require"),
@@ -78,7 +78,7 @@ fn the_rules_of_the_server_decide_where_sslmode_leaves_it_open() {
 }
 
 #[test]
-fn other_certificates_of_a_server() {
+fn other_server_certificates_are_verified() {
     let (server, _guard) = Server::get_alone();
     let url = |host: &str, mode: &str, root: &str| {
         server.url("either", host, &format!("sslmode={mode}&sslrootcert={}", server.file(root)))
@@ -132,7 +132,7 @@ fn other_certificates_of_a_server() {
 }
 
 #[test]
-fn settings_of_tls_come_from_the_environment_and_the_home_folder() {
+fn tls_settings_come_from_the_environment_and_the_home_folder() {
     let (server, _guard) = Server::get();
     let root = server.file("root.crt");
     let url = server.url("either", "localhost", "");
@@ -176,7 +176,7 @@ fn settings_of_tls_come_from_the_environment_and_the_home_folder() {
 }
 
 #[test]
-fn clients_prove_themselves_with_a_certificate() {
+fn client_certificates_work() {
     let (server, _guard) = Server::get();
     let read = |user: &str, certificate: &str, key: &str| {
         let (certificate, key) = (server.file(certificate), server.file(key));
@@ -212,7 +212,7 @@ fn passwords_are_bound_to_the_channel() {
 }
 
 #[test]
-fn several_hosts_are_tried_in_their_order() {
+fn several_hosts_are_tried_in_order() {
     let (server, _guard) = Server::get();
     let (port, database) = (server.port, format!("shard_{}", owner(1)));
     let hosts = format!("127.0.0.1:1,localhost:{port}");
@@ -298,8 +298,8 @@ fn options_reach_the_server_and_addresses_are_shown_as_psql_takes_them() {
     let mut command = server.command();
     command.env("RINGSHARD_SHARDS", format!("a={given}")).args(["config", "show"]);
     let shown = Ran::of(command.spawn().unwrap()).success();
-    let want = given.replace(&format!(":{PASSWORD}"), "").replace("@h1,", "@h1:5432,");
-    assert!(shown.stdout.contains(&want), "{want} in {shown:?}");
+    let expected = given.replace(&format!(":{PASSWORD}"), "").replace("@h1,", "@h1:5432,");
+    assert!(shown.stdout.contains(&expected), "{expected} in {shown:?}");
     assert!(!shown.stdout.contains(PASSWORD));
 }
 
@@ -314,7 +314,7 @@ fn a_socket_has_no_tls_whatever_sslmode_says() {
 }
 
 #[test]
-fn a_detour_leads_to_the_same_certificate() {
+fn a_proxy_override_keeps_certificate_verification() {
     let (server, _guard) = Server::get();
     let delay = Duration::from_millis(300);
     let root = server.file("root.crt");

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::catalogs::assert_whole;
+use crate::support::catalogs::assert_catalogs_are_complete;
 use crate::support::harness::{Ran, Test};
 use crate::support::rings::owner;
 
@@ -31,7 +31,7 @@ fn of_version(version: usize) -> Test {
     let test = Test::new();
     let made = Test::initialised();
     for number in 1..=3 {
-        test.seed_table(number, (1..=50).filter(|id| owner(*id) == number));
+        test.prototype_table(number, (1..=50).filter(|id| owner(*id) == number));
         test.execute(number, "CREATE INDEX idx_users_region ON users (region)");
         test.execute(number, MIGRATIONS[0]);
         test.execute(number, WRITE_USER);
@@ -101,11 +101,11 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         for words in commands {
             old.run(words).fails(78).says("ringshard init-shards");
         }
-        let told = format!("has version {version}, and this ringshard needs version 6");
-        old.run(&["rebalance", "status"]).fails(78).says(&told).says("ringshard init-shards upgrades it");
+        let message = format!("has version {version}, and this ringshard needs version 6");
+        old.run(&["rebalance", "status"]).fails(78).says(&message).says("ringshard init-shards upgrades it");
         let seen = old.run(&["doctor"]).fails(1);
-        let told = format!("version {version}, and this ringshard makes 6\tringshard init-shards");
-        assert_eq!(seen.stdout.matches(&told).count(), 3, "{seen:?}");
+        let message = format!("version {version}, and this ringshard makes 6\tringshard init-shards");
+        assert_eq!(seen.stdout.matches(&message).count(), 3, "{seen:?}");
         if version >= 3 {
             old.execute(
                 1,
@@ -117,7 +117,7 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         assert!(ran.fields().iter().all(|fields| fields[1] == "upgraded"), "{ran:?}");
         old.run(&["doctor"]).success();
         assert!(old.run(&["init-shards"]).success().fields().iter().all(|fields| fields[1] == "unchanged"));
-        assert_whole(&old);
+        assert_catalogs_are_complete(&old);
         assert_eq!(old.run(&["count"]).success().stdout, "50\n");
         for number in 1..=3 {
             assert_eq!(shape(&old, number), shape(&new, number), "version {version}");
@@ -155,7 +155,7 @@ fn a_newer_catalog_is_refused_by_every_command() {
 }
 
 #[test]
-fn triggers_that_were_dropped_or_disabled_are_made_again() {
+fn dropped_or_disabled_triggers_are_restored() {
     let test = Test::initialised();
     let whole = shape(&test, 1);
     for damage in [
@@ -169,8 +169,8 @@ fn triggers_that_were_dropped_or_disabled_are_made_again() {
         assert_ne!(shape(&test, 1), whole);
         let ran = test.run(&["init-shards"]).success();
         // Functions are brought each time.
-        let said = if damage.starts_with("CREATE OR REPLACE FUNCTION") { "unchanged" } else { "repaired" };
-        assert_eq!(ran.fields()[0][1], said, "{damage}");
+        let result = if damage.starts_with("CREATE OR REPLACE FUNCTION") { "unchanged" } else { "repaired" };
+        assert_eq!(ran.fields()[0][1], result, "{damage}");
         assert_eq!(shape(&test, 1), whole, "{damage}");
     }
     // Nothing is wrong: no lock that readers or writers would feel is taken.
@@ -182,18 +182,18 @@ fn triggers_that_were_dropped_or_disabled_are_made_again() {
 }
 
 #[test]
-fn a_row_written_while_its_table_is_adopted_is_found() {
+fn a_row_written_during_initialisation_is_checked() {
     let test = Test::new();
-    test.seed_table(1, []);
+    test.prototype_table(1, []);
     test.execute(
         1,
         "ALTER DATABASE DB SET default_transaction_isolation = 'repeatable read'"
             .replace("DB", &test.database(1))
             .as_str(),
     );
-    let stray = (1..1_000).find(|id| owner(*id) == 2).unwrap();
+    let misplaced = (1..1_000).find(|id| owner(*id) == 2).unwrap();
     let mut writer = test.client(1);
-    writer.batch_execute(&format!("BEGIN; INSERT INTO users VALUES ({stray})")).unwrap();
+    writer.batch_execute(&format!("BEGIN; INSERT INTO users VALUES ({misplaced})")).unwrap();
     let mut command = test.command();
     command.arg("init-shards").args(test.shard_flags());
     let child = command.spawn().unwrap();
@@ -207,10 +207,10 @@ fn a_row_written_while_its_table_is_adopted_is_found() {
     writer.batch_execute("COMMIT").unwrap();
     Ran::of(child)
         .fails(1)
-        .says(&format!("user `{stray}` is on `shard_1`, its owner is `shard_2`"))
+        .says(&format!("user `{misplaced}` is on `shard_1`, its owner is `shard_2`"))
         .says("shard `shard_1` was left as it was");
     assert!(test.query(1, "SELECT FROM pg_namespace WHERE nspname = 'ringshard'", &[]).is_empty());
     test.execute(1, "DELETE FROM users");
     test.init().success();
-    assert_whole(&test);
+    assert_catalogs_are_complete(&test);
 }

@@ -5,7 +5,7 @@ use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Topology;
 
 use super::harness::Test;
-use super::rings::seed_ring;
+use super::rings::prototype_ring;
 
 /// The arcs that a shard says it owns.
 fn arcs(test: &Test, number: usize) -> Vec<Arc> {
@@ -16,8 +16,8 @@ fn arcs(test: &Test, number: usize) -> Vec<Arc> {
     rows.iter().map(|row| Arc::new(position(row.get(0)), position(row.get(1)))).collect()
 }
 
-pub(crate) fn assert_whole(test: &Test) {
-    let ring = seed_ring(3);
+pub(crate) fn assert_catalogs_are_complete(test: &Test) {
+    let ring = prototype_ring(3);
     let all: Vec<Vec<Arc>> = (1..=3).map(|number| arcs(test, number)).collect();
     assert_eq!(check_tiling(all.iter().flatten().copied()), Ok(()));
     for (name, own) in ring.shards().iter().zip(&all) {
@@ -29,10 +29,10 @@ pub(crate) fn assert_whole(test: &Test) {
     assert_eq!(test.cluster_id(1), test.cluster_id(3));
     let index =
         "SELECT count(*) FROM pg_indexes WHERE tablename = 'users' AND indexname = 'idx_users_region'";
-    let at_rest = "SELECT count(*) FROM ringshard.meta WHERE topology_md5 = md5(topology::text)::uuid";
+    let unchanged = "SELECT count(*) FROM ringshard.meta WHERE topology_md5 = md5(topology::text)::uuid";
     for number in 1..=3 {
         assert_eq!(test.query(number, index, &[])[0].get::<_, i64>(0), 1);
-        assert_eq!(test.query(number, at_rest, &[])[0].get::<_, i64>(0), 1);
+        assert_eq!(test.query(number, unchanged, &[])[0].get::<_, i64>(0), 1);
     }
 }
 
@@ -57,12 +57,12 @@ pub(crate) fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
 }
 
 /// Cuts a fence for one user out of its arc, on its way to `peer`; the SQL of a mover's first step.
-pub(crate) fn fence(id: i64, peer: &str) -> String {
+pub(crate) fn fence_user(id: i64, target: &str) -> String {
     format!(
         "WITH place AS (SELECT md5('{id}')::uuid AS at), \
               old AS (DELETE FROM ringshard.arc USING place WHERE first <= at AND last >= at RETURNING arc.*) \
          SELECT count(*) FROM old; \
          INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to) \
-         VALUES (md5('{id}')::uuid, md5('{id}')::uuid, 'fenced', 1, '{peer}')"
+         VALUES (md5('{id}')::uuid, md5('{id}')::uuid, 'fenced', 1, '{target}')"
     )
 }

@@ -243,7 +243,7 @@ impl Test {
     }
 
     /// Makes a table as the seed's prototype does, with these users.
-    pub(crate) fn seed_table(&self, number: usize, ids: impl IntoIterator<Item = i64>) {
+    pub(crate) fn prototype_table(&self, number: usize, ids: impl IntoIterator<Item = i64>) {
         let mut client = self.client(number);
         client
             .batch_execute(

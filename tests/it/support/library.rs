@@ -10,7 +10,7 @@ use ringshard::pg::net::conninfo::ConnectionString;
 use ringshard::pg::pool::{PoolOptions, Shards};
 
 use super::harness::Test;
-use super::rings::{seed_ring, shard_names};
+use super::rings::{prototype_ring, shard_names};
 
 /// A cluster of these three URLs, with one connection to each, that knows the topology.
 pub(crate) fn cluster_of(test: &Test, url: impl Fn(usize) -> String) -> Cluster {
@@ -39,7 +39,7 @@ pub(crate) fn users(ids: impl IntoIterator<Item = i64>) -> Vec<User> {
 /// The ids on all shards, sorted; each of them lies on its owner.
 #[track_caller]
 pub(crate) fn all_ids(test: &Test) -> Vec<i64> {
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     let mut all = Vec::new();
     for number in 1..=3 {
         for id in test.ids(number) {

@@ -3,30 +3,30 @@
 use std::collections::BTreeMap;
 
 use super::harness::{Ran, Test};
-use super::rings::{owner, stranger};
+use super::rings::{non_owner, owner};
 
 /// Puts a row where the guard would not let it.
-pub(crate) fn put(test: &Test, shard: usize, id: i64, name: &str) {
+pub(crate) fn put_row(test: &Test, shard: usize, id: i64, name: &str) {
     let sql = "INSERT INTO users SELECT id, $2, CASE WHEN id % 3 > 0 THEN (ARRAY['EU', 'US'])[id % 3] END, NULL \
                FROM (SELECT $1::bigint AS id) AS one";
     test.client(shard).execute(sql, &[&id, &name]).unwrap();
 }
 
-pub(crate) fn take(test: &Test, shard: usize, id: i64) {
+pub(crate) fn delete_row(test: &Test, shard: usize, id: i64) {
     assert_eq!(test.client(shard).execute("DELETE FROM users WHERE user_id = $1", &[&id]).unwrap(), 1);
 }
 
 /// Damages a cluster of 300 users: 2 lies astray and equal, 3 astray and different, 4 only astray, 5 astray on both
 /// shards that do not own it. Where each of them lies wrong.
 pub(crate) fn damage(test: &Test) {
-    put(test, stranger(2), 2, "Name 2");
-    put(test, stranger(3), 3, "another");
-    take(test, owner(4), 4);
-    put(test, stranger(4), 4, "Name 4");
-    take(test, owner(5), 5);
-    put(test, stranger(5), 5, "Name 5");
-    put(test, stranger(5) % 3 + 1, 5, "Name 5 too");
-    assert_ne!(owner(5), stranger(5) % 3 + 1);
+    put_row(test, non_owner(2), 2, "Name 2");
+    put_row(test, non_owner(3), 3, "another");
+    delete_row(test, owner(4), 4);
+    put_row(test, non_owner(4), 4, "Name 4");
+    delete_row(test, owner(5), 5);
+    put_row(test, non_owner(5), 5, "Name 5");
+    put_row(test, non_owner(5) % 3 + 1, 5, "Name 5 too");
+    assert_ne!(owner(5), non_owner(5) % 3 + 1);
 }
 
 /// The sums of the columns from `misplaced` on.

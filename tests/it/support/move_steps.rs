@@ -46,17 +46,17 @@ pub(crate) fn announce_on(test: &Test, number: usize, epoch: i64) {
 }
 
 /// The first step: the source lets go.
-pub(crate) fn fence(source: &mut Client, chunk: &Chunk, peer: usize, epoch: i64) {
+pub(crate) fn fence(source: &mut Client, chunk: &Chunk, to: usize, epoch: i64) {
     let mut step = source.transaction().unwrap();
     step.batch_execute(BARRIER).unwrap();
     let sql = "UPDATE ringshard.arc SET state = 'fenced', transfer_to = $2, epoch = $3 \
                WHERE last = $1::text::uuid AND state = 'owned'";
-    assert_eq!(step.execute(sql, &[&chunk.last, &format!("shard_{peer}"), &epoch]).unwrap(), 1);
+    assert_eq!(step.execute(sql, &[&chunk.last, &format!("shard_{to}"), &epoch]).unwrap(), 1);
     step.commit().unwrap();
 }
 
 /// The second and third step: the target takes over, with the rows.
-pub(crate) fn adopt(source: &mut Client, target: &mut Client, chunk: &Chunk, epoch: i64) {
+pub(crate) fn receive(source: &mut Client, target: &mut Client, chunk: &Chunk, epoch: i64) {
     let sql = "SELECT user_id, name, region, email FROM users \
                WHERE md5(user_id::text)::uuid BETWEEN $1::text::uuid AND $2::text::uuid";
     let rows = source.query(sql, &[&chunk.first, &chunk.last]).unwrap();
@@ -89,7 +89,7 @@ pub(crate) fn purge(source: &mut Client, chunk: &Chunk) {
 /// All steps of a chunk's move, one after the other.
 pub(crate) fn move_chunk(source: &mut Client, target: &mut Client, chunk: &Chunk, to: usize, epoch: i64) {
     fence(source, chunk, to, epoch);
-    adopt(source, target, chunk, epoch);
+    receive(source, target, chunk, epoch);
     purge(source, chunk);
 }
 
@@ -147,7 +147,7 @@ impl Mover {
                 fence(&mut clients[source], &chunk, target + 1, epoch);
                 thread::sleep(pause);
                 let [from, to] = clients.get_disjoint_mut([source, target]).unwrap();
-                adopt(from, to, &chunk, epoch);
+                receive(from, to, &chunk, epoch);
                 thread::sleep(pause);
                 purge(&mut clients[source], &chunk);
                 thread::sleep(pause);

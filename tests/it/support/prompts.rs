@@ -1,7 +1,7 @@
 //! The prompt of the REPL.
 
 use super::harness::Test;
-use super::pty::Person;
+use super::pty::Terminal;
 
 /// The prompt of this home's cluster of three.
 pub(crate) fn prompt(test: &Test, marks: &str) -> String {
@@ -9,8 +9,8 @@ pub(crate) fn prompt(test: &Test, marks: &str) -> String {
 }
 
 /// A person who has been greeted.
-pub(crate) fn greeted(test: &Test, columns: u16, more: &[(&str, &str)]) -> Person {
-    let mut person = Person::at_the_repl(test, columns, more);
-    person.is_asked();
-    person
+pub(crate) fn repl_at_prompt(test: &Test, columns: u16, more: &[(&str, &str)]) -> Terminal {
+    let mut terminal = Terminal::repl(test, columns, more);
+    terminal.wait_for_prompt();
+    terminal
 }

@@ -23,41 +23,46 @@ const BEGIN_OF_LINE: &str = "\u{1b}[?2004h";
 const ROWS: u16 = 40;
 
 /// A program that believes a person looks at it.
-pub(crate) struct Person {
+pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
     /// As bytes: a character may come in two pieces.
     seen: Vec<u8>,
     /// The same as a terminal shows it.
-    terminal: vt100::Parser,
+    emulator: vt100::Parser,
 }
 
-impl Person {
+impl Terminal {
     /// Types into the REPL of this home, at a terminal that Ctrl-C comes from.
-    pub(crate) fn at_the_repl(test: &Test, columns: u16, more: &[(&str, &str)]) -> Self {
-        Self::runs(&test.command(), columns, &[], more)
+    pub(crate) fn repl(test: &Test, columns: u16, more: &[(&str, &str)]) -> Self {
+        Self::run_in_session(&test.command(), columns, &[], more)
     }
 
     /// The same with this command and these words.
-    pub(crate) fn runs(like: &Command, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
+    pub(crate) fn run_in_session(
+        like: &Command,
+        columns: u16,
+        words: &[&str],
+        more: &[(&str, &str)],
+    ) -> Self {
         // Only the leader of a session can have a terminal of its own.
         let mut command = Command::new("setsid");
         command.args(["-c", BINARY]).args(words).env_clear();
         command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.current_dir(like.get_current_dir().unwrap());
         command.env("TERM", "xterm-256color").envs(more.iter().copied());
-        Self::starts(columns, command)
+        Self::spawn(columns, command)
     }
 
     /// Runs the program.
-    pub(crate) fn sees(test: &Test, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
+    pub(crate) fn run(test: &Test, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
         let mut command = test.command();
         command.env("TERM", "xterm-256color").envs(more.iter().copied()).args(words);
-        Self::starts(columns, command)
+        Self::spawn(columns, command)
     }
 
-    pub(crate) fn starts(columns: u16, mut command: Command) -> Self {
+    pub(crate) fn spawn(columns: u16, mut command: Command) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -80,29 +85,29 @@ impl Person {
                 }
             }
         });
-        let terminal = vt100::Parser::new(cells(ROWS), cells(columns), 0);
-        Self { child, keyboard, screen, seen: Vec::new(), terminal }
+        let emulator = vt100::Parser::new(cells(ROWS), cells(columns), 0);
+        Self { child, keyboard, screen, seen: Vec::new(), emulator }
     }
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
     }
 
-    pub(crate) fn waits_for(&mut self, words: &str) {
+    pub(crate) fn wait_for_output(&mut self, words: &str) {
         while !self.text().contains(words) {
             let more = self.screen.recv_timeout(PATIENCE);
-            self.take(&more.unwrap_or_else(|why| panic!("{why}: no `{words}` in {}", self.text())));
+            self.process(&more.unwrap_or_else(|why| panic!("{why}: no `{words}` in {}", self.text())));
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    fn process(&mut self, bytes: &[u8]) {
         self.seen.extend(bytes);
-        self.terminal.process(bytes);
+        self.emulator.process(bytes);
     }
 
     /// What stands on the screen, without the empty lines at its end.
     pub(crate) fn screen(&self) -> String {
-        self.terminal.screen().contents()
+        self.emulator.screen().contents()
     }
 
     /// The last line of it that is not empty.
@@ -112,12 +117,12 @@ impl Person {
 
     /// Waits until the screen is like this.
     #[track_caller]
-    pub(crate) fn waits_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub(crate) fn wait_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
             let left = PATIENCE.saturating_sub(begun.elapsed());
             match self.screen.recv_timeout(left) {
-                Ok(more) => self.take(&more),
+                Ok(more) => self.process(&more),
                 Err(why) => panic!("{why}: never {what}:\n{}", self.screen()),
             }
         }
@@ -125,41 +130,41 @@ impl Person {
 
     /// Waits until the screen shows this.
     #[track_caller]
-    pub(crate) fn reads(&mut self, words: &str) {
-        self.waits_until(&format!("`{words}`"), |person| person.screen().contains(words));
+    pub(crate) fn wait_for_text(&mut self, words: &str) {
+        self.wait_until(&format!("`{words}`"), |terminal| terminal.screen().contains(words));
     }
 
     /// Waits until the last line is this.
     #[track_caller]
-    pub(crate) fn is_at(&mut self, line: &str) {
-        self.waits_until(&format!("at `{line}`"), |person| person.last_line() == line.trim_end());
+    pub(crate) fn wait_for_last_line(&mut self, line: &str) {
+        self.wait_until(&format!("at `{line}`"), |terminal| terminal.last_line() == line.trim_end());
     }
 
     /// Waits for a prompt with nothing behind it. Keys that come before it may be lost, as at any terminal.
     #[track_caller]
-    pub(crate) fn is_asked(&mut self) {
-        self.waits_until("at a prompt", |person| person.last_line().ends_with('>'));
+    pub(crate) fn wait_for_prompt(&mut self) {
+        self.wait_until("at a prompt", |terminal| terminal.last_line().ends_with('>'));
     }
 
     /// Types a line at a prompt, and waits until the next one.
     #[track_caller]
-    pub(crate) fn enters(&mut self, line: &str) {
-        self.is_asked();
-        self.types(line);
-        self.waits_until("an echo", |person| person.last_line().contains(line.trim_end()));
-        self.types("\r");
-        self.is_asked();
+    pub(crate) fn enter_line(&mut self, line: &str) {
+        self.wait_for_prompt();
+        self.send_keys(line);
+        self.wait_until("an echo", |terminal| terminal.last_line().contains(line.trim_end()));
+        self.send_keys("\r");
+        self.wait_for_prompt();
     }
 
     /// Presses Enter until the prompt ends like this: what a shard says too late for one is in the next.
     #[track_caller]
-    pub(crate) fn presses_enter_until(&mut self, end: &str) {
+    pub(crate) fn press_enter_until(&mut self, end: &str) {
         let begun = Instant::now();
         loop {
             let before = self.seen_count(BEGIN_OF_LINE);
-            self.types("\r");
-            self.waits_until("at the next prompt", |person| {
-                person.seen_count(BEGIN_OF_LINE) > before && person.last_line().ends_with('>')
+            self.send_keys("\r");
+            self.wait_until("at the next prompt", |terminal| {
+                terminal.seen_count(BEGIN_OF_LINE) > before && terminal.last_line().ends_with('>')
             });
             if self.last_line().ends_with(end) {
                 return;
@@ -170,18 +175,18 @@ impl Person {
 
     /// Presses Ctrl-C in the middle of a line, and waits for a new one.
     #[track_caller]
-    pub(crate) fn clears_the_line(&mut self) {
-        self.waits_until("in a line", |person| !person.last_line().ends_with('>'));
-        self.types("\u{3}");
-        self.is_asked();
+    pub(crate) fn clear_line(&mut self) {
+        self.wait_until("in a line", |terminal| !terminal.last_line().ends_with('>'));
+        self.send_keys("\u{3}");
+        self.wait_for_prompt();
     }
 
     /// Presses Ctrl-D at a prompt. The exit code, and all that was seen.
     #[track_caller]
-    pub(crate) fn leaves(mut self) -> (i32, String) {
-        self.is_asked();
-        self.types("\u{4}");
-        self.ends()
+    pub(crate) fn exit_at_prompt(mut self) -> (i32, String) {
+        self.wait_for_prompt();
+        self.send_keys("\u{4}");
+        self.wait_for_exit()
     }
 
     /// How often this was written, seen or not any more.
@@ -191,7 +196,7 @@ impl Person {
 
     /// In which columns each line of the screen has this character.
     pub(crate) fn columns_of(&self, character: &str) -> Vec<Vec<u16>> {
-        let screen = self.terminal.screen();
+        let screen = self.emulator.screen();
         let (rows, columns) = screen.size();
         let (rows, columns) = (rows.get(), columns.get());
         let is_it = |row, column| screen.cell(row, column).is_some_and(|cell| cell.contents() == character);
@@ -204,18 +209,18 @@ impl Person {
     }
 
     /// Makes the terminal as wide as this.
-    pub(crate) fn resizes(&mut self, columns: u16) {
+    pub(crate) fn resize(&mut self, columns: u16) {
         let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        self.terminal.screen_mut().set_size(cells(ROWS), cells(columns));
+        self.emulator.screen_mut().set_size(cells(ROWS), cells(columns));
         tcsetwinsize(&self.keyboard, size).unwrap();
     }
 
-    pub(crate) fn types(&mut self, keys: &str) {
+    pub(crate) fn send_keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// The exit code, and all that was seen.
-    pub(crate) fn ends(mut self) -> (i32, String) {
+    pub(crate) fn wait_for_exit(mut self) -> (i32, String) {
         let begun = Instant::now();
         let code = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -227,19 +232,19 @@ impl Person {
             }
             // What it writes must be read, or it waits.
             if let Ok(more) = self.screen.recv_timeout(Duration::from_millis(20)) {
-                self.take(&more);
+                self.process(&more);
             }
         };
         // The terminal hangs up when the last process that has it open is gone.
         while let Ok(more) = self.screen.recv_timeout(PATIENCE) {
-            self.take(&more);
+            self.process(&more);
         }
         (code, self.text())
     }
 }
 
 /// Whoever is still there when a test fails goes with it.
-impl Drop for Person {
+impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

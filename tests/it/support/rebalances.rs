@@ -13,12 +13,12 @@ use super::harness::{Ran, Test};
 use super::user_files::{Fields, users};
 
 /// Wishes for `shard_NUMBER`, in a database of the test's own.
-pub(crate) fn add(test: &Test, number: usize) -> Ran {
+pub(crate) fn add_shard(test: &Test, number: usize) -> Ran {
     test.run(&["add-shard", &format!("shard_{number}"), &test.url(number)])
 }
 
 /// Starts a rebalance that takes its time: chunks of 20, at a rate.
-pub(crate) fn slowly(test: &Test, rows_per_second: u32) -> Child {
+pub(crate) fn start_slow_rebalance(test: &Test, rows_per_second: u32) -> Child {
     let rate = rows_per_second.to_string();
     test.command()
         .args(["rebalance", "-y", "--chunk-rows", "20", "--max-rows-per-sec", &rate])
@@ -27,7 +27,7 @@ pub(crate) fn slowly(test: &Test, rows_per_second: u32) -> Child {
 }
 
 /// Waits until this many chunks or more have been taken over.
-pub(crate) fn wait_for_moves(test: &Test, numbers: &[usize], rows: i64) {
+pub(crate) fn wait_for_moved_rows(test: &Test, numbers: &[usize], rows: i64) {
     let moved = || -> i64 {
         let sql = "SELECT coalesce(sum(rows), 0)::bigint FROM ringshard.migration_progress \
                    WHERE epoch = (SELECT epoch FROM ringshard.meta)";
@@ -39,7 +39,7 @@ pub(crate) fn wait_for_moves(test: &Test, numbers: &[usize], rows: i64) {
 }
 
 /// A rebalance in small chunks that ends at a crash point.
-pub(crate) fn crashing(test: &Test, point: &str, words: &[&str]) -> Ran {
+pub(crate) fn rebalance_to_failpoint(test: &Test, point: &str, words: &[&str]) -> Ran {
     let mut command = test.command();
     command.args(["rebalance"]).args(words).args(["-y", "--chunk-rows", "40"]).env("RINGSHARD_CRASH", point);
     Ran::of(command.spawn().unwrap())
@@ -50,13 +50,13 @@ pub(crate) fn crashing(test: &Test, point: &str, words: &[&str]) -> Ran {
 #[track_caller]
 pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIterator<Item = i64>) {
     let ring = topology.ring();
-    let mut wanted: BTreeMap<String, Vec<i64>> =
+    let mut expected: BTreeMap<String, Vec<i64>> =
         topology.names().map(|name| (name.to_string(), Vec::new())).collect();
     for id in ids {
         let owner = ring.owner(Position::of_user(UserId::new(id))).to_string();
-        wanted.get_mut(&owner).unwrap().push(id);
+        expected.get_mut(&owner).unwrap().push(id);
     }
-    for (name, ids) in wanted {
+    for (name, ids) in expected {
         let number: usize = name.strip_prefix("shard_").unwrap().parse().unwrap();
         assert!(test.ids(number) == ids, "`{name}` holds other users than the ring gives it");
         let arcs = "SELECT first::text, last::text FROM ringshard.arc WHERE state = 'owned' ORDER BY last";

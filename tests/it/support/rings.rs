@@ -11,30 +11,30 @@ pub(crate) fn shard_names(count: usize) -> Vec<ShardName> {
 }
 
 /// The ring of the seed: `shard_1` and so on, 100 virtual nodes each.
-pub(crate) fn seed_ring(count: usize) -> Ring {
+pub(crate) fn prototype_ring(count: usize) -> Ring {
     Topology::of_equals(100, shard_names(count)).unwrap().ring()
 }
 
 /// The number of the shard of three that owns a user.
 pub(crate) fn owner(id: i64) -> usize {
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     ring.owner(Position::of_user(UserId::new(id))).as_str().strip_prefix("shard_").unwrap().parse().unwrap()
 }
 
 /// A shard that does not own a user.
-pub(crate) fn stranger(id: i64) -> usize {
+pub(crate) fn non_owner(id: i64) -> usize {
     owner(id) % 3 + 1
 }
 
 /// A ring of these shards, all of weight 1.
-pub(crate) fn ring_of(numbers: &[usize]) -> Topology {
+pub(crate) fn topology_of(numbers: &[usize]) -> Topology {
     let names = shard_names(9);
     Topology::of_equals(100, numbers.iter().map(|number| names[number - 1].clone())).unwrap()
 }
 
 /// The first `count` ids from `from` on that a shard owns.
 pub(crate) fn ids_of(shard: usize, from: i64, count: usize) -> Vec<i64> {
-    let (ring, name) = (seed_ring(3), format!("shard_{shard}"));
+    let (ring, name) = (prototype_ring(3), format!("shard_{shard}"));
     let is_mine = |id: &i64| ring.owner(Position::of_user(UserId::new(*id))).as_str() == name;
     (from..).filter(is_mine).take(count).collect()
 }

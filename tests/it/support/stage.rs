@@ -5,7 +5,7 @@ use ringshard::model::ring::topology::{ShardSpec, Topology};
 
 use super::harness::Test;
 use super::move_steps::Chunk;
-use super::rings::{owner, ring_of};
+use super::rings::{owner, topology_of};
 
 pub(crate) const MOVES: &str = include_str!("../../../sql/functions/rebalance.sql");
 
@@ -57,7 +57,7 @@ impl Stage {
 
     /// A change of this epoch; two of them in turn lead to different rings.
     pub(crate) fn announce(&mut self, epoch: i64, heavier: &str, condition: &str) -> [String; 2] {
-        let before = ring_of(&[1, 2, 3]);
+        let before = topology_of(&[1, 2, 3]);
         let spec = ShardSpec { name: heavier.parse().unwrap(), weight: 2.0.try_into().unwrap() };
         let target: Topology = before.with(spec).unwrap();
         let [before, target] = [before, target].map(|topology| serde_json::to_value(topology).unwrap());
@@ -80,12 +80,12 @@ impl Stage {
     }
 
     pub(crate) fn read(&mut self, from: usize, epoch: i64) -> Read {
-        let peer = self.names[1 - from].clone();
+        let other = self.names[1 - from].clone();
         let client = if from == 0 { &mut self.source } else { &mut self.target };
         let sql = include_str!("../../../sql/queries/read_chunk.sql")
             .replace("$2", "$2::text::uuid")
             .replace("$3", "$3::text::uuid");
-        let row = client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &peer]).unwrap();
+        let row = client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &other]).unwrap();
         Read {
             ids: row.get("ids"),
             texts: ["names", "regions", "emails"].map(|column| row.get(column)),
@@ -94,7 +94,12 @@ impl Stage {
         }
     }
 
-    pub(crate) fn adopt(&mut self, from: usize, epoch: i64, read: &Read) -> Result<String, postgres::Error> {
+    pub(crate) fn receive(
+        &mut self,
+        from: usize,
+        epoch: i64,
+        read: &Read,
+    ) -> Result<String, postgres::Error> {
         let source = self.names[from].clone();
         let client = if from == 0 { &mut self.target } else { &mut self.source };
         let sql =
@@ -122,18 +127,18 @@ impl Stage {
 
     /// `fence`, `purge` or `release` at one of the two.
     pub(crate) fn step(&mut self, function: &str, at: usize, epoch: i64) -> Result<String, postgres::Error> {
-        let peer = self.names[1 - at].clone();
+        let other = self.names[1 - at].clone();
         let client = if at == 0 { &mut self.source } else { &mut self.target };
         let neighbours = if function == "fence" { "$2::text::uuid, $3::text::uuid, " } else { "" };
         let sql = format!("SELECT ringshard.{function}($1, $2::text::uuid, $3::text::uuid, {neighbours}$4)");
-        client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &peer]).map(|row| row.get(0))
+        client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &other]).map(|row| row.get(0))
     }
 
     /// The whole way of the chunk.
     pub(crate) fn moves(&mut self, from: usize, epoch: i64) {
         assert_eq!(self.step("fence", from, epoch).unwrap(), "done");
         let read = self.read(from, epoch);
-        assert_eq!(self.adopt(from, epoch, &read).unwrap(), "done");
+        assert_eq!(self.receive(from, epoch, &read).unwrap(), "done");
         assert_eq!(self.step("purge", from, epoch).unwrap(), "done");
     }
 
@@ -141,7 +146,7 @@ impl Stage {
     pub(crate) fn moves_under(&mut self, writer: Transaction<'_>) {
         if self.step("fence", 0, 2).is_ok() {
             let read = self.read(0, 2);
-            assert_eq!(self.adopt(0, 2, &read).unwrap(), "done");
+            assert_eq!(self.receive(0, 2, &read).unwrap(), "done");
             writer.commit().unwrap();
             assert_eq!(self.step("purge", 0, 2).unwrap(), "done");
         } else {
@@ -154,7 +159,7 @@ impl Stage {
     /// user is on the target alone, and as the writer left it.
     pub(crate) fn moves_on_under(&mut self, writer: Transaction<'_>, has_written: bool) -> bool {
         let read = self.read(0, 2);
-        assert_eq!(self.adopt(0, 2, &read).unwrap(), "done");
+        assert_eq!(self.receive(0, 2, &read).unwrap(), "done");
         writer.commit().unwrap();
         self.step("purge", 0, 2).unwrap();
         let expected = if has_written { "second" } else { "first" };

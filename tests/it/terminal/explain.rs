@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::support::clusters::filled;
 use crate::support::command_paths::command_paths;
 use crate::support::harness::{Ran, Test};
-use crate::support::rebalances::{add, slowly, wait_for_moves};
-use crate::support::rings::{seed_ring, shard_names};
+use crate::support::rebalances::{add_shard, start_slow_rebalance, wait_for_moved_rows};
+use crate::support::rings::{prototype_ring, shard_names};
 
 /// A command line for each command, and one word more where that changes the way.
 const CASES: &[&[&str]] = &[
@@ -99,7 +99,7 @@ fn detail(steps: &Value, what: &str) -> String {
 }
 
 #[test]
-fn every_command_can_be_explained_and_nothing_happens() {
+fn every_command_can_be_explained_without_effect() {
     let test = Test::initialised();
     let files = || -> BTreeSet<_> {
         std::fs::read_dir(test.home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
@@ -129,7 +129,7 @@ fn every_command_can_be_explained_and_nothing_happens() {
 }
 
 #[test]
-fn no_command_is_without_a_case_here() {
+fn every_command_has_a_case_here() {
     let paths = command_paths();
     let families: Vec<&str> =
         paths.iter().filter(|path| path.len() > 1).map(|path| path[0].as_str()).collect();
@@ -166,9 +166,9 @@ fn scan(nodes: &[VirtualNode<'_>], position: Position) -> String {
 }
 
 #[test]
-fn what_is_said_of_a_user_is_what_happens() {
+fn the_explained_owner_is_where_the_user_is_stored() {
     let test = Test::initialised();
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     let mut nodes: Vec<VirtualNode<'_>> = ring.virtual_nodes().collect();
     nodes.sort_by_key(|node| node.position);
     // The last point of the ring is followed by a gap, and some ids fall into it.
@@ -180,8 +180,8 @@ fn what_is_said_of_a_user_is_what_happens() {
         .map(|id| format!("explain -o jsonl get-user {id}\ncreate-user --id {id} --name x\n"))
         .collect();
     std::fs::write(test.home.path().join("script"), script).unwrap();
-    let said = test.run(&["-f", "script"]).success().stdout;
-    let steps: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let stdout = test.run(&["-f", "script"]).success().stdout;
+    let steps: Vec<Value> = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of = |what: &str| -> Vec<String> {
         let steps = steps.iter().filter(|step| step["what"] == what);
         steps.map(|step| step["detail"].as_str().unwrap().to_owned()).collect()
@@ -200,7 +200,7 @@ fn what_is_said_of_a_user_is_what_happens() {
 }
 
 #[test]
-fn the_statement_that_is_told_is_the_one_that_is_sent() {
+fn the_explained_statement_is_the_one_sent() {
     let test = Test::initialised();
     for words in [
         &["get-user", "1"][..],
@@ -243,7 +243,7 @@ fn no_server_is_needed_once_the_topology_is_known() {
 }
 
 #[test]
-fn words_that_do_not_fit_are_told_as_by_the_command_itself() {
+fn explain_reports_usage_errors_like_the_command() {
     let test = Test::initialised();
     for words in [
         &["get-user"][..],
@@ -272,10 +272,10 @@ fn words_that_do_not_fit_are_told_as_by_the_command_itself() {
 }
 
 #[test]
-fn a_change_that_this_process_knows_of_is_told() {
+fn explain_includes_a_known_topology_change() {
     let test = filled(1_000);
-    add(&test, 4).success();
-    let (now, then) = (seed_ring(3), seed_ring(4));
+    add_shard(&test, 4).success();
+    let (now, then) = (prototype_ring(3), prototype_ring(4));
     let stays = |id: &i64| {
         let position = Position::of_user(UserId::new(*id));
         now.owner(position) == then.owner(position)
@@ -290,8 +290,8 @@ fn a_change_that_this_process_knows_of_is_told() {
     assert!(stdout.contains("by what is known here, 22.93 % of all keys are to move"), "{stdout}");
     assert!(!explained(staying).contains("\twish\ta rebalance"));
 
-    let child = slowly(&test, 100);
-    wait_for_moves(&test, &[4], 20);
+    let child = start_slow_rebalance(&test, 100);
+    wait_for_moved_rows(&test, &[4], 20);
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     drop(Ran::of(child));
     let stdout = explained(moving);

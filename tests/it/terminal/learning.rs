@@ -27,12 +27,12 @@ fn the_overview_names_every_command_and_topic() {
     let text = test.run(&["help"]).success().stdout;
     assert_fits_a_screen("the overview", &text);
     assert_eq!(test.run(&["help", "ringshard"]).success().stdout, text);
-    let said: Vec<&str> = text.split_whitespace().collect();
+    let words_of_text: Vec<&str> = text.split_whitespace().collect();
     for path in command_paths().into_iter().filter(|path| path.len() == 1) {
-        assert!(said.contains(&path[0].as_str()), "the overview lacks {path:?}");
+        assert!(words_of_text.contains(&path[0].as_str()), "the overview lacks {path:?}");
     }
     for topic in TOPICS {
-        assert!(said.contains(&topic.name), "the overview lacks {}", topic.name);
+        assert!(words_of_text.contains(&topic.name), "the overview lacks {}", topic.name);
     }
 }
 
@@ -53,7 +53,7 @@ fn help_of_each_command_has_its_usage_and_its_topics() {
 }
 
 #[test]
-fn topics_are_found_by_each_of_their_names() {
+fn topics_are_found_by_name_and_alias() {
     let test = Test::new();
     let mut names = Vec::new();
     for topic in TOPICS {
@@ -73,7 +73,7 @@ fn topics_are_found_by_each_of_their_names() {
 }
 
 #[test]
-fn what_there_is_no_help_for_is_told_with_what_may_be_meant() {
+fn unknown_help_topics_get_a_suggestion() {
     let test = Test::new();
     let hints: [(&[&str], &str); 5] = [
         (&["help", "rebal"], "ringshard help rebalancing"),
@@ -94,7 +94,7 @@ fn tries(text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn what_a_topic_gives_to_try_works_as_printed() {
+fn the_examples_of_each_topic_work() {
     for topic in TOPICS {
         let test = Test::initialised();
         let tries = tries(topic.text);
@@ -107,7 +107,7 @@ fn what_a_topic_gives_to_try_works_as_printed() {
 }
 
 #[test]
-fn topics_can_be_tried_one_after_the_other_on_one_cluster() {
+fn the_examples_of_all_topics_work_on_one_cluster() {
     let test = Test::initialised();
     for command in TOPICS.iter().rev().flat_map(|topic| tries(topic.text)) {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();

@@ -1,7 +1,7 @@
 //! The log: the seed's lines, at the seed's levels, and nothing that could forge one.
 
 use crate::support::harness::{Ran, Test};
-use crate::support::rings::{owner, seed_ring};
+use crate::support::rings::{owner, prototype_ring};
 
 /// Checks the time and returns level and message of each line.
 fn records(text: &str) -> Vec<(&str, &str)> {
@@ -17,7 +17,7 @@ fn records(text: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_creation_is_logged_as_the_seed_logs_it() {
+fn create_user_writes_the_log_lines_of_the_prototype() {
     let test = Test::initialised();
     test.run(&["count"]).success();
     let words = [
@@ -67,7 +67,7 @@ fn a_creation_is_logged_as_the_seed_logs_it() {
 }
 
 #[test]
-fn levels_are_the_seeds() {
+fn log_levels_match_the_prototype() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
     let levels = |words: &[&str]| -> Vec<String> {
@@ -89,7 +89,7 @@ fn levels_are_the_seeds() {
     assert!(twice.iter().all(|line| !line.starts_with("DEBUG")));
     assert!(levels(&["get-user", "1"]).is_empty());
     // 9 is an id whose owner needs no wrap; the last arc's keys wrap around to the first point.
-    let ring = seed_ring(3);
+    let ring = prototype_ring(3);
     let wraps = (1..100_000)
         .find(|id| ring.locate(ringshard::model::ring::position::Position::of_key(&id.to_string())).wrapped)
         .unwrap();

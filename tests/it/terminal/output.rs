@@ -79,7 +79,7 @@ fn help_and_version_go_to_stdout() {
 /// The committed files, beside what the definition of the command line gives now. With
 /// `RINGSHARD_WRITE_COMPLETIONS` set they are written instead of compared.
 #[test]
-fn committed_completions_and_man_pages_are_fresh() {
+fn committed_completions_and_man_pages_are_current() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
     let shells = [
         (Shell::Bash, "ringshard.bash"),

@@ -4,39 +4,39 @@ use std::process::Command;
 
 use crate::support::clusters::filled;
 use crate::support::harness::{BINARY, Test};
-use crate::support::pty::{Person, plain};
-use crate::support::rebalances::add;
+use crate::support::pty::{Terminal, plain};
+use crate::support::rebalances::add_shard;
 
 #[test]
-fn the_ring_is_a_picture_with_colours() {
+fn ring_show_draws_in_colour() {
     let test = Test::initialised();
-    let (code, seen) = Person::sees(&test, 100, &["ring", "show"], &[]).ends();
+    let (code, seen) = Terminal::run(&test, 100, &["ring", "show"], &[]).wait_for_exit();
     assert_eq!(code, 0, "{seen}");
     assert!(seen.contains('\u{1b}'), "{seen}");
     insta::assert_snapshot!("ring_show", plain(&seen));
     for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let (_, seen) = Person::sees(&test, 100, &["ring", "show"], &[(name, value)]).ends();
+        let (_, seen) = Terminal::run(&test, 100, &["ring", "show"], &[(name, value)]).wait_for_exit();
         assert!(!seen.contains('\u{1b}'), "{name}: {seen:?}");
     }
-    let (_, seen) = Person::sees(&test, 100, &["ring", "show"], &[("LANG", "C")]).ends();
+    let (_, seen) = Terminal::run(&test, 100, &["ring", "show"], &[("LANG", "C")]).wait_for_exit();
     assert!(plain(&seen).is_ascii(), "{seen}");
 }
 
 #[test]
-fn the_way_of_a_key_is_explained() {
+fn locate_and_simulate_explain_their_results() {
     let test = Test::initialised();
-    let (_, seen) = Person::sees(&test, 120, &["ring", "locate", "1", "US"], &[]).ends();
+    let (_, seen) = Terminal::run(&test, 120, &["ring", "locate", "1", "US"], &[]).wait_for_exit();
     insta::assert_snapshot!("ring_locate", plain(&seen));
-    let (_, seen) = Person::sees(&test, 130, &["ring", "simulate", "--add", "shard_4"], &[]).ends();
+    let (_, seen) = Terminal::run(&test, 130, &["ring", "simulate", "--add", "shard_4"], &[]).wait_for_exit();
     insta::assert_snapshot!("ring_simulate", plain(&seen));
 }
 
 #[test]
-fn a_narrow_terminal_is_not_overrun() {
+fn tables_fit_a_narrow_terminal() {
     let test = Test::initialised();
     for columns in [40, 60] {
         for words in [&["ring", "locate", "1"][..], &["shards"], &["ring", "show"]] {
-            let (code, seen) = Person::sees(&test, columns, words, &[("NO_COLOR", "1")]).ends();
+            let (code, seen) = Terminal::run(&test, columns, words, &[("NO_COLOR", "1")]).wait_for_exit();
             assert_eq!(code, 0);
             let table = seen.lines().filter(|line| line.starts_with(['│', '┌', '╞', '└']));
             let widest = table.map(|line| line.chars().count()).max().unwrap();
@@ -46,41 +46,42 @@ fn a_narrow_terminal_is_not_overrun() {
 }
 
 #[test]
-fn data_drives_no_terminal() {
+fn data_cannot_control_the_terminal() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "\u{1b}]0;owned\u{7}\u{1b}[2J"]).success();
     for format in ["table", "csv", "tsv", "json", "jsonl"] {
-        let (_, seen) =
-            Person::sees(&test, 120, &["get-user", "1", "-o", format, "--color", "never"], &[]).ends();
+        let (_, seen) = Terminal::run(&test, 120, &["get-user", "1", "-o", format, "--color", "never"], &[])
+            .wait_for_exit();
         assert!(!seen.contains(['\u{1b}', '\u{7}']), "{format}: {seen:?}");
         assert!(seen.contains("owned"));
     }
     for words in
         [&["export"][..], &["export", "-o", "jsonl"], &["list-users"], &["sql", "SELECT name FROM users"]]
     {
-        let (_, seen) = Person::sees(&test, 120, words, &[("NO_COLOR", "1")]).ends();
+        let (_, seen) = Terminal::run(&test, 120, words, &[("NO_COLOR", "1")]).wait_for_exit();
         assert!(!seen.contains(['\u{1b}', '\u{7}']), "{words:?}: {seen:?}");
         assert!(seen.contains("owned"));
     }
-    let (_, seen) = Person::sees(&test, 120, &["get-user", "\u{1b}[2J"], &[("NO_COLOR", "1")]).ends();
+    let (_, seen) =
+        Terminal::run(&test, 120, &["get-user", "\u{1b}[2J"], &[("NO_COLOR", "1")]).wait_for_exit();
     assert!(!seen.contains('\u{1b}'), "{seen:?}");
 }
 
 #[test]
-fn an_import_shows_how_far_it_is_and_leaves_no_bar() {
+fn an_import_shows_progress_and_removes_the_bar() {
     let test = Test::initialised();
     let lines: String = (1..60_000).map(|id| format!("{id},Name {id}\n")).collect();
     std::fs::write(test.home.path().join("f.csv"), format!("user_id,name\n{lines}")).unwrap();
-    let (code, seen) = Person::sees(&test, 100, &["import", "f.csv"], &[]).ends();
+    let (code, seen) = Terminal::run(&test, 100, &["import", "f.csv"], &[]).wait_for_exit();
     assert_eq!(code, 0, "{seen}");
     assert!(seen.contains(" users, ") && seen.contains(" s left"), "{seen:?}");
     assert!(plain(&seen).contains("59999"), "{seen}");
 }
 
 #[test]
-fn a_rebalance_shows_the_plan_how_far_it_is_and_why_it_waits() {
+fn a_rebalance_shows_its_plan_progress_and_waits() {
     let test = filled(3_000);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     // Others are in a transaction, and have written: neither the index nor a fence is given before it ends.
     let mut other = test.other_program("postgres", 2);
     let mut transaction = other.transaction().unwrap();
@@ -88,37 +89,37 @@ fn a_rebalance_shows_the_plan_how_far_it_is_and_why_it_waits() {
     transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
     let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     let words = ["rebalance", "--chunk-rows", "50", "--max-rows-per-sec", "2000"];
-    let mut person = Person::sees(&test, 200, &words, &[("NO_COLOR", "1")]);
-    person.waits_for("by modulo 75.00 %");
-    person.waits_for("Carry this out? [y/N] ");
-    person.types("y\r");
-    person.waits_for(&format!("waits: session {pid} on shard `shard_2` is in an older transaction"));
+    let mut terminal = Terminal::run(&test, 200, &words, &[("NO_COLOR", "1")]);
+    terminal.wait_for_output("by modulo 75.00 %");
+    terminal.wait_for_output("Carry this out? [y/N] ");
+    terminal.send_keys("y\r");
+    terminal.wait_for_output(&format!("waits: session {pid} on shard `shard_2` is in an older transaction"));
     transaction.commit().unwrap();
-    person.waits_for("-> shard_4");
-    let (code, seen) = person.ends();
+    terminal.wait_for_output("-> shard_4");
+    let (code, seen) = terminal.wait_for_exit();
     assert_eq!(code, 0, "{seen}");
     assert!(seen.contains("verified: 2,999 users, each on its owner"), "{seen}");
     assert!(seen.contains(" s left") && seen.contains(" kB, "), "{seen}");
 }
 
 #[test]
-fn only_the_change_that_was_shown_is_carried_out() {
+fn only_the_confirmed_plan_is_carried_out() {
     let test = filled(300);
-    add(&test, 4).success();
-    let mut person = Person::sees(&test, 200, &["rebalance"], &[("NO_COLOR", "1")]);
-    person.waits_for("Carry this out? [y/N] ");
+    add_shard(&test, 4).success();
+    let mut terminal = Terminal::run(&test, 200, &["rebalance"], &[("NO_COLOR", "1")]);
+    terminal.wait_for_output("Carry this out? [y/N] ");
     test.run(&["remove-shard", "shard_1"]).success();
-    person.types("y\r");
-    let (code, seen) = person.ends();
+    terminal.send_keys("y\r");
+    let (code, seen) = terminal.wait_for_exit();
     assert_eq!(code, 75, "{seen}");
     assert!(seen.contains("is another one than was shown"), "{seen}");
     assert_eq!(test.ids(4), Vec::<i64>::new());
 }
 
 #[test]
-fn a_writer_that_holds_the_barrier_is_named() {
+fn a_session_that_holds_the_barrier_is_named() {
     let test = filled(3_000);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     // The index is there already.
     for number in 1..=3 {
         test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
@@ -128,38 +129,38 @@ fn a_writer_that_holds_the_barrier_is_named() {
     let id = test.ids(2)[0];
     transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
     let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
-    let mut person = Person::sees(&test, 250, &["rebalance", "-y"], &[("NO_COLOR", "1")]);
-    person.waits_for(&format!("waits: session {pid} "));
-    person.waits_for("holds a lock on shard `shard_2`");
+    let mut terminal = Terminal::run(&test, 250, &["rebalance", "-y"], &[("NO_COLOR", "1")]);
+    terminal.wait_for_output(&format!("waits: session {pid} "));
+    terminal.wait_for_output("holds a lock on shard `shard_2`");
     transaction.commit().unwrap();
-    assert_eq!(person.ends().0, 0);
+    assert_eq!(terminal.wait_for_exit().0, 0);
 }
 
 #[test]
 fn an_error_is_red_and_its_hint_is_not() {
     let test = Test::initialised();
-    let (code, seen) = Person::sees(&test, 120, &["get-user", "1"], &[]).ends();
+    let (code, seen) = Terminal::run(&test, 120, &["get-user", "1"], &[]).wait_for_exit();
     assert_eq!(code, 4);
     insta::assert_snapshot!("not_found", seen.replace('\u{1b}', "<ESC>"));
 }
 
 #[test]
-fn a_question_is_asked_and_only_a_yes_is_a_yes() {
+fn only_yes_confirms_a_question() {
     let test = Test::new();
     let programs = std::env::var("RINGSHARD_PG_BIN").unwrap_or_default();
     let more = [("RINGSHARD_PG_BIN", programs.as_str())];
-    let run = |words: &[&str]| Person::sees(&test, 120, words, &more);
-    assert_eq!(run(&["local", "start"]).ends().0, 0);
+    let run = |words: &[&str]| Terminal::run(&test, 120, words, &more);
+    assert_eq!(run(&["local", "start"]).wait_for_exit().0, 0);
     for (keys, code) in [("n\r", 3), ("\r", 3), ("maybe\r", 3), ("y\r", 0)] {
-        let mut person = run(&["local", "destroy"]);
-        person.waits_for("[y/N] ");
-        person.types(keys);
-        assert_eq!(person.ends().0, code, "{keys:?}");
+        let mut terminal = run(&["local", "destroy"]);
+        terminal.wait_for_output("[y/N] ");
+        terminal.send_keys(keys);
+        assert_eq!(terminal.wait_for_exit().0, code, "{keys:?}");
     }
 }
 
 #[test]
-fn a_long_script_shows_how_far_it_is() {
+fn a_long_script_shows_progress() {
     let test = Test::initialised();
     let file = test.home.path().join("script");
     std::fs::write(&file, "count\n".repeat(300)).unwrap();
@@ -168,7 +169,7 @@ fn a_long_script_shows_how_far_it_is() {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &line]).env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color");
     shell.current_dir(test.home.path());
-    let (code, seen) = Person::starts(100, shell).ends();
+    let (code, seen) = Terminal::spawn(100, shell).wait_for_exit();
     assert_eq!(code, 0, "{seen}");
     assert!(plain(&seen).contains("/300 commands"), "{seen}");
 }

@@ -8,7 +8,7 @@ use ringshard::commands::Cli;
 use ringshard::commands::repl_command::{Action, ReplCommand};
 
 use crate::support::harness::{BINARY, Ran, Test};
-use crate::support::pty::Person;
+use crate::support::pty::Terminal;
 
 /// What the program does with these lines on its standard input.
 fn piped(test: &Test, words: &[&str], lines: &str) -> Ran {
@@ -75,7 +75,7 @@ fn piped_lines_are_a_script() {
 }
 
 #[test]
-fn a_command_goes_on_in_the_next_line() {
+fn a_command_can_span_lines() {
     let test = Test::initialised();
     let lines = "create-user --id 1 \\\n  --name 'Ann\nLee'\nget-user 1 -o json\nnonsense\n";
     let ran = piped(&test, &[], lines).fails(2);
@@ -88,7 +88,7 @@ fn a_command_goes_on_in_the_next_line() {
 }
 
 #[test]
-fn a_file_is_sourced_and_says_where_it_fails() {
+fn source_reports_the_failing_line() {
     let test = Test::initialised();
     write(&test, "inner", "create-user --id 1 --name A\nget-user 2\ncount\n");
     write(&test, "outer", "source inner\ncount\n");
@@ -106,7 +106,7 @@ fn a_file_is_sourced_and_says_where_it_fails() {
 }
 
 #[test]
-fn a_session_remembers_its_settings_and_a_line_has_its_own() {
+fn settings_last_for_the_session_and_flags_for_a_line() {
     let test = Test::initialised();
     let lines = "set format json\ncount\ncount -o csv\ncount\nunset format\ncount\nset header off\nset format csv\n\
                  count\n\\x on\nset\n";
@@ -123,7 +123,7 @@ fn a_session_remembers_its_settings_and_a_line_has_its_own() {
 }
 
 #[test]
-fn timing_tells_where_the_time_went() {
+fn timing_shows_route_wait_and_query() {
     let test = Test::initialised();
     let ran = piped(&test, &[], "\\timing\ncreate-user --id 1 --name A\ntiming off\ncount\n").success();
     let line = ran.stderr.lines().find(|line| line.starts_with("Time: ")).unwrap();
@@ -142,7 +142,7 @@ fn timing_tells_where_the_time_went() {
 }
 
 #[test]
-fn the_systems_shell_runs_a_command() {
+fn a_shell_command_can_be_run() {
     let test = Test::initialised();
     let ran = piped(&test, &[], "\\! echo 'a  b' | tr a c\n\\! exit 3\n").fails(1).says("stdin:2: error:");
     assert_eq!(ran.stdout, "c  b\n");
@@ -156,22 +156,22 @@ fn help_within_a_script_goes_to_stdout() {
 }
 
 #[test]
-fn without_a_screen_there_is_no_editor() {
+fn the_editor_needs_a_terminal() {
     let test = Test::initialised();
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("'{BINARY}' | cat")]);
     shell.env("RINGSHARD_HOME", test.home.path()).env("TERM", "xterm-256color").current_dir(test.home.path());
-    let mut person = Person::starts(100, shell);
-    person.types("count\n");
-    person.waits_for("count\n0\n");
-    person.types("\u{4}");
-    let (code, seen) = person.ends();
+    let mut terminal = Terminal::spawn(100, shell);
+    terminal.send_keys("count\n");
+    terminal.wait_for_output("count\n0\n");
+    terminal.send_keys("\u{4}");
+    let (code, seen) = terminal.wait_for_exit();
     assert_eq!(code, 0);
     assert!(!seen.contains('\u{1b}') && !seen.contains('>'), "{seen:?}");
 }
 
 #[test]
-fn a_private_server_that_was_stopped_in_between_is_started() {
+fn a_stopped_private_server_is_started_again() {
     let test = Test::new();
     let programs = std::env::var_os("RINGSHARD_PG_BIN").unwrap_or_default();
     let command = || {

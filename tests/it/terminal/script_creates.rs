@@ -6,8 +6,8 @@ use std::process::Stdio;
 
 use crate::support::clusters::filled;
 use crate::support::harness::Test;
-use crate::support::rebalances::{add, assert_settled, slowly, wait_for_moves};
-use crate::support::rings::ring_of;
+use crate::support::rebalances::{add_shard, assert_settled, start_slow_rebalance, wait_for_moved_rows};
+use crate::support::rings::topology_of;
 
 /// Lines that store the users of these ids.
 fn creates(ids: impl IntoIterator<Item = i64>) -> String {
@@ -33,7 +33,7 @@ fn shown(ids: impl IntoIterator<Item = i64>) -> String {
 }
 
 #[test]
-fn nothing_behind_the_first_error_is_stored_and_all_before_it_is() {
+fn exactly_the_lines_before_an_error_are_stored() {
     for wrong in [1, 2, 700, 1_999] {
         let test = Test::initialised();
         test.run(&["create-user", "--id", &wrong.to_string(), "--name", "before"]).success();
@@ -46,7 +46,7 @@ fn nothing_behind_the_first_error_is_stored_and_all_before_it_is() {
 }
 
 #[test]
-fn an_id_that_comes_twice_and_a_line_that_is_wrong_stop_at_their_line() {
+fn a_duplicate_id_and_a_bad_line_stop_at_their_line() {
     let test = Test::initialised();
     let text = creates((1..=600).chain([555]).chain(601..=800));
     write(&test, &text);
@@ -59,7 +59,7 @@ fn an_id_that_comes_twice_and_a_line_that_is_wrong_stop_at_their_line() {
 }
 
 #[test]
-fn with_keep_going_every_error_is_told_and_all_else_is_stored() {
+fn keep_going_reports_every_error_and_stores_the_others() {
     let test = Test::initialised();
     for id in [3, 500, 501] {
         test.run(&["create-user", "--id", &id.to_string(), "--name", "before"]).success();
@@ -76,7 +76,7 @@ fn with_keep_going_every_error_is_told_and_all_else_is_stored() {
 }
 
 #[test]
-fn other_commands_in_between_see_what_stands_before_them() {
+fn other_commands_see_the_creates_before_them() {
     let test = Test::initialised();
     let mut text = String::new();
     for block in 0..5 {
@@ -104,7 +104,7 @@ fn a_line_is_answered_before_the_next_one_comes() {
 }
 
 #[test]
-fn flags_of_a_line_hold_for_it_alone() {
+fn flags_apply_to_their_line_only() {
     let test = Test::initialised();
     let text = creates(1..=300).replace("--id 200 ", "--id 200 -o json ");
     write(&test, &text);
@@ -115,16 +115,16 @@ fn flags_of_a_line_hold_for_it_alone() {
 }
 
 #[test]
-fn a_script_stores_its_users_while_the_ring_changes() {
+fn a_script_stores_its_users_during_a_rebalance() {
     let test = filled(2_000);
-    add(&test, 4).success();
-    let mut mover = slowly(&test, 500);
-    wait_for_moves(&test, &[4], 1);
+    add_shard(&test, 4).success();
+    let mut mover = start_slow_rebalance(&test, 500);
+    wait_for_moved_rows(&test, &[4], 1);
     write(&test, &creates(2_000..12_000));
     let ran = test.run(&["-f", "script", "-q"]).success();
     assert_eq!(ran.stdout, shown(2_000..12_000));
     let _ = mover.kill();
     mover.wait().unwrap();
     test.run(&["rebalance", "-y"]).success();
-    assert_settled(&test, &ring_of(&[1, 2, 3, 4]), 1..12_000);
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..12_000);
 }

@@ -73,7 +73,7 @@ fn a_password_in_a_url_is_used_and_never_shown() {
 }
 
 #[test]
-fn a_wrong_password_is_reported_with_the_shard_and_the_servers_words() {
+fn a_wrong_password_is_reported_with_the_shard_and_server_message() {
     let test = Test::initialised();
     let wrong = "wr0ng-secret";
     let shards = format!("shard_2={}", url_with(wrong, &test.database(2)));
@@ -114,7 +114,7 @@ fn passwords_come_from_the_environment_and_the_password_file() {
 }
 
 #[test]
-fn words_that_do_not_parse_are_not_quoted_back() {
+fn arguments_with_passwords_are_not_echoed() {
     let test = Test::initialised();
     for words in [
         &["init-shards", "--server", "postgresql://u:hunter2@h:notaport/x"][..],

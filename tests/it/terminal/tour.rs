@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::harness::{Ran, Test, command_in};
-use crate::support::pty::Person;
+use crate::support::pty::Terminal;
 
 /// The program in a home, with room of its own for what it makes on the way.
 fn command(test: &Test) -> Command {
@@ -20,7 +20,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 #[test]
-fn every_command_of_it_works_and_nothing_is_left() {
+fn every_command_of_the_tour_works_and_nothing_is_left() {
     let test = Test::initialised();
     let out = command(&test).args(["tour", "--at-once"]).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
@@ -44,28 +44,28 @@ fn every_command_of_it_works_and_nothing_is_left() {
 }
 
 #[test]
-fn a_key_goes_on_and_q_leaves() {
+fn keys_advance_and_quit_the_tour() {
     let test = Test::initialised();
-    let mut person = Person::runs(&command(&test), 100, &["tour"], &[]);
-    person.reads("[1/11] a key goes on");
+    let mut terminal = Terminal::run_in_session(&command(&test), 100, &["tour"], &[]);
+    terminal.wait_for_text("[1/11] a key goes on");
     assert!(!is_empty(test.home.path()));
-    person.types(" ");
-    person.reads("THE RING");
-    person.reads("[2/11] a key goes on");
-    person.types("q");
-    assert_eq!(person.ends().0, 0);
+    terminal.send_keys(" ");
+    terminal.wait_for_text("THE RING");
+    terminal.wait_for_text("[2/11] a key goes on");
+    terminal.send_keys("q");
+    assert_eq!(terminal.wait_for_exit().0, 0);
     assert!(is_empty(test.home.path()));
     // A terminal that is closed cleans up as well.
-    let mut person = Person::runs(&command(&test), 100, &["tour"], &[]);
-    person.reads("[1/11] a key goes on");
-    Command::new("kill").args(["-HUP", &person.pid().to_string()]).status().unwrap();
-    person.types(" ");
-    assert_eq!(person.ends().0, 6);
+    let mut terminal = Terminal::run_in_session(&command(&test), 100, &["tour"], &[]);
+    terminal.wait_for_text("[1/11] a key goes on");
+    Command::new("kill").args(["-HUP", &terminal.pid().to_string()]).status().unwrap();
+    terminal.send_keys(" ");
+    assert_eq!(terminal.wait_for_exit().0, 6);
     assert!(is_empty(test.home.path()));
     // Ctrl-C cleans up as well, also in the middle of a command.
-    let mut person = Person::runs(&command(&test), 100, &["tour"], &[]);
-    person.waits_for("init-shards");
-    person.types("\u{3}");
-    assert_ne!(person.ends().0, 0);
+    let mut terminal = Terminal::run_in_session(&command(&test), 100, &["tour"], &[]);
+    terminal.wait_for_output("init-shards");
+    terminal.send_keys("\u{3}");
+    assert_ne!(terminal.wait_for_exit().0, 0);
     assert!(is_empty(test.home.path()));
 }

@@ -107,7 +107,7 @@ fn check(test: &Test, cases: &[Case]) {
 }
 
 #[test]
-fn wrong_words_are_usage_errors() {
+fn wrong_arguments_are_usage_errors() {
     let test = Test::new();
     let words: Vec<&[&str]> = USAGE.iter().map(|(words, ..)| *words).collect();
     assert!(words.len() >= 40);
@@ -122,14 +122,14 @@ fn wrong_words_are_usage_errors() {
 }
 
 #[test]
-fn what_the_world_can_do_has_its_code() {
+fn runtime_errors_have_their_exit_codes() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
     check(&test, WORLD);
 }
 
 #[test]
-fn without_shards_every_command_says_what_to_type() {
+fn without_shards_every_command_gives_a_hint() {
     let test = Test::new();
     for words in
         [&["shards"][..], &["count"], &["get-user", "1"], &["ring", "show"], &["ring", "locate", "1"]]
@@ -139,7 +139,7 @@ fn without_shards_every_command_says_what_to_type() {
 }
 
 #[test]
-fn wrong_settings_name_their_place() {
+fn wrong_settings_name_their_source() {
     let test = Test::initialised();
     let with =
         |name: &str, value: &str| Ran::of(test.command().env(name, value).arg("shards").spawn().unwrap());
@@ -176,7 +176,7 @@ fn a_script_stops_at_its_first_error_and_names_the_line() {
 }
 
 #[test]
-fn a_dangerous_command_asks_and_takes_no_silence_for_a_yes() {
+fn a_dangerous_command_needs_confirmation() {
     let test = Test::new();
     // A server of its own below this home, which a test may destroy.
     let programs = std::env::var_os("RINGSHARD_PG_BIN");
@@ -206,7 +206,7 @@ fn a_dangerous_command_asks_and_takes_no_silence_for_a_yes() {
 }
 
 #[test]
-fn words_that_are_no_text_are_refused_without_a_panic() {
+fn invalid_utf8_is_refused_without_a_panic() {
     use std::os::unix::ffi::OsStrExt as _;
     let test = Test::initialised();
     let bad = std::ffi::OsStr::from_bytes(b"\xff");

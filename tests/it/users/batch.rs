@@ -12,10 +12,10 @@ use ringshard::pg::cluster::Cluster;
 use ringshard::pg::rows::Router;
 use ringshard::pg::rows::batch_create::BatchOutcome;
 
-use crate::support::blocking::until_blocked;
+use crate::support::blocking::wait_until_blocked;
 use crate::support::harness::Test;
 use crate::support::library::{all_ids, cluster, user, users};
-use crate::support::move_steps::{Chunk, adopt, fence, purge};
+use crate::support::move_steps::{Chunk, fence, purge, receive};
 use crate::support::rings::{ids_of, owner};
 
 /// Begins to store these on a thread of its own; what is waited for must come soon.
@@ -31,7 +31,7 @@ fn soon(batch: &Receiver<BatchOutcome>) -> BatchOutcome {
 }
 
 #[test]
-fn all_are_stored_and_each_on_its_owner() {
+fn every_user_is_stored_on_its_owner() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     // Three times, as statements are sent otherwise when they come again; backwards, and with odd texts.
@@ -57,7 +57,7 @@ fn all_are_stored_and_each_on_its_owner() {
 }
 
 #[test]
-fn one_that_exists_keeps_all_of_them_out() {
+fn an_existing_user_rejects_the_batch() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     for there in [1, 50, 100] {
@@ -73,7 +73,7 @@ fn one_that_exists_keeps_all_of_them_out() {
 }
 
 #[test]
-fn one_that_is_named_twice_keeps_all_of_them_out() {
+fn a_duplicate_user_rejects_the_batch() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     assert_eq!(Router(&cluster).create_users(&users((1..=100).chain([17]))), BatchOutcome::NotStored);
@@ -82,7 +82,7 @@ fn one_that_is_named_twice_keeps_all_of_them_out() {
 }
 
 #[test]
-fn one_on_an_arc_that_moves_keeps_all_of_them_out() {
+fn a_user_on_a_moving_arc_rejects_the_batch() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     let (id, source) = (7, owner(7));
@@ -105,17 +105,17 @@ fn one_on_an_arc_that_moves_keeps_all_of_them_out() {
     };
     fence(&mut from, &chunk, target, 2);
     step("fenced");
-    adopt(&mut from, &mut to, &chunk, 2);
+    receive(&mut from, &mut to, &chunk, 2);
     step("adopted");
     purge(&mut from, &chunk);
     step("purged");
 }
 
 #[test]
-fn a_shard_that_is_not_as_it_is_known_stores_nothing() {
+fn a_shard_with_an_unexpected_catalog_stores_nothing() {
     let test = Test::initialised();
     let cluster = cluster(&test);
-    let wanted = users(1..=50);
+    let requested = users(1..=50);
     for (wrong, right) in [
         ("UPDATE ringshard.meta SET epoch = 2", "UPDATE ringshard.meta SET epoch = 1"),
         ("UPDATE ringshard.meta SET shard = 'other'", "UPDATE ringshard.meta SET shard = 'shard_2'"),
@@ -138,15 +138,15 @@ fn a_shard_that_is_not_as_it_is_known_stores_nothing() {
         ),
     ] {
         test.execute(2, wrong);
-        assert_eq!(Router(&cluster).create_users(&wanted), BatchOutcome::NotStored, "{wrong}");
+        assert_eq!(Router(&cluster).create_users(&requested), BatchOutcome::NotStored, "{wrong}");
         test.execute(2, right);
         assert!(all_ids(&test).is_empty(), "{wrong}");
     }
-    assert_eq!(Router(&cluster).create_users(&wanted), BatchOutcome::Stored, "all is right again");
+    assert_eq!(Router(&cluster).create_users(&requested), BatchOutcome::Stored, "all is right again");
 }
 
 #[test]
-fn each_position_is_looked_for_in_the_arcs_that_are_owned() {
+fn each_position_is_checked_against_the_owned_arcs() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     // Holes everywhere, also at both ends of the ring.
@@ -171,7 +171,7 @@ fn each_position_is_looked_for_in_the_arcs_that_are_owned() {
 
 /// The proof must be newer than what the barrier waited for.
 #[test]
-fn who_waits_for_a_fence_sees_it() {
+fn a_batch_that_waits_for_a_fence_sees_it() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     let (id, shard) = (7, owner(7));
@@ -186,7 +186,7 @@ fn who_waits_for_a_fence_sees_it() {
         let waited = thread::scope(|scope| {
             let begun = Instant::now();
             let batch = scope.spawn(|| Router(&cluster).create_users(&users([id])));
-            until_blocked(&test, shard);
+            wait_until_blocked(&test, shard);
             step.commit().unwrap();
             let waited = begun.elapsed();
             assert_eq!(batch.join().unwrap(), BatchOutcome::NotStored);
@@ -204,7 +204,7 @@ fn who_waits_for_a_fence_sees_it() {
 }
 
 #[test]
-fn nobody_waits_for_long() {
+fn a_batch_does_not_wait_long_for_locks() {
     let test = Test::initialised();
     let cluster = Arc::new(cluster(&test));
     let shard = owner(7);
@@ -220,7 +220,7 @@ fn nobody_waits_for_long() {
 }
 
 #[test]
-fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
+fn conflicting_batches_end_and_store_each_user_once() {
     const ROUNDS: i64 = 10;
     let test = Test::initialised();
     let (sender, ends) = channel();
@@ -230,21 +230,21 @@ fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
         threads.push(thread::spawn(move || {
             let mut stored = 0;
             for round in 0..ROUNDS {
-                let mut wanted = users(round * 100..(round + 1) * 100);
+                let mut requested = users(round * 100..(round + 1) * 100);
                 if is_backwards {
-                    wanted.reverse();
+                    requested.reverse();
                 }
-                match Router(&cluster).create_users(&wanted) {
+                match Router(&cluster).create_users(&requested) {
                     BatchOutcome::Stored => stored += 100,
                     BatchOutcome::NotStored => {
-                        for user in &wanted {
+                        for user in &requested {
                             match Router(&cluster).create_user(user) {
                                 Ok(_) => stored += 1,
                                 Err(error) => assert_eq!(error.kind(), Kind::Conflict, "{error}"),
                             }
                         }
                     }
-                    BatchOutcome::Partial(fates) => panic!("no line was cut: {fates:?}"),
+                    BatchOutcome::Partial(outcomes) => panic!("no line was cut: {outcomes:?}"),
                 }
             }
             sender.send(stored).unwrap();
@@ -258,13 +258,13 @@ fn batches_that_wait_for_each_other_end_and_each_user_is_stored_once() {
 
 /// Whatever order they are given in, who has the first user gets all of them.
 #[test]
-fn of_two_batches_on_one_shard_one_is_stored() {
+fn one_of_two_equal_batches_is_stored() {
     let test = Test::initialised();
     let clusters = [Arc::new(cluster(&test)), Arc::new(cluster(&test))];
     for round in 0..30 {
-        let wanted = users(ids_of(1, round * 10_000, 300));
-        let backwards = wanted.iter().rev().cloned().collect();
-        let batches = [begin(&clusters[0], wanted), begin(&clusters[1], backwards)];
+        let requested = users(ids_of(1, round * 10_000, 300));
+        let backwards = requested.iter().rev().cloned().collect();
+        let batches = [begin(&clusters[0], requested), begin(&clusters[1], backwards)];
         let mut batches = batches.map(|batch| soon(&batch));
         batches.sort_by_key(|batch| *batch != BatchOutcome::Stored);
         assert_eq!(batches, [BatchOutcome::Stored, BatchOutcome::NotStored], "round {round}");
@@ -273,7 +273,7 @@ fn of_two_batches_on_one_shard_one_is_stored() {
 
 /// Each waits on one shard for what the other holds on the next, which no server sees.
 #[test]
-fn a_circle_over_two_shards_is_broken() {
+fn a_deadlock_across_two_shards_is_broken() {
     let test = Test::initialised();
     let cluster = Arc::new(cluster(&test));
     let (one, two) = (ids_of(1, 1, 1)[0], ids_of(2, 1, 1)[0]);
@@ -283,7 +283,7 @@ fn a_circle_over_two_shards_is_broken() {
     // The batch waits for this one on shard 1, and gets its row on shard 2 ...
     on_one.batch_execute(&insert(one)).unwrap();
     let batch = begin(&cluster, users([one, two]));
-    until_blocked(&test, 1);
+    wait_until_blocked(&test, 1);
     // ... which this one now waits for, unless the batch has given up already.
     on_two.batch_execute(&insert(two)).unwrap();
     assert_eq!(soon(&batch), BatchOutcome::NotStored);
@@ -294,7 +294,7 @@ fn a_circle_over_two_shards_is_broken() {
 }
 
 #[test]
-fn the_transactions_settings_are_those_of_a_single_write() {
+fn a_batch_uses_the_transaction_settings_of_a_single_write() {
     let test = Test::initialised();
     for number in 1..=3 {
         test.execute(

@@ -22,49 +22,52 @@ fn through(test: &Test, shard: usize, proxy: &Proxy) -> Cluster {
 /// What a caller does with the users of a batch: those that are not there are created one at a time. The ids that
 /// are stored in the end.
 fn finish(cluster: &Cluster, users: &[User], batch: BatchOutcome) -> Vec<i64> {
-    let fates = match batch {
+    let outcomes = match batch {
         BatchOutcome::Stored => vec![UserOutcome::Stored; users.len()],
         BatchOutcome::NotStored => vec![UserOutcome::Absent; users.len()],
-        BatchOutcome::Partial(fates) => fates,
+        BatchOutcome::Partial(outcomes) => outcomes,
     };
-    assert_eq!(fates.len(), users.len());
-    let is_stored = |user: &User, fate: &UserOutcome| match fate {
+    assert_eq!(outcomes.len(), users.len());
+    let is_stored = |user: &User, outcome: &UserOutcome| match outcome {
         UserOutcome::Stored => true,
         UserOutcome::Absent => Router(cluster).create_user(user).is_ok(),
         UserOutcome::Failed(_) => false,
     };
-    let stored = users.iter().zip(&fates).filter(|(user, fate)| is_stored(user, fate));
+    let stored = users.iter().zip(&outcomes).filter(|(user, outcome)| is_stored(user, outcome));
     stored.map(|(user, _)| user.user_id.number()).collect()
 }
 
 /// The fates of users if those of one shard have this one, and all others are stored.
-fn fates(users: &[User], shard: usize, fate: &UserOutcome) -> Vec<UserOutcome> {
-    let of =
-        |user: &User| if owner(user.user_id.number()) == shard { fate.clone() } else { UserOutcome::Stored };
+fn outcomes(users: &[User], shard: usize, outcome: &UserOutcome) -> Vec<UserOutcome> {
+    let of = |user: &User| {
+        if owner(user.user_id.number()) == shard { outcome.clone() } else { UserOutcome::Stored }
+    };
     users.iter().map(of).collect()
 }
 
 #[test]
-fn a_commit_that_was_not_answered_is_looked_up() {
+fn an_unanswered_commit_is_looked_up() {
     let test = Test::initialised();
-    let wanted = users(1..=40);
+    let requested = users(1..=40);
     for cut in [Cut::Answer, Cut::Request, Cut::Both] {
         let proxy = Proxy::new(&test.database(2), COMMIT, cut);
         let cluster = through(&test, 2, &proxy);
-        let batch = Router(&cluster).create_users(&wanted);
+        let batch = Router(&cluster).create_users(&requested);
         assert!(proxy.has_cut(), "the fault did happen");
         match cut {
             Cut::Answer => assert_eq!(batch, BatchOutcome::Stored),
-            Cut::Request => assert_eq!(batch, BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent))),
+            Cut::Request => {
+                assert_eq!(batch, BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent)))
+            }
             Cut::Both => {
-                let absent = BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent));
+                let absent = BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent));
                 assert!([BatchOutcome::Stored, absent].contains(&batch), "{batch:?}");
             }
         }
         // What it says is so.
         let expected = if batch == BatchOutcome::Stored { 40 } else { 40 - ids_on_two().len() };
         assert_eq!(all_ids(&test).len(), expected, "{cut:?}");
-        assert_eq!(finish(&cluster, &wanted, batch), (1..=40).collect::<Vec<_>>(), "{cut:?}");
+        assert_eq!(finish(&cluster, &requested, batch), (1..=40).collect::<Vec<_>>(), "{cut:?}");
         assert_eq!(all_ids(&test), (1..=40).collect::<Vec<_>>(), "{cut:?}");
         for number in 1..=3 {
             test.execute(number, "DELETE FROM users");
@@ -77,7 +80,7 @@ fn ids_on_two() -> Vec<i64> {
 }
 
 #[test]
-fn a_commit_that_never_came_leaves_nothing_where_there_is_one_shard() {
+fn a_lost_commit_on_a_single_shard_stores_nothing() {
     let test = Test::initialised();
     let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Request);
     let cluster = through(&test, 2, &proxy);
@@ -87,7 +90,7 @@ fn a_commit_that_never_came_leaves_nothing_where_there_is_one_shard() {
 }
 
 #[test]
-fn a_line_that_is_cut_before_the_commit_stores_nothing() {
+fn a_connection_cut_before_the_commit_stores_nothing() {
     let test = Test::initialised();
     for (word, cut) in [
         ("BEGIN ISOLATION", Cut::Answer),
@@ -111,7 +114,7 @@ fn a_line_that_is_cut_before_the_commit_stores_nothing() {
 
 /// A server that is at work hears nothing of a line that is cut, and would keep the rows to itself.
 #[test]
-fn a_session_that_is_lost_on_the_way_is_ended() {
+fn a_lost_session_is_terminated() {
     let test = Test::initialised();
     test.execute(
         2,
@@ -130,7 +133,7 @@ fn a_session_that_is_lost_on_the_way_is_ended() {
 
 /// A session that waits within its commit hears nothing of a line that is cut.
 #[test]
-fn a_commit_that_still_waits_is_ended_before_its_fate_is_told() {
+fn a_waiting_commit_is_terminated_before_its_outcome_is_reported() {
     let test = Test::initialised();
     test.execute(
         2,
@@ -142,17 +145,17 @@ fn a_commit_that_still_waits_is_ended_before_its_fate_is_told() {
     let mut holder = test.client(2);
     holder.batch_execute("SELECT pg_advisory_lock(5)").unwrap();
     let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Both);
-    let wanted = users(1..=40);
-    let batch = Router(&through(&test, 2, &proxy)).create_users(&wanted);
+    let requested = users(1..=40);
+    let batch = Router(&through(&test, 2, &proxy)).create_users(&requested);
     assert!(proxy.has_cut());
-    assert_eq!(batch, BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent)));
+    assert_eq!(batch, BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent)));
     holder.batch_execute("SELECT pg_advisory_unlock(5)").unwrap();
     std::thread::sleep(Duration::from_millis(300));
     assert!(test.ids(2).is_empty(), "nothing comes later");
 }
 
 #[test]
-fn a_commit_that_is_refused_is_undone_there_alone() {
+fn a_failed_commit_rolls_back_one_shard_only() {
     let test = Test::initialised();
     test.execute(
         2,
@@ -162,12 +165,12 @@ fn a_commit_that_is_refused_is_undone_there_alone() {
              FOR EACH ROW EXECUTE FUNCTION refuse()",
     );
     let cluster = cluster(&test);
-    let wanted = users(1..=40);
-    let batch = Router(&cluster).create_users(&wanted);
-    assert_eq!(batch, BatchOutcome::Partial(fates(&wanted, 2, &UserOutcome::Absent)));
+    let requested = users(1..=40);
+    let batch = Router(&cluster).create_users(&requested);
+    assert_eq!(batch, BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent)));
     assert!(test.ids(2).is_empty());
     let elsewhere: Vec<i64> = (1..=40).filter(|id| owner(*id) != 2).collect();
-    assert_eq!(finish(&cluster, &wanted, batch), elsewhere);
+    assert_eq!(finish(&cluster, &requested, batch), elsewhere);
     assert_eq!(all_ids(&test), elsewhere);
     // The connection is fit for use, and the user's turn tells why.
     let error = Router(&cluster).create_user(&user(ids_on_two()[0])).unwrap_err();
@@ -175,22 +178,22 @@ fn a_commit_that_is_refused_is_undone_there_alone() {
 }
 
 #[test]
-fn what_cannot_be_found_out_is_said_to_be_unknown() {
+fn an_undeterminable_outcome_is_reported_as_unknown() {
     let test = Test::initialised();
     let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Answer);
     let cluster = through(&test, 2, &proxy);
     // Who is connected stays so; nobody else gets in.
     let database = test.database(2);
     test.execute(1, &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false"));
-    let wanted = users(1..=40);
+    let requested = users(1..=40);
     let begun = Instant::now();
-    let batch = Router(&cluster).create_users(&wanted);
+    let batch = Router(&cluster).create_users(&requested);
     test.execute(1, &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true"));
     assert!(proxy.has_cut() && begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-    let BatchOutcome::Partial(fates) = batch else { panic!("{batch:?}") };
-    for (user, fate) in wanted.iter().zip(&fates) {
+    let BatchOutcome::Partial(outcomes) = batch else { panic!("{batch:?}") };
+    for (user, outcome) in requested.iter().zip(&outcomes) {
         let id = user.user_id.number();
-        match fate {
+        match outcome {
             UserOutcome::Stored => assert_ne!(owner(id), 2, "user {id}"),
             UserOutcome::Absent => panic!("nobody can know that of user {id}"),
             UserOutcome::Failed(error) => {
@@ -204,15 +207,20 @@ fn what_cannot_be_found_out_is_said_to_be_unknown() {
 }
 
 #[test]
-fn a_shard_that_is_gone_stores_nothing_and_keeps_nothing_from_the_others() {
+fn an_unreachable_shard_stores_nothing_and_does_not_affect_others() {
     let test = Test::initialised();
     let dead = "postgresql://postgres@127.0.0.1:1/x";
-    let gone = cluster_of(&test, |number| if number == 3 { dead.to_owned() } else { test.url(number) });
+    let unreachable =
+        cluster_of(&test, |number| if number == 3 { dead.to_owned() } else { test.url(number) });
     let begun = Instant::now();
-    assert_eq!(Router(&gone).create_users(&users(1..=40)), BatchOutcome::NotStored);
+    assert_eq!(Router(&unreachable).create_users(&users(1..=40)), BatchOutcome::NotStored);
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert!(all_ids(&test).is_empty());
-    assert_eq!(Router(&gone).create_users(&users(ids_on_two())), BatchOutcome::Stored, "shard 2 is there");
+    assert_eq!(
+        Router(&unreachable).create_users(&users(ids_on_two())),
+        BatchOutcome::Stored,
+        "shard 2 is there"
+    );
     // One whose sessions have ended, which nobody knows yet.
     let cluster = cluster(&test);
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";

@@ -4,7 +4,7 @@ use crate::support::harness::{Ran, Test};
 use crate::support::rings::owner;
 
 #[test]
-fn a_user_lives_on_its_owner_from_create_to_delete() {
+fn a_user_is_created_read_updated_and_deleted_on_its_owner() {
     let test = Test::initialised();
     let made = test.run(&["create-user", "--id", "1", "--name", "Alice", "--region", "US"]).success();
     assert_eq!(made.stdout, "1\tAlice\tUS\t\\N\n");
@@ -31,7 +31,7 @@ fn a_user_lives_on_its_owner_from_create_to_delete() {
 }
 
 #[test]
-fn a_field_never_given_is_null() {
+fn an_omitted_field_is_null() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "", "--region", ""]).success();
     assert_eq!(
@@ -49,7 +49,7 @@ fn a_user_is_created_once() {
 }
 
 #[test]
-fn twenty_processes_create_one_user_and_one_wins() {
+fn one_of_twenty_concurrent_creates_succeeds() {
     let test = Test::initialised();
     let children: Vec<_> = (0..20)
         .map(|n| {
@@ -64,7 +64,7 @@ fn twenty_processes_create_one_user_and_one_wins() {
 }
 
 #[test]
-fn ids_reach_from_one_end_of_bigint_to_the_other() {
+fn ids_cover_the_range_of_bigint() {
     let test = Test::initialised();
     for id in [i64::MIN, -7, -1, 0, i64::MAX] {
         let text = id.to_string();
@@ -75,7 +75,7 @@ fn ids_reach_from_one_end_of_bigint_to_the_other() {
 }
 
 #[test]
-fn hostile_texts_come_back_as_they_went_in() {
+fn hostile_texts_round_trip() {
     let test = Test::initialised();
     let long = "漢".repeat(100);
     let texts = [
@@ -104,7 +104,7 @@ fn hostile_texts_come_back_as_they_went_in() {
 }
 
 #[test]
-fn a_write_is_routed_and_refused_alike_in_every_isolation_level() {
+fn writes_behave_alike_in_every_isolation_level() {
     let test = Test::initialised();
     for level in ["repeatable read", "serializable", "read committed"] {
         for number in 1..=3 {
@@ -120,7 +120,7 @@ fn a_write_is_routed_and_refused_alike_in_every_isolation_level() {
 }
 
 #[test]
-fn an_acknowledged_write_is_on_disk_whatever_the_default() {
+fn an_acknowledged_write_is_durable_with_any_default() {
     let test = Test::initialised();
     let shard = owner(1);
     for (default, in_force) in

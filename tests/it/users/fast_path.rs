@@ -10,12 +10,12 @@ use ringshard::model::report::Cell;
 use ringshard::model::user::{UserId, UserPatch};
 use ringshard::pg::cluster::Cluster;
 
-use crate::support::blocking::until_blocked;
-use crate::support::catalogs::assert_whole;
+use crate::support::blocking::wait_until_blocked;
+use crate::support::catalogs::assert_catalogs_are_complete;
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test, url};
 use crate::support::library::{all_ids, cluster, cluster_of, user};
-use crate::support::rebalances::{add, assert_users, users_on};
+use crate::support::rebalances::{add_shard, assert_users, users_on};
 use crate::support::rings::owner;
 
 fn on_all(test: &Test, sql: &str) {
@@ -46,7 +46,7 @@ fn work(cluster: &Cluster, ids: std::ops::RangeInclusive<i64>) {
 }
 
 #[test]
-fn the_arcs_are_not_looked_at() {
+fn the_fast_path_does_not_read_the_arcs() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     on_all(&test, "ALTER TABLE ringshard.arc RENAME TO elsewhere");
@@ -60,12 +60,12 @@ fn the_arcs_are_not_looked_at() {
         Kind::NotFound
     );
     assert_eq!(Router(&cluster).delete_user(UserId::new(1)).unwrap_err().kind(), Kind::NotFound);
-    let kept = Router(&cluster).get_user(UserId::new(2)).unwrap();
-    assert_eq!((kept.name, kept.region.as_deref()), (user(2).name, Some("there")));
+    let user_2 = Router(&cluster).get_user(UserId::new(2)).unwrap();
+    assert_eq!((user_2.name, user_2.region.as_deref()), (user(2).name, Some("there")));
 }
 
 #[test]
-fn a_process_asks_for_the_topology_once_that_is_worth_it() {
+fn a_process_reads_the_topology_after_some_reads() {
     let test = Test::initialised();
     // From here on the topology is in the cache.
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
@@ -81,7 +81,7 @@ fn a_process_asks_for_the_topology_once_that_is_worth_it() {
 }
 
 #[test]
-fn a_write_is_durable_and_guarded_as_any_other() {
+fn a_fast_path_write_is_durable_and_guarded() {
     let test = Test::initialised();
     on_all(
         &test,
@@ -119,7 +119,7 @@ fn a_write_is_durable_and_guarded_as_any_other() {
 }
 
 #[test]
-fn another_ring_in_the_same_epoch_is_not_taken_for_this_one() {
+fn another_topology_of_the_same_epoch_disables_the_fast_path() {
     let test = Test::initialised();
     let cluster = cluster(&test);
     let key = UserId::new(1);
@@ -146,11 +146,11 @@ fn another_ring_in_the_same_epoch_is_not_taken_for_this_one() {
     test.execute(owner(1), "ALTER TABLE ringshard.elsewhere RENAME TO arc");
     Router(&cluster).create_user(&user(1)).unwrap();
     assert_eq!(test.run(&["init-shards"]).success().fields()[0][1], "unchanged");
-    assert_whole(&test);
+    assert_catalogs_are_complete(&test);
 }
 
 #[test]
-fn in_a_stricter_isolation_level_the_arcs_decide() {
+fn stricter_isolation_levels_do_not_use_the_fast_path() {
     for level in ["repeatable read", "serializable"] {
         let test = Test::initialised();
         for number in 1..=3 {
@@ -169,7 +169,7 @@ fn in_a_stricter_isolation_level_the_arcs_decide() {
 }
 
 #[test]
-fn a_role_with_the_rights_that_an_older_catalog_needed_writes_as_before() {
+fn a_role_without_rights_on_the_new_table_can_write() {
     let test = Test::initialised();
     on_all(
         &test,
@@ -182,9 +182,9 @@ fn a_role_with_the_rights_that_an_older_catalog_needed_writes_as_before() {
 }
 
 #[test]
-fn who_fences_waits_for_a_write_and_says_for_whom() {
+fn a_fence_waits_for_a_write_and_names_the_blocking_session() {
     let test = filled(300);
-    add(&test, 4).success();
+    add_shard(&test, 4).success();
     // The index is there already.
     on_all(&test, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
     let id = (300..1_000).find(|id| owner(*id) == 1).unwrap();
@@ -197,7 +197,7 @@ fn who_fences_waits_for_a_write_and_says_for_whom() {
         let cluster = cluster(&test);
         thread::spawn(move || Router(&cluster).create_user(&user(id)))
     };
-    until_blocked(&test, 1);
+    wait_until_blocked(&test, 1);
     let child = test.command().args(["rebalance", "-y"]).spawn().unwrap();
     let begun = Instant::now();
     let waits =

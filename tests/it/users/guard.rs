@@ -9,7 +9,7 @@ use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::{ShardSpec, Topology};
 use ringshard::model::user::UserId;
 
-use crate::support::catalogs::fence;
+use crate::support::catalogs::fence_user;
 use crate::support::guard_errors::refused;
 use crate::support::harness::Test;
 use crate::support::rings::{owner, shard_names};
@@ -21,7 +21,7 @@ fn own_and_foreign(shard: usize) -> (Vec<i64>, Vec<i64>) {
 
 /// Refused, as this user belongs elsewhere: on the shard that the ring says.
 #[track_caller]
-fn not_here<T: std::fmt::Debug>(result: Result<T, Error>, id: i64, shard: usize) -> DbError {
+fn not_owner<T: std::fmt::Debug>(result: Result<T, Error>, id: i64, shard: usize) -> DbError {
     let db = refused(result, "RS001");
     let owner = owner(id);
     let message =
@@ -40,7 +40,7 @@ fn copy(client: &mut Client, ids: &[i64]) -> Result<u64, Error> {
 }
 
 #[test]
-fn rows_that_belong_go_through_and_others_are_refused_in_every_isolation_level() {
+fn the_guard_accepts_own_rows_and_refuses_others_in_every_isolation_level() {
     let test = Test::initialised();
     let (own, foreign) = own_and_foreign(2);
     let mut client = test.other_program("postgres", 2);
@@ -50,26 +50,26 @@ fn rows_that_belong_go_through_and_others_are_refused_in_every_isolation_level()
         let sqlalchemy = "INSERT INTO users (user_id, name, region, email) VALUES ($1, $2, $3, $4)";
         let insert = |client: &mut Client, id: i64| client.execute(sqlalchemy, &[&id, &"N", &"EU", &"e"]);
         assert_eq!(insert(&mut client, own[0]).unwrap(), 1);
-        not_here(insert(&mut client, foreign[0]), foreign[0], 2);
+        not_owner(insert(&mut client, foreign[0]), foreign[0], 2);
         // Several at once, all of them good; then one bad one among them, and the whole statement is nothing.
         let many = "INSERT INTO users SELECT unnest($1::bigint[]), 'many'";
         client.execute(many, &[&&own[1..]]).unwrap();
         client.execute("DELETE FROM users WHERE name = 'many'", &[]).unwrap();
         for good in [3, 40, own.len() - 1] {
             let mixed = [&own[1..=good], &foreign[1..3]].concat();
-            let db = not_here(client.execute(many, &[&mixed]), foreign[1], 2);
+            let db = not_owner(client.execute(many, &[&mixed]), foreign[1], 2);
             assert!(db.detail().unwrap().ends_with("refused: 2"), "{db:?}");
         }
         // An insertion that turns into an update, of a row that belongs and of one that does not.
         let upsert = "INSERT INTO users (user_id, name) VALUES ($1, 'up') ON CONFLICT (user_id) DO UPDATE SET name = excluded.name";
         assert_eq!(client.execute(upsert, &[&own[0]]).unwrap(), 1);
-        not_here(client.execute(upsert, &[&foreign[0]]), foreign[0], 2);
+        not_owner(client.execute(upsert, &[&foreign[0]]), foreign[0], 2);
         assert_eq!(client.execute("UPDATE users SET name = 'new'", &[]).unwrap(), 1);
-        not_here(client.execute("UPDATE users SET user_id = $1", &[&foreign[2]]), foreign[2], 2);
+        not_owner(client.execute("UPDATE users SET user_id = $1", &[&foreign[2]]), foreign[2], 2);
         assert_eq!(client.execute("UPDATE users SET user_id = $1", &[&own[1]]).unwrap(), 1);
         assert_eq!(copy(&mut client, &own[2..]).unwrap(), own.len() as u64 - 2);
-        not_here(copy(&mut client, &[foreign[4], own[0]]), foreign[4], 2);
-        not_here(copy(&mut client, &[&own[..1], &foreign[..]].concat()), foreign[0], 2);
+        not_owner(copy(&mut client, &[foreign[4], own[0]]), foreign[4], 2);
+        not_owner(copy(&mut client, &[&own[..1], &foreign[..]].concat()), foreign[0], 2);
         assert_eq!(client.execute("TRUNCATE users", &[]).unwrap(), 0);
         assert_eq!(client.execute("DELETE FROM users WHERE user_id = $1", &[&foreign[0]]).unwrap(), 0);
         assert!(test.ids(2).is_empty());
@@ -77,7 +77,7 @@ fn rows_that_belong_go_through_and_others_are_refused_in_every_isolation_level()
 }
 
 #[test]
-fn a_misplaced_row_is_neither_changed_nor_deleted_nor_truncated() {
+fn a_misplaced_row_cannot_be_changed_deleted_or_truncated() {
     let test = Test::initialised();
     let (own, foreign) = own_and_foreign(1);
     // As a crash or an older program left it.
@@ -86,22 +86,22 @@ fn a_misplaced_row_is_neither_changed_nor_deleted_nor_truncated() {
     for sql in ["UPDATE users SET name = 'x'", "DELETE FROM users", "TRUNCATE users"] {
         for level in ["read committed", "serializable"] {
             client.batch_execute(&format!("SET default_transaction_isolation = '{level}'")).unwrap();
-            not_here(client.execute(sql, &[]), foreign[0], 1);
+            not_owner(client.execute(sql, &[]), foreign[0], 1);
         }
     }
     let bring_home = "UPDATE users SET user_id = $1 WHERE user_id = $2";
-    not_here(client.execute(bring_home, &[&own[1], &foreign[0]]), foreign[0], 1);
+    not_owner(client.execute(bring_home, &[&own[1], &foreign[0]]), foreign[0], 1);
     assert_eq!(client.execute("DELETE FROM users WHERE name = 'good'", &[]).unwrap(), 1);
     assert_eq!(test.ids(1), [foreign[0]]);
 }
 
 #[test]
-fn a_fenced_row_is_refused_with_a_word_that_says_to_wait() {
+fn a_write_to_a_fenced_row_is_refused_with_a_retry_hint() {
     let test = Test::initialised();
     let (own, foreign) = own_and_foreign(3);
     let (id, other) = (own[0], own[1]);
     test.execute(3, &format!("INSERT INTO users VALUES ({id}, 'moving')"));
-    test.execute(3, &fence(id, "shard_1"));
+    test.execute(3, &fence_user(id, "shard_1"));
     let mut client = test.other_program("postgres", 3);
     for level in ["read committed", "repeatable read", "serializable"] {
         client.batch_execute(&format!("SET default_transaction_isolation = '{level}'")).unwrap();
@@ -118,33 +118,33 @@ fn a_fenced_row_is_refused_with_a_word_that_says_to_wait() {
         // A row beside the fence does not care.
         client.execute("INSERT INTO users VALUES ($1, 'beside')", &[&other]).unwrap();
         client.execute("DELETE FROM users WHERE user_id = $1", &[&other]).unwrap();
-        not_here(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 3);
+        not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 3);
     }
     assert_eq!(test.ids(3), [id]);
 }
 
 #[test]
-fn during_a_change_the_message_names_the_new_owner() {
+fn during_a_rebalance_the_message_names_the_new_owner() {
     let test = Test::initialised();
     let topology = Topology::of_equals(100, shard_names(2)).unwrap();
-    let (before, after) = (topology_of(&[1.0, 1.0, 1.0]).ring(), topology.ring());
+    let (before, after) = (weighted_topology(&[1.0, 1.0, 1.0]).ring(), topology.ring());
     let leaves = |id: &i64| owner(*id) == 3 && before.owner(place(*id)) != after.owner(place(*id));
     let id = (1..1_000).find(leaves).unwrap();
     let target = serde_json::to_value(&topology).unwrap();
-    let mut arranger = test.client(3);
-    arranger
+    let mut admin = test.client(3);
+    admin
         .execute(
             "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, epoch = 2, next_topology = $1, participants = '[]'",
             &[&target],
         )
         .unwrap();
-    arranger.batch_execute("DELETE FROM ringshard.arc").unwrap();
+    admin.batch_execute("DELETE FROM ringshard.arc").unwrap();
     let sql = format!("INSERT INTO users VALUES ({id})");
     let db = refused(test.other_program("postgres", 3).batch_execute(&sql), "RS001");
     assert!(db.message().ends_with(&format!("its owner is `{}`", after.owner(place(id)))), "{db}");
     assert!(db.detail().unwrap().contains("epoch 2"));
     // An arc that is missing, and no change under way.
-    arranger
+    admin
         .batch_execute("UPDATE ringshard.meta SET status = 'done', next_topology = NULL, participants = NULL")
         .unwrap();
     let db = refused(test.other_program("postgres", 3).batch_execute(&sql), "RS001");
@@ -153,28 +153,28 @@ fn during_a_change_the_message_names_the_new_owner() {
 }
 
 #[test]
-fn replication_roles_do_not_pass_by_and_the_setting_does() {
+fn replication_roles_do_not_bypass_the_guard() {
     let test = Test::initialised();
     let (own, foreign) = own_and_foreign(1);
     let mut client = test.other_program("postgres", 1);
     client.batch_execute("SET session_replication_role = replica").unwrap();
-    not_here(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
+    not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
     client.execute("INSERT INTO users VALUES ($1)", &[&own[0]]).unwrap();
     // ringshard's own way to say that it has looked already; gone with the transaction.
     client.batch_execute("BEGIN; SELECT set_config('ringshard.guard', 'checked', true)").unwrap();
     client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]).unwrap();
     client.batch_execute("ROLLBACK").unwrap();
-    not_here(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
+    not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
     // A write of ringshard's within a transaction of somebody else's leaves no open door.
     let (cluster, id) = (test.cluster_id(1), own[1]);
     client.batch_execute("BEGIN").unwrap();
     let write = "SELECT answer FROM ringshard.write_user($1, 'shard_1', 'create', $2, true, 'x', true, 'x', true, 'x')";
     assert_eq!(client.query_one(write, &[&cluster, &id]).unwrap().get::<_, &str>(0), "done");
-    not_here(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
+    not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
 }
 
 #[test]
-fn a_role_that_may_write_users_needs_no_other_right() {
+fn a_role_needs_only_write_privileges_on_users() {
     let test = Test::initialised();
     let (own, foreign) = own_and_foreign(2);
     test.execute(2, "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON users TO plain");
@@ -182,7 +182,7 @@ fn a_role_that_may_write_users_needs_no_other_right() {
     client.execute("INSERT INTO users VALUES ($1, 'x')", &[&own[0]]).unwrap();
     client.execute("UPDATE users SET name = 'y'", &[]).unwrap();
     copy(&mut client, &own[1..]).unwrap();
-    not_here(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 2);
+    not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 2);
     client.execute("DELETE FROM users WHERE user_id = $1", &[&own[0]]).unwrap();
     client.batch_execute("BEGIN ISOLATION LEVEL SERIALIZABLE; TRUNCATE users; COMMIT").unwrap();
     // Names of its own in front of everything do not lead the guard astray.
@@ -192,7 +192,7 @@ fn a_role_that_may_write_users_needs_no_other_right() {
              SET search_path = pg_temp, ringshard, public",
         )
         .unwrap();
-    not_here(client.execute("INSERT INTO public.users VALUES ($1)", &[&foreign[0]]), foreign[0], 2);
+    not_owner(client.execute("INSERT INTO public.users VALUES ($1)", &[&foreign[0]]), foreign[0], 2);
     let looked = client.query("SELECT FROM ringshard.arc", &[]).unwrap_err();
     assert_eq!(looked.code().unwrap().code(), "42501");
 }
@@ -201,23 +201,23 @@ fn place(id: i64) -> Position {
     Position::of_user(UserId::new(id))
 }
 
-fn topology_of(weights: &[f64]) -> Topology {
+fn weighted_topology(weights: &[f64]) -> Topology {
     let names = shard_names(weights.len());
     let spec = |(name, weight): (_, &f64)| ShardSpec { name, weight: (*weight).try_into().unwrap() };
     Topology::new(100, names.into_iter().zip(weights).map(spec).collect()).unwrap()
 }
 
 #[test]
-fn the_ring_in_sql_is_the_ring() {
+fn owner_of_in_sql_equals_the_ring() {
     let test = Test::initialised();
     let mut ids: Vec<i64> = (0..500).map(|n| n * 7_919_i64.wrapping_mul(1_000_003) - 5_000_000_000).collect();
     ids.extend((1..=500).chain([0, -1, i64::MIN, i64::MAX]));
     let sql = "SELECT id, ringshard.owner_of($1, md5(id::text)::uuid) FROM unnest($2::bigint[]) AS id";
     for topology in [
-        topology_of(&[1.0, 1.0, 1.0]),
-        topology_of(&[1.0]),
-        topology_of(&[0.01, 0.015, 0.025, 0.145, 3.335, 0.5]),
-        topology_of(&[2.5, 0.994_999, 0.995, 1.005, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        weighted_topology(&[1.0, 1.0, 1.0]),
+        weighted_topology(&[1.0]),
+        weighted_topology(&[0.01, 0.015, 0.025, 0.145, 3.335, 0.5]),
+        weighted_topology(&[2.5, 0.994_999, 0.995, 1.005, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
         Topology::of_equals(1, shard_names(5)).unwrap(),
         Topology::of_equals(7, ["a", "B", "a_b", "A-1"].map(|name| name.parse().unwrap())).unwrap(),
     ] {

@@ -4,8 +4,8 @@ use std::thread;
 
 use postgres::Client;
 
-use crate::support::blocking::until_blocked;
-use crate::support::catalogs::fence;
+use crate::support::blocking::wait_until_blocked;
+use crate::support::catalogs::fence_user;
 use crate::support::guard_errors::refused;
 use crate::support::harness::Test;
 use crate::support::rings::owner;
@@ -53,9 +53,9 @@ fn write_behind_a_mover(level: &str, sql: &str, code: &str) {
     let mut client: Client = test.other_program("postgres", 1);
     client.batch_execute(&format!("SET default_transaction_isolation = '{level}'")).unwrap();
     let writer = thread::spawn(move || client.batch_execute(&sql));
-    until_blocked(&test, 1);
-    mover.batch_execute(&fence(id, "shard_2")).unwrap();
-    mover.batch_execute(&fence(other, "shard_2")).unwrap();
+    wait_until_blocked(&test, 1);
+    mover.batch_execute(&fence_user(id, "shard_2")).unwrap();
+    mover.batch_execute(&fence_user(other, "shard_2")).unwrap();
     mover.batch_execute("COMMIT").unwrap();
     refused(writer.join().unwrap(), code);
     let rows = test.query(1, "SELECT name FROM users", &[]);
@@ -63,7 +63,7 @@ fn write_behind_a_mover(level: &str, sql: &str, code: &str) {
 }
 
 #[test]
-fn a_writer_that_waited_looks_at_the_arcs_anew() {
+fn a_writer_that_waited_rereads_the_arcs() {
     for sql in [
         "INSERT INTO users VALUES (OTHER, 'x')",
         "UPDATE users SET name = 'x' WHERE user_id = ID",
@@ -75,7 +75,7 @@ fn a_writer_that_waited_looks_at_the_arcs_anew() {
 }
 
 #[test]
-fn in_the_stricter_levels_the_transaction_ends_as_one_that_may_be_repeated() {
+fn stricter_isolation_levels_end_with_a_serialization_failure() {
     for level in ["repeatable read", "serializable"] {
         for sql in [
             "INSERT INTO users VALUES (OTHER, 'x')",

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ringshard::model::ring::topology::Topology;
 
-use crate::support::blocking::until_blocked;
-use crate::support::catalogs::{change_topology, fence};
+use crate::support::blocking::wait_until_blocked;
+use crate::support::catalogs::{change_topology, fence_user};
 use crate::support::harness::{Ran, Test};
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::rings::{heavier_first_shard, id_that_moves, owner, shard_names};
@@ -35,7 +35,7 @@ fn a_stale_client_finds_the_new_owner_within_the_same_command() {
 }
 
 #[test]
-fn without_a_cache_the_weights_are_learnt_from_the_shards() {
+fn without_a_cache_the_weights_come_from_the_shards() {
     let test = Test::initialised();
     let topology = heavier_first_shard();
     let (id, _, after) = id_that_moves(&topology.ring());
@@ -46,10 +46,10 @@ fn without_a_cache_the_weights_are_learnt_from_the_shards() {
 }
 
 #[test]
-fn a_write_waits_for_a_fence_and_goes_on() {
+fn a_write_waits_for_a_fence_and_succeeds() {
     let test = Test::initialised();
     let shard = owner(1);
-    test.execute(shard, &fence(1, "shard_9"));
+    test.execute(shard, &fence_user(1, "shard_9"));
     let words = ["create-user", "--id", "1", "--name", "late", "-vv", "--log-file", "log"];
     let writer = test.command().args(words).spawn().unwrap();
     thread::sleep(Duration::from_millis(300));
@@ -62,12 +62,12 @@ fn a_write_waits_for_a_fence_and_goes_on() {
 }
 
 #[test]
-fn a_read_meets_a_fence_and_the_peer_has_the_last_word() {
+fn a_read_at_a_fence_follows_the_target() {
     let test = Test::initialised();
     let (source, id) = (owner(1), 1);
     test.run(&["create-user", "--id", "1", "--name", "old"]).success();
     let target = source % 3 + 1;
-    test.execute(source, &fence(id, &format!("shard_{target}")));
+    test.execute(source, &fence_user(id, &format!("shard_{target}")));
     // The peer does not own it yet: the frozen row counts.
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
     // Nor does it when it has the key fenced itself, with a row that lay there before.
@@ -96,7 +96,7 @@ fn a_read_meets_a_fence_and_the_peer_has_the_last_word() {
 }
 
 #[test]
-fn a_write_that_waited_for_the_barrier_sees_what_it_waited_for() {
+fn a_write_that_waited_for_the_barrier_sees_the_fence() {
     // The trap: a lock and a look at the arc in one snapshot, and the row goes in anyway.
     for level in ["read committed", "repeatable read", "serializable"] {
         let test = Test::initialised();
@@ -109,8 +109,8 @@ fn a_write_that_waited_for_the_barrier_sees_what_it_waited_for() {
         let mut mover = test.client(shard);
         mover.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7283001)").unwrap();
         let writer = test.command().args(["create-user", "--id", "1", "--name", "x"]).spawn().unwrap();
-        until_blocked(&test, shard);
-        mover.batch_execute(&fence(1, "shard_9")).unwrap();
+        wait_until_blocked(&test, shard);
+        mover.batch_execute(&fence_user(1, "shard_9")).unwrap();
         mover.batch_execute("COMMIT").unwrap();
         thread::sleep(Duration::from_millis(200));
         assert!(test.ids(shard).is_empty(), "{level}: a row went into a fenced arc");
@@ -121,7 +121,7 @@ fn a_write_that_waited_for_the_barrier_sees_what_it_waited_for() {
 }
 
 #[test]
-fn a_key_that_nobody_owns_is_an_error_and_not_a_loop() {
+fn a_key_without_an_owner_is_an_error() {
     let test = Test::initialised();
     test.execute(owner(1), "DELETE FROM ringshard.arc");
     test.run(&["create-user", "--id", "1", "--name", "x"]).fails(1).says("does not own it");
@@ -153,7 +153,7 @@ fn swapped_copied_and_foreign_databases_are_refused_by_name() {
 }
 
 #[test]
-fn a_one_shot_needs_no_shard_but_the_owner() {
+fn a_single_command_needs_only_the_owner() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
     let dead = |n: usize| format!("shard_{n}=postgresql://postgres@127.0.0.1:1/{n}");
@@ -189,7 +189,7 @@ fn a_one_shot_needs_no_shard_but_the_owner() {
 }
 
 #[test]
-fn an_answer_that_never_came_is_looked_up_and_not_repeated() {
+fn a_write_with_a_lost_reply_is_looked_up_and_not_repeated() {
     let test = Test::initialised();
     let shard = owner(1);
     // Fills the cache, so that the command is the first statement of its connection.
@@ -218,7 +218,7 @@ fn an_answer_that_never_came_is_looked_up_and_not_repeated() {
 }
 
 #[test]
-fn a_session_that_nobody_hears_is_ended_before_the_outcome_is_told() {
+fn a_lost_session_is_terminated_before_the_outcome_is_reported() {
     let test = Test::initialised();
     let shard = owner(1);
     for words in [
@@ -248,7 +248,7 @@ fn a_session_that_nobody_hears_is_ended_before_the_outcome_is_told() {
 }
 
 #[test]
-fn a_broken_cache_costs_a_question_and_no_more() {
+fn a_broken_cache_is_ignored() {
     let test = Test::initialised();
     let file = format!("state/topology-{}.json", test.cluster_id(1));
     let file = test.home.path().join(file);
@@ -272,7 +272,7 @@ fn a_broken_cache_costs_a_question_and_no_more() {
 }
 
 #[test]
-fn a_transaction_that_always_conflicts_is_given_up() {
+fn a_transaction_that_always_conflicts_fails() {
     let test = Test::initialised();
     test.execute(
         owner(1),
@@ -284,7 +284,7 @@ fn a_transaction_that_always_conflicts_is_given_up() {
 }
 
 #[test]
-fn another_constraint_is_not_taken_for_the_users_existence() {
+fn another_constraint_is_not_reported_as_an_existing_user() {
     let test = Test::initialised();
     for number in 1..=3 {
         test.execute(number, "CREATE UNIQUE INDEX ON users (email)");
@@ -295,7 +295,7 @@ fn another_constraint_is_not_taken_for_the_users_existence() {
 }
 
 #[test]
-fn a_column_of_another_type_is_an_error_and_no_panic() {
+fn an_unexpected_column_type_is_an_error() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
     test.execute(owner(1), "ALTER TABLE users ALTER name TYPE bytea USING 'x'");
@@ -303,7 +303,7 @@ fn a_column_of_another_type_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn a_count_of_a_part_is_no_count() {
+fn count_includes_unconfigured_shards_and_refuses_mixed_clusters() {
     let test = Test::initialised();
     for id in 1..=9 {
         test.run(&["create-user", "--id", &id.to_string(), "--name", "x"]).success();
@@ -325,7 +325,7 @@ fn a_count_of_a_part_is_no_count() {
 }
 
 #[test]
-fn a_server_that_accepts_and_says_nothing_is_given_up() {
+fn a_silent_server_times_out() {
     let test = Test::initialised();
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();
@@ -341,7 +341,7 @@ fn a_server_that_accepts_and_says_nothing_is_given_up() {
 }
 
 #[test]
-fn pools_survive_sessions_that_were_killed() {
+fn pools_replace_terminated_sessions() {
     let test = Test::initialised();
     // One process, more than one command on a shard, its session killed by the server in between.
     let mut child = test.command().args(["-f", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();

@@ -12,15 +12,15 @@ use ringshard::model::ring::topology::Epoch;
 
 use crate::support::clusters::{fill, with_users};
 use crate::support::harness::{Ran, Test};
-use crate::support::move_steps::{Chunk, Mover, adopt, fence, move_chunk, purge, read_while_user_1_moves};
-use crate::support::rings::{owner, shard_names, stranger};
+use crate::support::move_steps::{Chunk, Mover, fence, move_chunk, purge, read_while_user_1_moves, receive};
+use crate::support::rings::{non_owner, owner, shard_names};
 
 fn ids(ran: &Ran) -> Vec<i64> {
     ran.fields().iter().map(|fields| fields[0].parse().unwrap()).collect()
 }
 
 #[test]
-fn users_come_by_id_and_in_pages() {
+fn users_are_listed_by_id_and_in_pages() {
     let test = with_users(3_000);
     assert_eq!(ids(&test.run(&["list-users"]).success()), (1..=3_000).collect::<Vec<_>>());
     let page = test.run(&["list-users", "--after", "2990", "--limit", "4"]).success();
@@ -41,7 +41,7 @@ fn users_come_by_id_and_in_pages() {
 }
 
 #[test]
-fn counts_are_of_one_snapshot_a_shard_and_add_up() {
+fn counts_add_up() {
     let test = with_users(1_000);
     assert_eq!(test.run(&["count"]).success().stdout, "1000\n");
     assert_eq!(test.run(&["count", "--region", "US"]).success().stdout, "333\n");
@@ -66,7 +66,7 @@ fn every_state_of_a_move_shows_each_user_once() {
     let chunk = Chunk::around(&mut from, id);
     fence(&mut from, &chunk, target, 2);
     assert_exact(&test, 300);
-    adopt(&mut from, &mut to, &chunk, 2);
+    receive(&mut from, &mut to, &chunk, 2);
     // What lies on both now is shown as the target has it.
     let rename = "SET ringshard.guard = 'checked'; UPDATE users SET name = 'new' WHERE user_id = 1";
     to.batch_execute(rename).unwrap();
@@ -80,12 +80,12 @@ fn every_state_of_a_move_shows_each_user_once() {
 }
 
 #[test]
-fn a_chunk_between_two_snapshots_is_neither_lost_nor_shown_twice() {
+fn a_move_between_two_snapshots_loses_and_repeats_no_user() {
     // The gate holds the target back (it is asked after the hand-over, the source before) or the source (the
     // other way round: nobody has the chunk, and the snapshots are opened again).
     for gate_on_target in [true, false] {
         let test = Test::new();
-        let (source, target) = (owner(1), stranger(1));
+        let (source, target) = (owner(1), non_owner(1));
         let gated = if gate_on_target { target } else { source };
         test.init().success();
         fill(&test, 300);
@@ -105,7 +105,7 @@ fn a_chunk_between_two_snapshots_is_neither_lost_nor_shown_twice() {
 }
 
 #[test]
-fn while_arcs_move_on_and_on_every_answer_is_exact() {
+fn reads_of_all_shards_are_exact_while_arcs_move() {
     let test = with_users(500);
     let mover = Mover::start(&test, Duration::from_millis(3));
     let mut rounds = 0;
@@ -120,7 +120,7 @@ fn while_arcs_move_on_and_on_every_answer_is_exact() {
 }
 
 #[test]
-fn an_arc_that_nobody_has_is_an_error_that_names_it() {
+fn an_arc_without_an_owner_is_a_named_error() {
     let test = with_users(20);
     test.execute(
         owner(1),
@@ -132,11 +132,11 @@ fn an_arc_that_nobody_has_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_row_that_lies_twice_is_shown_as_its_owner_has_it() {
+fn a_duplicate_row_is_shown_as_on_its_owner() {
     let test = with_users(20);
-    let stranger = owner(1) % 3 + 1;
+    let non_owner = owner(1) % 3 + 1;
     test.execute(
-        stranger,
+        non_owner,
         "SET ringshard.guard = 'checked'; INSERT INTO users VALUES (1, 'stray', NULL, NULL)",
     );
     let all = test.run(&["list-users"]).success();
@@ -145,7 +145,7 @@ fn a_row_that_lies_twice_is_shown_as_its_owner_has_it() {
 }
 
 #[test]
-fn without_one_shard_the_answer_fails_or_says_what_it_lacks() {
+fn with_a_shard_down_reads_fail_or_are_marked_partial() {
     let test = with_users(300);
     let shards = |port: u16| {
         let dead = format!("postgresql://postgres@127.0.0.1:{port}/x?connect_timeout=2");
@@ -303,7 +303,7 @@ proptest! {
 
     /// Any moves, and each shard asked in any state: what is served is there, once, or it is a gap.
     #[test]
-    fn whatever_moves_each_position_is_served_by_one_shard_that_has_it(
+    fn each_position_is_served_by_one_shard_during_any_move(
         moves in prop::collection::vec((0_u128..64, 1_u128..20, 0_usize..3), 1..6),
         asked in prop::collection::vec(any::<prop::sample::Index>(), 3),
     ) {

@@ -9,7 +9,7 @@ use ringshard::model::user::UserId;
 
 use crate::support::catalogs::change_topology;
 use crate::support::harness::{Ran, Test};
-use crate::support::move_steps::{Chunk, adopt, announce, fence, purge};
+use crate::support::move_steps::{Chunk, announce, fence, purge, receive};
 use crate::support::rings::{heavier_first_shard, id_that_moves, owner, shard_names};
 
 /// A process that runs one command after the other.
@@ -41,7 +41,7 @@ impl Client {
 }
 
 #[test]
-fn what_one_client_sees_change_the_other_notices_by_the_epoch() {
+fn clients_notice_a_new_topology_by_its_epoch() {
     let test = Test::initialised();
     let (mut one, mut other) = (Client::start(&test), Client::start(&test));
     // Both know epoch 1, and have connections to every shard.
@@ -76,7 +76,7 @@ fn what_one_client_sees_change_the_other_notices_by_the_epoch() {
 }
 
 #[test]
-fn an_arc_that_has_moved_in_a_change_under_way_is_found_by_all() {
+fn clients_find_an_arc_that_moved_in_an_unfinished_rebalance() {
     let test = Test::initialised();
     let (source, id) = (owner(7), 7);
     let target = source % 3 + 1;
@@ -86,7 +86,7 @@ fn an_arc_that_has_moved_in_a_change_under_way_is_found_by_all() {
     let chunk = Chunk::around(&mut from, id);
     announce(&test, 2);
     fence(&mut from, &chunk, target, 2);
-    adopt(&mut from, &mut to, &chunk, 2);
+    receive(&mut from, &mut to, &chunk, 2);
     // Handed over, and the source still has the row: the target's is the one that counts.
     assert_eq!(client.ask("get-user 7"), "7\tbefore\t\\N\t\\N");
     purge(&mut from, &chunk);
