@@ -106,7 +106,7 @@ fn export(home: &Home) {
     );
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        // In turns first and second: what one has written, the system may still bring to disk under the other.
+        // In alternating order: the system may still flush the writes of the first during the second.
         for is_ours in [round % 2 == 0, round % 2 == 1] {
             if is_ours {
                 ours.push(seconds(|| drop(run(home.ringshard().args(["export", "out.csv"])))));

@@ -1,11 +1,11 @@
 //! `load run` against pgbench with the same mix, as ratios in the same run: `scripts/bench --bench load`.
 //!
-//! All have eight clients, the same number of users and prepared statements, on servers of their own making:
+//! All have eight clients, the same number of users and prepared statements, on private servers:
 //!
-//! - `load run` over three shards. What it does more: it routes, each statement says who answers and whether it owns the
+//! - `load run` over three shards. In addition it routes, each statement reports the shard and whether it owns the
 //!   key, and every answer is checked.
 //! - pgbench on one plain database: the goal is about this one.
-//! - pgbench on the database of a cluster's only shard: what somebody gets who writes to a shard past ringshard, where the
+//! - pgbench on the database of a cluster's only shard: the cost of writing to a shard without ringshard, where the
 //!   guard looks at each row.
 //! - The plain statements over three plain databases with the same driver, and nothing else: what the driver, and three
 //!   databases in place of one, cost anybody.
@@ -77,7 +77,7 @@ fn main() {
         }];
     let mut rates = ways.map(|_| Vec::new());
     for round in 0..ROUNDS {
-        // Each is the first of a round in turn.
+        // Each one is the first of a round in turn.
         for turn in 0..ways.len() {
             let way = (round + turn) % ways.len();
             home.script("CHECKPOINT");
@@ -90,7 +90,7 @@ fn main() {
             round + 1
         );
     }
-    // Of the runs of each round, which were one after the other: what else the machine does changes over time.
+    // Ratios of the runs within a round, which follow each other: the load of the machine changes over time.
     let ratio =
         |way: usize| median(rates[0].iter().zip(&rates[way]).map(|(ours, theirs)| ours / theirs).collect());
     let verdict = if ratio(1) >= GOAL { "reached" } else { "MISSED" };
@@ -129,7 +129,7 @@ fn pgbench(home: &Home, database: &str) -> f64 {
     tps.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Statements a second: each client has a connection to each database, and goes to any of them.
+/// Statements a second: each client has a connection to each database, and uses them at random.
 fn driver(home: &Home, databases: &[&str]) -> f64 {
     let connect = |database: &str| {
         let mut config = Client::configure();

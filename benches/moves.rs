@@ -1,4 +1,4 @@
-//! A change of the ring, as ratios against the raw way in the same run: `scripts/bench --bench moves`.
+//! A rebalance, compared with plain COPY and DELETE in the same run: `scripts/bench --bench moves`.
 //!
 //! - `rebalance` from three shards to four, 1,000,000 users, against three pipes of psql at once, each
 //!   `COPY (the rows that move) TO STDOUT (FORMAT binary) | COPY users FROM STDIN`, then a `DELETE` of the same rows.
@@ -85,8 +85,8 @@ fn main() {
     stalls(&home);
 }
 
-/// Fills the shards, and the raw databases with the same rows; how many of them are to move, and each source's
-/// condition for that.
+/// Fills the shards, and the raw databases with the same rows. How many of them are to move, and each source's
+/// condition for these.
 fn fill(home: &Home) -> (f64, [String; 3]) {
     let names = |count| (1..=count).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
     let before = Topology::of_equals(100, names(3)).unwrap().ring();
@@ -128,7 +128,7 @@ fn fill(home: &Home) -> (f64, [String; 3]) {
     (moving, [(); 3].map(|()| condition.clone()))
 }
 
-/// As tables are when autovacuum has had its time.
+/// Brings the tables into the state after autovacuum.
 fn settle(home: &Home) {
     let databases = (1..=4).map(|n| format!("raw_{n}")).chain((1..=3).map(|n| format!("shard_{n}")));
     home.script(&databases.map(|name| format!("\\c {name}\nVACUUM ANALYZE;\n")).collect::<String>());
@@ -142,7 +142,7 @@ fn psql(home: &Home, database: &str, statement: &str) -> Command {
     psql
 }
 
-/// Three at once, each a pipe.
+/// Three pipes at once.
 fn move_raw(home: &Home, these: &[String; 3]) {
     let mut pipes: Vec<[Child; 2]> = Vec::new();
     for n in 1..=3 {
@@ -175,7 +175,7 @@ fn move_raw_back(home: &Home) {
     home.script("\\c raw_4\nTRUNCATE users;\n");
 }
 
-/// How long updates take, in milliseconds, sorted; as long as `work` takes.
+/// How long updates take while `work` runs, in milliseconds, sorted.
 fn latencies(home: &Home, work: impl FnOnce()) -> Vec<f64> {
     let is_over = AtomicBool::new(false);
     let mut all = thread::scope(|scope| {

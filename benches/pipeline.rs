@@ -1,4 +1,4 @@
-//! A run of many creates, as a ratio against the raw way in the same run: `scripts/bench --bench pipeline`.
+//! A run of many creates, compared with psql in the same run: `scripts/bench --bench pipeline`.
 //!
 //! - `ringshard -f` with 100,000 lines `create-user`, against `psql -X -q -f` with the same 100,000 `INSERT`s into
 //!   a plain table over one connection, each its own transaction: whole processes
@@ -53,7 +53,7 @@ fn main() {
                 assert!(windows.all(|window| Router(&cluster).create_users(window) == BatchOutcome::Stored));
             }),
         ];
-        // Each is the first of a round once.
+        // Each one is the first of a round once.
         steps.rotate_left(usize::try_from(round).unwrap() % 3);
         for (times, step) in steps {
             home.script("CHECKPOINT");
@@ -91,7 +91,7 @@ fn write(home: &Home, name: &str, lines: impl Iterator<Item = String>) -> PathBu
     path
 }
 
-/// Runs a program whose output nobody reads.
+/// Runs a program and discards its output.
 fn silent(command: &mut Command) {
     assert!(command.stdout(Stdio::null()).status().unwrap().success(), "{command:?}");
 }

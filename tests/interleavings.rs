@@ -1,6 +1,6 @@
-//! The move protocol under a scheduler that tries interleavings: two movers, writers and readers with stale rings,
-//! one who verifies, crashes at every step, and cancelled changes, all from one seed. The movers and the reader's way are those of the
-//! program; the shards are twenty lines each instead of Postgres.
+//! The move protocol under a scheduler that tries interleavings: two movers, writers and readers with stale rings, an
+//! auditor, crashes at every step, and cancelled changes, all from one seed. The movers and the point reads are those
+//! of the program; the shards are a model instead of Postgres.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "interleavings/auditor.rs"]
@@ -15,7 +15,7 @@ use world::World;
 
 const SCHEDULES: u64 = 3_000;
 
-/// The first schedule of these that goes wrong, and how.
+/// The first of these schedules with a violation.
 fn first_violation(mutant: Option<Mutant>, schedules: u64) -> Option<(u64, String)> {
     (0..schedules).find_map(|seed| World::new(seed, mutant).run().err().map(|violation| (seed, violation)))
 }
@@ -25,7 +25,7 @@ fn no_schedule_loses_duplicates_or_revives_a_row() {
     assert_eq!(first_violation(None, SCHEDULES), None);
 }
 
-/// How much the schedules do: a scheduler that does nothing finds nothing.
+/// A scheduler that does nothing would find nothing.
 #[test]
 fn the_schedules_include_moves_crashes_and_cancellations() {
     let mut sum = world::Counts::default();

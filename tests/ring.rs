@@ -1,4 +1,4 @@
-//! The ring: golden vectors of the seed's prototype, and laws.
+//! The ring: golden vectors of the prototype, and laws.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::BTreeSet;
@@ -81,7 +81,7 @@ fn a_user_lies_where_its_decimal_key_lies() {
     }
 }
 
-/// The owner by the seed's own walk: all points in order, the first at or after the key, else the first.
+/// The owner by the search of the prototype: all points in order, the first at or after the key, else the first.
 fn naive_owner(shards: &[(ShardName, u32)], position: Position) -> ShardName {
     let mut points = BTreeSet::new();
     for (name, count) in shards {
@@ -156,7 +156,7 @@ proptest! {
         let flows = ring_flows(&before, &after);
         prop_assert!(flows.keys().all(|(_, target)| **target == new));
         prop_assert!((moved(&flows) - gain).abs() < 1e-9);
-        // And taking it out again moves just what it had.
+        // Removing it moves exactly its own keys.
         let back = ring_flows(&after, &before);
         prop_assert!(back.keys().all(|(source, _)| **source == new));
         prop_assert!((moved(&back) - gain).abs() < 1e-9);

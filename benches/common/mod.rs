@@ -1,4 +1,4 @@
-//! What the benches share: a private Postgres with three shards, the clients that are compared with, medians.
+//! What the benches share: a private Postgres with three shards, psql and pgbench, medians.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -116,7 +116,7 @@ pub(crate) fn seconds(work: impl FnOnce()) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
-/// The most memory that a process had at a time, as the system counts it; looked at until it ends.
+/// The peak memory of a process (`VmHWM`), sampled until it ends.
 #[allow(dead_code, reason = "not each bench needs it")]
 pub(crate) fn peak_mib(command: &mut Command) -> f64 {
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();

@@ -1,5 +1,5 @@
-//! Somebody who verifies while the ring changes: asks one shard after the other, at instants of their own, and must
-//! never call damage what is only two instants of one change.
+//! An auditor that verifies while the ring changes. It reads one shard after the other, at different moments, and
+//! must never report a change in progress as damage.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ use ringshard::model::verification::{Findings, RingFault, RowPlacement, judge, s
 
 use crate::shard::{Shard, place};
 
-/// A look at all shards that is not over yet, and what the looks before it came to.
+/// A verification in progress, and the results of those before it.
 #[derive(Default)]
 pub(crate) struct Auditor {
     seen: BTreeMap<ShardName, Shard>,
     suspects: Option<Vec<RingFault>>,
-    /// Looks at rows that lay on shards that fitted together.
+    /// Verifications with consistent shards, whose rows were checked.
     pub(crate) verdicts: u64,
-    /// Looks that had to be done again.
+    /// Verifications that had to be repeated.
     pub(crate) repeats: u64,
 }
 
 impl Auditor {
-    /// The shards that this look has still to ask.
+    /// The shards that this verification has not read yet.
     pub(crate) fn unasked<'a>(&self, all: impl Iterator<Item = &'a ShardName>) -> Vec<ShardName> {
         all.filter(|name| !self.seen.contains_key(name)).cloned().collect()
     }
 
-    /// Takes a snapshot of a shard. Behind the last of them it judges.
+    /// Takes a snapshot of a shard. After the last one it checks all of them.
     pub(crate) fn ask(&mut self, name: &ShardName, shard: &Shard, is_last: bool) -> Result<(), String> {
         self.seen.insert(name.clone(), shard.clone());
         if !is_last {
@@ -50,7 +50,7 @@ impl Auditor {
     }
 }
 
-/// Each row is at home, on one shard, or in flight from there.
+/// Each row is on its owner alone, or in flight.
 fn rows(seen: &BTreeMap<ShardName, Shard>, findings: &Findings) -> Result<(), String> {
     let mut homes: BTreeMap<i64, &ShardName> = BTreeMap::new();
     for (name, shard) in seen {

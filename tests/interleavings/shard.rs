@@ -1,4 +1,4 @@
-//! A shard as the protocol sees it: each request is one transaction, done whole or not at all.
+//! A shard as the protocol sees it: each request is one atomic transaction.
 
 use std::collections::BTreeMap;
 
@@ -15,22 +15,22 @@ use ringshard::model::user::UserId;
 pub(crate) type Value = u64;
 pub(crate) type Rows = BTreeMap<i64, Value>;
 
-/// One thing done wrong.
+/// One fault in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// A shard writes to an arc that it has fenced: the fence without the barrier.
     WriteBehindFence,
-    /// A reader takes a fenced shard's row without asking the peer.
+    /// A reader takes the row of a fenced shard without asking the target.
     TrustFencedRead,
-    /// A chunk is purged whatever became of it since it was fenced.
+    /// A chunk is purged without a check that it is still fenced.
     PurgeWithoutCompare,
-    /// A chunk that is here already is written over with the rows that come.
+    /// A chunk that was received already is overwritten.
     ReceiveOverwrites,
-    /// A chunk is taken over in whatever epoch.
+    /// A chunk is received in any epoch.
     ReceiveInAnyEpoch,
-    /// An announcement is taken whatever is under way.
+    /// An announcement is accepted without a check of the current state.
     AnnounceWithoutCompare,
-    /// A client takes its ring for that of the shard's epoch.
+    /// The fast path does not compare the epoch.
     FastPathInAnyEpoch,
 }
 
@@ -235,13 +235,13 @@ impl Shard {
         (reply, self.users.get(&id).copied())
     }
 
-    /// Whether nothing is under way, and the epoch is that by whose ring the client found this shard.
+    /// Whether no change is under way, and the epoch is that of the ring by which the client chose this shard.
     pub(crate) fn is_stable(&self, epoch: Epoch, mutant: Option<Mutant>) -> bool {
         self.state.ring.change.is_none()
             && (self.state.ring.epoch == epoch || mutant == Some(Mutant::FastPathInAnyEpoch))
     }
 
-    /// What the client did not have to ask for: while the ring is at rest, it alone says who owns what.
+    /// The invariant of the fast path: without a change under way, the shard owns what the ring assigns to it.
     pub(crate) fn check_stable(&self, name: &ShardName) -> Result<(), String> {
         if self.state.ring.change.is_some() {
             return Ok(());
@@ -259,7 +259,7 @@ impl Shard {
         ))
     }
 
-    /// Writes, whoever owns the user. No value deletes.
+    /// Writes without a check of ownership. No value deletes.
     pub(crate) fn put(&mut self, id: i64, value: Option<Value>) {
         match value {
             Some(value) => self.users.insert(id, value),
@@ -267,7 +267,7 @@ impl Shard {
         };
     }
 
-    /// A write: one transaction with the proof of ownership. No value deletes.
+    /// A write: one transaction with the check of ownership. No value deletes.
     pub(crate) fn write(&mut self, id: i64, value: Option<Value>, mutant: Option<Mutant>) -> Wrote {
         match self.held(place(id)).map(|held| held.state.clone()) {
             None => return Wrote::NotOwner,

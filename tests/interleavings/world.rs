@@ -1,5 +1,5 @@
-//! The world around the shards: who does what in which order is drawn from one seed, and what came of it is compared
-//! with a model that knows each committed write.
+//! The actors around the shards: the order of their steps is drawn from one seed, and the result is compared with a
+//! model of all committed writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::shard::{Mutant, Rows, Shard, Value, Wrote, place};
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const USERS: i64 = 12;
 const STEPS: u32 = 600;
-/// A mover that nobody disturbs ends long before.
+/// An undisturbed mover ends long before.
 const STEPS_TO_END: u32 = 5_000;
 
 /// What a schedule did.
@@ -86,14 +86,14 @@ impl Dice {
     }
 }
 
-/// A read on its way.
+/// A read in progress.
 struct Reader {
     id: i64,
     point_read: PointRead<Option<Value>>,
     ask: ShardName,
-    /// The epoch by whose ring it asks that shard, as far as it knows that nothing is under way.
+    /// The epoch of the ring by which it chose that shard, if it uses the fast path.
     fast_path_epoch: Option<Epoch>,
-    /// All that was true of the user since the read began.
+    /// All values of the user since the read began.
     allowed: BTreeSet<Option<Value>>,
 }
 
@@ -105,14 +105,14 @@ pub(crate) struct World {
     values: Value,
     movers: [(Option<Mover<Rows>>, u32); 2],
     readers: Vec<Option<Reader>>,
-    /// The topologies that were in force with nothing under way: what a client may know.
+    /// The topologies of stable rings: what a client may know.
     views: BTreeMap<Epoch, Topology>,
-    /// The shards that were asked something in this step.
+    /// The shards that received a request in this step.
     asked: BTreeSet<ShardName>,
     auditor: Auditor,
-    /// Whom it asks next; dice of its own, so that the others' schedule is the same without it.
+    /// Which shard the auditor reads next; separate dice, so that it does not change the schedule of the others.
     audit: Dice,
-    /// Requests whose sender is gone, and that a shard has still to work on.
+    /// Requests in flight whose sender has died.
     orphaned: Vec<(ShardName, Request<Rows>)>,
     step: u32,
     pub(crate) counts: Counts,
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// Runs the schedule; what went wrong, if anything did.
+    /// Runs the schedule. The error is the first violation.
     pub(crate) fn run(&mut self) -> Result<(), String> {
         while self.step < STEPS {
             self.step += 1;
@@ -214,7 +214,7 @@ impl World {
             return Ok(());
         };
         let (shard, request) = asking;
-        // It dies before its request, with its request under way, or after it; or only the answer is lost.
+        // It dies before its request, with the request in flight, or after it; or only the reply is lost.
         match self.dice.below(100) {
             0 => {
                 self.counts.crashes += 1;
@@ -248,7 +248,7 @@ impl World {
         }
     }
 
-    /// Somebody changes the wish, or takes back what is under way.
+    /// An operator changes the desired topology, or cancels the change that is under way.
     fn operate(&mut self) {
         let newest = self
             .shards
@@ -270,7 +270,7 @@ impl World {
             return;
         }
         let target = topology(remaining);
-        // What `add-shard` sees to: a shard that is to join knows the topology that it joins.
+        // As `add-shard` does: a joining shard knows the topology that it joins.
         for name in target.names().filter(|name| state.ring.topology.shard(name).is_none()) {
             let joining = &mut self.shards.get_mut(name).unwrap().state;
             if joining.arcs.is_empty()
@@ -295,7 +295,7 @@ impl World {
         i64::try_from(self.dice.below(usize::try_from(USERS).unwrap())).unwrap() + 1
     }
 
-    /// Whom a client asks: any shard, or the owner by what it knows of a ring at rest, mostly of the last one.
+    /// The shard that a client asks: any, or the owner by a stable ring that it knows, mostly the last one.
     fn route(&mut self, id: i64) -> (ShardName, Option<Epoch>) {
         if self.dice.in_a_hundred(50) {
             return (name(self.dice.below(NAMES.len())), None);
@@ -372,7 +372,7 @@ impl World {
         Ok(())
     }
 
-    /// Somebody verifies: one more shard is asked, now and then.
+    /// The auditor reads one more shard now and then.
     fn verify(&mut self) -> Result<(), String> {
         if self.audit.in_a_hundred(60) {
             let unasked = self.auditor.unasked(self.shards.keys());
@@ -398,7 +398,7 @@ impl World {
         }
     }
 
-    /// A shard at rest owns what its ring gives it, and there is one ring for each epoch.
+    /// A shard without a change owns what its ring assigns to it, and there is one ring for each epoch.
     fn check_stable(&mut self) -> Result<(), String> {
         for name in std::mem::take(&mut self.asked) {
             let shard = &self.shards[&name];
@@ -413,7 +413,7 @@ impl World {
         Ok(())
     }
 
-    /// What was left is carried to its end, and then every user is where it belongs, as it was last written.
+    /// Completes what is unfinished. Then every user is on its owner, as it was last written.
     fn end(&mut self) -> Result<(), String> {
         while !self.orphaned.is_empty() {
             self.deliver_orphaned();

@@ -1,4 +1,4 @@
-//! A home for each test, what its servers are asked, and processes that stand in their way.
+//! A home for each test, queries to its server, and processes that disturb it.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -28,7 +28,7 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A folder in `/tmp` that all users may pass.
+/// A folder in `/tmp` that all users may enter.
 pub(crate) fn open_folder() -> TempDir {
     let folder = tempfile::Builder::new().prefix("rs").tempdir_in("/tmp").unwrap();
     set_mode(folder.path(), 0o755);
@@ -142,7 +142,7 @@ pub(crate) fn failure<T: std::fmt::Debug>(result: Result<T, Error>, kind: Kind, 
     error
 }
 
-/// A living process of the server's user that ends with its owner.
+/// A running process of the server's user, which is killed on drop.
 pub(crate) struct Sleeper(pub(crate) Child);
 
 impl Sleeper {
@@ -164,7 +164,7 @@ impl Drop for Sleeper {
     }
 }
 
-/// Real programs behind an `initdb` that writes its number to a file first.
+/// The real programs, with an `initdb` that first writes its process id to a file.
 pub(crate) fn watched_programs(home: &Home, initdb: &str) -> (PathBuf, PathBuf) {
     let real = home.server.status().unwrap().binaries.expect("Postgres is installed");
     let folder = home.above.path().join("bin");
@@ -187,7 +187,7 @@ pub(crate) fn watched_programs(home: &Home, initdb: &str) -> (PathBuf, PathBuf) 
 pub(crate) const WATCHED_INITDB: &str =
     "#!/bin/sh\necho $$ > 'NOTE.new'; mv 'NOTE.new' 'NOTE'\nexec 'REAL/initdb' \"$@\"\n";
 
-/// Waits until initdb is half-way and tells its number.
+/// Waits until initdb has written half of the data, and returns its process id.
 pub(crate) fn half_way(home: &Home, note: &Path) -> u32 {
     let number = until("initdb", || fs::read_to_string(note).ok()?.trim().parse().ok());
     until("half a cluster", || {
@@ -206,20 +206,20 @@ pub(crate) fn server_user() -> u32 {
     uid("postgres").or_else(|| uid("_postgres")).unwrap_or(NOBODY)
 }
 
-/// Whether data that is being made, or was left half-made, lies in a server's folder.
+/// Whether a server's folder holds unfinished data.
 pub(crate) fn holds_unfinished(folder: &Path) -> bool {
     let mut children = fs::read_dir(folder).unwrap().flatten();
     children.any(|child| child.file_name().as_bytes().starts_with(b"new-"))
 }
 
-/// Waits until a server that was killed is gone.
+/// Waits until a killed server has ended.
 pub(crate) fn wait_for_end(home: &Home) {
     until("the end of the server", || {
         (home.server.status().unwrap().pid.is_none() && !home.server.accepts()).then_some(())
     });
 }
 
-/// A process that stands still until this is dropped, also on panic: a client of it would wait for ever.
+/// A process that is stopped until this is dropped, also on panic: a client of it would wait forever.
 pub(crate) struct Stopped(u32);
 
 impl Stopped {

@@ -1,7 +1,7 @@
 //! The private Postgres on real programs: those in `RINGSHARD_PG_BIN`, else the machine's.
 //!
-//! Run as root, the servers belong to another user, and some tests also act as `nobody`; run as anybody else, the
-//! tests that need root end at once. Every server is stopped and removed when its `Home` is dropped.
+//! As root, the servers belong to another user, and some tests also act as `nobody`; as another user, the tests that
+//! need root end at once. Every server is stopped and removed when its `Home` is dropped.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -26,7 +26,7 @@ use harness::{
     Home, Sleeper, Stopped, WATCHED_INITDB, connect, failure, half_way, holds_unfinished, is_root, kill,
     kill_hard, outcome, pid, programs, server_user, until, wait_for_end, watched_programs,
 };
-/// Not a test of its own: what the child processes of the tests do.
+/// Not a test: what the child processes of the tests run.
 #[test]
 fn child_process() {
     let Some(home) = std::env::var_os("RINGSHARD_TEST_HOME") else { return };
@@ -123,7 +123,7 @@ fn data_outlives_kill_and_stop() {
     assert!(!status.running && status.pid.is_none() && home.server.exists());
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select word from kept"), "yes");
-    // A server without its socket is of no use: /tmp is swept on many machines.
+    // A server without its socket is unusable: /tmp is cleaned on many machines.
     let begun = Instant::now();
     fs::remove_file(home.server.socket_dir().join(".s.PGSQL.5432")).unwrap();
     assert!(!home.server.accepts());
@@ -139,7 +139,7 @@ fn the_server_waits_for_children_of_a_killed_one() {
     let mut client = home.connect();
     let child: i32 = client.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
     let child = child.cast_unsigned();
-    // It cannot notice that the server is dead, and holds on to its memory.
+    // It cannot notice that the server has died, and keeps its shared memory.
     let stopped = Stopped::new(child);
     kill_hard(&home);
     wait_for_end(&home);
@@ -238,7 +238,7 @@ fn a_stale_pid_file_is_not_trusted() {
     assert!(home.server.ensure_running().unwrap());
     let pid_file = home.server.data().join("postmaster.pid");
     let claim = |number: u32| {
-        // As after a crash: the files of the dead server, with a number that is now another's.
+        // As after a crash: the files of the dead server, with a process id that another process has now.
         let text = fs::read_to_string(&pid_file).unwrap();
         let lock = home.server.socket_dir().join(".s.PGSQL.5432.lock");
         let lock_text = fs::read_to_string(&lock).unwrap();
@@ -250,7 +250,7 @@ fn a_stale_pid_file_is_not_trusted() {
         }
     };
 
-    // A process of the same user that even lives in the data folder.
+    // A process of the same user whose working directory is the data folder.
     let mut sleeper = Sleeper::of_owner(home.server.data());
     claim(sleeper.0.id());
     assert!(!home.server.stop().unwrap());
@@ -280,7 +280,7 @@ fn a_long_home_path_has_its_socket_elsewhere() {
     let owner = if is_root() { server_user() } else { geteuid().as_raw() };
     assert!(socket_dir.to_str().unwrap().starts_with(&format!("/tmp/ringshard-{owner}-")), "{socket_dir:?}");
     if is_root() {
-        // Somebody else was there first, and listens.
+        // Another user created the folder first, and listens there.
         fs::create_dir(&socket_dir).unwrap();
         let listener = UnixListener::bind(socket_dir.join(".s.PGSQL.5432")).unwrap();
         chown(&socket_dir, Some(owner + 1), None).unwrap();
@@ -293,7 +293,7 @@ fn a_long_home_path_has_its_socket_elsewhere() {
         drop(listener);
         fs::remove_dir_all(&socket_dir).unwrap();
     }
-    // A link into a folder of ours is not followed.
+    // A link is not followed.
     let target = home.above.path().join("target");
     fs::create_dir(&target).unwrap();
     symlink(&target, &socket_dir).unwrap();
@@ -315,7 +315,7 @@ fn a_home_may_have_any_name() {
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select current_setting('data_directory')"), home.server.data().to_str().unwrap());
     assert!(home.server.socket_dir().starts_with("/tmp/"));
-    // The same home by another spelling.
+    // The same home by another path.
     let spelled = home.above.path().join("nothing/..").join(odd).join(".");
     assert_eq!(PrivateServer::at(Some(&spelled), None).unwrap().socket_dir(), home.server.socket_dir());
     kill_hard(&home);

@@ -1,4 +1,4 @@
-//! What only root can try: users, modes, and a full disk.
+//! Tests that need root: users, modes, and a full disk.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -57,7 +57,7 @@ fn root_runs_the_server_as_another_user() {
     assert!(field("Groups:").split_whitespace().all(|group| group != "0"), "{process}");
     assert_eq!(fs::metadata(home.folder()).unwrap().uid(), 0);
     assert!(status.run_as.is_some());
-    // Where there is no `postgres`, the server's user is nobody: so somebody else.
+    // Without a user `postgres` the server runs as `nobody`, so this is another user.
     let output = as_user(NOBODY - 1, &home, None);
     assert!(
         output.starts_with("failed permission") && output.contains(home.folder().to_str().unwrap()),
@@ -65,7 +65,7 @@ fn root_runs_the_server_as_another_user() {
     );
 }
 
-/// What a child of the user `nobody` tells.
+/// The outcome of a child process of the user `nobody`.
 fn as_nobody(home: &Home, act: Option<&str>) -> String {
     as_user(NOBODY, home, act)
 }
@@ -92,7 +92,7 @@ fn the_server_works_without_root() {
     chown(&home.path, Some(NOBODY), Some(NOBODY)).unwrap();
     let output = as_nobody(&home, Some("whole life"));
     assert_eq!(output, format!("lived {NOBODY} (true, false, true) false"));
-    // A server that belongs to somebody is also root's to use, as that somebody.
+    // Root can use a server of another user, as that user.
     assert_eq!(as_nobody(&home, None), "started=true");
     let server = PrivateServer::at(Some(&home.path), programs().as_deref()).unwrap();
     assert_eq!(server.status().unwrap().run_as.as_deref(), Some("nobody"));
@@ -116,7 +116,7 @@ fn an_unreachable_home_has_its_server_elsewhere() {
     assert_eq!(home.query("select 'up'"), "up");
     assert!(!home.path.exists());
     assert_eq!(fs::metadata(home.above.path()).unwrap().mode() & 0o777, 0o700);
-    // It stays there when the way is free one day.
+    // It stays there when the home becomes reachable.
     set_mode(home.above.path(), 0o755);
     let again = PrivateServer::at(Some(&home.path), None).unwrap();
     assert!(again.accepts() && again.data() == status.data);

@@ -1,4 +1,4 @@
-//! A shard that is down hurts its own keys only.
+//! A shard that is down affects its own keys only.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test};
 use crate::support::rebalances::add_shard;
 
-/// A server that accepts and then says nothing, and how often it did.
+/// A server that accepts connections and never answers, and the number of connections.
 fn mute() -> (String, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -44,7 +44,7 @@ fn a_silent_shard_costs_one_timeout() {
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
-    // 1 is the mute one's, 4 and 9 are not.
+    // User 1 belongs to the silent shard, users 4 and 9 do not.
     let lines = "get-user 1\nget-user 4\nget-user 1\nget-user 9\ndelete-user 1 -y\nget-user 4\n";
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let ran = Ran::of(child).fails(69);
@@ -65,7 +65,7 @@ fn down_since_survives_the_process() {
     };
     assert_eq!(since(&test), ("active".into(), None));
     test.allow(2, false);
-    // Whoever meets it first.
+    // The first process that finds it down.
     test.run(&["get-user", "1"]).fails(69);
     let (state, first) = since(&test);
     let first = first.unwrap();

@@ -1,4 +1,4 @@
-//! `drill`: each failure hurts, and is undone however the drill ends.
+//! `drill`: each fault takes effect, and is undone however the drill ends.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
@@ -14,10 +14,10 @@ use crate::support::proxy::{Cut, Proxy};
 use crate::support::pty::Terminal;
 use crate::support::rings::owner;
 
-/// How long anything may take that is waited for.
+/// How long the tests wait for anything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Waits until this is so.
+/// Waits until the condition holds.
 #[track_caller]
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -34,7 +34,7 @@ fn cluster() -> (Test, [i64; 3]) {
     for id in ids {
         test.run(&["create-user", "--id", &id.to_string(), "--name", "N"]).success();
     }
-    // The server may notice a little later that a client has gone.
+    // The server may notice late that a client has disconnected.
     until("alone", || sessions(&test) == 0);
     (test, ids)
 }
@@ -156,7 +156,7 @@ fn a_second_outage_of_a_shard_fails() {
     let (test, _) = cluster();
     let first = begin(&test, &["outage", "shard_2", "--for", "1h"]);
     until("closed", || !is_open(&test, 2));
-    // It is another drill's outage, and no end of it.
+    // A second drill neither takes over nor ends the outage of the first.
     Ran::of(begin(&test, &["outage", "shard_2"])).fails(69);
     assert!(!is_open(&test, 2));
     signal(&first, Signal::INT);
@@ -222,7 +222,7 @@ fn unconfirmed_unknown_and_malformed_drills_are_refused() {
 fn a_slow_drill_delays_every_process_until_it_ends() {
     let (test, ids) = cluster();
     let delay = Duration::from_millis(300);
-    // A session from before the drill comes back through the slow line.
+    // A session that was opened before the drill reconnects through the proxy.
     let mut script = test.command().args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut lines = script.stdin.take().unwrap();
     let mut answers = BufReader::new(script.stdout.take().unwrap()).lines();
@@ -237,7 +237,7 @@ fn a_slow_drill_delays_every_process_until_it_ends() {
     until("announced", || is_announced(&test));
     // Only the drill's own session is left.
     until("ended", || sessions(&test) == 1);
-    // There and back.
+    // The delay applies in both directions.
     assert!(ask() >= delay * 2);
     let begun = Instant::now();
     get(&test, ids[0]).success();
@@ -257,7 +257,7 @@ fn a_slow_drill_delays_every_process_until_it_ends() {
 #[test]
 fn a_slow_drill_ends_when_its_process_is_killed() {
     let (test, ids) = cluster();
-    // Slower than anybody waits for a connection.
+    // Longer than the connection timeout.
     let mut drill = begin(&test, &["slow", "shard_1", "--delay", "10s", "--for", "1h"]);
     until("announced", || is_announced(&test));
     let impatient = |id: i64| {
@@ -270,7 +270,7 @@ fn a_slow_drill_ends_when_its_process_is_killed() {
     signal(&drill, Signal::KILL);
     drill.wait().unwrap();
     impatient(ids[0]).success();
-    // What it left is in nobody's way.
+    // What it left does not prevent another drill.
     let next = begin(&test, &["slow", "shard_1", "--delay", "1ms", "--for", "100ms"]);
     assert_eq!(Ran::of(next).success().json()["undone"], true);
     let left = std::fs::read_dir(test.home.path().join("state")).unwrap();

@@ -1,4 +1,4 @@
-//! A replica takes over a shard whose primary is gone.
+//! A replica takes over a shard whose primary has failed.
 
 use crate::support::clusters::{cut_off, with_standby};
 use crate::support::harness::{Ran, command_in};
@@ -37,7 +37,7 @@ fn a_replica_is_added_on_every_shard_and_removed() {
 #[test]
 fn every_client_finds_the_promoted_primary() {
     let (servers, standby) = with_standby();
-    // Another machine, which hears of nothing.
+    // Another machine, which is not told of the promotion.
     let elsewhere = tempfile::Builder::new().prefix("rso").tempdir_in("/tmp").unwrap();
     let copy = elsewhere.path().join("ringshard.toml");
     std::fs::copy(servers.home().join("ringshard.toml"), &copy).unwrap();
@@ -68,9 +68,9 @@ fn every_client_finds_the_promoted_primary() {
 fn an_interrupted_promotion_is_completed_by_the_next_run() {
     let (servers, standby) = with_standby();
     servers.crash(2);
-    // As if it had been killed behind the promotion itself.
+    // The state after the server was promoted and the process was killed.
     standby.client().batch_execute("SELECT pg_promote(true, 60)").unwrap();
-    // And behind the word to the new primary, and to the first of the others.
+    // The new primary and the first of the other shards have recorded it as well.
     let sql = "SELECT ringshard.replace_primary('shard_2', 2, $1, '{}', $2, 2)";
     standby.client().query_one(sql, &[&standby.url(), &servers.url(2)]).unwrap();
     servers.client(1).query_one(sql, &[&standby.url(), &servers.url(2)]).unwrap();
@@ -100,7 +100,7 @@ fn a_replica_without_a_hand_over_is_promoted_only_with_force() {
     let question = servers.run(&["promote", "shard_2", "--force", "--no-input"]).fails(3);
     assert!(question.stderr.contains("lost: "), "{question:?}");
     promote(&servers, &["--force"]).success();
-    // What had moved stays where it is, as it is there; what was left of it here is set aside.
+    // Rows that had moved stay on their new owner; the old copies here are quarantined.
     servers.assert_well(200);
     assert_eq!(servers.run(&["get-user", "5", "-o", "csv", "--no-header"]).success().stdout, "5,new,,\n");
     let aside = "SELECT count(*) FROM ringshard.quarantine";
@@ -133,15 +133,16 @@ fn forced_promotion_reports_the_users_on_arcs_the_replica_lacks() {
 fn a_promotion_during_a_rebalance_lets_it_continue() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
-    // Stopped behind the first chunks, with a fence left.
+    // The rebalance stops after the first chunks and leaves a fence.
     servers.rebalance_to_failpoint("after-adopt:3");
     standby.catches_up(&mut servers.client(2));
     servers.crash(2);
     assert_eq!(servers.run(&["count", "--read-replica", "auto"]).success().stdout, "200\n");
-    // The word of the others: a change is under way.
+    // The other shards say that a change is under way.
     servers.run(&["rebalance", "status"]).fails(6);
     promote(&servers, &[]).success();
-    // In a new epoch: whoever has read rows of the old primary in the one before cannot hand them over any more.
+    // The epoch is new, so a client that read rows of the old primary in the previous epoch can no longer hand them
+    // over.
     let standing = "SELECT epoch, status FROM ringshard.meta";
     for mut client in [servers.client(1), standby.client(), servers.client(3), servers.client(4)] {
         let row = client.query_one(standing, &[]).unwrap();

@@ -1,4 +1,4 @@
-//! A shard that is gone for good, and one that comes back all the same.
+//! A shard that is removed because it is dead, and one that comes back later.
 
 use crate::support::clusters::{cut_off, with_standby};
 use crate::support::harness::{Ran, command_in};
@@ -40,7 +40,7 @@ fn users_are_recovered_from_a_replica_to_the_other_shards() {
         .fails(78)
         .says("is that of shard `shard_3`");
     let ran = remove_dead_shard(&servers, &["--recover-from", &standby.url(), "-v"]).success();
-    // The ring of two, to the bit: keys 1, 2, 3, 5 and 6 were of shard 2.
+    // The recipients are the owners in the ring of the two shards. Keys 1, 2, 3, 5 and 6 belonged to shard 2.
     let ring = topology_of(&[1, 3]).ring();
     for id in [1, 2, 3, 5, 6] {
         let position = ringshard::model::ring::position::Position::of_key(&id.to_string());
@@ -87,7 +87,7 @@ fn a_received_chunk_is_recovered_with_its_newer_rows() {
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     let standby = servers.standby_of(4);
     servers.rebalance_to_failpoint("after-adopt:1");
-    // Its source still has it fenced, with the rows as they were then.
+    // The source still holds the chunk fenced, with the rows as they were.
     let id: i64 = servers.client(4).query_one("SELECT min(user_id) FROM users", &[]).unwrap().get(0);
     let id = id.to_string();
     servers.run(&["update-user", &id, "--name", "newer"]).success();
@@ -117,7 +117,7 @@ fn a_new_shard_of_the_same_name_leaves_the_old_one_fenced() {
 #[test]
 fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
     let (servers, standby) = with_standby();
-    // Three writes that the replica never gets: what it knows not, what it has otherwise, and one that is gone.
+    // Writes that the replica never receives: a new user and a change.
     cut_off(&standby);
     let fresh = (201..400).find(|id| owner(*id) == 2).unwrap().to_string();
     servers.run(&["create-user", "--id", &fresh, "--name", "late"]).success();
@@ -127,7 +127,7 @@ fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
     servers.run(&["update-user", "2", "--name", "newer"]).success();
     let before = standby.rows();
     servers.assert_well(200);
-    // It comes back, with all it had, and says that it is shard 2.
+    // It comes back with its old data, as shard 2.
     servers.start(2);
     let ran = servers.run(&["shards"]).success();
     assert!(
@@ -137,7 +137,7 @@ fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
     );
     let name: String = servers.client(2).query_one("SELECT shard FROM ringshard.meta", &[]).unwrap().get(0);
     assert_eq!(name, "shard_2_retired_1");
-    // Nobody is served there, whoever asks.
+    // It refuses every write.
     let mut old = servers.client(2);
     let write = "SET ringshard.guard = ''; INSERT INTO users (user_id) VALUES (7001)";
     let refused = old.batch_execute(write).unwrap_err();
@@ -151,17 +151,17 @@ fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     let name = "SELECT name FROM users WHERE user_id = 3";
     assert_eq!(standby.client().query_one(name, &[]).unwrap().get::<_, String>(0), "x");
-    // Its rows against those of today's owners.
+    // Its rows, compared with those of the current owners.
     let seen = servers.run(&["verify", "--deep"]).fails(1);
     let line = seen.stdout.lines().find(|line| line.starts_with("shard_2_retired_1\t")).unwrap().to_owned();
     let fields: Vec<i64> = line.split('\t').skip(1).map(|field| field.parse().unwrap()).collect();
     assert_eq!((fields[0], fields[1], fields[2]), (before + 1, before + 1, before), "{line}");
-    // Those of users 1, 2 and 3.
+    // The rows of users 1, 2 and 3 differ.
     assert_eq!(fields[3], 3, "{line}");
     servers.run(&["verify", "--fix", "-y"]).success();
     servers.assert_well(201);
     let get = |id: &str| servers.run(&["get-user", id, "-o", "csv", "--no-header"]).success().stdout;
-    // What was missing is home; what differs was not overwritten, and is kept aside.
+    // Missing rows are on their owners; rows that differ were not overwritten and are quarantined.
     assert_eq!(
         (get(&fresh), get("1"), get("2")),
         (format!("{fresh},late,,\n"), "1,n1,,\n".into(), "2,newer,,\n".into())

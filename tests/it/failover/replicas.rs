@@ -1,4 +1,4 @@
-//! Standbys: reads from them, by streaming replication as it is.
+//! Reads from standbys, with streaming replication.
 
 use crate::support::servers::Servers;
 
@@ -21,7 +21,7 @@ fn reads_go_to_a_standby_only_when_allowed() {
     standby.catches_up(&mut servers.client(2));
     configure(&servers, &format!("{}&password=hunter2", standby.url()));
     let stale = "read from a replica of shard `shard_2`";
-    // With the primary there, only `always` asks the standby.
+    // While the primary is up, only `always` reads from the standby.
     for (when, is_stale) in [("never", false), ("auto", false), ("always", true)] {
         let ran = servers.run(&["get-user", "1", "--read-replica", when, "-o", "csv"]).success();
         assert_eq!(
@@ -45,7 +45,7 @@ fn reads_go_to_a_standby_only_when_allowed() {
     assert_eq!(ran.stdout, "1,y,,\n");
     assert!(ran.stderr.contains(stale) && ran.stderr.contains("possibly stale"), "{ran:?}");
     assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
-    // All shards at once; and a session that changes its mind.
+    // Reads of all shards, and a session that changes the setting.
     servers.run(&["count"]).fails(69);
     let ran = servers.run(&["count", "--read-replica", "auto"]).success();
     assert!(ran.stdout == "3\n" && ran.stderr.contains(stale), "{ran:?}");

@@ -1,5 +1,5 @@
-//! All at once: clients that read and write, a shard that is killed, its replica that takes over, a shard that joins, and
-//! the dead one that comes back.
+//! One scenario: clients read and write, a shard is killed, its replica takes over, a shard is added, and the killed
+//! one comes back.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
         thread::sleep(Duration::from_millis(50));
     }
 
-    // Dead, from one moment to the next. The others are served, and it is named.
+    // The shard is killed. The others serve their users, and errors name the killed one.
     servers.kill(2);
     servers.run(&["get-user", "4"]).success();
     servers.run(&["get-user", "1"]).fails(69).says("shard_2");
@@ -44,7 +44,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
     assert_eq!((state_of(&shards, "shard_1"), state_of(&shards, "shard_2")), ("active", "down"));
     let before = count(&servers);
 
-    // Its replica takes over; then the ring grows, under way all the time.
+    // Its replica takes over; then a shard is added while the load runs.
     let ran = servers.run(&["promote", "shard_2", "-y"]).success();
     assert!(ran.stdout.starts_with(&format!("shard_2\t{}\t2\t", standby.url())), "{ran:?}");
     servers.run(&["get-user", "1"]).success();
@@ -54,7 +54,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
     servers.run(&["rebalance", "-y"]).success();
     assert!(count(&servers) > before, "nobody writes any more");
 
-    // The dead one is back, with its old data, and serves nobody.
+    // The killed server is back with its old data, and serves no request.
     servers.start(2);
     let ran = servers.run(&["shards"]).success();
     assert!(ran.stderr.contains("old data of shard `shard_2` is back"), "{ran:?}");
@@ -68,7 +68,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
         report["operations"].as_i64() > Some(1_000) && report["keys_written"].as_i64() > Some(200),
         "{ran:?}"
     );
-    // What it acknowledged and had not passed on is counted apart.
+    // Writes that it acknowledged and had not replicated are counted separately.
     assert!(report["lost_unreplicated"].is_u64(), "{ran:?}");
     let errors = report["errors_by_kind"].as_array().unwrap();
     assert!(errors.iter().all(|error| error["shard"] == "shard_2"), "{ran:?}");

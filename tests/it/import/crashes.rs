@@ -1,4 +1,4 @@
-//! Imports whose shards lie on servers of their own, one of which crashes.
+//! Imports into shards on separate servers, one of which crashes.
 
 use std::thread;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::support::harness::Ran;
 use crate::support::servers::Servers;
 use crate::support::user_files::{file_of, users};
 
-/// What is told when all is in and a shard could not be told so.
+/// The warning when all users are stored and the final cleanup of a shard failed.
 const UNFORGOTTEN: &str = "all users of the file are in; but";
 
-/// What is on the shards is the file, each user once.
+/// Asserts that the shards hold the users of the file, each once.
 fn assert_file_is_stored(servers: &Servers, text: &[u8], count: usize, when: &str) {
     let exported = servers.run(&["export"]).success();
     assert!(exported.stdout.as_bytes() == text, "after a crash {when}: not the file");
@@ -30,7 +30,7 @@ fn empty(servers: &Servers) {
     }
 }
 
-/// Holds a shard back at a change (`INSERT OR UPDATE`, `DELETE`) of a word for which the condition is true.
+/// Makes a shard sleep in a change (`INSERT OR UPDATE`, `DELETE`) of a checkpoint for which the condition holds.
 fn hold_back(servers: &Servers, number: usize, change: &str, condition: &str) {
     let sql = format!(
         "CREATE FUNCTION public.hold_back() RETURNS trigger LANGUAGE plpgsql AS \
@@ -41,7 +41,7 @@ fn hold_back(servers: &Servers, number: usize, change: &str, condition: &str) {
     servers.client(number).batch_execute(&sql).unwrap();
 }
 
-/// Waits until a shard is held back.
+/// Waits until the shard sleeps.
 fn is_held_back(servers: &Servers, number: usize) {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
     let mut held = servers.client(number);
@@ -57,7 +57,7 @@ fn a_crash_while_the_other_shards_finish_loses_nothing() {
     servers.write("f.csv", &text);
     let words = ["import", "f.csv", "--batch-kib", "8"];
     for number in 1..=3 {
-        // The others write `done` at once, and this one never does.
+        // The others write `done` at once; this one never does.
         hold_back(&servers, number, "INSERT OR UPDATE", "NEW.routing = 'done'");
         let child = servers.command().args(words).spawn().unwrap();
         is_held_back(&servers, number);
@@ -93,7 +93,7 @@ fn a_crash_during_final_cleanup_does_not_fail_an_import() {
     assert!(ran.stdout.contains("\t2999\t2999\t0\t0\t0\t0\n"), "{ran:?}");
     servers.start(2);
     servers.client(2).batch_execute("DROP FUNCTION public.hold_back CASCADE").unwrap();
-    // The word is still there, and taken for what it says: nothing is stored twice, and it is gone then.
+    // The checkpoint is still there and is used: nothing is stored twice, and it is deleted in the end.
     let again = servers.run(&words).success();
     assert!(again.stdout.contains("\t2999\t0\t0\t0\t0\t2999\n"), "{again:?}");
     assert_file_is_stored(&servers, &text, 2_999, "before forgetting");
@@ -122,7 +122,8 @@ fn a_crash_at_any_moment_loses_nothing() {
         if ran.code != 0 {
             servers.run(&words).success();
         } else if ran.stderr.contains(UNFORGOTTEN) {
-            // All is in, and nobody knows whether the shard forgot: what the hint says is right either way.
+            // All users are stored, and whether the checkpoint was deleted is unknown: the hint is right in both
+            // cases.
             servers.run(&["import", "f.csv", "--restart", "--on-conflict", "skip"]).success();
         }
         assert_file_is_stored(&servers, &text, 19_999, &format!("of shard {number} after {pause_ms} ms"));

@@ -1,4 +1,4 @@
-//! Imports that are killed, cut off, stopped, doubled, or overtaken by a change of the ring.
+//! Imports that are killed, disconnected, stopped, run twice at once, or overtaken by a rebalance.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -34,7 +34,7 @@ fn an_import_killed_fifty_times_stores_the_file() {
         match ran.code {
             -1 => kills += 1,
             0 => {
-                // It was faster. The next ones begin from nothing again.
+                // It completed first. The next runs start with an empty cluster.
                 assert_eq!(stored(&test), all);
                 resumed += counts(&ran)[5];
                 empty(&test);
@@ -97,7 +97,7 @@ fn an_import_stopped_by_a_signal_resumes_on_the_next_run() {
         let ran = Ran::of(child);
         match ran.code {
             6 => stopped += 1,
-            // Before it listens, or after it was done.
+            // The signal came before the handler was installed, or after the end.
             0 | -1 => continue,
             _ => panic!("{ran:?}"),
         }
@@ -120,7 +120,7 @@ fn a_signal_stops_an_import_that_waits_for_a_fence() {
     let chunk = Chunk::around(&mut from, 1);
     fence(&mut from, &chunk, target, 2);
     let child = import(&test, &[]);
-    // The first batch is in but for the rows that nobody takes now.
+    // The first batch is stored except for the rows on the fenced arc.
     while test.ids(source).is_empty() {
         thread::sleep(Duration::from_millis(5));
     }
@@ -142,7 +142,7 @@ fn a_stalled_input_holds_no_transaction_and_can_be_stopped() {
         test.command().args(["import", "-", "--batch-kib", "1"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(&file_of(&users(1..500), FileFormat::Csv)).unwrap();
-    // Some batches are in, and the rest waits for more.
+    // Some batches are stored, and the import waits for more input.
     while stored(&test).is_empty() {
         thread::sleep(Duration::from_millis(10));
     }
@@ -155,7 +155,7 @@ fn a_stalled_input_holds_no_transaction_and_can_be_stopped() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     Ran::of(child).fails(6);
     drop(input);
-    // The same input again, whole this time.
+    // The same input again, complete this time.
     let mut child = test.command().args(["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(&file_of(&users(1..600), FileFormat::Csv)).unwrap();
     assert!(counts(&Ran::of(child).success())[5] > 0);
@@ -173,7 +173,7 @@ fn two_concurrent_imports_of_one_file_store_it_once() {
     assert_eq!(stored(&test), all);
 }
 
-/// Else two of them would each hold a part of the shards and wait for the other's.
+/// Otherwise two imports could each hold the locks of some shards and wait for those of the other.
 #[test]
 fn an_import_that_waits_for_another_holds_no_lock() {
     let test = Test::initialised();
@@ -183,7 +183,7 @@ fn an_import_that_waits_for_another_holds_no_lock() {
                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         test.query(number, sql, &[]).iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>()
     };
-    // The file's key is read from a run that another session holds up.
+    // The lock's key is read while another session blocks the import.
     let mut other = test.client(1);
     other.batch_execute("BEGIN; LOCK TABLE ringshard.import").unwrap();
     let child = import(&test, &[]);
@@ -246,7 +246,7 @@ fn an_import_killed_while_arcs_move_resumes_with_the_new_owners() {
         match ran.code {
             -1 => kills += 1,
             0 => break,
-            // The ring was as before when it began, and then changed: it must not go by the old words.
+            // The ring changed after the start: the old checkpoints must not be used.
             6 => assert!(ran.stderr.contains("the ring changed"), "{ran:?}"),
             _ => panic!("{ran:?}"),
         }
@@ -270,7 +270,7 @@ fn a_resumed_import_accounts_for_arcs_that_moved() {
     let target = source % 3 + 1;
     let (mut from, mut to) = (test.client(source), test.client(target));
     for (epoch, id) in (2..).zip((1..2_900).filter(|id| owner(*id) == source).step_by(7).take(30)) {
-        // Two users of one arc: it moved with the first of them.
+        // An arc with two of the users moved with the first of them.
         if chunk_is_here(&mut from, id) {
             let chunk = Chunk::around(&mut from, id);
             move_chunk(&mut from, &mut to, &chunk, target, epoch);
@@ -300,7 +300,7 @@ fn an_import_killed_before_cleanup_knows_that_it_is_complete() {
     let source: String = row.get(0);
     write(&test, "f.csv", &text);
     test.run(&["import", "f.csv"]).success();
-    // As it was just before the last shard forgot: that shard says `done`, the others nothing.
+    // The state just before the last shard deletes its checkpoint: it says `done`, the others hold none.
     let refs = all.iter().map(|(id, (name, region, email))| {
         let (name, region, email) = (name.as_deref(), region.as_deref(), email.as_deref());
         (UserId::new(*id), UserRef { user_id: UserId::new(*id), name, region, email })
@@ -310,7 +310,7 @@ fn an_import_killed_before_cleanup_knows_that_it_is_complete() {
     test.client(number).execute(sql, &[&source, &digest]).unwrap();
     assert_eq!(counts(&test.run(&["import", "f.csv"]).success()), [999, 0, 0, 0, 0, 999]);
     assert_eq!(unfinished(&test), 0);
-    // And a longer file of the same beginning goes on behind it.
+    // A longer file with the same beginning continues after it.
     test.client(number).execute(sql, &[&source, &digest]).unwrap();
     write(&test, "f.csv", file_of(&users(1..1_200), FileFormat::Csv));
     assert_eq!(counts(&test.run(&["import", "f.csv"]).success()), [1_199, 200, 0, 0, 0, 999]);
@@ -319,7 +319,7 @@ fn an_import_killed_before_cleanup_knows_that_it_is_complete() {
 
 #[test]
 fn a_server_crash_loses_no_committed_record() {
-    // A private server of its own, which the program starts again when it is down.
+    // A private server, which the program starts again when it is down.
     let home = tempfile::Builder::new().prefix("rsc").tempdir_in("/tmp").unwrap();
     let run = |words: &[&str]| {
         let mut command = Command::new(BINARY);
@@ -332,17 +332,17 @@ fn a_server_crash_loses_no_committed_record() {
     Ran::of(run(&["init-shards"]).spawn().unwrap()).success();
     let mut crashes = 0;
     for pause_ms in [150, 250, 350, 450, 100, 200] {
-        // Up again before the next round: what dies is a server at work, and not one that starts.
+        // The server is up before the next round, so that a running server crashes and not one that starts.
         Ran::of(run(&["count"]).spawn().unwrap()).success();
         let child = run(&["import", "f.csv", "--batch-kib", "16"]).spawn().unwrap();
         thread::sleep(Duration::from_millis(pause_ms));
         let status = Ran::of(run(&["-o", "json", "local", "status"]).spawn().unwrap()).success().json();
         let pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
-        // As `pg_ctl stop -m immediate` does: no checkpoint, and unflushed commits are gone.
+        // As `pg_ctl stop -m immediate` does: without a checkpoint, and unflushed commits are lost.
         kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();
         let ran = Ran::of(child);
         match ran.code {
-            // Beside it, a worker may find the server on its way down, or coming up.
+            // A worker may also find the server shutting down or starting up.
             69 => crashes += 1,
             0 => break,
             _ => panic!("{ran:?}"),

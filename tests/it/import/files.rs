@@ -1,4 +1,4 @@
-//! Files of users in and out: every row once and on its owner.
+//! Import and export: every row is stored once, on its owner.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -64,7 +64,7 @@ fn empty_and_invalid_files_are_handled() {
     assert!(stored(&test).is_empty());
 }
 
-/// Texts that break what is not careful, and some that no column holds.
+/// Texts that are hard to parse or to quote, and some that fit no column.
 fn hostile(seed: u64) -> Option<String> {
     const PIECES: [&str; 24] = [
         "",
@@ -132,7 +132,7 @@ fn hostile_values_round_trip_or_are_rejected() {
         assert!(!ran.stderr.contains(['\u{1b}', '\u{202e}']), "raw controls reach stderr");
         assert_eq!(stored(&test), good);
         assert_eq!(fs::read(test.home.path().join("bad")).unwrap(), file_of(&bad, format));
-        // What is exported goes into another cluster as it was.
+        // An export can be imported into another cluster unchanged.
         let other = Test::initialised();
         for file in ["out.csv", "out.jsonl.gz"] {
             let path = test.home.path().join(file).display().to_string();
@@ -171,7 +171,7 @@ fn existing_users_follow_on_conflict() {
     let new = |email: Option<&str>| (Some("new".to_owned()), None, email.map(ToOwned::to_owned));
     assert_eq!(stored(&test), BTreeMap::from([(4, new(None)), (5, old()), (6, old())]));
 
-    // Columns that the file does not have stay.
+    // Columns that the file lacks are unchanged.
     let ran = test.run(&["import", "f.csv", "--on-conflict", "update"]).success();
     assert_eq!(counts(&ran), [3, 0, 3, 0, 0, 0]);
     assert_eq!(stored(&test), BTreeMap::from([(4, new(None)), (5, new(Some("old@x"))), (6, old())]));
@@ -207,7 +207,7 @@ fn an_import_stops_at_a_bad_line_and_resumes_with_the_corrected_file() {
         .says("f.csv:2501: `xxx`: a user id")
         .says("nothing was imported");
     assert!(stored(&test).is_empty());
-    // Several batches: what is in stays, and is not sent again.
+    // Several batches: what is stored stays, and is not sent again.
     let ran = test
         .run(&["import", "f.csv", "--batch-kib", "8"])
         .fails(65)
@@ -254,7 +254,7 @@ fn an_export_replaces_the_file_only_when_complete() {
     test.run(&["-o", "tsv", "export"]).fails(2).says("CSV or JSON lines");
     test.run(&["export", "missing/out.csv"]).fails(1).says("cannot write `missing/out.csv`");
     test.run(&["export", "/dev/null"]).success();
-    // A failure leaves the old file, and no scrap.
+    // A failure leaves the old file and no temporary file.
     test.execute(2, "ALTER TABLE users RENAME COLUMN email TO mail");
     test.run(&["export", "out.csv"]).fails(1).says("cannot read users on shard `shard_2`");
     assert_eq!(fs::read(test.home.path().join("out.csv")).unwrap(), file_of(&all, FileFormat::Csv));

@@ -1,4 +1,4 @@
-//! Synthetic users, and runs whose every answer is checked: right ones pass, and whatever is wrong is found.
+//! `load`: synthetic users, and runs that check every answer: right ones pass, and wrong ones are reported.
 
 use std::process::Child;
 use std::thread;
@@ -25,7 +25,7 @@ fn started(test: &Test, words: &[&str]) -> Child {
     test.command().args(["-o", "json", "load", "run", "--clients", "4"]).args(words).spawn().unwrap()
 }
 
-/// A user that a run has created, and that its creator knows of: others were created after it. And where it lies.
+/// The shard and the id of a user whose creation the run has seen acknowledged: others were created after it.
 fn created(test: &Test, after: i64) -> (usize, i64) {
     loop {
         for number in 1..=3 {
@@ -42,7 +42,7 @@ fn number(whole: &Value, key: &str) -> u64 {
     whole[key].as_u64().unwrap_or_else(|| panic!("no number `{key}` in {whole}"))
 }
 
-/// The run's JSON, which finds nothing wrong.
+/// Asserts that the run found nothing wrong, and returns its JSON.
 #[track_caller]
 fn nothing_wrong(ran: &Ran) -> Value {
     let whole = ran.json();
@@ -92,7 +92,7 @@ fn a_run_measures_and_checks() {
     let operations = number(&whole, "operations");
     assert_eq!(sum(&whole["by_shard"], "operations"), operations);
     assert_eq!(sum(&whole["throughput"], "operations"), operations);
-    // Each operation has a line for all shards, too.
+    // Each operation also has a row for all shards together.
     assert_eq!(sum(&whole["by_operation"], "count"), 2 * operations);
     assert_eq!(whole["by_operation"].as_array().unwrap().len(), 16);
     for row in whole["by_operation"].as_array().unwrap() {
@@ -103,7 +103,7 @@ fn a_run_measures_and_checks() {
     let written = test.home.path().join(format!("state/load-{}.json", test.cluster_id(1)));
     let written: Value = serde_json::from_slice(&std::fs::read(written).unwrap()).unwrap();
     assert_eq!(written, whole);
-    // What was stored is what was said to be stored.
+    // The number of stored users agrees with the report.
     let count: u64 = test.run(&["count"]).success().stdout.trim().parse().unwrap();
     let deleted: u64 = whole["by_operation"]
         .as_array()
@@ -123,7 +123,7 @@ fn every_key_distribution_and_rate_works() {
         let ran = Ran::of(started(&test, &["--duration", "300ms", "--keys", keys, "--users", "1..200"]));
         assert_eq!(number(&nothing_wrong(&ran.success()), "users"), 200);
     }
-    // As many as were due, or what was due is told as not begun.
+    // All operations that were due were run or are reported as not begun.
     let ran = Ran::of(started(&test, &["--duration", "500ms", "--rate", "100", "--mix", "get=1"])).success();
     let whole = nothing_wrong(&ran);
     assert_eq!(number(&whole, "operations") + number(&whole, "not_begun"), 50);
@@ -132,7 +132,7 @@ fn every_key_distribution_and_rate_works() {
     let whole = nothing_wrong(&ran);
     assert!(number(&whole, "not_begun") > 0);
     assert_eq!(number(&whole, "operations") + number(&whole, "not_begun"), 200_000);
-    // A cluster without users fills itself.
+    // An empty cluster is filled by the run.
     let empty = Test::initialised();
     let ran = Ran::of(started(&empty, &["--duration", "300ms"])).success();
     assert_eq!(number(&nothing_wrong(&ran), "users"), 0);
@@ -222,7 +222,7 @@ fn writes_lost_with_an_asynchronous_replica_are_counted_separately() {
     let names = ["shard_1", "shard_2", "shard_3"];
     let mut words = vec!["--duration", "3s", "--mix", "get=50,create=50"];
     words.extend(names.iter().flat_map(|name| ["--async-replica", name]));
-    // Nobody has taken the shard over: then it lacks nothing.
+    // Without a promotion, a missing write is lost.
     let run = started(&test, &words);
     let (number_of_shard, id) = created(&test, USERS);
     test.execute(number_of_shard, &format!("DELETE FROM users WHERE user_id = {id}"));
@@ -239,7 +239,7 @@ fn writes_lost_with_an_asynchronous_replica_are_counted_separately() {
     let whole = ran.json();
     assert_eq!((number(&whole, "wrong"), number(&whole, "lost_unreplicated")), (0, 1), "{ran:?}");
     assert_eq!(whole["wrong_answers"][0]["kind"], "lost_unreplicated");
-    // A value that never was is excused by nothing.
+    // An unknown value is wrong in any case.
     let highest = (1..=3).flat_map(|number| test.ids(number)).max().unwrap();
     words.extend(["--users", "1..50"]);
     words[3] = "get=95,create=5";
@@ -250,7 +250,7 @@ fn writes_lost_with_an_asynchronous_replica_are_counted_separately() {
     test.run(&["load", "run", "--async-replica", "shard_9"]).fails(4).says("`shard_9`");
 }
 
-/// A run on servers of their own while `meddle` is done.
+/// A run on separate servers while `meddle` is called.
 fn run_while(servers: &Servers, duration: &str, meddle: impl FnOnce()) -> Ran {
     servers.run(&["load", "fill", "300"]).success();
     let words = ["-o", "json", "load", "run", "--clients", "4", "--duration", duration];
@@ -263,7 +263,7 @@ fn run_while(servers: &Servers, duration: &str, meddle: impl FnOnce()) -> Ran {
     Ran::of(run)
 }
 
-/// Only the second shard has errors, none of which is a wrong answer, and the others went on.
+/// Asserts that only the second shard has errors, none of which is a wrong answer, and that the others continued.
 fn assert_only_the_second_failed(whole: &Value) {
     assert!(number(whole, "errors") > 0);
     for errors in whole["errors_by_kind"].as_array().unwrap() {
@@ -338,7 +338,7 @@ fn a_terminal_shows_charts_and_ctrl_c_stops_a_run() {
     terminal.wait_for_text("operations/s, 0 errors");
     terminal.wait_for_text("operations by shard:");
     terminal.wait_for_text("nothing wrong");
-    // Without the columns for which there is no room.
+    // Columns without room are left out.
     let screen = terminal.text();
     assert!(screen.contains("p99_ms") && !screen.contains("p90_ms"), "{screen}");
     terminal.wait_for_last_line(&prompt(&test, ""));

@@ -1,4 +1,4 @@
-//! How a cluster does.
+//! Monitoring and load.
 
 pub(crate) mod load;
 pub(crate) mod monitor;

@@ -1,4 +1,4 @@
-//! `monitor` at a terminal: what a person sees, what keys do, and that the terminal is as it was afterwards.
+//! `monitor` in a terminal: the screen, the keys, and that the terminal is restored at the end.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::support::pty::Terminal;
 use crate::support::rebalances::{add_shard, start_slow_rebalance, wait_for_moved_rows};
 use crate::support::servers::Servers;
 
-/// Runs it below a shell, which then tells the exit code and what the terminal does with keys.
+/// Runs it in a shell, which then prints the exit code and the settings of the terminal.
 fn watched(test: &Test, columns: u16) -> Terminal {
     let mut command = Command::new("setsid");
     command.args([
@@ -27,7 +27,7 @@ fn watched(test: &Test, columns: u16) -> Terminal {
     Terminal::spawn(columns, command)
 }
 
-/// Nothing of the picture is left, and the keys are lines again.
+/// Asserts that the screen is restored and that the terminal reads lines again.
 #[track_caller]
 fn assert_restored(mut terminal: Terminal, code: i32) {
     terminal.wait_for_text(&format!("code={code}"));
@@ -64,7 +64,7 @@ fn keys_switch_views_and_quit() {
     terminal.wait_for_text("every 250 ms");
     terminal.send_keys("sr");
     terminal.wait_for_text("statev");
-    // What there is no room for is left out, and comes back.
+    // Columns without room are left out, and come back.
     terminal.wait_for_text("conns");
     terminal.resize(45);
     terminal.wait_until("narrow", |terminal| !terminal.screen().contains("conns"));
@@ -107,7 +107,7 @@ fn the_monitor_shows_a_shard_crash_and_return() {
     terminal.wait_for_text("shard_2 is down for");
     terminal.wait_for_text("1 of 2 up");
     terminal.wait_for_text("shard_1 active");
-    // It is watched, and nothing else: nobody starts it.
+    // The monitor only watches: it starts no server.
     assert!(
         servers.run(&["stats", "--interval", "100ms", "-o", "json"]).success().stdout.contains("\"down\"")
     );
@@ -159,7 +159,7 @@ fn the_monitor_shows_a_rebalance_in_progress() {
     let codes = seen.split("\u{1b}[").filter_map(|rest| rest.split_once('m').map(|(codes, _)| codes));
     let codes: Vec<&str> =
         codes.filter(|codes| codes.chars().all(|c| c.is_ascii_digit() || c == ';')).collect();
-    // What takes a colour back is 39 and 49.
+    // 39 and 49 reset a colour.
     let colors =
         codes.iter().flat_map(|codes| codes.split(';')).filter(|code| is_color(code) && *code != "39");
     assert_eq!(colors.collect::<Vec<_>>(), Vec::<&str>::new());
@@ -193,7 +193,7 @@ fn the_monitor_needs_a_terminal() {
     assert_eq!(code, 2, "{seen}");
     assert!(seen.contains("watch 2 stats") && !seen.contains('\u{1b}'), "{seen:?}");
     test.run(&["monitor", "--interval", "1"]).fails(2);
-    // Nothing is configured: said before the screen is taken.
+    // A missing configuration is reported before the screen is switched.
     std::fs::remove_file(test.config()).unwrap();
     let (code, seen) = Terminal::run_in_session(&test.command(), 80, &["monitor"], &[]).wait_for_exit();
     assert_eq!(code, 78, "{seen}");

@@ -1,4 +1,4 @@
-//! `ring show --svg` and `report`: the files, and what they tell of a real cluster.
+//! `ring show --svg` and `report`: the files, and what they show of a real cluster.
 
 use roxmltree::Document;
 
@@ -25,7 +25,7 @@ fn texts(markup: &str) -> Vec<String> {
         .collect()
 }
 
-/// The cells of the table line that begins with this one.
+/// The cells of the table row whose first cell is this one.
 #[track_caller]
 fn line(page: &str, first: &str) -> Vec<String> {
     let body = &page[page.find("<body>").unwrap()..page.find("</html>").unwrap()];
@@ -58,7 +58,7 @@ fn the_svg_shows_the_ring_and_the_effect_of_a_change() {
         );
     }
     assert!(shown.contains(&"300 virtual nodes".to_owned()));
-    // The same on standard output, and nothing else.
+    // Standard output receives the same and nothing else.
     assert_eq!(test.run(&["ring", "show", "--svg", "-"]).success().stdout, svg);
     let words = ["ring", "show", "--svg", "-", "--add", "shard_4", "--keys", "1,EU,-7"];
     let shown = texts(&test.run(&words).success().stdout);
@@ -66,7 +66,7 @@ fn the_svg_shows_the_ring_and_the_effect_of_a_change() {
     assert!(shown.iter().any(|text| text.contains("shard_1 to shard_4: ")));
     assert!(shown.contains(&"EU".to_owned()) && shown.contains(&"-7".to_owned()));
     assert!(shown.iter().any(|text| text.trim() == format!("shard_{}", owner(1))));
-    // What is wished for is drawn unasked; what is asked for goes first.
+    // The desired topology is drawn by default; the flags take precedence.
     add_shard(&test, 4).success();
     let shown = texts(&test.run(&["ring", "show", "--svg", "-"]).success().stdout);
     assert!(shown.contains(&"22.93 %".to_owned()));
@@ -141,13 +141,13 @@ fn the_report_shows_the_last_load_run_and_rebalance() {
         })
         .sum();
     assert_eq!(usize::try_from(moved).unwrap(), test.ids(4).len());
-    // A file that is no run's is passed over.
+    // An invalid file is ignored.
     std::fs::write(&load, "[1, ").unwrap();
     test.run(&["report", "page.html"]).success();
     assert!(texts(&read(&test, "page.html")).iter().any(|text| text.starts_with("No load run yet")));
 }
 
-/// The line of what went away from a shard, behind the shard's name.
+/// The row of what left a shard, without the shard's name.
 fn texts_of_flow(page: &str, number: usize) -> Vec<String> {
     let flows = &page[page.find("Last rebalance").unwrap()..];
     let body = format!("<body>{}", &flows[flows.find("<dl>").unwrap()..flows.find("</section>").unwrap()]);

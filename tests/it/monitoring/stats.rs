@@ -1,4 +1,4 @@
-//! `stats`: what it says is so, for any role, with shards that are down, and in the words of Prometheus.
+//! `stats`: its values are right, for any role, with shards that are down, and in the format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ const HEADER: &str = "shard,state,role,rows,size_bytes,commits,rollbacks,tps,con
     deadlocks,temp_bytes";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One look.
+/// The arguments for one sample.
 const AT_ONCE: &[&str] = &["stats", "--interval", "100ms"];
 
 fn stats(test: &Test) -> Vec<Value> {
@@ -27,7 +27,7 @@ fn stats(test: &Test) -> Vec<Value> {
     test.run(&words).success().json().as_array().unwrap().clone()
 }
 
-/// Looks again until it is so: servers tell what they count with a delay.
+/// Samples until the condition holds: servers publish their counters with a delay.
 #[track_caller]
 fn until(test: &Test, what: &str, is_so: impl Fn(&[Value]) -> bool) {
     let begun = Instant::now();
@@ -47,13 +47,13 @@ fn sum(seen: &[Value], key: &str) -> i64 {
 #[test]
 fn stats_columns_are_a_contract() {
     let test = Test::initialised();
-    // A database that is new begins to count while it is looked at.
+    // A new database starts to count during the first samples.
     until(&test, "all with a rate", |seen| seen.iter().all(|shard| shard["tps"].is_f64()));
     let ran = test.run(&["stats", "--interval", "100ms", "-o", "csv"]).success();
     assert_eq!(ran.stderr, "");
     let (header, lines) = ran.stdout.split_once('\n').unwrap();
     assert_eq!(header, HEADER);
-    // Numbers are of the moment.
+    // Numbers differ between runs.
     let is_number = |field: &str| field.parse::<f64>().is_ok();
     let redacted = lines.lines().map(|line| {
         let fields = line.split(',').map(|field| if is_number(field) { "N" } else { field });
@@ -72,7 +72,7 @@ fn stats_columns_are_a_contract() {
         assert!(shard["latency_ms"].as_f64().unwrap() > 0.0, "{shard}");
         assert!(shard["disk_used_bytes"].as_i64() < shard["disk_total_bytes"].as_i64(), "{shard}");
     }
-    // Where a table would be too wide it lies on its side.
+    // A table that is too wide is transposed.
     let (_, screen) = Terminal::run(&test, 80, AT_ONCE, &[("NO_COLOR", "1")]).wait_for_exit();
     let head = screen.lines().find(|line| line.contains("shard_1")).unwrap();
     assert!(head.contains("shard_2") && head.contains("shard_3"), "{screen}");
@@ -93,7 +93,7 @@ fn stats_count_rows_and_commits() {
         let estimate = stats(&test)[number - 1]["rows"].as_u64().unwrap();
         assert_eq!(usize::try_from(estimate).unwrap(), test.ids(number).len());
     }
-    // A client that is busy all the while. It reads a table: until then Postgres 15 counts nothing.
+    // A client that is busy all the time. It reads a table: without that Postgres 15 counts nothing.
     let deadline = Instant::now() + PATIENCE * 2;
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -158,7 +158,7 @@ fn a_down_shard_does_not_delay_stats() {
     for number in 1..=3 {
         test.allow(number, true);
     }
-    // One that accepts and says nothing.
+    // A server that accepts connections and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let shards =
@@ -241,7 +241,7 @@ fn host_stats_cover_the_machine() {
         assert_eq!(names, ["postgres", "ringshard"]);
         assert!(rows.iter().all(|row| row["value"].as_i64().unwrap() > 0), "{rows:?}");
     }
-    // Narrow enough for a usual screen.
+    // The table fits a screen of 80 columns.
     let (_, screen) =
         Terminal::run(&test, 80, &["stats", "--host", "--interval", "200ms"], &[]).wait_for_exit();
     assert!(screen.lines().any(|line| line.contains("memory") && line.contains("used")), "{screen}");
@@ -250,7 +250,7 @@ fn host_stats_cover_the_machine() {
 #[test]
 fn stats_show_a_standby_from_both_sides() {
     let servers = Servers::initialised(1);
-    // What is written goes to the standby at once.
+    // Writes are replicated at once.
     servers.client(1).batch_execute("ALTER SYSTEM RESET ALL").unwrap();
     let standby = servers.standby_of(1);
     let look = |command: &mut std::process::Command| {
@@ -269,12 +269,12 @@ fn stats_show_a_standby_from_both_sides() {
     };
     until("streaming", &|seen| seen["replicas"] == 1 && seen["lag_bytes"] == 0);
     let mut replica = standby.client();
-    // It says so itself, and estimates only what was analysed.
+    // The standby reports its role, and estimates rows only of analysed tables.
     let url = format!("shard_1={}", standby.url());
     let seen = look(servers.command().env("RINGSHARD_SHARDS", &url));
     assert_eq!((&seen["role"], &seen["state"]), (&"replica".into(), &"active".into()));
     assert!(seen["rows"].is_null() && seen["lag_bytes"].is_i64() && seen["wal_bytes"].is_i64(), "{seen}");
-    // It holds what it gets, and does not replay it.
+    // The standby receives WAL and does not replay it.
     replica.batch_execute("SELECT pg_wal_replay_pause()").unwrap();
     let users: String = (1..=50).map(|id| format!("create-user --id {id} --name N\n")).collect();
     servers.write("users.ring", users.as_bytes());
@@ -289,14 +289,14 @@ fn stats_show_a_standby_from_both_sides() {
     }
 }
 
-/// A metric as the format has it: its type, and each value with its labels.
+/// A metric of the text format: its type, and each value with its labels.
 #[derive(Debug, Default)]
 struct Metric {
     kind: String,
     values: Vec<(BTreeMap<String, String>, f64)>,
 }
 
-/// Reads the text format of Prometheus, version 0.0.4, and minds all of its grammar that is used.
+/// Parses the text format of Prometheus, version 0.0.4, as far as it is used.
 #[track_caller]
 fn metrics(text: &str) -> BTreeMap<String, Metric> {
     let is_name = |name: &str| {
@@ -336,7 +336,7 @@ fn metrics(text: &str) -> BTreeMap<String, Metric> {
     metrics
 }
 
-/// The labels that a line begins with, and what stands behind them.
+/// The labels at the start of a line, and the rest of the line.
 fn labels(text: &str) -> (BTreeMap<String, String>, &str) {
     let mut labels = BTreeMap::new();
     let Some(mut rest) = text.strip_prefix('{') else { return (labels, text) };

@@ -1,4 +1,5 @@
-//! What a rebalance takes out of the configuration when a shard has left: only what does not belong at that moment.
+//! The cleanup of the configuration after a shard has left: it removes only shards that are not in the topology at
+//! that moment.
 
 use std::fs::{self, File};
 use std::thread;
@@ -8,12 +9,12 @@ use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test};
 use crate::support::rebalances::add_shard;
 
-/// The wish, as the first shard has it.
+/// The desired topology on the first shard.
 fn desired_topology(test: &Test) -> Option<String> {
     test.query(1, "SELECT desired_topology::text FROM ringshard.meta", &[])[0].get(0)
 }
 
-/// Waits until a process waits for a lock on a file: the kernel lists those with an arrow.
+/// Waits until the process waits for a lock on a file: the kernel marks waiters with an arrow.
 fn wait_for_a_waiter(pid: u32) {
     let begun = Instant::now();
     let is_waiting = || {
@@ -37,14 +38,14 @@ fn a_shard_that_is_added_again_during_cleanup_stays_configured() {
     test.run(&["rebalance", "-y"]).success();
     let is_there = || fs::read_to_string(test.config()).unwrap().contains("shard_4");
     assert!(!is_there());
-    // As on another machine, which has not cleaned up yet: the shard has left, and nobody wants it.
+    // As on another machine, whose configuration was not cleaned up yet.
     for is_added_again in [false, true] {
         fs::write(test.config(), &with_four).unwrap();
         let folder = File::open(test.home.path()).unwrap();
         folder.lock().unwrap();
         let child = test.command().args(["rebalance", "-y"]).spawn().unwrap();
         wait_for_a_waiter(child.id());
-        // It has seen that the shard has left. Now somebody wishes for it.
+        // The process has seen that the shard has left. Now another one adds it again.
         if is_added_again {
             test.execute(1, &format!("UPDATE ringshard.meta SET desired_topology = '{with_shard_4}'"));
         }

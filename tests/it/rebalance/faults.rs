@@ -1,5 +1,5 @@
-//! Movers that die at every step, are stopped over a whole change, lose sessions, shards or answers, or find a full
-//! disk: whatever it is, the next one goes on, and each user is there once.
+//! Movers that are killed at every step, are stopped during a whole change, lose sessions, shards or replies, or meet
+//! a full disk: the next run always resumes, and each user is stored once.
 
 use std::process::Child;
 use std::thread;
@@ -18,7 +18,7 @@ use crate::support::rebalances::{
 use crate::support::rings::topology_of;
 use crate::support::user_files::{file_of, users, write};
 
-/// `before-` and `after-` each of these, at this pass.
+/// The failpoints `before-` and `after-` each of these, at this pass.
 const STEPS: [(&str, u32); 13] = [
     ("announce", 1),
     ("announce", 2),
@@ -52,7 +52,7 @@ fn a_rebalance_killed_at_any_step_is_resumed() {
             let ran = rebalance_to_failpoint(&test, &point, &[]);
             assert_eq!(ran.code, -1, "{point} was not reached: {ran:?}");
             crashes += 1;
-            // Whoever asks is served, by the one shard that owns the user.
+            // Every user is served by the one shard that owns it.
             assert_eq!(test.run(&["count"]).success().stdout, "599\n", "{point}");
             for id in ["5", "7", "13"] {
                 test.run(&["get-user", id]).success();
@@ -73,13 +73,13 @@ fn a_cancellation_killed_at_any_step_is_resumed() {
     for (step, pass) in
         [("announce", 1), ("announce", 3), ("release", 1), ("fence", 1), ("adopt", 2), ("finish", 2)]
     {
-        // Something is moved, and something is fenced.
+        // Some chunks have moved, and one is fenced.
         assert_eq!(rebalance_to_failpoint(&test, "before-adopt:9", &[]).code, -1);
         let point = format!("after-{step}:{pass}");
         let ran = rebalance_to_failpoint(&test, &point, &["cancel"]);
         assert_eq!(ran.code, -1, "{point} was not reached: {ran:?}");
         assert_eq!(test.run(&["count"]).success().stdout, "599\n", "{point}");
-        // Before the first shard has heard of it the change goes on forward; then only back.
+        // Until the first shard records the cancellation, the change can be completed; afterwards only undone.
         test.run(&["rebalance", "cancel", "-y"]).success();
         let held = test.query(4, "SELECT count(*) FROM ringshard.arc", &[])[0].get::<_, i64>(0);
         assert_eq!(held, 0, "{point}");
@@ -143,7 +143,7 @@ fn a_rebalance_reconnects_terminated_sessions() {
         }
         thread::sleep(Duration::from_millis(40));
     }
-    // It goes on by itself; at the worst its very last words are lost.
+    // It continues by itself; at worst the reply to the last request is lost.
     let ran = Ran::of(child);
     if ran.code != 0 {
         assert_eq!(ran.code, 69, "{ran:?}");
@@ -234,7 +234,7 @@ fn a_shard_restored_from_an_old_backup_is_detected() {
     test.execute(2, arcs);
     add_shard(&test, 4).success();
     test.run(&["rebalance", "-y"]).success();
-    // As if the database had been restored to what it was before.
+    // The state of a database restored from an old backup.
     test.execute(
         2,
         "DELETE FROM ringshard.arc; INSERT INTO ringshard.arc SELECT * FROM public.old_arc; \
@@ -278,14 +278,14 @@ fn an_interrupted_import_ignores_checkpoints_after_a_shard_has_left() {
     let test = filled(2);
     test.run(&["remove-shard", "shard_3"]).success();
     assert_eq!(rebalance_to_failpoint(&test, "after-announce:3", &[]).code, -1);
-    // The shard that leaves takes nothing, so its word stays behind the others'.
+    // The leaving shard is blocked, so its checkpoint stays behind those of the others.
     let mut held = test.client(3);
     let mut transaction = held.transaction().unwrap();
     transaction.batch_execute("LOCK TABLE users IN SHARE MODE").unwrap();
     let all = users(2..6_000);
     write(&test, "g.csv", file_of(&all, FileFormat::Csv));
     let mut child = test.command().args(["import", "g.csv", "--batch-kib", "8"]).spawn().unwrap();
-    // It soon waits for the one that takes nothing.
+    // It soon waits for the blocked shard.
     thread::sleep(Duration::from_millis(1_500));
     assert!(test.ids(1).len() + test.ids(2).len() > 50);
     child.kill().unwrap();
@@ -306,7 +306,7 @@ fn the_last_remaining_shard_finishes_with_the_leaving_one() {
             test.run(&["rebalance", "-y"]).success();
         }
     }
-    // The only one that stays has finished, and nobody but the one that leaves knows of it.
+    // The remaining shard has finished, and only the leaving one still knows of the change.
     assert_eq!(rebalance_to_failpoint(&test, "after-finish:1", &[]).code, -1);
     test.run(&["rebalance", "cancel", "-y"]).fails(5).says("finished before it could be taken back");
     test.run(&["rebalance", "-y"]).success();
@@ -333,7 +333,7 @@ fn misplaced_rows_do_not_prevent_a_rebalance_from_finishing() {
 fn a_rebalance_does_not_wait_forever_for_row_locks() {
     let test = filled(300);
     add_shard(&test, 4).success();
-    // Rows of a source are locked by somebody who holds no barrier.
+    // A session that does not hold the barrier locks rows of a source.
     let mut other = test.client(2);
     let mut transaction = other.transaction().unwrap();
     transaction.batch_execute("SELECT FROM users FOR UPDATE").unwrap();

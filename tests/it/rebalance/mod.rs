@@ -1,4 +1,4 @@
-//! The ring, its changes, and where each row lies.
+//! The ring, rebalancing, and where each row is stored.
 
 pub(crate) mod cleanup;
 pub(crate) mod faults;

@@ -1,8 +1,8 @@
-//! The move protocol with one thing done wrong: each of these must be seen. A mutant is a patch of the functions
-//! that `init-shards` installs; an interleaving that chance does not find is forced, and the same one must be harmless
-//! with the functions as they are.
+//! Mutants of the move protocol, each of which must be detected. A mutant is a patch of the functions that
+//! `init-shards` installs. The interleaving that reveals it is forced, and must be harmless with the unchanged
+//! functions.
 //!
-//! (Readers' mistakes are in `tests/interleavings.rs`: they are no SQL.)
+//! (Mutants of readers are in `tests/interleavings.rs`: they are not SQL.)
 
 use crate::support::rings::owner;
 use crate::support::stage::{MOVES, Stage, is_caught, write_user};
@@ -20,7 +20,7 @@ fn a_writer_in_flight(stage: &mut Stage) -> bool {
     stage.seen() == (vec![1], vec!["second".into()])
 }
 
-/// The chunk is fenced, and that not committed yet, when a writer comes.
+/// A writer starts when the chunk is fenced and the fence is not committed yet.
 fn a_fence_in_flight(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     let (cluster, shard, user) = (stage.test.cluster_id(1), stage.names[0].clone(), stage.user);
@@ -32,13 +32,13 @@ fn a_fence_in_flight(stage: &mut Stage) -> bool {
     let mut transaction = writer.transaction().unwrap();
     transaction.batch_execute("SET LOCAL lock_timeout = '200ms'").unwrap();
     let sql = "SELECT answer FROM ringshard.write_user($1, $2, 'update', $3, true, 'second', false, NULL, false, NULL)";
-    // As it is, it waits for the barrier.
+    // The unchanged function waits for the barrier.
     let written = transaction.query_one(sql, &[&cluster, &shard, &user]).is_ok();
     fence.commit().unwrap();
     stage.moves_on_under(transaction, written)
 }
 
-/// A purge that was sent in one epoch arrives in the next but one, when the chunk is back.
+/// A delayed purge arrives two epochs later, when the chunk is back.
 fn a_late_purge(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     stage.moves(0, 2);
@@ -48,7 +48,7 @@ fn a_late_purge(stage: &mut Stage) -> bool {
     stage.seen() == (vec![0], vec!["first".into()])
 }
 
-/// Rows that were read before arrive once more, when the target has served for a while.
+/// Rows that were read before arrive again after the target has accepted a write.
 fn a_late_receive_chunk(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
@@ -59,7 +59,7 @@ fn a_late_receive_chunk(stage: &mut Stage) -> bool {
     stage.seen() == (vec![1], vec!["second".into()])
 }
 
-/// The change was taken back, and the chunk released, when its rows arrive.
+/// The rows arrive after the change was cancelled and the chunk released.
 fn a_receive_chunk_of_a_cancelled_change(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
@@ -81,16 +81,16 @@ fn a_rival_announcement(stage: &mut Stage) -> bool {
         .all(|client| client.query_one(target, &[]).unwrap().get::<_, String>(0) == "2.0")
 }
 
-/// A chunk that is fenced already is let go of once more, for somebody else.
+/// A chunk that has moved in this epoch is fenced again, for another target.
 fn a_fence_of_what_was_moved_in_this_epoch(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     stage.moves(0, 2);
-    // By a mover that thinks of the ring before.
+    // By a mover that knows the previous ring.
     let answer = stage.step("fence", 1, 2).unwrap();
     answer == "stale" && stage.seen() == (vec![1], vec!["first".into()])
 }
 
-/// A change is finished while a chunk is still on its way.
+/// A change is finished while a chunk is in flight.
 fn a_finish_too_early(stage: &mut Stage) -> bool {
     stage.announce(2, "shard_1", "decided");
     let arcs = "SELECT coalesce(array_agg(first ORDER BY last), '{}')::text, coalesce(array_agg(last ORDER BY last), '{}')::text, \
@@ -183,7 +183,7 @@ fn conflicting_rows_at_the_target_are_quarantined() {
 fn rows_that_differ_from_those_sent_are_refused() {
     let mut stage = Stage::new(None);
     stage.announce(2, "shard_1", "decided");
-    // Something at the target changes what is stored.
+    // A trigger at the target changes the stored rows.
     let change = "CREATE FUNCTION public.change() RETURNS trigger LANGUAGE plpgsql AS \
                   $$ BEGIN NEW.name := 'changed'; RETURN NEW; END $$; \
                   CREATE TRIGGER change BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION public.change()";

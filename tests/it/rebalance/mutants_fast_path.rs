@@ -1,4 +1,4 @@
-//! Writes while the ring is at rest, with one thing of the protocol done wrong: see `mutants`.
+//! Mutants of the fast path: see `mutants`.
 
 use postgres::{IsolationLevel, Transaction};
 
@@ -7,10 +7,11 @@ use crate::support::rings::{owner, topology_of};
 use crate::support::stage::{MOVES, Stage, is_caught, patched};
 
 const FAILOVER: &str = include_str!("../../../sql/functions/failover.sql");
-/// What a client sends that knows nothing to be under way.
+/// The update that a client sends on the fast path.
 const UPDATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/update.sql");
 
-/// What a client sends that saw the ring at rest in the first epoch; whether the row was changed.
+/// Runs a statement of the fast path for a client that saw a stable ring in the first epoch. Whether the row was
+/// changed.
 fn write_fast_path(
     stage: &Stage,
     transaction: &mut Transaction<'_>,
@@ -43,8 +44,7 @@ fn write_fast_path(
     Ok(rows.len() == 1)
 }
 
-/// A writer who saw the ring at rest is in the middle of its transaction when a change is announced, and then the chunk
-/// fenced.
+/// A writer on the fast path is in the middle of its transaction when a change is announced and the chunk is fenced.
 fn a_fast_path_writer_in_flight(stage: &mut Stage, statement: &str) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let mut transaction = writer.transaction().unwrap();
@@ -54,8 +54,8 @@ fn a_fast_path_writer_in_flight(stage: &mut Stage, statement: &str) -> bool {
     stage.seen() == (vec![1], vec!["second".into()])
 }
 
-/// The chunk is fenced, and that not committed yet, when a writer comes who saw the ring at rest; or, if its snapshot is to
-/// be an older one than all of the change, when it is.
+/// A writer on the fast path starts its statement after the fence. With `is_strict` its snapshot is older than the
+/// announcement.
 fn a_fence_in_flight_and_a_fast_path_writer(stage: &mut Stage, is_strict: bool, statement: &str) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let level = if is_strict { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
@@ -63,12 +63,12 @@ fn a_fence_in_flight_and_a_fast_path_writer(stage: &mut Stage, is_strict: bool, 
     transaction.batch_execute("SET LOCAL lock_timeout = '200ms'; SELECT 1").unwrap();
     stage.announce(2, "shard_1", "decided");
     assert_eq!(stage.step("fence", 0, 2).unwrap(), "done");
-    // As it is, it sees that the ring is not at rest; and does nothing at all if its snapshot is older.
+    // The unchanged statement sees the change, and changes nothing if its snapshot is older.
     let written = write_fast_path(stage, &mut transaction, statement).unwrap_or(false);
     stage.moves_on_under(transaction, written)
 }
 
-/// A writer who saw the ring at rest is in the middle of its transaction when the shard is retired.
+/// A writer on the fast path is in the middle of its transaction when the shard is fenced as a stale primary.
 fn a_fast_path_writer_when_its_shard_is_fenced(stage: &mut Stage) -> bool {
     let mut writer = stage.test.client(owner(stage.user));
     let mut transaction = writer.transaction().unwrap();
@@ -87,7 +87,7 @@ fn a_fence_that_does_not_wait_for_the_fast_path_loses_a_write() {
     is_caught(MOVES, &[(FAST_PATH_LOCK, "")], |stage| a_fast_path_writer_in_flight(stage, UPDATE_FAST_PATH));
 }
 
-/// A writer's statement with one of its conditions left out.
+/// Asserts that the statement of the fast path is harmless, and that it is not without one of its conditions.
 #[track_caller]
 fn is_caught_on_fast_path(condition: &str, interleaving: fn(&mut Stage, &str) -> bool) {
     assert!(interleaving(&mut Stage::new(None), UPDATE_FAST_PATH), "the protocol as it is");

@@ -1,5 +1,5 @@
-//! Writers whose rings are stale, two movers that are rivals, and a nemesis that kills, stops, terminates and
-//! restarts; a model of each key says what may be there.
+//! Writers with stale rings and two rival movers, while processes are killed and stopped, sessions terminated and
+//! servers restarted. A model of each key says which values are allowed.
 //!
 //! A short run is a test like any other. The long one prints its figures:
 //! `cargo test --release --test it soak -- --ignored --nocapture`
@@ -58,7 +58,7 @@ struct World<'a> {
     violations: Mutex<Vec<String>>,
     /// How long each write took, in microseconds.
     stalls: Mutex<Vec<u64>>,
-    /// How long the movers took that were let go on, where others had been killed, to the end of the change.
+    /// How long the movers took that completed a change after others were killed.
     resumes: Mutex<Vec<Duration>>,
     history: Mutex<Vec<String>>,
     is_over: AtomicBool,
@@ -72,10 +72,10 @@ fn get(count: &AtomicU64) -> u64 {
     count.load(Ordering::SeqCst)
 }
 
-/// What a key may hold now: one thing, or several after an outcome that nobody knows.
+/// The values that a key may have: one, or several after an unknown outcome.
 type Possible = BTreeSet<Option<u64>>;
 
-/// A cluster as a process sees it that has the first configuration and no memory.
+/// The cluster as a process sees it that has the first configuration and no cache.
 fn stale_cluster(servers: &Servers) -> Cluster {
     let entries = (1..=3).map(|n| (shard_names(3)[n - 1].clone(), ConnectionString::new(servers.url(n))));
     let private = PrivateServer::at(Some(servers.home()), None).unwrap();
@@ -119,7 +119,7 @@ impl World<'_> {
         self.violations.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
 
-    /// Writes and reads its own keys until it is over; then says what each may hold.
+    /// Writes and reads its own keys until the end, and returns the values that each may have.
     fn write(&self, writer: u64) -> Vec<(u64, Possible)> {
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ (writer + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
         let Plan { writers, keys_per_writer, .. } = self.plan;
@@ -148,7 +148,7 @@ impl World<'_> {
 
     fn operate(&self, cluster: &Cluster, kind: u64, id: u64, value: u64, possible: &mut Possible) {
         let key = UserId::new(i64::try_from(id).unwrap());
-        // What the answer says is there now, or that it is not known.
+        // `Ok` is a value that was read, `Err` one that was written.
         let (verb, seen) = match kind {
             0..4 => match Router(cluster).get_user(key) {
                 Ok(user) => ("get", Ok(Some(value_of(&user)))),
@@ -185,7 +185,7 @@ impl World<'_> {
                 }
             }
             _ => match Router(cluster).delete_user(key) {
-                // After a lost connection: gone, whoever did it.
+                // After a lost connection: the user is deleted, by this client or another.
                 Ok((None, _)) => ("delete", Err(None)),
                 Ok((Some(user), _)) => {
                     let was = Some(value_of(&user));
@@ -214,7 +214,7 @@ impl World<'_> {
     }
 
     fn unknown(&self, error: &ringshard::error::Error, possible: &mut Possible, value: Option<u64>) {
-        // What was refused because it moves was not done.
+        // A write that was refused during a move has no effect.
         if error.kind() != Kind::Locked {
             add(&self.counts.unknown);
             possible.insert(value);
@@ -263,7 +263,7 @@ impl World<'_> {
         }
     }
 
-    /// Wishes for another ring whenever nothing is under way.
+    /// Requests another topology whenever no change is under way.
     fn change_topology(&self, seed: u64) {
         let mut random = Random(seed);
         while !self.is_over() {
@@ -280,13 +280,13 @@ impl World<'_> {
             if ran.code == 0 {
                 add(&self.counts.changes);
             }
-            // Each wish and its outcome, for who looks for the cause of something.
+            // Each request and its exit code, to find the cause of a violation.
             self.history.lock().unwrap().push(format!("{words:?} {}", ran.code));
             thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// Verifies again and again: never a false alarm, whatever is in flight.
+    /// Verifies in a loop: it must never report rows in flight as damage.
     fn audit(&self) {
         while !self.is_over() {
             let ran = self.servers.run(&["verify"]);
@@ -331,7 +331,7 @@ impl World<'_> {
     }
 }
 
-/// What each shard says of itself, for whom it may concern.
+/// The state of each shard, for a failure's message.
 fn catalogs(servers: &Servers) -> String {
     let sql = "SELECT concat_ws(' ', shard, 'epoch', epoch, status, 'topology', topology, 'next', next_topology, 'participants', \
                       participants, 'desired', desired_topology, 'arcs', (SELECT count(*) FROM ringshard.arc)) FROM ringshard.meta";
@@ -342,7 +342,7 @@ fn catalogs(servers: &Servers) -> String {
     each.collect()
 }
 
-/// Each row as each shard has it.
+/// The rows of all shards.
 fn rows(servers: &Servers) -> Vec<(usize, u64, u64)> {
     let mut all = Vec::new();
     for number in 1..=4 {

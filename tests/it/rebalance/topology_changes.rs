@@ -1,4 +1,4 @@
-//! Changes of the ring, from the wish to the last row.
+//! Topology changes, from the request to the last row.
 
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn the_scenario_of_the_prototype() {
     assert_eq!(plan["rows"], 22_953);
     assert_eq!(plan["rows_total"], 100_000);
     assert_eq!(plan["flows"].as_array().unwrap().len(), 3);
-    // Nothing has moved by that.
+    // The dry run has moved nothing.
     assert_eq!((1..=3).map(|number| test.ids(number)).collect::<Vec<_>>(), before);
     assert_eq!(epochs(&test), [1, 1, 1]);
     let ran = test.run(&["rebalance", "-y"]).success();
@@ -35,7 +35,7 @@ fn the_scenario_of_the_prototype() {
     assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..=100_000);
     assert_eq!(test.ids(4).len(), 22_953);
     for (number, before) in (1..=3).zip(before) {
-        // Whoever is still there was there before: nothing moved between the old ones.
+        // The remaining users were there before: nothing moved between the old shards.
         let before: std::collections::BTreeSet<i64> = before.into_iter().collect();
         assert!(test.ids(number).iter().all(|id| before.contains(id)));
     }
@@ -61,7 +61,7 @@ fn a_desired_topology_moves_nothing_and_can_be_undone() {
     add_shard(&test, 4).success();
     assert_eq!(state("shard_4").unwrap(), "joining");
     add_shard(&test, 4).fails(5).says("`shard_4` is joining already");
-    // It serves no user, and those who ask for all of them do not miss it.
+    // It serves no user yet, and reads of all shards do without it.
     assert_eq!(test.run(&["count"]).success().stdout, "299\n");
     test.run(&["init-shards"]).success();
     test.run(&["doctor"]).success();
@@ -75,8 +75,8 @@ fn a_desired_topology_moves_nothing_and_can_be_undone() {
     assert_eq!(test.run(&["remove-shard", "shard_4"]).success().fields()[0][1], "forgotten");
     assert_eq!(state("shard_4"), None);
     assert_eq!(test.run(&["rebalance", "-y"]).success().stdout, "");
-    // The database is still there, and can be taken again; also by a configuration that names it already, as of a run
-    // that was killed before it wrote down the wish.
+    // The database still exists and can be added again, also if the configuration names it already, as after a run
+    // that was killed before it recorded the desired topology.
     let config = std::fs::read_to_string(test.config()).unwrap();
     std::fs::write(test.config(), format!("{config}\n[shards.shard_4]\nurl = \"{}\"\n", test.url(4)))
         .unwrap();
@@ -152,7 +152,7 @@ fn a_stopped_rebalance_resumes() {
     add_shard(&test, 4).success();
     let child = start_slow_rebalance(&test, 100);
     wait_for_moved_rows(&test, &[4], 60);
-    // What anybody sees meanwhile.
+    // What other processes see meanwhile.
     let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
     assert_eq!((status["state"].as_str(), status["at_work"].as_bool()), (Some("under way"), Some(true)));
     assert_eq!(status["phase"], "moving");
@@ -189,7 +189,7 @@ fn a_cancelled_rebalance_restores_the_ring_and_keeps_the_desired_topology() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     Ran::of(child).fails(6);
     test.run(&["rebalance", "cancel"]).fails(3).says("Take the change back?");
-    // Going back can be stopped as well, and is gone on with by either command.
+    // After the cancellation there is nothing left to cancel.
     for (words, code) in [(&["rebalance", "cancel", "-y"][..], 0), (&["rebalance", "cancel", "-y"], 4)] {
         assert_eq!(test.run(words).code, code);
     }
@@ -250,7 +250,7 @@ fn a_rebalance_waits_for_an_idle_transaction() {
     transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
     let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     let child = start_slow_rebalance(&test, 100_000);
-    // The index is built when no older transaction is open; so is a fence.
+    // The index and the fences wait for older transactions.
     thread::sleep(Duration::from_millis(1_500));
     let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
     assert_eq!(status["at_work"], true, "{status}");
@@ -320,7 +320,7 @@ fn a_removed_shard_is_dropped_from_a_stale_configuration() {
     test.run(&["rebalance", "-y"]).success();
     let after = std::fs::read_to_string(test.config()).unwrap();
     assert!(before.contains("shards.shard_1") && !after.contains("shards.shard_1"));
-    // Another machine's configuration still names it: all goes on, also when its database is gone.
+    // The configuration of another machine still names it: commands work, also when its database no longer exists.
     std::fs::write(test.config(), &before).unwrap();
     assert_eq!(test.run(&["count"]).success().stdout, "299\n");
     assert_eq!(test.run(&["shards"]).success().fields()[0][5], "leaving");

@@ -1,4 +1,4 @@
-//! `verify`: each way in which a row may lie wrong is found, and a move is no damage.
+//! `verify`: each kind of misplaced row is found, and rows in flight are no damage.
 
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ fn arcs_that_contradict_the_ring_are_reported_and_not_repaired() {
         test.run(&["verify", "--fix", "-y"]).fails(1).says(words);
         assert_eq!(rows(&test), before);
     }
-    // An arc of another shard's: two owners, and the rows of one of them lie astray.
+    // An arc of another shard: it has two owners, and the rows of one of them are misplaced.
     let test = with_users(30);
     let chunk = Chunk::around(&mut test.client(owner(1)), 1);
     let copy = "INSERT INTO ringshard.arc (first, last, epoch) VALUES ($1::text::uuid, $2::text::uuid, 1)";
@@ -144,7 +144,7 @@ fn rows_in_flight_are_no_damage_but_misplaced_rows_are() {
     clean(0);
     receive(&mut from, &mut to, &chunk, 2);
     clean(in_chunk);
-    // Written on the new owner since: what the old one still has is older, and no damage.
+    // The new owner has changed the row; the older copy on the old one is no damage.
     to.execute("UPDATE users SET name = 'new' WHERE user_id = 1", &[]).unwrap();
     clean(in_chunk);
     let other = (2..10_000).find(|id| owner(*id) == source && !is_in(&chunk, *id)).unwrap();
@@ -153,7 +153,7 @@ fn rows_in_flight_are_no_damage_but_misplaced_rows_are() {
     delete_row(&test, target, other);
     purge(&mut from, &chunk);
     clean(0);
-    // A row that the purge would have left.
+    // A row as left behind by an incomplete purge.
     put_row(&test, source, 1, "new");
     assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [1, 1, 0, 0]);
 }
@@ -185,12 +185,11 @@ fn verify_reports_no_damage_while_arcs_move() {
 
 #[test]
 fn verify_repeats_snapshots_that_a_move_split() {
-    // The gate holds the target back (it is asked after the hand-over, the source before: two owners) or the source
-    // (the other way round: nobody has the chunk).
+    // The gate delays the snapshot of the target (both shards own the chunk) or that of the source (neither owns it).
     for gate_on_target in [true, false] {
         let test = with_users(300);
         announce(&test, 2);
-        // So that the epoch is no news, for which a shard would be asked twice.
+        // So that the epoch is known: a new one would cause a second query.
         test.run(&["verify"]).success();
         let (source, target) = (owner(1), non_owner(1));
         let gated = if gate_on_target { target } else { source };
@@ -210,7 +209,7 @@ fn a_partial_announcement_is_no_damage_but_a_wrong_owner_is() {
         test.client(shard).execute(pend, &[&target, &participants]).unwrap();
         test.run(&["-o", "table", "verify"]).success().says("a change of the ring is under way");
     }
-    // Shard 2 stays, so what it owns is to go nowhere.
+    // Shard 2 stays, so its arcs do not move.
     let id = (1..10_000).find(|id| owner(*id) == 2).unwrap();
     let (mut from, mut to) = (test.client(2), test.client(1));
     let chunk = Chunk::around(&mut from, id);

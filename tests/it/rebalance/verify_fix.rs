@@ -1,4 +1,4 @@
-//! `verify --fix`: what lies astray is mended, whatever cuts it short, and nothing is lost.
+//! `verify --fix`: misplaced rows are repaired, whatever interrupts it, and nothing is lost.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -24,7 +24,7 @@ fn a_repair_moves_missing_rows_deletes_equal_ones_and_quarantines_others() {
     ran.says("moved 2 rows, purged 1 row, quarantined 2 rows")
         .says("300 users, each on its owner and nowhere else");
     let mut after = rows(&test);
-    // Of the two rows that user 5 had, one is the user now, and the other one is kept.
+    // Of the two rows of user 5, one is the user now, and the other is quarantined.
     let five = after.remove(&(owner(5), 5)).unwrap();
     let mut expected = before;
     let quarantined = quarantine(&test);
@@ -97,7 +97,7 @@ fn a_repair_needs_its_lock_and_a_stable_ring() {
     let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     let held = test.run(&["verify", "--fix", "-y"]).fails(75).says("the lock of shard `shard_1` is held");
     held.says(&format!("process {pid} (`the holder`)"));
-    // To look needs no lock.
+    // `verify` without `--fix` needs no lock.
     test.run(&["verify"]).fails(1);
     drop(holder);
     announce(&test, 2);
@@ -107,7 +107,7 @@ fn a_repair_needs_its_lock_and_a_stable_ring() {
     let done = "UPDATE ringshard.meta SET status = 'done', next_topology = NULL, participants = NULL";
     (1..=3).for_each(|shard| test.execute(shard, done));
     test.run(&["verify", "--fix", "-y"]).success();
-    // The lock is given back.
+    // The lock was released.
     test.run(&["verify", "--fix", "-y"]).success();
 }
 
@@ -116,7 +116,7 @@ fn a_rebalance_that_starts_stops_a_repair() {
     let test = with_users(300);
     damage(&test);
     let before = rows(&test);
-    // The first row that a fix would store waits behind this one, and the change is announced meanwhile.
+    // The gate delays the first row that the repair stores, and the change is announced meanwhile.
     let gate = Gate::new(&test.database(owner(4)), "ON CONFLICT");
     let shards = test.shards_with(owner(4), &gate.url());
     let mut fix = test.command();
@@ -124,7 +124,7 @@ fn a_rebalance_that_starts_stops_a_repair() {
     fix.env("RINGSHARD_SHARDS", shards).env("RINGSHARD_CLUSTER", test.cluster_id(1));
     let fix = fix.spawn().unwrap();
     gate.until_reached();
-    // The shard that waits holds the announcement off; the others take it.
+    // The delayed shard does not accept the announcement; the others do.
     let mut owner_of_four = test.client(owner(4));
     owner_of_four.batch_execute("SET lock_timeout = '200ms'").unwrap();
     let update = "UPDATE ringshard.meta SET epoch = 2";
@@ -135,7 +135,7 @@ fn a_rebalance_that_starts_stops_a_repair() {
     }
     gate.open();
     Ran::of(fix).fails(75).says("a change of the ring is under way");
-    // Nothing went without being somewhere else before.
+    // No row was deleted before it was stored elsewhere.
     let after = rows(&test);
     let quarantined = quarantine(&test);
     for ((shard, id), row) in &before {
@@ -146,8 +146,8 @@ fn a_rebalance_that_starts_stops_a_repair() {
     assert!(after.iter().any(|((shard, id), _)| owner(*id) != *shard));
 }
 
-/// A cluster of so many users, all of which lie astray: one third lie on their owner as well, and of these every
-/// second one differs. Who owns each of them.
+/// A cluster of so many misplaced users: one third are on their owner as well, and every second one of these differs.
+/// Also the owner of each user.
 fn scattered(count: i64) -> (Test, BTreeMap<i64, usize>) {
     let test = Test::initialised();
     let ring = prototype_ring(3);
@@ -188,7 +188,7 @@ fn a_killed_repair_loses_nothing_and_is_resumed() {
         let ran = Ran::of(child);
         assert!([-1, 0, 75].contains(&ran.code), "{ran:?}");
         kills += u64::from(ran.code == -1);
-        // Each user is somewhere, at every moment.
+        // Every user is stored somewhere at any moment.
         let now = rows(&test);
         let mut ids: Vec<i64> = now.keys().map(|(_, id)| *id).collect();
         ids.sort_unstable();

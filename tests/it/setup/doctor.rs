@@ -1,4 +1,4 @@
-//! `doctor`: each thing broken on purpose, seen by its own check, and mended by what the hint says to type.
+//! `doctor`: each fault is detected by its own check, and repaired by the command of the hint.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use crate::support::proxy::{Cut, Proxy};
 use crate::support::rings::owner;
 use crate::support::user_files::{file_of, unfinished, users};
 
-/// A check that ended with a cross.
+/// A check that failed.
 #[derive(Debug, PartialEq)]
 struct Cross {
     shard: Option<String>,
@@ -48,7 +48,7 @@ fn doctor_of(test: &Test, shards: &[String]) -> Ran {
     Ran::of(command.spawn().unwrap())
 }
 
-/// Exactly one cross, and it is this one.
+/// Asserts that exactly this check failed.
 #[track_caller]
 fn only(ran: Ran, shard: Option<&str>, check: &str) -> Cross {
     let mut found = crosses(&ran.fails(1));
@@ -62,7 +62,7 @@ fn well(test: &Test, after: &str) {
     assert_eq!((ran.code, crosses(&ran)), (0, vec![]), "{after}");
 }
 
-/// Types a command as a person would, `ringshard` or `psql`.
+/// Runs a shell command, `ringshard` or `psql`.
 #[track_caller]
 fn type_in(test: &Test, command: &str) {
     let folder = std::path::Path::new(BINARY).parent().unwrap().display();
@@ -87,7 +87,7 @@ fn a_healthy_cluster_passes_every_check() {
     for check in ["databases", "cluster", "participants", "epoch", "ring"] {
         assert!(rows.iter().any(|row| row["check"] == check && row["shard"].is_null() && row["ok"] == true));
     }
-    // A table for people, with ticks; words where a tick cannot be shown, and for a script.
+    // A table has ticks; words where a tick cannot be shown, and in a script.
     let table = test.run(&["doctor", "-o", "table"]).success();
     assert!(table.stdout.contains('✓') && table.stderr.contains("all is well"), "{table:?}");
     let ascii = Ran::of(test.command().env("LANG", "C").args(["doctor", "-o", "table"]).spawn().unwrap());
@@ -96,7 +96,7 @@ fn a_healthy_cluster_passes_every_check() {
     assert!(lines.fields().iter().all(|fields| fields.len() == 5 && fields[2] == "yes"), "{lines:?}");
 }
 
-/// What is broken on the first shard, the check that must see it, and a piece of what it must say.
+/// A fault on the first shard, the check that must detect it, and a part of its message.
 const BREAKAGES: &[(&str, &str, &str)] = &[
     ("DROP INDEX idx_users_region", "region_index", "none"),
     ("ALTER TABLE users DISABLE TRIGGER ringshard_insert", "triggers", "`ringshard_insert` is disabled"),
@@ -172,7 +172,7 @@ fn each_fault_fails_one_check_and_its_hint_repairs_it() {
         test.execute(1, damage);
         let cross = only(doctor(&test), Some("shard_1"), check);
         assert!(cross.found.contains(words), "{damage}: {cross:?}");
-        // What is to be typed stands alone, behind `then`, or in the end in brackets.
+        // The command is the whole hint, follows `then`, or is in brackets at the end.
         let hint = cross.hint.strip_suffix(')').unwrap_or(&cross.hint);
         let command = hint.rfind("psql '").map_or(hint, |at| &hint[at..]);
         type_in(&test, command);
@@ -212,7 +212,7 @@ fn inconsistent_catalogs_are_reported() {
     let test = broken(1, fenced);
     let cross = only(doctor(&test), Some("shard_1"), "leftovers");
     assert_eq!(cross.found, "1 fenced arc");
-    // Adopted by its peer and not purged yet: still each position has one owner.
+    // Received by its target and not purged yet: each position still has one owner.
     let arc = test.query(1, "SELECT first::text, last::text FROM ringshard.arc WHERE state = 'fenced'", &[]);
     let (first, last): (&str, &str) = (arc[0].get(0), arc[0].get(1));
     for number in 1..=3 {
@@ -226,7 +226,7 @@ fn inconsistent_catalogs_are_reported() {
     let ran = doctor(&test).fails(1);
     assert!(crosses(&ran).iter().all(|cross| cross.check == "leftovers"), "{ran:?}");
     assert!(crosses(&ran)[0].found.contains("a change of the ring is not finished; 1 fenced arc"), "{ran:?}");
-    // Owned twice, and then by nobody: the ring does not add up.
+    // Owned by two shards, and then by none: the ring is inconsistent.
     test.execute(1, "UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL");
     let ran = doctor(&test).fails(1);
     assert!(crosses(&ran).iter().any(|cross| cross.found.starts_with("more than one shard owns")), "{ran:?}");
@@ -243,7 +243,7 @@ fn other_catalog_versions_and_missing_catalogs_are_reported() {
     let cross = only(doctor(&test), Some("shard_2"), "catalog");
     assert!(cross.found.contains("version 99") && cross.hint.contains("newer ringshard"), "{cross:?}");
 
-    // Nothing is set up, and nobody claims that it was.
+    // Nothing is set up, and the configuration does not claim it.
     let fresh = Test::new();
     let shards: Vec<String> = (1..=3).map(|n| format!("shard_{n}={}", fresh.url(n))).collect();
     let ran = doctor_of(&fresh, &shards).fails(1);
@@ -317,7 +317,7 @@ fn wrong_urls_are_identified() {
     let checks: Vec<&str> = found.iter().map(|cross| cross.check.as_str()).collect();
     assert_eq!(checks, ["databases", "identity"]);
     assert_eq!(found[0].found, "`shard_1` and `shard_2` are one database");
-    // A shard less than the topology has, and one more.
+    // One shard less than the topology has, and one more.
     let cross =
         only(doctor_of(&test, &[format!("shard_1={one}"), format!("shard_2={two}")]), None, "participants");
     assert_eq!(cross.hint, format!("RINGSHARD_SHARDS=\"$RINGSHARD_SHARDS shard_3={three}\""));
@@ -342,13 +342,13 @@ fn missing_privileges_are_reported_with_the_grants() {
     let test = Test::initialised();
     let shards: Vec<String> =
         (1..=3).map(|n| format!("shard_{n}={}", url("plain", &test.database(n)))).collect();
-    // Nothing was granted: each question that fails is a cross, in the server's words.
+    // Nothing was granted: each query that fails is a failed check, with the server's message.
     let ran = doctor_of(&test, &shards).fails(1);
     let found = crosses(&ran);
     assert!(found.iter().any(|cross| cross.check == "privileges"), "{found:?}");
     assert!(found.iter().any(|cross| cross.check == "catalog" && cross.found.contains("permission denied")));
     assert!(rows(&ran).iter().any(|row| row["check"] == "version" && row["ok"] == true));
-    // What the hint says, by the owner; then all is well.
+    // After the owner has run the hint, all checks pass.
     for number in 1..=3 {
         let name = format!("shard_{number}");
         let of_shard = |cross: &&Cross| cross.shard.as_deref() == Some(&name) && cross.check == "privileges";
@@ -391,7 +391,7 @@ fn doctor_does_not_start_a_stopped_private_server() {
     assert_eq!(checks, ["private_postgres", "reachable"]);
     assert!(found.iter().all(|cross| cross.hint.contains("ringshard local start")), "{found:?}");
     assert_eq!(run(&["local", "status", "-o", "json"]).json()["running"], false);
-    // A transaction that was prepared and forgotten holds the barrier, which keeps every move out.
+    // A prepared transaction that was left behind holds the barrier, which blocks every move.
     let conf = test.home.path().join("postgres/data/postgresql.conf");
     let text = std::fs::read_to_string(&conf).unwrap();
     std::fs::write(&conf, text + "max_prepared_transactions = 5\n").unwrap();

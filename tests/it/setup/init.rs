@@ -1,4 +1,4 @@
-//! `init-shards`: from nothing, again, and from what is there.
+//! `init-shards`: on empty databases, repeated, and on existing tables.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -19,7 +19,7 @@ fn three_shards_own_the_ring_between_them() {
     assert_catalogs_are_complete(&test);
     assert_eq!(std::fs::metadata(test.config()).unwrap().permissions().mode() & 0o777, 0o600);
 
-    // Again, with and without the flags: the same cluster, and nothing done.
+    // Repeated with and without the flags: nothing is changed.
     let id = test.cluster_id(1);
     let config = std::fs::read_to_string(test.config()).unwrap();
     for ran in [test.init(), test.run(&["init-shards"])] {
@@ -186,7 +186,7 @@ fn init_shards_creates_databases_on_a_server() {
     other.run(&["init-shards", "--server", &server, "--shards", "3"]).fails(78).says("shard_1");
     let made = "SELECT FROM pg_database WHERE datname = 'shard_3'";
     assert!(admin().query(made, &[]).unwrap().is_empty());
-    // A database that is gone is not made anew, empty.
+    // A missing database is not created again, empty.
     admin().batch_execute("DROP DATABASE shard_2 WITH (FORCE)").unwrap();
     test.run(&words).fails(78).says("`shard_2` is gone");
     admin().batch_execute("DROP DATABASE shard_1 WITH (FORCE)").unwrap();

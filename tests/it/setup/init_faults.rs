@@ -1,4 +1,4 @@
-//! `init-shards` killed, raced and interrupted: the next run goes on.
+//! `init-shards` killed, run concurrently and interrupted: the next run completes it.
 
 use std::thread;
 use std::time::Duration;

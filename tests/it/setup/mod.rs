@@ -1,4 +1,4 @@
-//! From nothing to a cluster, and whether it is in order.
+//! Initialisation, upgrades, TLS and `doctor`.
 
 pub(crate) mod doctor;
 pub(crate) mod init;

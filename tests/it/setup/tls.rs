@@ -142,7 +142,7 @@ fn tls_settings_come_from_the_environment_and_the_home_folder() {
         .read(&url, &[("PGSSLMODE", "sometimes")])
         .is(78, None)
         .says("`PGSSLMODE` is `sometimes`, which is not one of `disable`");
-    // The system's authorities: `verify-full` is what goes without saying.
+    // The system's authorities: `verify-full` is the default.
     let system = server.url("either", "localhost", "sslrootcert=system");
     server.read(&system, &[("SSL_CERT_FILE", &root)]).is(0, true);
     server
@@ -239,7 +239,7 @@ fn several_hosts_are_tried_in_order() {
         server.read(&format!("postgresql://either@127.0.0.1:1,127.0.0.1:2/{database}"), &[]).is(69, None);
     let ran = ran.says(&format!("at postgresql://either@127.0.0.1:1,127.0.0.1:2/{database}: 127.0.0.1:1: "));
     ran.says("; 127.0.0.1:2: ").says("refused");
-    // A server that refuses who asks ends the search.
+    // A server that refuses the login ends the search.
     let ran = server.read(&format!("postgresql://nobody@127.0.0.1:{port},127.0.0.1:1/{database}"), &[]);
     assert!(!ran.is(77, None).stderr.contains("127.0.0.1:1: "));
 }
@@ -284,7 +284,7 @@ fn target_session_attrs_choose_the_server() {
 #[test]
 fn options_reach_the_server_and_addresses_are_shown_as_psql_takes_them() {
     let (server, _guard) = Server::get();
-    // The shard says what it was given, by failing in time.
+    // The log of the server shows that the options were applied.
     let slow = "options=-c%20statement_timeout%3D1234%20-c%20log_statement%3Dall";
     server.read(&server.url("either", "localhost", slow), &[]).is(0, true);
     let log = fs::read_to_string(server.folder.join("tls.log")).unwrap();

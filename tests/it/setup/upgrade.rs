@@ -1,4 +1,4 @@
-//! Catalogs of another version, and tables that change while they are adopted.
+//! Catalogs of other versions, and tables that change during the initialisation.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -127,7 +127,7 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         assert!(client.execute("DELETE FROM users WHERE user_id = 1", &[]).unwrap() == 1);
         assert!(client.execute("INSERT INTO users SELECT generate_series(1000, 1100)", &[]).is_err());
         if version >= 3 {
-            // What was desired then is carried out now.
+            // The desired topology of the old catalog is carried out.
             old.run(&["rebalance", "--yes"]).success();
             assert_eq!(old.run(&["shards"]).success().fields()[0][4], "2.00");
             old.run(&["verify"]).success();
@@ -168,12 +168,12 @@ fn dropped_or_disabled_triggers_are_restored() {
         test.execute(1, damage);
         assert_ne!(shape(&test, 1), whole);
         let ran = test.run(&["init-shards"]).success();
-        // Functions are brought each time.
+        // Functions are replaced each time.
         let result = if damage.starts_with("CREATE OR REPLACE FUNCTION") { "unchanged" } else { "repaired" };
         assert_eq!(ran.fields()[0][1], result, "{damage}");
         assert_eq!(shape(&test, 1), whole, "{damage}");
     }
-    // Nothing is wrong: no lock that readers or writers would feel is taken.
+    // Nothing is to be repaired: no lock that would block readers or writers is taken.
     let mut writer = test.client(1);
     let id = (1..1_000).find(|id| owner(*id) == 1).unwrap();
     writer.batch_execute(&format!("BEGIN; INSERT INTO users VALUES ({id})")).unwrap();

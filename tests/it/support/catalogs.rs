@@ -7,7 +7,7 @@ use ringshard::model::ring::topology::Topology;
 use super::harness::Test;
 use super::rings::prototype_ring;
 
-/// The arcs that a shard says it owns.
+/// The arcs that a shard owns by its catalog.
 fn arcs(test: &Test, number: usize) -> Vec<Arc> {
     let sql = "SELECT replace(first::text, '-', ''), replace(last::text, '-', '') FROM ringshard.arc \
                WHERE state = 'owned' ORDER BY first";
@@ -36,7 +36,7 @@ pub(crate) fn assert_catalogs_are_complete(test: &Test) {
     }
 }
 
-/// Gives the arcs and the catalog of every shard to another topology, without moving any row.
+/// Changes the catalog and the arcs of every shard to another topology, without moving rows.
 pub(crate) fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
     let ring = topology.ring();
     let text = serde_json::to_value(topology).unwrap();
@@ -56,7 +56,7 @@ pub(crate) fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
     }
 }
 
-/// Cuts a fence for one user out of its arc, on its way to `peer`; the SQL of a mover's first step.
+/// The SQL that fences one user, in transit to `target`, as a mover's first step does.
 pub(crate) fn fence_user(id: i64, target: &str) -> String {
     format!(
         "WITH place AS (SELECT md5('{id}')::uuid AS at), \

@@ -7,7 +7,7 @@ use super::rings::owner;
 use super::servers::{Servers, Standby};
 use super::user_files::{file_of, users, write};
 
-/// A cluster of three shards with the users `1 .. end`.
+/// A cluster of three shards with the imported users `1 .. end`.
 pub(crate) fn filled(end: i64) -> Test {
     let test = Test::initialised();
     write(&test, "f.csv", file_of(&users(1..end), FileFormat::Csv));
@@ -31,7 +31,7 @@ pub(crate) fn fill(test: &Test, count: i64) {
     }
 }
 
-/// Three shards with users 1 to 200, and a standby of the second that all know of.
+/// Three shards with users 1 to 200, and a registered standby of the second.
 pub(crate) fn with_standby() -> (Servers, Standby) {
     let servers = Servers::filled();
     let standby = servers.standby_of(2);
@@ -40,7 +40,7 @@ pub(crate) fn with_standby() -> (Servers, Standby) {
     (servers, standby)
 }
 
-/// From here on it gets nothing of what its primary does.
+/// Ends the replication of a standby.
 pub(crate) fn cut_off(standby: &Standby) {
     let mut client = standby.client();
     client.batch_execute("ALTER SYSTEM SET primary_conninfo = ''").unwrap();

@@ -1,4 +1,4 @@
-//! A TCP port before the server's socket that holds a session back at a chosen statement, until it is let through.
+//! A TCP proxy of the server that delays a session at a chosen statement until the gate is opened.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::harness::socket_dir;
 
-/// Holds the first session back that sends a statement with a certain word in it.
+/// Delays the first session that sends a statement with a certain text.
 pub(crate) struct Gate {
     port: u16,
     database: String,
@@ -37,7 +37,7 @@ impl Gate {
         format!("postgresql://postgres@127.0.0.1:{}/{}?sslmode=disable", self.port, self.database)
     }
 
-    /// Waits until a session is held back.
+    /// Waits until a session is delayed.
     pub(crate) fn until_reached(&self) {
         for _ in 0..4_000 {
             if self.reached.load(Ordering::SeqCst) {
@@ -48,7 +48,7 @@ impl Gate {
         panic!("nobody came to the gate");
     }
 
-    /// Lets it go on, and all others pass.
+    /// Lets this session and all others pass.
     pub(crate) fn open(&self) {
         self.open.store(true, Ordering::SeqCst);
     }

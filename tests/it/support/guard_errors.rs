@@ -3,7 +3,7 @@
 use postgres::Error;
 use postgres::error::DbError;
 
-/// The server's refusal, which must be of the guard.
+/// The error of the server, which must have this SQLSTATE.
 #[track_caller]
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Error>, code: &str) -> DbError {
     let cause = result.unwrap_err();

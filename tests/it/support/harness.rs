@@ -1,4 +1,4 @@
-//! One server a run, three databases a test, and the program as a person or a script runs it.
+//! One server for each run, three databases for each test, and the program as a user or a script runs it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -16,8 +16,8 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ringshard");
 pub(crate) const PASSWORD_ROLE: &str = "keeper";
 pub(crate) const PASSWORD: &str = "hunter2 /@:?#%";
 
-/// The server of this run. It goes when this process does, however that ends: a child waits for the end of
-/// a pipe that only this process holds.
+/// The server of this run. It is removed when this process ends in any way: a child waits for the end of a pipe that
+/// only this process holds.
 struct Server {
     private: PrivateServer,
     _watched: ChildStdin,
@@ -47,7 +47,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     server
 });
 
-/// Ends the private server of a folder, and removes the folder, when this process is gone.
+/// Ends the private server of a folder, and removes the folder, when this process has ended.
 pub(crate) fn clean_up_after(folder: &Path) -> ChildStdin {
     let mut watcher = Command::new("/bin/sh");
     watcher.args(["-c", r#"cat >/dev/null; "$1" local destroy -y; rm -rf "$RINGSHARD_HOME""#, "sh", BINARY]);
@@ -57,7 +57,7 @@ pub(crate) fn clean_up_after(folder: &Path) -> ChildStdin {
     watcher.spawn().unwrap().stdin.take().unwrap()
 }
 
-/// The hand of the one who arranges things: it passes by the guard.
+/// A connection that bypasses the guard, to arrange a test.
 pub(crate) fn connect(server: &PrivateServer, database: &str) -> Client {
     let mut config = postgres::Config::new();
     config.host_path(server.socket_dir()).user("postgres").dbname(database);
@@ -78,7 +78,7 @@ pub(crate) fn url(user: &str, database: &str) -> String {
     format!("postgresql://{user}@/{database}?host={}", socket_dir().display())
 }
 
-/// What the program did.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -109,7 +109,7 @@ impl Ran {
         self
     }
 
-    /// The whole of stderr holds this.
+    /// Asserts that stderr contains this.
     #[track_caller]
     pub(crate) fn says(self, words: &str) -> Self {
         assert!(self.stderr.contains(words), "no `{words}` in {self:?}");
@@ -132,21 +132,21 @@ pub(crate) fn command_in(home: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.env_clear().env("RINGSHARD_HOME", home).env("HOME", home);
     command.env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
-    // A busy machine is no shard that is down.
+    // A slow machine must not look like a shard that is down.
     command.env("RINGSHARD_CONNECT_TIMEOUT_MS", "20000");
     command.current_dir(home);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// A home, and three databases that no other test knows.
+/// A home, and three databases that no other test uses.
 pub(crate) struct Test {
     pub(crate) home: TempDir,
     prefix: String,
 }
 
 impl Test {
-    /// Databases without anything in them.
+    /// Empty databases.
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let test = Self {
@@ -160,7 +160,7 @@ impl Test {
         test
     }
 
-    /// The same as a cluster of three shards.
+    /// A cluster of three shards.
     pub(crate) fn initialised() -> Self {
         let test = Self::new();
         test.init().success();
@@ -201,7 +201,7 @@ impl Test {
         Ran::of(self.command().args(words).spawn().unwrap())
     }
 
-    /// Nobody can connect to a shard's database any more, or again.
+    /// Forbids or allows connections to a shard's database.
     pub(crate) fn allow(&self, number: usize, is_allowed: bool) {
         let database = self.database(number);
         let mut admin = admin();
@@ -216,7 +216,7 @@ impl Test {
         connect(&SERVER.private, &self.database(number))
     }
 
-    /// A program other than ringshard, which the guard watches.
+    /// A connection of another program, which the guard checks.
     pub(crate) fn other_program(&self, user: &str, number: usize) -> Client {
         Client::connect(&url(user, &self.database(number)), NoTls).unwrap()
     }
@@ -242,7 +242,7 @@ impl Test {
         self.home.path().join("ringshard.toml")
     }
 
-    /// Makes a table as the seed's prototype does, with these users.
+    /// Makes a table as the prototype does, with these users.
     pub(crate) fn prototype_table(&self, number: usize, ids: impl IntoIterator<Item = i64>) {
         let mut client = self.client(number);
         client
@@ -259,7 +259,7 @@ impl Test {
 impl Drop for Test {
     fn drop(&mut self) {
         let mut admin = admin();
-        // What `add-shard` made, too.
+        // Also the databases that `add-shard` created.
         for number in 1..=6 {
             let _ = admin
                 .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database(number)));

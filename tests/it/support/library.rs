@@ -12,7 +12,7 @@ use ringshard::pg::pool::{PoolOptions, Shards};
 use super::harness::Test;
 use super::rings::{prototype_ring, shard_names};
 
-/// A cluster of these three URLs, with one connection to each, that knows the topology.
+/// The cluster of these three URLs, with one connection to each and a known topology.
 pub(crate) fn cluster_of(test: &Test, url: impl Fn(usize) -> String) -> Cluster {
     let entries =
         (1..=3).map(|number| (shard_names(3)[number - 1].clone(), ConnectionString::new(url(number))));
@@ -36,7 +36,7 @@ pub(crate) fn users(ids: impl IntoIterator<Item = i64>) -> Vec<User> {
     ids.into_iter().map(user).collect()
 }
 
-/// The ids on all shards, sorted; each of them lies on its owner.
+/// The ids on all shards, sorted. Asserts that each is on its owner.
 #[track_caller]
 pub(crate) fn all_ids(test: &Test) -> Vec<i64> {
     let ring = prototype_ring(3);

@@ -1,11 +1,11 @@
-//! Rows on shards that do not own them, and what a shard has set aside.
+//! Rows on shards that do not own them, and quarantined rows.
 
 use std::collections::BTreeMap;
 
 use super::harness::{Ran, Test};
 use super::rings::{non_owner, owner};
 
-/// Puts a row where the guard would not let it.
+/// Inserts a row, past the guard.
 pub(crate) fn put_row(test: &Test, shard: usize, id: i64, name: &str) {
     let sql = "INSERT INTO users SELECT id, $2, CASE WHEN id % 3 > 0 THEN (ARRAY['EU', 'US'])[id % 3] END, NULL \
                FROM (SELECT $1::bigint AS id) AS one";
@@ -16,8 +16,8 @@ pub(crate) fn delete_row(test: &Test, shard: usize, id: i64) {
     assert_eq!(test.client(shard).execute("DELETE FROM users WHERE user_id = $1", &[&id]).unwrap(), 1);
 }
 
-/// Damages a cluster of 300 users: 2 lies astray and equal, 3 astray and different, 4 only astray, 5 astray on both
-/// shards that do not own it. Where each of them lies wrong.
+/// Damages a cluster of 300 users: 2 also has an equal misplaced row, 3 a different one, 4 only a misplaced one, and
+/// 5 one on each of the two shards that do not own it.
 pub(crate) fn damage(test: &Test) {
     put_row(test, non_owner(2), 2, "Name 2");
     put_row(test, non_owner(3), 3, "another");
@@ -45,7 +45,7 @@ pub(crate) fn rows(test: &Test) -> BTreeMap<(usize, i64), String> {
     all.collect()
 }
 
-/// What all shards have set aside: the id, the name, the reason.
+/// The quarantined rows of all shards: id, name, reason.
 pub(crate) fn quarantine(test: &Test) -> Vec<(i64, String, String)> {
     let sql = "SELECT user_id, name, reason FROM ringshard.quarantine";
     let all = (1..=3).flat_map(|shard| test.query(shard, sql, &[]));

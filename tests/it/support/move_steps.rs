@@ -1,4 +1,4 @@
-//! Chunks that move: the protocol's steps by hand, as plain SQL, so that what reads and writes meets every state.
+//! The steps of a chunk's move in plain SQL, so that reads and writes can be tested in every state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -21,7 +21,7 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// The whole arc that a user lies on.
+    /// The arc that contains a user.
     pub(crate) fn around(source: &mut Client, id: i64) -> Self {
         let place = format!("{:032x}", Position::of_user(UserId::new(id)).number());
         let sql = "SELECT first::text, last::text FROM ringshard.arc \
@@ -45,7 +45,7 @@ pub(crate) fn announce_on(test: &Test, number: usize, epoch: i64) {
     test.client(number).execute(sql, &[&epoch]).unwrap();
 }
 
-/// The first step: the source lets go.
+/// The first step: the source fences the chunk.
 pub(crate) fn fence(source: &mut Client, chunk: &Chunk, to: usize, epoch: i64) {
     let mut step = source.transaction().unwrap();
     step.batch_execute(BARRIER).unwrap();
@@ -55,7 +55,7 @@ pub(crate) fn fence(source: &mut Client, chunk: &Chunk, to: usize, epoch: i64) {
     step.commit().unwrap();
 }
 
-/// The second and third step: the target takes over, with the rows.
+/// The second and third step: the target receives the rows and the ownership.
 pub(crate) fn receive(source: &mut Client, target: &mut Client, chunk: &Chunk, epoch: i64) {
     let sql = "SELECT user_id, name, region, email FROM users \
                WHERE md5(user_id::text)::uuid BETWEEN $1::text::uuid AND $2::text::uuid";
@@ -75,7 +75,7 @@ pub(crate) fn receive(source: &mut Client, target: &mut Client, chunk: &Chunk, e
     step.commit().unwrap();
 }
 
-/// The last step: the source forgets.
+/// The last step: the source deletes the rows and the arc.
 pub(crate) fn purge(source: &mut Client, chunk: &Chunk) {
     let mut step = source.transaction().unwrap();
     step.batch_execute(BARRIER).unwrap();
@@ -135,7 +135,7 @@ impl Mover {
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
-                // Another source and another arc each time, around the users in turn.
+                // Another source and another arc each time, which contain the users in turn.
                 let id = epoch * 7 % 500 + 1;
                 let holds = "SELECT count(*) FROM ringshard.arc WHERE first <= md5($1)::uuid AND last >= md5($1)::uuid";
                 let holder = (0..3).find(|at| {
@@ -162,7 +162,7 @@ impl Mover {
         self.moves.load(Ordering::SeqCst)
     }
 
-    /// Ends behind the move in hand, which must have gone well.
+    /// Stops after the current move. Asserts that it succeeded, and returns the number of moves.
     pub(crate) fn stop(mut self) -> i64 {
         self.ended.store(true, Ordering::SeqCst);
         self.thread.take().unwrap().join().unwrap();

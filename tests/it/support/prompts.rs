@@ -8,7 +8,7 @@ pub(crate) fn prompt(test: &Test, marks: &str) -> String {
     format!("ringshard {} 3{marks}>", &test.cluster_id(1)[..8])
 }
 
-/// A person who has been greeted.
+/// The REPL of this home at its first prompt.
 pub(crate) fn repl_at_prompt(test: &Test, columns: u16, more: &[(&str, &str)]) -> Terminal {
     let mut terminal = Terminal::repl(test, columns, more);
     terminal.wait_for_prompt();

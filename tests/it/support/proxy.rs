@@ -1,4 +1,4 @@
-//! A TCP port before the server's socket that cuts the line at a chosen moment.
+//! A TCP proxy of the server that cuts the connection at a chosen statement.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,18 +9,18 @@ use std::thread;
 
 use super::harness::socket_dir;
 
-/// Where the line is cut.
+/// Where the connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// The statement never reaches the server.
     Request,
-    /// The server did it, and its answer is swallowed.
+    /// The server executes the statement, and its reply is dropped.
     Answer,
     /// The statement reaches the server, and then both ends are closed.
     Both,
 }
 
-/// Cuts the first connection that sends a statement with a certain word in it; lets all others pass.
+/// Cuts the first connection that sends a statement with a certain text; lets all others pass.
 pub(crate) struct Proxy {
     port: u16,
     database: String,
@@ -67,7 +67,7 @@ fn serve(mut client: TcpStream, word: &str, cut: Cut, armed: &AtomicBool, cuts: 
         let mut buffer = vec![0; 65536];
         while let Ok(count @ 1..) = from_server.read(&mut buffer) {
             if swallowing.load(Ordering::SeqCst) {
-                // The answer is here, so the commit is done: now nobody hears of it.
+                // The reply has arrived, so the commit is done. It is dropped.
                 break;
             }
             if to_client.write_all(&buffer[..count]).is_err() {

@@ -1,4 +1,4 @@
-//! A program that believes a person looks at it, and what that person sees on the screen.
+//! A program in a pseudo-terminal, and what is on its screen.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -15,14 +15,14 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::harness::{BINARY, Test};
 
-/// How long anything may take.
+/// How long the tests wait for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What the editor sends when it begins to read a line: from here on a paste is to be marked (xterm's DECSET 2004).
+/// What the editor sends when it starts to read a line: it turns bracketed paste on (xterm's DECSET 2004).
 const BEGIN_OF_LINE: &str = "\u{1b}[?2004h";
 /// How many lines the screen has.
 const ROWS: u16 = 40;
 
-/// A program that believes a person looks at it.
+/// A program in a pseudo-terminal.
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
@@ -34,19 +34,19 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Types into the REPL of this home, at a terminal that Ctrl-C comes from.
+    /// The REPL of this home, in a terminal that sends signals.
     pub(crate) fn repl(test: &Test, columns: u16, more: &[(&str, &str)]) -> Self {
         Self::run_in_session(&test.command(), columns, &[], more)
     }
 
-    /// The same with this command and these words.
+    /// The program with these arguments in a session of its own, whose terminal sends signals.
     pub(crate) fn run_in_session(
         like: &Command,
         columns: u16,
         words: &[&str],
         more: &[(&str, &str)],
     ) -> Self {
-        // Only the leader of a session can have a terminal of its own.
+        // Only the leader of a session can have a controlling terminal.
         let mut command = Command::new("setsid");
         command.args(["-c", BINARY]).args(words).env_clear();
         command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -55,7 +55,7 @@ impl Terminal {
         Self::spawn(columns, command)
     }
 
-    /// Runs the program.
+    /// The program with these arguments, in a terminal that sends no signals.
     pub(crate) fn run(test: &Test, columns: u16, words: &[&str], more: &[(&str, &str)]) -> Self {
         let mut command = test.command();
         command.env("TERM", "xterm-256color").envs(more.iter().copied()).args(words);
@@ -105,17 +105,17 @@ impl Terminal {
         self.emulator.process(bytes);
     }
 
-    /// What stands on the screen, without the empty lines at its end.
+    /// The text of the screen, without the empty lines at its end.
     pub(crate) fn screen(&self) -> String {
         self.emulator.screen().contents()
     }
 
-    /// The last line of it that is not empty.
+    /// The last line of the screen that is not empty.
     pub(crate) fn last_line(&self) -> String {
         self.screen().trim_end().lines().last().unwrap_or_default().trim_end().to_owned()
     }
 
-    /// Waits until the screen is like this.
+    /// Waits until the condition holds.
     #[track_caller]
     pub(crate) fn wait_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
@@ -128,25 +128,25 @@ impl Terminal {
         }
     }
 
-    /// Waits until the screen shows this.
+    /// Waits until the screen shows this text.
     #[track_caller]
     pub(crate) fn wait_for_text(&mut self, words: &str) {
         self.wait_until(&format!("`{words}`"), |terminal| terminal.screen().contains(words));
     }
 
-    /// Waits until the last line is this.
+    /// Waits until this is the last line.
     #[track_caller]
     pub(crate) fn wait_for_last_line(&mut self, line: &str) {
         self.wait_until(&format!("at `{line}`"), |terminal| terminal.last_line() == line.trim_end());
     }
 
-    /// Waits for a prompt with nothing behind it. Keys that come before it may be lost, as at any terminal.
+    /// Waits for an empty prompt. Keys that are sent before it may be lost.
     #[track_caller]
     pub(crate) fn wait_for_prompt(&mut self) {
         self.wait_until("at a prompt", |terminal| terminal.last_line().ends_with('>'));
     }
 
-    /// Types a line at a prompt, and waits until the next one.
+    /// Enters a line at a prompt, and waits for the next prompt.
     #[track_caller]
     pub(crate) fn enter_line(&mut self, line: &str) {
         self.wait_for_prompt();
@@ -156,7 +156,8 @@ impl Terminal {
         self.wait_for_prompt();
     }
 
-    /// Presses Enter until the prompt ends like this: what a shard says too late for one is in the next.
+    /// Presses Enter until the prompt ends like this: news of a shard that comes too late for one prompt is in the
+    /// next.
     #[track_caller]
     pub(crate) fn press_enter_until(&mut self, end: &str) {
         let begun = Instant::now();
@@ -173,7 +174,7 @@ impl Terminal {
         }
     }
 
-    /// Presses Ctrl-C in the middle of a line, and waits for a new one.
+    /// Presses Ctrl-C in the middle of a line, and waits for a new prompt.
     #[track_caller]
     pub(crate) fn clear_line(&mut self) {
         self.wait_until("in a line", |terminal| !terminal.last_line().ends_with('>'));
@@ -181,7 +182,7 @@ impl Terminal {
         self.wait_for_prompt();
     }
 
-    /// Presses Ctrl-D at a prompt. The exit code, and all that was seen.
+    /// Presses Ctrl-D at a prompt. The exit code, and all output.
     #[track_caller]
     pub(crate) fn exit_at_prompt(mut self) -> (i32, String) {
         self.wait_for_prompt();
@@ -189,7 +190,7 @@ impl Terminal {
         self.wait_for_exit()
     }
 
-    /// How often this was written, seen or not any more.
+    /// How often this was written, visible or not.
     pub(crate) fn seen_count(&self, words: &str) -> usize {
         self.text().matches(words).count()
     }
@@ -208,7 +209,7 @@ impl Terminal {
         self.child.id()
     }
 
-    /// Makes the terminal as wide as this.
+    /// Changes the width of the terminal.
     pub(crate) fn resize(&mut self, columns: u16) {
         let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         self.emulator.screen_mut().set_size(cells(ROWS), cells(columns));
@@ -219,7 +220,7 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// The exit code, and all that was seen.
+    /// Waits for the end of the program. The exit code, and all output.
     pub(crate) fn wait_for_exit(mut self) -> (i32, String) {
         let begun = Instant::now();
         let code = loop {
@@ -230,12 +231,12 @@ impl Terminal {
                 self.child.kill().unwrap();
                 panic!("it never ended:\n{}\n{}", self.screen(), self.text());
             }
-            // What it writes must be read, or it waits.
+            // Its output must be read, or it blocks.
             if let Ok(more) = self.screen.recv_timeout(Duration::from_millis(20)) {
                 self.process(&more);
             }
         };
-        // The terminal hangs up when the last process that has it open is gone.
+        // The terminal hangs up when the last process closes it.
         while let Ok(more) = self.screen.recv_timeout(PATIENCE) {
             self.process(&more);
         }
@@ -243,7 +244,7 @@ impl Terminal {
     }
 }
 
-/// Whoever is still there when a test fails goes with it.
+/// A program that still runs when a test fails is killed.
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();

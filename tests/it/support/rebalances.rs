@@ -12,12 +12,12 @@ use ringshard::model::user::UserId;
 use super::harness::{Ran, Test};
 use super::user_files::{Fields, users};
 
-/// Wishes for `shard_NUMBER`, in a database of the test's own.
+/// Adds `shard_NUMBER` to the desired topology, in a database of the test.
 pub(crate) fn add_shard(test: &Test, number: usize) -> Ran {
     test.run(&["add-shard", &format!("shard_{number}"), &test.url(number)])
 }
 
-/// Starts a rebalance that takes its time: chunks of 20, at a rate.
+/// Starts a rebalance in chunks of 20 rows at this rate.
 pub(crate) fn start_slow_rebalance(test: &Test, rows_per_second: u32) -> Child {
     let rate = rows_per_second.to_string();
     test.command()
@@ -26,7 +26,7 @@ pub(crate) fn start_slow_rebalance(test: &Test, rows_per_second: u32) -> Child {
         .unwrap()
 }
 
-/// Waits until this many chunks or more have been taken over.
+/// Waits until these shards have received this many rows or more.
 pub(crate) fn wait_for_moved_rows(test: &Test, numbers: &[usize], rows: i64) {
     let moved = || -> i64 {
         let sql = "SELECT coalesce(sum(rows), 0)::bigint FROM ringshard.migration_progress \
@@ -38,15 +38,15 @@ pub(crate) fn wait_for_moved_rows(test: &Test, numbers: &[usize], rows: i64) {
     }
 }
 
-/// A rebalance in small chunks that ends at a crash point.
+/// Runs a rebalance in small chunks whose process ends at this failpoint.
 pub(crate) fn rebalance_to_failpoint(test: &Test, point: &str, words: &[&str]) -> Ran {
     let mut command = test.command();
     command.args(["rebalance"]).args(words).args(["-y", "--chunk-rows", "40"]).env("RINGSHARD_CRASH", point);
     Ran::of(command.spawn().unwrap())
 }
 
-/// All shards are at rest, each holds the users that the ring gives it, and all of these there are; also the arcs
-/// are the ring's, and nothing was left behind.
+/// Asserts that the topology is in force on all shards, that each holds the arcs and exactly those of the users that
+/// the ring assigns to it, and that nothing was left behind.
 #[track_caller]
 pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIterator<Item = i64>) {
     let ring = topology.ring();
@@ -80,7 +80,7 @@ pub(crate) fn assert_settled(test: &Test, topology: &Topology, ids: impl IntoIte
     }
 }
 
-/// All users on these shards, none of them twice.
+/// All users on these shards. Asserts that none is stored twice.
 pub(crate) fn users_on(test: &Test, numbers: &[usize]) -> BTreeMap<i64, Fields> {
     let mut all = BTreeMap::new();
     for number in numbers {
@@ -92,7 +92,7 @@ pub(crate) fn users_on(test: &Test, numbers: &[usize]) -> BTreeMap<i64, Fields> 
     all
 }
 
-/// These users are there, and no others.
+/// Asserts that these shards hold the users `1 .. end` and no others.
 #[track_caller]
 pub(crate) fn assert_users(test: &Test, numbers: &[usize], end: i64) {
     assert!(users_on(test, numbers) == users(1..end), "not the users that were stored");

@@ -10,23 +10,23 @@ pub(crate) fn shard_names(count: usize) -> Vec<ShardName> {
     (1..=count).map(|n| format!("shard_{n}").parse().unwrap()).collect()
 }
 
-/// The ring of the seed: `shard_1` and so on, 100 virtual nodes each.
+/// The ring of the prototype: `shard_1` and so on, 100 virtual nodes each.
 pub(crate) fn prototype_ring(count: usize) -> Ring {
     Topology::of_equals(100, shard_names(count)).unwrap().ring()
 }
 
-/// The number of the shard of three that owns a user.
+/// The number of the shard that owns a user, of three.
 pub(crate) fn owner(id: i64) -> usize {
     let ring = prototype_ring(3);
     ring.owner(Position::of_user(UserId::new(id))).as_str().strip_prefix("shard_").unwrap().parse().unwrap()
 }
 
-/// A shard that does not own a user.
+/// The number of a shard that does not own a user, of three.
 pub(crate) fn non_owner(id: i64) -> usize {
     owner(id) % 3 + 1
 }
 
-/// A ring of these shards, all of weight 1.
+/// The topology of these shards, all of weight 1.
 pub(crate) fn topology_of(numbers: &[usize]) -> Topology {
     let names = shard_names(9);
     Topology::of_equals(100, numbers.iter().map(|number| names[number - 1].clone())).unwrap()
@@ -48,7 +48,7 @@ pub(crate) fn heavier_first_shard() -> Topology {
     Topology::new(100, shards).unwrap()
 }
 
-/// An id that the second ring gives to another shard than the first.
+/// An id that this ring assigns to another shard than the prototype's, with both shards.
 pub(crate) fn id_that_moves(ring: &Ring) -> (i64, usize, usize) {
     (1..)
         .find_map(|id| {

@@ -1,4 +1,4 @@
-//! A server for each shard, any of which can crash and come back while the others stay.
+//! A server for each shard, which can crash and restart while the others run.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{ChildStdin, Command};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::harness::{Ran, clean_up_after, command_in, connect};
 
-/// A cluster whose shards `shard_1` and so on each have a server of their own.
+/// A cluster whose shards `shard_1` and so on are on separate servers.
 pub(crate) struct Servers {
     home: TempDir,
     shards: Vec<Shard>,
@@ -24,13 +24,13 @@ struct Shard {
 }
 
 impl Servers {
-    /// So many servers, a shard on each, and the shards made. Commits that do not wait for the disk stay off
-    /// it for long, so that a crash takes them.
+    /// Starts servers and initialises a shard on each. Asynchronous commits are flushed late, so that a crash loses
+    /// them.
     pub(crate) fn initialised(count: usize) -> Self {
         Self::with_spares(count, 0)
     }
 
-    /// The same, and more servers for shards that are to join.
+    /// The same, with spare servers for shards to be added.
     pub(crate) fn with_spares(count: usize, spares: usize) -> Self {
         let home = tempfile::Builder::new().prefix("rsm").tempdir_in("/tmp").unwrap();
         let shards: Vec<_> = (0..count + spares).map(|_| std::thread::spawn(Shard::new)).collect();
@@ -63,12 +63,12 @@ impl Servers {
         assert_ne!(ran.code, 0, "{ran:?}");
     }
 
-    /// How many rows lie on a shard's server.
+    /// How many users a shard's server holds.
     pub(crate) fn rows_on(&self, number: usize) -> i64 {
         self.client(number).query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
     }
 
-    /// There are so many users, each where it belongs, and `doctor` has nothing to say.
+    /// Asserts that there are so many users, each on its owner, and that `doctor` finds nothing.
     #[track_caller]
     pub(crate) fn assert_well(&self, count: i64) {
         assert_eq!(self.run(&["count"]).success().stdout, format!("{count}\n"));
@@ -103,7 +103,7 @@ impl Servers {
         std::fs::write(self.home.path().join(name), bytes).unwrap();
     }
 
-    /// Ends a server as `pg_ctl stop -m immediate` does: no checkpoint, and commits that are not on disk are gone.
+    /// Ends a server as `pg_ctl stop -m immediate` does: without a checkpoint, and unflushed commits are lost.
     pub(crate) fn crash(&self, number: usize) {
         let server = self.server(number);
         let pid = i32::try_from(server.status().unwrap().pid.unwrap()).unwrap();
@@ -113,7 +113,7 @@ impl Servers {
         }
     }
 
-    /// Kills a server, `kill -9`: nobody says a word, and sessions find out one by one.
+    /// Kills a server with `kill -9`: it closes no session.
     pub(crate) fn kill(&self, number: usize) {
         let pid = i32::try_from(self.server(number).status().unwrap().pid.unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
@@ -129,7 +129,7 @@ impl Servers {
     }
 }
 
-/// A streaming standby of a shard, on a server of its own.
+/// A streaming standby of a shard, on a separate server.
 pub(crate) struct Standby {
     server: PrivateServer,
     _watched: ChildStdin,
@@ -148,13 +148,13 @@ impl Standby {
         self.client().query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
     }
 
-    /// Stops replaying what comes, or goes on.
+    /// Pauses or resumes replay.
     pub(crate) fn pause(&self, is_paused: bool) {
         let function = if is_paused { "pg_wal_replay_pause" } else { "pg_wal_replay_resume" };
         self.client().batch_execute(&format!("SELECT {function}()")).unwrap();
     }
 
-    /// Waits until it has all that its primary has.
+    /// Waits until it has replayed all WAL of its primary.
     pub(crate) fn catches_up(&self, primary: &mut Client) {
         let sql = "SELECT pg_current_wal_flush_lsn()::text";
         let lsn: String = primary.query_one(sql, &[]).unwrap().get(0);
@@ -169,14 +169,14 @@ impl Standby {
 }
 
 impl Servers {
-    /// A standby of this shard, made from a cold copy of its data. Its primary is down for a moment.
+    /// Makes a standby of this shard from a cold copy of its data. Its primary is restarted.
     pub(crate) fn standby_of(&self, number: usize) -> Standby {
         let primary = self.server(number);
         let folder = tempfile::Builder::new().prefix("rss").tempdir_in("/tmp").unwrap().keep();
         let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
         let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
         let watched = clean_up_after(&folder);
-        // For its folders, and who owns them.
+        // This creates the folders with their owner.
         server.ensure_running().unwrap();
         server.stop().unwrap();
         primary.stop().unwrap();

@@ -1,4 +1,4 @@
-//! Two shards, one user and one chunk, for a move that is made step by step by the functions of the catalog.
+//! Two shards, one user and one chunk, to run a move step by step by the functions of the catalog.
 
 use postgres::{Client, Transaction};
 use ringshard::model::ring::topology::{ShardSpec, Topology};
@@ -27,7 +27,7 @@ pub(crate) struct Stage {
     pub(crate) user: i64,
 }
 
-/// What was read of a chunk.
+/// The rows of a chunk.
 pub(crate) struct Read {
     ids: Vec<i64>,
     /// `name`, `region`, `email`.
@@ -55,7 +55,7 @@ impl Stage {
         stage
     }
 
-    /// A change of this epoch; two of them in turn lead to different rings.
+    /// Announces a change of this epoch. Another `heavier` shard makes another ring.
     pub(crate) fn announce(&mut self, epoch: i64, heavier: &str, condition: &str) -> [String; 2] {
         let before = topology_of(&[1, 2, 3]);
         let spec = ShardSpec { name: heavier.parse().unwrap(), weight: 2.0.try_into().unwrap() };
@@ -125,7 +125,7 @@ impl Stage {
             .map(|row| row.get(0))
     }
 
-    /// `fence`, `purge` or `release` at one of the two.
+    /// `fence`, `purge` or `release` on one of the two shards.
     pub(crate) fn step(&mut self, function: &str, at: usize, epoch: i64) -> Result<String, postgres::Error> {
         let other = self.names[1 - at].clone();
         let client = if at == 0 { &mut self.source } else { &mut self.target };
@@ -134,7 +134,7 @@ impl Stage {
         client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &other]).map(|row| row.get(0))
     }
 
-    /// The whole way of the chunk.
+    /// All steps of the chunk's move.
     pub(crate) fn moves(&mut self, from: usize, epoch: i64) {
         assert_eq!(self.step("fence", from, epoch).unwrap(), "done");
         let read = self.read(from, epoch);
@@ -142,7 +142,8 @@ impl Stage {
         assert_eq!(self.step("purge", from, epoch).unwrap(), "done");
     }
 
-    /// The same while a writer is in the middle of its transaction. As it is, the fence is not given before that ends.
+    /// The same while a writer is in the middle of its transaction. The unchanged function does not fence before that
+    /// ends.
     pub(crate) fn moves_under(&mut self, writer: Transaction<'_>) {
         if self.step("fence", 0, 2).is_ok() {
             let read = self.read(0, 2);
@@ -155,8 +156,8 @@ impl Stage {
         }
     }
 
-    /// What comes after a fence while a writer is still in its transaction, which may have written something. Whether the
-    /// user is on the target alone, and as the writer left it.
+    /// The steps after a fence, while a writer is still in its transaction. Whether the user is on the target alone
+    /// in the end, with the writer's value if it has written.
     pub(crate) fn moves_on_under(&mut self, writer: Transaction<'_>, has_written: bool) -> bool {
         let read = self.read(0, 2);
         assert_eq!(self.receive(0, 2, &read).unwrap(), "done");
@@ -166,7 +167,7 @@ impl Stage {
         self.seen() == (vec![1], vec![expected.into()])
     }
 
-    /// Who owns the user, and the name that the shards have for it: one of each, if all is well.
+    /// The owners of the user, and the names that they store: one of each if nothing is wrong.
     pub(crate) fn seen(&mut self) -> (Vec<usize>, Vec<String>) {
         let (mut owners, mut names) = (Vec::new(), Vec::new());
         for (at, client) in [&mut self.source, &mut self.target].into_iter().enumerate() {
@@ -195,7 +196,7 @@ pub(crate) fn write_user(
     transaction.query_one(sql, &[&cluster, &shard, &operation, &user, &name]).unwrap().get(0)
 }
 
-/// Harmless as the functions are, and not with these changes.
+/// Asserts that the interleaving is harmless with the functions as they are, and is not with these changes.
 #[track_caller]
 pub(crate) fn is_caught(file: &str, changes: &[(&str, &str)], interleaving: fn(&mut Stage) -> bool) {
     assert!(interleaving(&mut Stage::new(None)), "the protocol as it is");

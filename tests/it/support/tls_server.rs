@@ -1,4 +1,4 @@
-//! A Postgres with TLS on a port of its own, three shards on it, and certificates good and bad.
+//! A Postgres with TLS on its own port, three shards on it, and valid and invalid certificates.
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
@@ -72,7 +72,7 @@ impl Server {
         config.connect(postgres::NoTls).unwrap()
     }
 
-    /// Shows another certificate from now on, or none.
+    /// Uses another certificate from now on, or none.
     pub(crate) fn show(&self, certificate: Option<&str>) {
         if let Some(name) = certificate {
             self.install(&format!("{name}.crt"), "server.crt");
@@ -81,7 +81,7 @@ impl Server {
         self.set("ssl", if certificate.is_some() { "on" } else { "off" });
     }
 
-    /// Speaks no newer version of TLS from now on.
+    /// Allows no newer version of TLS from now on.
     pub(crate) fn limit(&self, newest: &str) {
         self.set("ssl_max_protocol_version", newest);
     }
@@ -91,7 +91,7 @@ impl Server {
         let mut admin = self.admin();
         admin.batch_execute(&format!("ALTER SYSTEM SET {setting} = '{value}'")).unwrap();
         admin.execute("SELECT pg_reload_conf()", &[]).unwrap();
-        // A new session has the time of the postmaster, which reads its certificate at that moment.
+        // A new session shows the load time of the postmaster, which reads its certificate then.
         while self.loaded_at() == before {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
@@ -136,7 +136,7 @@ impl Server {
     }
 }
 
-/// What the program did, and whether the server saw TLS; none if it let nobody in.
+/// The result of the program, and whether the server saw TLS; none if no login succeeded.
 pub(crate) struct Outcome {
     pub(crate) ran: Ran,
     pub(crate) tls: Option<bool>,
@@ -192,7 +192,7 @@ fn start() -> Server {
     fs::write(&log, "").unwrap();
     let owner = fs::metadata(data).unwrap();
     chown(&log, Some(owner.uid()), Some(owner.gid())).unwrap();
-    // Another process may take the port in between: then another one is tried.
+    // Another process may take the port meanwhile: then another one is tried.
     let port = (0..10)
         .find_map(|_| {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -208,7 +208,7 @@ fn start() -> Server {
         .unwrap_or_else(|| panic!("{}", fs::read_to_string(&log).unwrap()));
     let server = Server { private, port, folder, _watched: watched };
 
-    // The whole way of a new cluster, under TLS that is verified.
+    // Initialises the cluster over verified TLS.
     let url = format!(
         "postgresql://tls_only@localhost:{port}?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={}",
         server.file("root.crt")
@@ -219,7 +219,7 @@ fn start() -> Server {
     server
 }
 
-/// Who may sign.
+/// A certificate authority.
 type Authority = Issuer<'static, KeyPair>;
 
 fn authority(name: &str, above: Option<&Authority>) -> (Authority, String) {
@@ -242,7 +242,7 @@ fn for_server(name: &str, alternatives: &[&str]) -> CertificateParams {
     params
 }
 
-/// Everything that the tests show to each other, as files of this folder.
+/// Writes all certificates and keys of the tests into this folder.
 fn make_certificates(folder: &Path) {
     let write = |name: &str, text: String| {
         let path = folder.join(name);
@@ -254,7 +254,7 @@ fn make_certificates(folder: &Path) {
     let (_, other_pem) = authority("other", None);
     // The same name, another key.
     let (_, impostor_pem) = authority("root", None);
-    // The server shows its own certificate and the one above it; the root is what the client has.
+    // The server sends its own certificate and the intermediate one; the client has the root.
     let signed = |name: &str, params: &CertificateParams| {
         let key = KeyPair::generate().unwrap();
         let pem = params.signed_by(&key, &middle).unwrap().pem();

@@ -32,7 +32,7 @@ pub(crate) fn write(test: &Test, name: &str, bytes: impl AsRef<[u8]>) {
     fs::write(test.home.path().join(name), bytes).unwrap();
 }
 
-/// All users on all shards, each of which must lie on its owner alone.
+/// All users on all shards. Asserts that each is on its owner alone.
 pub(crate) fn stored(test: &Test) -> BTreeMap<i64, Fields> {
     let mut all = BTreeMap::new();
     for number in 1..=3 {

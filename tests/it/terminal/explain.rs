@@ -1,4 +1,4 @@
-//! `explain`: what it says is what happens, and nothing happens.
+//! `explain`: it describes what the command does, and does nothing.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::support::harness::{Ran, Test};
 use crate::support::rebalances::{add_shard, start_slow_rebalance, wait_for_moved_rows};
 use crate::support::rings::{prototype_ring, shard_names};
 
-/// A command line for each command, and one word more where that changes the way.
+/// A command line for each command, and more where an argument changes the plan.
 const CASES: &[&[&str]] = &[
     &["repl"],
     &["tour"],
@@ -90,7 +90,7 @@ fn explained(test: &Test, words: &[&str]) -> Ran {
     test.run(&words).success()
 }
 
-/// What is said in the first step of this name.
+/// The detail of the first step of this name.
 #[track_caller]
 fn detail(steps: &Value, what: &str) -> String {
     let mut steps = steps.as_array().unwrap().iter();
@@ -134,7 +134,7 @@ fn every_command_has_a_case_here() {
     let families: Vec<&str> =
         paths.iter().filter(|path| path.len() > 1).map(|path| path[0].as_str()).collect();
     for path in &paths {
-        // `rebalance` is a command and a family at once.
+        // `rebalance` is a command and has subcommands.
         let is_family = path.len() == 1 && families.contains(&path[0].as_str()) && path[0] != "rebalance";
         let has_case =
             CASES.iter().any(|case| case.len() >= path.len() && path.iter().zip(*case).all(|(a, b)| a == b));
@@ -142,7 +142,7 @@ fn every_command_has_a_case_here() {
     }
 }
 
-/// The walk of the seed's prototype: point by point, from 0.
+/// The search of the prototype: point by point, from 0.
 fn scan(nodes: &[VirtualNode<'_>], position: Position) -> String {
     for (passed, node) in nodes.iter().enumerate() {
         if node.position >= position {
@@ -298,6 +298,6 @@ fn explain_includes_a_known_topology_change() {
     assert!(stdout.contains("\tchange\tone is under way, and gives this user to `shard_4`"), "{stdout}");
     let stdout = explained(staying);
     assert!(stdout.contains("\tchange\tone is under way; `shard_"), "{stdout}");
-    // One process, and the next: what a cache cannot hold is not made up.
+    // The next process: what the cache does not hold is not explained.
     assert!(!test.run(&["explain", "get-user", &moving.to_string()]).success().stdout.contains("\tchange\t"));
 }

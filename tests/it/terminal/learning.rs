@@ -1,11 +1,11 @@
-//! The learning aids: what `help` says is so, and fits a screen.
+//! `help` and its topics: what they say is right, and fits a screen.
 
 use ringshard::commands::help::TOPICS;
 
 use crate::support::command_paths::command_paths;
 use crate::support::harness::Test;
 
-/// What a screen of 24 lines and 80 columns has room for, with a line left for the prompt.
+/// A screen of 24 lines and 80 columns, with a line left for the prompt.
 const SCREEN_LINES: usize = 23;
 const SCREEN_CHARS: usize = 79;
 
@@ -87,7 +87,7 @@ fn unknown_help_topics_get_a_suggestion() {
     }
 }
 
-/// The commands that a topic's text gives to try.
+/// The commands of a topic's examples.
 fn tries(text: &str) -> Vec<Vec<String>> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("    ringshard "));
     lines.map(|line| shlex::split(line).unwrap()).collect()

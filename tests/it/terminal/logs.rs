@@ -1,4 +1,4 @@
-//! The log: the seed's lines, at the seed's levels, and nothing that could forge one.
+//! The log: the lines and levels of the prototype, and no forged lines.
 
 use crate::support::harness::{Ran, Test};
 use crate::support::rings::{owner, prototype_ring};
@@ -88,7 +88,7 @@ fn log_levels_match_the_prototype() {
     );
     assert!(twice.iter().all(|line| !line.starts_with("DEBUG")));
     assert!(levels(&["get-user", "1"]).is_empty());
-    // 9 is an id whose owner needs no wrap; the last arc's keys wrap around to the first point.
+    // The keys behind the last point wrap around to the first point.
     let ring = prototype_ring(3);
     let wraps = (1..100_000)
         .find(|id| ring.locate(ringshard::model::ring::position::Position::of_key(&id.to_string())).wrapped)

@@ -1,4 +1,4 @@
-//! What a person or a script sees.
+//! Input and output: the shell, scripts, the REPL and the log.
 
 pub(crate) mod explain;
 pub(crate) mod learning;

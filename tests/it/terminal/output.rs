@@ -76,8 +76,8 @@ fn help_and_version_go_to_stdout() {
     }
 }
 
-/// The committed files, beside what the definition of the command line gives now. With
-/// `RINGSHARD_WRITE_COMPLETIONS` set they are written instead of compared.
+/// Compares the committed files with those generated from the definition of the command line. With
+/// `RINGSHARD_WRITE_COMPLETIONS` set they are written instead.
 #[test]
 fn committed_completions_and_man_pages_are_current() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");

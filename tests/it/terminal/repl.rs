@@ -1,4 +1,4 @@
-//! The REPL as a person uses it: lines, keys, state, Ctrl-C.
+//! The REPL: lines, keys, state, Ctrl-C.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -30,7 +30,7 @@ fn the_greeting_has_three_lines_and_ctrl_d_exits() {
     assert_eq!(lines[1], format!("299 users: {}, {}, {}", share(1), share(2), share(3)));
     assert!(lines[2].contains("help") && lines[2].contains("\\q"), "{screen}");
     assert_eq!(terminal.exit_at_prompt().0, 0);
-    // The other ways out.
+    // The other ways to exit.
     for word in ["quit", "exit;", "\\q"] {
         let mut terminal = repl_at_prompt(&test, 100, &[]);
         terminal.send_keys(&format!("{word}\r"));
@@ -95,7 +95,7 @@ fn the_history_persists_and_holds_no_password() {
     terminal.send_keys(UP);
     terminal.wait_until("the last line", |terminal| terminal.last_line().contains("add-shard x"));
     assert!(!terminal.last_line().contains("hunter2"), "{}", terminal.screen());
-    // Even killed, it has written its lines.
+    // The lines are written even if it is killed.
     let pid = terminal.pid();
     Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     terminal.wait_for_exit();
@@ -108,7 +108,7 @@ fn the_history_persists_and_holds_no_password() {
     let mut terminal = repl_at_prompt(&test, 100, &[]);
     terminal.send_keys(&format!("{UP}{UP}"));
     terminal.wait_for_last_line(&at("get-user 1 -o csv"));
-    // A hint from the history is taken over by the right arrow.
+    // The right arrow accepts a hint from the history.
     terminal.clear_line();
     terminal.send_keys("get-user 1 -");
     terminal.wait_for_last_line(&at("get-user 1 -o csv"));
@@ -182,7 +182,7 @@ fn continued_and_pasted_lines_work() {
     terminal.wait_for_last_line(&at);
     assert_eq!(test.run(&["count"]).stdout, "3\n");
     assert!(!terminal.screen().contains("rows"), "{}", terminal.screen());
-    // The same as keys, from a terminal that does not mark what is pasted.
+    // The same as keys, from a terminal without bracketed paste.
     terminal.send_keys("create-user --id 5 --name E\rcreate-user --id 6 --name F\r");
     terminal.wait_for_text("│       6 ┆ F ");
     terminal.wait_for_last_line(&at);
@@ -231,7 +231,7 @@ fn watch_repeats_a_command_until_ctrl_c() {
     let line = text.lines().rfind(|line| line.contains("Time: ")).unwrap();
     let figures: Vec<f64> = line.split([' ', ',', ')']).filter_map(|word| word.parse().ok()).collect();
     assert!(2.0 * figures[0] > figures[1] + figures[2] + figures[3], "{line}");
-    // That was no error, and what comes next has its own.
+    // That was not an error, and the next command has its own.
     assert!(!terminal.screen().contains("stopped"), "{}", terminal.screen());
     terminal.enter_line("nonsense");
     terminal.wait_for_text("error: unrecognized subcommand");

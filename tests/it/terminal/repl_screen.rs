@@ -1,4 +1,4 @@
-//! What the REPL's screen looks like: prompts that tell the state, notices, odd terminals, odd characters.
+//! The screen of the REPL: prompts that show the state, notices, unusual terminals and characters.
 
 use crate::support::clusters::filled;
 use crate::support::harness::{Test, admin};
@@ -14,7 +14,7 @@ fn the_prompt_marks_a_rebalance_and_a_down_shard() {
     terminal.wait_for_last_line(&prompt(&test, ""));
     test.allow(2, false);
     terminal.press_enter_until(&prompt(&test, "!"));
-    // The others go on as if nothing were.
+    // The other shards are not affected.
     let id = test.ids(1)[0];
     terminal.enter_line(&format!("get-user {id} -o csv"));
     terminal.wait_for_text(&format!("\n{id},"));
@@ -120,7 +120,7 @@ fn wide_and_combining_characters_do_not_break_a_table() {
     assert_eq!(terminal.exit_at_prompt().0, 0);
 }
 
-/// Whether there is an SGR sequence in it: of parameters, and an `m` at its end.
+/// Whether the text contains an SGR sequence: parameters that end with an `m`.
 fn has_colors(text: &str) -> bool {
     let parameters = |c: char| c.is_ascii_digit() || c == ';';
     text.split("\u{1b}[").skip(1).any(|rest| rest.trim_start_matches(parameters).starts_with('m'))

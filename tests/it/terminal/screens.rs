@@ -1,4 +1,4 @@
-//! What a person sees: the program in a pseudo-terminal.
+//! Screens of single commands in a pseudo-terminal.
 
 use std::process::Command;
 
@@ -82,7 +82,7 @@ fn an_import_shows_progress_and_removes_the_bar() {
 fn a_rebalance_shows_its_plan_progress_and_waits() {
     let test = filled(3_000);
     add_shard(&test, 4).success();
-    // Others are in a transaction, and have written: neither the index nor a fence is given before it ends.
+    // Another session has written in an open transaction: the index and the fences wait for its end.
     let mut other = test.other_program("postgres", 2);
     let mut transaction = other.transaction().unwrap();
     let id = test.ids(2)[0];

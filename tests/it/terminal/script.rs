@@ -1,4 +1,4 @@
-//! Lines from `-c`, `-f`, `source` and a pipe: the same grammar, the place of an error, and where it ends.
+//! Lines from `-c`, `-f`, `source` and a pipe: one grammar, the location of an error, and where a script stops.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use ringshard::commands::repl_command::{Action, ReplCommand};
 use crate::support::harness::{BINARY, Ran, Test};
 use crate::support::pty::Terminal;
 
-/// What the program does with these lines on its standard input.
+/// Runs the program with these lines on its standard input.
 fn piped(test: &Test, words: &[&str], lines: &str) -> Ran {
     let mut child = test.command().args(words).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
@@ -34,7 +34,7 @@ fn the_shell_and_the_repl_have_one_grammar() {
             else {
                 continue;
             };
-            // What a shell makes of the rest of such a line is not ours.
+            // The rest of such a line is interpreted by the shell.
             if words.iter().any(|word| ["|", ">", "<", "&&", "2>", "-c", "-f"].contains(&word.as_str())) {
                 continue;
             }
@@ -70,7 +70,7 @@ fn piped_lines_are_a_script() {
     let ran = piped(&test, &["repl", "--keep-going"], "get-user 7\ncount\n").fails(4);
     assert_eq!(ran.stdout, "0\n");
     assert_eq!(piped(&test, &[], "").success().stdout, "");
-    // Where there is nothing to read from, a command is missing.
+    // Without a pipe, a command is missing.
     test.run(&[]).fails(2).says("a command is missing");
 }
 
@@ -116,7 +116,7 @@ fn settings_last_for_the_session_and_flags_for_a_line() {
     assert!(rest.contains("csv") && rest.contains("expanded"), "{rest}");
     piped(&test, &[], "set format nonsense\n").fails(2).says("nonsense").says("ringshard set format --help");
     piped(&test, &[], "nonsense\n").fails(2).says("hint: ringshard help lists the commands");
-    // Verbosity holds for one line.
+    // Verbosity applies to one line.
     let ran = piped(&test, &[], "ring locate 1 -vv\nring locate 2\n").success();
     assert!(ran.stderr.contains("[DEBUG] Hashed key '1'"), "{ran:?}");
     assert!(!ran.stderr.contains("'2'"), "{ran:?}");

@@ -1,4 +1,4 @@
-//! Scripts that store many users: hundreds at a time, and as if it were one by one.
+//! Scripts that store many users: in batches of hundreds, with the effect of single commands.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,4 +1,4 @@
-//! Passwords: found where libpq finds them, and seen nowhere.
+//! Passwords: read from the same places as by libpq, and shown nowhere.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -12,7 +12,7 @@ fn url_with(password: &str, database: &str) -> String {
     format!("postgresql://{PASSWORD_ROLE}:{}@/{database}?host={}", percent(password), socket_dir().display())
 }
 
-/// No stream and no file but the configuration holds the password, in any spelling.
+/// Asserts that no stream and no file but the configuration holds the password, in any encoding.
 fn assert_secret(test: &Test, ran: &Ran, password: &str) {
     for spelling in [password.to_owned(), percent(password), percent(password).to_lowercase()] {
         assert!(!ran.stdout.contains(&spelling) && !ran.stderr.contains(&spelling), "{ran:?}");
@@ -66,7 +66,7 @@ fn a_password_in_a_url_is_used_and_never_shown() {
     }
     let shown = test.run(&["config", "show"]).success();
     assert!(shown.stdout.contains("shards.shard_1.password\t[redacted]\tthe URL"), "{shown:?}");
-    // Nor do the other shards learn it through the catalog.
+    // The catalog holds no password either.
     let urls = test.query(1, "SELECT string_agg(url, ' ') FROM ringshard.shard_endpoint", &[]);
     assert!(!urls[0].get::<_, &str>(0).contains("hunter2"));
     assert!(!urls[0].get::<_, &str>(0).contains(&percent(PASSWORD)));
@@ -104,7 +104,7 @@ fn passwords_come_from_the_environment_and_the_password_file() {
     let line =
         format!("{}:5432:*:{PASSWORD_ROLE}:{}\n", socket_dir().display(), PASSWORD.replace(':', "\\:"));
     std::fs::write(&file, line).unwrap();
-    // Open to others, it is not used.
+    // A file that others may read is not used.
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     Ran::of(command().arg("2").spawn().unwrap()).fails(77);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();

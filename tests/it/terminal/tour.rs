@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::harness::{Ran, Test, command_in};
 use crate::support::pty::Terminal;
 
-/// The program in a home, with room of its own for what it makes on the way.
+/// The program in a home, which also holds its temporary files.
 fn command(test: &Test) -> Command {
     let mut command = command_in(test.home.path());
     command.env("TMPDIR", test.home.path());
@@ -33,7 +33,7 @@ fn every_command_of_the_tour_works_and_nothing_is_left() {
     }
     assert!(text.contains("Alice") && text.contains("shard_4"), "{text}");
     assert!(is_empty(test.home.path()));
-    // The user's own cluster is as it was.
+    // The user's own cluster is unchanged.
     assert_eq!(test.run(&["count"]).stdout, "0\n");
     let mut early = command(&test).args(["tour", "--at-once"]).spawn().unwrap();
     drop(early.stdout.take());

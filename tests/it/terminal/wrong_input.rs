@@ -1,8 +1,8 @@
-//! Wrong input of every kind: each gets its words, its hint and its exit code, as text and as JSON.
+//! Wrong input of every kind: each has its message, hint and exit code, as text and as JSON.
 
 use crate::support::harness::{Ran, Test};
 
-/// Words of a command line, the exit code, and what the message says.
+/// Arguments, the exit code, and a part of the message.
 type Case = (&'static [&'static str], i32, &'static str);
 
 const USAGE: &[Case] = &[
@@ -178,7 +178,7 @@ fn a_script_stops_at_its_first_error_and_names_the_line() {
 #[test]
 fn a_dangerous_command_needs_confirmation() {
     let test = Test::new();
-    // A server of its own below this home, which a test may destroy.
+    // A private server in this home, which the test may destroy.
     let programs = std::env::var_os("RINGSHARD_PG_BIN");
     let run = |words: &[&str]| {
         let mut command = test.command();
@@ -192,14 +192,14 @@ fn a_dangerous_command_needs_confirmation() {
     run(&["local", "destroy"]).fails(3).says("--yes");
     run(&["local", "destroy", "--no-input"]).fails(3);
     assert_eq!(run(&["count"]).success().stdout, "1\n");
-    // Stopped, it is started again when it is needed.
+    // A stopped server is started again when it is needed.
     run(&["local", "stop"]).success();
     assert_eq!(run(&["local", "status", "-o", "json"]).success().json()["running"], false);
     assert_eq!(run(&["count"]).success().stdout, "1\n");
     run(&["local", "destroy", "-y"]).success();
     run(&["local", "destroy", "-y"]).success();
     run(&["count"]).fails(69).says("init-shards").says("shard_1");
-    // And a new one is made just so.
+    // A new one can be made.
     run(&["init-shards"]).success();
     assert_eq!(run(&["count"]).success().stdout, "0\n");
     run(&["local", "destroy", "-y"]).success();

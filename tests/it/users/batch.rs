@@ -1,4 +1,4 @@
-//! Many creates at once, as the library does them: all on their owners, or none anywhere.
+//! Batches of creates by the library: all users are stored on their owners, or none.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -18,7 +18,7 @@ use crate::support::library::{all_ids, cluster, user, users};
 use crate::support::move_steps::{Chunk, fence, purge, receive};
 use crate::support::rings::{ids_of, owner};
 
-/// Begins to store these on a thread of its own; what is waited for must come soon.
+/// Starts to store these users on a separate thread.
 fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<BatchOutcome> {
     let (sender, receiver) = channel();
     let cluster = Arc::clone(cluster);
@@ -34,7 +34,7 @@ fn soon(batch: &Receiver<BatchOutcome>) -> BatchOutcome {
 fn every_user_is_stored_on_its_owner() {
     let test = Test::initialised();
     let cluster = cluster(&test);
-    // Three times, as statements are sent otherwise when they come again; backwards, and with odd texts.
+    // Three batches, as repeated statements are sent differently; in descending order, with unusual texts.
     let mut odd = users((-150..150).rev());
     odd[7].name = Some("O'Brien; \"{a,b}\" \\N NULL ü \n".into());
     odd[8] = User { user_id: odd[8].user_id, name: None, region: None, email: Some(String::new()) };
@@ -64,7 +64,7 @@ fn an_existing_user_rejects_the_batch() {
         Router(&cluster).create_user(&user(there)).unwrap();
         assert_eq!(Router(&cluster).create_users(&users(1..=100)), BatchOutcome::NotStored);
         assert_eq!(all_ids(&test), [there]);
-        // The connections are fit for use.
+        // The connections are still usable.
         assert_eq!(Router(&cluster).create_users(&users(101..=200)), BatchOutcome::Stored);
         for id in std::iter::once(there).chain(101..=200) {
             Router(&cluster).delete_user(UserId::new(id)).unwrap();
@@ -169,7 +169,7 @@ fn each_position_is_checked_against_the_owned_arcs() {
     assert!(seen[0] > 30 && seen[1] > 30, "{seen:?}");
 }
 
-/// The proof must be newer than what the barrier waited for.
+/// The check of ownership must be newer than what the barrier waited for.
 #[test]
 fn a_batch_that_waits_for_a_fence_sees_it() {
     let test = Test::initialised();
@@ -256,7 +256,7 @@ fn conflicting_batches_end_and_store_each_user_once() {
     assert_eq!(all_ids(&test), (0..ROUNDS * 100).collect::<Vec<_>>());
 }
 
-/// Whatever order they are given in, who has the first user gets all of them.
+/// In whatever order the users are given, the batch that stores the first user stores all of them.
 #[test]
 fn one_of_two_equal_batches_is_stored() {
     let test = Test::initialised();
@@ -271,7 +271,7 @@ fn one_of_two_equal_batches_is_stored() {
     }
 }
 
-/// Each waits on one shard for what the other holds on the next, which no server sees.
+/// Each waits on one shard for what the other holds on the next, which no server detects.
 #[test]
 fn a_deadlock_across_two_shards_is_broken() {
     let test = Test::initialised();
@@ -280,11 +280,11 @@ fn a_deadlock_across_two_shards_is_broken() {
     let (mut on_one, mut on_two) = (test.client(1), test.client(2));
     let insert =
         |id: i64| format!("SET lock_timeout = '5s'; BEGIN; INSERT INTO users (user_id) VALUES ({id})");
-    // The batch waits for this one on shard 1, and gets its row on shard 2 ...
+    // The batch waits for this session on shard 1, and inserts its row on shard 2 ...
     on_one.batch_execute(&insert(one)).unwrap();
     let batch = begin(&cluster, users([one, two]));
     wait_until_blocked(&test, 1);
-    // ... which this one now waits for, unless the batch has given up already.
+    // ... which this session now waits for, unless the batch has given up already.
     on_two.batch_execute(&insert(two)).unwrap();
     assert_eq!(soon(&batch), BatchOutcome::NotStored);
     for client in [&mut on_one, &mut on_two] {

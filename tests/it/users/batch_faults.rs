@@ -1,4 +1,4 @@
-//! Many creates at once, and what goes wrong on the way: a commit that nobody answers, a shard that is gone.
+//! Batches of creates with faults: an unanswered commit, a shard that cannot be reached.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,7 @@ fn through(test: &Test, shard: usize, proxy: &Proxy) -> Cluster {
     cluster_of(test, |number| if number == shard { proxy.url() } else { test.url(number) })
 }
 
-/// What a caller does with the users of a batch: those that are not there are created one at a time. The ids that
-/// are stored in the end.
+/// Completes a batch as a caller does: absent users are created one at a time. The ids that are stored in the end.
 fn finish(cluster: &Cluster, users: &[User], batch: BatchOutcome) -> Vec<i64> {
     let outcomes = match batch {
         BatchOutcome::Stored => vec![UserOutcome::Stored; users.len()],
@@ -37,7 +36,7 @@ fn finish(cluster: &Cluster, users: &[User], batch: BatchOutcome) -> Vec<i64> {
     stored.map(|(user, _)| user.user_id.number()).collect()
 }
 
-/// The fates of users if those of one shard have this one, and all others are stored.
+/// The outcomes if the users of one shard have this one, and all others are stored.
 fn outcomes(users: &[User], shard: usize, outcome: &UserOutcome) -> Vec<UserOutcome> {
     let of = |user: &User| {
         if owner(user.user_id.number()) == shard { outcome.clone() } else { UserOutcome::Stored }
@@ -57,14 +56,14 @@ fn an_unanswered_commit_is_looked_up() {
         match cut {
             Cut::Answer => assert_eq!(batch, BatchOutcome::Stored),
             Cut::Request => {
-                assert_eq!(batch, BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent)))
+                assert_eq!(batch, BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent)));
             }
             Cut::Both => {
                 let absent = BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent));
                 assert!([BatchOutcome::Stored, absent].contains(&batch), "{batch:?}");
             }
         }
-        // What it says is so.
+        // The outcome is right.
         let expected = if batch == BatchOutcome::Stored { 40 } else { 40 - ids_on_two().len() };
         assert_eq!(all_ids(&test).len(), expected, "{cut:?}");
         assert_eq!(finish(&cluster, &requested, batch), (1..=40).collect::<Vec<_>>(), "{cut:?}");
@@ -112,7 +111,7 @@ fn a_connection_cut_before_the_commit_stores_nothing() {
     }
 }
 
-/// A server that is at work hears nothing of a line that is cut, and would keep the rows to itself.
+/// A busy server does not notice a cut connection, and would keep the rows locked.
 #[test]
 fn a_lost_session_is_terminated() {
     let test = Test::initialised();
@@ -131,7 +130,7 @@ fn a_lost_session_is_terminated() {
     assert_eq!(Router(&cluster).create_users(&users(1..=40)), BatchOutcome::Stored);
 }
 
-/// A session that waits within its commit hears nothing of a line that is cut.
+/// A session that waits within its commit does not notice a cut connection.
 #[test]
 fn a_waiting_commit_is_terminated_before_its_outcome_is_reported() {
     let test = Test::initialised();
@@ -172,7 +171,7 @@ fn a_failed_commit_rolls_back_one_shard_only() {
     let elsewhere: Vec<i64> = (1..=40).filter(|id| owner(*id) != 2).collect();
     assert_eq!(finish(&cluster, &requested, batch), elsewhere);
     assert_eq!(all_ids(&test), elsewhere);
-    // The connection is fit for use, and the user's turn tells why.
+    // The connection is still usable, and a single create reports the cause.
     let error = Router(&cluster).create_user(&user(ids_on_two()[0])).unwrap_err();
     assert!(error.message().contains("not today"), "{error}");
 }
@@ -182,7 +181,7 @@ fn an_undeterminable_outcome_is_reported_as_unknown() {
     let test = Test::initialised();
     let proxy = Proxy::new(&test.database(2), COMMIT, Cut::Answer);
     let cluster = through(&test, 2, &proxy);
-    // Who is connected stays so; nobody else gets in.
+    // Open sessions stay; new ones are refused.
     let database = test.database(2);
     test.execute(1, &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false"));
     let requested = users(1..=40);
@@ -221,7 +220,7 @@ fn an_unreachable_shard_stores_nothing_and_does_not_affect_others() {
         BatchOutcome::Stored,
         "shard 2 is there"
     );
-    // One whose sessions have ended, which nobody knows yet.
+    // A shard whose sessions were terminated without notice.
     let cluster = cluster(&test);
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
     assert!(!test.query(3, end, &[&test.database(3)]).is_empty());

@@ -1,4 +1,4 @@
-//! Users one by one: what is stored is what was given, and what is told is what is stored.
+//! Users one by one: what is stored is what was given, and what is printed is what is stored.
 
 use crate::support::harness::{Ran, Test};
 use crate::support::rings::owner;
@@ -12,7 +12,7 @@ fn a_user_is_created_read_updated_and_deleted_on_its_owner() {
 
     let words = ["update-user", "--id", "1", "--email", "alice@example.com"];
     assert_eq!(test.run(&words).success().stdout, "1\tAlice\tUS\talice@example.com\n");
-    // Exactly as the seed's prototype answers.
+    // Exactly as the prototype prints it.
     assert_eq!(
         test.run(&["get-user", "--id", "1", "-o", "json"]).success().stdout,
         "{\"user_id\": 1, \"name\": \"Alice\", \"region\": \"US\", \"email\": \"alice@example.com\"}\n"

@@ -1,4 +1,4 @@
-//! Reads and writes while the ring is at rest: the arcs are not looked at, and all that is promised holds as ever.
+//! The fast path: reads and writes of a stable ring do not read the arcs, and are as safe as others.
 
 use ringshard::pg::rows::Router;
 use ringshard::pg::scan;
@@ -28,7 +28,7 @@ fn region(region: &str) -> UserPatch {
     UserPatch { region: Some(Some(region.parse().unwrap())), ..UserPatch::default() }
 }
 
-/// Creates, changes, deletes and reads these users; in the end the even ones are left, with a region of `there`.
+/// Creates, changes, deletes and reads these users. In the end the even ones are left, with the region `there`.
 fn work(cluster: &Cluster, ids: std::ops::RangeInclusive<i64>) {
     for id in ids {
         let key = UserId::new(id);
@@ -53,7 +53,7 @@ fn the_fast_path_does_not_read_the_arcs() {
     work(&cluster, 1..=40);
     on_all(&test, "ALTER TABLE ringshard.elsewhere RENAME TO arc");
     assert_eq!(all_ids(&test), (2..=40).step_by(2).collect::<Vec<i64>>());
-    // What is not done there is told by who looks at them.
+    // A statement without effect is repeated on the slow path, which finds the reason.
     assert_eq!(Router(&cluster).create_user(&user(2)).unwrap_err().kind(), Kind::Conflict);
     assert_eq!(
         Router(&cluster).update_user(UserId::new(1), &region("x")).unwrap_err().kind(),
@@ -126,7 +126,7 @@ fn another_topology_of_the_same_epoch_disables_the_fast_path() {
     Router(&cluster).create_user(&user(1)).unwrap();
     test.execute(owner(1), "ALTER TABLE ringshard.arc RENAME TO elsewhere");
     Router(&cluster).get_user(key).unwrap();
-    // As after a restored backup and another change: then the arcs decide, and are not to be found.
+    // As after a restored backup and another change: then the arcs are read, and are missing here.
     let another = "UPDATE ringshard.meta SET topology_md5 = md5('another')::uuid";
     test.execute(owner(1), another);
     Router(&cluster).get_user(key).unwrap_err();
@@ -137,7 +137,7 @@ fn another_topology_of_the_same_epoch_disables_the_fast_path() {
     assert!(
         Router(&cluster).update_user(key, &region("x")).is_ok() && Router(&cluster).delete_user(key).is_ok()
     );
-    // What does not say whose arcs it has is asked for them.
+    // Without a topology digest the arcs are read.
     test.execute(
         owner(1),
         "UPDATE ringshard.meta SET topology_md5 = NULL; ALTER TABLE ringshard.arc RENAME TO elsewhere",
@@ -188,7 +188,7 @@ fn a_fence_waits_for_a_write_and_names_the_blocking_session() {
     // The index is there already.
     on_all(&test, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
     let id = (300..1_000).find(|id| owner(*id) == 1).unwrap();
-    // One that passes by the guard, and so does not hold the writers' barrier.
+    // A session that bypasses the guard, and so does not hold the writers' barrier.
     let mut other = test.client(1);
     let mut transaction = other.transaction().unwrap();
     transaction.execute("INSERT INTO users VALUES ($1, 'not yet')", &[&id]).unwrap();
@@ -206,7 +206,7 @@ fn a_fence_waits_for_a_write_and_names_the_blocking_session() {
         assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits");
         thread::sleep(Duration::from_millis(5));
     }
-    // Reads go on meanwhile, and the session that is in the way of all is named.
+    // Reads continue meanwhile, and the session that blocks all others is named.
     let read = test.ids(1)[0];
     test.run(&["get-user", &read.to_string()]).success();
     let holder = include_str!("../../../sql/queries/lock_holder.sql");

@@ -1,4 +1,4 @@
-//! The guard: what other programs may write to a shard, and the words with which the rest is refused.
+//! The guard: what other programs may write to a shard, and the errors for other writes.
 
 use std::io::Write as _;
 
@@ -14,12 +14,12 @@ use crate::support::guard_errors::refused;
 use crate::support::harness::Test;
 use crate::support::rings::{owner, shard_names};
 
-/// Ids that the seed's ring gives to a shard of three, and ids that it gives to others.
+/// Ids that the prototype's ring assigns to a shard of three, and ids of the other shards.
 fn own_and_foreign(shard: usize) -> (Vec<i64>, Vec<i64>) {
     (1..=300).partition(|id| owner(*id) == shard)
 }
 
-/// Refused, as this user belongs elsewhere: on the shard that the ring says.
+/// Asserts that a write was refused because another shard owns the user.
 #[track_caller]
 fn not_owner<T: std::fmt::Debug>(result: Result<T, Error>, id: i64, shard: usize) -> DbError {
     let db = refused(result, "RS001");
@@ -46,12 +46,12 @@ fn the_guard_accepts_own_rows_and_refuses_others_in_every_isolation_level() {
     let mut client = test.other_program("postgres", 2);
     for level in ["read committed", "repeatable read", "serializable"] {
         client.batch_execute(&format!("SET default_transaction_isolation = '{level}'")).unwrap();
-        // As the seed's prototype does it, through SQLAlchemy.
+        // As the prototype does through SQLAlchemy.
         let sqlalchemy = "INSERT INTO users (user_id, name, region, email) VALUES ($1, $2, $3, $4)";
         let insert = |client: &mut Client, id: i64| client.execute(sqlalchemy, &[&id, &"N", &"EU", &"e"]);
         assert_eq!(insert(&mut client, own[0]).unwrap(), 1);
         not_owner(insert(&mut client, foreign[0]), foreign[0], 2);
-        // Several at once, all of them good; then one bad one among them, and the whole statement is nothing.
+        // Several own rows at once; then foreign ones among them, and the whole statement fails.
         let many = "INSERT INTO users SELECT unnest($1::bigint[]), 'many'";
         client.execute(many, &[&&own[1..]]).unwrap();
         client.execute("DELETE FROM users WHERE name = 'many'", &[]).unwrap();
@@ -60,7 +60,7 @@ fn the_guard_accepts_own_rows_and_refuses_others_in_every_isolation_level() {
             let db = not_owner(client.execute(many, &[&mixed]), foreign[1], 2);
             assert!(db.detail().unwrap().ends_with("refused: 2"), "{db:?}");
         }
-        // An insertion that turns into an update, of a row that belongs and of one that does not.
+        // An upsert of an own row and of a foreign one.
         let upsert = "INSERT INTO users (user_id, name) VALUES ($1, 'up') ON CONFLICT (user_id) DO UPDATE SET name = excluded.name";
         assert_eq!(client.execute(upsert, &[&own[0]]).unwrap(), 1);
         not_owner(client.execute(upsert, &[&foreign[0]]), foreign[0], 2);
@@ -80,7 +80,7 @@ fn the_guard_accepts_own_rows_and_refuses_others_in_every_isolation_level() {
 fn a_misplaced_row_cannot_be_changed_deleted_or_truncated() {
     let test = Test::initialised();
     let (own, foreign) = own_and_foreign(1);
-    // As a crash or an older program left it.
+    // As a crash or an older version left it.
     test.execute(1, &format!("INSERT INTO users VALUES ({}, 'stray'), ({}, 'good')", foreign[0], own[0]));
     let mut client = test.other_program("postgres", 1);
     for sql in ["UPDATE users SET name = 'x'", "DELETE FROM users", "TRUNCATE users"] {
@@ -115,7 +115,7 @@ fn a_write_to_a_fenced_row_is_refused_with_a_retry_hint() {
             assert_eq!(db.message(), format!("user `{id}` is being moved from shard `shard_3` to `shard_1`"));
             assert_eq!(db.hint(), Some("try again in a moment"));
         }
-        // A row beside the fence does not care.
+        // A row beside the fence is not affected.
         client.execute("INSERT INTO users VALUES ($1, 'beside')", &[&other]).unwrap();
         client.execute("DELETE FROM users WHERE user_id = $1", &[&other]).unwrap();
         not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 3);
@@ -143,7 +143,7 @@ fn during_a_rebalance_the_message_names_the_new_owner() {
     let db = refused(test.other_program("postgres", 3).batch_execute(&sql), "RS001");
     assert!(db.message().ends_with(&format!("its owner is `{}`", after.owner(place(id)))), "{db}");
     assert!(db.detail().unwrap().contains("epoch 2"));
-    // An arc that is missing, and no change under way.
+    // A missing arc without a change under way.
     admin
         .batch_execute("UPDATE ringshard.meta SET status = 'done', next_topology = NULL, participants = NULL")
         .unwrap();
@@ -160,12 +160,12 @@ fn replication_roles_do_not_bypass_the_guard() {
     client.batch_execute("SET session_replication_role = replica").unwrap();
     not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
     client.execute("INSERT INTO users VALUES ($1)", &[&own[0]]).unwrap();
-    // ringshard's own way to say that it has looked already; gone with the transaction.
+    // ringshard's setting for a checked write; it ends with the transaction.
     client.batch_execute("BEGIN; SELECT set_config('ringshard.guard', 'checked', true)").unwrap();
     client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]).unwrap();
     client.batch_execute("ROLLBACK").unwrap();
     not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
-    // A write of ringshard's within a transaction of somebody else's leaves no open door.
+    // A write by ringshard within another transaction does not leave the setting behind.
     let (cluster, id) = (test.cluster_id(1), own[1]);
     client.batch_execute("BEGIN").unwrap();
     let write = "SELECT answer FROM ringshard.write_user($1, 'shard_1', 'create', $2, true, 'x', true, 'x', true, 'x')";
@@ -185,7 +185,7 @@ fn a_role_needs_only_write_privileges_on_users() {
     not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 2);
     client.execute("DELETE FROM users WHERE user_id = $1", &[&own[0]]).unwrap();
     client.batch_execute("BEGIN ISOLATION LEVEL SERIALIZABLE; TRUNCATE users; COMMIT").unwrap();
-    // Names of its own in front of everything do not lead the guard astray.
+    // Objects of the same names that come first in the search path do not mislead the guard.
     client
         .batch_execute(
             "CREATE TEMP TABLE arc (last uuid, first uuid, state text); CREATE TEMP TABLE these (user_id bigint); \
@@ -228,7 +228,7 @@ fn owner_of_in_sql_equals_the_ring() {
             let id: i64 = row.get(0);
             assert_eq!(row.get::<_, &str>(1), ring.owner(place(id)).as_str(), "user {id} of {topology:?}");
         }
-        // At, before and behind points, and at both ends of the ring.
+        // At, before and after virtual nodes, and at both ends of the ring.
         let points = ring.virtual_nodes().take(40).flat_map(|node| {
             let point = node.position.number();
             [point.wrapping_sub(1), point, point.wrapping_add(1)]

@@ -1,4 +1,4 @@
-//! The guard and the barrier: other programs' writes wait for a mover, and look at the arcs after it.
+//! The guard and the barrier: writes of other programs wait for a mover, and then read the arcs.
 
 use std::thread;
 
@@ -10,7 +10,7 @@ use crate::support::guard_errors::refused;
 use crate::support::harness::Test;
 use crate::support::rings::owner;
 
-/// How often the barrier is held in this mode.
+/// How many sessions hold the barrier in this mode.
 fn holders(test: &Test, shard: usize, mode: &str) -> i64 {
     let sql = "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database \
                WHERE datname = $1 AND locktype = 'advisory' AND objid = 7283001 AND mode = $2 AND granted";
@@ -41,7 +41,7 @@ fn a_writer_holds_the_barrier_to_its_commit() {
     }
 }
 
-/// Writes while a mover holds the barrier and changes the arc under the writer.
+/// Writes while a mover holds the barrier and fences the rows.
 fn write_behind_a_mover(level: &str, sql: &str, code: &str) {
     let test = Test::initialised();
     let id = (1..1_000).find(|id| owner(*id) == 1).unwrap();

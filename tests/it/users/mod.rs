@@ -1,4 +1,4 @@
-//! Users: one by one, many at once, all of them; and what other programs write.
+//! Users: one by one, in batches, all of them; and writes of other programs.
 
 pub(crate) mod batch;
 pub(crate) mod batch_faults;

@@ -1,4 +1,4 @@
-//! The way to the owner: fences, a ring that changed, a barrier that is held, an answer that never came.
+//! Routing to the owner: fences, a changed ring, a held barrier, a lost reply.
 
 use std::io::Write as _;
 use std::thread;
@@ -27,7 +27,7 @@ fn a_stale_client_finds_the_new_owner_within_the_same_command() {
     assert!(!test.ids(before).contains(&id));
     test.run(&["get-user", &text]).success();
 
-    // And from the cache of the old epoch again, as another process would have it.
+    // The same from the cache of the old epoch.
     change_topology(&test, 3, &Topology::of_equals(100, shard_names(3)).unwrap());
     test.run(&["get-user", &text]).fails(4).says(&format!("shard_{before}"));
     let shown = test.run(&["ring", "show"]).success();
@@ -68,9 +68,9 @@ fn a_read_at_a_fence_follows_the_target() {
     test.run(&["create-user", "--id", "1", "--name", "old"]).success();
     let target = source % 3 + 1;
     test.execute(source, &fence_user(id, &format!("shard_{target}")));
-    // The peer does not own it yet: the frozen row counts.
+    // The target does not own the key yet: the fenced row is valid.
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
-    // Nor does it when it has the key fenced itself, with a row that lay there before.
+    // Nor does it when it holds the key fenced itself, with an older row.
     test.execute(
         target,
         &format!(
@@ -79,25 +79,25 @@ fn a_read_at_a_fence_follows_the_target() {
         ),
     );
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
-    // But a peer that let go of it in a later epoch has had it since.
+    // But a target that fenced it in a later epoch has owned it since.
     test.execute(target, "UPDATE ringshard.arc SET epoch = 2 WHERE state = 'fenced'");
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "stray");
     test.execute(target, "DELETE FROM users; DELETE FROM ringshard.arc WHERE state = 'fenced'");
-    // The peer owns it, and has changed it since.
+    // The target owns it, and has changed it since.
     test.execute(
         target,
         "INSERT INTO users VALUES (1, 'new', NULL, NULL); \
          INSERT INTO ringshard.arc SELECT md5('1')::uuid, md5('1')::uuid, 'owned', 1, NULL",
     );
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "new");
-    // And has deleted it: what the source still holds must not rise again.
+    // And has deleted it: the source's row must not reappear.
     test.execute(target, "DELETE FROM users");
     test.run(&["get-user", "1"]).fails(4);
 }
 
 #[test]
 fn a_write_that_waited_for_the_barrier_sees_the_fence() {
-    // The trap: a lock and a look at the arc in one snapshot, and the row goes in anyway.
+    // If the lock and the check of the arc used one snapshot, the row would be inserted.
     for level in ["read committed", "repeatable read", "serializable"] {
         let test = Test::initialised();
         let shard = owner(1);
@@ -146,7 +146,7 @@ fn swapped_copied_and_foreign_databases_are_refused_by_name() {
     for number in 1..=3 {
         assert!(test.ids(number).is_empty() && other.ids(number).is_empty());
     }
-    // Both names to one database.
+    // Two names for one database.
     let doubled = shards([&one, &one, &three]);
     let ran = Ran::of(test.command().env("RINGSHARD_SHARDS", doubled).arg("shards").spawn().unwrap());
     ran.fails(78).says("shard_1").says("shard_2");
@@ -173,7 +173,7 @@ fn a_single_command_needs_only_the_owner() {
     assert_eq!(states.iter().filter(|state| **state == "down").count(), 2, "{shown:?}");
     assert_eq!(shown.fields()[0][3], "100", "shares are known of shards that are down");
     run(&["ring", "locate", "1"]).fails(6);
-    // With no shard at all, and nothing known, nothing is made up.
+    // Without any shard or cache, nothing is shown.
     let nothing = Test::new();
     let shards = format!("{} {}", dead(1), dead(2));
     let run = |words: &[&str]| {
@@ -238,7 +238,7 @@ fn a_lost_session_is_terminated_before_the_outcome_is_reported() {
         let child = test.command().env("RINGSHARD_SHARDS", shards).args(words).spawn().unwrap();
         Ran::of(child).fails(69).says("it was not done");
         assert!(proxy.has_cut());
-        // Free the way: a session that was left behind would commit now.
+        // Releases the barrier: a session that was left behind would commit now.
         mover.batch_execute("COMMIT").unwrap();
         thread::sleep(Duration::from_millis(300));
         let names = test.query(shard, "SELECT name FROM users", &[]);
@@ -308,13 +308,13 @@ fn count_includes_unconfigured_shards_and_refuses_mixed_clusters() {
     for id in 1..=9 {
         test.run(&["create-user", "--id", &id.to_string(), "--name", "x"]).success();
     }
-    // The configuration lost a shard; the catalog knows it.
+    // The configuration lacks a shard that the catalog knows.
     let config = std::fs::read_to_string(test.config()).unwrap();
     let (before, _) = config.split_once("[shards.shard_3]").unwrap();
     std::fs::write(test.config(), before).unwrap();
     assert_eq!(test.run(&["count"]).success().stdout, "9\n");
     assert_eq!(test.run(&["count", "--by", "shard"]).success().fields().len(), 3);
-    // Databases of two clusters, and no configuration that would tell which is meant.
+    // Databases of two clusters, without a configuration that says which is meant.
     let other = Test::initialised();
     let shards = format!("shard_1={} shard_2={} shard_3={}", test.url(1), other.url(2), test.url(3));
     for words in [&["count"][..], &["create-user", "--id", "11", "--name", "x"], &["get-user", "1"]] {
@@ -355,7 +355,7 @@ fn pools_replace_terminated_sessions() {
     let database = test.database(owner(1));
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
     test.query(owner(1), sql, &[&database]);
-    // Longer than an idle session is trusted.
+    // Longer than an idle session is used without a check.
     thread::sleep(Duration::from_millis(700));
     writeln!(stdin, "get-user 1\nupdate-user 1 --name z").unwrap();
     drop(stdin);

@@ -1,4 +1,4 @@
-//! Reads from all shards: exact, in order, each user once, also while chunks move.
+//! Reads of all shards: exact, in order, each user once, also while chunks move.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,7 +51,7 @@ fn counts_add_up() {
     assert_eq!((by_shard.fields().len(), sum), (3, 334));
 }
 
-/// All scatter reads of a cluster with the users `1..=count`.
+/// Asserts that the reads of all shards find the users `1..=count`.
 fn assert_exact(test: &Test, count: i64) {
     assert_eq!(test.run(&["count"]).success().stdout, format!("{count}\n"));
     assert_eq!(ids(&test.run(&["list-users"]).success()), (1..=count).collect::<Vec<_>>());
@@ -67,7 +67,7 @@ fn every_state_of_a_move_shows_each_user_once() {
     fence(&mut from, &chunk, target, 2);
     assert_exact(&test, 300);
     receive(&mut from, &mut to, &chunk, 2);
-    // What lies on both now is shown as the target has it.
+    // Rows on both shards are shown as on the target.
     let rename = "SET ringshard.guard = 'checked'; UPDATE users SET name = 'new' WHERE user_id = 1";
     to.batch_execute(rename).unwrap();
     assert_exact(&test, 300);
@@ -81,8 +81,8 @@ fn every_state_of_a_move_shows_each_user_once() {
 
 #[test]
 fn a_move_between_two_snapshots_loses_and_repeats_no_user() {
-    // The gate holds the target back (it is asked after the hand-over, the source before) or the source (the
-    // other way round: nobody has the chunk, and the snapshots are opened again).
+    // The gate delays the snapshot of the target (both shards own the chunk) or that of the source (neither owns it,
+    // and the snapshots are opened again).
     for gate_on_target in [true, false] {
         let test = Test::new();
         let (source, target) = (owner(1), non_owner(1));
@@ -96,7 +96,7 @@ fn a_move_between_two_snapshots_loses_and_repeats_no_user() {
                 "list-users" => assert_eq!(ids(&ran), (1..=300).collect::<Vec<_>>()),
                 _ => assert_eq!(ran.stdout.lines().count(), 301),
             }
-            // And back, for the next one.
+            // And back, for the next command.
             let (mut from, mut to) = (test.client(target), test.client(source));
             let chunk = Chunk::around(&mut from, 1);
             move_chunk(&mut from, &mut to, &chunk, source, 3);
@@ -170,7 +170,7 @@ fn with_a_shard_down_reads_fail_or_are_marked_partial() {
             _ => assert_eq!(partial.stdout, "shard_1\t1\nshard_3\t1\n"),
         }
     }
-    // An arc that a shard which is there should have, and has not, is not the one that is down to blame for.
+    // An arc that is missing on a shard that is up is not attributed to the shard that is down.
     let lost = (1..=300).find(|id| owner(*id) == 3).unwrap();
     let arc = "first <= md5($1)::uuid AND last >= md5($1)::uuid";
     let range = format!("SELECT first::text, last::text FROM ringshard.arc WHERE {arc}");
@@ -246,7 +246,7 @@ fn a_statement_of_many_rows_streams() {
     assert_eq!(many.fields()[20_000], ["shard_2", "1"]);
 }
 
-/// The states that a cluster passes through while a chunk moves from `source` to `target`.
+/// The states of a cluster while a chunk moves from `source` to `target`.
 fn step(state: &State, arc: Arc, source: usize, target: usize, epoch: i64) -> Vec<State> {
     let mut states = Vec::new();
     let mut now = state.clone();
@@ -275,7 +275,7 @@ fn mask(arc: Arc) -> u64 {
     (0..64).filter(|at| arc.contains(Position::new(*at))).fold(0, |mask, at| mask | 1 << at)
 }
 
-/// Takes an arc out of those that hold it.
+/// Removes a range from the arcs.
 fn cut(arcs: &mut Vec<ShardArc>, hole: Arc) {
     let mut left = Vec::new();
     for held in arcs.drain(..) {
@@ -301,7 +301,8 @@ fn cut(arcs: &mut Vec<ShardArc>, hole: Arc) {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Any moves, and each shard asked in any state: what is served is there, once, or it is a gap.
+    /// After any moves, with each shard read in any state: a position is served once, by a shard that has the row, or
+    /// it is a gap.
     #[test]
     fn each_position_is_served_by_one_shard_during_any_move(
         moves in prop::collection::vec((0_u128..64, 1_u128..20, 0_usize..3), 1..6),
@@ -318,7 +319,7 @@ proptest! {
             if source == target {
                 continue;
             }
-            // No more than the one arc that it begins on.
+            // Within the arc of its first position.
             let arc = now.arcs[source].iter().find(|held| held.arc.contains(Position::new(first))).unwrap().arc;
             let last = Position::new(first + length).min(arc.last());
             let chunk = Arc::new(Position::new(first), last);

@@ -1,4 +1,4 @@
-//! Clients that live on while the ring changes: each finds out in its next command, and gets it right in that one.
+//! Clients that run while the ring changes: each notices it in its next command, and that command is right.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -12,7 +12,7 @@ use crate::support::harness::{Ran, Test};
 use crate::support::move_steps::{Chunk, announce, fence, purge, receive};
 use crate::support::rings::{heavier_first_shard, id_that_moves, owner, shard_names};
 
-/// A process that runs one command after the other.
+/// A process that runs several commands.
 struct Client {
     child: Child,
     input: Option<ChildStdin>,
@@ -26,7 +26,7 @@ impl Client {
         Self { input: child.stdin.take(), child, output }
     }
 
-    /// Runs a command that answers with one line.
+    /// Runs a command that prints one line.
     fn ask(&mut self, command: &str) -> String {
         writeln!(self.input.as_mut().unwrap(), "{command}").unwrap();
         let mut line = String::new();
@@ -87,7 +87,7 @@ fn clients_find_an_arc_that_moved_in_an_unfinished_rebalance() {
     announce(&test, 2);
     fence(&mut from, &chunk, target, 2);
     receive(&mut from, &mut to, &chunk, 2);
-    // Handed over, and the source still has the row: the target's is the one that counts.
+    // After the hand-over the source still has the row, but that of the target is valid.
     assert_eq!(client.ask("get-user 7"), "7\tbefore\t\\N\t\\N");
     purge(&mut from, &chunk);
     // The topology in force still names the source.
