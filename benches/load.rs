@@ -8,7 +8,7 @@
 //! - pgbench on the database of a cluster's only shard: the cost of writing to a shard without ringshard, where the
 //!   guard looks at each row.
 //! - The plain statements over three plain databases with the same driver, and nothing else: what the driver, and three
-//!   databases in place of one, cost anybody.
+//!   databases instead of one, cost.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may fail by panicking, and prints")]
 
 mod common;

@@ -3,7 +3,7 @@
 //! - `rebalance` from three shards to four, 1,000,000 users, against three pipes of psql at once, each
 //!   `COPY (the rows that move) TO STDOUT (FORMAT binary) | COPY users FROM STDIN`, then a `DELETE` of the same rows.
 //!   Which rows move the raw way finds by their positions, with the fastest condition that we know; a second figure
-//!   is for one that was told before, in a table of their ids. Either is neither online nor safe, and counts, announces
+//!   is for rows that are known before, in a table of their ids. Either is neither online nor safe, and counts, announces
 //!   and verifies nothing, all of which is in the time of `rebalance`.
 //! - how long writes take while it moves, with 8 writers at work
 //! - its peak memory

@@ -254,7 +254,7 @@ impl Shard {
             return Ok(());
         }
         Err(format!(
-            "{name} is at rest in epoch {} and does not own what the ring gives it",
+            "{name} has no change under way in epoch {} and does not own what the ring assigns to it",
             self.state.ring.epoch
         ))
     }

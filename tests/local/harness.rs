@@ -115,7 +115,7 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
         if let Some(found) = condition() {
             return found;
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what} did not come");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -102,7 +102,7 @@ fn eight_processes_start_it_at_once() {
 fn data_outlives_kill_and_stop() {
     let home = Home::new();
     assert!(home.server.ensure_running().unwrap());
-    home.connect().batch_execute("create table kept as select 'yes' as word").unwrap();
+    home.connect().batch_execute("create table notes as select 'yes' as word").unwrap();
     for _ in 0..2 {
         kill_hard(&home);
         // For a moment the socket of the dead server may still answer.
@@ -110,7 +110,7 @@ fn data_outlives_kill_and_stop() {
             home.server.ensure_running().unwrap();
             let socket_dir = home.server.socket_dir().display();
             let mut client = Client::connect(&format!("host={socket_dir} user=postgres"), NoTls).ok()?;
-            Some(client.query_one("select word from kept", &[]).ok()?.get(0))
+            Some(client.query_one("select word from notes", &[]).ok()?.get(0))
         });
         assert_eq!(word, "yes");
     }
@@ -122,14 +122,14 @@ fn data_outlives_kill_and_stop() {
     let status = home.server.status().unwrap();
     assert!(!status.running && status.pid.is_none() && home.server.exists());
     assert!(home.server.ensure_running().unwrap());
-    assert_eq!(home.query("select word from kept"), "yes");
+    assert_eq!(home.query("select word from notes"), "yes");
     // A server without its socket is unusable: /tmp is cleaned on many machines.
     let begun = Instant::now();
     fs::remove_file(home.server.socket_dir().join(".s.PGSQL.5432")).unwrap();
     assert!(!home.server.accepts());
     assert!(home.server.ensure_running().unwrap());
     assert!(begun.elapsed() < Duration::from_secs(30));
-    assert_eq!(home.query("select word from kept"), "yes");
+    assert_eq!(home.query("select word from notes"), "yes");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_removed_lock_file_locks_nothing() {
     fs::remove_file(&path).unwrap();
     drop(lock);
     assert_eq!(outcome(&starting.wait_with_output().unwrap()), "started=true");
-    assert!(path.exists(), "it was started under a lock that nobody else sees");
+    assert!(path.exists(), "it was started under a removed lock");
 }
 
 #[test]

@@ -5,4 +5,4 @@ pub(crate) mod drill;
 pub(crate) mod promote;
 pub(crate) mod remove_dead;
 pub(crate) mod replicas;
-pub(crate) mod scene;
+pub(crate) mod scenario;

@@ -37,7 +37,7 @@ fn a_replica_is_added_on_every_shard_and_removed() {
 #[test]
 fn every_client_finds_the_promoted_primary() {
     let (servers, standby) = with_standby();
-    // Another machine, which is not told of the promotion.
+    // Another machine, which does not take part in the promotion.
     let elsewhere = tempfile::Builder::new().prefix("rso").tempdir_in("/tmp").unwrap();
     let copy = elsewhere.path().join("ringshard.toml");
     std::fs::copy(servers.home().join("ringshard.toml"), &copy).unwrap();
@@ -53,7 +53,7 @@ fn every_client_finds_the_promoted_primary() {
     servers.run(&["promote", "shard_2", "-y", "--replica", &servers.url(3)]).fails(4).says("is no replica");
     let ran = promote(&servers, &[]).success();
     assert_eq!(ran.stdout, format!("shard_2\t{}\t2\t2\n", standby.url()));
-    servers.assert_well(200);
+    servers.assert_healthy(200);
     servers.run(&["update-user", "1", "--name", "new"]).success();
     assert_eq!(there(&["get-user", "1", "-o", "csv", "--no-header"]).success().stdout, "1,new,,\n");
     there(&["update-user", "1", "--name", "newer"]).success();
@@ -61,7 +61,7 @@ fn every_client_finds_the_promoted_primary() {
     // The ring can be changed with the new primary.
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     servers.run(&["rebalance", "-y"]).success();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_interrupted_promotion_is_completed_by_the_next_run() {
     assert_eq!(servers.run(&["get-user", "1", "-o", "csv", "--no-header"]).success().stdout, "1,n1,,\n");
     let ran = promote(&servers, &[]).success();
     assert_eq!(ran.stdout, format!("shard_2\t{}\t2\t2\n", standby.url()));
-    servers.assert_well(200);
+    servers.assert_healthy(200);
     promote(&servers, &[]).fails(5);
 }
 
@@ -101,7 +101,7 @@ fn a_replica_without_a_hand_over_is_promoted_only_with_force() {
     assert!(question.stderr.contains("lost: "), "{question:?}");
     promote(&servers, &["--force"]).success();
     // Rows that had moved stay on their new owner; the old copies here are quarantined.
-    servers.assert_well(200);
+    servers.assert_healthy(200);
     assert_eq!(servers.run(&["get-user", "5", "-o", "csv", "--no-header"]).success().stdout, "5,new,,\n");
     let aside = "SELECT count(*) FROM ringshard.quarantine";
     let aside: i64 = standby.client().query_one(aside, &[]).unwrap().get(0);
@@ -126,7 +126,7 @@ fn forced_promotion_reports_the_users_on_arcs_the_replica_lacks() {
     let ran = promote(&servers, &[]).fails(5);
     assert!(ran.stderr.contains("the users on them are gone"), "{ran:?}");
     promote(&servers, &["--force"]).success();
-    servers.assert_well(200 - (had - has));
+    servers.assert_healthy(200 - (had - has));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_promotion_during_a_rebalance_lets_it_continue() {
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     // The rebalance stops after the first chunks and leaves a fence.
     servers.rebalance_to_failpoint("after-adopt:3");
-    standby.catches_up(&mut servers.client(2));
+    standby.wait_until_caught_up(&mut servers.client(2));
     servers.crash(2);
     assert_eq!(servers.run(&["count", "--read-replica", "auto"]).success().stdout, "200\n");
     // The other shards say that a change is under way.
@@ -158,7 +158,7 @@ fn a_promotion_during_a_rebalance_lets_it_continue() {
     assert_eq!(answer, "stale");
     assert_eq!(servers.run(&["count"]).success().stdout, "200\n");
     servers.run(&["rebalance", "-y"]).success();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_change_announced_on_one_shard_only_survives_its_promotion() {
     let announce = "SELECT ringshard.announce(2, topology, $1, $2, 'decided') FROM ringshard.meta";
     let answer: String = servers.client(2).query_one(announce, &[&desired, &participants]).unwrap().get(0);
     assert_eq!(answer, "done");
-    standby.catches_up(&mut servers.client(2));
+    standby.wait_until_caught_up(&mut servers.client(2));
     servers.crash(2);
     promote(&servers, &[]).success();
     let standing = "SELECT epoch, status, topology_md5 IS NOT NULL FROM ringshard.meta";
@@ -184,5 +184,5 @@ fn a_change_announced_on_one_shard_only_survives_its_promotion() {
         assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1), row.get::<_, bool>(2)), is);
     }
     servers.run(&["rebalance", "-y"]).success();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
 }

@@ -25,7 +25,7 @@ fn removal_without_a_backup_reports_how_many_users_are_lost() {
     let share: f64 =
         ran.as_array().unwrap().iter().map(|recipient| recipient["share_pct"].as_f64().unwrap()).sum();
     assert!((share - 33.05).abs() < 0.02 && ran.as_array().unwrap().len() == 2, "{ran}");
-    servers.assert_well(200 - lost);
+    servers.assert_healthy(200 - lost);
     servers.run(&["create-user", "--id", "1", "--name", "anew"]).success();
     let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
     assert!(!config.contains("shard_2"), "{config}");
@@ -47,7 +47,7 @@ fn users_are_recovered_from_a_replica_to_the_other_shards() {
         let line = format!("Key '{id}' reassigned to {}", ring.owner(position));
         assert!(ran.stderr.contains(&line), "{line}: {ran:?}");
     }
-    servers.assert_well(200);
+    servers.assert_healthy(200);
     assert_eq!(servers.run(&["get-user", "1", "-o", "csv", "--no-header"]).success().stdout, "1,n1,,\n");
 }
 
@@ -65,7 +65,7 @@ fn an_interrupted_removal_is_completed_by_the_next_run() {
     let asked = servers.run(&["remove-shard", "shard_2", "--dead", "--no-input"]).fails(3);
     assert!(asked.stderr.contains("an earlier run has begun it"), "{asked:?}");
     remove_dead_shard(&servers, &["--recover-from", &standby.url()]).success();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
 }
 
 #[test]
@@ -73,12 +73,12 @@ fn removing_a_dead_shard_during_a_rebalance_lets_it_continue() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     servers.rebalance_to_failpoint("after-adopt:3");
-    standby.catches_up(&mut servers.client(2));
+    standby.wait_until_caught_up(&mut servers.client(2));
     servers.crash(2);
     let ran = remove_dead_shard(&servers, &["--recover-from", &standby.url()]).success();
     assert_eq!(servers.run(&["count"]).success().stdout, "200\n", "{ran:?}");
     servers.run(&["rebalance", "-y"]).success();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
 }
 
 #[test]
@@ -91,14 +91,14 @@ fn a_received_chunk_is_recovered_with_its_newer_rows() {
     let id: i64 = servers.client(4).query_one("SELECT min(user_id) FROM users", &[]).unwrap().get(0);
     let id = id.to_string();
     servers.run(&["update-user", &id, "--name", "newer"]).success();
-    standby.catches_up(&mut servers.client(4));
+    standby.wait_until_caught_up(&mut servers.client(4));
     servers.crash(4);
     let words = ["remove-shard", "shard_4", "--dead", "--recover-from", &standby.url(), "-y"];
     let ran = servers.run(&words).success();
     let get = ["get-user", &id, "-o", "csv", "--no-header"];
     assert_eq!(servers.run(&get).success().stdout, format!("{id},newer,,\n"), "{ran:?}");
     servers.run(&["rebalance", "-y"]).success();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_new_shard_of_the_same_name_leaves_the_old_one_fenced() {
     servers.start(2);
     let ran = servers.run(&["shards"]).success();
     assert!(ran.stderr.contains("`shard_2_retired_1`"), "{ran:?}");
-    is_back(&servers);
+    assert_owns_nothing(&servers);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
     servers.run(&["promote", "shard_2", "-y"]).success();
     servers.run(&["update-user", "2", "--name", "newer"]).success();
     let before = standby.rows();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
     // It comes back with its old data, as shard 2.
     servers.start(2);
     let ran = servers.run(&["shards"]).success();
@@ -159,7 +159,7 @@ fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
     // The rows of users 1, 2 and 3 differ.
     assert_eq!(fields[3], 3, "{line}");
     servers.run(&["verify", "--fix", "-y"]).success();
-    servers.assert_well(201);
+    servers.assert_healthy(201);
     let get = |id: &str| servers.run(&["get-user", id, "-o", "csv", "--no-header"]).success().stdout;
     // Missing rows are on their owners; rows that differ were not overwritten and are quarantined.
     assert_eq!(
@@ -181,12 +181,12 @@ fn a_removed_shard_that_comes_back_is_fenced() {
     servers.start(2);
     let seen = servers.run(&["verify"]).fails(1);
     assert!(seen.stdout.contains(&format!("shard_2_retired_1\t{lost}\t{lost}\t0\t")), "{seen:?}");
-    is_back(&servers);
+    assert_owns_nothing(&servers);
     servers.run(&["verify", "--fix", "-y"]).success();
-    servers.assert_well(200);
+    servers.assert_healthy(200);
 }
 
-fn is_back(servers: &Servers) {
+fn assert_owns_nothing(servers: &Servers) {
     let held: i64 = servers.client(2).query_one("SELECT count(*) FROM ringshard.arc", &[]).unwrap().get(0);
     assert_eq!(held, 0);
 }

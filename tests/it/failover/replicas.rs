@@ -18,7 +18,7 @@ fn reads_go_to_a_standby_only_when_allowed() {
         servers.run(&["create-user", "--id", id, "--name", "x"]).success();
     }
     let standby = servers.standby_of(2);
-    standby.catches_up(&mut servers.client(2));
+    standby.wait_until_caught_up(&mut servers.client(2));
     configure(&servers, &format!("{}&password=hunter2", standby.url()));
     let stale = "read from a replica of shard `shard_2`";
     // While the primary is up, only `always` reads from the standby.
@@ -38,7 +38,7 @@ fn reads_go_to_a_standby_only_when_allowed() {
         ("1,y,,\n", "1,x,,\n")
     );
     standby.pause(false);
-    standby.catches_up(&mut servers.client(2));
+    standby.wait_until_caught_up(&mut servers.client(2));
     servers.crash(2);
     get("never").fails(69).says("shard_2");
     let ran = get("auto").success();

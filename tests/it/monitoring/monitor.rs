@@ -113,7 +113,7 @@ fn the_monitor_shows_a_shard_crash_and_return() {
     );
     servers.start(2);
     terminal.wait_for_text("2 of 2 up");
-    terminal.wait_until("no word of it", |terminal| !terminal.screen().contains("is down for"));
+    terminal.wait_until("without the message", |terminal| !terminal.screen().contains("is down for"));
     terminal.send_keys("q");
     assert_eq!(terminal.wait_for_exit().0, 0);
 }

@@ -157,7 +157,7 @@ fn a_rebalance_reconnects_terminated_sessions() {
 #[test]
 fn a_request_with_a_lost_reply_is_repeated() {
     for cut in [Cut::Answer, Cut::Request, Cut::Both] {
-        for (word, number) in [
+        for (statement, number) in [
             ("ringshard.fence", 2),
             ("ringshard.receive_chunk", 4),
             ("ringshard.purge", 2),
@@ -166,11 +166,11 @@ fn a_request_with_a_lost_reply_is_repeated() {
         ] {
             let test = filled(200);
             add_shard(&test, 4).success();
-            let proxy = Proxy::new(&test.database(number), word, cut);
+            let proxy = Proxy::new(&test.database(number), statement, cut);
             let config = std::fs::read_to_string(test.config()).unwrap();
             std::fs::write(test.config(), config.replace(&test.url(number), &proxy.url())).unwrap();
             test.run(&["rebalance", "-y", "--chunk-rows", "20"]).success();
-            assert!(proxy.has_cut(), "{word}");
+            assert!(proxy.has_cut(), "{statement}");
             assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..200);
             assert_users(&test, &[1, 2, 3, 4], 200);
         }

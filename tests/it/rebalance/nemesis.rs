@@ -427,7 +427,7 @@ fn report(world: &World<'_>, took: Duration, resume: Duration) {
     let resumes = world.resumes.lock().unwrap();
     eprintln!(
         "{} operations ({} with unknown outcome) in {:.0} s, {} movers, {} kills, {} stops, {} terminated sessions, \
-         {} restarts, {} wishes, {} cancels, {} clean verifications; {} resumes to the end, the longest {:.1} s, the last {:.1} s; \
+         {} restarts, {} topology changes, {} cancellations, {} clean verifications; {} resumes to the end, the longest {:.1} s, the last {:.1} s; \
          writes: p50 {} ms, p99 {} ms, longest {} ms; violations: {}",
         get(&counts.operations),
         get(&counts.unknown),

@@ -115,7 +115,7 @@ fn locate_shows_the_owner_and_the_shards_that_hold_the_row() {
     let test = with_users(5);
     // A row on a shard that does not own it.
     let other = owner(1) % 3 + 1;
-    test.execute(other, "INSERT INTO users VALUES (1, 'stray', NULL, NULL)");
+    test.execute(other, "INSERT INTO users VALUES (1, 'misplaced', NULL, NULL)");
     let located = test.run(&["ring", "locate", "1", "US", "99", "007", "-7", "-o", "json"]).success().json();
     let ring = prototype_ring(3);
     for (row, key) in located.as_array().unwrap().iter().zip(["1", "US", "99", "007", "-7"]) {

@@ -228,8 +228,8 @@ fn preflight_checks_fail_before_rows_move() {
     );
     break_and_repair(
         3,
-        "ALTER FUNCTION ringshard.receive_chunk RENAME TO adopted",
-        "ALTER FUNCTION ringshard.adopted RENAME TO receive_chunk",
+        "ALTER FUNCTION ringshard.receive_chunk RENAME TO renamed",
+        "ALTER FUNCTION ringshard.renamed RENAME TO receive_chunk",
         78,
         "`functions` of shard `shard_3`",
     );

@@ -30,7 +30,7 @@ fn a_clean_cluster_verifies_and_the_columns_are_a_contract() {
     assert_eq!(json.json().as_array().unwrap().len(), 3);
     assert_eq!(test.run(&["-o", "json", "verify"]).success().json()[0]["differing"], serde_json::Value::Null);
     test.run(&["-o", "table", "verify"]).success().says("300 users, each on its owner and nowhere else");
-    test.run(&["-o", "table", "verify", "--fix"]).success().says("there is nothing to mend");
+    test.run(&["-o", "table", "verify", "--fix"]).success().says("there is nothing to repair");
     // A cluster without any user.
     let empty = Test::initialised();
     empty.run(&["verify", "--deep"]).success();
@@ -148,7 +148,7 @@ fn rows_in_flight_are_no_damage_but_misplaced_rows_are() {
     to.execute("UPDATE users SET name = 'new' WHERE user_id = 1", &[]).unwrap();
     clean(in_chunk);
     let other = (2..10_000).find(|id| owner(*id) == source && !is_in(&chunk, *id)).unwrap();
-    put_row(&test, target, other, "stray");
+    put_row(&test, target, other, "misplaced");
     assert_eq!(sums(&test.run(&["verify", "--deep"]).fails(1)), [1, 1, 1, 0]);
     delete_row(&test, target, other);
     purge(&mut from, &chunk);

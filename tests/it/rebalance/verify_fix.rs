@@ -123,7 +123,7 @@ fn a_rebalance_that_starts_stops_a_repair() {
     fix.args(["verify", "--fix", "-y"]);
     fix.env("RINGSHARD_SHARDS", shards).env("RINGSHARD_CLUSTER", test.cluster_id(1));
     let fix = fix.spawn().unwrap();
-    gate.until_reached();
+    gate.wait_until_reached();
     // The delayed shard does not accept the announcement; the others do.
     let mut owner_of_four = test.client(owner(4));
     owner_of_four.batch_execute("SET lock_timeout = '200ms'").unwrap();

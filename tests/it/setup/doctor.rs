@@ -13,7 +13,7 @@ use crate::support::user_files::{file_of, unfinished, users};
 
 /// A check that failed.
 #[derive(Debug, PartialEq)]
-struct Cross {
+struct FailedCheck {
     shard: Option<String>,
     check: String,
     found: String,
@@ -24,12 +24,12 @@ fn rows(ran: &Ran) -> Vec<Value> {
     ran.json().as_array().unwrap().clone()
 }
 
-fn crosses(ran: &Ran) -> Vec<Cross> {
+fn failed_checks(ran: &Ran) -> Vec<FailedCheck> {
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
     rows(ran)
         .iter()
         .filter(|row| row["ok"] == false)
-        .map(|row| Cross {
+        .map(|row| FailedCheck {
             shard: text(&row["shard"]),
             check: text(&row["check"]).unwrap(),
             found: text(&row["found"]).unwrap(),
@@ -50,21 +50,21 @@ fn doctor_of(test: &Test, shards: &[String]) -> Ran {
 
 /// Asserts that exactly this check failed.
 #[track_caller]
-fn only(ran: Ran, shard: Option<&str>, check: &str) -> Cross {
-    let mut found = crosses(&ran.fails(1));
+fn only_failure(ran: Ran, shard: Option<&str>, check: &str) -> FailedCheck {
+    let mut found = failed_checks(&ran.fails(1));
     assert!(found.len() == 1 && found[0].check == check && found[0].shard.as_deref() == shard, "{found:?}");
     found.remove(0)
 }
 
 #[track_caller]
-fn well(test: &Test, after: &str) {
+fn assert_all_pass(test: &Test, after: &str) {
     let ran = doctor(test);
-    assert_eq!((ran.code, crosses(&ran)), (0, vec![]), "{after}");
+    assert_eq!((ran.code, failed_checks(&ran)), (0, vec![]), "{after}");
 }
 
 /// Runs a shell command, `ringshard` or `psql`.
 #[track_caller]
-fn type_in(test: &Test, command: &str) {
+fn run_shell(test: &Test, command: &str) {
     let folder = std::path::Path::new(BINARY).parent().unwrap().display();
     let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
     let mut shell = Command::new("/bin/sh");
@@ -77,7 +77,7 @@ fn type_in(test: &Test, command: &str) {
 fn a_healthy_cluster_passes_every_check() {
     let test = Test::initialised();
     let ran = doctor(&test).success();
-    assert_eq!(crosses(&ran), []);
+    assert_eq!(failed_checks(&ran), []);
     let rows = rows(&ran);
     for check in ["reachable", "version", "privileges", "triggers", "functions", "clock", "disk", "leftovers"]
     {
@@ -159,7 +159,7 @@ fn a_running_import_is_not_reported_as_a_leftover() {
     while doctor(&test).code == 0 {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    assert!(crosses(&doctor(&test)).iter().all(|cross| cross.check == "leftovers"));
+    assert!(failed_checks(&doctor(&test)).iter().all(|failed| failed.check == "leftovers"));
 }
 
 #[test]
@@ -167,16 +167,16 @@ fn each_fault_fails_one_check_and_its_hint_repairs_it() {
     let test = Test::initialised();
     let id = (1..1_000).find(|id| owner(*id) == 1).unwrap();
     test.execute(1, &format!("INSERT INTO users VALUES ({id}, 'N', 'EU', 'e')"));
-    well(&test, "nothing");
+    assert_all_pass(&test, "nothing");
     for (damage, check, words) in BREAKAGES {
         test.execute(1, damage);
-        let cross = only(doctor(&test), Some("shard_1"), check);
-        assert!(cross.found.contains(words), "{damage}: {cross:?}");
+        let failed = only_failure(doctor(&test), Some("shard_1"), check);
+        assert!(failed.found.contains(words), "{damage}: {failed:?}");
         // The command is the whole hint, follows `then`, or is in brackets at the end.
-        let hint = cross.hint.strip_suffix(')').unwrap_or(&cross.hint);
+        let hint = failed.hint.strip_suffix(')').unwrap_or(&failed.hint);
         let command = hint.rfind("psql '").map_or(hint, |at| &hint[at..]);
-        type_in(&test, command);
-        well(&test, damage);
+        run_shell(&test, command);
+        assert_all_pass(&test, damage);
     }
     assert_eq!(test.ids(1), [id]);
 }
@@ -188,30 +188,33 @@ fn inconsistent_catalogs_are_reported() {
         test.execute(number, damage);
         test
     };
-    let cross = only(doctor(&broken(2, "UPDATE ringshard.meta SET epoch = 5")), None, "epoch");
-    assert_eq!(cross.found, "`shard_2` is at 5, `shard_1` is at 1, `shard_3` is at 1");
-    assert!(cross.hint.contains("old backup"), "{cross:?}");
+    let failed = only_failure(doctor(&broken(2, "UPDATE ringshard.meta SET epoch = 5")), None, "epoch");
+    assert_eq!(failed.found, "`shard_2` is at 5, `shard_1` is at 1, `shard_3` is at 1");
+    assert!(failed.hint.contains("old backup"), "{failed:?}");
 
     let change = "UPDATE ringshard.meta SET topology = jsonb_set(topology, '{virtual_nodes}', '7')";
     let ran = doctor(&broken(2, change)).fails(1);
-    let checks: Vec<String> = crosses(&ran).into_iter().map(|cross| cross.check).collect();
+    let checks: Vec<String> = failed_checks(&ran).into_iter().map(|failed| failed.check).collect();
     assert_eq!(checks, ["epoch", "arcs"], "{ran:?}");
 
-    let cross =
-        only(doctor(&broken(3, "UPDATE ringshard.meta SET shard = 'shard_9'")), Some("shard_3"), "identity");
-    assert!(cross.found.contains("is that of shard `shard_9`"), "{cross:?}");
-    assert!(cross.hint.contains("ringshard config show"));
+    let failed = only_failure(
+        doctor(&broken(3, "UPDATE ringshard.meta SET shard = 'shard_9'")),
+        Some("shard_3"),
+        "identity",
+    );
+    assert!(failed.found.contains("is that of shard `shard_9`"), "{failed:?}");
+    assert!(failed.hint.contains("ringshard config show"));
 
     let lost =
         "DELETE FROM ringshard.arc WHERE last = (SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
-    let cross = only(doctor(&broken(1, lost)), Some("shard_1"), "arcs");
-    assert!(cross.found.starts_with("69 arcs") && cross.found.contains("has 70"), "{cross:?}");
-    assert!(cross.hint.contains("pg_restore --schema=ringshard"));
+    let failed = only_failure(doctor(&broken(1, lost)), Some("shard_1"), "arcs");
+    assert!(failed.found.starts_with("69 arcs") && failed.found.contains("has 70"), "{failed:?}");
+    assert!(failed.hint.contains("pg_restore --schema=ringshard"));
 
     let fenced = "UPDATE ringshard.arc SET state = 'fenced', transfer_to = 'shard_2' WHERE last = (SELECT last FROM ringshard.arc ORDER BY last LIMIT 1)";
     let test = broken(1, fenced);
-    let cross = only(doctor(&test), Some("shard_1"), "leftovers");
-    assert_eq!(cross.found, "1 fenced arc");
+    let failed = only_failure(doctor(&test), Some("shard_1"), "leftovers");
+    assert_eq!(failed.found, "1 fenced arc");
     // Received by its target and not purged yet: each position still has one owner.
     let arc = test.query(1, "SELECT first::text, last::text FROM ringshard.arc WHERE state = 'fenced'", &[]);
     let (first, last): (&str, &str) = (arc[0].get(0), arc[0].get(1));
@@ -224,41 +227,50 @@ fn inconsistent_catalogs_are_reported() {
     let receive = format!("INSERT INTO ringshard.arc (first, last, epoch) VALUES ('{first}', '{last}', 2)");
     test.execute(2, &receive);
     let ran = doctor(&test).fails(1);
-    assert!(crosses(&ran).iter().all(|cross| cross.check == "leftovers"), "{ran:?}");
-    assert!(crosses(&ran)[0].found.contains("a change of the ring is not finished; 1 fenced arc"), "{ran:?}");
+    assert!(failed_checks(&ran).iter().all(|failed| failed.check == "leftovers"), "{ran:?}");
+    assert!(
+        failed_checks(&ran)[0].found.contains("a change of the ring is not finished; 1 fenced arc"),
+        "{ran:?}"
+    );
     // Owned by two shards, and then by none: the ring is inconsistent.
     test.execute(1, "UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL");
     let ran = doctor(&test).fails(1);
-    assert!(crosses(&ran).iter().any(|cross| cross.found.starts_with("more than one shard owns")), "{ran:?}");
+    assert!(
+        failed_checks(&ran).iter().any(|failed| failed.found.starts_with("more than one shard owns")),
+        "{ran:?}"
+    );
     test.execute(1, &format!("DELETE FROM ringshard.arc WHERE last = '{last}'"));
     test.execute(2, &format!("DELETE FROM ringshard.arc WHERE last = '{last}'"));
     let ran = doctor(&test).fails(1);
-    assert!(crosses(&ran).iter().any(|cross| cross.found.starts_with("nobody owns")), "{ran:?}");
+    assert!(failed_checks(&ran).iter().any(|failed| failed.found.starts_with("nobody owns")), "{ran:?}");
 }
 
 #[test]
 fn other_catalog_versions_and_missing_catalogs_are_reported() {
     let test = Test::initialised();
     test.execute(2, "UPDATE ringshard.meta SET catalog_version = 99");
-    let cross = only(doctor(&test), Some("shard_2"), "catalog");
-    assert!(cross.found.contains("version 99") && cross.hint.contains("newer ringshard"), "{cross:?}");
+    let failed = only_failure(doctor(&test), Some("shard_2"), "catalog");
+    assert!(failed.found.contains("version 99") && failed.hint.contains("newer ringshard"), "{failed:?}");
 
     // Nothing is set up, and the configuration does not claim it.
     let fresh = Test::new();
     let shards: Vec<String> = (1..=3).map(|n| format!("shard_{n}={}", fresh.url(n))).collect();
     let ran = doctor_of(&fresh, &shards).fails(1);
-    let found = crosses(&ran);
+    let found = failed_checks(&ran);
     assert_eq!(found.len(), 3);
-    assert!(found.iter().all(|cross| cross.check == "catalog" && cross.hint == "ringshard init-shards"));
+    assert!(found.iter().all(|failed| failed.check == "catalog" && failed.hint == "ringshard init-shards"));
 
     // The configuration says that it was.
     test.execute(2, "UPDATE ringshard.meta SET catalog_version = 5");
     test.execute(2, "DROP SCHEMA ringshard CASCADE");
-    let cross = only(doctor(&test), Some("shard_2"), "catalog");
-    assert!(cross.hint.contains("restore that database from a backup"), "{cross:?}");
+    let failed = only_failure(doctor(&test), Some("shard_2"), "catalog");
+    assert!(failed.hint.contains("restore that database from a backup"), "{failed:?}");
     test.execute(1, "DROP TABLE users CASCADE");
     let ran = doctor(&test).fails(1);
-    assert!(crosses(&ran).iter().any(|cross| cross.found.contains("the table `users` is gone")), "{ran:?}");
+    assert!(
+        failed_checks(&ran).iter().any(|failed| failed.found.contains("the table `users` is gone")),
+        "{ran:?}"
+    );
 
     // A database that cannot hold every name.
     let ascii = Test::new();
@@ -272,7 +284,7 @@ fn other_catalog_versions_and_missing_catalogs_are_reported() {
         })
         .unwrap();
     let ran = doctor_of(&ascii, &[format!("shard_1={}", ascii.url(3))]).fails(1);
-    let encoding = crosses(&ran).into_iter().find(|cross| cross.check == "encoding").unwrap();
+    let encoding = failed_checks(&ran).into_iter().find(|failed| failed.check == "encoding").unwrap();
     assert_eq!(encoding.found, "SQL_ASCII");
 }
 
@@ -286,19 +298,19 @@ fn down_shards_do_not_hide_the_results_of_others() {
         "shard_3=postgresql://postgres@127.0.0.1:1/x".to_owned(),
     ];
     let ran = doctor_of(&test, &shards).fails(69).says("shard `shard_3` cannot be reached; 2 of");
-    let found = crosses(&ran);
-    let checks: Vec<&str> = found.iter().map(|cross| cross.check.as_str()).collect();
+    let found = failed_checks(&ran);
+    let checks: Vec<&str> = found.iter().map(|failed| failed.check.as_str()).collect();
     assert_eq!(checks, ["region_index", "reachable"]);
     assert!(found[1].found.contains("refused") && found[1].hint.contains("psql"), "{found:?}");
     let ring = rows(&ran).into_iter().find(|row| row["check"] == "ring").unwrap();
     assert!(ring["ok"].is_null(), "what cannot be known is no cross");
     // All of them down.
     let ran = doctor_of(&test, &shards[2..]).fails(69);
-    assert_eq!(crosses(&ran).len(), 1);
+    assert_eq!(failed_checks(&ran).len(), 1);
     // A database that does not exist.
     let missing = format!("shard_1={}", url("postgres", "no_such_database"));
     let ran = doctor_of(&test, &[missing]).fails(69);
-    assert!(crosses(&ran)[0].found.contains("does not exist"), "{ran:?}");
+    assert!(failed_checks(&ran)[0].found.contains("does not exist"), "{ran:?}");
 }
 
 #[test]
@@ -307,33 +319,36 @@ fn wrong_urls_are_identified() {
     let (one, two, three) = (test.url(1), test.url(2), test.url(3));
     let swapped = [format!("shard_1={two}"), format!("shard_2={one}"), format!("shard_3={three}")];
     let ran = doctor_of(&test, &swapped).fails(1);
-    let checks: Vec<String> = crosses(&ran).into_iter().map(|cross| cross.check).collect();
+    let checks: Vec<String> = failed_checks(&ran).into_iter().map(|failed| failed.check).collect();
     assert_eq!(checks, ["identity", "identity"]);
     // One database under two names, reached in two ways.
     let proxy = Proxy::new(&test.database(1), "never sent", Cut::Request);
     let twice = [format!("shard_1={one}"), format!("shard_2={}", proxy.url()), format!("shard_3={three}")];
     let ran = doctor_of(&test, &twice).fails(1);
-    let found = crosses(&ran);
-    let checks: Vec<&str> = found.iter().map(|cross| cross.check.as_str()).collect();
+    let found = failed_checks(&ran);
+    let checks: Vec<&str> = found.iter().map(|failed| failed.check.as_str()).collect();
     assert_eq!(checks, ["databases", "identity"]);
     assert_eq!(found[0].found, "`shard_1` and `shard_2` are one database");
     // One shard less than the topology has, and one more.
-    let cross =
-        only(doctor_of(&test, &[format!("shard_1={one}"), format!("shard_2={two}")]), None, "participants");
-    assert_eq!(cross.hint, format!("RINGSHARD_SHARDS=\"$RINGSHARD_SHARDS shard_3={three}\""));
+    let failed = only_failure(
+        doctor_of(&test, &[format!("shard_1={one}"), format!("shard_2={two}")]),
+        None,
+        "participants",
+    );
+    assert_eq!(failed.hint, format!("RINGSHARD_SHARDS=\"$RINGSHARD_SHARDS shard_3={three}\""));
     let config = std::fs::read_to_string(test.config()).unwrap();
     let (before, of_the_third) = config.split_once("[shards.shard_3]").unwrap();
     std::fs::write(test.config(), before).unwrap();
-    let cross = only(doctor(&test), None, "participants");
-    let added: Vec<&str> = cross.hint.split('`').skip(1).step_by(2).take(2).collect();
+    let failed = only_failure(doctor(&test), None, "participants");
+    let added: Vec<&str> = failed.hint.split('`').skip(1).step_by(2).take(2).collect();
     assert_eq!(added, ["[shards.shard_3]", of_the_third.trim()]);
     std::fs::write(test.config(), format!("{before}{}\n{}\n", added[0], added[1])).unwrap();
-    well(&test, "the lines of the hint");
+    assert_all_pass(&test, "the lines of the hint");
     let other = Test::new();
     let more = format!("{config}\n[shards.x]\nurl = \"{}\"\n", other.url(1));
     std::fs::write(test.config(), more).unwrap();
     let ran = doctor(&test).fails(1);
-    let hints: Vec<String> = crosses(&ran).into_iter().map(|cross| cross.hint).collect();
+    let hints: Vec<String> = failed_checks(&ran).into_iter().map(|failed| failed.hint).collect();
     assert!(hints[0].starts_with("take `[shards.x]` out of `"), "{hints:?}");
 }
 
@@ -344,23 +359,26 @@ fn missing_privileges_are_reported_with_the_grants() {
         (1..=3).map(|n| format!("shard_{n}={}", url("plain", &test.database(n)))).collect();
     // Nothing was granted: each query that fails is a failed check, with the server's message.
     let ran = doctor_of(&test, &shards).fails(1);
-    let found = crosses(&ran);
-    assert!(found.iter().any(|cross| cross.check == "privileges"), "{found:?}");
-    assert!(found.iter().any(|cross| cross.check == "catalog" && cross.found.contains("permission denied")));
+    let found = failed_checks(&ran);
+    assert!(found.iter().any(|failed| failed.check == "privileges"), "{found:?}");
+    assert!(
+        found.iter().any(|failed| failed.check == "catalog" && failed.found.contains("permission denied"))
+    );
     assert!(rows(&ran).iter().any(|row| row["check"] == "version" && row["ok"] == true));
     // After the owner has run the hint, all checks pass.
     for number in 1..=3 {
         let name = format!("shard_{number}");
-        let of_shard = |cross: &&Cross| cross.shard.as_deref() == Some(&name) && cross.check == "privileges";
+        let of_shard =
+            |failed: &&FailedCheck| failed.shard.as_deref() == Some(&name) && failed.check == "privileges";
         let hint = &found.iter().find(of_shard).unwrap().hint;
         let (_, grants) = hint.split_once("\": ").unwrap();
         test.execute(number, grants);
     }
-    assert_eq!(crosses(&doctor_of(&test, &shards).success()), []);
+    assert_eq!(failed_checks(&doctor_of(&test, &shards).success()), []);
     test.execute(1, "REVOKE INSERT ON users FROM plain");
-    let cross = only(doctor_of(&test, &shards), Some("shard_1"), "privileges");
-    assert_eq!(cross.found, "\"plain\" lacks INSERT on TABLE public.users");
-    assert!(cross.hint.ends_with("GRANT INSERT ON TABLE public.users TO \"plain\""), "{cross:?}");
+    let failed = only_failure(doctor_of(&test, &shards), Some("shard_1"), "privileges");
+    assert_eq!(failed.found, "\"plain\" lacks INSERT on TABLE public.users");
+    assert!(failed.hint.ends_with("GRANT INSERT ON TABLE public.users TO \"plain\""), "{failed:?}");
     // With these rights ringshard works.
     test.execute(1, "GRANT INSERT ON users TO plain");
     for id in ["1", "4", "9"] {
@@ -386,10 +404,10 @@ fn doctor_does_not_start_a_stopped_private_server() {
     run(&["doctor"]).success();
     run(&["local", "stop"]).success();
     let ran = run(&["doctor", "-o", "json"]).fails(69);
-    let found = crosses(&ran);
-    let checks: Vec<&str> = found.iter().map(|cross| cross.check.as_str()).collect();
+    let found = failed_checks(&ran);
+    let checks: Vec<&str> = found.iter().map(|failed| failed.check.as_str()).collect();
     assert_eq!(checks, ["private_postgres", "reachable"]);
-    assert!(found.iter().all(|cross| cross.hint.contains("ringshard local start")), "{found:?}");
+    assert!(found.iter().all(|failed| failed.hint.contains("ringshard local start")), "{found:?}");
     assert_eq!(run(&["local", "status", "-o", "json"]).json()["running"], false);
     // A prepared transaction that was left behind holds the barrier, which blocks every move.
     let conf = test.home.path().join("postgres/data/postgresql.conf");
@@ -400,12 +418,12 @@ fn doctor_does_not_start_a_stopped_private_server() {
     let socket = run(&["local", "status", "-o", "json"]).json()["socket"].as_str().unwrap().to_owned();
     let psql = format!("psql -qX 'postgresql://postgres@/shard_1?host={socket}'");
     let prepare = "BEGIN; INSERT INTO users VALUES (1); PREPARE TRANSACTION 'left behind'";
-    type_in(&test, &format!("{psql} -c \"{prepare}\""));
-    let cross = only(run(&["doctor", "-o", "json"]), Some("shard_1"), "leftovers");
-    assert!(cross.found.starts_with("the transaction `left behind` of `postgres`"), "{cross:?}");
-    type_in(&test, cross.hint.strip_suffix(" (or COMMIT PREPARED)").unwrap());
+    run_shell(&test, &format!("{psql} -c \"{prepare}\""));
+    let failed = only_failure(run(&["doctor", "-o", "json"]), Some("shard_1"), "leftovers");
+    assert!(failed.found.starts_with("the transaction `left behind` of `postgres`"), "{failed:?}");
+    run_shell(&test, failed.hint.strip_suffix(" (or COMMIT PREPARED)").unwrap());
     run(&["doctor"]).success();
     run(&["local", "destroy", "-y"]).success();
-    let found = crosses(&run(&["doctor", "-o", "json"]).fails(69));
-    assert!(found.iter().all(|cross| cross.hint.contains("ringshard init-shards")), "{found:?}");
+    let found = failed_checks(&run(&["doctor", "-o", "json"]).fails(69));
+    assert!(found.iter().all(|failed| failed.hint.contains("ringshard init-shards")), "{found:?}");
 }

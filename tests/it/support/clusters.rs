@@ -36,7 +36,7 @@ pub(crate) fn with_standby() -> (Servers, Standby) {
     let servers = Servers::filled();
     let standby = servers.standby_of(2);
     servers.run(&["replica", "add", "shard_2", &standby.url()]).success();
-    standby.catches_up(&mut servers.client(2));
+    standby.wait_until_caught_up(&mut servers.client(2));
     (servers, standby)
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(database: &str, word: &'static str) -> Self {
+    pub(crate) fn new(database: &str, text: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (reached, open) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -27,7 +27,7 @@ impl Gate {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (at_gate, is_open) = (Arc::clone(&at_gate), Arc::clone(&is_open));
-                thread::spawn(move || serve(client, word, &at_gate, &is_open));
+                thread::spawn(move || serve(client, text, &at_gate, &is_open));
             }
         });
         Self { port, database: database.into(), reached, open }
@@ -38,14 +38,14 @@ impl Gate {
     }
 
     /// Waits until a session is delayed.
-    pub(crate) fn until_reached(&self) {
+    pub(crate) fn wait_until_reached(&self) {
         for _ in 0..4_000 {
             if self.reached.load(Ordering::SeqCst) {
                 return;
             }
             thread::sleep(Duration::from_millis(5));
         }
-        panic!("nobody came to the gate");
+        panic!("no session reached the gate");
     }
 
     /// Lets this session and all others pass.
@@ -54,7 +54,7 @@ impl Gate {
     }
 }
 
-fn serve(mut client: TcpStream, word: &str, reached: &AtomicBool, open: &AtomicBool) {
+fn serve(mut client: TcpStream, text: &str, reached: &AtomicBool, open: &AtomicBool) {
     let Ok(mut server) = UnixStream::connect(socket_dir().join(".s.PGSQL.5432")) else { return };
     let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let back = thread::spawn(move || {
@@ -63,7 +63,7 @@ fn serve(mut client: TcpStream, word: &str, reached: &AtomicBool, open: &AtomicB
     });
     let mut buffer = vec![0; 65536];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
-        let hit = buffer[..count].windows(word.len()).any(|bytes| bytes == word.as_bytes());
+        let hit = buffer[..count].windows(text.len()).any(|bytes| bytes == text.as_bytes());
         if hit && !reached.swap(true, Ordering::SeqCst) {
             while !open.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(2));

@@ -102,7 +102,7 @@ pub(crate) fn read_while_user_1_moves(test: &Test, words: &[&str], target: usize
     let mut reader = test.command();
     reader.args(words).env("RINGSHARD_SHARDS", test.shards_with(gated, &gate.url()));
     let reader = reader.env("RINGSHARD_CLUSTER", test.cluster_id(1)).spawn().unwrap();
-    gate.until_reached();
+    gate.wait_until_reached();
     // The other shard's snapshot is open when its session is idle in its transaction.
     let other = if gated == target { source } else { target };
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state = 'idle in transaction' \

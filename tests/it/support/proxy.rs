@@ -29,7 +29,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) fn new(database: &str, word: &'static str, cut: Cut) -> Self {
+    pub(crate) fn new(database: &str, text: &'static str, cut: Cut) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (armed, cuts) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
@@ -37,7 +37,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (armed, cuts) = (Arc::clone(&for_thread), Arc::clone(&for_cuts));
-                thread::spawn(move || serve(client, word, cut, &armed, &cuts));
+                thread::spawn(move || serve(client, text, cut, &armed, &cuts));
             }
         });
         Self { port, database: database.into(), armed, cuts }
@@ -58,7 +58,7 @@ impl Proxy {
     }
 }
 
-fn serve(mut client: TcpStream, word: &str, cut: Cut, armed: &AtomicBool, cuts: &AtomicBool) {
+fn serve(mut client: TcpStream, text: &str, cut: Cut, armed: &AtomicBool, cuts: &AtomicBool) {
     let Ok(mut server) = UnixStream::connect(socket_dir().join(".s.PGSQL.5432")) else { return };
     let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let swallow = Arc::new(AtomicBool::new(false));
@@ -78,7 +78,7 @@ fn serve(mut client: TcpStream, word: &str, cut: Cut, armed: &AtomicBool, cuts: 
     });
     let mut buffer = vec![0; 65536];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
-        let hit = buffer[..count].windows(word.len()).any(|bytes| bytes == word.as_bytes());
+        let hit = buffer[..count].windows(text.len()).any(|bytes| bytes == text.as_bytes());
         if hit && armed.swap(false, Ordering::SeqCst) {
             cuts.store(true, Ordering::SeqCst);
             if cut == Cut::Request {

@@ -70,7 +70,7 @@ impl Servers {
 
     /// Asserts that there are so many users, each on its owner, and that `doctor` finds nothing.
     #[track_caller]
-    pub(crate) fn assert_well(&self, count: i64) {
+    pub(crate) fn assert_healthy(&self, count: i64) {
         assert_eq!(self.run(&["count"]).success().stdout, format!("{count}\n"));
         self.run(&["verify"]).success();
         self.run(&["doctor", "-o", "tsv"]).success();
@@ -155,7 +155,7 @@ impl Standby {
     }
 
     /// Waits until it has replayed all WAL of its primary.
-    pub(crate) fn catches_up(&self, primary: &mut Client) {
+    pub(crate) fn wait_until_caught_up(&self, primary: &mut Client) {
         let sql = "SELECT pg_current_wal_flush_lsn()::text";
         let lsn: String = primary.query_one(sql, &[]).unwrap().get(0);
         let mut client = self.client();

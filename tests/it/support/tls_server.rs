@@ -151,7 +151,7 @@ impl Outcome {
     }
 }
 
-/// A folder's file that the server's user owns, and nobody else may read.
+/// Installs a file that only the server's user may read.
 fn install(data: &Path, from: &Path, to: &str) {
     let (fresh, to) = (data.join("fresh"), data.join(to));
     fs::copy(from, &fresh).unwrap();

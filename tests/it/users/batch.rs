@@ -106,7 +106,7 @@ fn a_user_on_a_moving_arc_rejects_the_batch() {
     fence(&mut from, &chunk, target, 2);
     step("fenced");
     receive(&mut from, &mut to, &chunk, 2);
-    step("adopted");
+    step("received");
     purge(&mut from, &chunk);
     step("purged");
 }

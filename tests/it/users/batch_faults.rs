@@ -91,20 +91,28 @@ fn a_lost_commit_on_a_single_shard_stores_nothing() {
 #[test]
 fn a_connection_cut_before_the_commit_stores_nothing() {
     let test = Test::initialised();
-    for (word, cut) in [
+    for (statement, cut) in [
         ("BEGIN ISOLATION", Cut::Answer),
         ("INSERT INTO public.users", Cut::Answer),
         ("INSERT INTO public.users", Cut::Request),
         ("INSERT INTO public.users", Cut::Both),
     ] {
-        let proxy = Proxy::new(&test.database(2), word, cut);
+        let proxy = Proxy::new(&test.database(2), statement, cut);
         let cluster = through(&test, 2, &proxy);
-        assert_eq!(Router(&cluster).create_users(&users(1..=40)), BatchOutcome::NotStored, "{word} {cut:?}");
-        assert!(proxy.has_cut(), "{word} {cut:?}");
-        assert!(all_ids(&test).is_empty(), "{word} {cut:?}");
+        assert_eq!(
+            Router(&cluster).create_users(&users(1..=40)),
+            BatchOutcome::NotStored,
+            "{statement} {cut:?}"
+        );
+        assert!(proxy.has_cut(), "{statement} {cut:?}");
+        assert!(all_ids(&test).is_empty(), "{statement} {cut:?}");
         // No session is left behind that holds the rows: this would wait for it.
         test.execute(2, "SET lock_timeout = '5s'; BEGIN; LOCK TABLE users; COMMIT");
-        assert_eq!(Router(&cluster).create_users(&users(1..=40)), BatchOutcome::Stored, "{word} {cut:?}");
+        assert_eq!(
+            Router(&cluster).create_users(&users(1..=40)),
+            BatchOutcome::Stored,
+            "{statement} {cut:?}"
+        );
         for number in 1..=3 {
             test.execute(number, "DELETE FROM users");
         }
@@ -194,7 +202,7 @@ fn an_undeterminable_outcome_is_reported_as_unknown() {
         let id = user.user_id.number();
         match outcome {
             UserOutcome::Stored => assert_ne!(owner(id), 2, "user {id}"),
-            UserOutcome::Absent => panic!("nobody can know that of user {id}"),
+            UserOutcome::Absent => panic!("the outcome of user {id} cannot be known"),
             UserOutcome::Failed(error) => {
                 assert_eq!(owner(id), 2, "user {id}");
                 assert!(error.message().contains(&format!("user `{id}`")), "{error}");

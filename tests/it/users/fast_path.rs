@@ -203,7 +203,7 @@ fn a_fence_waits_for_a_write_and_names_the_blocking_session() {
     let waits =
         "SELECT count(*) FROM pg_locks WHERE relation = 'ringshard.fast_path_lock'::regclass AND NOT granted";
     while test.query(1, waits, &[])[0].get::<_, i64>(0) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits");
+        assert!(begun.elapsed() < Duration::from_secs(20), "no session waits");
         thread::sleep(Duration::from_millis(5));
     }
     // Reads continue meanwhile, and the session that blocks all others is named.

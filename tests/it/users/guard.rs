@@ -81,7 +81,7 @@ fn a_misplaced_row_cannot_be_changed_deleted_or_truncated() {
     let test = Test::initialised();
     let (own, foreign) = own_and_foreign(1);
     // As a crash or an older version left it.
-    test.execute(1, &format!("INSERT INTO users VALUES ({}, 'stray'), ({}, 'good')", foreign[0], own[0]));
+    test.execute(1, &format!("INSERT INTO users VALUES ({}, 'misplaced'), ({}, 'good')", foreign[0], own[0]));
     let mut client = test.other_program("postgres", 1);
     for sql in ["UPDATE users SET name = 'x'", "DELETE FROM users", "TRUNCATE users"] {
         for level in ["read committed", "serializable"] {

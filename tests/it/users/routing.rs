@@ -74,14 +74,14 @@ fn a_read_at_a_fence_follows_the_target() {
     test.execute(
         target,
         &format!(
-            "INSERT INTO users VALUES (1, 'stray', NULL, NULL); \
+            "INSERT INTO users VALUES (1, 'misplaced', NULL, NULL); \
              INSERT INTO ringshard.arc SELECT md5('1')::uuid, md5('1')::uuid, 'fenced', 1, 'shard_{source}'"
         ),
     );
     assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "old");
     // But a target that fenced it in a later epoch has owned it since.
     test.execute(target, "UPDATE ringshard.arc SET epoch = 2 WHERE state = 'fenced'");
-    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "stray");
+    assert_eq!(test.run(&["get-user", "1"]).success().fields()[0][1], "misplaced");
     test.execute(target, "DELETE FROM users; DELETE FROM ringshard.arc WHERE state = 'fenced'");
     // The target owns it, and has changed it since.
     test.execute(

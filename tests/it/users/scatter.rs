@@ -137,7 +137,7 @@ fn a_duplicate_row_is_shown_as_on_its_owner() {
     let non_owner = owner(1) % 3 + 1;
     test.execute(
         non_owner,
-        "SET ringshard.guard = 'checked'; INSERT INTO users VALUES (1, 'stray', NULL, NULL)",
+        "SET ringshard.guard = 'checked'; INSERT INTO users VALUES (1, 'misplaced', NULL, NULL)",
     );
     let all = test.run(&["list-users"]).success();
     assert_eq!(ids(&all), (1..=20).collect::<Vec<_>>());

@@ -18,7 +18,7 @@ pub(crate) fn patched(file: &str, changes: &[(&str, &str)]) -> String {
 }
 
 /// Two shards, a user on the first of them, and the chunk around it.
-pub(crate) struct Stage {
+pub(crate) struct MoveFixture {
     pub(crate) test: Test,
     pub(crate) source: Client,
     pub(crate) target: Client,
@@ -36,7 +36,7 @@ pub(crate) struct Read {
     digest: String,
 }
 
-impl Stage {
+impl MoveFixture {
     pub(crate) fn new(mutant: Option<&str>) -> Self {
         let test = Test::initialised();
         let user = 1;
@@ -50,9 +50,9 @@ impl Stage {
         let target = test.client(numbers[1]);
         let chunk = Chunk::around(&mut source, user);
         let names = numbers.map(|number| format!("shard_{number}"));
-        let mut stage = Self { test, source, target, names, chunk, user };
-        stage.write(0, "create", "first");
-        stage
+        let mut fixture = Self { test, source, target, names, chunk, user };
+        fixture.write(0, "create", "first");
+        fixture
     }
 
     /// Announces a change of this epoch. Another `heavier` shard makes another ring.
@@ -135,7 +135,7 @@ impl Stage {
     }
 
     /// All steps of the chunk's move.
-    pub(crate) fn moves(&mut self, from: usize, epoch: i64) {
+    pub(crate) fn move_chunk(&mut self, from: usize, epoch: i64) {
         assert_eq!(self.step("fence", from, epoch).unwrap(), "done");
         let read = self.read(from, epoch);
         assert_eq!(self.receive(from, epoch, &read).unwrap(), "done");
@@ -144,7 +144,7 @@ impl Stage {
 
     /// The same while a writer is in the middle of its transaction. The unchanged function does not fence before that
     /// ends.
-    pub(crate) fn moves_under(&mut self, writer: Transaction<'_>) {
+    pub(crate) fn move_chunk_under(&mut self, writer: Transaction<'_>) {
         if self.step("fence", 0, 2).is_ok() {
             let read = self.read(0, 2);
             assert_eq!(self.receive(0, 2, &read).unwrap(), "done");
@@ -152,23 +152,23 @@ impl Stage {
             assert_eq!(self.step("purge", 0, 2).unwrap(), "done");
         } else {
             writer.commit().unwrap();
-            self.moves(0, 2);
+            self.move_chunk(0, 2);
         }
     }
 
     /// The steps after a fence, while a writer is still in its transaction. Whether the user is on the target alone
     /// in the end, with the writer's value if it has written.
-    pub(crate) fn moves_on_under(&mut self, writer: Transaction<'_>, has_written: bool) -> bool {
+    pub(crate) fn finish_move_under(&mut self, writer: Transaction<'_>, has_written: bool) -> bool {
         let read = self.read(0, 2);
         assert_eq!(self.receive(0, 2, &read).unwrap(), "done");
         writer.commit().unwrap();
         self.step("purge", 0, 2).unwrap();
         let expected = if has_written { "second" } else { "first" };
-        self.seen() == (vec![1], vec![expected.into()])
+        self.owners_and_names() == (vec![1], vec![expected.into()])
     }
 
     /// The owners of the user, and the names that they store: one of each if nothing is wrong.
-    pub(crate) fn seen(&mut self) -> (Vec<usize>, Vec<String>) {
+    pub(crate) fn owners_and_names(&mut self) -> (Vec<usize>, Vec<String>) {
         let (mut owners, mut names) = (Vec::new(), Vec::new());
         for (at, client) in [&mut self.source, &mut self.target].into_iter().enumerate() {
             let owned = "SELECT count(*) FROM ringshard.arc WHERE state = 'owned' AND last = $1::text::uuid";
@@ -198,9 +198,9 @@ pub(crate) fn write_user(
 
 /// Asserts that the interleaving is harmless with the functions as they are, and is not with these changes.
 #[track_caller]
-pub(crate) fn is_caught(file: &str, changes: &[(&str, &str)], interleaving: fn(&mut Stage) -> bool) {
-    assert!(interleaving(&mut Stage::new(None)), "the protocol as it is");
+pub(crate) fn is_caught(file: &str, changes: &[(&str, &str)], interleaving: fn(&mut MoveFixture) -> bool) {
+    assert!(interleaving(&mut MoveFixture::new(None)), "the protocol as it is");
     let mutant = patched(file, changes);
-    let result = std::panic::catch_unwind(|| interleaving(&mut Stage::new(Some(&mutant))));
+    let result = std::panic::catch_unwind(|| interleaving(&mut MoveFixture::new(Some(&mutant))));
     assert!(!matches!(result, Ok(true)), "the mutant did no harm");
 }

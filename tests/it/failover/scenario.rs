@@ -24,7 +24,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
     servers.run(&["load", "fill", "3000", "--seed", "7"]).success();
     let standby = servers.standby_of(2);
     servers.run(&["replica", "add", "shard_2", &standby.url()]).success();
-    standby.catches_up(&mut servers.client(2));
+    standby.wait_until_caught_up(&mut servers.client(2));
     let words = ["load", "run", "--clients", "4", "--duration", "40s", "--mix", "get=60,create=20,update=20"];
     let child =
         servers.command().args(words).args(["--async-replica", "shard_2", "-o", "json"]).spawn().unwrap();
@@ -52,7 +52,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
     assert_eq!(state_of(&shards, "shard_2"), "active");
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     servers.run(&["rebalance", "-y"]).success();
-    assert!(count(&servers) > before, "nobody writes any more");
+    assert!(count(&servers) > before, "the load has stopped");
 
     // The killed server is back with its old data, and serves no request.
     servers.start(2);
