@@ -14,7 +14,7 @@ use crate::support::harness::{BINARY, Ran, Test};
 use crate::support::move_steps::{Chunk, Mover, fence, move_chunk, purge, receive};
 use crate::support::random::Random;
 use crate::support::rings::owner;
-use crate::support::user_files::{counts, empty, file_of, stored, unfinished, users, write};
+use crate::support::user_files::{counts, empty, file_of, import_up_to, stored, unfinished, users, write};
 
 fn import(test: &Test, words: &[&str]) -> Child {
     test.command().args(["import", "f.csv", "--batch-kib", "8"]).args(words).spawn().unwrap()
@@ -269,8 +269,7 @@ fn an_import_killed_while_arcs_move_resumes_with_the_new_owners() {
 fn a_resumed_import_accounts_for_arcs_that_moved() {
     let test = Test::initialised();
     let text = String::from_utf8(file_of(&users(1..3_000), FileFormat::Csv)).unwrap();
-    write(&test, "f.csv", text.replacen("\n2900,", "\nxxx,", 1));
-    test.run(&["import", "f.csv", "--batch-kib", "8"]).fails(65);
+    import_up_to(&test, &text, 2_900, 8);
     let source = owner(1);
     let target = source % 3 + 1;
     let (mut from, mut to) = (test.client(source), test.client(target));
@@ -298,8 +297,7 @@ fn an_import_killed_before_cleanup_knows_that_it_is_complete() {
     let test = Test::initialised();
     let all = users(1..1_000);
     let text = String::from_utf8(file_of(&all, FileFormat::Csv)).unwrap();
-    write(&test, "f.csv", text.replacen("\n900,", "\nxxx,", 1));
-    test.run(&["import", "f.csv", "--batch-kib", "4"]).fails(65);
+    import_up_to(&test, &text, 900, 4);
     let number = (1..=3).find(|n| !test.query(*n, "SELECT FROM ringshard.import", &[]).is_empty()).unwrap();
     let row = &test.query(number, "SELECT source::text FROM ringshard.import", &[])[0];
     let source: String = row.get(0);

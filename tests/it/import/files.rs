@@ -9,7 +9,9 @@ use ringshard::bulk::{FileFormat, HEADER};
 
 use crate::support::harness::{Ran, Test};
 use crate::support::random::Random;
-use crate::support::user_files::{Fields, counts, empty, file_of, stored, unfinished, users, write};
+use crate::support::user_files::{
+    Fields, counts, empty, file_of, import_up_to, stored, unfinished, users, write,
+};
 
 #[test]
 fn every_file_format_is_read() {
@@ -208,11 +210,7 @@ fn an_import_stops_at_a_bad_line_and_resumes_with_the_corrected_file() {
         .says("nothing was imported");
     assert!(stored(&test).is_empty());
     // Several batches: what is stored stays, and is not sent again.
-    let ran = test
-        .run(&["import", "f.csv", "--batch-kib", "8"])
-        .fails(65)
-        .says("f.csv:2501:")
-        .says("it goes on from there");
+    let ran = import_up_to(&test, &text, 2_500, 8).says("f.csv:2501:").says("it goes on from there");
     let some = stored(&test).len() as u64;
     assert!(some > 0 && some < 2_500, "{ran:?}");
     write(&test, "f.csv", &text);
@@ -226,8 +224,7 @@ fn an_import_stops_at_a_bad_line_and_resumes_with_the_corrected_file() {
 fn a_different_file_does_not_resume_an_interrupted_import() {
     let test = Test::initialised();
     let text = String::from_utf8(file_of(&users(1..3_000), FileFormat::Csv)).unwrap();
-    write(&test, "f.csv", text.replacen("\n2500,", "\nxxx,", 1));
-    test.run(&["import", "f.csv", "--batch-kib", "8"]).fails(65);
+    import_up_to(&test, &text, 2_500, 8);
     write(&test, "f.csv", text.replacen("\n3,", "\n9003,", 1));
     test.run(&["import", "f.csv"]).fails(5).says("this file differs before that").says("--restart");
     write(&test, "f.csv", text.lines().take(3).collect::<Vec<_>>().join("\n"));

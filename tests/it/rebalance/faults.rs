@@ -12,8 +12,8 @@ use crate::support::clusters::filled;
 use crate::support::harness::Ran;
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::rebalances::{
-    add_shard, assert_settled, assert_users, rebalance_to_failpoint, start_slow_rebalance,
-    wait_for_moved_rows,
+    add_shard, assert_settled, assert_users, create_position_indexes, rebalance_to_failpoint,
+    start_slow_rebalance, wait_for_moved_rows,
 };
 use crate::support::rings::topology_of;
 use crate::support::user_files::{file_of, users, write};
@@ -337,9 +337,7 @@ fn a_rebalance_does_not_wait_forever_for_row_locks() {
     let mut other = test.client(2);
     let mut transaction = other.transaction().unwrap();
     transaction.batch_execute("SELECT FROM users FOR UPDATE").unwrap();
-    for number in 1..=3 {
-        test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
-    }
+    create_position_indexes(&test);
     test.run(&["rebalance", "-y"]).fails(75).says("on shard `shard_2`");
     transaction.rollback().unwrap();
     test.run(&["rebalance", "-y"]).success();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ringshard::model::ring::topology::ShardSpec;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::blocking::begin_update;
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test, admin};
 use crate::support::rebalances::{
@@ -244,11 +245,7 @@ fn a_rebalance_waits_for_an_idle_transaction() {
     let test = filled(500);
     add_shard(&test, 4).success();
     let mut idle = test.other_program("postgres", 2);
-    let mut transaction = idle.transaction().unwrap();
-    // It has written, and so it holds the barrier.
-    let id = test.ids(2)[0];
-    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
-    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let (transaction, pid) = begin_update(&mut idle, test.ids(2)[0]);
     let child = start_slow_rebalance(&test, 100_000);
     // The index and the fences wait for older transactions.
     thread::sleep(Duration::from_millis(1_500));

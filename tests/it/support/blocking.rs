@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use postgres::{Client, Transaction};
+
 use super::harness::Test;
 
 /// Waits until the shard has a session that waits for a lock.
@@ -13,4 +15,12 @@ pub(crate) fn wait_until_blocked(test: &Test, shard: usize) {
         assert!(begun.elapsed() < Duration::from_secs(20), "no session waits");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Begins a transaction that updates a user, and so holds the barrier. Also the process id of its session.
+pub(crate) fn begin_update(client: &mut Client, id: i64) -> (Transaction<'_>, i32) {
+    let mut transaction = client.transaction().unwrap();
+    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
+    let pid = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    (transaction, pid)
 }

@@ -38,6 +38,13 @@ pub(crate) fn wait_for_moved_rows(test: &Test, numbers: &[usize], rows: i64) {
     }
 }
 
+/// Creates the index on the three shards that a rebalance would build before it moves rows.
+pub(crate) fn create_position_indexes(test: &Test) {
+    for number in 1..=3 {
+        test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
+    }
+}
+
 /// Runs a rebalance in small chunks whose process ends at this failpoint.
 pub(crate) fn rebalance_to_failpoint(test: &Test, point: &str, words: &[&str]) -> Ran {
     let mut command = test.command();

@@ -51,6 +51,12 @@ pub(crate) fn stored(test: &Test) -> BTreeMap<i64, Fields> {
     all
 }
 
+/// Imports `f.csv` with this text up to the record of a user whose id is damaged, in batches of so many KiB.
+pub(crate) fn import_up_to(test: &Test, text: &str, id: i64, batch_kib: u32) -> Ran {
+    write(test, "f.csv", text.replacen(&format!("\n{id},"), "\nxxx,", 1));
+    test.run(&["import", "f.csv", "--batch-kib", &batch_kib.to_string()]).fails(65)
+}
+
 /// The columns of an import's report behind `file`: records, inserted, updated, skipped, rejected, resumed.
 pub(crate) fn counts(ran: &Ran) -> Vec<u64> {
     ran.fields()[0][1..].iter().map(|number| number.parse().unwrap()).collect()

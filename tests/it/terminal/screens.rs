@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use crate::support::blocking::begin_update;
 use crate::support::clusters::filled;
 use crate::support::harness::{BINARY, Test};
 use crate::support::pty::{Terminal, plain};
-use crate::support::rebalances::add_shard;
+use crate::support::rebalances::{add_shard, create_position_indexes};
 
 #[test]
 fn ring_show_draws_in_colour() {
@@ -84,10 +85,7 @@ fn a_rebalance_shows_its_plan_progress_and_waits() {
     add_shard(&test, 4).success();
     // Another session has written in an open transaction: the index and the fences wait for its end.
     let mut other = test.other_program("postgres", 2);
-    let mut transaction = other.transaction().unwrap();
-    let id = test.ids(2)[0];
-    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
-    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let (transaction, pid) = begin_update(&mut other, test.ids(2)[0]);
     let words = ["rebalance", "--chunk-rows", "50", "--max-rows-per-sec", "2000"];
     let mut terminal = Terminal::run(&test, 200, &words, &[("NO_COLOR", "1")]);
     terminal.wait_for_output("by modulo 75.00 %");
@@ -120,15 +118,9 @@ fn only_the_confirmed_plan_is_carried_out() {
 fn a_session_that_holds_the_barrier_is_named() {
     let test = filled(3_000);
     add_shard(&test, 4).success();
-    // The index is there already.
-    for number in 1..=3 {
-        test.execute(number, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
-    }
+    create_position_indexes(&test);
     let mut other = test.other_program("postgres", 2);
-    let mut transaction = other.transaction().unwrap();
-    let id = test.ids(2)[0];
-    transaction.execute("UPDATE users SET region = 'x' WHERE user_id = $1", &[&id]).unwrap();
-    let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let (transaction, pid) = begin_update(&mut other, test.ids(2)[0]);
     let mut terminal = Terminal::run(&test, 250, &["rebalance", "-y"], &[("NO_COLOR", "1")]);
     terminal.wait_for_output(&format!("waits: session {pid} "));
     terminal.wait_for_output("holds a lock on shard `shard_2`");

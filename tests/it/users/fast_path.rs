@@ -15,7 +15,7 @@ use crate::support::catalogs::assert_catalogs_are_complete;
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test, url};
 use crate::support::library::{all_ids, cluster, cluster_of, user};
-use crate::support::rebalances::{add_shard, assert_users, users_on};
+use crate::support::rebalances::{add_shard, assert_users, create_position_indexes, users_on};
 use crate::support::rings::owner;
 
 fn on_all(test: &Test, sql: &str) {
@@ -185,8 +185,7 @@ fn a_role_without_rights_on_the_new_table_can_write() {
 fn a_fence_waits_for_a_write_and_names_the_blocking_session() {
     let test = filled(300);
     add_shard(&test, 4).success();
-    // The index is there already.
-    on_all(&test, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
+    create_position_indexes(&test);
     let id = (300..1_000).find(|id| owner(*id) == 1).unwrap();
     // A session that bypasses the guard, and so does not hold the writers' barrier.
     let mut other = test.client(1);
