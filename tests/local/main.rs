@@ -51,7 +51,7 @@ fn child_process() {
 fn eight_processes_start_it_at_once() {
     let home = Home::new();
     assert!(!home.server.exists() && !home.server.accepts());
-    assert!(!home.path.exists(), "looking makes nothing");
+    assert!(!home.path.exists(), "queries create no folder");
     let children: Vec<Child> = (0..8)
         .map(|_| {
             let mut starter = home.starter();
@@ -169,7 +169,7 @@ fn a_removed_lock_file_locks_nothing() {
     fs::remove_file(&path).unwrap();
     drop(lock);
     assert_eq!(outcome(&starting.wait_with_output().unwrap()), "started=true");
-    assert!(path.exists(), "it was started under a removed lock");
+    assert!(path.exists(), "the server was started under a removed lock");
 }
 
 #[test]

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "never {what}");
+        assert!(begun.elapsed() < PATIENCE, "timeout: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

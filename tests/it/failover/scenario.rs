@@ -30,7 +30,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
         servers.command().args(words).args(["--async-replica", "shard_2", "-o", "json"]).spawn().unwrap();
     let begun = Instant::now();
     while count(&servers) < 3_200 {
-        assert!(begun.elapsed() < Duration::from_mins(1), "the load does not begin");
+        assert!(begun.elapsed() < Duration::from_mins(1), "the load does not start");
         thread::sleep(Duration::from_millis(50));
     }
 

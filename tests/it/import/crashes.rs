@@ -129,5 +129,5 @@ fn a_crash_at_any_moment_loses_nothing() {
         assert_file_is_stored(&servers, &text, 19_999, &format!("of shard {number} after {pause_ms} ms"));
         empty(&servers);
     }
-    assert!(crashes > 0, "it was always faster");
+    assert!(crashes > 0, "no run was interrupted");
 }

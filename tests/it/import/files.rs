@@ -131,7 +131,7 @@ fn hostile_values_round_trip_or_are_rejected() {
         let ran = test.run(&["import", name, "--rejects", "bad"]).success();
         let (records, inserted, rejected) = (all.len() as u64, good.len() as u64, bad.len() as u64);
         assert_eq!(counts(&ran), [records, inserted, 0, 0, rejected, 0]);
-        assert!(!ran.stderr.contains(['\u{1b}', '\u{202e}']), "raw controls reach stderr");
+        assert!(!ran.stderr.contains(['\u{1b}', '\u{202e}']), "stderr contains control characters");
         assert_eq!(stored(&test), good);
         assert_eq!(fs::read(test.home.path().join("bad")).unwrap(), file_of(&bad, format));
         // An export can be imported into another cluster unchanged.

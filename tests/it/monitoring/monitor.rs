@@ -163,7 +163,7 @@ fn the_monitor_shows_a_rebalance_in_progress() {
     let colors =
         codes.iter().flat_map(|codes| codes.split(';')).filter(|code| is_color(code) && *code != "39");
     assert_eq!(colors.collect::<Vec<_>>(), Vec::<&str>::new());
-    assert!(!codes.is_empty(), "the title is turned round");
+    assert!(!codes.is_empty(), "the title is not in reverse video");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn until(test: &Test, what: &str, is_so: impl Fn(&[Value]) -> bool) {
         if is_so(&seen) {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "never {what}: {seen:?}");
+        assert!(begun.elapsed() < PATIENCE, "timeout: {what}: {seen:?}");
     }
 }
 
@@ -264,7 +264,7 @@ fn stats_show_a_standby_from_both_sides() {
             if is_so(&seen) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "never {what}: {seen}");
+            assert!(begun.elapsed() < PATIENCE, "timeout: {what}: {seen}");
         }
     };
     until("streaming", &|seen| seen["replicas"] == 1 && seen["lag_bytes"] == 0);
@@ -285,7 +285,7 @@ fn stats_show_a_standby_from_both_sides() {
     until("level again", &|seen| seen["lag_bytes"] == 0);
     let begun = Instant::now();
     while look(servers.command().env("RINGSHARD_SHARDS", &url))["rows"] != 50 {
-        assert!(begun.elapsed() < PATIENCE, "the standby never has the estimate");
+        assert!(begun.elapsed() < PATIENCE, "the standby does not receive the estimate");
     }
 }
 
@@ -306,7 +306,7 @@ fn metrics(text: &str) -> BTreeMap<String, Metric> {
     let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
     let mut helped: Option<String> = None;
     let mut current = String::new();
-    assert!(text.ends_with('\n'), "the last line ends as well");
+    assert!(text.ends_with('\n'), "the last line has no line break");
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
@@ -314,7 +314,7 @@ fn metrics(text: &str) -> BTreeMap<String, Metric> {
             helped = Some(name.to_owned());
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
-            assert_eq!(helped.take().as_deref(), Some(name), "HELP stands before TYPE");
+            assert_eq!(helped.take().as_deref(), Some(name), "TYPE without HELP");
             assert!(["counter", "gauge"].contains(&kind), "{line}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
             let metric = Metric { kind: kind.into(), values: Vec::new() };
@@ -322,7 +322,7 @@ fn metrics(text: &str) -> BTreeMap<String, Metric> {
             name.clone_into(&mut current);
         } else {
             let end = line.find(['{', ' ']).unwrap();
-            assert_eq!(&line[..end], current, "values stand below their TYPE");
+            assert_eq!(&line[..end], current, "a value without its TYPE line");
             let (labels, rest) = labels(&line[end..]);
             let value = rest.strip_prefix(' ').unwrap();
             let value = value.parse::<f64>().unwrap_or_else(|why| panic!("{why}: {line}"));

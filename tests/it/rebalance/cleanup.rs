@@ -22,7 +22,7 @@ fn wait_for_a_waiter(pid: u32) {
         locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&format!(" {pid} ")))
     };
     while !is_waiting() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it never came to the lock");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the process does not wait for the lock");
         thread::sleep(Duration::from_millis(5));
     }
 }

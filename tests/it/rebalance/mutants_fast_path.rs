@@ -96,9 +96,9 @@ fn a_fence_that_does_not_wait_for_the_fast_path_loses_a_write() {
 /// Asserts that the statement of the fast path is harmless, and that it is not without one of its conditions.
 #[track_caller]
 fn is_caught_on_fast_path(condition: &str, interleaving: fn(&mut MoveFixture, &str) -> bool) {
-    assert!(interleaving(&mut MoveFixture::new(None), UPDATE_FAST_PATH), "the protocol as it is");
+    assert!(interleaving(&mut MoveFixture::new(None), UPDATE_FAST_PATH), "the unchanged protocol fails");
     let mutant = patched(UPDATE_FAST_PATH, &[(condition, "")]);
-    assert!(!interleaving(&mut MoveFixture::new(None), &mutant), "the mutant did no harm");
+    assert!(!interleaving(&mut MoveFixture::new(None), &mutant), "the mutant was not detected");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn failed_checks(ran: &Ran) -> Vec<FailedCheck> {
             shard: text(&row["shard"]),
             check: text(&row["check"]).unwrap(),
             found: text(&row["found"]).unwrap(),
-            hint: text(&row["hint"]).expect("every cross says what to type"),
+            hint: text(&row["hint"]).expect("a failed check has a hint"),
         })
         .collect()
 }
@@ -303,7 +303,7 @@ fn down_shards_do_not_hide_the_results_of_others() {
     assert_eq!(checks, ["region_index", "reachable"]);
     assert!(found[1].found.contains("refused") && found[1].hint.contains("psql"), "{found:?}");
     let ring = rows(&ran).into_iter().find(|row| row["check"] == "ring").unwrap();
-    assert!(ring["ok"].is_null(), "what cannot be known is no cross");
+    assert!(ring["ok"].is_null(), "an unknown result is reported as a failure");
     // All of them down.
     let ran = doctor_of(&test, &shards[2..]).fails(69);
     assert_eq!(failed_checks(&ran).len(), 1);

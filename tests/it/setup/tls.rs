@@ -334,7 +334,7 @@ fn a_proxy_override_keeps_certificate_verification() {
         if asked.elapsed() >= delay * 2 {
             break;
         }
-        assert!(begun.elapsed() < Duration::from_mins(1), "it is never slow");
+        assert!(begun.elapsed() < Duration::from_mins(1), "the drill has no effect");
     }
     kill_process(Pid::from_child(&drill), Signal::INT).unwrap();
     Ran::of(drill).fails(6);

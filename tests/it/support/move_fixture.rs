@@ -199,8 +199,8 @@ pub(crate) fn write_user(
 /// Asserts that the interleaving is harmless with the functions as they are, and is not with these changes.
 #[track_caller]
 pub(crate) fn is_caught(file: &str, changes: &[(&str, &str)], interleaving: fn(&mut MoveFixture) -> bool) {
-    assert!(interleaving(&mut MoveFixture::new(None)), "the protocol as it is");
+    assert!(interleaving(&mut MoveFixture::new(None)), "the unchanged protocol fails");
     let mutant = patched(file, changes);
     let result = std::panic::catch_unwind(|| interleaving(&mut MoveFixture::new(Some(&mutant))));
-    assert!(!matches!(result, Ok(true)), "the mutant did no harm");
+    assert!(!matches!(result, Ok(true)), "the mutant was not detected");
 }

@@ -123,7 +123,7 @@ impl Terminal {
             let left = PATIENCE.saturating_sub(begun.elapsed());
             match self.screen.recv_timeout(left) {
                 Ok(more) => self.process(&more),
-                Err(why) => panic!("{why}: never {what}:\n{}", self.screen()),
+                Err(why) => panic!("{why}: {what}:\n{}", self.screen()),
             }
         }
     }
@@ -229,7 +229,7 @@ impl Terminal {
             }
             if begun.elapsed() > PATIENCE {
                 self.child.kill().unwrap();
-                panic!("it never ended:\n{}\n{}", self.screen(), self.text());
+                panic!("the program does not end:\n{}\n{}", self.screen(), self.text());
             }
             // Its output must be read, or it blocks.
             if let Ok(more) = self.screen.recv_timeout(Duration::from_millis(20)) {

@@ -93,7 +93,7 @@ pub(crate) fn users_on(test: &Test, numbers: &[usize]) -> BTreeMap<i64, Fields> 
     for number in numbers {
         for row in test.query(*number, "SELECT user_id, name, region, email FROM users", &[]) {
             let before = all.insert(row.get(0), (row.get(1), row.get(2), row.get(3)));
-            assert_eq!(before, None, "user {} lies twice", row.get::<_, i64>(0));
+            assert_eq!(before, None, "user {} is stored twice", row.get::<_, i64>(0));
         }
     }
     all
@@ -102,5 +102,5 @@ pub(crate) fn users_on(test: &Test, numbers: &[usize]) -> BTreeMap<i64, Fields> 
 /// Asserts that these shards hold the users `1 .. end` and no others.
 #[track_caller]
 pub(crate) fn assert_users(test: &Test, numbers: &[usize], end: i64) {
-    assert!(users_on(test, numbers) == users(1..end), "not the users that were stored");
+    assert!(users_on(test, numbers) == users(1..end), "the shards hold other users than were stored");
 }

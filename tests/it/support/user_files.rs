@@ -39,7 +39,7 @@ pub(crate) fn stored(test: &Test) -> BTreeMap<i64, Fields> {
         for row in test.query(number, "SELECT user_id, name, region, email FROM users", &[]) {
             let id: i64 = row.get(0);
             let before = all.insert(id, (row.get(1), row.get(2), row.get(3)));
-            assert_eq!(before, None, "user {id} lies twice");
+            assert_eq!(before, None, "user {id} is stored twice");
             let holds = "SELECT count(*) FROM ringshard.arc WHERE state = 'owned' \
                          AND first <= md5($1)::uuid AND last >= md5($1)::uuid";
             if all.len() % 50 == 1 {

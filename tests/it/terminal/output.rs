@@ -105,7 +105,7 @@ fn committed_completions_and_man_pages_are_current() {
         );
     }
     let man = std::fs::read_dir(folder.join("man")).unwrap().count();
-    assert_eq!(man + shells.len(), files.len(), "no page of a command that is gone");
+    assert_eq!(man + shells.len(), files.len(), "a page of a removed command");
 }
 
 #[test]

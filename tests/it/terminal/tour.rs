@@ -37,7 +37,7 @@ fn every_command_of_the_tour_works_and_nothing_is_left() {
     assert_eq!(test.run(&["count"]).stdout, "0\n");
     let mut early = command(&test).args(["tour", "--at-once"]).spawn().unwrap();
     drop(early.stdout.take());
-    assert!(early.wait().unwrap().success(), "a closed pipe is no failure");
+    assert!(early.wait().unwrap().success(), "a closed pipe is not a failure");
     assert!(is_empty(test.home.path()));
     let ran = Ran::of(command(&test).arg("tour").spawn().unwrap());
     ran.fails(3).says("--at-once");

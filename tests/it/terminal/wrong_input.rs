@@ -118,7 +118,7 @@ fn wrong_arguments_are_usage_errors() {
         let ran = test.run(&["create-user", "--id", "1", "--name", "x", flag, &long]);
         ran.fails(2);
     }
-    assert_eq!(test.run(&["count"]).success().stdout, "0\n", "nothing was stored on the way");
+    assert_eq!(test.run(&["count"]).success().stdout, "0\n", "a usage error stored a user");
 }
 
 #[test]

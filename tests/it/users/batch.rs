@@ -27,7 +27,7 @@ fn begin(cluster: &Arc<Cluster>, users: Vec<User>) -> Receiver<BatchOutcome> {
 }
 
 fn soon(batch: &Receiver<BatchOutcome>) -> BatchOutcome {
-    batch.recv_timeout(Duration::from_secs(5)).expect("it ends soon")
+    batch.recv_timeout(Duration::from_secs(5)).expect("the batch ends soon")
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_shard_with_an_unexpected_catalog_stores_nothing() {
         test.execute(2, right);
         assert!(all_ids(&test).is_empty(), "{wrong}");
     }
-    assert_eq!(Router(&cluster).create_users(&requested), BatchOutcome::Stored, "all is right again");
+    assert_eq!(Router(&cluster).create_users(&requested), BatchOutcome::Stored, "the catalog is restored");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_batch_that_waits_for_a_fence_sees_it() {
             return;
         }
     }
-    panic!("this machine is too slow to tell");
+    panic!("this machine is too slow for the test");
 }
 
 #[test]
@@ -244,14 +244,14 @@ fn conflicting_batches_end_and_store_each_user_once() {
                             }
                         }
                     }
-                    BatchOutcome::Partial(outcomes) => panic!("no line was cut: {outcomes:?}"),
+                    BatchOutcome::Partial(outcomes) => panic!("no connection was cut: {outcomes:?}"),
                 }
             }
             sender.send(stored).unwrap();
         }));
     }
     let stored: i64 =
-        threads.iter().map(|_| ends.recv_timeout(Duration::from_mins(1)).expect("both end")).sum();
+        threads.iter().map(|_| ends.recv_timeout(Duration::from_mins(1)).expect("each thread ends")).sum();
     assert_eq!(stored, ROUNDS * 100);
     assert_eq!(all_ids(&test), (0..ROUNDS * 100).collect::<Vec<_>>());
 }

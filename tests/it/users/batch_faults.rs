@@ -52,7 +52,7 @@ fn an_unanswered_commit_is_looked_up() {
         let proxy = Proxy::new(&test.database(2), COMMIT, cut);
         let cluster = through(&test, 2, &proxy);
         let batch = Router(&cluster).create_users(&requested);
-        assert!(proxy.has_cut(), "the fault did happen");
+        assert!(proxy.has_cut(), "the connection was not cut");
         match cut {
             Cut::Answer => assert_eq!(batch, BatchOutcome::Stored),
             Cut::Request => {
@@ -158,7 +158,7 @@ fn a_waiting_commit_is_terminated_before_its_outcome_is_reported() {
     assert_eq!(batch, BatchOutcome::Partial(outcomes(&requested, 2, &UserOutcome::Absent)));
     holder.batch_execute("SELECT pg_advisory_unlock(5)").unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(test.ids(2).is_empty(), "nothing comes later");
+    assert!(test.ids(2).is_empty(), "a late commit stored users");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn an_undeterminable_outcome_is_reported_as_unknown() {
             }
         }
     }
-    assert_eq!(all_ids(&test), (1..=40).collect::<Vec<_>>(), "it was done");
+    assert_eq!(all_ids(&test), (1..=40).collect::<Vec<_>>(), "the commit was lost");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn an_unreachable_shard_stores_nothing_and_does_not_affect_others() {
     assert_eq!(
         Router(&unreachable).create_users(&users(ids_on_two())),
         BatchOutcome::Stored,
-        "shard 2 is there"
+        "shard 2 is reachable"
     );
     // A shard whose sessions were terminated without notice.
     let cluster = cluster(&test);
@@ -245,7 +245,7 @@ fn an_unreachable_shard_stores_nothing_and_does_not_affect_others() {
         assert_eq!(
             Router(&cluster).create_users(&users(101..=140)),
             BatchOutcome::Stored,
-            "there are new connections"
+            "the pool has not reconnected"
         );
     }
 }

@@ -53,11 +53,11 @@ fn a_write_waits_for_a_fence_and_succeeds() {
     let words = ["create-user", "--id", "1", "--name", "late", "-vv", "--log-file", "log"];
     let writer = test.command().args(words).spawn().unwrap();
     thread::sleep(Duration::from_millis(300));
-    assert!(test.ids(shard).is_empty(), "a fenced arc takes no row");
+    assert!(test.ids(shard).is_empty(), "a fenced arc accepted a row");
     test.execute(shard, "UPDATE ringshard.arc SET state = 'owned', transfer_to = NULL");
     Ran::of(writer).success();
     let log = std::fs::read_to_string(test.home.path().join("log")).unwrap();
-    assert!(log.matches("Added user 1 to session").count() > 1, "it tried more than once: {log}");
+    assert!(log.matches("Added user 1 to session").count() > 1, "the write was not repeated: {log}");
     assert_eq!(test.ids(shard), [1]);
 }
 
@@ -171,7 +171,7 @@ fn a_single_command_needs_only_the_owner() {
     let shown = run(&["shards"]).success();
     let states: Vec<&str> = shown.fields().iter().map(|fields| fields[5]).collect();
     assert_eq!(states.iter().filter(|state| **state == "down").count(), 2, "{shown:?}");
-    assert_eq!(shown.fields()[0][3], "100", "shares are known of shards that are down");
+    assert_eq!(shown.fields()[0][3], "100", "the share of a down shard is missing");
     run(&["ring", "locate", "1"]).fails(6);
     // Without any shard or cache, nothing is shown.
     let nothing = Test::new();
@@ -212,7 +212,7 @@ fn a_write_with_a_lost_reply_is_looked_up_and_not_repeated() {
             ran.fails(69).says("it was not done");
             assert!(test.ids(shard).is_empty());
         }
-        assert!(proxy.has_cut(), "the fault did happen");
+        assert!(proxy.has_cut(), "the connection was not cut");
         test.execute(shard, "DELETE FROM users");
     }
 }
