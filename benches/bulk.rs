@@ -1,4 +1,4 @@
-//! Whole tables, as ratios against psql in the same run: `scripts/bench --bench bulk`.
+//! Whole tables, as ratios against psql in the same run: `scripts/bench bulk`.
 //!
 //! - `import` against three `psql -c "\\copy …"` at once, of the same rows, split by hand before
 //! - `export` against three `\\copy … TO` at once

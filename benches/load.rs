@@ -1,4 +1,4 @@
-//! `load run` against pgbench with the same mix, as ratios in the same run: `scripts/bench --bench load`.
+//! `load run` against pgbench with the same mix, as ratios in the same run: `scripts/bench load`.
 //!
 //! All have eight clients, the same number of users and prepared statements, on private servers:
 //!

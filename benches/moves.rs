@@ -1,4 +1,4 @@
-//! A rebalance, compared with plain COPY and DELETE in the same run: `scripts/bench --bench moves`.
+//! A rebalance, compared with plain COPY and DELETE in the same run: `scripts/bench moves`.
 //!
 //! - `rebalance` from three shards to four, 1,000,000 users, against three pipes of psql at once, each
 //!   `COPY (the rows that move) TO STDOUT (FORMAT binary) | COPY users FROM STDIN`, then a `DELETE` of the same rows.

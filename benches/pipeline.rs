@@ -1,4 +1,4 @@
-//! A run of many creates, compared with psql in the same run: `scripts/bench --bench pipeline`.
+//! A run of many creates, compared with psql in the same run: `scripts/bench pipeline`.
 //!
 //! - `ringshard -f` with 100,000 lines `create-user`, against `psql -X -q -f` with the same 100,000 `INSERT`s into
 //!   a plain table over one connection, each its own transaction: whole processes

@@ -1,4 +1,4 @@
-//! Speed, compared with Postgres's own programs in the same run, in turns: `scripts/bench`.
+//! Speed, compared with Postgres's own programs in the same run, in turns: `scripts/bench ratios`.
 //!
 //! - a lookup on the ring, against MD5 alone
 //! - one `ringshard get-user`, against one `psql -c` that does the same select: whole processes
