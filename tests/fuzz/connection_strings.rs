@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use ringshard::error::{Error, Kind};
 use ringshard::local::PrivateServer;
-use ringshard::pg::conninfo::{Address, ConnectionString};
+use ringshard::pg::net::conninfo::{Address, ConnectionString};
 
 use crate::mistakes::{any_value, config, edited, edits, text_like};
 

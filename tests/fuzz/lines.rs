@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 
 use crate::mistakes::{any_value, config, text_like};
-use words::{Words, commands};
+use lexer::{Lexer, commands};
 
 // The lexer is private to the terminal and depends on nothing in the crate, so it is compiled here once more.
 #[allow(dead_code, reason = "the terminal uses more of it")]
-#[path = "../../src/terminal/words.rs"]
-mod words;
+#[path = "../../src/terminal/lexer.rs"]
+mod lexer;
 
 const LINES: &[&str] = &[
     "create-user --id 1 --name 'Ann Lee' --email \"a\\\"b\" # hi",
@@ -36,7 +36,7 @@ proptest! {
 
     #[test]
     fn words_tile_a_line(text in text_like(LINES)) {
-        let words = Words::of(&text);
+        let words = Lexer::of(&text);
         let mut spans: Vec<_> = words.list.iter().map(|word| word.span.clone()).collect();
         spans.extend(words.comments.iter().cloned());
         spans.sort_by_key(|span| span.start);
@@ -56,7 +56,7 @@ proptest! {
     fn words_in_quotes_are_read_back(list in prop::collection::vec((any_value(), 0..3), 1..6)) {
         // A line that begins with a backslash is read in another way.
         let line: String = list.iter().map(|(word, form)| format!(" {}", quoted(word, *form))).collect();
-        let words = Words::of(&format!("sql{line}"));
+        let words = Lexer::of(&format!("sql{line}"));
         prop_assert_eq!(words.open, None);
         let read: Vec<&str> = words.list[1..].iter().map(|word| word.text.as_str()).collect();
         prop_assert_eq!(read, list.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>());
