@@ -355,3 +355,62 @@ fn no_folders_use_each_other_in_a_circle() {
         assert!(!reaches(folder, folder), "{} is part of a circle of folders", folder.display());
     }
 }
+
+#[test]
+fn what_tests_share_lies_in_support() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    for file in sources(&root) {
+        let code = code(&file);
+        for path in paths_in(&code).filter(|path| path.starts_with("crate::")) {
+            let is_shared = path.starts_with("crate::support");
+            assert!(is_shared, "{} uses `{path}`: what two files use lies in support", file.display());
+        }
+    }
+}
+
+/// The files of documentation: at the top, and below `docs`.
+fn documents() -> Vec<PathBuf> {
+    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                below(&entry, found);
+            } else if entry.extension().is_some_and(|end| end == "md") {
+                found.push(entry);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    below(&root.join("docs"), &mut found);
+    let top = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    found.extend(top.filter(|entry| entry.extension().is_some_and(|end| end == "md")));
+    assert!(found.len() > 10, "{found:?}");
+    found
+}
+
+#[test]
+fn files_that_the_documentation_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tops =
+        ["src/", "sql/", "tests/", "docs/", "scripts/", "benches/", "completions/", ".ci/", ".github/"];
+    let mut missing = Vec::new();
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        let named = quoted.filter(|name| tops.iter().any(|top| name.starts_with(top)));
+        // A name with a space is a command; one with a star or dots stands for several files.
+        let named = named.filter(|name| !name.contains([' ', '*', '…', '<', '{']) && !name.contains("NNNN"));
+        for name in named.filter(|name| !root.join(name).exists()) {
+            missing.push(format!("{} names `{name}`", document.display()));
+        }
+        // Links: `](path)` or `](path#heading)`.
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap();
+            let is_local = !path.is_empty() && !path.contains("://");
+            if is_local && !document.parent().unwrap().join(path).exists() {
+                missing.push(format!("{} links to {path}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
