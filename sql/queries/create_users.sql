@@ -13,7 +13,7 @@ WITH held AS MATERIALIZED (
                     pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::text[]))
          AS new_user (user_id, name, region, email)
     WHERE (
-        SELECT meta.shard = $2 AND coalesce(meta.cluster = $1::text::uuid, $1 IS NULL)
+        SELECT meta.shard = $2 AND coalesce(meta.cluster = $1, $1 IS NULL)
                AND meta.epoch <= $3 AND meta.catalog_version <= $4
         FROM ringshard.meta
     ) AND NOT EXISTS (

@@ -1,7 +1,7 @@
 -- A shard's first own rows: who it is, and the arcs that the ring gives it.
 WITH written AS (
     INSERT INTO ringshard.meta (catalog_version, cluster, shard, epoch, topology)
-    VALUES ($1, $2::text::uuid, $3, $4, $5)
+    VALUES ($1, $2, $3, $4, $5)
 )
 INSERT INTO ringshard.arc (first, last, epoch)
-SELECT arcs.first::uuid, arcs.last::uuid, $4 FROM unnest($6::text[], $7::text[]) AS arcs (first, last)
+SELECT arcs.first, arcs.last, $4 FROM unnest($6::uuid[], $7::uuid[]) AS arcs (first, last)

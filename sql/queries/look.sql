@@ -1,5 +1,5 @@
 -- What a shard says of itself, for who changes the ring. One row, one snapshot.
-SELECT meta.catalog_version, meta.cluster::text, meta.shard, meta.epoch, meta.status, meta.topology, meta.next_topology,
+SELECT meta.catalog_version, meta.cluster, meta.shard, meta.epoch, meta.status, meta.topology, meta.next_topology,
        meta.participants, meta.desired_topology,
        meta.incarnation, meta.stale_endpoints, meta.topology_md5,
        (SELECT pg_catalog.jsonb_object_agg(shard_endpoint.shard, pg_catalog.to_jsonb(shard_endpoint) - 'shard')

@@ -1,5 +1,5 @@
 -- The same of a catalog of version 1 to 5, which has other names and may lack some columns; for init-shards and doctor.
-SELECT meta.catalog_version, meta.cluster::text, meta.shard, meta.epoch, meta.topology, meta.target AS next_topology,
+SELECT meta.catalog_version, meta.cluster, meta.shard, meta.epoch, meta.topology, meta.target AS next_topology,
        nullif(pg_catalog.to_jsonb(meta) -> 'members', 'null') AS participants,
        nullif(pg_catalog.to_jsonb(meta) -> 'wanted', 'null') AS desired_topology,
        coalesce((pg_catalog.to_jsonb(meta) ->> 'incarnation')::bigint, 1) AS incarnation,

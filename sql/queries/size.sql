@@ -1,5 +1,5 @@
 -- One row: who this is, and how full.
-SELECT meta.shard, meta.cluster::text,
+SELECT meta.shard, meta.cluster,
        (SELECT count(*) FROM public.users) AS rows,
        pg_catalog.pg_total_relation_size('public.users') AS size_bytes
 FROM ringshard.meta

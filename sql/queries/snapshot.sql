@@ -1,6 +1,6 @@
 -- One row: who answers, and all arcs that this shard holds, in order. The first statement of a scatter read's
 -- transaction, so that the rows that are read afterwards are those of the same snapshot.
-SELECT meta.shard, meta.cluster::text, meta.epoch, meta.catalog_version,
+SELECT meta.shard, meta.cluster, meta.epoch, meta.catalog_version,
        held.firsts, held.lasts, held.epochs, held.transfers_to
 FROM ringshard.meta,
 LATERAL (

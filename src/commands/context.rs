@@ -145,7 +145,7 @@ impl<'terminal> Context<'terminal> {
 
     fn open(&self, shards: Shards) -> Result<Arc<Cluster>> {
         let settings = self.settings();
-        let id = settings.cluster.as_ref().map(|id| id.value.clone());
+        let id = settings.cluster.as_ref().map(|id| id.value);
         let id_is_unknown = id.is_none();
         let cluster = Arc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
         if id_is_unknown && let Err(error) = cluster.refresh() {
@@ -188,7 +188,7 @@ impl<'terminal> Context<'terminal> {
         shards.read_from(self.reads.get());
         let known = settings.cluster.as_ref().zip(settings.state_folder.as_deref());
         Ok(match known {
-            Some((cluster, folder)) => shards.remembering(&cluster.value, folder),
+            Some((cluster, folder)) => shards.remembering(cluster.value, folder),
             None => shards,
         })
     }

@@ -8,7 +8,6 @@ use crate::model::user::UserId;
 use crate::pg::catalog::CATALOG_VERSION;
 use crate::pg::cluster::view::StableRing;
 use crate::pg::net::session::OneLine;
-use crate::pg::net::uuid::Uuid;
 use crate::pg::rows::statements::{
     Arguments, CREATE_FAST_PATH, DELETE_FAST_PATH, GET, GET_FAST_PATH, RowChange, RowOperation,
     UPDATE_FAST_PATH, WRITE,
@@ -37,7 +36,7 @@ pub struct OfUser {
 #[derive(Debug, Clone, Copy)]
 pub struct Owner<'a> {
     /// The cluster's id, if it is known.
-    pub cluster: Option<&'a ClusterId>,
+    pub cluster: Option<ClusterId>,
     /// The shard's name.
     pub shard: &'a ShardName,
     /// The ring by which it owns the user, if nothing is known to be under way.
@@ -50,10 +49,10 @@ impl Owner<'_> {
         let (StableRing { ring, epoch }, cluster) = self.stable_ring.zip(self.cluster)?;
         let mut parameters = of_the_user;
         parameters.extend([
-            ("ring", quoted(&Uuid(ring.0).text())),
+            ("ring", quoted(&ring.0.to_string())),
             ("epoch", epoch.to_string()),
             ("shard", quoted(self.shard.as_str())),
-            ("cluster", quoted(cluster.as_str())),
+            ("cluster", quoted(&cluster.to_string())),
             ("catalog_version", CATALOG_VERSION.to_string()),
         ]);
         Some(Statement { sql: one_line(sql), parameters })
@@ -93,7 +92,7 @@ impl Owner<'_> {
             RowOperation::Delete => (DELETE_FAST_PATH, vec![id.clone()]),
         };
         let mut parameters = vec![
-            ("the_cluster", text(self.cluster.map(ClusterId::as_str))),
+            ("the_cluster", text(self.cluster.map(|id| id.to_string()).as_deref())),
             ("the_shard", quoted(self.shard.as_str())),
             ("operation", quoted(operation.word())),
             id,

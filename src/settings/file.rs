@@ -162,7 +162,7 @@ impl ConfigFile {
     /// Writes down the cluster and its shards, and leaves all else as it is.
     pub(super) fn set_cluster(
         &mut self,
-        cluster: &ClusterId,
+        cluster: ClusterId,
         shards: &[(ShardName, ConnectionString)],
     ) -> Result<()> {
         if self.document.iter().next().is_none() {
@@ -170,12 +170,12 @@ impl ConfigFile {
             let comments = self.document.trailing().as_str().unwrap_or_default().to_owned();
             let above = if comments.trim().is_empty() { HEADER } else { &comments };
             self.document.set_trailing("");
-            self.document["cluster"] = value(cluster.as_str());
+            self.document["cluster"] = value(cluster.to_string());
             if let Some(mut key) = self.document.key_mut("cluster") {
                 key.leaf_decor_mut().set_prefix(above);
             }
         } else {
-            set_text(&mut self.document["cluster"], cluster.as_str());
+            set_text(&mut self.document["cluster"], &cluster.to_string());
         }
         let table = self.document.entry("shards").or_insert_with(|| {
             let mut table = Table::new();
@@ -268,7 +268,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/ringshard.toml");
         let mut file = ConfigFile::read(&path).unwrap();
-        file.set_cluster(&CLUSTER.parse().unwrap(), &[shard("a", "local:a"), shard("b", "local:b")]).unwrap();
+        file.set_cluster(CLUSTER.parse().unwrap(), &[shard("a", "local:a"), shard("b", "local:b")]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let body = format!(
             "cluster = \"{CLUSTER}\"\n\n[shards.a]\nurl = \"local:a\"\n\n[shards.b]\nurl = \"local:b\"\n"
@@ -286,7 +286,7 @@ mod tests {
         let before = "# mine\npool_size = 7 # small\n\n[shards.b] # the second\nurl = \"x\" # old\n";
         fs::write(&path, before).unwrap();
         let mut file = ConfigFile::read(&path).unwrap();
-        file.set_cluster(&CLUSTER.parse().unwrap(), &[shard("b", "y"), shard("c", "z")]).unwrap();
+        file.set_cluster(CLUSTER.parse().unwrap(), &[shard("b", "y"), shard("c", "z")]).unwrap();
         let after = fs::read_to_string(&path).unwrap();
         assert_eq!(
             after,
@@ -312,7 +312,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.toml");
         fs::write(&path, "# my own\n\n# thoughts\n").unwrap();
-        ConfigFile::read(&path).unwrap().set_cluster(&CLUSTER.parse().unwrap(), &[shard("a", "x")]).unwrap();
+        ConfigFile::read(&path).unwrap().set_cluster(CLUSTER.parse().unwrap(), &[shard("a", "x")]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# my own\n\n# thoughts\ncluster = "), "{text}");
     }

@@ -235,7 +235,7 @@ impl Settings {
     }
 
     /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.
-    pub fn write_cluster(&self, cluster: &ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
+    pub fn write_cluster(&self, cluster: ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
         ConfigFile::edit(&self.file.value, |file| file.set_cluster(cluster, shards))
     }
 
@@ -342,9 +342,9 @@ impl Lookup<'_> {
             .hint(format!("correct `{setting}` in {place}, or take it out"))
     }
 
-    fn parsed<T: FromStr<Err = String>>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
+    fn parsed<T: FromStr<Err: ToString>>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
         let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
-        let value = value.parse().map_err(|why: String| self.wrong(name, key, &origin, &why))?;
+        let value = value.parse().map_err(|why: T::Err| self.wrong(name, key, &origin, &why.to_string()))?;
         Ok(Some(Sourced::new(value, origin)))
     }
 

@@ -13,7 +13,7 @@ use crate::commands::ring::shards;
 use crate::commands::users::partial::AllowPartial;
 use crate::commands::{Context, state_file};
 use crate::error::Result;
-use crate::model::names::{ClusterId, ShardName};
+use crate::model::names::ShardName;
 use crate::model::picture::page::{Page, RunFacts, ShardFacts};
 use crate::model::picture::ring::RingPicture;
 use crate::model::report::{Document, Report};
@@ -66,10 +66,10 @@ impl ReportArgs {
             report.failure.iter().chain(&report.warnings).map(ToString::to_string).collect();
         let then = following(&view);
         let facts = shard_facts(&cluster, &view, then.as_ref(), &by_shard, &down);
-        let (id, made) = (cluster.id(), timestamp(state_file::unix_seconds()));
+        let (id, made) = (cluster.id().map(|id| id.to_string()), timestamp(state_file::unix_seconds()));
         let (load, rebalance) = (last_load(context, &cluster), last_rebalance(context, &cluster));
         let page = Page {
-            cluster: id.as_ref().map(ClusterId::as_str),
+            cluster: id.as_deref(),
             epoch: view.epoch.number(),
             made: &made,
             version: env!("CARGO_PKG_VERSION"),

@@ -78,7 +78,7 @@ impl AddShardArgs {
         rebalance::provision_shard(&cluster, &standing, &self.name, &url)?;
         let entry = [(self.name.clone(), url.clone())];
         if !is_from_environment {
-            settings.write_cluster(&standing.membership.cluster, &entry)?;
+            settings.write_cluster(standing.membership.cluster, &entry)?;
         }
         if let Err(error) = rebalance::set_desired_topology(&cluster, &standing, &desired_topology) {
             let was_there = settings.shards.iter().any(|(name, _)| *name == self.name);
@@ -92,7 +92,7 @@ impl AddShardArgs {
         }
         if !is_from_environment {
             // Once more: a rebalance that took the shard out before may have cleaned up behind it until the wish.
-            settings.write_cluster(&standing.membership.cluster, &entry)?;
+            settings.write_cluster(standing.membership.cluster, &entry)?;
         }
         let mut report = report(&standing, &desired_topology, &self.name, wished);
         if is_from_environment {

@@ -49,7 +49,7 @@ impl PictureArgs {
         } else {
             Some(self.changes.target(&view.topology, view.topology.virtual_nodes())?.ring())
         };
-        let id = cluster.id().map(|id| format!(" of cluster {}", &id.as_str()[..8])).unwrap_or_default();
+        let id = cluster.id().map(|id| format!(" of cluster {:.8}", id.to_string())).unwrap_or_default();
         let heading = format!("Ring{id}, epoch {}", view.epoch);
         let picture =
             RingPicture { heading: &heading, now: &view.ring, then: then.as_ref(), keys: &self.keys };

@@ -35,7 +35,7 @@ impl ConfigCommand {
             line("home", home.display().to_string().into(), &"RINGSHARD_HOME");
         }
         match &settings.cluster {
-            Some(Sourced { value, origin }) => line("cluster", value.as_str().into(), origin),
+            Some(Sourced { value, origin }) => line("cluster", value.to_string().into(), origin),
             None => line("cluster", Cell::Null, &"default"),
         }
         line("format", value_name(&settings.format.value).into(), &settings.format.origin);

@@ -22,7 +22,7 @@ impl DoctorArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let settings = context.settings();
         let shards = context.shards()?;
-        let cluster = settings.cluster.as_ref().map(|cluster| &cluster.value);
+        let cluster = settings.cluster.as_ref().map(|cluster| cluster.value);
         let configured_by = match settings.shards.first().map(|(_, url)| &url.origin) {
             Some(Origin::Variable(name)) => ConfiguredBy::Variable(name),
             _ => ConfiguredBy::File(settings.file.value.display().to_string()),

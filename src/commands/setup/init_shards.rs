@@ -54,13 +54,13 @@ impl InitShardsArgs {
         let is_gone = all_local && !server.exists();
         let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
 
-        let known = settings.cluster.as_ref().filter(|_| !is_gone).map(|cluster| &cluster.value);
+        let known = settings.cluster.as_ref().filter(|_| !is_gone).map(|cluster| cluster.value);
         self.create_databases(&settings, &server, &entries, &shards, known)?;
         let made = init::initialise(&shards, known, self.vnodes)?;
         let from_environment = settings.shards_are_from_environment();
         let is_new_file = !from_environment && !settings.file.value.exists();
         if !from_environment {
-            settings.write_cluster(&made.membership.cluster, &entries).map_err(|error| {
+            settings.write_cluster(made.membership.cluster, &entries).map_err(|error| {
                 let message = format!("the shards are made, but {}", error.message());
                 Error::new(error.kind(), message).hint("run this again with a --config that can be written")
             })?;
@@ -138,7 +138,7 @@ impl InitShardsArgs {
         private: &PrivateServer,
         entries: &Entries,
         shards: &Shards,
-        known: Option<&ClusterId>,
+        known: Option<ClusterId>,
     ) -> Result<()> {
         let maintenance: ShardName = "postgres".parse().expect("letters");
         // Each shard that may be made, and its database.

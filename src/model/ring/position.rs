@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 
 use md5::{Digest as _, Md5};
+use uuid::Uuid;
 
 use crate::model::user::UserId;
 
@@ -57,6 +58,19 @@ impl Position {
     /// The position that follows clockwise, unless this is the last one.
     pub fn next(self) -> Option<Self> {
         self.0.checked_add(1).map(Self)
+    }
+}
+
+/// As Postgres has it.
+impl From<Position> for Uuid {
+    fn from(position: Position) -> Self {
+        Self::from_u128(position.0)
+    }
+}
+
+impl From<Uuid> for Position {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid.as_u128())
     }
 }
 

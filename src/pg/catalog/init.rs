@@ -89,7 +89,7 @@ pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[S
 /// `virtual_nodes` is what was asked for, if anything was.
 pub fn initialise(
     shards: &Shards,
-    cluster: Option<&ClusterId>,
+    cluster: Option<ClusterId>,
     virtual_nodes: Option<u32>,
 ) -> Result<Initialised> {
     let names = shards.names();
@@ -132,7 +132,7 @@ fn initialise_locked(
     shards: &Shards,
     names: &[ShardName],
     first: &mut PooledSession,
-    cluster: Option<&ClusterId>,
+    cluster: Option<ClusterId>,
     virtual_nodes: Option<u32>,
 ) -> Result<Initialised> {
     let found = inspect_all(shards, names)?;
@@ -142,7 +142,7 @@ fn initialise_locked(
     install::check_rows(shards, &found, &ring)?;
 
     let cluster = match known {
-        Some(said) => said.cluster.clone(),
+        Some(said) => said.cluster,
         None => new_cluster_id(first, &names[0])?,
     };
     let epoch = known.map_or(Epoch::FIRST, |said| said.ring.epoch);
@@ -160,15 +160,14 @@ fn initialise_locked(
 /// The catalogs that are there must be of one cluster, each under its own name, and of these shards.
 fn check_one_cluster<'found>(
     shards: &Shards,
-    cluster: Option<&ClusterId>,
+    cluster: Option<ClusterId>,
     found: &'found BTreeMap<ShardName, Inspection>,
 ) -> Result<Option<&'found SelfDescription>> {
     let mut newest: Option<&SelfDescription> = None;
     for (name, found) in found {
         let Some(said) = &found.said else { continue };
-        let known = cluster.or(newest.map(|said| &said.cluster));
-        let said_cluster = said.cluster.as_str();
-        catalog::check_identity(name, &shards.address(name)?, known, said.shard.as_str(), said_cluster)?;
+        let known = cluster.or(newest.map(|said| said.cluster));
+        catalog::check_identity(name, &shards.address(name)?, known, said.identity())?;
         if newest.is_none_or(|newest| newest.ring.epoch < said.ring.epoch) {
             newest = Some(said);
         }
@@ -257,9 +256,9 @@ fn topology_for(
 fn new_cluster_id(session: &mut PooledSession, name: &ShardName) -> Result<ClusterId> {
     let row = session
         .client()
-        .query_one("SELECT pg_catalog.gen_random_uuid()::text", &[])
+        .query_one("SELECT pg_catalog.gen_random_uuid()", &[])
         .map_err(|cause| sqlstate::doing("make a cluster id", name, &cause))?;
-    row.get::<_, String>(0).parse().map_err(|why: String| Error::new(Kind::Failed, why).on_shard(name))
+    Ok(row.get(0))
 }
 
 /// The databases of `init-shards --server URL`: one for each name, on that server.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Json;
 use postgres::{GenericClient, IsolationLevel, Transaction};
+use uuid::Uuid;
 
 use super::CATALOG_VERSION;
 use super::inspect::{InitOutcome, Inspection};
@@ -18,7 +19,6 @@ use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Membership, Topology};
 use crate::model::user::UserId;
 use crate::pg::net::sqlstate;
-use crate::pg::net::uuid::Uuid;
 use crate::pg::pool::{PooledSession, Shards};
 
 /// The columns of the seed's table, sorted.
@@ -147,20 +147,11 @@ impl InstallPlan<'_> {
         let Membership { cluster, epoch, topology } = self.membership;
         let arcs = self.ring.arcs();
         let own = arcs.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
-        let hex = |position: Position| format!("{:032x}", position.number());
-        let (first, last): (Vec<String>, Vec<String>) =
-            own.map(|arc| (hex(arc.first()), hex(arc.last()))).unzip();
+        let (first, last): (Vec<_>, Vec<_>) =
+            own.map(|arc| (Uuid::from(arc.first()), Uuid::from(arc.last()))).unzip();
         transaction.execute(
             include_str!("../../../sql/queries/install.sql"),
-            &[
-                &CATALOG_VERSION,
-                &cluster.as_str(),
-                &name.as_str(),
-                &epoch.number(),
-                &Json(topology),
-                &first,
-                &last,
-            ],
+            &[&CATALOG_VERSION, cluster, &name.as_str(), &epoch.number(), &Json(topology), &first, &last],
         )?;
         Ok(())
     }
@@ -186,7 +177,7 @@ fn record_topology_md5(transaction: &mut Transaction<'_>, name: &ShardName) -> R
         let Json(topology): Json<Topology> = row.get("topology");
         let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
         // The table's CHECK sees to it that an arc does not wrap.
-        let held = firsts.iter().zip(&lasts).map(|(first, last)| Arc::new(first.position(), last.position()));
+        let held = firsts.iter().zip(&lasts).map(|(first, last)| Arc::new((*first).into(), (*last).into()));
         let ring = topology.ring();
         let given = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
         if merged(held) == merged(given) {

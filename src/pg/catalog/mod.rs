@@ -11,6 +11,7 @@ use postgres::Row;
 use postgres::types::Json;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
@@ -20,7 +21,6 @@ use crate::model::ring::topology::{Epoch, Membership, Topology};
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::net::uuid::Uuid;
 
 /// The version of the catalog that this program makes and understands.
 pub const CATALOG_VERSION: i32 = 6;
@@ -47,16 +47,21 @@ pub struct SelfDescription {
 }
 
 impl SelfDescription {
+    /// Which shard of which cluster this is.
+    pub(crate) fn identity(&self) -> (&str, ClusterId) {
+        (self.shard.as_str(), self.cluster)
+    }
+
     /// Its cluster with the topology in force.
     pub fn membership(&self) -> Membership {
         let RingState { epoch, topology, .. } = &self.ring;
-        Membership { cluster: self.cluster.clone(), epoch: *epoch, topology: topology.clone() }
+        Membership { cluster: self.cluster, epoch: *epoch, topology: topology.clone() }
     }
 }
 
 /// By what a catalog knows a ring: the MD5 of its topology as Postgres writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopologyMd5(pub u128);
+pub struct TopologyMd5(pub Uuid);
 
 /// Grows by one when a replica takes a shard over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -131,8 +136,6 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
         }
         None => None,
     };
-    let cluster: ClusterId =
-        row.get::<_, String>("cluster").parse().map_err(|why| broken("`meta.cluster`", why))?;
     let name: ShardName = row.get::<_, String>("shard").parse().map_err(|why| broken("`meta.shard`", why))?;
     let endpoints =
         json(row, "endpoints").map_err(|cause| broken("`shard_endpoint`", sqlstate::words_of(&cause)))?;
@@ -141,7 +144,7 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
     Ok(SelfDescription {
         catalog_version: version,
         shard: name,
-        cluster,
+        cluster: row.get("cluster"),
         ring: RingState {
             epoch: Epoch::new(row.get("epoch")),
             topology: in_force,
@@ -151,7 +154,7 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
         endpoints,
         incarnation: Incarnation(row.get("incarnation")),
         stale_endpoints,
-        topology_md5: row.get::<_, Option<Uuid>>("topology_md5").map(|uuid| TopologyMd5(uuid.0)),
+        topology_md5: row.get::<_, Option<Uuid>>("topology_md5").map(TopologyMd5),
     })
 }
 
@@ -164,16 +167,15 @@ fn json<T: DeserializeOwned + Default>(row: &Row, column: &str) -> Result<T, pos
 pub fn check_identity(
     shard: &ShardName,
     address: &Address,
-    cluster: Option<&ClusterId>,
-    said_shard: &str,
-    said_cluster: &str,
+    cluster: Option<ClusterId>,
+    (said_shard, said_cluster): (&str, ClusterId),
 ) -> Result<()> {
     let refuse = |message: String| {
         Err(Error::new(Kind::Configuration, message)
             .hint("correct the URLs: ringshard config show names where each comes from")
             .on_shard(shard))
     };
-    if let Some(cluster) = cluster.filter(|cluster| cluster.as_str() != said_cluster) {
+    if let Some(cluster) = cluster.filter(|cluster| *cluster != said_cluster) {
         return refuse(format!(
             "the database of shard `{shard}` at {} belongs to another cluster: `{said_cluster}` instead of `{cluster}`",
             address.shown()
@@ -201,7 +203,7 @@ pub(crate) fn arcs_of(row: &Row, shard: &ShardName) -> Result<Vec<ShardArc>> {
             }
         };
         // The table's CHECK sees to it that an arc does not wrap.
-        let arc = Arc::new(first.position(), last.position());
+        let arc = Arc::new(first.into(), last.into());
         Ok(ShardArc { arc, epoch: Epoch::new(epoch), state })
     })
     .collect()

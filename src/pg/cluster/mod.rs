@@ -44,8 +44,7 @@ impl Cluster {
     /// The cluster of these shards. Connects to none: the topology comes from the cache, or is guessed
     /// (all shards of weight 1) until a shard says otherwise.
     pub fn open(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>) -> Result<Self> {
-        let cached =
-            id.as_ref().zip(cache_folder.as_deref()).and_then(|(id, folder)| cache::read(folder, id));
+        let cached = id.zip(cache_folder.as_deref()).and_then(|(id, folder)| cache::read(folder, id));
         // A shard that was added elsewhere has its address in the catalog: better ask than not find it.
         let names = shards.names();
         let cached = cached.filter(|cached| cached.topology.names().all(|name| names.contains(name)));
@@ -97,7 +96,7 @@ impl Cluster {
 
     /// The cluster's id, if it is known.
     pub fn id(&self) -> Option<ClusterId> {
-        self.id.read().clone()
+        *self.id.read()
     }
 
     /// What is known of the topology now.

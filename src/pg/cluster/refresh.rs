@@ -39,7 +39,7 @@ impl Cluster {
     /// Refuses the answer of another shard's or cluster's database.
     pub(crate) fn check_row(&self, shard: &ShardName, row: &Row) -> Result<()> {
         let address = self.shards().address(shard)?;
-        catalog::check_identity(shard, &address, self.id().as_ref(), row.get("shard"), row.get("cluster"))
+        catalog::check_identity(shard, &address, self.id(), (row.get("shard"), row.get("cluster")))
     }
 
     /// Asks all shards for the topology and takes the newest. Fails only if none answers; the shards that
@@ -140,8 +140,7 @@ impl Cluster {
     pub(crate) fn describe(&self, name: &ShardName, session: &mut Session) -> Result<SelfDescription> {
         let said = catalog::describe(session, name)?;
         let address = self.shards.address(name)?;
-        let cluster = said.cluster.as_str();
-        catalog::check_identity(name, &address, self.id().as_ref(), said.shard.as_str(), cluster)?;
+        catalog::check_identity(name, &address, self.id(), said.identity())?;
         Ok(said)
     }
 
@@ -183,7 +182,7 @@ impl Cluster {
     /// What comes from all shards counts whatever was known before: a cache may hold anything.
     fn take_over(&self, said: SelfDescription, desired_topology: Option<Topology>) -> Result<()> {
         self.learn_places(&said)?;
-        self.id.write().get_or_insert_with(|| said.cluster.clone());
+        self.id.write().get_or_insert(said.cluster);
         let mut view = self.view.write();
         let same = said.ring.topology == view.topology;
         let is_news = !same || said.ring.epoch != view.epoch;

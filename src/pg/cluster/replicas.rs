@@ -44,8 +44,7 @@ impl Cluster {
         let address = self.shards().resolve(name, url)?;
         let mut session = Session::connect(name, &address)?;
         let said = catalog::describe(&mut session, name)?;
-        let (shard, cluster) = (said.shard.as_str(), said.cluster.as_str());
-        catalog::check_identity(name, &address, self.id().as_ref(), shard, cluster)?;
+        catalog::check_identity(name, &address, self.id(), said.identity())?;
         if ReplicaStatus::ask(&mut session, name, None)?.is_standby {
             return Ok(());
         }

@@ -16,7 +16,7 @@ type Answers<'a> = &'a [(ShardName, Result<Facts>)];
 /// All checks of the whole. `cluster` is the id that the configuration has, `configured_by` says where the shards stand.
 pub(crate) fn checks(
     answers: Answers<'_>,
-    cluster: Option<&ClusterId>,
+    cluster: Option<ClusterId>,
     configured_by: &ConfiguredBy,
     private: Option<&Result<ServerStatus>>,
 ) -> Vec<(&'static str, Verdict)> {
@@ -30,8 +30,7 @@ pub(crate) fn checks(
         .filter_map(|(name, facts)| {
             let facts = facts.as_ref().ok()?;
             let said = facts.said.as_ref()?.as_ref().ok()?;
-            let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
-            catalog::check_identity(name, &facts.address, cluster, shard, of).ok()?;
+            catalog::check_identity(name, &facts.address, cluster, said.identity()).ok()?;
             Some((name, facts, said))
         })
         .collect();
@@ -91,7 +90,7 @@ type KnownShards<'a> = &'a [(&'a ShardName, &'a Facts, &'a SelfDescription)];
 fn one_cluster(known: KnownShards<'_>) -> Verdict {
     let first = &known[0].2.cluster;
     match known.iter().find(|(.., said)| said.cluster != *first) {
-        None => Verdict::good(first.as_str()),
+        None => Verdict::good(first.to_string()),
         Some((name, _, said)) => Verdict::bad(
             format!("`{}` belongs to {first}, and `{name}` to {}", known[0].0, said.cluster),
             "correct the URLs: ringshard config show names where each comes from",

@@ -36,7 +36,7 @@ fn judge<T>(answer: &Result<T>, verdict: impl FnOnce(&T) -> Verdict) -> Verdict 
 pub(crate) fn shard(
     name: &ShardName,
     facts: &Facts,
-    cluster: Option<&ClusterId>,
+    cluster: Option<ClusterId>,
 ) -> Vec<(&'static str, Verdict)> {
     let psql = |sql: &str| format!("psql '{}' -c '{}'", facts.address.shown(), sql.replace('\'', "'\\''"));
     let of_server = |verdict: fn(&ServerFacts) -> Verdict| judge(&facts.server, verdict);
@@ -284,7 +284,7 @@ fn functions(found: &[Function]) -> Verdict {
     }
 }
 
-fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<&ClusterId>) -> Verdict {
+fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<ClusterId>) -> Verdict {
     match &facts.said {
         // With a cluster that is known, an empty database is a wrong one, or has lost its data.
         None if cluster.is_some() => Verdict::bad(
@@ -305,9 +305,8 @@ fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<&ClusterId>) 
     }
 }
 
-fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Option<&ClusterId>) -> Verdict {
-    let said_cluster = said.cluster.as_str();
-    match catalog::check_identity(name, &facts.address, cluster, said.shard.as_str(), said_cluster) {
+fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Option<ClusterId>) -> Verdict {
+    match catalog::check_identity(name, &facts.address, cluster, said.identity()) {
         Ok(()) => Verdict::good(said.shard.as_str()),
         Err(error) => failed(&error),
     }

@@ -76,7 +76,7 @@ pub struct Examination {
 pub fn examine(
     shards: &Shards,
     private: &PrivateServer,
-    cluster: Option<&ClusterId>,
+    cluster: Option<ClusterId>,
     configured_by: &ConfiguredBy,
 ) -> Result<Examination> {
     let addresses: Vec<_> = shards

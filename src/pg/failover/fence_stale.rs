@@ -76,7 +76,7 @@ fn fence(
 ) -> Result<Option<StalePrimary>> {
     let view = cluster.view();
     let name = name_of(shard, said);
-    let is_ours = cluster.id().as_ref() == Some(&said.cluster);
+    let is_ours = cluster.id() == Some(said.cluster);
     let is_known = said.shard == *shard || said.shard == name;
     // The latest incarnation may have been brought there.
     let is_latest = view

@@ -134,10 +134,10 @@ pub fn open_recovery(cluster: &Cluster, dead: &ShardName, url: &ConnectionString
         owns =
             merged(held.into_iter().filter(crate::model::ring::arc::ShardArc::is_owned).map(|held| held.arc));
         let said = catalog::describe(&mut session, dead)?;
-        let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
+        let (shard, of) = said.identity();
         let is_stale = shard.starts_with(&format!("{dead}_retired_"));
         let shard = if is_stale { dead.as_str() } else { shard };
-        catalog::check_identity(dead, &address, cluster.id().as_ref(), shard, of)?;
+        catalog::check_identity(dead, &address, cluster.id(), (shard, of))?;
     }
     Ok(Recovery { session, owns, url: address.shown().to_owned() })
 }

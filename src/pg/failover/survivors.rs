@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use postgres::types::{Json, Type};
+use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -17,7 +18,6 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
 use crate::pg::net::sqlstate::ShardError;
-use crate::pg::net::uuid::Uuid;
 use crate::pg::rebalance::chunk_rows::ChunkRows;
 use crate::pg::rebalance::connection::{Connection, ObservedShard};
 use crate::pg::rebalance::run_lock::RunLock;
@@ -135,7 +135,7 @@ impl ForcedState<'_> {
 type Columns = (Vec<Uuid>, Vec<Uuid>, Vec<i64>, Vec<Option<String>>);
 
 fn columns(arcs: &[ShardArc]) -> Columns {
-    let ends = |end: fn(Arc) -> Position| arcs.iter().map(|held| Uuid::from(end(held.arc))).collect();
+    let ends = |end: fn(Arc) -> Position| arcs.iter().map(|held| end(held.arc).into()).collect();
     let peer = |held: &ShardArc| match &held.state {
         ArcState::Owned => None,
         ArcState::Fenced(peer) => Some(peer.to_string()),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use postgres::types::Type;
 use postgres::{Client, Row};
+use uuid::Uuid;
 
 use crate::model::names::ShardName;
 use crate::model::ring::coverage::Coverage;
@@ -36,19 +37,15 @@ pub(crate) fn fingerprint(coverage: &Coverage) -> String {
     format!("{:032x}", Position::of_key(&routes).number())
 }
 
-/// A source as its column has it.
-pub(crate) fn uuid(source: Position) -> String {
-    format!("{:032x}", source.number())
-}
-
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Reads what a shard knows of a file.
 pub(crate) fn read(client: &mut Client, source: Position) -> Result<Option<Checkpoint>, postgres::Error> {
-    let sql = "SELECT committed_through, high_water_mark, digest, routing FROM ringshard.import WHERE source = $1::text::uuid";
-    let row: Option<Row> = client.query_typed(sql, &[(&uuid(source), Type::TEXT)])?.into_iter().next();
+    let sql =
+        "SELECT committed_through, high_water_mark, digest, routing FROM ringshard.import WHERE source = $1";
+    let row: Option<Row> = client.query_typed(sql, &[(&Uuid::from(source), Type::UUID)])?.into_iter().next();
     let number = |row: &Row, at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
     Ok(row.map(|row| Checkpoint {
         records: number(&row, 0),
@@ -65,10 +62,10 @@ pub(crate) fn write(
     known: &Checkpoint,
 ) -> Result<(), postgres::Error> {
     let sql = "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) \
-               VALUES ($1::text::uuid, $2, $3, $4, $5) ON CONFLICT (source) DO UPDATE SET \
+               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (source) DO UPDATE SET \
                committed_through = excluded.committed_through, high_water_mark = excluded.high_water_mark, digest = excluded.digest, routing = excluded.routing";
     let parameters: &[(&(dyn postgres::types::ToSql + Sync), Type)] = &[
-        (&uuid(source), Type::TEXT),
+        (&Uuid::from(source), Type::UUID),
         (&signed(known.records), Type::INT8),
         (&signed(known.high), Type::INT8),
         (&known.digest, Type::INT8),
@@ -79,8 +76,8 @@ pub(crate) fn write(
 
 /// Forgets a file.
 pub(crate) fn forget(client: &mut Client, source: Position) -> Result<(), postgres::Error> {
-    let sql = "DELETE FROM ringshard.import WHERE source = $1::text::uuid";
-    client.query_typed(sql, &[(&uuid(source), Type::TEXT)]).map(|_| ())
+    let sql = "DELETE FROM ringshard.import WHERE source = $1";
+    client.query_typed(sql, &[(&Uuid::from(source), Type::UUID)]).map(|_| ())
 }
 
 /// Whether a record of the file needs to be sent.

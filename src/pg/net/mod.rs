@@ -11,4 +11,3 @@ pub mod proxy_override;
 pub mod session;
 pub(crate) mod sqlstate;
 pub(crate) mod tls;
-pub(crate) mod uuid;

@@ -108,8 +108,7 @@ impl Inner {
     ) -> Result<Sample> {
         let fail = |cause| sqlstate::doing("look at how it does", name, &cause);
         let said = catalog::describe(session, name)?;
-        let cluster = said.cluster.as_str();
-        catalog::check_identity(name, address, self.cluster.id().as_ref(), said.shard.as_str(), cluster)?;
+        catalog::check_identity(name, address, self.cluster.id(), said.identity())?;
         self.cluster.learn_places(&said)?;
         self.poll_all();
         let row = only(session.query(SHARD, &[]).map_err(fail)?, "look at how it does", name)?;

@@ -290,7 +290,7 @@ impl Shards {
     /// The same, and since when shards of this cluster have been down is kept in this folder, from one process to the
     /// next.
     #[must_use]
-    pub fn remembering(self, cluster: &ClusterId, folder: &Path) -> Self {
+    pub fn remembering(self, cluster: ClusterId, folder: &Path) -> Self {
         self.backoff.remember_in(folder.join(format!("down-{cluster}.json")));
         self
     }

@@ -2,6 +2,7 @@
 
 use postgres::types::{Json, Type};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::chunk_rows::ChunkRows;
 use crate::error::Result;
@@ -17,7 +18,6 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::net::sqlstate::ShardError;
-use crate::pg::net::uuid::Uuid;
 
 /// What each of these connections begins with. The functions refuse other isolation levels. Plans: an index on the
 /// position is there while rows move, and a fresh table's statistics do not speak for it. What has no index then seems
@@ -80,9 +80,8 @@ impl Connection {
         };
         let row = only(rows, "read the catalog", &self.shard)?;
         let said = catalog::description(&row, &self.shard)?;
-        let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
         let address = cluster.shards().address(&self.shard)?;
-        catalog::check_identity(&self.shard, &address, cluster.id().as_ref(), shard, of)?;
+        catalog::check_identity(&self.shard, &address, cluster.id(), said.identity())?;
         let arcs = catalog::arcs_of(&row, &self.shard)?;
         let state = ShardState { ring: said.ring.clone(), arcs };
         Ok(ObservedShard { said, state })
@@ -177,7 +176,7 @@ impl Connection {
             (&i64::from(chunk_rows.saturating_sub(1)), Type::INT8),
         ];
         let rows = self.session.query(include_str!("../../../sql/queries/cut.sql"), parameters)?;
-        let last = rows.first().map(|row| row.get::<_, Uuid>(0).position());
+        let last = rows.first().map(|row| row.get::<_, Uuid>(0).into());
         Ok(Reply::Cut(last.unwrap_or(range.last())))
     }
 

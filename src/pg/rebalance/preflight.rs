@@ -42,7 +42,7 @@ pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) 
         cluster.shards().remove(name);
     }
     let configured_by = ConfiguredBy::File("ringshard.toml".into());
-    let examination = doctor::examine(cluster.shards(), private, cluster.id().as_ref(), &configured_by)?;
+    let examination = doctor::examine(cluster.shards(), private, cluster.id(), &configured_by)?;
     let counts = |finding: &&Finding| {
         finding.verdict.ok == Some(false)
             && (CHECKS.contains(&finding.check)

@@ -40,9 +40,8 @@ fn provision_database(cluster: &Cluster, standing: &Topologies, name: &ShardName
     let own = &found[name];
     install::check_columns(name, own)?;
     if let Some(said) = &own.said {
-        let (shard, of) = (said.shard.as_str(), said.cluster.as_str());
         let address = cluster.shards().address(name)?;
-        crate::pg::catalog::check_identity(name, &address, Some(cluster_id), shard, of)?;
+        crate::pg::catalog::check_identity(name, &address, Some(*cluster_id), said.identity())?;
     }
     let ring = topology.ring();
     let addresses = install::addresses(cluster.shards())?;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use postgres::types::Type;
+use uuid::Uuid;
 
 use super::router::{LostConnection, Router, not_as_requested, unknown};
 use crate::error::Error;
@@ -17,7 +18,6 @@ use crate::model::ring::topology::Epoch;
 use crate::model::user::User;
 use crate::pg::catalog::CATALOG_VERSION;
 use crate::pg::net::sqlstate;
-use crate::pg::net::uuid::Uuid;
 use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::threads;
@@ -59,8 +59,8 @@ struct ShardPart<'a> {
 
 /// What a shard must be for its part to be stored.
 #[derive(Clone, Copy)]
-struct Proof<'a> {
-    cluster: Option<&'a ClusterId>,
+struct Proof {
+    cluster: Option<ClusterId>,
     epoch: Epoch,
 }
 
@@ -90,8 +90,7 @@ impl Router<'_> {
         for (place, user) in users.iter().enumerate() {
             owners.entry(view.ring.owner(Position::of_user(user.user_id))).or_default().push(place);
         }
-        let id = self.0.id();
-        let proof = Proof { cluster: id.as_ref(), epoch: view.epoch };
+        let proof = Proof { cluster: self.0.id(), epoch: view.epoch };
         let batch = match self.lend(users, owners) {
             Ok(parts) => self.store(users, parts, proof),
             Err(error) => {
@@ -122,7 +121,7 @@ impl Router<'_> {
         owners.into_iter().map(lend).collect()
     }
 
-    fn store(&self, users: &[User], mut parts: Vec<ShardPart<'_>>, proof: Proof<'_>) -> BatchOutcome {
+    fn store(&self, users: &[User], mut parts: Vec<ShardPart<'_>>, proof: Proof) -> BatchOutcome {
         let stored = threads::at_once(&mut parts, |part| part.store(users, proof));
         // The transaction of each part, if it has stored all its users.
         let transactions: Option<Vec<String>> =
@@ -217,7 +216,7 @@ impl Router<'_> {
 impl ShardPart<'_> {
     /// Begins the transaction, and stores the users if the shard owns them all. How many it stored, and by which
     /// transaction.
-    fn store(&mut self, users: &[User], proof: Proof<'_>) -> Result<(i64, String), postgres::Error> {
+    fn store(&mut self, users: &[User], proof: Proof) -> Result<(i64, String), postgres::Error> {
         let mine: Vec<&User> = self.places.iter().map(|place| &users[*place]).collect();
         let ids: Vec<i64> = mine.iter().map(|user| user.user_id.number()).collect();
         let positions: Vec<Uuid> =
@@ -233,7 +232,7 @@ impl ShardPart<'_> {
         let rows = self.session.query(
             include_str!("../../../sql/queries/create_users.sql"),
             &[
-                (&proof.cluster.map(ClusterId::as_str), Type::TEXT),
+                (&proof.cluster, Type::UUID),
                 (&self.shard.as_str(), Type::TEXT),
                 (&proof.epoch.number(), Type::INT8),
                 (&CATALOG_VERSION, Type::INT4),

@@ -1,6 +1,7 @@
 //! Questions to all shards at once: how many rows, how large, who holds a row.
 
 use postgres::types::Type;
+use uuid::Uuid;
 
 use super::statements::Expected;
 use crate::error::Result;
@@ -10,7 +11,6 @@ use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
-use crate::pg::net::uuid::Uuid;
 use crate::pg::pool::PooledSession;
 
 /// How many rows lie in `users` of a shard that does not belong to the ring any more, and how many were set aside
@@ -25,8 +25,7 @@ pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
 /// Which shards hold a row of this user, owner or not.
 pub fn holders(cluster: &Cluster, id: UserId) -> Vec<(ShardName, Result<bool>)> {
     cluster.shards().on_each(&cluster.shards().names(), |name, session| {
-        let id_of_cluster = cluster.id();
-        let expected = Expected { cluster: id_of_cluster.as_ref(), shard: name, stable_ring: None };
+        let expected = Expected { cluster: cluster.id(), shard: name, stable_ring: None };
         holds(cluster, session, expected, id)
     })
 }

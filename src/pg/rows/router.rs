@@ -297,8 +297,7 @@ impl Router<'_> {
     ) -> Result<Attempt> {
         let (cluster, shard) = (self.0, &route.shard);
         let mut session = cluster.reach(intent, shard)?;
-        let id = cluster.id();
-        let expected = Expected { cluster: id.as_ref(), shard, stable_ring: route.stable_ring };
+        let expected = Expected { cluster: cluster.id(), shard, stable_ring: route.stable_ring };
         let answer = match statement(&mut session, expected) {
             Ok(answer) => answer,
             Err(cause) if may_retry && sqlstate::is_worth_repeating(&cause) => return Ok(Attempt::Retry),

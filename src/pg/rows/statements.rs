@@ -9,30 +9,27 @@
 use postgres::Row;
 use postgres::error::SqlState;
 use postgres::types::Type;
+use uuid::Uuid;
 
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::key::Key;
+use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::model::user::{Limited, User, UserId, UserPatch};
 use crate::pg::catalog::CATALOG_VERSION;
 use crate::pg::cluster::view::StableRing;
 use crate::pg::net::session::{Parameter, Session};
-use crate::pg::net::uuid::Uuid;
 
 /// Whom a statement expects to talk to. A cluster that is not known yet is not compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
-    pub(crate) cluster: Option<&'a ClusterId>,
+    pub(crate) cluster: Option<ClusterId>,
     pub(crate) shard: &'a ShardName,
     /// The ring by which this shard owns the key, if nothing is known to be under way.
     pub(crate) stable_ring: Option<StableRing>,
 }
 
 impl Expected<'_> {
-    fn cluster(&self) -> Option<&str> {
-        self.cluster.map(ClusterId::as_str)
-    }
-
     fn shard(&self) -> &str {
         self.shard.as_str()
     }
@@ -83,13 +80,13 @@ type ReplyResult = Result<RowReply, postgres::Error>;
 struct FastPath<'a> {
     stable_ring: StableRing,
     shard: &'a str,
-    cluster: Uuid,
+    cluster: ClusterId,
 }
 
 impl<'a> FastPath<'a> {
     fn of(expected: Expected<'a>) -> Option<Self> {
         let (stable_ring, cluster) = expected.stable_ring.zip(expected.cluster)?;
-        Some(Self { stable_ring, shard: expected.shard.as_str(), cluster: Uuid::of_cluster(cluster) })
+        Some(Self { stable_ring, shard: expected.shard.as_str(), cluster })
     }
 
     /// Runs one of the statements. The row it returned, if the shard is at rest: for a read one of NULLs if there is no
@@ -100,7 +97,7 @@ impl<'a> FastPath<'a> {
         sql: &'static str,
         of_the_user: &[Parameter<'_>],
     ) -> Result<Option<Row>, postgres::Error> {
-        let (ring, epoch) = (Uuid(self.stable_ring.ring.0), self.stable_ring.epoch.number());
+        let (ring, epoch) = (self.stable_ring.ring.0, self.stable_ring.epoch.number());
         let rest: [Parameter<'_>; 5] = [
             (&ring, Type::UUID),
             (&epoch, Type::INT8),
@@ -147,14 +144,14 @@ fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Reply
         RowReply { verdict: ReplyStatus::WrongShard, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
     let Some(row) = rows.first() else { return Ok(stranger) };
     let is_ours = expected.shard() == row.get::<_, &str>(0)
-        && expected.cluster().is_none_or(|cluster| cluster == row.get::<_, Uuid>(1).text());
+        && expected.cluster.is_none_or(|cluster| cluster == row.get::<_, ClusterId>(1));
     // A newer catalog may mean something else by the same columns.
     if !is_ours || row.get::<_, i32>(10) > CATALOG_VERSION {
         return Ok(stranger);
     }
     let epoch = Epoch::new(row.get(2));
     // The arc ends at or behind the position; it holds it if it begins at or before it.
-    let holds = row.get::<_, Option<Uuid>>(3).is_some_and(|first| first.position() <= position);
+    let holds = row.get::<_, Option<Uuid>>(3).is_some_and(|first| Position::from(first) <= position);
     let verdict = match row.get::<_, Option<&str>>(4).filter(|_| holds) {
         Some("owned") => ReplyStatus::Done,
         Some(_) => ReplyStatus::Fenced(row.get::<_, Option<&str>>(5).and_then(|peer| peer.parse().ok())),
@@ -310,7 +307,7 @@ fn write_fast_path(
 fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> ReplyResult {
     let (operation, id) = (arguments.operation.word(), arguments.id.number());
     let whom: [Parameter<'_>; 4] = [
-        (&expected.cluster(), Type::TEXT),
+        (&expected.cluster.map(|id| id.to_string()), Type::TEXT),
         (&expected.shard(), Type::TEXT),
         (&operation, Type::TEXT),
         (&id, Type::INT8),

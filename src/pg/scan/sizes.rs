@@ -27,7 +27,7 @@ pub fn sizes(cluster: &Cluster) -> Vec<(ShardName, Result<Size>)> {
     });
     if let Some((id, folder)) = cluster.id().zip(cluster.cache_folder.as_deref()) {
         let rows = |(name, size): &(ShardName, Result<Size>)| Some((name.clone(), size.as_ref().ok()?.rows));
-        cache::write_counts(folder, &id, sizes.iter().filter_map(rows).collect());
+        cache::write_counts(folder, id, sizes.iter().filter_map(rows).collect());
     }
     sizes
 }
@@ -36,5 +36,5 @@ pub fn sizes(cluster: &Cluster) -> Vec<(ShardName, Result<Size>)> {
 /// since 1970.
 pub fn last_known_rows(cluster: &Cluster, name: &ShardName) -> Option<(i64, u64)> {
     let (id, folder) = cluster.id().zip(cluster.cache_folder.as_deref())?;
-    cache::read_counts(folder, &id).get(name).copied()
+    cache::read_counts(folder, id).get(name).copied()
 }

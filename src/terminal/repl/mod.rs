@@ -158,7 +158,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         }
         let columns = self.editor.dimensions().map_or(80, |(columns, _)| columns);
         let cluster = self.shell.context.cluster_id();
-        let prompt = prompt::prompt(cluster.as_ref(), state.as_ref(), columns.into(), screen);
+        let prompt = prompt::prompt(cluster, state.as_ref(), columns.into(), screen);
         self.notices.typing.store(true, Ordering::SeqCst);
         let read = self.editor.readline(&prompt);
         self.notices.typing.store(false, Ordering::SeqCst);

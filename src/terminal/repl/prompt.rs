@@ -14,7 +14,7 @@ const ID_CHARACTERS: usize = 8;
 /// `ringshard 3f2a91bc 3*!> `: the cluster, how many shards it has, `*` while a rebalance is under way, `!` when
 /// a shard is down. As it is, and with colours.
 pub(super) fn prompt(
-    cluster: Option<&ClusterId>,
+    cluster: Option<ClusterId>,
     state: Option<&BTreeMap<ShardName, Life>>,
     columns: usize,
     screen: Screen,
@@ -24,7 +24,7 @@ pub(super) fn prompt(
         begin.push_str("ringshard");
         if let Some(id) = cluster {
             begin.push(' ');
-            begin.extend(id.as_str().chars().take(ID_CHARACTERS));
+            begin.extend(id.to_string().chars().take(ID_CHARACTERS));
         }
         if state.is_some() {
             begin.push(' ');
