@@ -20,6 +20,25 @@ pub fn timestamp(seconds: u64) -> String {
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| "unknown".into())
 }
 
+/// A number of bytes, in units of 1024: `999 B`, `1.2 KiB`, `12 MiB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(number: u64) -> String {
+    fractional_bytes(number as f64)
+}
+
+/// The same for a rate or an average.
+pub fn fractional_bytes(number: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut rest = number.max(0.0);
+    let mut at = 0;
+    while rest >= 999.5 && at + 1 < units.len() {
+        rest /= 1024.0;
+        at += 1;
+    }
+    let places = usize::from(at > 0 && rest < 9.95);
+    format!("{rest:.places$} {}", units[at])
+}
+
 /// The text with each unsafe character as an escape: `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, is_unsafe)
@@ -181,5 +200,15 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_048_576, "1,048,576")] {
             assert_eq!(thousands(number), text);
         }
+    }
+
+    #[test]
+    fn bytes_have_units_of_1024() {
+        let sizes = [0, 999, 1_000, 10_188, 12_345, 1_023_590, 1_500_000_000, 4_000_000_000_000_000_000];
+        assert_eq!(
+            sizes.map(bytes),
+            ["0 B", "999 B", "1.0 KiB", "9.9 KiB", "12 KiB", "1.0 MiB", "1.4 GiB", "3553 PiB"]
+        );
+        assert_eq!([f64::NAN, -1.0, 0.4].map(fractional_bytes), ["0 B", "0 B", "0 B"]);
     }
 }

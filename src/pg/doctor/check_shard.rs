@@ -8,6 +8,7 @@ use super::{Verdict, expected_functions};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{ShardArc, merged};
+use crate::model::text::bytes;
 use crate::pg::catalog;
 use crate::pg::catalog::inspect::OLDEST_VERSION;
 use crate::pg::catalog::install::COLUMNS;
@@ -164,11 +165,7 @@ fn clock(ahead_ms: f64) -> Verdict {
 
 fn disk(facts: &Facts) -> Verdict {
     let Some(disk) = facts.disk else { return Verdict::unknown("not known from here") };
-    let in_units = |bytes: u64| match bytes >> 20 {
-        megabytes @ ..10_240 => format!("{megabytes} MB"),
-        megabytes => format!("{} GB", megabytes >> 10),
-    };
-    let found = format!("{} of {} free", in_units(disk.free_bytes), in_units(disk.total_bytes));
+    let found = format!("{} of {} free", bytes(disk.free_bytes), bytes(disk.total_bytes));
     if disk.free_bytes < DISK_FREE_BYTES_MIN {
         Verdict::bad(found, "make room on that server")
     } else {

@@ -6,10 +6,11 @@ use super::state::MonitorState;
 use super::text;
 use super::theme::{Theme, labelled};
 use crate::model::host::{DiskSpace, Processes, Throughput};
+use crate::model::text::{bytes, fractional_bytes};
 
 fn flow(flow: Throughput, into: &str, out: &str) -> String {
-    let rate = |bytes: Option<f64>| bytes.map_or(text::NONE.into(), |bytes| text::bytes(bytes) + "/s");
-    format!("{into} {:<9} {out} {}", rate(flow.in_bytes_per_second), rate(flow.out_bytes_per_second))
+    let rate = |bytes: Option<f64>| bytes.map_or(text::NONE.into(), |bytes| fractional_bytes(bytes) + "/s");
+    format!("{into} {:<10} {out} {}", rate(flow.in_bytes_per_second), rate(flow.out_bytes_per_second))
 }
 
 /// Processor, memory, disks, network, processes.
@@ -20,7 +21,7 @@ pub(super) fn lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Lin
             Line::styled(" this machine has not told yet how it does", theme.label()),
         ];
     };
-    let picture_chars = width.saturating_sub(12 + 24).min(50);
+    let picture_chars = width.saturating_sub(12 + 26).min(50);
     let rest = width.saturating_sub(12);
     let percent =
         |share: Option<f64>| share.map_or(text::NONE.into(), |share| format!("{:.0} %", share * 100.0));
@@ -28,18 +29,14 @@ pub(super) fn lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Lin
     let trend = text::trend(state.cpu.values(), picture_chars, theme.unicode);
     let mut lines = vec![
         Line::raw(""),
-        labelled("cpu", vec![Span::raw(format!("{cpu:<24}")), Span::styled(trend, theme.picture())], theme),
+        labelled("cpu", vec![Span::raw(format!("{cpu:<26}")), Span::styled(trend, theme.picture())], theme),
     ];
     let room = |label: &str, room: DiskSpace| {
-        let of = format!(
-            "{} of {}, {}",
-            text::size(room.used_bytes),
-            text::size(room.total_bytes),
-            percent(room.share())
-        );
+        let of =
+            format!("{} of {}, {}", bytes(room.used_bytes), bytes(room.total_bytes), percent(room.share()));
         let bar = text::bar(room.share().unwrap_or(0.0), picture_chars.min(30), theme.unicode);
         let style = if room.share().is_some_and(|share| share > 0.9) { theme.bad() } else { theme.picture() };
-        labelled(label, vec![Span::raw(format!("{of:<24}")), Span::styled(bar, style)], theme)
+        labelled(label, vec![Span::raw(format!("{of:<26}")), Span::styled(bar, style)], theme)
     };
     lines.push(room("memory", host.memory));
     if host.swap.total_bytes > 0 {
@@ -62,7 +59,7 @@ pub(super) fn lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Lin
         let Processes { count, cores_busy, memory_bytes, disk } = seen;
         let busy = cores_busy.map_or(text::NONE.into(), |busy| format!("{busy:.2}"));
         let things = if count == 1 { "process" } else { "processes" };
-        let text = format!("{count} {things}, {busy} cores busy, {}", text::size(memory_bytes));
+        let text = format!("{count} {things}, {busy} cores busy, {}", bytes(memory_bytes));
         lines.push(labelled(program, vec![Span::raw(text::cut(&text, rest, theme.unicode))], theme));
         lines.push(labelled(
             "",

@@ -9,6 +9,7 @@ use super::theme::{Theme, labelled};
 use crate::model::names::ShardName;
 use crate::model::rebalance::RingState;
 use crate::model::ring::topology::Topology;
+use crate::model::text::bytes;
 
 /// The longest name that is shown whole.
 const NAME_CHARS_MAX: usize = 16;
@@ -91,7 +92,7 @@ fn progress_lines(state: &MonitorState, width: usize, height: usize, theme: Them
         lines.push(labelled("progress", vec![bar, Span::raw(format!(" {:.1} %", share * 100.0))], theme));
     }
     let of = total.map_or(String::new(), |total| format!(" of {}", text::users(total)));
-    let text = format!("{}{of} users, {}", text::users(moved.rows), text::size(moved.bytes));
+    let text = format!("{}{of} users, {}", text::users(moved.rows), bytes(moved.bytes));
     lines.push(labelled("moved", vec![Span::raw(text)], theme));
     let rate = progress.users_per_second;
     let text = rate.map_or(text::NONE.into(), |rate| format!("{} users/s", text::rate(rate)));
@@ -126,7 +127,7 @@ fn progress_lines(state: &MonitorState, width: usize, height: usize, theme: Them
             name(source),
             name(target.as_str()),
             text::users(load.rows),
-            text::size(load.bytes)
+            bytes(load.bytes)
         );
         lines.push(Line::raw(text::cut(&line, width, theme.unicode)));
     }

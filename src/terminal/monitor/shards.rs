@@ -9,6 +9,7 @@ use super::theme::{Theme, labelled};
 use crate::model::host::DiskSpace;
 use crate::model::names::ShardName;
 use crate::model::stats::Sample;
+use crate::model::text::{bytes, fractional_bytes};
 
 /// The longest name that is shown whole.
 const NAME_CHARS_MAX: usize = 16;
@@ -157,7 +158,7 @@ fn cell(
                 SortColumn::Tps => text::rate(value),
                 SortColumn::Hit => format!("{:.1}", value * 100.0),
                 SortColumn::Probe => text::latency(value),
-                _ => text::bytes(value),
+                _ => fractional_bytes(value),
             });
             (text.unwrap_or(text::NONE.into()), plain)
         }
@@ -221,35 +222,35 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
 
 /// What all shards do together, and the machine.
 fn summary_lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Line<'static>> {
-    let trend_chars = width.saturating_sub(12 + 22).min(TREND_CHARS.1);
+    let trend_chars = width.saturating_sub(12 + 24).min(TREND_CHARS.1);
     let mut lines = Vec::new();
     let sum = |of: fn(&Sample) -> Option<i64>| -> Option<u64> {
         let known = state.shards.values().filter_map(|row| u64::try_from(of(row.sample.as_ref()?)?).ok());
         known.fold(None, |sum, number| Some(sum.unwrap_or(0) + number))
     };
     let rows = sum(|sample| sample.rows).map(|rows| format!("about {} users", text::users(rows)));
-    let size = sum(|sample| sample.size_bytes).map(text::size);
+    let size = sum(|sample| sample.size_bytes).map(bytes);
     let all = [rows, size].into_iter().flatten().collect::<Vec<_>>().join(", ");
     let all = if all.is_empty() { text::NONE.into() } else { all };
     lines.push(labelled("all shards", vec![Span::raw(all)], theme));
     let tps = state.transactions().map_or(text::NONE.into(), |tps| format!("{} tps", text::rate(tps)));
     let trend = |values| Span::styled(text::trend(values, trend_chars, theme.unicode), theme.picture());
-    lines.push(labelled("", vec![Span::raw(format!("{tps:<22}")), trend(state.tps.values())], theme));
+    lines.push(labelled("", vec![Span::raw(format!("{tps:<24}")), trend(state.tps.values())], theme));
     let Some(host) = &state.host else { return lines };
     let percent =
         |share: Option<f64>| share.map_or(text::NONE.into(), |share| format!("{:.0} %", share * 100.0));
     let cpu = format!("cpu {} of {}", percent(host.cpu_share), host.cores);
     lines.push(labelled(
         "this host",
-        vec![Span::raw(format!("{cpu:<22}")), trend(state.cpu.values())],
+        vec![Span::raw(format!("{cpu:<24}")), trend(state.cpu.values())],
         theme,
     ));
     let room = |what: &str, room: DiskSpace| {
-        let of = format!("{what} {} of {}", text::size(room.used_bytes), text::size(room.total_bytes));
+        let of = format!("{what} {} of {}", bytes(room.used_bytes), bytes(room.total_bytes));
         let bar = text::bar(room.share().unwrap_or(0.0), trend_chars.min(20), theme.unicode);
         let is_full = room.share().is_some_and(|share| share > 0.9);
         let style = if is_full { theme.bad() } else { theme.picture() };
-        vec![Span::raw(format!("{of:<22}")), Span::styled(bar, style)]
+        vec![Span::raw(format!("{of:<24}")), Span::styled(bar, style)]
     };
     lines.push(labelled("", room("mem", host.memory), theme));
     let fullest = host

@@ -191,7 +191,7 @@ fn a_standby_that_lags_has_a_column() {
     hear(&mut state, 2, Ok(behind));
     let text = drawn(&state, 80, 24, PLAIN);
     let line = text.lines().find(|line| line.contains("shard_2")).unwrap();
-    assert!(text.contains(" lag") && line.contains("3.2 MB"), "{text}");
+    assert!(text.contains(" lag") && line.contains("3.1 MiB"), "{text}");
 }
 
 /// At no size anything panics, and in ASCII there is nothing else.

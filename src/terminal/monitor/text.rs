@@ -7,25 +7,6 @@ use crate::model::text::thousands;
 /// What is not known.
 pub(super) const NONE: &str = "-";
 
-/// Bytes, in powers of a thousand: `999 B`, `1.2 kB`, `12 MB`.
-pub(super) fn bytes(number: f64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let mut rest = number.max(0.0);
-    let mut at = 0;
-    while rest >= 999.5 && at + 1 < units.len() {
-        rest /= 1000.0;
-        at += 1;
-    }
-    let places = usize::from(at > 0 && rest < 9.95);
-    format!("{rest:.places$} {}", units[at])
-}
-
-/// The same of a whole number.
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn size(number: u64) -> String {
-    bytes(number as f64)
-}
-
 /// A number of things a second: `0.4`, `12`, `1,234`, `123k`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100,000")]
 pub(super) fn rate(number: f64) -> String {
@@ -124,11 +105,6 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let sizes = [0.0, 999.0, 1_000.0, 9_949.0, 12_345.0, 999_600.0, 1.5e9, 3e18];
-        assert_eq!(
-            sizes.map(bytes),
-            ["0 B", "999 B", "1.0 kB", "9.9 kB", "12 kB", "1.0 MB", "1.5 GB", "3000 PB"]
-        );
         assert_eq!(
             [0.0, 9.94, 9.96, 1_234.4, 99_999.0, 123_456.0, 2e9].map(rate),
             ["0.0", "9.9", "10", "1,234", "99,999", "123k", "2000M"]

@@ -97,7 +97,7 @@ fn a_rebalance_shows_its_plan_progress_and_waits() {
     let (code, seen) = terminal.wait_for_exit();
     assert_eq!(code, 0, "{seen}");
     assert!(seen.contains("verified: 2,999 users, each on its owner"), "{seen}");
-    assert!(seen.contains(" s left") && seen.contains(" kB, "), "{seen}");
+    assert!(seen.contains(" s left") && seen.contains(" KiB, "), "{seen}");
 }
 
 #[test]

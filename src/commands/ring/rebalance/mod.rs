@@ -19,7 +19,7 @@ use crate::model::rebalance::Goal;
 use crate::model::rebalance::plan::{Load, Plan};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::Topology;
-use crate::model::text::{counted, thousands};
+use crate::model::text::{bytes, counted, thousands};
 use crate::pg::cluster::Cluster;
 use crate::pg::rebalance::{MoveProgress, Moved, Planned, RebalanceOptions};
 
@@ -437,15 +437,4 @@ fn describe(planned: &Planned, pace: &Pace) -> String {
     lines.push(describe_shares(&planned.plan));
     lines.push(describe_totals(planned, pace));
     lines.join("\n")
-}
-
-/// A size for the eye.
-#[expect(clippy::cast_precision_loss, reason = "a size for the eye")]
-fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..10_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
-        10_000_000..10_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }
