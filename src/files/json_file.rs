@@ -1,11 +1,14 @@
 //! Small files of JSON that one process leaves for the next. Caches: nothing depends on them.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::atomic;
 
 /// Now, in seconds since 1970.
 pub fn unix_seconds() -> u64 {
@@ -19,14 +22,12 @@ pub fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
 
 /// Replaces a file in one step, and makes its folder if that is missing. A failure is no more than logged.
 pub fn write(file: &Path, value: &impl Serialize) {
-    let fresh = file.with_extension(format!("{}.new", std::process::id()));
-    let written = serde_json::to_vec(value)
-        .map_err(std::io::Error::from)
-        .and_then(|text| {
-            file.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::write(&fresh, text)
-        })
-        .and_then(|()| fs::rename(&fresh, file));
+    let written = serde_json::to_vec(value).map_err(std::io::Error::from).and_then(|text| {
+        fs::create_dir_all(atomic::folder_of(file))?;
+        let mut fresh = atomic::begin(file, 0o666)?;
+        fresh.write_all(&text)?;
+        Ok(fresh.persist(file)?)
+    });
     if let Err(cause) = written {
         log::debug!("Did not keep {}: {cause}", file.display());
     }

@@ -1,3 +1,4 @@
 //! Files of this program's own.
 
+pub(crate) mod atomic;
 pub mod json_file;

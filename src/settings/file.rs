@@ -1,13 +1,13 @@
 //! `ringshard.toml`: read, and edited in place with its comments kept.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::error::{Error, Kind, Result};
+use crate::files::atomic;
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::net::conninfo::ConnectionString;
 
@@ -76,10 +76,9 @@ impl ConfigFile {
 
     /// Reads a file and changes it, while no other process does.
     pub(super) fn edit<T>(path: &Path, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Of the folder, as the file is replaced as a whole. Where it cannot be locked, or is not there yet, it is the
         // change itself that fails or makes it.
-        let lock = File::open(folder).ok();
+        let lock = File::open(atomic::folder_of(path)).ok();
         if let Some(lock) = &lock {
             let _ = lock.lock();
         }
@@ -212,27 +211,16 @@ impl ConfigFile {
         };
         // A link stays a link.
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let folder =
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(fail)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
-        let written = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&fresh)
-            .and_then(|mut file| {
-                file.write_all(self.document.to_string().as_bytes())?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&fresh, &target))
-            .and_then(|()| File::open(folder)?.sync_all());
-        written.map_err(|cause| {
-            let _ = fs::remove_file(&fresh);
-            fail(cause)
-        })
+        let folder = atomic::folder_of(&target);
+        let write = || {
+            fs::create_dir_all(folder)?;
+            let mut file = atomic::begin(&target, 0o600)?;
+            file.write_all(self.document.to_string().as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&target)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(fail)
     }
 }
 
