@@ -7,6 +7,7 @@ pub mod digest;
 pub mod duration;
 pub mod failover_plan;
 pub mod host;
+pub mod json;
 pub mod load;
 pub mod names;
 pub mod picture;

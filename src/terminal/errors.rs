@@ -1,8 +1,8 @@
 //! Errors on stderr: two lines for people, one object for scripts.
 
 use super::output::{Screen, write_stderr};
-use super::render::json;
 use crate::error::Error;
+use crate::model::json;
 use crate::model::text::{redacted, visible_lines};
 
 /// Shows an error. `place` is `FILE:LINE` of a script.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::check::Checked;
 use super::client::NOT_TRIED;
 use super::run_context::{RunContext, WrongAnswer, WrongAnswers};
 use super::tally::{LoadRun, Measurement, ShardNumber};
 use crate::error::{Error, Kind};
+use crate::model::json;
 use crate::model::load::mix::LoadOperation;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
@@ -365,7 +366,7 @@ impl LoadOutcome<'_> {
 /// The JSON of a run, for a later look.
 pub(crate) fn json(report: &Report) -> Option<Value> {
     let whole = report.whole.as_ref()?;
-    Some(object(&whole.columns, whole.rows.first().map_or(&[], Vec::as_slice)))
+    serde_json::from_str(&json::object(&whole.columns, whole.rows.first()?)).ok()
 }
 
 fn bar(value: f64, most: f64) -> String {
@@ -423,27 +424,4 @@ fn told(finding: &WrongAnswer) -> Error {
          {seen}{acknowledged}"
     );
     Error::new(Kind::Failed, message).hint(format!("ringshard ring locate {key}")).on_shard(shard)
-}
-
-/// A row as JSON.
-fn object(columns: &[Column], row: &[Cell]) -> Value {
-    let fields =
-        columns.iter().zip(row).map(|(column, cell)| (column.name.clone().into_owned(), value(cell)));
-    Value::Object(fields.collect::<Map<_, _>>())
-}
-
-fn value(cell: &Cell) -> Value {
-    match cell {
-        Cell::Null => Value::Null,
-        Cell::Text(text) => text.as_str().into(),
-        Cell::Bool(truth) => (*truth).into(),
-        Cell::Integer(number) => (*number).into(),
-        Cell::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
-        Cell::Decimal(number, places) => {
-            let shown = format!("{number:.places$}");
-            serde_json::from_str(&shown).unwrap_or(Value::Null)
-        }
-        Cell::List(items) => items.clone().into(),
-        Cell::Table(columns, rows) => rows.iter().map(|row| object(columns, row)).collect(),
-    }
 }

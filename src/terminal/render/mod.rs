@@ -1,10 +1,11 @@
 //! Reports as text: one renderer a format. A renderer never learns about a command.
 
 mod delimited;
-pub(super) mod json;
+mod json;
 mod table;
 
 use super::output::Screen;
+use crate::model::json::value;
 use crate::model::report::{Cell, Report};
 use crate::settings::Format;
 
@@ -74,7 +75,7 @@ fn plain(cell: &Cell) -> Option<String> {
         Cell::Decimal(number, places) => format!("{number:.places$}"),
         Cell::List(items) if items.is_empty() => return None,
         Cell::List(items) => items.join(","),
-        Cell::Table(..) => json::value(cell),
+        Cell::Table(..) => value(cell),
     })
 }
 
