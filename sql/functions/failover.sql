@@ -1,7 +1,7 @@
--- When a server is gone: a replica takes its shard over, other shards take its arcs over, and what is left of it does
--- not serve. Run at each initialisation, as functions.sql is; the answers are those of moves.sql.
+-- Failover: a replica takes over a shard, other shards take over the arcs of a dead shard, and a stale primary is fenced.
+-- init-shards replaces these functions each time, as those of write_user.sql. The answers are those of rebalance.sql.
 
--- A shard has another primary. Each shard is told; the new primary itself first, which thereby becomes it.
+-- Records that a shard has another primary. Called on each shard; first on the new primary, which thereby takes over.
 CREATE OR REPLACE FUNCTION ringshard.replace_primary(
     the_shard text, the_incarnation bigint, the_url text, the_replicas text[], old_url text, the_epoch bigint)
 RETURNS text
@@ -20,18 +20,18 @@ BEGIN
     UPDATE ringshard.meta SET
         incarnation = CASE shard WHEN the_shard THEN the_incarnation ELSE incarnation END,
         stale_endpoints = (stale_endpoints || pg_catalog.jsonb_build_object(old_url, the_shard)) - the_url,
-        -- A change that is under way has an epoch of its own, in which its arcs move.
+        -- A change under way keeps its epoch, in which its arcs move.
         epoch = CASE WHEN status = 'done' AND epoch = the_epoch - 1 THEN the_epoch ELSE epoch END;
     RETURN 'done';
 END $$;
 
--- Puts what this shard says of the ring in place of what it said (`seen_`), if it still says so. Rows that lie on none
--- of its arcs then are set aside. `is_at_rest`: the arcs are those of the topology's ring. `the_dead`: a shard that is no
--- part of the cluster any more, and where it was.
+-- Replaces epoch, topology, change and arcs of this shard, if epoch and arcs still are as they were read (`seen_`). Rows on
+-- none of the new arcs go to the quarantine. `is_stable`: the arcs are exactly those of the topology. `dead_shard` and
+-- `dead_url`: a shard that leaves the cluster, and its address.
 CREATE OR REPLACE FUNCTION ringshard.overwrite_state(
     seen_epoch bigint, seen_firsts uuid[], seen_lasts uuid[], seen_epochs bigint[], seen_transfers_to text[],
     the_epoch bigint, the_topology jsonb, the_next_topology jsonb, the_participants jsonb,
-    firsts uuid[], lasts uuid[], epochs bigint[], transfers_to text[], is_at_rest boolean, the_dead text, dead_url text)
+    firsts uuid[], lasts uuid[], epochs bigint[], transfers_to text[], is_stable boolean, dead_shard text, dead_url text)
 RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -39,7 +39,7 @@ DECLARE
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
-    -- Who has proved that this shard owns a position writes before this, or looks again.
+    -- A writer that checked the old arcs commits before this; a later one sees the new arcs.
     LOCK TABLE ringshard.fast_path_lock IN EXCLUSIVE MODE;
     PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     PERFORM FROM ringshard.meta WHERE epoch = seen_epoch FOR UPDATE;
@@ -59,25 +59,25 @@ BEGIN
            CASE WHEN stated.transfer_to IS NULL THEN 'owned' ELSE 'fenced' END
     FROM ROWS FROM (pg_catalog.unnest(firsts), pg_catalog.unnest(lasts), pg_catalog.unnest(epochs),
                     pg_catalog.unnest(transfers_to)) AS stated (first, last, epoch, transfer_to);
-    WITH stray AS (
+    WITH misplaced AS (
         DELETE FROM public.users WHERE NOT EXISTS (
             SELECT FROM ringshard.arc
             WHERE ringshard.position_range(arc.first, arc.last, '[]') @> pg_catalog.md5(users.user_id::text)::uuid)
         RETURNING user_id, name, region, email
     )
     INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
-    SELECT 'on no arc of this shard since epoch ' || the_epoch, user_id, name, region, email FROM stray;
+    SELECT 'on no arc of this shard since epoch ' || the_epoch, user_id, name, region, email FROM misplaced;
     UPDATE ringshard.meta SET epoch = the_epoch, topology = the_topology, next_topology = the_next_topology, participants = the_participants,
         status = CASE WHEN the_next_topology IS NULL THEN 'done' ELSE 'pending' END, desired_topology = NULL,
-        topology_md5 = CASE WHEN is_at_rest THEN pg_catalog.md5(the_topology::text)::uuid END,
+        topology_md5 = CASE WHEN is_stable THEN pg_catalog.md5(the_topology::text)::uuid END,
         stale_endpoints = CASE WHEN dead_url IS NULL THEN stale_endpoints
-                               ELSE stale_endpoints || pg_catalog.jsonb_build_object(dead_url, the_dead) END;
-    DELETE FROM ringshard.shard_endpoint WHERE shard = the_dead;
+                               ELSE stale_endpoints || pg_catalog.jsonb_build_object(dead_url, dead_shard) END;
+    DELETE FROM ringshard.shard_endpoint WHERE shard = dead_shard;
     RETURN 'done';
 END $$;
 
--- What is left of a shard that was replaced or removed gets a name of its own and owns nothing from here on: no client
--- that looks for the shard takes this for it. Its rows stay. Writers that are at it are waited for.
+-- Fences the stale primary of a shard that was replaced or removed: it gets another name and owns nothing, so no client
+-- takes it for the shard. Its rows stay. Waits for writers in progress.
 CREATE OR REPLACE FUNCTION ringshard.fence_stale_primary(the_shard text, new_name text, the_epoch bigint, the_topology jsonb)
 RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$

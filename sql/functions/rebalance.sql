@@ -1,36 +1,36 @@
--- How a chunk moves from one shard to another, and how a change of the ring begins and ends: the requests of
--- src/model/moves/, each one transaction. Run at each initialisation, as functions.sql is.
+-- The steps of a rebalance: the requests of src/model/rebalance/, each one transaction. init-shards replaces these
+-- functions each time, as those of write_user.sql.
 --
--- Answers: 'done'; 'already' (by another mover, or by this one when its answer was lost); 'stale' (this shard is in
--- another epoch, or does not hold what was thought: look again).
+-- Answers: 'done'; 'already' (another mover did it, or this one, whose answer was lost); 'stale' (the shard is in another
+-- epoch, or its arcs are not as the mover expected; the mover must read its state again).
 --
--- Whoever calls these is in READ COMMITTED: behind each lock a new statement sees what the lock waited for.
+-- The caller is in READ COMMITTED: each statement after a lock sees what the lock waited for.
 
--- What is agreed is on disk, whatever the server's default; a stronger setting stays.
+-- Makes the commit durable, whatever the server's default; a stronger setting stays.
 CREATE OR REPLACE FUNCTION ringshard.require_durable_commit() RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'the ring is changed in READ COMMITTED transactions only' USING ERRCODE = '25001';
+        RAISE EXCEPTION 'ringshard changes the ring only in READ COMMITTED transactions' USING ERRCODE = '25001';
     END IF;
     IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
     END IF;
 END $$;
 
--- A change is under way from here on. `condition`: what must hold of this shard, see `Condition`.
+-- Announces a change to this shard. `condition`: what must hold of the shard, see `Condition`.
 CREATE OR REPLACE FUNCTION ringshard.announce(
     the_epoch bigint, the_topology jsonb, the_next_topology jsonb, the_participants jsonb, condition text) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
-    -- Waits for adoptions of the epoch before, which hold the row, and then looks again.
+    -- Waits for receive_chunk of the epoch before, which locks the row, and then evaluates the condition again.
     UPDATE ringshard.meta
     SET epoch = the_epoch, status = 'pending', next_topology = the_next_topology, participants = the_participants, topology_md5 = NULL
     WHERE topology = the_topology AND CASE condition
         WHEN 'desired' THEN epoch = the_epoch - 1 AND status = 'done' AND desired_topology = the_next_topology
-        WHEN 'taken_back' THEN epoch = the_epoch - 1 AND status = 'pending'
+        WHEN 'canceling' THEN epoch = the_epoch - 1 AND status = 'pending'
         WHEN 'decided' THEN epoch < the_epoch
     END;
     IF FOUND THEN
@@ -44,46 +44,46 @@ BEGIN
     RETURN CASE WHEN FOUND THEN 'already' ELSE 'stale' END;
 END $$;
 
--- Lets go of a chunk of an arc. The client names the neighbouring positions, as Postgres cannot count uuids.
+-- Fences a chunk of an arc. The client computes the neighbouring positions, as Postgres has no arithmetic for uuids.
 CREATE OR REPLACE FUNCTION ringshard.fence(
-    the_epoch bigint, chunk_first uuid, chunk_last uuid, before_chunk uuid, behind_chunk uuid, the_target text)
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, before_chunk uuid, after_chunk uuid, the_target text)
 RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    held ringshard.arc;
+    own_arc ringshard.arc;
 BEGIN
     PERFORM ringshard.require_durable_commit();
-    -- Writers that come later queue behind this; so not for long.
+    -- Later writers queue behind these locks, so the wait is short.
     PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
-    -- Who saw the ring at rest writes before this, or sees that it is not. First, as such a writer may wait for a row of
-    -- one who waits for the barrier.
+    -- A writer on the fast path commits before this, or sees the announcement. This lock comes first, as such a writer may
+    -- wait for a row lock of a writer that waits for the barrier.
     LOCK TABLE ringshard.fast_path_lock IN EXCLUSIVE MODE;
     PERFORM pg_catalog.pg_advisory_xact_lock(7283001);
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR SHARE;
     IF NOT FOUND THEN
         RETURN 'stale';
     END IF;
-    SELECT * INTO held FROM ringshard.arc WHERE last >= chunk_last ORDER BY last LIMIT 1;
-    IF held = ROW (chunk_last, chunk_first, 'fenced', the_epoch, the_target)::ringshard.arc THEN
+    SELECT * INTO own_arc FROM ringshard.arc WHERE last >= chunk_last ORDER BY last LIMIT 1;
+    IF own_arc = ROW (chunk_last, chunk_first, 'fenced', the_epoch, the_target)::ringshard.arc THEN
         RETURN 'already';
     END IF;
     -- An arc moves at most once an epoch.
-    IF (held.first <= chunk_first AND held.state = 'owned' AND held.epoch < the_epoch) IS NOT TRUE THEN
+    IF (own_arc.first <= chunk_first AND own_arc.state = 'owned' AND own_arc.epoch < the_epoch) IS NOT TRUE THEN
         RETURN 'stale';
     END IF;
-    DELETE FROM ringshard.arc WHERE last = held.last;
-    IF held.first < chunk_first THEN
-        INSERT INTO ringshard.arc (first, last, epoch) VALUES (held.first, before_chunk, held.epoch);
+    DELETE FROM ringshard.arc WHERE last = own_arc.last;
+    IF own_arc.first < chunk_first THEN
+        INSERT INTO ringshard.arc (first, last, epoch) VALUES (own_arc.first, before_chunk, own_arc.epoch);
     END IF;
-    IF held.last > chunk_last THEN
-        INSERT INTO ringshard.arc (first, last, epoch) VALUES (behind_chunk, held.last, held.epoch);
+    IF own_arc.last > chunk_last THEN
+        INSERT INTO ringshard.arc (first, last, epoch) VALUES (after_chunk, own_arc.last, own_arc.epoch);
     END IF;
     INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to)
     VALUES (chunk_first, chunk_last, 'fenced', the_epoch, the_target);
     RETURN 'done';
 END $$;
 
--- Takes over a chunk with its rows. The commit is the hand-over.
+-- Receives a chunk with its rows. The commit is the hand-over.
 CREATE OR REPLACE FUNCTION ringshard.receive_chunk(
     the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text,
     ids bigint[], names text[], regions text[], emails text[], the_bytes bigint, the_digest text) RETURNS text
@@ -98,12 +98,12 @@ BEGIN
     IF FOUND THEN
         RETURN 'already';
     END IF;
-    -- Held to commit: no other epoch begins before that.
+    -- Held to commit, so that no other epoch begins before.
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'pending' FOR SHARE;
     IF NOT FOUND THEN
         RETURN 'stale';
     END IF;
-    -- Waits for another mover that is at the same.
+    -- Waits for another mover that does the same.
     INSERT INTO ringshard.arc (first, last, epoch) VALUES (chunk_first, chunk_last, the_epoch)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
@@ -119,7 +119,7 @@ BEGIN
                                          pg_catalog.unnest(emails)) AS sent (user_id, name, region, email)
                 RETURNING user_id, name, region, email
             )
-            -- As sql/read_chunk.sql has it, of what was stored.
+            -- The digest of sql/queries/read_chunk.sql, of the stored rows.
             SELECT pg_catalog.md5(pg_catalog.array_send(coalesce(pg_catalog.array_agg(user_id), '{}'))
                 || pg_catalog.array_send(coalesce(pg_catalog.array_agg(name), '{}')::text[])
                 || pg_catalog.array_send(coalesce(pg_catalog.array_agg(region), '{}')::text[])
@@ -127,20 +127,20 @@ BEGIN
             INTO found_digest FROM (SELECT * FROM stored ORDER BY user_id) AS chunk;
             EXIT;
         EXCEPTION WHEN unique_violation THEN
-            -- There should be none: what is in the way is set aside and not overwritten.
-            WITH stray AS (
+            -- Not expected. Conflicting rows are not overwritten, but moved to the quarantine.
+            WITH conflicting AS (
                 DELETE FROM public.users WHERE user_id = ANY (ids) RETURNING user_id, name, region, email
             )
             INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
-            SELECT 'in the way of rows from ' || the_source || ' in epoch ' || the_epoch, user_id, name, region, email
-            FROM stray;
+            SELECT 'in conflict with rows from ' || the_source || ' in epoch ' || the_epoch, user_id, name, region, email
+            FROM conflicting;
             IF NOT FOUND THEN
                 RAISE;
             END IF;
         END;
     END LOOP;
     IF found_digest <> the_digest THEN
-        RAISE EXCEPTION 'the rows that arrived are not those that were sent'
+        RAISE EXCEPTION 'the stored rows differ from the rows that were sent'
             USING ERRCODE = 'RS005', DETAIL = pg_catalog.format('digest %s instead of %s', found_digest, the_digest);
     END IF;
     INSERT INTO ringshard.migration_progress (epoch, source, rows, bytes)
@@ -150,8 +150,8 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Forgets a chunk and its rows, if it is fenced just so. In the epoch of the fence it need not wait for the disk: if a
--- crash undoes it, it is done again, and nothing is finished before that.
+-- Deletes a chunk and its rows, if it is fenced exactly like this. In the epoch of the fence the commit need not be
+-- durable: if a crash undoes it, a mover repeats it before the change can finish.
 CREATE OR REPLACE FUNCTION ringshard.purge(
     the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
@@ -172,7 +172,7 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Owns a chunk again that was fenced in an epoch that was taken back.
+-- Owns a chunk again that was fenced in the epoch of a canceled change.
 CREATE OR REPLACE FUNCTION ringshard.release(
     the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
@@ -188,8 +188,8 @@ BEGIN
     RETURN CASE WHEN FOUND THEN 'done' ELSE 'already' END;
 END $$;
 
--- The change is done: its next topology is the topology in force. `firsts`, `lasts` and `epochs` are the arcs as they were
--- seen, all owned; the others are the same, neighbours made one.
+-- Finishes the change: its next topology becomes the topology in force. `firsts`, `lasts` and `epochs` are the arcs as the
+-- mover read them, all owned; `merged_firsts` and `merged_lasts` are the same arcs with adjacent ones merged.
 CREATE OR REPLACE FUNCTION ringshard.finish(
     the_epoch bigint, firsts uuid[], lasts uuid[], epochs bigint[], merged_firsts uuid[], merged_lasts uuid[])
 RETURNS text

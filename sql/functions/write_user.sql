@@ -1,12 +1,11 @@
--- How rows are written: the statement proves that this shard owns the key, and says the epoch.
--- Run at each initialisation: CREATE OR REPLACE, so that a newer ringshard brings newer ones.
+-- Writes one user, if this shard owns the key. init-shards replaces the function each time (CREATE OR REPLACE), so that a
+-- newer ringshard installs its own version.
 --
--- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is on its way to another shard), 'not_owner',
--- 'wrong_shard' (this is the database of another shard or cluster).
-
--- A write, 'create', 'update' or 'delete', in its own transaction with the proof that this shard owns the
--- key. An update sets the fields whose flag is true. Returns the row: as it is then, or as it was deleted.
--- One function and no helper: a nested call costs a tenth of a write.
+-- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is being moved to the shard `transfer_to`), 'not_owner',
+-- 'wrong_shard' (this is the database of another shard or cluster). Each answer has the shard's epoch.
+--
+-- `operation` is 'create', 'update' or 'delete'. An update sets the fields whose flag is true. Returns the updated or
+-- deleted row. There is no helper function, as a nested call costs a tenth of a write.
 CREATE OR REPLACE FUNCTION ringshard.write_user(
     the_cluster text, the_shard text, operation text, id bigint,
     set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,
@@ -15,34 +14,34 @@ CREATE OR REPLACE FUNCTION ringshard.write_user(
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-    place CONSTANT uuid := pg_catalog.md5(id::text)::uuid;
-    -- Whether this transaction is as this function would have it: then nothing needs to be done about it.
-    usual CONSTANT boolean := pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
+    position CONSTANT uuid := pg_catalog.md5(id::text)::uuid;
+    -- Whether durability and isolation level are already as required.
+    is_usual CONSTANT boolean := pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
                           AND pg_catalog.current_setting('transaction_isolation') = 'read committed';
-    -- The barrier, held to commit. (An assignment is faster than PERFORM: no query is planned for it.)
+    -- The barrier, held to commit. (An assignment is faster than PERFORM, which plans a query.)
     barrier CONSTANT boolean := pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;
     guard_before CONSTANT text := pg_catalog.current_setting('ringshard.guard', true);
     guard text;
 BEGIN
-    IF NOT usual THEN
-        -- An acknowledged write is on disk, whatever the server's default; a stronger one stays.
+    IF NOT is_usual THEN
+        -- An acknowledged write is on disk, whatever the server's default; a stronger setting stays.
         IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN
             PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
         END IF;
-        -- In the stricter isolation levels the snapshot is older than the barrier: there the arc itself is
-        -- locked, and a change of it since then ends this transaction with a serialization failure.
+        -- In stricter isolation levels the snapshot may be older than the barrier. So the arc is locked: if it changed
+        -- since the snapshot, this fails with a serialization failure.
         IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
-            PERFORM 1 FROM ringshard.arc WHERE arc.first <= place AND arc.last >= place FOR SHARE;
+            PERFORM 1 FROM ringshard.arc WHERE arc.first <= position AND arc.last >= position FOR SHARE;
         END IF;
     END IF;
-    -- A new statement, and so a new snapshot, which sees what the barrier waited for.
+    -- A new statement has a new snapshot, which sees what the barrier waited for.
     SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'wrong_shard'
-                WHEN arc.first <= place THEN arc.state
+                WHEN arc.first <= position THEN arc.state
                 ELSE 'not_owner' END, meta.epoch, arc.transfer_to
     INTO answer, epoch, transfer_to
-    FROM ringshard.meta, ringshard.arc WHERE arc.last >= place ORDER BY arc.last LIMIT 1;
+    FROM ringshard.meta, ringshard.arc WHERE arc.last >= position ORDER BY arc.last LIMIT 1;
     IF NOT FOUND THEN
-        -- The place lies behind all of this shard's arcs.
+        -- The position is after all arcs of this shard.
         SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'wrong_shard'
                     ELSE 'not_owner' END, meta.epoch
         INTO answer, epoch FROM ringshard.meta;
@@ -50,8 +49,8 @@ BEGIN
     IF answer IS DISTINCT FROM 'owned' THEN
         RETURN;
     END IF;
-    -- What is proved now, the triggers (guard.sql) need not prove again. (A SET clause of the function would
-    -- do the same, but only a superuser may make one.)
+    -- Ownership is proved, so the triggers (guard.sql) need not check again. (A SET clause of the function would do the
+    -- same, but only a superuser may create one.)
     guard := pg_catalog.set_config('ringshard.guard', 'checked', true);
     IF operation = 'create' THEN
         INSERT INTO public.users (user_id, name, region, email)

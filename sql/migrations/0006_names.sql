@@ -1,4 +1,4 @@
--- Version 6 of the catalog: the names of the field. Nothing but names changes.
+-- Version 6 of the catalog: new names of tables, columns and functions. Nothing else changes.
 
 ALTER TABLE ringshard.meta RENAME COLUMN target TO next_topology;
 ALTER TABLE ringshard.meta RENAME COLUMN members TO participants;
@@ -22,8 +22,8 @@ COMMENT ON TABLE ringshard.rebalance_run IS 'The client that carries out a chang
 ALTER TABLE ringshard.import RENAME COLUMN records TO committed_through;
 ALTER TABLE ringshard.import RENAME COLUMN high TO high_water_mark;
 
--- Functions of older versions: of another name, or with parameters or columns of another name, which CREATE OR REPLACE
--- refuses. The two that triggers call stay.
+-- Drops the functions of older versions: some have another name, and CREATE OR REPLACE refuses other names of parameters. The
+-- two functions that triggers call stay, and are replaced.
 DO $$
 DECLARE
     old regprocedure;

@@ -1,9 +1,7 @@
--- Begins to store many users at once, and takes the barrier; the proof (create_users.sql) is a statement, and so
--- a snapshot, of its own. As `ringshard.write_user` has it: on disk whatever the server's default, and a stronger
--- setting stays.
+-- Begins a batch of creates, and takes the barrier. The proof of ownership (create_users.sql) is a statement of its own
+-- and so has a newer snapshot. Durable whatever the server's default, as in `ringshard.write_user`.
 --
--- Who stores on several shards at once may wait there for somebody who waits for him here, and no server sees that:
--- so nobody waits for long.
+-- Batches on several shards can deadlock in a way that no server detects, so no lock is waited for longer than this.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '200ms';
 SET LOCAL ringshard.guard = 'checked';

@@ -1,8 +1,7 @@
--- Stores users if this is the shard that is meant ($1 its cluster, NULL if not known, and $2 its name), in a state
--- that the client knows ($3 the newest epoch, $4 the newest version of the catalog), and if it owns all their
--- positions ($5); else none. The transaction holds the barrier by now. Says how many it stored, and by which
--- transaction.
-WITH held AS MATERIALIZED (
+-- Stores users ($6 to $9, arrays), all or none: only if this is the expected shard ($1 its cluster, NULL if unknown, and
+-- $2 its name), its epoch and catalog version are at most $3 and $4, and it owns all their positions ($5). The transaction
+-- already holds the barrier. Returns how many it stored, and its transaction id.
+WITH owned AS MATERIALIZED (
     SELECT pg_catalog.array_agg(arc.first ORDER BY arc.last) AS firsts,
            pg_catalog.array_agg(arc.last ORDER BY arc.last) AS lasts
     FROM ringshard.arc WHERE arc.state = 'owned'
@@ -17,8 +16,8 @@ WITH held AS MATERIALIZED (
                AND meta.epoch <= $3 AND meta.catalog_version <= $4
         FROM ringshard.meta
     ) AND NOT EXISTS (
-        SELECT FROM pg_catalog.unnest($5::uuid[]) AS place, held
-        WHERE (place <= held.lasts[pg_catalog.width_bucket(place, held.firsts)]) IS NOT TRUE
+        SELECT FROM pg_catalog.unnest($5::uuid[]) AS position, owned
+        WHERE (position <= owned.lasts[pg_catalog.width_bucket(position, owned.firsts)]) IS NOT TRUE
     )
     ON CONFLICT (user_id) DO NOTHING
     RETURNING 1

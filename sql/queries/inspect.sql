@@ -1,4 +1,4 @@
--- What a database holds, before ringshard touches it. One row.
+-- What a database holds before ringshard changes it. One row.
 SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text
            || '/' || (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())::text
            || '/' || pg_catalog.pg_postmaster_start_time()::text AS identity,
@@ -6,7 +6,7 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text
        pg_catalog.current_setting('server_encoding') AS encoding,
        pg_catalog.to_regclass('public.users') IS NOT NULL AS has_users,
        pg_catalog.to_regclass('ringshard.meta') IS NOT NULL AS has_catalog,
-       -- Columns in order: name, type, whether part of the primary key.
+       -- The columns in order: name, type, and `primary key` for those of the primary key.
        (SELECT pg_catalog.string_agg(
                    a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
                    || CASE WHEN a.attnum = ANY (i.indkey) THEN ' primary key' ELSE '' END, ', ' ORDER BY a.attnum)

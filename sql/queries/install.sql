@@ -1,4 +1,4 @@
--- A shard's first own rows: who it is, and the arcs that the ring gives it.
+-- Writes the first rows of a shard's catalog: its identity, and its arcs by the ring.
 WITH written AS (
     INSERT INTO ringshard.meta (catalog_version, cluster, shard, epoch, topology)
     VALUES ($1, $2, $3, $4, $5)

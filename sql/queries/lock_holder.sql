@@ -1,5 +1,5 @@
--- Who holds an advisory lock of this database, the bigint $1, or, if that is the writers' barrier, the lock of those who
--- write while the ring is at rest: the one that has done so for the longest; or whom that one waits for.
+-- The longest-running holder of the advisory lock $1 in this database, or the session that blocks it. For the barrier,
+-- holders of `fast_path_lock` count too.
 SELECT activity.pid, coalesce(application_name, ''), coalesce(usename::text, ''), coalesce(host(client_addr), 'this machine'),
        coalesce(state, 'unknown'),
        coalesce(pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - coalesce(xact_start, state_change))), 0)::bigint

@@ -1,4 +1,4 @@
--- The same of a catalog of version 1 to 5, which has other names and may lack some columns; for init-shards and doctor.
+-- As membership.sql, for a catalog of version 1 to 5, which has other names and may lack columns. For init-shards and doctor.
 SELECT meta.catalog_version, meta.cluster, meta.shard, meta.epoch, meta.topology, meta.target AS next_topology,
        nullif(pg_catalog.to_jsonb(meta) -> 'members', 'null') AS participants,
        nullif(pg_catalog.to_jsonb(meta) -> 'wanted', 'null') AS desired_topology,

@@ -1,5 +1,5 @@
--- The rows of a chunk, as arrays in the order of the ids, with their size and digest; no row unless it is fenced
--- just so. One statement, and so one snapshot. The digest is compared by ringshard.receive_chunk (moves.sql).
+-- The rows of a chunk as arrays in the order of the ids, with size in bytes and digest; no row unless the chunk is fenced
+-- exactly like this. One statement, and so one snapshot. ringshard.receive_chunk compares the digest.
 SELECT chunk.*,
        pg_catalog.md5(pg_catalog.array_send(ids) || pg_catalog.array_send(names) || pg_catalog.array_send(regions)
                       || pg_catalog.array_send(emails)) AS digest

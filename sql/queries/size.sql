@@ -1,4 +1,4 @@
--- One row: who this is, and how full.
+-- One row: the identity of this shard, its number of users, and the size of its table.
 SELECT meta.shard, meta.cluster,
        (SELECT count(*) FROM public.users) AS rows,
        pg_catalog.pg_total_relation_size('public.users') AS size_bytes

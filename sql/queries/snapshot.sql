@@ -1,7 +1,7 @@
--- One row: who answers, and all arcs that this shard holds, in order. The first statement of a scatter read's
--- transaction, so that the rows that are read afterwards are those of the same snapshot.
+-- One row: the identity of this shard, and all its arcs in order. The first statement of a scatter read's transaction, so
+-- that the rows read later are of the same snapshot.
 SELECT meta.shard, meta.cluster, meta.epoch, meta.catalog_version,
-       held.firsts, held.lasts, held.epochs, held.transfers_to
+       own_arcs.firsts, own_arcs.lasts, own_arcs.epochs, own_arcs.transfers_to
 FROM ringshard.meta,
 LATERAL (
     SELECT coalesce(pg_catalog.array_agg(arc.first ORDER BY arc.last), '{}') AS firsts,
@@ -10,4 +10,4 @@ LATERAL (
            -- The shard that a fenced arc goes to; NULL where the arc is owned.
            coalesce(pg_catalog.array_agg(arc.transfer_to ORDER BY arc.last), '{}') AS transfers_to
     FROM ringshard.arc
-) AS held
+) AS own_arcs

@@ -1,4 +1,4 @@
--- Where rows wait that may be in each other's way. `record` keeps their order.
+-- The stage of an import whose records may conflict with each other. `record` keeps their order.
 CREATE TEMPORARY TABLE IF NOT EXISTS ringshard_stage (
     LIKE public.users,
     record bigint GENERATED ALWAYS AS IDENTITY

@@ -1,4 +1,4 @@
--- The guard's triggers on `users`, as they are.
+-- The installed triggers of the guard on `users`.
 SELECT t.tgname::text AS name, t.tgenabled::text AS enabled, t.tgtype AS kind,
        n.nspname::text AS schema, p.proname::text AS function,
        t.tgoldtable::text AS old_rows, t.tgnewtable::text AS new_rows, t.tgqual IS NOT NULL AS has_condition

@@ -1,19 +1,19 @@
--- The triggers on `users` that call the guard (guard.sql). Made only where one is missing or differs: this
--- waits for the writers of the table, though never for its readers.
+-- Creates the triggers on `users` that call the guard (guard.sql), if one is missing or different: this waits for the
+-- writers of the table, but not for its readers. src/pg/catalog/triggers.rs compares them.
 --
--- Statement triggers: a COPY of a million rows costs one call. ENABLE ALWAYS: session_replication_role does
--- not pass by them. The conditions are part of the triggers and not of the functions, as that is cheaper.
+-- Statement triggers, so that a COPY of a million rows costs one call. ENABLE ALWAYS, so that session_replication_role does
+-- not disable them. The conditions are in the triggers and not in the functions, as that is cheaper.
 
 CREATE OR REPLACE TRIGGER ringshard_insert AFTER INSERT ON public.users
-    REFERENCING NEW TABLE AS these FOR EACH STATEMENT
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
     WHEN (pg_catalog.current_setting('ringshard.guard', true) IS DISTINCT FROM 'checked')
     EXECUTE FUNCTION ringshard.guard();
 CREATE OR REPLACE TRIGGER ringshard_update AFTER UPDATE ON public.users
-    REFERENCING NEW TABLE AS these OLD TABLE AS those FOR EACH STATEMENT
+    REFERENCING NEW TABLE AS new_rows OLD TABLE AS old_rows FOR EACH STATEMENT
     WHEN (pg_catalog.current_setting('ringshard.guard', true) IS DISTINCT FROM 'checked')
     EXECUTE FUNCTION ringshard.guard();
 CREATE OR REPLACE TRIGGER ringshard_delete AFTER DELETE ON public.users
-    REFERENCING OLD TABLE AS these FOR EACH STATEMENT
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT
     WHEN (pg_catalog.current_setting('ringshard.guard', true) IS DISTINCT FROM 'checked')
     EXECUTE FUNCTION ringshard.guard();
 CREATE OR REPLACE TRIGGER ringshard_truncate BEFORE TRUNCATE ON public.users

@@ -1,4 +1,4 @@
--- The seed's table. An existing one of the same columns is kept, with its rows.
+-- The table of the Python prototype. An existing one with the same columns is kept, with its rows.
 CREATE TABLE IF NOT EXISTS public.users (
     user_id BIGINT PRIMARY KEY,
     name    VARCHAR(100),

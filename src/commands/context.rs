@@ -88,7 +88,7 @@ impl<'terminal> Context<'terminal> {
         let begin = || Health::new(Arc::clone(&self.listener.borrow()));
         let lives = health.get_or_insert_with(begin).take(addresses.collect(), limit);
         for (name, _) in lives.iter().filter(|(_, life)| matches!(life, Life::Up { .. })) {
-            shards.hear(name);
+            shards.note_answer(name);
         }
         Some(lives)
     }
@@ -188,7 +188,7 @@ impl<'terminal> Context<'terminal> {
         shards.read_from(self.reads.get());
         let known = settings.cluster.as_ref().zip(settings.state_folder.as_deref());
         Ok(match known {
-            Some((cluster, folder)) => shards.remembering(cluster.value, folder),
+            Some((cluster, folder)) => shards.with_downtime_file(cluster.value, folder),
             None => shards,
         })
     }

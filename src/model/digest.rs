@@ -28,7 +28,7 @@ impl Digest {
     }
 
     /// Adds a record that is no user.
-    pub fn pass(&mut self) {
+    pub fn skip(&mut self) {
         self.mix(1);
     }
 

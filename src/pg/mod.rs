@@ -1,6 +1,6 @@
-//! Postgres: connections, pools, the catalog, rows. The only part that names `postgres` or `r2d2`.
+//! Postgres: connections, pools, the catalog, rows. The only part that names `postgres`, `r2d2` or `rustls`.
 //!
-//! Nothing here prints, and nothing here knows a command. SQL of more than a line lies in `sql/`.
+//! It never prints, and it knows no command. SQL of more than a line is in `sql/`.
 
 pub mod catalog;
 pub mod cluster;

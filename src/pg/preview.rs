@@ -1,6 +1,6 @@
-//! Statements as they would be sent, for `explain`: text and named values. Sends nothing.
+//! The statements that commands would send, for `explain`: text and named values. Sends nothing.
 //!
-//! Each is made by what makes the statement that is really sent. No address and no password stands in them.
+//! The code that makes the real statements makes these too. They contain no address and no password.
 
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::position::Position;
@@ -19,35 +19,34 @@ use crate::pg::scan::list::{Filter, ListQuery, count_sql};
 pub struct Statement {
     /// The SQL in one line, without comments.
     pub sql: String,
-    /// The parameters in order, each with a name for the eye and its value as SQL has it.
+    /// The parameters in order, each with a name and its value as an SQL literal.
     pub parameters: Vec<(&'static str, String)>,
 }
 
-/// How a user is read or written on its owner.
+/// The statements that read or write a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfUser {
-    /// What is sent first while nothing is known to be under way.
-    pub stable_ring: Option<Statement>,
-    /// What is sent if something is, or if that did nothing.
+    /// The statement of the fast path, if no change is known to be under way.
+    pub fast_path: Option<Statement>,
+    /// The statement that is sent otherwise, or if the fast path fails.
     pub by_arcs: Statement,
 }
 
-/// A shard, as statements about a user expect it.
+/// The shard that the statements expect.
 #[derive(Debug, Clone, Copy)]
 pub struct Owner<'a> {
-    /// The cluster's id, if it is known.
+    /// The cluster's id, if known.
     pub cluster: Option<ClusterId>,
     /// The shard's name.
     pub shard: &'a ShardName,
-    /// The ring by which it owns the user, if nothing is known to be under way.
+    /// The stable ring by which it owns the user; `None` if a change is known to be under way.
     pub stable_ring: Option<StableRing>,
 }
 
 impl Owner<'_> {
-    /// A statement of `sql/queries/fast_path/`, with what is said of the user.
-    fn stable_ring(&self, sql: &str, of_the_user: Vec<(&'static str, String)>) -> Option<Statement> {
+    /// A statement of `sql/queries/fast_path/`, with the parameters about the user.
+    fn fast_path(&self, sql: &str, mut parameters: Vec<(&'static str, String)>) -> Option<Statement> {
         let (StableRing { ring, epoch }, cluster) = self.stable_ring.zip(self.cluster)?;
-        let mut parameters = of_the_user;
         parameters.extend([
             ("ring", quoted(&ring.0.to_string())),
             ("epoch", epoch.to_string()),
@@ -62,7 +61,7 @@ impl Owner<'_> {
     pub fn get(&self, id: UserId) -> OfUser {
         let position = format!("{:032x}", Position::of_user(id).number());
         OfUser {
-            stable_ring: self.stable_ring(GET_FAST_PATH, vec![("id", id.to_string())]),
+            fast_path: self.fast_path(GET_FAST_PATH, vec![("id", id.to_string())]),
             by_arcs: Statement {
                 sql: one_line(GET),
                 parameters: vec![("position", quoted(&position)), ("id", id.to_string())],
@@ -83,7 +82,7 @@ impl Owner<'_> {
             ("set_email", email.0.to_string()),
             ("new_email", text(email.1)),
         ];
-        let (sql, of_the_user) = match operation {
+        let (sql, of_user) = match operation {
             RowOperation::Create => {
                 let fields = [("name", text(name.1)), ("region", text(region.1)), ("email", text(email.1))];
                 (CREATE_FAST_PATH, [vec![id.clone()], fields.to_vec()].concat())
@@ -94,12 +93,12 @@ impl Owner<'_> {
         let mut parameters = vec![
             ("the_cluster", text(self.cluster.map(|id| id.to_string()).as_deref())),
             ("the_shard", quoted(self.shard.as_str())),
-            ("operation", quoted(operation.word())),
+            ("operation", quoted(operation.name())),
             id,
         ];
         parameters.extend(patch);
         OfUser {
-            stable_ring: self.stable_ring(sql, of_the_user),
+            fast_path: self.fast_path(sql, of_user),
             by_arcs: Statement { sql: one_line(WRITE), parameters },
         }
     }
@@ -122,29 +121,29 @@ pub fn count(by_region: bool, region: Option<&str>) -> Statement {
     Statement { sql: one_line(&count_sql(by_region, region.is_some(), "")), parameters }
 }
 
-/// What each snapshot begins with: who answers, its epoch and its arcs.
+/// The first statement of each snapshot: identity, epoch and arcs of the shard.
 pub fn snapshot() -> Statement {
     without_parameters(include_str!("../../sql/queries/snapshot.sql"))
 }
 
-/// How full a shard is.
+/// The number of users and the size of the table.
 pub fn size() -> Statement {
     without_parameters(include_str!("../../sql/queries/size.sql"))
 }
 
-/// How a shard does.
+/// The statistics of a shard.
 pub fn stats() -> Statement {
     without_parameters(crate::pg::poll::stats::SHARD)
 }
 
-/// Whether a shard holds a user, owner or not.
-pub fn holds(id: UserId) -> Statement {
-    let sql = one_line(include_str!("../../sql/queries/holds.sql"));
+/// Whether a shard has a row of a user.
+pub fn has_user(id: UserId) -> Statement {
+    let sql = one_line(include_str!("../../sql/queries/has_user.sql"));
     Statement { sql, parameters: vec![("id", id.to_string())] }
 }
 
-/// A statement that somebody wrote: as it is, without what ends it.
-pub fn of_the_user(sql: &str) -> String {
+/// The user's own statement, without the final semicolon.
+pub fn own_statement(sql: &str) -> String {
     sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned()
 }
 
@@ -156,7 +155,7 @@ fn one_line(sql: &str) -> String {
     OneLine(sql).to_string()
 }
 
-/// A text as a literal of SQL.
+/// A text as an SQL literal.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -304,7 +304,7 @@ impl<'terminal> Shell<'terminal> {
     /// From here on a person types, and Ctrl-C ends no more than a command.
     pub(super) fn attend(&self) {
         self.is_interactive.set(true);
-        self.context.active_sessions().be_wary();
+        self.context.active_sessions().always_check_liveness();
         self.console.stay(Arc::clone(self.context.active_sessions()));
     }
 }

@@ -108,7 +108,7 @@ impl Shard {
                                 && state.ring.desired_topology.as_ref()
                                     == Some(&announcement.change.next_topology)
                         }
-                        Condition::TakenBack => {
+                        Condition::Canceling => {
                             state.ring.epoch.next() == announcement.epoch && state.ring.change.is_some()
                         }
                         Condition::Decided => state.ring.epoch < announcement.epoch,
@@ -153,7 +153,7 @@ impl Shard {
                 }
                 Reply::Rows(self.rows(chunk))
             }
-            Request::Adopt { epoch, chunk, rows, .. } => {
+            Request::Receive { epoch, chunk, rows, .. } => {
                 let owned = self
                     .held(chunk.first())
                     .is_some_and(|held| held.state == ArcState::Owned && held.arc.contains(chunk.last()));
@@ -202,7 +202,7 @@ impl Shard {
                 held.state = ArcState::Owned;
                 Reply::Done
             }
-            Request::Finish { epoch, seen, merged } => {
+            Request::Finish { epoch, expected: seen, merged } => {
                 if epoch_now == epoch && !is_pending {
                     return Reply::Already;
                 }
@@ -229,7 +229,7 @@ impl Shard {
             None => KeyReply::NotOwner { epoch: self.state.ring.epoch },
             Some(ShardArc { state: ArcState::Owned, .. }) => KeyReply::Owned,
             Some(ShardArc { state: ArcState::Fenced(peer), epoch, .. }) => {
-                KeyReply::Fenced { peer: peer.clone(), epoch: *epoch }
+                KeyReply::Fenced { target: peer.clone(), epoch: *epoch }
             }
         };
         (reply, self.users.get(&id).copied())

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringshard::model::names::ShardName;
 use ringshard::model::point_read::{KeyReply, PointRead, ReadStep};
 use ringshard::model::rebalance::mover::Mover;
-use ringshard::model::rebalance::{Goal, Request, RingState, ShardState, arbiter};
+use ringshard::model::rebalance::{Direction, Request, RingState, ShardState, arbiter};
 use ringshard::model::ring::arc::{Arc, check_tiling};
 use ringshard::model::ring::arc::{ArcState, ShardArc};
 use ringshard::model::ring::topology::{Epoch, ShardSpec, Topology, Weight};
@@ -209,7 +209,8 @@ impl World {
             return Ok(());
         }
         let known: Vec<ShardName> = self.shards.keys().cloned().collect();
-        let Some(asking) = mover.get_or_insert_with(|| Mover::new(Goal::Forward, known)).ask() else {
+        let Some(asking) = mover.get_or_insert_with(|| Mover::new(Direction::Forward, known)).next_request()
+        else {
             *mover = None;
             return Ok(());
         };
@@ -233,7 +234,7 @@ impl World {
             4 | 5 => drop(self.handle(&shard, request)),
             _ => {
                 let reply = self.handle(&shard, request);
-                let progress = self.movers[at].0.as_mut().unwrap().hear(reply);
+                let progress = self.movers[at].0.as_mut().unwrap().handle(reply);
                 progress.map_err(|damage| format!("step {}: damage: {damage}", self.step))?;
             }
         }
@@ -259,7 +260,7 @@ impl World {
             if self.dice.in_a_hundred(15) {
                 let known: Vec<ShardName> = self.shards.keys().cloned().collect();
                 self.movers[self.step as usize % 2] =
-                    (Some(Mover::new(Goal::Back(state.ring.epoch), known)), 0);
+                    (Some(Mover::new(Direction::Back(state.ring.epoch), known)), 0);
                 self.counts.cancels += 1;
             }
             return;
@@ -352,7 +353,7 @@ impl World {
         let next = if is_stable || is_fenced && self.mutant == Some(Mutant::TrustFencedRead) {
             ReadStep::Counts(row, reader.ask.clone())
         } else {
-            reader.point_read.hear(&reader.ask.clone(), reply, row)
+            reader.point_read.answer(&reader.ask.clone(), reply, row)
         };
         match next {
             ReadStep::Ask(shard) => reader.ask = shard,
@@ -418,11 +419,11 @@ impl World {
         while !self.orphaned.is_empty() {
             self.deliver_orphaned();
         }
-        let mut mover = Mover::new(Goal::Forward, self.shards.keys().cloned());
+        let mut mover = Mover::new(Direction::Forward, self.shards.keys().cloned());
         let mut steps = 0;
-        while let Some((shard, request)) = mover.ask() {
+        while let Some((shard, request)) = mover.next_request() {
             let reply = self.handle(&shard, request);
-            mover.hear(reply).map_err(|damage| format!("at the end: damage: {damage}"))?;
+            mover.handle(reply).map_err(|damage| format!("at the end: damage: {damage}"))?;
             steps += 1;
             if steps > STEPS_TO_END {
                 return Err(format!("a mover alone does not come to an end: {:?}", mover.phase()));

@@ -1,4 +1,4 @@
--- The arcs that this shard holds, in order.
+-- The arcs of this shard, in order.
 SELECT coalesce(pg_catalog.array_agg(arc.first ORDER BY arc.last), '{}') AS firsts,
        coalesce(pg_catalog.array_agg(arc.last ORDER BY arc.last), '{}') AS lasts,
        coalesce(pg_catalog.array_agg(arc.epoch ORDER BY arc.last), '{}') AS epochs,

@@ -1,5 +1,5 @@
--- Imports that are under way, or that were interrupted. One that is at work holds a lock of its session; the key
--- is how its source begins (`take_lock` in src/pg/import/mod.rs).
+-- Running and interrupted imports. A running one holds a session lock, whose key is the beginning of its source
+-- (`take_lock` in src/pg/import/mod.rs).
 SELECT source::text AS source, committed_through,
        pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - begun))::bigint AS seconds,
        EXISTS (

@@ -1,4 +1,4 @@
--- What this role needs, as GRANT has it, and whether it has it. What is not there needs no right.
+-- The privileges that this role needs, in the words of GRANT, and whether it has each. Missing objects are skipped.
 WITH needed (schema, name, privileges) AS (
     VALUES ('public', 'users', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']),
            ('ringshard', 'meta', ARRAY['SELECT', 'UPDATE']),
@@ -13,7 +13,7 @@ WITH needed (schema, name, privileges) AS (
 SELECT pg_catalog.format('TABLE %I.%I', schema, name) AS object, privilege,
        pg_catalog.has_table_privilege(c.oid, privilege) AS held
 FROM needed
-CROSS JOIN LATERAL unnest(privileges) WITH ORDINALITY AS listed (privilege, place)
+CROSS JOIN LATERAL unnest(privileges) WITH ORDINALITY AS listed (privilege, ordinal)
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = schema
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = name
 UNION ALL

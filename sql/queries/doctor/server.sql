@@ -1,4 +1,4 @@
--- What every role may ask of a server. One row.
+-- The server's settings and state that every role may read. One row.
 SELECT pg_catalog.current_setting('server_version') AS version,
        pg_catalog.current_setting('server_version_num')::integer AS version_number,
        pg_catalog.current_setting('server_encoding') AS encoding,
@@ -10,7 +10,7 @@ SELECT pg_catalog.current_setting('server_version') AS version,
        (SELECT pg_catalog.sum(numbackends)::bigint FROM pg_catalog.pg_stat_database) AS sessions,
        pg_catalog.current_setting('max_connections')::bigint
            - pg_catalog.current_setting('superuser_reserved_connections')::bigint AS sessions_most,
-       -- Null for a role that may not know it.
+       -- NULL for a role that may not read it.
        (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory') AS data_folder,
        current_user::text AS role,
        EXISTS (

@@ -1,6 +1,5 @@
--- What holds locks in this database and is not at work: sessions that have been in a transaction without a
--- statement for more than a minute, and prepared transactions. (A role sees the state of its own sessions
--- only, unless it may monitor.)
+-- Idle holders of locks in this database: sessions that have been idle in a transaction for more than a minute, and
+-- prepared transactions. (Without pg_monitor, a role sees the state of its own sessions only.)
 SELECT pid::text AS name, usename::text AS role, false AS is_prepared,
        pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - state_change))::bigint AS seconds
 FROM pg_catalog.pg_stat_activity

@@ -1,5 +1,5 @@
--- Waits until whoever closed a database lets go of a lock, is gone, or has had the time that lock_timeout gives; then
--- opens the database. The server brings this to its end, also when nobody is there to hear of it.
+-- The dead man's switch of an outage: waits until the session that closed the database releases its lock or ends, at most
+-- for lock_timeout, and then opens the database. The server completes this even if the client is gone.
 DO $dead_man$
 BEGIN
     BEGIN

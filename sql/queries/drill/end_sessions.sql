@@ -1,4 +1,4 @@
--- Ends the sessions of clients on the database $1 besides this one; how many of each program.
+-- Ends all other client sessions on the database $1; returns their number by program.
 SELECT application, pg_catalog.count(*)
 FROM (
     SELECT pg_catalog.regexp_replace(coalesce(application_name, ''), ' [0-9]+\.[0-9]+\.[0-9a-f]+$', '') AS application,

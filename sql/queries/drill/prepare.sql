@@ -1,5 +1,5 @@
--- For a session that closes or opens the database $1: nothing but the lock's own limit of $2 ms ends what it is at,
--- not even that its client is gone. Of these settings a server has those that its version knows.
+-- Prepares a session that closes or opens the database $1: only lock_timeout, $2 ms, ends its statements, not even the
+-- loss of its client. Older servers lack some of these settings.
 SELECT pg_catalog.set_config('ringshard.drill', $1, false),
        (SELECT pg_catalog.count(pg_catalog.set_config(name, '0', false)) FROM pg_catalog.pg_settings
         WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_session_timeout',

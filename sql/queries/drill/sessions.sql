@@ -1,5 +1,5 @@
--- Who is connected to the database $1 besides this session: how many of each program, and how many of these this role
--- may not end. What tells the sessions of ringshard apart is cut off their names.
+-- The other sessions on the database $1 by program: how many, and how many of them this role may not end. The suffix that
+-- makes names of ringshard's sessions unique is removed.
 SELECT pg_catalog.regexp_replace(coalesce(activity.application_name, ''), ' [0-9]+\.[0-9]+\.[0-9a-f]+$', ''),
        pg_catalog.count(*),
        pg_catalog.count(*) FILTER (WHERE NOT (

@@ -1,15 +1,13 @@
--- A new user while the ring is at rest, as sql/at_rest/get.sql reads one. No row: it was not stored, and
--- ringshard.write_user is asked, which also says why.
+-- Creates a user on the fast path. No row: nothing was stored, and the client calls ringshard.write_user, which says why.
 --
--- Why no arc can be taken from this shard before this commits: the lock on `at_rest` is taken before the statement's
--- snapshot, as Postgres locks all tables of a statement first, and held to commit. Who fences an arc has announced the
--- change, by commit, and then waits for that lock; a statement that comes later sees the announcement. In stricter
--- isolation levels a snapshot may be older than the lock: there nothing is stored. KEY SHARE and not a plain read, whose
--- lock any pg_dump holds.
+-- No arc can leave this shard before this commits: Postgres locks `fast_path_lock` before it takes the statement's
+-- snapshot, and holds the lock to commit. A mover commits the announcement of a change, and then waits for that lock before
+-- it fences an arc; a later statement sees the announcement. In stricter isolation levels a snapshot may be older than the
+-- lock, so nothing is stored there. KEY SHARE and not a plain read, whose lock any pg_dump holds.
 --
--- An acknowledged write is on disk, whatever the server's default. What is proved here the triggers (guard.sql) need
--- not prove again.
--- $1 to $4 are the user, $5 to $9 ring, epoch, shard, cluster and the client's version of the catalog.
+-- An acknowledged write is on disk, whatever the server's default. Ownership is proved, so the triggers (guard.sql) need not
+-- check again.
+-- $1 to $4: the user; $5 to $9: topology_md5, epoch, shard, cluster and the client's version of the catalog.
 INSERT INTO public.users (user_id, name, region, email)
 SELECT $1, $2, $3, $4 FROM ringshard.meta
 WHERE meta.topology_md5 = $5 AND meta.epoch = $6 AND meta.shard = $7 AND meta.cluster = $8 AND meta.catalog_version <= $9

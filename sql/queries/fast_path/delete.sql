@@ -1,5 +1,5 @@
--- Deletes a user while the ring is at rest; see sql/at_rest/create.sql. No row: it was not done.
--- $1 is the id, $2 to $6 are ring, epoch, shard, cluster and the client's version of the catalog.
+-- Deletes a user on the fast path; see create.sql. No row: nothing was deleted.
+-- $1: the id; $2 to $6: topology_md5, epoch, shard, cluster and the client's version of the catalog.
 DELETE FROM public.users USING ringshard.meta
 WHERE users.user_id = $1
   AND meta.topology_md5 = $2 AND meta.epoch = $3 AND meta.shard = $4 AND meta.cluster = $5 AND meta.catalog_version <= $6

@@ -1,6 +1,6 @@
--- Changes a user while the ring is at rest; see sql/at_rest/create.sql. No row: it was not done.
--- $1 is the id; $2 and $3, $4 and $5, $6 and $7: whether name, region and email are set, and to what; $8 to $12 are ring,
--- epoch, shard, cluster and the client's version of the catalog.
+-- Updates a user on the fast path; see create.sql. No row: nothing was updated.
+-- $1: the id; $2 and $3, $4 and $5, $6 and $7: whether to set name, region and email, and the values; $8 to $12:
+-- topology_md5, epoch, shard, cluster and the client's version of the catalog.
 UPDATE public.users SET
     name = CASE WHEN $2 THEN $3 ELSE users.name END,
     region = CASE WHEN $4 THEN $5 ELSE users.region END,

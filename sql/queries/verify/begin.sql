@@ -1,4 +1,4 @@
--- How each of --fix's transactions goes on behind its BEGIN: durable, and behind the barrier, which is held to commit.
+-- Follows BEGIN in each transaction of `verify --fix`: makes the commit durable, and takes the barrier, held to commit.
 SET LOCAL client_min_messages = warning;
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
 WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local');

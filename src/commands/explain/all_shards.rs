@@ -142,7 +142,7 @@ pub(crate) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
     let is_asked = |name: &ShardName| args.shard.is_empty() || args.shard.contains(name);
     let asked: Vec<ShardName> = names.into_iter().filter(is_asked).collect();
     let steps = snapshots(known.steps, &asked, all)
-        .add("statement", preview::of_the_user(&args.statement))
+        .add("statement", preview::own_statement(&args.statement))
         .add(
             "prepare",
             "one statement that returns rows, of the same columns on each shard; what writes is refused",

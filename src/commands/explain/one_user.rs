@@ -47,9 +47,9 @@ impl KeyRoute {
     /// The same with the statement that is sent first. `so`: what follows where the ring is at rest; `vain`: what else.
     fn sent(self, of_user: impl FnOnce(Owner<'_>) -> OfUser, so: &str, vain: &str) -> Steps {
         let stable_ring = self.known.view.stable_ring();
-        let OfUser { stable_ring, by_arcs } =
+        let OfUser { fast_path, by_arcs } =
             of_user(Owner { cluster: self.known.cluster.id(), shard: &self.owner, stable_ring });
-        let Some(statement) = stable_ring else { return self.known.steps.statement(by_arcs) };
+        let Some(statement) = fast_path else { return self.known.steps.statement(by_arcs) };
         let owns = "if the shard says that its arcs are those of this ring, it owns what the ring gives it";
         self.known
             .steps

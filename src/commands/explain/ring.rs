@@ -68,7 +68,7 @@ fn locate(args: &LocateArgs, context: &Context<'_>) -> Result<Steps> {
         let id = word.parse::<UserId>().ok().filter(|id| id.to_string() == *word);
         steps = match id {
             Some(id) => steps
-                .statement(preview::holds(id))
+                .statement(preview::has_user(id))
                 .add("shards", format!("{count} of {count} are asked, owner or not, who really has the row")),
             None => steps.add("shards", "none is asked for a row: no user has this key"),
         };

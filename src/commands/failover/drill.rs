@@ -147,7 +147,7 @@ impl KillArgs {
         let cluster = context.cluster()?;
         let mut drill = drill::begin(&cluster, &self.shard)?;
         let sessions = drill.sessions()?;
-        drill.check_reach(&sessions)?;
+        drill.check_permission(&sessions)?;
         context.console().confirm(&format!(
             "{}.\nEach of them loses its connection, whatever it is in the middle of.\nEnd them?",
             describe(&drill, &sessions)
@@ -174,7 +174,7 @@ impl OutageArgs {
         let mut drill = drill::begin(&cluster, &self.shard)?;
         drill.check_ownership()?;
         let sessions = drill.sessions()?;
-        drill.check_reach(&sessions)?;
+        drill.check_permission(&sessions)?;
         let length = self.length.length;
         console.confirm(&format!(
             "{}.\nAll of them are ended, and for {} s nobody can connect.\nBegin?",
@@ -252,7 +252,7 @@ impl SlowArgs {
             length,
             || interrupts.asked(),
             || {
-                slow.divert();
+                slow.end_older_sessions();
                 Ok(())
             },
         );

@@ -57,7 +57,7 @@ fn list(context: &Context<'_>) -> Result<Report> {
         Column::number("age_seconds"),
         Column::text("replayed"),
     ]);
-    for (name, url, standing) in cluster.standings() {
+    for (name, url, standing) in cluster.replica_statuses() {
         let (state, lag, age, replayed) = match standing {
             Ok(ReplicaStatus { is_standby: false, .. }) => ("primary", None, None, None),
             Ok(standing) => ("standby", standing.lag_bytes, standing.age_seconds, Some(standing.replayed)),
@@ -116,7 +116,7 @@ impl ReplicaArgs {
         shown: &str,
     ) -> Result<Report> {
         let (cluster, settings) = (context.cluster()?, context.settings());
-        let untold = cluster.tell_replicas(&self.name)?;
+        let untold = cluster.write_replicas(&self.name)?;
         let columns = [Column::text("shard"), Column::text("url"), Column::text("result")];
         let mut report = Report::one(&columns, vec![self.name.as_str().into(), shown.into(), result.into()]);
         report.warnings.extend(untold);

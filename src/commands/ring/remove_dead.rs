@@ -35,8 +35,8 @@ pub(crate) fn remove_dead(
     } else {
         settings.forget_shard(name, || Ok(false))?;
     }
-    if done.passed_by > 0 {
-        let users = counted(done.passed_by, "user");
+    if done.ignored > 0 {
+        let users = counted(done.ignored, "user");
         report.notes.push(format!("passed by, as other shards own their arcs: {users}"));
     }
     if done.is_changing {

@@ -105,8 +105,8 @@ impl VerifyArgs {
 
 /// That old data of a shard is there again.
 pub(crate) fn told_of(stale_primaries: &StalePrimary) -> Error {
-    let StalePrimary { shard, name, url, rows, is_news } = stale_primaries;
-    let since = if *is_news { "is fenced from now on" } else { "is fenced" };
+    let StalePrimary { shard, name, url, rows, is_newly_fenced } = stale_primaries;
+    let since = if *is_newly_fenced { "is fenced from now on" } else { "is fenced" };
     let rows = counted(u64::try_from(*rows).unwrap_or(0), "user");
     let message = format!(
         "old data of shard `{shard}` is back at {url}: it {since}, is called `{name}`, and has {rows}"

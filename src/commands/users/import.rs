@@ -110,7 +110,7 @@ impl ImportArgs {
             Column::number("resumed"),
         ];
         let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
-        let Summary { records, inserted, updated, skipped, resumed, ref unforgotten } = *summary;
+        let Summary { records, inserted, updated, skipped, resumed, ref cleanup_errors } = *summary;
         let row = vec![
             name.into(),
             number(records),
@@ -125,7 +125,7 @@ impl ImportArgs {
             let told = counted(resumed, "user");
             report.notes.push(format!("in already, from an import that was interrupted: {told}"));
         }
-        for cause in unforgotten {
+        for cause in cleanup_errors {
             let message =
                 format!("all users of the file are in; but {cause}, and may still hold it for interrupted");
             let mut warning = Error::new(cause.kind(), message)
@@ -255,5 +255,5 @@ fn feed_one(
     let (line, raw) = (record.line, record.raw.to_vec());
     let why = records.bad(line, &why).message().to_owned();
     rejects.take(&raw, why)?;
-    Ok(Some(feeder.pass()))
+    Ok(Some(feeder.skip()))
 }

@@ -1,13 +1,13 @@
-//! How a change of the ring is carried out: what is to be done next, decided from what the shards say.
+//! The rebalance protocol: computes the next step of a change from the states of the shards.
 //!
-//! All of it is pure. A mover looks at every shard, [`next_work`] says what is left to do, the mover does it one
-//! [`Request`] at a time, and looks again. Nothing is remembered between two looks, so a mover that dies leaves
-//! nothing behind but what is on the shards, and any other one goes on. The same code runs on Postgres
-//! (`pg/moving/`) and under a scheduler that tries thousands of interleavings (`tests/interleavings.rs`).
+//! Everything here is pure. A mover reads the states of all shards, [`next_work`] computes what is left to do, the mover
+//! sends one [`Request`] after the other, and reads the states again. It keeps nothing between two rounds, so a mover that
+//! is killed leaves nothing but the states of the shards, and any other mover continues. The same code runs on Postgres
+//! (`pg/rebalance/`) and under a scheduler that tries thousands of interleavings (`tests/interleavings.rs`).
 //!
-//! The protocol: a chunk is let go by its source, by commit ([`Request::Fence`]), before its target takes it, by
-//! commit ([`Request::Adopt`]); then the source forgets it ([`Request::Purge`]). So no position ever has two
-//! owners, and every committed state can only be rolled forward.
+//! The source of a chunk commits the fence ([`Request::Fence`]) before its target commits the hand-over
+//! ([`Request::Receive`]); then the source purges the chunk ([`Request::Purge`]). So no position ever has two owners, and
+//! every committed state can be completed.
 
 pub mod chunk;
 pub mod mover;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use next::{Damage, Goal, Leftover, Situation, Transfer, Work, next_work, pieces, situation};
+pub use next::{Damage, Direction, Leftover, Situation, Transfer, Work, next_work, pieces, situation};
 
 use super::names::ShardName;
 use super::ring::arc::{Arc, ShardArc};
@@ -30,8 +30,8 @@ use super::ring::topology::{Epoch, Topology};
 pub struct Change {
     /// The topology that it leads to.
     pub next_topology: Topology,
-    /// All shards that take part in it, sorted: those of the topology in force, and those that are to join or
-    /// that an abandoned change would have had join.
+    /// All shards that take part, sorted: those of the topology in force, of the next topology, and of a canceled change before
+    /// it.
     pub participants: Vec<ShardName>,
 }
 
@@ -104,48 +104,48 @@ pub struct ShardState {
     pub arcs: Vec<ShardArc>,
 }
 
-/// The shard that decides between rivals: the first of the topology in force. All of them agree on it.
+/// The shard that decides between rival changes: the first one of the topology in force, by name.
 pub fn arbiter(topology: &Topology) -> &ShardName {
     topology.names().next().expect("a topology has a shard")
 }
 
-/// How a change begins.
+/// The announcement of a change to one shard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Announcement {
-    /// The epoch that it makes.
+    /// The new epoch.
     pub epoch: Epoch,
     /// The topology in force.
     pub topology: Topology,
     /// The change.
     pub change: Change,
-    /// What must hold of the shard that is told.
+    /// What must hold of that shard.
     pub condition: Condition,
 }
 
-/// What must hold of a shard for it to take an announcement.
+/// What must hold of a shard for it to accept an announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// The arbiter, and nothing is under way at the epoch before, and the change's target is wished for.
+    /// On the arbiter: no change is under way in the epoch before, and the next topology is the desired one.
     Desired,
-    /// The arbiter, and a change is under way at the epoch before, which this one takes back.
-    TakenBack,
-    /// Any other shard: the arbiter has decided, and this one has not heard of it.
+    /// On the arbiter: a change is under way in the epoch before, which this one cancels.
+    Canceling,
+    /// On any other shard: it is in an earlier epoch, as the arbiter has decided.
     Decided,
 }
 
-/// What a mover asks of one shard. Each is one transaction.
+/// A request of a mover to one shard. Each is one transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request<R> {
-    /// What do you say of yourself?
+    /// Read the state of the shard.
     Look,
-    /// This change is under way.
+    /// Announce a change.
     Announce(Announcement),
-    /// Where does a chunk from the beginning of this range end? Reads only.
+    /// Find the end of a chunk at the beginning of this range. Reads only.
     Cut {
         /// The range, owned by the shard.
         range: Arc,
     },
-    /// Let go of a chunk.
+    /// Fence a chunk.
     Fence {
         /// The epoch of the change.
         epoch: Epoch,
@@ -163,18 +163,18 @@ pub enum Request<R> {
         /// Whom it is for.
         target: ShardName,
     },
-    /// Take over a chunk with its rows. Its commit is the hand-over.
-    Adopt {
+    /// Receive a chunk with its rows. Its commit is the hand-over.
+    Receive {
         /// The epoch of the change.
         epoch: Epoch,
         /// The chunk.
         chunk: Arc,
-        /// Who let go of it.
+        /// The shard that fenced it.
         source: ShardName,
-        /// The rows, with their number and digest.
+        /// The rows, with number and digest.
         rows: R,
     },
-    /// Forget a chunk and its rows, if it is fenced just so.
+    /// Delete a chunk and its rows, if it is fenced exactly like this.
     Purge {
         /// The epoch of the fence.
         epoch: Epoch,
@@ -183,7 +183,7 @@ pub enum Request<R> {
         /// Whom it was for.
         target: ShardName,
     },
-    /// Own a chunk again that was fenced in an epoch that was taken back.
+    /// Own a chunk again that was fenced in the epoch of a canceled change.
     Release {
         /// The epoch of the fence.
         epoch: Epoch,
@@ -192,18 +192,18 @@ pub enum Request<R> {
         /// Whom it was for.
         target: ShardName,
     },
-    /// The change is done: its target is the topology in force.
+    /// Finish the change: its next topology becomes the topology in force.
     Finish {
         /// The epoch of the change.
         epoch: Epoch,
-        /// The arcs that the shard must hold, just so.
-        seen: Vec<ShardArc>,
-        /// The same, neighbours made one.
+        /// The arcs that the shard must have, exactly.
+        expected: Vec<ShardArc>,
+        /// The same arcs, with adjacent ones merged.
         merged: Vec<Arc>,
     },
 }
 
-/// What a shard answers.
+/// The reply of a shard.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply<R> {
     /// To [`Request::Look`].
@@ -212,11 +212,11 @@ pub enum Reply<R> {
     Cut(Position),
     /// To [`Request::Read`].
     Rows(R),
-    /// It is done.
+    /// The request was carried out.
     Done,
-    /// It was done before, by another mover or by this one.
+    /// It had been carried out before, by another mover or by this one.
     Already,
-    /// The shard is in another epoch, or does not hold what was thought: look again.
+    /// The shard is in another epoch, or its arcs are not as expected: read its state again.
     Stale,
 }
 

@@ -1,52 +1,53 @@
-//! A mover: looks at all shards, does what is to be done, looks again, until the change is at its end.
+//! A mover: reads the states of all shards, does the next work, and reads the states again, until the change is finished.
 //!
-//! A state machine: [`Mover::ask`] says whom to ask what, [`Mover::hear`] takes the answer. Who drives it may die
-//! between any two of these calls.
+//! It is a state machine: [`Mover::next_request`] gives the next request and its shard, [`Mover::handle`] takes the reply.
+//! The process may end between any two of these calls.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::chunk::{ChunkMove, ChunkOutcome};
 use super::{
-    Announcement, Damage, Goal, Leftover, Reply, Request, ShardState, Situation, Work, next_work, situation,
+    Announcement, Damage, Direction, Leftover, Reply, Request, ShardState, Situation, Work, next_work,
+    situation,
 };
 use crate::model::names::ShardName;
 use crate::model::ring::arc::Arc;
 use crate::model::ring::arc::ShardArc;
 use crate::model::ring::topology::Epoch;
 
-/// What all shards said in one round, or in a part of it.
+/// The states of all shards, or of a part of them, as read in one round.
 pub type States = BTreeMap<ShardName, ShardState>;
 
 #[derive(Debug, Clone)]
 enum Stage<R> {
     Looking { left: Vec<ShardName>, states: States },
-    Telling(VecDeque<(ShardName, Announcement)>),
+    Announcing(VecDeque<(ShardName, Announcement)>),
     Settling(VecDeque<(Leftover, bool)>),
     Moving(VecDeque<ChunkMove<R>>),
     Finishing(VecDeque<(ShardName, Epoch, Vec<ShardArc>, Vec<Arc>)>),
     Ended,
 }
 
-/// What a mover is doing, for people to see.
+/// What a mover is doing, for display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// It looks at all shards.
+    /// It reads the states of all shards.
     Looking,
-    /// It tells shards of the change.
+    /// It announces the change.
     Announcing,
-    /// It settles or ends what other movers left.
+    /// It settles the leftovers of earlier epochs.
     Settling,
     /// It moves chunks.
     Moving,
-    /// It tells shards that the change is done.
+    /// It finishes the change on all shards.
     Finishing,
-    /// There is nothing left to do.
+    /// Nothing is left to do.
     Ended,
 }
 
 impl Phase {
-    /// One word for it.
-    pub const fn word(self) -> &'static str {
+    /// Its name, as it is shown.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Looking => "looking",
             Self::Announcing => "announcing",
@@ -58,71 +59,71 @@ impl Phase {
     }
 }
 
-/// A mover.
+/// The state machine of a mover.
 #[derive(Debug, Clone)]
 pub struct Mover<R> {
-    goal: Goal,
-    /// Whom to look at: the shards that are known, and all participants that are told of on the way.
+    direction: Direction,
+    /// The shards to read: those that were named, and all participants that their states name.
     names: BTreeSet<ShardName>,
     stage: Stage<R>,
-    /// The change that it works on; at its end, so is the mover.
+    /// The epoch of the change that it carries out; when that is finished, the mover ends.
     epoch: Option<Epoch>,
-    /// What was damaged in the look before.
+    /// The states of the last round, if they showed damage.
     damaged: Option<States>,
-    /// The last whole look.
+    /// The states of the last complete round.
     states: States,
 }
 
 impl<R: Clone> Mover<R> {
-    /// A mover that knows of these shards.
-    pub fn new(goal: Goal, names: impl IntoIterator<Item = ShardName>) -> Self {
+    /// A mover that begins with these shards.
+    pub fn new(direction: Direction, names: impl IntoIterator<Item = ShardName>) -> Self {
         let names = names.into_iter().collect();
         let stage = Stage::Ended;
-        let mut mover = Self { goal, names, stage, epoch: None, damaged: None, states: States::new() };
+        let mut mover = Self { direction, names, stage, epoch: None, damaged: None, states: States::new() };
         mover.look();
         mover
     }
 
-    /// From here on it looks at all shards anew.
+    /// Begins a new round of reading all states.
     pub fn look(&mut self) {
         self.stage =
             Stage::Looking { left: self.names.iter().rev().cloned().collect(), states: States::new() };
     }
 
-    /// Whom to ask what; nothing at the end.
-    pub fn ask(&self) -> Option<(ShardName, Request<R>)> {
+    /// The next request and its shard; `None` at the end.
+    pub fn next_request(&self) -> Option<(ShardName, Request<R>)> {
         Some(match &self.stage {
             Stage::Looking { left, .. } => {
-                (left.last().expect("a round ends with its last look").clone(), Request::Look)
+                (left.last().expect("a round ends with its last shard").clone(), Request::Look)
             }
-            Stage::Telling(queue) => {
+            Stage::Announcing(queue) => {
                 let (name, announcement) = queue.front().expect("an empty queue ends the stage");
                 (name.clone(), Request::Announce(announcement.clone()))
             }
             Stage::Settling(queue) => {
-                let (left, is_taken) = queue.front().expect("an empty queue ends the stage");
-                (left.source.clone(), if *is_taken { left.purge() } else { left.release() })
+                let (leftover, is_taken) = queue.front().expect("an empty queue ends the stage");
+                (leftover.source.clone(), if *is_taken { leftover.purge() } else { leftover.release() })
             }
             Stage::Moving(queue) => {
-                let (name, request) = queue.front().expect("an empty queue ends the stage").ask();
+                let (name, request) = queue.front().expect("an empty queue ends the stage").request();
                 (name.clone(), request)
             }
             Stage::Finishing(queue) => {
-                let (name, epoch, seen, merged) = queue.front().expect("an empty queue ends the stage");
-                let (epoch, seen, merged) = (*epoch, seen.clone(), merged.clone());
-                (name.clone(), Request::Finish { epoch, seen, merged })
+                let (name, epoch, expected, merged) = queue.front().expect("an empty queue ends the stage");
+                let (epoch, expected, merged) = (*epoch, expected.clone(), merged.clone());
+                (name.clone(), Request::Finish { epoch, expected, merged })
             }
             Stage::Ended => return None,
         })
     }
 
-    /// Takes the answer to what was asked.
-    pub fn hear(&mut self, reply: Reply<R>) -> Result<(), Damage> {
+    /// Handles the reply to the request. Fails if two rounds in a row show the same damage.
+    pub fn handle(&mut self, reply: Reply<R>) -> Result<(), Damage> {
         let is_done = matches!(reply, Reply::Done | Reply::Already);
         let goes_on = match &mut self.stage {
             Stage::Looking { left, states } => {
                 let (Some(name), Reply::State(state)) = (left.pop(), reply) else {
-                    unreachable!("a look is answered with a state");
+                    unreachable!("the reply to `Look` is a state");
                 };
                 states.insert(name, *state);
                 if left.is_empty() {
@@ -131,16 +132,16 @@ impl<R: Clone> Mover<R> {
                 }
                 true
             }
-            Stage::Telling(queue) => queue.pop_front().is_some() && is_done && !queue.is_empty(),
-            // One that another mover settled is none of ours any more.
+            Stage::Announcing(queue) => queue.pop_front().is_some() && is_done && !queue.is_empty(),
+            // `Stale`: another mover settled it.
             Stage::Settling(queue) => queue.pop_front().is_some() && !queue.is_empty(),
             Stage::Finishing(queue) => queue.pop_front().is_some() && is_done && !queue.is_empty(),
             Stage::Moving(queue) => {
                 let front = queue.front_mut().expect("an empty queue ends the stage");
-                match front.hear(reply) {
+                match front.handle(reply) {
                     ChunkOutcome::Next | ChunkOutcome::ChunkMoved => true,
                     ChunkOutcome::Moved => queue.pop_front().is_some() && !queue.is_empty(),
-                    ChunkOutcome::Surprise => false,
+                    ChunkOutcome::Unexpected => false,
                 }
             }
             Stage::Ended => true,
@@ -157,7 +158,7 @@ impl<R: Clone> Mover<R> {
                 self.damaged = None;
                 self.stage = stage;
             }
-            // The looks are not of one instant, and others are at work: what fits together badly once is no damage.
+            // The states were read at different times, and other movers may run: only damage that stays is damage.
             Err(damage) if self.damaged.as_ref() == Some(&states) => return Err(damage),
             Err(_) => {
                 self.damaged = Some(states.clone());
@@ -181,11 +182,11 @@ impl<R: Clone> Mover<R> {
             (Situation::Changing { epoch, .. }, _) => self.epoch = Some(*epoch),
             (Situation::Idle { .. }, None) => {}
         }
-        Ok(match next_work(states, self.goal)? {
+        Ok(match next_work(states, self.direction)? {
             Work::Nothing => Stage::Ended,
-            Work::Announce(told) => {
-                self.epoch = told.first().map(|(_, announcement)| announcement.epoch);
-                Stage::Telling(told.into())
+            Work::Announce(announcements) => {
+                self.epoch = announcements.first().map(|(_, announcement)| announcement.epoch);
+                Stage::Announcing(announcements.into())
             }
             Work::Settle(leftovers) => Stage::Settling(leftovers.into()),
             Work::Resume(leftovers) => Stage::Moving(leftovers.iter().map(ChunkMove::of_leftover).collect()),
@@ -194,11 +195,11 @@ impl<R: Clone> Mover<R> {
         })
     }
 
-    /// What it is doing.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         match &self.stage {
             Stage::Looking { .. } => Phase::Looking,
-            Stage::Telling(_) => Phase::Announcing,
+            Stage::Announcing(_) => Phase::Announcing,
             Stage::Settling(_) => Phase::Settling,
             Stage::Moving(_) => Phase::Moving,
             Stage::Finishing(_) => Phase::Finishing,
@@ -206,8 +207,8 @@ impl<R: Clone> Mover<R> {
         }
     }
 
-    /// The ranges that are to be moved now, if any, to be moved by others, in any order or at once. Then it looks
-    /// again.
+    /// Hands out the ranges to move now, if any; the caller moves them in any order, or in parallel. After that the mover reads
+    /// all states again.
     pub fn take_moves(&mut self) -> Vec<ChunkMove<R>> {
         let Stage::Moving(queue) = &mut self.stage else { return Vec::new() };
         let moves = std::mem::take(queue).into();
@@ -215,12 +216,12 @@ impl<R: Clone> Mover<R> {
         moves
     }
 
-    /// The last whole look at all shards.
+    /// The states of the last complete round.
     pub fn states(&self) -> &States {
         &self.states
     }
 
-    /// The epoch of the change that it works on.
+    /// The epoch of the change that it carries out.
     pub fn epoch(&self) -> Option<Epoch> {
         self.epoch
     }

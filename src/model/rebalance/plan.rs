@@ -1,5 +1,5 @@
-//! The plan of a change: what goes where, and how the shares change. A value that is shown before it is carried
-//! out.
+//! The plan of a change: which ranges move between which shards, and how the shares change. It is shown before it is
+//! carried out, and it moves nothing.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,33 @@ use crate::model::ring::arc::Arc;
 use crate::model::ring::moved_share::{modulo_flows, moved, ring_flows};
 use crate::model::ring::topology::Topology;
 
-/// How much lies on some arcs.
+/// The data on some arcs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Users.
+    /// Number of users.
     pub rows: u64,
     /// Bytes of their rows.
     pub bytes: u64,
 }
 
 impl Load {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
     }
 }
 
-/// What goes from one shard to another.
+/// What moves from one shard to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovedRows {
-    /// From whom.
+    /// The shard that gives.
     pub source: ShardName,
-    /// To whom.
+    /// The shard that receives.
     pub target: ShardName,
     /// The ranges, in order.
     pub ranges: Vec<Arc>,
-    /// What lies on them.
+    /// The data on them.
     pub load: Load,
 }
 
@@ -44,16 +44,16 @@ pub struct MovedRows {
 pub struct Plan {
     /// The topology in force.
     pub before: Topology,
-    /// The topology that is wished for.
+    /// The topology that the change leads to.
     pub after: Topology,
-    /// What is still to be moved, by source and target.
+    /// What is still to move, by source and target.
     pub flows: Vec<MovedRows>,
-    /// What lies on all shards.
+    /// The data on all shards.
     pub total: Load,
 }
 
 impl Plan {
-    /// A plan of these pieces; `loads` says what lies on each of them, in the same order.
+    /// A plan of these pieces; `loads` has the data on each, in the same order.
     pub fn new(before: Topology, after: Topology, pieces: &[Transfer], loads: &[Load], total: Load) -> Self {
         assert_eq!(pieces.len(), loads.len(), "each piece has a load");
         let mut flows: BTreeMap<(&ShardName, &ShardName), (Vec<Arc>, Load)> = BTreeMap::new();
@@ -74,7 +74,7 @@ impl Plan {
         Self { before, after, flows, total }
     }
 
-    /// What is to be moved.
+    /// The data that is still to move.
     pub fn moving(&self) -> Load {
         self.flows.iter().fold(Load::default(), |sum, flow| sum.plus(flow.load))
     }
@@ -84,7 +84,7 @@ impl Plan {
         moved(&ring_flows(&self.before.ring(), &self.after.ring()))
     }
 
-    /// The least share that any change to these weights must move: what the shards that grow are to grow by.
+    /// The smallest share that a change to these weights can move: the sum of the growth of all growing shards, 0 to 1.
     pub fn ideal_share(&self) -> f64 {
         let part = |topology: &Topology, name: &ShardName| {
             let all: f64 = topology.shards().iter().map(|spec| spec.weight.number()).sum();
@@ -94,10 +94,10 @@ impl Plan {
         self.after.names().map(grows).fold(0.0, |sum, growth| sum + growth)
     }
 
-    /// The share of all keys that would move if they were placed by `hash modulo shards`.
+    /// The share of all keys that would move with `hash modulo shards`, 0 to 1.
     pub fn modulo_share(&self) -> f64 {
         let old: Vec<ShardName> = self.before.names().cloned().collect();
-        // The old ones in their order, the new ones behind.
+        // The old shards in their order, then the new ones.
         let mut new: Vec<ShardName> =
             old.iter().filter(|name| self.after.shard(name).is_some()).cloned().collect();
         new.extend(self.after.names().filter(|name| self.before.shard(name).is_none()).cloned());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_fourth_shard_moves_what_the_ring_says() {
+    fn a_fourth_shard_moves_the_share_that_the_ring_says() {
         let before = Topology::of_equals(100, (1..=3).map(shard)).unwrap();
         let after = before.with(ShardSpec { name: shard(4), weight: Weight::ONE }).unwrap();
         assert_eq!(after.without(&shard(4)).unwrap(), before);
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!((&plan.flows[0].source, plan.flows[0].load), (&shard(1), load(2)));
         assert_eq!((plan.flows[1].ranges.len(), plan.flows[1].load), (2, load(5)));
         assert_eq!(plan.moving(), load(7));
-        // 22.93 %, where 25 % is what an even ring would move, and modulo three quarters.
+        // 22.93 %; an even ring would move 25 %, and modulo 75 %.
         assert!((plan.share() - 0.2293).abs() < 0.0005, "{}", plan.share());
         assert!((plan.ideal_share() - 0.25).abs() < 1e-9);
         assert!((plan.modulo_share() - 0.75).abs() < 1e-9);

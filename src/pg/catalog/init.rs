@@ -1,8 +1,8 @@
-//! `init-shards`: what is there, and whether it allows the cluster that is asked for.
+//! `init-shards`: checks what the databases hold, then makes or completes the shards.
 //!
-//! Everything is looked at before anything is changed. Then each shard is made in one transaction
-//! (`install.rs`), so that an interruption leaves whole shards and untouched ones, and the next run goes
-//! on: the shards that are there say which cluster it is.
+//! All databases are inspected before one is changed. Then each shard is made in one transaction (`install.rs`). An
+//! interruption leaves complete shards and unchanged databases, and the next run continues with the cluster id of the
+//! complete ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,22 +13,22 @@ use super::inspect::{InitOutcome, Inspection, check_distinct, inspect_all};
 use super::install;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
-use crate::model::ring::topology::{Epoch, Membership, Topology};
+use crate::model::ring::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::pg::catalog;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
 
-/// A cluster whose shards are all there.
+/// A cluster whose shards all exist.
 #[derive(Debug, Clone)]
 pub struct Initialised {
-    /// Its id, its topology and the epoch of it.
+    /// Its id, its topology and its epoch.
     pub membership: Membership,
-    /// What was done, shard by shard, sorted.
+    /// What was done to each shard, sorted by name.
     pub done: Vec<(ShardName, InitOutcome)>,
 }
 
-/// Those of these databases that a server does not have.
+/// The databases of these that a server does not have.
 pub fn missing_databases(
     server: &Shards,
     maintenance: &ShardName,
@@ -36,38 +36,43 @@ pub fn missing_databases(
 ) -> Result<Vec<ShardName>> {
     let mut session = server.checkout(maintenance)?;
     let names: Vec<&str> = databases.iter().map(ShardName::as_str).collect();
-    let there = session
+    let existing = session
         .client()
         .query("SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)", &[&names])
         .map_err(|cause| sqlstate::doing("list the databases", maintenance, &cause))?;
-    let there: Vec<String> = there.iter().map(|row| row.get(0)).collect();
-    Ok(databases.iter().filter(|name| !there.iter().any(|there| there == name.as_str())).cloned().collect())
+    let existing: Vec<String> = existing.iter().map(|row| row.get(0)).collect();
+    Ok(databases
+        .iter()
+        .filter(|name| !existing.iter().any(|found| found == name.as_str()))
+        .cloned()
+        .collect())
 }
 
-/// Whether the shards that are there allow a cluster of all these names; before more of them are made.
+/// Checks, before databases are created, that the catalogs in `existing` allow a cluster of `all`. Fails with
+/// `Configuration`, or with `Conflict` for another number of virtual nodes.
 pub fn check_catalogs(
     shards: &Shards,
-    there: &[ShardName],
+    existing: &[ShardName],
     all: &[ShardName],
     virtual_nodes: Option<u32>,
 ) -> Result<()> {
-    let found = inspect_all(shards, there)?;
+    let found = inspect_all(shards, existing)?;
     let known = check_one_cluster(shards, None, &found)?;
-    topology_for(all, virtual_nodes, known, &joining(&found)).map(|_| ())
+    topology_for(all, virtual_nodes, known, &pending_shards(&found)).map(|_| ())
 }
 
-/// Creates these databases on a server. One that somebody else made in the meantime will do.
+/// Creates these databases on a server. A database that another client creates at the same time is accepted.
 pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[ShardName]) -> Result<()> {
     let mut session = server.checkout(maintenance)?;
     for database in databases {
-        // A shard's name holds no quotes: see `ShardName`.
+        // A shard's name has no quotes: see `ShardName`.
         let statement = format!("CREATE DATABASE \"{database}\"");
         let mut tries = 0;
         while let Err(cause) = session.client().batch_execute(&statement) {
             match cause.code() {
-                // Somebody else was faster.
+                // Another client created it.
                 Some(&(SqlState::DUPLICATE_DATABASE | SqlState::UNIQUE_VIOLATION)) => break,
-                // Somebody else copies the template just now.
+                // Another client is copying the template database.
                 Some(&SqlState::OBJECT_IN_USE) if tries < 50 => {
                     tries += 1;
                     std::thread::sleep(std::time::Duration::from_millis(100));
@@ -75,7 +80,7 @@ pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[S
                 _ => {
                     let what = format!("create database `{database}`");
                     let kind = sqlstate::doing(&what, database, &cause).kind();
-                    return Err(Error::new(kind, format!("cannot {what}: {}", sqlstate::words_of(&cause)))
+                    return Err(Error::new(kind, format!("cannot {what}: {}", sqlstate::message_of(&cause)))
                         .hint("the user of that URL needs CREATEDB")
                         .on_shard(database));
                 }
@@ -85,8 +90,8 @@ pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[S
     Ok(())
 }
 
-/// Makes, adopts or completes the shards. `cluster` is the id that the configuration has, if any;
-/// `virtual_nodes` is what was asked for, if anything was.
+/// Creates, adopts or completes all `shards`. `cluster`: the id in the configuration, if any. `virtual_nodes`: the number
+/// that was given, if any. Fails with `Locked` while another `init-shards` runs.
 pub fn initialise(
     shards: &Shards,
     cluster: Option<ClusterId>,
@@ -94,11 +99,11 @@ pub fn initialise(
 ) -> Result<Initialised> {
     let names = shards.names();
     if names.is_empty() {
-        return Err(Error::new(Kind::Usage, "no shard was named").hint("ringshard init-shards --shards 3"));
+        return Err(Error::new(Kind::Usage, "no shard is named").hint("ringshard init-shards --shards 3"));
     }
-    // Two names of one database would wait for each other's lock.
+    // Two names for one database would wait for each other's lock.
     check_distinct(shards, &inspect_all(shards, &names)?)?;
-    // On every shard: another run may name only some of them.
+    // On every shard, as another run may name only some of them.
     let mut locks = Vec::new();
     for name in &names {
         let mut lock = shards.checkout(name)?;
@@ -107,7 +112,7 @@ pub fn initialise(
     }
     let result = initialise_locked(shards, &names, &mut locks[0], cluster, virtual_nodes);
     for mut lock in locks {
-        // A failure here means that the connection is gone, and the lock with it.
+        // If this fails, the connection is closed, and the lock released.
         let _ = lock.client().batch_execute("SELECT pg_catalog.pg_advisory_unlock(7283002)");
     }
     result
@@ -120,7 +125,7 @@ fn take_lock(lock: &mut PooledSession, shard: &ShardName) -> Result<()> {
         )
         .map_err(|cause| match cause.code() {
             Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                Error::new(Kind::Locked, format!("another init-shards is at work on shard `{shard}`"))
+                Error::new(Kind::Locked, format!("another init-shards is running on shard `{shard}`"))
                     .hint("wait for it, then run this again")
                     .on_shard(shard)
             }
@@ -137,15 +142,15 @@ fn initialise_locked(
 ) -> Result<Initialised> {
     let found = inspect_all(shards, names)?;
     let known = check_one_cluster(shards, cluster, &found)?;
-    let topology = topology_for(names, virtual_nodes, known, &joining(&found))?;
+    let topology = topology_for(names, virtual_nodes, known, &pending_shards(&found))?;
     let ring = topology.ring();
     install::check_rows(shards, &found, &ring)?;
 
     let cluster = match known {
-        Some(said) => said.cluster,
+        Some(description) => description.cluster,
         None => new_cluster_id(first, &names[0])?,
     };
-    let epoch = known.map_or(Epoch::FIRST, |said| said.ring.epoch);
+    let epoch = known.map_or(Epoch::FIRST, |description| description.ring.epoch);
     let membership = Membership { cluster, epoch, topology };
     let plan =
         install::InstallPlan { membership: &membership, ring: &ring, addresses: install::addresses(shards)? };
@@ -157,7 +162,7 @@ fn initialise_locked(
     Ok(Initialised { membership, done })
 }
 
-/// The catalogs that are there must be of one cluster, each under its own name, and of these shards.
+/// Checks that all catalogs are of one cluster, and each of its own shard. Returns the newest description, if there is one.
 fn check_one_cluster<'found>(
     shards: &Shards,
     cluster: Option<ClusterId>,
@@ -165,38 +170,38 @@ fn check_one_cluster<'found>(
 ) -> Result<Option<&'found SelfDescription>> {
     let mut newest: Option<&SelfDescription> = None;
     for (name, found) in found {
-        let Some(said) = &found.said else { continue };
-        let known = cluster.or(newest.map(|said| said.cluster));
-        catalog::check_identity(name, &shards.address(name)?, known, said.identity())?;
-        if newest.is_none_or(|newest| newest.ring.epoch < said.ring.epoch) {
-            newest = Some(said);
+        let Some(description) = &found.description else { continue };
+        let expected = cluster.or(newest.map(|newest| newest.cluster));
+        catalog::check_identity(name, &shards.address(name)?, expected, description.identity())?;
+        if newest.is_none_or(|newest| newest.ring.epoch < description.ring.epoch) {
+            newest = Some(description);
         }
     }
-    let gone = found.iter().find(|(_, found)| found.said.is_some() && !found.has_users);
-    if let Some((name, _)) = gone {
-        let message = format!("shard `{name}` has a catalog, and its table `users` is gone");
+    let without_table = found.iter().find(|(_, found)| found.description.is_some() && !found.has_users);
+    if let Some((name, _)) = without_table {
+        let message = format!("shard `{name}` has a catalog, but no table `users`");
         return Err(Error::new(Kind::Configuration, message)
-            .hint("restore that database from a backup: an empty table would serve in its place")
+            .hint("restore that database from a backup; ringshard does not put an empty table in its place")
             .on_shard(name));
     }
-    let without = found.iter().find(|(_, found)| found.said.is_none());
-    // The configuration learns of a cluster when all its shards are made: one without a catalog is another
-    // database, or has lost its data, and must not serve in the shard's place.
-    if let (Some(cluster), Some((name, _))) = (cluster, without) {
+    let without_catalog = found.iter().find(|(_, found)| found.description.is_none());
+    // The configuration has a cluster id only after all shards were made. So a database without a catalog is another one, or
+    // has lost its data, and must not serve as the shard.
+    if let (Some(cluster), Some((name, _))) = (cluster, without_catalog) {
         let message = format!(
-            "the database of shard `{name}` at {} holds nothing of the cluster `{cluster}` that the configuration names",
+            "the database of shard `{name}` at {} has no catalog of the cluster `{cluster}` that the configuration names",
             shards.address(name)?.shown()
         );
         return Err(Error::new(Kind::Configuration, message)
-            .hint("correct its URL or restore it from a backup; for another cluster name another file with --config")
+            .hint("correct its URL or restore it from a backup; for another cluster use another file with --config")
             .on_shard(name));
     }
-    if let (Some(said), Some((name, _))) = (newest, without)
-        && said.ring.epoch > Epoch::FIRST
+    if let (Some(newest), Some((name, _))) = (newest, without_catalog)
+        && newest.ring.epoch > Epoch::FIRST
     {
         let message = format!(
             "shard `{name}` has no catalog, and the cluster `{}` has changed since it was made (epoch {})",
-            said.cluster, said.ring.epoch
+            newest.cluster, newest.ring.epoch
         );
         return Err(Error::new(Kind::Configuration, message)
             .hint("correct its URL, or restore that database from a backup")
@@ -205,47 +210,43 @@ fn check_one_cluster<'found>(
     Ok(newest)
 }
 
-/// The shards that are to join, or take part in a change, by the word of those that are there.
-fn joining(found: &BTreeMap<ShardName, Inspection>) -> BTreeSet<ShardName> {
-    let said = || found.values().filter_map(|found| found.said.as_ref());
-    let desired_topology =
-        said().filter_map(|said| said.ring.desired_topology.as_ref()).flat_map(Topology::names);
-    desired_topology
-        .chain(said().filter_map(|said| said.ring.change.as_ref()).flat_map(|change| &change.participants))
-        .cloned()
-        .collect()
+/// The shards of a desired topology and the participants of a change, as the catalogs say.
+fn pending_shards(found: &BTreeMap<ShardName, Inspection>) -> BTreeSet<ShardName> {
+    let rings = || found.values().filter_map(|found| Some(&found.description.as_ref()?.ring));
+    let desired = rings().filter_map(|ring| ring.desired_topology.as_ref()).flat_map(Topology::names);
+    let changes = rings().filter_map(|ring| ring.change.as_ref());
+    desired.chain(changes.flat_map(|change| &change.participants)).cloned().collect()
 }
 
 fn topology_for(
     names: &[ShardName],
     virtual_nodes: Option<u32>,
     known: Option<&SelfDescription>,
-    joining: &BTreeSet<ShardName>,
+    pending: &BTreeSet<ShardName>,
 ) -> Result<Topology> {
     let list =
         |names: Vec<&ShardName>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let Some(said) = known else {
-        let desired_topology = virtual_nodes.unwrap_or(crate::model::ring::topology::VIRTUAL_NODES_DEFAULT);
-        return Topology::of_equals(desired_topology, names.iter().cloned())
+    let Some(known) = known else {
+        return Topology::of_equals(virtual_nodes.unwrap_or(VIRTUAL_NODES_DEFAULT), names.iter().cloned())
             .map_err(|why| Error::new(Kind::Usage, why));
     };
-    let topology = &said.ring.topology;
-    // Those that are to join may be named or not.
-    let may_be_named = |name: &ShardName| topology.shard(name).is_some() || joining.contains(name);
+    let topology = &known.ring.topology;
+    // Pending shards may be named or left out.
+    let may_be_named = |name: &ShardName| topology.shard(name).is_some() || pending.contains(name);
     if !topology.names().all(|name| names.contains(name)) || !names.iter().all(may_be_named) {
         let message = format!(
-            "shard `{}` belongs to a cluster of {}, and this is {}",
-            said.shard,
+            "shard `{}` belongs to a cluster of {}, but the named shards are {}",
+            known.shard,
             list(topology.names().collect()),
             list(names.iter().collect())
         );
         return Err(Error::new(Kind::Configuration, message)
-            .hint("name just the shards of that cluster")
-            .on_shard(&said.shard));
+            .hint("name exactly the shards of that cluster")
+            .on_shard(&known.shard));
     }
-    if virtual_nodes.is_some_and(|desired_topology| desired_topology != topology.virtual_nodes()) {
+    if virtual_nodes.is_some_and(|number| number != topology.virtual_nodes()) {
         let message = format!(
-            "the cluster has {} virtual nodes a shard, and they cannot be changed afterwards",
+            "the cluster has {} virtual nodes per shard, and this number cannot change",
             topology.virtual_nodes()
         );
         return Err(Error::new(Kind::Conflict, message).hint("leave out --vnodes"));
@@ -261,7 +262,7 @@ fn new_cluster_id(session: &mut PooledSession, name: &ShardName) -> Result<Clust
     Ok(row.get(0))
 }
 
-/// The databases of `init-shards --server URL`: one for each name, on that server.
+/// The databases of `init-shards --server URL`: one for each name on that server.
 pub fn databases_on(
     server: &ConnectionString,
     names: &[ShardName],

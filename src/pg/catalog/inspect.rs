@@ -1,4 +1,4 @@
-//! What a database holds before `init-shards` touches it.
+//! Inspects a database before `init-shards` changes it. It changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -10,32 +10,32 @@ use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
 
-/// The oldest Postgres that the catalog works on, as `server_version_num` has it.
+/// The oldest supported Postgres, as `server_version_num`.
 pub(crate) const OLDEST_VERSION: i32 = 140_000;
 
-/// What was done about a shard.
+/// What `init-shards` did to a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitOutcome {
-    /// Table and catalog were made.
+    /// Created table and catalog.
     Created,
-    /// The catalog was made for a `users` table that was there, with this many rows.
+    /// Created the catalog for an existing `users` table with this many rows.
     Adopted(i64),
-    /// The catalog was an older one, and is of this ringshard's version now.
+    /// Upgraded an older catalog.
     Upgraded,
-    /// An index or a trigger was missing or another one, and was made again.
+    /// Created an index or a trigger that was missing or different.
     Repaired,
-    /// All was there.
+    /// Everything existed.
     Unchanged,
 }
 
-/// What a database holds before it is touched.
+/// What a database holds.
 pub(crate) struct Inspection {
     identity: String,
     pub(crate) has_users: bool,
     pub(crate) has_region_index: bool,
     /// Name and type, sorted.
     pub(crate) columns: Vec<String>,
-    pub(crate) said: Option<SelfDescription>,
+    pub(crate) description: Option<SelfDescription>,
 }
 
 pub(crate) fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Inspection>> {
@@ -49,12 +49,12 @@ pub(crate) fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeM
 fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> {
     let rows = session
         .query(include_str!("../../../sql/queries/inspect.sql"), &[])
-        .map_err(|cause| sqlstate::doing("look at the database", name, &cause))?;
-    let row = only(rows, "look at the database", name)?;
+        .map_err(|cause| sqlstate::doing("inspect the database", name, &cause))?;
+    let row = only(rows, "inspect the database", name)?;
     let version: i32 = row.get("version");
     if version < OLDEST_VERSION {
         let message = format!("shard `{name}` runs Postgres {}, and ringshard needs 14", version / 10_000);
-        return Err(Error::new(Kind::Configuration, message).hint("use a newer server").on_shard(name));
+        return Err(Error::new(Kind::Configuration, message).hint("use Postgres 14 or newer").on_shard(name));
     }
     let encoding: &str = row.get("encoding");
     if encoding != "UTF8" {
@@ -67,23 +67,23 @@ fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> 
     let mut columns: Vec<String> =
         row.get::<_, Option<&str>>("columns").unwrap_or_default().split(", ").map(Into::into).collect();
     columns.sort();
-    let said = if row.get("has_catalog") { Some(catalog::describe_any(session, name)?) } else { None };
+    let description = if row.get("has_catalog") { Some(catalog::describe_any(session, name)?) } else { None };
     Ok(Inspection {
         identity: row.get("identity"),
         has_users: row.get("has_users"),
         has_region_index: row.get("has_region_index"),
         columns,
-        said,
+        description,
     })
 }
 
 pub(crate) fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Inspection>) -> Result<()> {
     let mut seen: BTreeMap<&str, &ShardName> = BTreeMap::new();
     for (name, found) in found {
-        if let Some(twin) = seen.insert(&found.identity, name) {
+        if let Some(other) = seen.insert(&found.identity, name) {
             let message = format!(
-                "shards `{twin}` and `{name}` lead to the same database, {} and {}",
-                shards.address(twin)?.shown(),
+                "shards `{other}` and `{name}` have the same database, {} and {}",
+                shards.address(other)?.shown(),
                 shards.address(name)?.shown()
             );
             return Err(Error::new(Kind::Configuration, message)

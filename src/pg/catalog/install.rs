@@ -1,5 +1,5 @@
-//! One shard, made in one transaction: catalog, table, functions, guard. Also what must hold of a table that is
-//! adopted: its columns, and that each row lies on its owner.
+//! Makes one shard in one transaction: catalog, table, functions, guard. Also checks a table that is adopted: its columns,
+//! and that each row is on its owner.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +21,14 @@ use crate::model::user::UserId;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
 
-/// The columns of the seed's table, sorted.
+/// The columns of the Python prototype's table, sorted.
 pub(crate) const COLUMNS: [&str; 4] = [
     "email character varying(100)",
     "name character varying(100)",
     "region character varying(50)",
     "user_id bigint primary key",
 ];
-/// What leads from no catalog to [`CATALOG_VERSION`]: the version that each one makes.
+/// The migrations up to [`CATALOG_VERSION`], each with the version that it makes.
 const MIGRATIONS: [(i32, &str); 6] = [
     (1, include_str!("../../../sql/migrations/0001_catalog.sql")),
     (2, include_str!("../../../sql/migrations/0002_imports.sql")),
@@ -37,27 +37,27 @@ const MIGRATIONS: [(i32, &str); 6] = [
     (5, include_str!("../../../sql/migrations/0005_fast_path.sql")),
     (6, include_str!("../../../sql/migrations/0006_names.sql")),
 ];
-/// How many misplaced users an error names.
+/// How many misplaced users an error lists.
 const MISPLACED_SHOWN: usize = 10;
 
-/// The users of one table, as the ring sees them.
+/// The rows of one table, compared with the ring.
 struct RowPlacement {
     rows: usize,
     misplaced: usize,
-    /// The first of those that are misplaced.
+    /// The first misplaced ones.
     examples: Vec<(UserId, ShardName)>,
 }
 
-/// What all shards are made from.
+/// What all shards have in common.
 pub(crate) struct InstallPlan<'a> {
     pub(crate) membership: &'a Membership,
     /// The ring of its topology.
     pub(crate) ring: &'a Ring,
-    /// How to reach each shard, without any password.
+    /// The URL of each shard, without a password.
     pub(crate) addresses: Vec<(ShardName, String)>,
 }
 
-/// The addresses of these shards, as the catalog has them.
+/// The URLs of these shards, without passwords.
 pub(crate) fn addresses(shards: &Shards) -> Result<Vec<(ShardName, String)>> {
     shards
         .names()
@@ -67,7 +67,7 @@ pub(crate) fn addresses(shards: &Shards) -> Result<Vec<(ShardName, String)>> {
 }
 
 impl InstallPlan<'_> {
-    /// One transaction: all of a shard, or nothing.
+    /// Makes or completes one shard, in one transaction.
     pub(crate) fn make_shard(
         &self,
         session: &mut PooledSession,
@@ -75,12 +75,12 @@ impl InstallPlan<'_> {
         found: &Inspection,
     ) -> Result<InitOutcome> {
         let fail = |cause: postgres::Error| sqlstate::doing("set up the catalog", name, &cause);
-        // Each statement sees what others committed before it, whatever the server's default is.
+        // READ COMMITTED, whatever the server's default: each statement sees what was committed before it.
         let begin = session.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
         let mut transaction = begin.start().map_err(fail)?;
         let is_repaired = self.install(&mut transaction, name, found).map_err(fail)?;
-        let done = match &found.said {
-            Some(said) if said.catalog_version < CATALOG_VERSION => InitOutcome::Upgraded,
+        let done = match &found.description {
+            Some(description) if description.catalog_version < CATALOG_VERSION => InitOutcome::Upgraded,
             Some(_) if is_repaired => InitOutcome::Repaired,
             Some(_) => InitOutcome::Unchanged,
             None if found.has_users => InitOutcome::Adopted(self.check_adopted(&mut transaction, name)?),
@@ -90,7 +90,7 @@ impl InstallPlan<'_> {
         Ok(done)
     }
 
-    /// Brings what is missing or old; whether the index or a trigger was.
+    /// Creates what is missing or outdated; returns whether the index or a trigger was.
     fn install(
         &self,
         transaction: &mut Transaction<'_>,
@@ -99,7 +99,7 @@ impl InstallPlan<'_> {
     ) -> Result<bool, postgres::Error> {
         transaction
             .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
-        let version = found.said.as_ref().map_or(0, |said| said.catalog_version);
+        let version = found.description.as_ref().map_or(0, |description| description.catalog_version);
         for (to, sql) in MIGRATIONS {
             if version < to {
                 transaction.batch_execute(sql)?;
@@ -111,17 +111,17 @@ impl InstallPlan<'_> {
         transaction.batch_execute(include_str!("../../../sql/functions/rebalance.sql"))?;
         transaction.batch_execute(include_str!("../../../sql/functions/failover.sql"))?;
         if !found.has_region_index {
-            // The seed's name for it, unless something else has that name.
+            // The Python prototype's name for it, unless the name is taken.
             let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";
             let name = if transaction.query_one(taken, &[])?.get(0) { "" } else { "idx_users_region" };
             transaction.batch_execute(&format!("CREATE INDEX {name} ON public.users (region)"))?;
         }
-        // From here on to the commit nobody else writes to the table, if a trigger had to be made.
+        // If a trigger is created, the table stays locked for writers until the commit.
         let is_guarded = triggers::faults(transaction)?.is_empty();
         if !is_guarded {
             transaction.batch_execute(include_str!("../../../sql/queries/triggers.sql"))?;
         }
-        if found.said.is_none() {
+        if found.description.is_none() {
             self.install_arcs(transaction, name)?;
         }
         record_topology_md5(transaction, name)?;
@@ -132,13 +132,13 @@ impl InstallPlan<'_> {
                 &[&shard.as_str(), url],
             )?;
         }
-        // Nobody else would: they change too seldom. Without it `meta` is planned for as hundreds of rows, and each read
-        // of a user goes through steps of a plan that one row does not need.
+        // Autovacuum would not analyze them, as they change too rarely. Without statistics the planner expects hundreds of
+        // rows in `meta`, which makes each read of a user slower.
         transaction.batch_execute("ANALYZE ringshard.meta, ringshard.arc")?;
         Ok(!is_guarded || !found.has_region_index)
     }
 
-    /// The shard's first own rows of the catalog.
+    /// Writes the shard's first rows of `meta` and `arc`.
     fn install_arcs(
         &self,
         transaction: &mut Transaction<'_>,
@@ -156,31 +156,32 @@ impl InstallPlan<'_> {
         Ok(())
     }
 
-    /// The rows of an adopted table were checked before, but others may have written since; now the guard is
-    /// there, and it locked them out. Returns the number of rows.
+    /// Checks an adopted table again, as other clients may have written since the first check; now creating the guard has
+    /// locked them out. Returns the number of rows.
     fn check_adopted(&self, transaction: &mut Transaction<'_>, name: &ShardName) -> Result<i64> {
         let placed = place_rows(transaction, name, self.ring)?;
         if placed.misplaced > 0 {
-            let end = format!("written while init-shards was at work; shard `{name}` was left as it was");
+            let end =
+                format!("they were written while init-shards was running; shard `{name}` was not changed");
             return Err(misplaced(placed.misplaced, &placed.examples, self.ring, &end).on_shard(name));
         }
         Ok(i64::try_from(placed.rows).expect("a table has fewer than 2^63 rows"))
     }
 }
 
-/// Where nothing is under way and the arcs are those of the ring, the catalog says so. An older one could not.
+/// Sets `topology_md5`, which older catalogs lack, if no change is under way and the arcs are those of the ring.
 fn record_topology_md5(transaction: &mut Transaction<'_>, name: &ShardName) -> Result<(), postgres::Error> {
-    // Nobody changes it from here on.
+    // Locked until the commit.
     transaction.execute("SELECT FROM ringshard.meta FOR UPDATE", &[])?;
-    let rows = transaction.query(include_str!("../../../sql/queries/unsaid_rest.sql"), &[])?;
+    let rows = transaction.query(include_str!("../../../sql/queries/unrecorded_topology.sql"), &[])?;
     for row in rows {
         let Json(topology): Json<Topology> = row.get("topology");
         let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
-        // The table's CHECK sees to it that an arc does not wrap.
+        // A CHECK of the table ensures that an arc does not wrap.
         let held = firsts.iter().zip(&lasts).map(|(first, last)| Arc::new((*first).into(), (*last).into()));
         let ring = topology.ring();
-        let given = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
-        if merged(held) == merged(given) {
+        let expected = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
+        if merged(held) == merged(expected) {
             transaction.execute(
                 "UPDATE ringshard.meta SET topology_md5 = pg_catalog.md5(topology::text)::uuid",
                 &[],
@@ -190,7 +191,7 @@ fn record_topology_md5(transaction: &mut Transaction<'_>, name: &ShardName) -> R
     Ok(())
 }
 
-/// Tables that are to be adopted must be the seed's, with each row on its owner.
+/// Checks the tables to adopt: the columns must be the Python prototype's, and each row must be on its owner.
 pub(crate) fn check_rows(
     shards: &Shards,
     found: &BTreeMap<ShardName, Inspection>,
@@ -198,7 +199,7 @@ pub(crate) fn check_rows(
 ) -> Result<()> {
     let adopt: Vec<ShardName> = found
         .iter()
-        .filter(|(_, found)| found.has_users && found.said.is_none())
+        .filter(|(_, found)| found.has_users && found.description.is_none())
         .map(|(name, _)| name.clone())
         .collect();
     for name in &adopt {
@@ -214,19 +215,19 @@ pub(crate) fn check_rows(
     if count > 0 { Err(misplaced(count, &examples, ring, "nothing was changed")) } else { Ok(()) }
 }
 
-/// A table that is there must have the seed's columns, and no others.
+/// An existing table must have exactly the Python prototype's columns.
 pub(crate) fn check_columns(name: &ShardName, found: &Inspection) -> Result<()> {
     if !found.has_users || found.columns == COLUMNS {
         return Ok(());
     }
     let message =
-        format!("shard `{name}` has a table `users` of other columns: {}", found.columns.join(", "));
+        format!("shard `{name}` has a table `users` with other columns: {}", found.columns.join(", "));
     Err(Error::new(Kind::Configuration, message)
         .hint(format!("it must have {}", COLUMNS.join(", ")))
         .on_shard(name))
 }
 
-/// Users lie where the ring does not want them.
+/// The error for rows that are not on their owner.
 fn misplaced(count: usize, examples: &[(UserId, ShardName)], ring: &Ring, end: &str) -> Error {
     let shown: Vec<String> = examples
         .iter()
@@ -240,18 +241,17 @@ fn misplaced(count: usize, examples: &[(UserId, ShardName)], ring: &Ring, end: &
     let message = format!(
         "{}; {end}:\n  {}{rest}",
         if count == 1 {
-            "1 user lies on a shard that does not own it".into()
+            "1 user is on a shard that does not own it".into()
         } else {
-            format!("{count} users lie on shards that do not own them")
+            format!("{count} users are on shards that do not own them")
         },
         shown.join("\n  ")
     );
-    Error::new(Kind::Failed, message).hint(
-        "move these rows to their owners, or name the shards as they were named when the rows were written",
-    )
+    Error::new(Kind::Failed, message)
+        .hint("move these rows to their owners, or use the shard names with which the rows were written")
 }
 
-/// Compares the rows of a shard with the ring. Streams the ids.
+/// Compares the rows of a shard with the ring, streaming the ids.
 fn place_rows(client: &mut impl GenericClient, name: &ShardName, ring: &Ring) -> Result<RowPlacement> {
     let fail = |cause: postgres::Error| sqlstate::doing("read the ids of users", name, &cause);
     let no_parameters: [&str; 0] = [];

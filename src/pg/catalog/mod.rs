@@ -1,4 +1,5 @@
-//! The catalog of a shard: reading what it says of its cluster.
+//! The catalog of a shard: reads the shard's description of its cluster, makes the catalog and upgrades it. It moves no
+//! rows.
 
 pub mod init;
 pub mod inspect;
@@ -25,24 +26,24 @@ use crate::pg::net::sqlstate;
 /// The version of the catalog that this program makes and understands.
 pub const CATALOG_VERSION: i32 = 6;
 
-/// A shard's own word about itself.
+/// What a shard's catalog says of the shard and its cluster.
 #[derive(Debug, Clone)]
 pub struct SelfDescription {
     /// The version of its catalog, [`CATALOG_VERSION`] or older.
     pub catalog_version: i32,
-    /// The shard that this database says it is.
+    /// The name of the shard.
     pub shard: ShardName,
     /// Its cluster.
     pub cluster: ClusterId,
-    /// What it says of the ring.
+    /// Its state of the ring.
     pub ring: RingState,
-    /// Where the shards of the cluster are.
+    /// The endpoints of the cluster's shards.
     pub endpoints: BTreeMap<ShardName, ShardEndpoint>,
-    /// How often a replica has taken this shard over, and one.
+    /// One more than the number of takeovers of this shard.
     pub incarnation: Incarnation,
-    /// Addresses at which old data of shards may come back, and whose.
+    /// The addresses of stale primaries, each with its shard.
     pub stale_endpoints: BTreeMap<String, ShardName>,
-    /// By what the catalog knows the ring whose arcs the shard has; `None` while that is not so for sure.
+    /// The topology whose arcs the shard has exactly; `None` if that is not certain, as during a change.
     pub topology_md5: Option<TopologyMd5>,
 }
 
@@ -59,11 +60,11 @@ impl SelfDescription {
     }
 }
 
-/// By what a catalog knows a ring: the MD5 of its topology as Postgres writes it.
+/// Identifies a topology in the catalog: the MD5 of its text as Postgres writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopologyMd5(pub Uuid);
 
-/// Grows by one when a replica takes a shard over.
+/// Grows by one with each takeover of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Incarnation(pub i64);
 
@@ -73,33 +74,33 @@ impl Default for Incarnation {
     }
 }
 
-/// Where a shard is, without passwords.
+/// The addresses of a shard's servers, without passwords.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ShardEndpoint {
-    /// Its primary.
+    /// The URL of its primary.
     pub url: String,
-    /// Its standbys.
+    /// The URLs of its standbys.
     #[serde(default)]
     pub replicas: Vec<String>,
-    /// Which of the shard's incarnations is there.
+    /// The incarnation that `url` belongs to.
     #[serde(default)]
     pub incarnation: Incarnation,
 }
 
-/// Asks a database which shard it is. A catalog of an older version is refused.
+/// Reads the description of a shard. Fails with `Configuration` if the catalog has another version.
 pub(crate) fn describe(session: &mut Session, shard: &ShardName) -> Result<SelfDescription> {
-    let said = describe_any(session, shard)?;
-    if said.catalog_version == CATALOG_VERSION {
-        return Ok(said);
+    let description = describe_any(session, shard)?;
+    if description.catalog_version == CATALOG_VERSION {
+        return Ok(description);
     }
     let message = format!(
         "the catalog of shard `{shard}` has version {}, and this ringshard needs version {CATALOG_VERSION}",
-        said.catalog_version
+        description.catalog_version
     );
     Err(Error::new(Kind::Configuration, message).hint("ringshard init-shards upgrades it").on_shard(shard))
 }
 
-/// The same, and a catalog of an older version will do.
+/// As [`describe`], but also accepts a catalog of an older version.
 pub(crate) fn describe_any(session: &mut Session, shard: &ShardName) -> Result<SelfDescription> {
     let fail = |cause: postgres::Error| sqlstate::doing("read the catalog", shard, &cause);
     let rows = match session.query(include_str!("../../../sql/queries/membership.sql"), &[]) {
@@ -108,11 +109,11 @@ pub(crate) fn describe_any(session: &mut Session, shard: &ShardName) -> Result<S
         }
         rows => rows.map_err(fail)?,
     };
-    description(&only(rows, "read the catalog", shard)?, shard)
+    read_description(&only(rows, "read the catalog", shard)?, shard)
 }
 
-/// What the columns of `sql/queries/membership.sql` say.
-pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescription> {
+/// Reads a row of `sql/queries/membership.sql`.
+pub(crate) fn read_description(row: &Row, shard: &ShardName) -> Result<SelfDescription> {
     let version: i32 = row.get("catalog_version");
     if version > CATALOG_VERSION {
         let message = format!(
@@ -124,23 +125,23 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
     let topology = |column: &'static str| {
         row.try_get::<_, Option<Json<Topology>>>(column)
             .map(|read| read.map(|Json(topology)| topology))
-            .map_err(|cause| broken(&format!("`meta.{column}`"), sqlstate::words_of(&cause)))
+            .map_err(|cause| broken(&format!("`meta.{column}`"), sqlstate::message_of(&cause)))
     };
     let in_force =
         topology("topology")?.ok_or_else(|| broken("`meta.topology`", "it is missing".to_owned()))?;
     let change = match topology("next_topology")? {
         Some(next_topology) => {
             let participants = json(row, "participants")
-                .map_err(|cause| broken("`meta.participants`", sqlstate::words_of(&cause)))?;
+                .map_err(|cause| broken("`meta.participants`", sqlstate::message_of(&cause)))?;
             Some(Change { next_topology, participants })
         }
         None => None,
     };
     let name: ShardName = row.get::<_, String>("shard").parse().map_err(|why| broken("`meta.shard`", why))?;
     let endpoints =
-        json(row, "endpoints").map_err(|cause| broken("`shard_endpoint`", sqlstate::words_of(&cause)))?;
+        json(row, "endpoints").map_err(|cause| broken("`shard_endpoint`", sqlstate::message_of(&cause)))?;
     let stale_endpoints = json(row, "stale_endpoints")
-        .map_err(|cause| broken("`meta.stale_endpoints`", sqlstate::words_of(&cause)))?;
+        .map_err(|cause| broken("`meta.stale_endpoints`", sqlstate::message_of(&cause)))?;
     Ok(SelfDescription {
         catalog_version: version,
         shard: name,
@@ -158,32 +159,32 @@ pub(crate) fn description(row: &Row, shard: &ShardName) -> Result<SelfDescriptio
     })
 }
 
-/// A column of JSON; what it is by default if it is not there.
+/// A JSON column; the default if it is NULL.
 fn json<T: DeserializeOwned + Default>(row: &Row, column: &str) -> Result<T, postgres::Error> {
     Ok(row.try_get::<_, Option<Json<T>>>(column)?.map(|Json(value)| value).unwrap_or_default())
 }
 
-/// Refuses a database that is another shard's, or another cluster's.
+/// Fails with `Configuration` if a database belongs to another shard or another cluster.
 pub fn check_identity(
     shard: &ShardName,
     address: &Address,
     cluster: Option<ClusterId>,
-    (said_shard, said_cluster): (&str, ClusterId),
+    (found_shard, found_cluster): (&str, ClusterId),
 ) -> Result<()> {
     let refuse = |message: String| {
         Err(Error::new(Kind::Configuration, message)
-            .hint("correct the URLs: ringshard config show names where each comes from")
+            .hint("correct the URLs: ringshard config show prints where each comes from")
             .on_shard(shard))
     };
-    if let Some(cluster) = cluster.filter(|cluster| *cluster != said_cluster) {
+    if let Some(cluster) = cluster.filter(|cluster| *cluster != found_cluster) {
         return refuse(format!(
-            "the database of shard `{shard}` at {} belongs to another cluster: `{said_cluster}` instead of `{cluster}`",
+            "the database of shard `{shard}` at {} belongs to another cluster: `{found_cluster}` instead of `{cluster}`",
             address.shown()
         ));
     }
-    if shard.as_str() != said_shard {
+    if shard.as_str() != found_shard {
         return refuse(format!(
-            "the database of shard `{shard}` at {} is that of shard `{said_shard}`",
+            "the database of shard `{shard}` at {} belongs to shard `{found_shard}`",
             address.shown()
         ));
     }

@@ -1,26 +1,31 @@
-//! The guard's triggers on `users`: whether they are there as they should be. It holds no SQL of its own: the
-//! functions are in `sql/functions/guard.sql`, the triggers in `sql/queries/triggers.sql`.
+//! Checks the guard's triggers on `users`. It makes none: the functions are in `sql/functions/guard.sql`, the triggers in
+//! `sql/queries/triggers.sql`.
 
 use postgres::{GenericClient, Row};
 
 /// A trigger as `sql/queries/triggers.sql` makes it.
 struct Trigger {
     name: &'static str,
-    /// `pg_trigger.tgtype`: 2 before, 4 insert, 8 delete, 16 update, 32 truncate; 1 would be row by row.
+    /// `pg_trigger.tgtype`: 2 before, 4 insert, 8 delete, 16 update, 32 truncate; 1 would be a row trigger.
     kind: i16,
     function: &'static str,
-    /// The names of its old and new rows.
+    /// The names of its transition tables, old and new.
     rows: (Option<&'static str>, Option<&'static str>),
 }
 
 const TRIGGERS: [Trigger; 4] = [
-    Trigger { name: "ringshard_insert", kind: 4, function: "guard", rows: (None, Some("these")) },
-    Trigger { name: "ringshard_update", kind: 16, function: "guard", rows: (Some("those"), Some("these")) },
-    Trigger { name: "ringshard_delete", kind: 8, function: "guard", rows: (Some("these"), None) },
+    Trigger { name: "ringshard_insert", kind: 4, function: "guard", rows: (None, Some("new_rows")) },
+    Trigger {
+        name: "ringshard_update",
+        kind: 16,
+        function: "guard",
+        rows: (Some("old_rows"), Some("new_rows")),
+    },
+    Trigger { name: "ringshard_delete", kind: 8, function: "guard", rows: (Some("old_rows"), None) },
     Trigger { name: "ringshard_truncate", kind: 34, function: "guard_truncate", rows: (None, None) },
 ];
 
-/// What is wrong with the triggers, such as "`ringshard_insert` is missing"; nothing if all is well.
+/// What is wrong with the triggers, such as "`ringshard_insert` is missing"; empty if nothing is.
 pub(crate) fn faults(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
     let found = client.query(include_str!("../../../sql/queries/trigger_states.sql"), &[])?;
     let fault = |trigger: &Trigger| {
@@ -29,9 +34,9 @@ pub(crate) fn faults(client: &mut impl GenericClient) -> Result<Vec<String>, pos
         };
         match row.get::<_, &str>("enabled") {
             "A" if is_as_made(trigger, row) => None,
-            "A" => Some("is another one"),
+            "A" => Some("is different"),
             "D" => Some("is disabled"),
-            _ => Some("is not enabled always"),
+            _ => Some("is not enabled as ALWAYS"),
         }
     };
     Ok(TRIGGERS

@@ -1,7 +1,7 @@
-//! What this process knows of the cluster: how each shard is reached, and which topology the shards said last.
+//! What this process knows of the cluster: the pools of the shards, and the newest known topology.
 //!
-//! What is known of the topology (`view.rs`) is never trusted. Each answer of a shard carries the shard's epoch; a
-//! newer one means that the topology is read again (`refresh.rs`). Nothing here reads or writes a user: see `pg/rows/`.
+//! The known topology (`view.rs`) is never trusted. Each answer of a shard has the shard's epoch; a newer epoch makes the
+//! process read the topology again. This room reads and writes no users: see `pg/rows/`.
 
 pub mod cache;
 pub(crate) mod discovery;
@@ -24,28 +24,28 @@ use crate::model::ring::topology::{Epoch, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::pg::pool::Shards;
 use view::View;
 
-/// The shards, and what is known of who owns what.
+/// The shards, and what is known of the topology.
 pub struct Cluster {
     pub(crate) shards: Shards,
     pub(crate) id: RwLock<Option<ClusterId>>,
     pub(crate) cache_folder: Option<PathBuf>,
     pub(crate) view: RwLock<Arc<View>>,
-    /// Old data of shards, which `verify` looks at as well.
+    /// Fenced stale primaries, whose rows `verify` compares too.
     pub(crate) stale_primaries: RwLock<BTreeSet<ShardName>>,
-    /// Which shards were late, at which epoch, when which was known: they were looked into.
+    /// Shards that answered with an old epoch, with that epoch and the one known then; each case is examined once.
     pub(crate) late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
-    /// How many statements about users were answered while no ring is known to be at rest.
+    /// How many statements about users were answered without a known stable ring.
     pub(crate) unconfirmed_replies: AtomicU32,
-    /// When the others were asked last where a shard is that does not answer.
+    /// When the endpoint of a shard that does not answer was last discovered.
     pub(crate) discovered_at: Mutex<BTreeMap<ShardName, Instant>>,
 }
 
 impl Cluster {
-    /// The cluster of these shards. Connects to none: the topology comes from the cache, or is guessed
-    /// (all shards of weight 1) until a shard says otherwise.
+    /// The cluster of these shards, unconnected: the topology comes from the cache, or is guessed (all shards with weight 1)
+    /// until a shard answers.
     pub fn open(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>) -> Result<Self> {
         let cached = id.zip(cache_folder.as_deref()).and_then(|(id, folder)| cache::read(folder, id));
-        // A shard that was added elsewhere has its address in the catalog: better ask than not find it.
+        // If a cached topology names an unknown shard, its address must be read from a catalog first.
         let names = shards.names();
         let cached = cached.filter(|cached| cached.topology.names().all(|name| names.contains(name)));
         let (epoch, topology) = if let Some(membership) = cached {
@@ -67,16 +67,21 @@ impl Cluster {
             stale_endpoints,
             topology_md5,
         };
-        Ok(Self::seen(shards, id, cache_folder, Arc::new(view)))
+        Ok(Self::with_view(shards, id, cache_folder, Arc::new(view)))
     }
 
-    /// The same with other pools, and what it learns from here on.
+    /// The same cluster with other pools; from now on both learn separately.
     #[must_use]
     pub fn again(&self, shards: Shards) -> Self {
-        Self::seen(shards, self.id(), self.cache_folder.clone(), self.view())
+        Self::with_view(shards, self.id(), self.cache_folder.clone(), self.view())
     }
 
-    fn seen(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>, view: Arc<View>) -> Self {
+    fn with_view(
+        shards: Shards,
+        id: Option<ClusterId>,
+        cache_folder: Option<PathBuf>,
+        view: Arc<View>,
+    ) -> Self {
         Self {
             shards,
             id: RwLock::new(id),
@@ -94,12 +99,12 @@ impl Cluster {
         &self.shards
     }
 
-    /// The cluster's id, if it is known.
+    /// The cluster's id, if known.
     pub fn id(&self) -> Option<ClusterId> {
         *self.id.read()
     }
 
-    /// What is known of the topology now.
+    /// What is known of the topology.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read())
     }

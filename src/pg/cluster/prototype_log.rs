@@ -1,4 +1,4 @@
-//! What the seed's prototype logs about hashing, at its levels and in its words.
+//! The log lines of the Python prototype about hashing, with its levels and its wording.
 
 use crate::model::names::ShardName;
 use crate::model::python_repr;
@@ -24,7 +24,7 @@ pub(crate) fn ring_built(topology: &Topology, ring: &Ring) {
     log::info!("Hash ring built with {} virtual nodes", ring.len());
 }
 
-/// A key goes to another shard than before.
+/// A key has another owner than before.
 pub fn key_reassigned(key: &str, shard: &ShardName) {
     log::info!("Key {} reassigned to {shard}", python_repr::repr(key));
 }

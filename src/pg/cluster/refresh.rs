@@ -146,7 +146,7 @@ impl Cluster {
 
     /// A shard has answered in this epoch, which is no older than what is known. If it is news, the shard is asked for the
     /// topology; and also once that is worth a question, as so far only a cache has said so: then what follows is cheaper.
-    pub(crate) fn hear(&self, shard: &ShardName, session: &mut Session, epoch: Epoch) -> Result<()> {
+    pub(crate) fn note_epoch(&self, shard: &ShardName, session: &mut Session, epoch: Epoch) -> Result<()> {
         let view = self.view();
         if epoch > view.epoch {
             return self.learn(self.describe(shard, session)?);

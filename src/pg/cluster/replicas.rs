@@ -1,4 +1,4 @@
-//! The standbys of each shard: how far they are, and telling all shards of them.
+//! The replicas of each shard: reads their status, and writes them to the catalogs of all shards.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::pg::pool::replica_status::ReplicaStatus;
 use crate::threads;
 
 impl Cluster {
-    /// Each replica that is known, and how it stands.
-    pub fn standings(&self) -> Vec<(ShardName, String, Result<ReplicaStatus>)> {
-        let asked = threads::at_once(self.shards().names(), |name| {
+    /// Each known replica, with its status.
+    pub fn replica_statuses(&self) -> Vec<(ShardName, String, Result<ReplicaStatus>)> {
+        let statuses = threads::at_once(self.shards().names(), |name| {
             let replicas = self.shards().replicas(&name);
             if replicas.is_empty() {
                 return Vec::new();
@@ -27,55 +27,60 @@ impl Cluster {
             let primary = self.shards().checkout(&name).ok();
             let rows = primary.and_then(|mut session| session.query(at, &[]).ok()).unwrap_or_default();
             let at: Option<String> = rows.first().map(|row| row.get(0));
-            let stand = |replica: &Arc<Server>| {
-                let checked_out = self.shards().lend(replica);
-                let standing = checked_out
-                    .and_then(|mut session| ReplicaStatus::ask(&mut session, &name, at.as_deref()));
-                (name.clone(), replica.address.shown().to_owned(), standing)
+            let status = |replica: &Arc<Server>| {
+                let checked_out = self.shards().checkout_server(replica);
+                let status = checked_out
+                    .and_then(|mut session| ReplicaStatus::query(&mut session, &name, at.as_deref()));
+                (name.clone(), replica.address.shown().to_owned(), status)
             };
-            replicas.iter().map(stand).collect::<Vec<_>>()
+            replicas.iter().map(status).collect::<Vec<_>>()
         });
-        asked.into_iter().flatten().collect()
+        statuses.into_iter().flatten().collect()
     }
 
-    /// Refuses a URL that is no standby of this shard.
+    /// Fails with `Configuration` if a URL is not a standby of this shard.
     pub fn check_replica(&self, name: &ShardName, url: &ConnectionString) -> Result<()> {
         self.shards().shard(name)?;
         let address = self.shards().resolve(name, url)?;
         let mut session = Session::connect(name, &address)?;
-        let said = catalog::describe(&mut session, name)?;
-        catalog::check_identity(name, &address, self.id(), said.identity())?;
-        if ReplicaStatus::ask(&mut session, name, None)?.is_standby {
+        let description = catalog::describe(&mut session, name)?;
+        catalog::check_identity(name, &address, self.id(), description.identity())?;
+        if ReplicaStatus::query(&mut session, name, None)?.is_standby {
             return Ok(());
         }
-        let message =
-            format!("the server at {} takes writes: it is no replica of shard `{name}`", address.shown());
+        let message = format!(
+            "the server at {} accepts writes, so it is not a replica of shard `{name}`",
+            address.shown()
+        );
         Err(Error::new(Kind::Configuration, message)
             .hint("make it a streaming standby of the shard's primary: pg_basebackup -R, then start it")
             .on_shard(name))
     }
 
-    /// Tells all shards which replicas a shard has; what kept some of them from hearing it.
-    pub fn tell_replicas(&self, name: &ShardName) -> Result<Vec<Error>> {
+    /// Writes the replicas of a shard to the catalogs of all shards; returns the errors of unreachable ones. Fails if none could
+    /// be updated.
+    pub fn write_replicas(&self, name: &ShardName) -> Result<Vec<Error>> {
         let urls: Vec<String> =
             self.shards().replicas(name).iter().map(|replica| replica.address.shown().to_owned()).collect();
-        let told = self.shards().on_each(&self.belonging(), |shard, session| {
+        let written = self.shards().on_each(&self.belonging(), |shard, session| {
             let sql = "WITH known AS (UPDATE ringshard.shard_endpoint SET replicas = $2 WHERE shard = $1) \
                        UPDATE ringshard.meta SET stale_endpoints = stale_endpoints - $2::text[]";
             let parameters: &[Parameter<'_>] = &[(&name.as_str(), Type::TEXT), (&urls, Type::TEXT_ARRAY)];
-            session.query(sql, parameters).map_err(|cause| sqlstate::doing("tell of replicas", shard, &cause))
+            session
+                .query(sql, parameters)
+                .map_err(|cause| sqlstate::doing("write the replicas", shard, &cause))
         });
-        let (mut untold, mut is_told) = (Vec::new(), false);
-        for (_, told) in told {
-            match told {
-                Ok(_) => is_told = true,
-                Err(error) if error.kind() == Kind::Unreachable => untold.push(error),
+        let (mut unreachable, mut is_written) = (Vec::new(), false);
+        for (_, written) in written {
+            match written {
+                Ok(_) => is_written = true,
+                Err(error) if error.kind() == Kind::Unreachable => unreachable.push(error),
                 Err(error) => return Err(error),
             }
         }
-        match untold.pop() {
-            Some(error) if !is_told => Err(error),
-            last => Ok(untold.into_iter().chain(last).collect()),
+        match unreachable.pop() {
+            Some(error) if !is_written => Err(error),
+            last => Ok(unreachable.into_iter().chain(last).collect()),
         }
     }
 }

@@ -29,9 +29,9 @@ pub(crate) fn checks(
         .iter()
         .filter_map(|(name, facts)| {
             let facts = facts.as_ref().ok()?;
-            let said = facts.said.as_ref()?.as_ref().ok()?;
-            catalog::check_identity(name, &facts.address, cluster, said.identity()).ok()?;
-            Some((name, facts, said))
+            let description = facts.description.as_ref()?.as_ref().ok()?;
+            catalog::check_identity(name, &facts.address, cluster, description.identity()).ok()?;
+            Some((name, facts, description))
         })
         .collect();
     checks.push(("databases", databases(answers)));
@@ -66,20 +66,20 @@ fn private_postgres(status: &Result<ServerStatus>) -> Verdict {
 /// No database under two names.
 fn databases(answers: Answers<'_>) -> Verdict {
     let mut seen: BTreeMap<&str, &ShardName> = BTreeMap::new();
-    let mut twins = Vec::new();
+    let mut duplicates = Vec::new();
     for (name, facts) in answers {
         let Some(identity) = facts.as_ref().ok().and_then(|facts| facts.identity.as_deref().ok()) else {
             continue;
         };
-        if let Some(twin) = seen.insert(identity, name) {
-            twins.push(format!("`{twin}` and `{name}` are one database"));
+        if let Some(other) = seen.insert(identity, name) {
+            duplicates.push(format!("`{other}` and `{name}` are one database"));
         }
     }
-    if twins.is_empty() {
+    if duplicates.is_empty() {
         Verdict::good(format!("{} of their own", seen.len()))
     } else {
         Verdict::bad(
-            twins.join("; "),
+            duplicates.join("; "),
             "give each shard a database of its own: ringshard config show names where each URL comes from",
         )
     }
@@ -89,10 +89,10 @@ type KnownShards<'a> = &'a [(&'a ShardName, &'a Facts, &'a SelfDescription)];
 
 fn one_cluster(known: KnownShards<'_>) -> Verdict {
     let first = &known[0].2.cluster;
-    match known.iter().find(|(.., said)| said.cluster != *first) {
+    match known.iter().find(|(.., description)| description.cluster != *first) {
         None => Verdict::good(first.to_string()),
-        Some((name, _, said)) => Verdict::bad(
-            format!("`{}` belongs to {first}, and `{name}` to {}", known[0].0, said.cluster),
+        Some((name, _, description)) => Verdict::bad(
+            format!("`{}` belongs to {first}, and `{name}` to {}", known[0].0, description.cluster),
             "correct the URLs: ringshard config show names where each comes from",
         ),
     }
@@ -100,15 +100,19 @@ fn one_cluster(known: KnownShards<'_>) -> Verdict {
 
 /// What the newest catalog says of the cluster.
 fn newest(known: KnownShards<'_>) -> &SelfDescription {
-    known.iter().map(|(.., said)| *said).max_by_key(|said| said.ring.epoch).expect("somebody answered")
+    known
+        .iter()
+        .map(|(.., description)| *description)
+        .max_by_key(|description| description.ring.epoch)
+        .expect("somebody answered")
 }
 
 /// The topology names the shards that the configuration has.
 fn participants(answers: Answers<'_>, known: KnownShards<'_>, configured_by: &ConfiguredBy) -> Verdict {
-    let said = newest(known);
+    let description = newest(known);
     let configured = |name: &ShardName| answers.iter().any(|(other, _)| other == name);
-    if let Some(missing) = said.ring.topology.names().find(|name| !configured(name)) {
-        let url = said.endpoints.get(missing).map_or("postgresql://…", |place| place.url.as_str());
+    if let Some(missing) = description.ring.topology.names().find(|name| !configured(name)) {
+        let url = description.endpoints.get(missing).map_or("postgresql://…", |place| place.url.as_str());
         return Verdict::bad(
             format!("`{missing}` is in the topology and not in the configuration"),
             match configured_by {
@@ -120,15 +124,15 @@ fn participants(answers: Answers<'_>, known: KnownShards<'_>, configured_by: &Co
         );
     }
     // One that is to join, or that takes part in a change, is none too many.
-    let first = said.ring.topology.names().next();
+    let first = description.ring.topology.names().next();
     let requested = known
         .iter()
         .find(|(name, ..)| first == Some(*name))
-        .and_then(|(.., said)| said.ring.desired_topology.as_ref());
+        .and_then(|(.., description)| description.ring.desired_topology.as_ref());
     let belongs = |name: &ShardName| {
-        said.ring.topology.shard(name).is_some()
+        description.ring.topology.shard(name).is_some()
             || requested.is_some_and(|requested| requested.shard(name).is_some())
-            || said.ring.change.as_ref().is_some_and(|change| change.participants.contains(name))
+            || description.ring.change.as_ref().is_some_and(|change| change.participants.contains(name))
     };
     match answers.iter().find(|(name, _)| !belongs(name)) {
         Some((other, _)) => Verdict::bad(
@@ -148,10 +152,10 @@ fn epoch(known: KnownShards<'_>) -> Verdict {
     let (epoch, topology) = (newest.ring.epoch, &newest.ring.topology);
     let behind: Vec<String> = known
         .iter()
-        .filter(|(.., said)| said.ring.epoch != epoch)
-        .map(|(name, _, said)| format!("`{name}` is at {}", said.ring.epoch))
+        .filter(|(.., description)| description.ring.epoch != epoch)
+        .map(|(name, _, description)| format!("`{name}` is at {}", description.ring.epoch))
         .collect();
-    let pending = known.iter().any(|(.., said)| said.ring.change.is_some());
+    let pending = known.iter().any(|(.., description)| description.ring.change.is_some());
     if !behind.is_empty() {
         let found = format!("`{}` is at {epoch}, {}", newest.shard, behind.join(", "));
         let hint = if pending {
@@ -161,7 +165,7 @@ fn epoch(known: KnownShards<'_>) -> Verdict {
         };
         return Verdict::bad(found, hint);
     }
-    match known.iter().find(|(.., said)| said.ring.topology != *topology) {
+    match known.iter().find(|(.., description)| description.ring.topology != *topology) {
         Some((name, ..)) => Verdict::bad(
             format!("{epoch}, and `{name}` has another topology than `{}`", newest.shard),
             "restore ringshard.meta of the one that is wrong from a backup: pg_restore --schema=ringshard --table=meta; then: ringshard verify",
@@ -183,7 +187,8 @@ fn ring(known: KnownShards<'_>) -> Verdict {
     fenced
         .retain(|arc| !owned.iter().any(|other| other.contains(arc.first()) || arc.contains(other.first())));
     // What lies in pieces at one shard alone is seen there, by the check `arcs`.
-    if known.iter().any(|(name, facts, said)| super::check_shard::lacks_arcs(name, facts, said)) {
+    if known.iter().any(|(name, facts, description)| super::check_shard::lacks_arcs(name, facts, description))
+    {
         return Verdict::unknown("see `arcs`");
     }
     match check_tiling(owned.into_iter().chain(fenced)) {

@@ -1,5 +1,4 @@
-//! What the answers of one shard mean: for each check a verdict, and for a bad one what to type. Pure: nothing
-//! is asked here.
+//! Evaluates the facts of one shard: for each check a verdict, with a hint if it failed. Pure.
 
 use super::collect::{
     Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, TableColumn, in_one_line,
@@ -14,83 +13,83 @@ use crate::pg::catalog::inspect::OLDEST_VERSION;
 use crate::pg::catalog::install::COLUMNS;
 use crate::pg::catalog::{CATALOG_VERSION, SelfDescription};
 
-/// How far a server's clock may be off.
+/// The largest accepted difference of a server's clock.
 const CLOCK_OFF_MS_MAX: f64 = 2_000.0;
-/// Less free room than this is too little.
+/// The least accepted free disk space.
 const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
-/// A server is full when this part of its sessions is in use.
+/// The largest accepted share of sessions in use.
 const SESSIONS_SHARE_MAX: f64 = 0.9;
-/// `init-shards` puts right what belongs to the catalog.
+/// The hint for everything in the catalog that `init-shards` repairs.
 const INIT: &str = "ringshard init-shards";
 
-/// A check that failed to be made: the server's words, and what they advise.
+/// The verdict for a fact that could not be collected.
 fn failed(error: &Error) -> Verdict {
     let hint = error.hint_text().unwrap_or("ringshard doctor -v shows the statements");
     Verdict::bad(in_one_line(error), hint)
 }
 
-fn judge<T>(answer: &Result<T>, verdict: impl FnOnce(&T) -> Verdict) -> Verdict {
+fn check<T>(answer: &Result<T>, verdict: impl FnOnce(&T) -> Verdict) -> Verdict {
     answer.as_ref().map_or_else(failed, verdict)
 }
 
-/// All checks of a shard that could be reached, in order. `cluster` is the id that the configuration has.
+/// All checks of a shard that could be reached, in order. `cluster`: the id in the configuration.
 pub(crate) fn shard(
     name: &ShardName,
     facts: &Facts,
     cluster: Option<ClusterId>,
 ) -> Vec<(&'static str, Verdict)> {
     let psql = |sql: &str| format!("psql '{}' -c '{}'", facts.address.shown(), sql.replace('\'', "'\\''"));
-    let of_server = |verdict: fn(&ServerFacts) -> Verdict| judge(&facts.server, verdict);
+    let of_server = |verdict: fn(&ServerFacts) -> Verdict| check(&facts.server, verdict);
     let mut checks = vec![
         ("reachable", Verdict::good(format!("{:.1} ms", facts.connected_after.as_secs_f64() * 1_000.0))),
         ("version", of_server(version)),
-        ("writable", judge(&facts.server, |server| writable(server, facts, &psql))),
+        ("writable", check(&facts.server, |server| writable(server, facts, &psql))),
         ("encoding", of_server(encoding)),
-        ("durability", judge(&facts.server, |server| durability(server, &psql))),
+        ("durability", check(&facts.server, |server| durability(server, &psql))),
         ("sessions", of_server(sessions)),
-        ("clock", judge(&facts.clock_ahead_ms, |ahead| clock(*ahead))),
+        ("clock", check(&facts.clock_ahead_ms, |ahead| clock(*ahead))),
         ("disk", disk(facts)),
-        ("privileges", judge(&facts.rights, |rights| privileges(rights, facts))),
+        ("privileges", check(&facts.rights, |rights| privileges(rights, facts))),
     ];
     let has_users = facts.server.as_ref().is_ok_and(|server| server.has_users);
     if has_users {
-        checks.push(("table", judge(&facts.columns, |columns| table(columns, &psql))));
-        checks.push(("primary_key", judge(&facts.indexes, |indexes| primary_key(indexes, &psql))));
+        checks.push(("table", check(&facts.columns, |columns| table(columns, &psql))));
+        checks.push(("primary_key", check(&facts.indexes, |indexes| primary_key(indexes, &psql))));
     }
     checks.push(("catalog", catalog_version(facts, has_users, cluster)));
-    let Some(said) = &facts.said else { return checks };
-    // What a newer ringshard has made is not for this one to judge.
-    let is_newer = said.as_ref().is_err_and(|error| error.kind() == Kind::Configuration);
+    let Some(description) = &facts.description else { return checks };
+    // A catalog of a newer ringshard cannot be checked.
+    let is_newer = description.as_ref().is_err_and(|error| error.kind() == Kind::Configuration);
     let of_catalog = |verdict: Verdict| if is_newer { Verdict::unknown("see `catalog`") } else { verdict };
-    let identity = judge_said(said, |said| identity(name, facts, said, cluster));
+    let identity = with_description(description, |description| identity(name, facts, description, cluster));
     let is_itself = identity.ok == Some(true);
     checks.push(("identity", identity));
-    checks.push(("region_index", judge(&facts.indexes, |indexes| region_index(indexes))));
-    checks.push(("triggers", of_catalog(judge(&facts.trigger_faults, |faults| triggers(faults)))));
-    checks.push(("functions", of_catalog(judge(&facts.functions, |found| functions(found)))));
+    checks.push(("region_index", check(&facts.indexes, |indexes| region_index(indexes))));
+    checks.push(("triggers", of_catalog(check(&facts.trigger_faults, |faults| triggers(faults)))));
+    checks.push(("functions", of_catalog(check(&facts.functions, |found| functions(found)))));
     checks.push((
         "arcs",
-        match said {
-            Ok(said) if is_itself => judge(&facts.arcs, |held| arcs(name, held, said)),
+        match description {
+            Ok(description) if is_itself => check(&facts.arcs, |held| arcs(name, held, description)),
             Ok(_) => Verdict::unknown("see `identity`"),
             Err(_) => Verdict::unknown("see `catalog`"),
         },
     ));
-    checks.push(("leftovers", of_catalog(leftovers(facts, said.as_ref().ok(), &psql))));
+    checks.push(("leftovers", of_catalog(leftovers(facts, description.as_ref().ok(), &psql))));
     checks
 }
 
-/// What hangs on the shard's word about itself: without it, the check `catalog` says why.
-fn judge_said(said: &Result<SelfDescription>, verdict: impl FnOnce(&SelfDescription) -> Verdict) -> Verdict {
-    said.as_ref().map_or_else(|_| Verdict::unknown("see `catalog`"), verdict)
+/// A check that needs the description; without one, the check `catalog` has the reason.
+fn with_description(
+    description: &Result<SelfDescription>,
+    verdict: impl FnOnce(&SelfDescription) -> Verdict,
+) -> Verdict {
+    description.as_ref().map_or_else(|_| Verdict::unknown("see `catalog`"), verdict)
 }
 
 fn version(server: &ServerFacts) -> Verdict {
     if server.version_number < OLDEST_VERSION {
-        Verdict::bad(
-            &server.version,
-            "ringshard needs Postgres 14 or newer: move the database to such a server",
-        )
+        Verdict::bad(&server.version, "move the database to a server with Postgres 14 or newer")
     } else {
         Verdict::good(&server.version)
     }
@@ -100,7 +99,7 @@ fn writable(server: &ServerFacts, facts: &Facts, psql: &dyn Fn(&str) -> String) 
     if server.in_recovery {
         return Verdict::bad(
             "a replica",
-            "name the primary in the shard's URL: ringshard config show names where it comes from",
+            "set the shard's URL to the primary: ringshard config show prints where it comes from",
         );
     }
     if server.read_only {
@@ -137,7 +136,7 @@ fn durability(server: &ServerFacts, psql: &dyn Fn(&str) -> String) -> Verdict {
     }
     Verdict::good(match server.synchronous_commit.as_str() {
         "off" | "local" => format!(
-            "synchronous_commit is {}: ringshard's writes turn it on, those of others may be lost in a crash",
+            "synchronous_commit is {}: writes of ringshard turn it on, those of others may be lost in a crash",
             server.synchronous_commit
         ),
         other => format!("synchronous_commit is {other}"),
@@ -157,17 +156,19 @@ fn sessions(server: &ServerFacts) -> Verdict {
 fn clock(ahead_ms: f64) -> Verdict {
     let found = format!("{ahead_ms:+.1} ms");
     if ahead_ms.abs() > CLOCK_OFF_MS_MAX {
-        Verdict::bad(found, "set the clocks, on that machine or this one: timedatectl set-ntp true")
+        Verdict::bad(found, "synchronize the clocks of that machine and this one: timedatectl set-ntp true")
     } else {
         Verdict::good(found)
     }
 }
 
 fn disk(facts: &Facts) -> Verdict {
-    let Some(disk) = facts.disk else { return Verdict::unknown("not known from here") };
+    let Some(disk) = facts.disk else {
+        return Verdict::unknown("unknown, as the server is on another machine");
+    };
     let found = format!("{} of {} free", bytes(disk.free_bytes), bytes(disk.total_bytes));
     if disk.free_bytes < DISK_FREE_BYTES_MIN {
-        Verdict::bad(found, "make room on that server")
+        Verdict::bad(found, "free disk space on that server")
     } else {
         Verdict::good(found)
     }
@@ -183,7 +184,7 @@ fn privileges(rights: &[Right], facts: &Facts) -> Verdict {
         }
     }
     if missing.is_empty() {
-        return Verdict::good(format!("all that {role} needs"));
+        return Verdict::good(format!("all that role {role} needs"));
     }
     let list = |join: &str| -> Vec<String> {
         missing
@@ -194,7 +195,7 @@ fn privileges(rights: &[Right], facts: &Facts) -> Verdict {
     let grants: Vec<String> = list("ON").iter().map(|grant| format!("GRANT {grant} TO {role}")).collect();
     Verdict::bad(
         format!("{role} lacks {}", list("on").join("; ")),
-        format!("as the owner, in database {}: {}", quoted(facts.address.database()), grants.join("; ")),
+        format!("run as the owner, in database {}: {}", quoted(facts.address.database()), grants.join("; ")),
     )
 }
 
@@ -209,7 +210,7 @@ fn table(columns: &[TableColumn], psql: &dyn Fn(&str) -> String) -> Verdict {
                 changes.push(format!("ADD COLUMN {name} {of}"));
             }
             Some(found) if found.of != of => {
-                faults.push(format!("`{name}` is {} and not {of}", found.of));
+                faults.push(format!("`{name}` is {} instead of {of}", found.of));
                 changes.push(format!("ALTER COLUMN {name} TYPE {of} USING {name}::{of}"));
             }
             Some(_) => {}
@@ -224,9 +225,9 @@ fn table(columns: &[TableColumn], psql: &dyn Fn(&str) -> String) -> Verdict {
     let known = |name: &str| COLUMNS.iter().any(|column| column.split(' ').next() == Some(name));
     match columns.iter().find(|column| !known(&column.name)) {
         Some(other) => Verdict::bad(
-            format!("`{}` is none of ringshard's, which would not move it along with a user", other.name),
+            format!("ringshard does not know `{}`, and would not move it with a user", other.name),
             format!(
-                "keep it in a table of its own, then {}",
+                "move it to another table, then {}",
                 psql(&format!("ALTER TABLE public.users DROP COLUMN {}", quoted(&other.name)))
             ),
         ),
@@ -260,14 +261,14 @@ fn triggers(faults: &[String]) -> Verdict {
 }
 
 fn functions(found: &[Function]) -> Verdict {
-    let shipped = expected_functions::functions();
-    let faults: Vec<String> = shipped
+    let expected = expected_functions::functions();
+    let faults: Vec<String> = expected
         .iter()
         .filter_map(|ours| {
             let fault = match found.iter().find(|function| function.name == ours.name) {
                 None => "is missing",
-                Some(theirs) if theirs.source != ours.source || theirs.is_definer != ours.is_definer => {
-                    "is not this ringshard's"
+                Some(found) if found.source != ours.source || found.is_definer != ours.is_definer => {
+                    "is not that of this ringshard"
                 }
                 Some(_) => return None,
             };
@@ -275,15 +276,15 @@ fn functions(found: &[Function]) -> Verdict {
         })
         .collect();
     if faults.is_empty() {
-        Verdict::good(format!("all {}", shipped.len()))
+        Verdict::good(format!("all {}", expected.len()))
     } else {
         Verdict::bad(faults.join("; "), INIT)
     }
 }
 
 fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<ClusterId>) -> Verdict {
-    match &facts.said {
-        // With a cluster that is known, an empty database is a wrong one, or has lost its data.
+    match &facts.description {
+        // If the cluster is known, a database without a catalog is the wrong one, or has lost its data.
         None if cluster.is_some() => Verdict::bad(
             "none",
             "correct its URL (ringshard config show), or restore that database from a backup",
@@ -291,34 +292,38 @@ fn catalog_version(facts: &Facts, has_users: bool, cluster: Option<ClusterId>) -
         None => Verdict::bad("none", INIT),
         Some(Err(error)) => failed(error),
         Some(Ok(_)) if !has_users => {
-            Verdict::bad("there, and the table `users` is gone", "restore that database from a backup")
+            Verdict::bad("the table `users` is missing", "restore that database from a backup")
         }
-        Some(Ok(said)) if said.catalog_version < CATALOG_VERSION => {
+        Some(Ok(description)) if description.catalog_version < CATALOG_VERSION => {
             let found =
-                format!("version {}, and this ringshard makes {CATALOG_VERSION}", said.catalog_version);
+                format!("version {}; this ringshard needs {CATALOG_VERSION}", description.catalog_version);
             Verdict::bad(found, INIT)
         }
-        Some(Ok(said)) => Verdict::good(format!("version {}", said.catalog_version)),
+        Some(Ok(description)) => Verdict::good(format!("version {}", description.catalog_version)),
     }
 }
 
-fn identity(name: &ShardName, facts: &Facts, said: &SelfDescription, cluster: Option<ClusterId>) -> Verdict {
-    match catalog::check_identity(name, &facts.address, cluster, said.identity()) {
-        Ok(()) => Verdict::good(said.shard.as_str()),
+fn identity(
+    name: &ShardName,
+    facts: &Facts,
+    description: &SelfDescription,
+    cluster: Option<ClusterId>,
+) -> Verdict {
+    match catalog::check_identity(name, &facts.address, cluster, description.identity()) {
+        Ok(()) => Verdict::good(description.shard.as_str()),
         Err(error) => failed(&error),
     }
 }
 
-/// While nothing changes, a shard holds what the ring of its topology gives it. (During a change the check
-/// of the whole ring counts.)
-fn arcs(name: &ShardName, held: &[ShardArc], said: &SelfDescription) -> Verdict {
+/// Without a change, a shard has exactly its arcs of the ring. (During a change the check `ring` of the cluster counts.)
+fn arcs(name: &ShardName, held: &[ShardArc], description: &SelfDescription) -> Verdict {
     let mine = merged(held.iter().map(|held| held.arc));
     let share: f64 = mine.iter().map(|arc| arc.share()).sum();
     let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
-    if said.ring.change.is_some() {
-        return Verdict::good(format!("{found}, in a change of the ring"));
+    if description.ring.change.is_some() {
+        return Verdict::good(format!("{found}, during a change of the ring"));
     }
-    let ring = said.ring.topology.ring();
+    let ring = description.ring.topology.ring();
     let of_ring = ring.arcs();
     let requested = merged(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
     if mine == requested {
@@ -326,36 +331,34 @@ fn arcs(name: &ShardName, held: &[ShardArc], said: &SelfDescription) -> Verdict 
     }
     let share: f64 = requested.iter().map(|arc| arc.share()).sum();
     Verdict::bad(
-        format!("{found}, where its topology has {}, {:.2} %", requested.len(), share * 100.0),
+        format!("{found}; its topology has {}, {:.2} %", requested.len(), share * 100.0),
         "restore the table ringshard.arc of that database from a backup: pg_restore --schema=ringshard --table=arc; then: ringshard verify",
     )
 }
 
 /// Whether the check `arcs` of a shard fails.
-pub(crate) fn lacks_arcs(name: &ShardName, facts: &Facts, said: &SelfDescription) -> bool {
-    facts.arcs.as_ref().is_ok_and(|held| arcs(name, held, said).ok == Some(false))
+pub(crate) fn lacks_arcs(name: &ShardName, facts: &Facts, description: &SelfDescription) -> bool {
+    facts.arcs.as_ref().is_ok_and(|held| arcs(name, held, description).ok == Some(false))
 }
 
-/// What was begun and not ended.
-fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) -> String) -> Verdict {
+/// Unfinished changes, imports, transactions and index builds.
+fn leftovers(facts: &Facts, description: Option<&SelfDescription>, psql: &dyn Fn(&str) -> String) -> Verdict {
     let mut found = Vec::new();
     let mut hints: Vec<String> = Vec::new();
     let fenced = facts.arcs.as_ref().map_or(0, |arcs| arcs.iter().filter(|held| !held.is_owned()).count());
-    if said.is_some_and(|said| said.ring.change.is_some()) {
+    if description.is_some_and(|description| description.ring.change.is_some()) {
         found.push("a change of the ring is not finished".into());
     }
     if fenced > 0 {
         found.push(format!("{fenced} fenced {}", if fenced == 1 { "arc" } else { "arcs" }));
     }
     if !found.is_empty() {
-        hints.push(
-            "ringshard rebalance goes on where it stopped, ringshard rebalance cancel goes back".into(),
-        );
+        hints.push("ringshard rebalance continues, ringshard rebalance cancel goes back".into());
     }
-    // The statements about imports are those of this version of the catalog.
-    let is_today = said.is_some_and(|said| said.catalog_version == CATALOG_VERSION);
-    let questions = [facts.idle.as_ref().err(), facts.imports.as_ref().err().filter(|_| is_today)];
-    if let Some(error) = questions.into_iter().flatten().next() {
+    // The query for imports needs the current version of the catalog.
+    let is_current = description.is_some_and(|description| description.catalog_version == CATALOG_VERSION);
+    let errors = [facts.idle.as_ref().err(), facts.imports.as_ref().err().filter(|_| is_current)];
+    if let Some(error) = errors.into_iter().flatten().next() {
         return failed(error);
     }
     let imports = || facts.imports.iter().flatten();
@@ -374,9 +377,8 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
         hints.push(psql(&format!("REINDEX INDEX CONCURRENTLY {}", index.name)));
     }
     if found.is_empty() {
-        let running: Vec<String> = imports()
-            .map(|import| format!("; an import is at work, {} records far", import.records))
-            .collect();
+        let running: Vec<String> =
+            imports().map(|import| format!("; an import is running, at record {}", import.records)).collect();
         Verdict::good(format!("none{}", running.concat()))
     } else {
         Verdict::bad(found.join("; "), hints.join("; "))
@@ -385,9 +387,9 @@ fn leftovers(facts: &Facts, said: Option<&SelfDescription>, psql: &dyn Fn(&str) 
 
 fn import_left(import: &OpenImport, psql: &dyn Fn(&str) -> String) -> (String, String) {
     (
-        format!("an import, {} records far, begun {} s ago", import.records, import.seconds),
+        format!("an interrupted import, at record {}, begun {} s ago", import.records, import.seconds),
         format!(
-            "ringshard import the same file again: it goes on where it stopped (to forget it: {})",
+            "run ringshard import with the same file to continue (to discard it: {})",
             psql(&format!("DELETE FROM ringshard.import WHERE source = '{}'", import.source))
         ),
     )
@@ -395,18 +397,23 @@ fn import_left(import: &OpenImport, psql: &dyn Fn(&str) -> String) -> (String, S
 
 fn idle_left(idle: &Idle, psql: &dyn Fn(&str) -> String) -> (String, String) {
     if idle.is_prepared {
-        let what =
-            format!("the transaction `{}` of `{}`, prepared {} s ago", idle.name, idle.role, idle.seconds);
+        let what = format!(
+            "the transaction `{}` of role `{}`, prepared {} s ago",
+            idle.name, idle.role, idle.seconds
+        );
         let sql = format!("ROLLBACK PREPARED '{}'", idle.name.replace('\'', "''"));
         return (what, format!("{} (or COMMIT PREPARED)", psql(&sql)));
     }
     (
-        format!("session {} of `{}`, idle in a transaction for {} s", idle.name, idle.role, idle.seconds),
+        format!(
+            "session {} of role `{}`, idle in a transaction for {} s",
+            idle.name, idle.role, idle.seconds
+        ),
         psql(&format!("SELECT pg_terminate_backend({})", idle.name)),
     )
 }
 
-/// A name as SQL has it.
+/// A quoted SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

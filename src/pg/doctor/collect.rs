@@ -1,6 +1,6 @@
-//! What is asked of a shard, each question alone: one that fails takes no other along.
+//! Collects facts from a shard, each with its own query, so that a failure affects only one check.
 //!
-//! Nothing is judged here; see [`super::check_shard`].
+//! It evaluates nothing; see [`super::check_shard`].
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,14 +18,14 @@ use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
-/// All answers of one shard that could be reached.
+/// All facts of one shard that could be reached.
 pub(crate) struct Facts {
     pub(crate) address: Address,
     pub(crate) connected_after: Duration,
     pub(crate) server: Result<ServerFacts>,
-    /// Which database of which server this is.
+    /// The identity of database and server.
     pub(crate) identity: Result<String>,
-    /// How far the server's clock is ahead of this machine's.
+    /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_ahead_ms: Result<f64>,
     pub(crate) disk: Option<Disk>,
     pub(crate) rights: Result<Vec<Right>>,
@@ -33,19 +33,19 @@ pub(crate) struct Facts {
     pub(crate) indexes: Result<Vec<Index>>,
     pub(crate) trigger_faults: Result<Vec<String>>,
     pub(crate) functions: Result<Vec<Function>>,
-    /// What the shard says of itself; `None` if it has no catalog.
-    pub(crate) said: Option<Result<SelfDescription>>,
+    /// The shard's description; `None` without a catalog.
+    pub(crate) description: Option<Result<SelfDescription>>,
     pub(crate) arcs: Result<Vec<ShardArc>>,
     pub(crate) idle: Result<Vec<Idle>>,
     pub(crate) imports: Result<Vec<OpenImport>>,
 }
 
-/// A server, and the database that was connected to.
+/// A server, and the database of the connection.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "settings of a server are on or off")]
 pub(crate) struct ServerFacts {
     pub(crate) version: String,
-    /// As `server_version_num` has it.
+    /// `server_version_num`.
     pub(crate) version_number: i32,
     pub(crate) encoding: String,
     pub(crate) in_recovery: bool,
@@ -54,7 +54,7 @@ pub(crate) struct ServerFacts {
     pub(crate) full_page_writes: bool,
     pub(crate) synchronous_commit: String,
     pub(crate) sessions: i64,
-    /// How many sessions it allows to those who are no superusers.
+    /// The most sessions of roles other than superusers.
     pub(crate) sessions_most: i64,
     pub(crate) data_folder: Option<String>,
     pub(crate) role: String,
@@ -62,14 +62,14 @@ pub(crate) struct ServerFacts {
     pub(crate) has_users: bool,
 }
 
-/// The file system of a server's data.
+/// The file system of the server's data.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Disk {
     pub(crate) free_bytes: u64,
     pub(crate) total_bytes: u64,
 }
 
-/// A privilege that ringshard needs, in the words of GRANT.
+/// A privilege that ringshard needs, as in GRANT.
 #[derive(Debug, Clone)]
 pub(crate) struct Right {
     /// Such as `TABLE public.users`.
@@ -88,7 +88,7 @@ pub(crate) struct TableColumn {
 /// An index of `users`.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
-    /// Quoted where SQL wants it, with its schema where it needs one.
+    /// Quoted and with its schema where necessary.
     pub(crate) name: String,
     pub(crate) is_valid: bool,
     pub(crate) is_primary: bool,
@@ -101,37 +101,37 @@ pub(crate) struct Index {
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) source: String,
-    /// Whether it runs with its owner's rights.
+    /// Whether it is SECURITY DEFINER.
     pub(crate) is_definer: bool,
 }
 
-/// A transaction that nobody works at.
+/// An idle transaction.
 #[derive(Debug, Clone)]
 pub(crate) struct Idle {
-    /// The session's process at the server, or the name of the prepared transaction.
+    /// The pid of the session, or the name of the prepared transaction.
     pub(crate) name: String,
     pub(crate) is_prepared: bool,
     pub(crate) role: String,
     pub(crate) seconds: i64,
 }
 
-/// An import that is under way or was interrupted.
+/// An import that is running or was interrupted.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenImport {
     pub(crate) source: String,
     pub(crate) records: i64,
     pub(crate) seconds: i64,
-    /// Whether its session is there.
+    /// Whether its session exists.
     pub(crate) is_running: bool,
 }
 
-/// One question: what it asks for, and how an error names it.
-struct Question<'a> {
+/// A session for queries on one shard.
+struct Query<'a> {
     session: &'a mut Session,
     shard: &'a ShardName,
 }
 
-impl Question<'_> {
+impl Query<'_> {
     fn rows<T>(&mut self, what: &str, sql: &'static str, read: fn(&Row) -> T) -> Result<Vec<T>> {
         let rows = self.session.query(sql, &[]).map_err(|cause| sqlstate::doing(what, self.shard, &cause))?;
         Ok(rows.iter().map(read).collect())
@@ -149,50 +149,53 @@ impl Question<'_> {
     }
 }
 
-/// Asks a shard all there is to ask, over a connection of its own. Fails only if it cannot be reached.
-pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) -> Result<Facts> {
+/// Collects all facts of a shard over a new connection. Fails only if the shard cannot be reached.
+pub(crate) fn collect(shard: &ShardName, address: Address, private: &PrivateServer) -> Result<Facts> {
     if address.is_local() && !private.exists() {
-        let message = format!("shard `{shard}` is gone with the private Postgres that held it");
+        let message = format!("shard `{shard}` was in the private Postgres, which no longer exists");
         return Err(
-            Error::new(Kind::Unreachable, message).hint("ringshard init-shards makes a new one, empty")
+            Error::new(Kind::Unreachable, message).hint("ringshard init-shards creates a new, empty one")
         );
     }
     let begun = Instant::now();
     let mut session = Session::connect(shard, &address)?;
     let connected_after = begun.elapsed();
-    let mut question = Question { session: &mut session, shard };
-    let server =
-        question.one("ask the server", include_str!("../../../sql/queries/doctor/server.sql"), server_of);
+    let mut query = Query { session: &mut session, shard };
+    let server = query.one(
+        "read the server's settings",
+        include_str!("../../../sql/queries/doctor/server.sql"),
+        server_of,
+    );
     let disk = server.as_ref().ok().and_then(|server| disk(&address, server, private));
     let has_catalog = server.as_ref().is_ok_and(|server| server.has_catalog);
     Ok(Facts {
         connected_after,
         disk,
-        identity: question.one(
-            "tell the database from others",
+        identity: query.one(
+            "identify the database",
             include_str!("../../../sql/queries/doctor/identity.sql"),
             |row| row.get("identity"),
         ),
-        clock_ahead_ms: clock_ahead_ms(&mut question),
-        rights: question.rows(
-            "look at privileges",
+        clock_ahead_ms: clock_ahead_ms(&mut query),
+        rights: query.rows(
+            "read the privileges",
             include_str!("../../../sql/queries/doctor/rights.sql"),
             |row| Right { object: row.get("object"), privilege: row.get("privilege"), held: row.get("held") },
         ),
-        columns: question.rows(
-            "look at the columns",
+        columns: query.rows(
+            "read the columns",
             include_str!("../../../sql/queries/doctor/columns.sql"),
             |row| TableColumn { name: row.get("name"), of: row.get("type") },
         ),
-        indexes: question.rows(
-            "look at the indexes",
+        indexes: query.rows(
+            "read the indexes",
             include_str!("../../../sql/queries/doctor/indexes.sql"),
             index_of,
         ),
-        trigger_faults: triggers::faults(question.session.client())
-            .map_err(|cause| sqlstate::doing("look at the triggers", shard, &cause)),
-        functions: question.rows(
-            "look at the functions",
+        trigger_faults: triggers::faults(query.session.client())
+            .map_err(|cause| sqlstate::doing("read the triggers", shard, &cause)),
+        functions: query.rows(
+            "read the functions",
             include_str!("../../../sql/queries/doctor/functions.sql"),
             |row| Function {
                 name: row.get("name"),
@@ -200,10 +203,10 @@ pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
                 is_definer: row.get("is_definer"),
             },
         ),
-        said: has_catalog.then(|| catalog::describe_any(question.session, shard)),
-        arcs: question.arcs(),
-        idle: question.rows(
-            "look at other sessions",
+        description: has_catalog.then(|| catalog::describe_any(query.session, shard)),
+        arcs: query.arcs(),
+        idle: query.rows(
+            "read the other sessions",
             include_str!("../../../sql/queries/doctor/sessions.sql"),
             |row| Idle {
                 name: row.get("name"),
@@ -212,8 +215,8 @@ pub(crate) fn ask(shard: &ShardName, address: Address, private: &PrivateServer) 
                 seconds: row.get("seconds"),
             },
         ),
-        imports: question.rows(
-            "look at imports",
+        imports: query.rows(
+            "read the imports",
             include_str!("../../../sql/queries/doctor/imports.sql"),
             |row| OpenImport {
                 source: row.get("source"),
@@ -256,21 +259,20 @@ fn index_of(row: &Row) -> Index {
     }
 }
 
-/// Half of the time that the question took is taken off, as for the way there.
-fn clock_ahead_ms(question: &mut Question<'_>) -> Result<f64> {
+/// Half of the time that the query took is taken off, as for the way there.
+fn clock_ahead_ms(query: &mut Query<'_>) -> Result<f64> {
     let sql = "SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::float8 AS seconds";
-    let ask = |question: &mut Question<'_>| question.one("ask for the time", sql, |row| row.get("seconds"));
-    // The first time on a connection takes longer.
-    let _: f64 = ask(question)?;
+    let ask = |query: &mut Query<'_>| query.one("read the clock", sql, |row| row.get("seconds"));
+    // The first query on a connection takes longer.
+    let _: f64 = ask(query)?;
     let (before, begun) = (SystemTime::now(), Instant::now());
-    let theirs: f64 = ask(question)?;
+    let found: f64 = ask(query)?;
     let half = begun.elapsed() / 2;
     let ours = before.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + half;
-    Ok((theirs - ours.as_secs_f64()) * 1_000.0)
+    Ok((found - ours.as_secs_f64()) * 1_000.0)
 }
 
-/// The disk, where the server is on this machine for sure: it was reached through a socket's file, and its
-/// folder is there.
+/// The disk, if the server is certainly on this machine: it was reached over a socket, and its folder exists.
 fn disk(address: &Address, server: &ServerFacts, private: &PrivateServer) -> Option<Disk> {
     if !address.endpoints.iter().all(|endpoint| endpoint.location.is_socket()) {
         return None;
@@ -283,7 +285,7 @@ fn disk(address: &Address, server: &ServerFacts, private: &PrivateServer) -> Opt
     })
 }
 
-/// An error in one line, as a cell has it.
+/// An error in one line, for a table cell.
 pub(crate) fn in_one_line(error: &Error) -> String {
     error.message().lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }

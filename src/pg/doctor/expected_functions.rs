@@ -1,12 +1,12 @@
-//! The functions that this program brings to a catalog, as they stand in the files embedded in it.
+//! The functions that this program installs in a catalog, parsed from the embedded files.
 
 /// A function of the schema `ringshard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ExpectedFunction {
     pub(crate) name: &'static str,
-    /// Its body, which `pg_proc.prosrc` keeps to the byte.
+    /// Its body, which `pg_proc.prosrc` keeps unchanged.
     pub(crate) source: &'static str,
-    /// Whether it runs with its owner's rights.
+    /// Whether it is SECURITY DEFINER.
     pub(crate) is_definer: bool,
 }
 
@@ -17,7 +17,7 @@ const FILES: [&str; 4] = [
     include_str!("../../../sql/functions/rebalance.sql"),
     include_str!("../../../sql/functions/failover.sql"),
 ];
-/// How each function begins.
+/// The text before the name of each function.
 const BEGIN: &str = "CREATE OR REPLACE FUNCTION ringshard.";
 
 /// All functions.
@@ -25,9 +25,9 @@ pub(crate) fn functions() -> Vec<ExpectedFunction> {
     FILES.iter().flat_map(|file| file.split(BEGIN).skip(1)).map(parse).collect()
 }
 
-/// From the name on: `name(parameters) … AS $$body$$`.
+/// Parses `name(parameters) … AS $$body$$`.
 fn parse(text: &'static str) -> ExpectedFunction {
-    let shape = "an embedded function is `name(…) … AS $$…$$`: a test holds it to that";
+    let shape = "a test checks that each embedded function is `name(…) … AS $$…$$`";
     let (head, rest) = text.split_once("AS $$").expect(shape);
     let (source, _) = rest.split_once("$$").expect(shape);
     let (name, _) = head.split_once('(').expect(shape);

@@ -1,7 +1,7 @@
-//! `doctor`: can each shard be reached, is it set up right, and what to do if not.
+//! `doctor`: checks whether each shard can be reached and is set up correctly, with hints.
 //!
-//! Asking (`ask.rs`) and judging (`judge.rs` one shard, `whole.rs` all of them) are kept apart. Nothing is changed
-//! here, and nothing is started: a private Postgres that is down is found to be down.
+//! Collecting facts (`collect.rs`) is separate from checking them (`check_shard.rs`, `check_cluster.rs`). It changes nothing
+//! and starts nothing: a private Postgres that is not running is reported.
 
 mod check_cluster;
 mod check_shard;
@@ -17,14 +17,14 @@ use crate::model::text::timestamp;
 use crate::pg::pool::Shards;
 use crate::threads;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether all is well; `None` if that cannot be known.
+    /// Whether it passed; `None` if that is unknown.
     pub ok: Option<bool>,
-    /// What was seen.
+    /// What was found.
     pub found: String,
-    /// What to type, if all is not well.
+    /// What to do, if it failed.
     pub hint: Option<String>,
 }
 
@@ -42,37 +42,36 @@ impl Verdict {
     }
 }
 
-/// One check of one shard, or of all of them together.
+/// The result of one check, of one shard or of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The shard; `None` for the whole.
+    /// The shard; `None` for the cluster.
     pub shard: Option<ShardName>,
-    /// The check's name: a contract, as it is what a script looks for.
+    /// The name of the check; scripts rely on it.
     pub check: &'static str,
-    /// How it ended.
+    /// Its result.
     pub verdict: Verdict,
 }
 
-/// Where the shards were named, so that a hint can say what to correct.
+/// Where the shards are configured, for hints.
 #[derive(Debug, Clone)]
 pub enum ConfiguredBy {
     /// This configuration file.
     File(String),
-    /// This variable of the environment.
+    /// This environment variable.
     Variable(&'static str),
 }
 
 /// All findings.
 #[derive(Debug, Clone)]
 pub struct Examination {
-    /// The whole first, then shard by shard, sorted by name.
+    /// Those of the cluster first, then those of each shard, sorted by name.
     pub findings: Vec<Finding>,
     /// The shards that could not be reached.
     pub unreachable: Vec<ShardName>,
 }
 
-/// Examines all shards at once, each over a connection of its own. `cluster` is the id that the configuration
-/// has.
+/// Checks all shards in parallel, each over a new connection. `cluster`: the id in the configuration.
 pub fn examine(
     shards: &Shards,
     private: &PrivateServer,
@@ -88,10 +87,10 @@ pub fn examine(
     let status = has_local.then(|| private.status());
     let answers = threads::at_once(addresses, |(name, address)| {
         let begun = Instant::now();
-        let facts = collect::ask(&name, address, private);
+        let facts = collect::collect(&name, address, private);
         match &facts {
-            Ok(_) => shards.hear(&name),
-            Err(error) => shards.miss(&name, error, begun.elapsed()),
+            Ok(_) => shards.note_answer(&name),
+            Err(error) => shards.note_failure(&name, error, begun.elapsed()),
         }
         (name, facts)
     });
@@ -116,7 +115,7 @@ pub fn examine(
 }
 
 fn unreachable(error: &Error, since: Option<u64>) -> Verdict {
-    let hint = error.hint_text().unwrap_or("ringshard config show names where the URL comes from");
+    let hint = error.hint_text().unwrap_or("ringshard config show prints where the URL comes from");
     let since = since.map_or(String::new(), |since| format!("; down since {}", timestamp(since)));
     Verdict::bad(format!("{}{since}", collect::in_one_line(error)), hint)
 }

@@ -1,4 +1,4 @@
-//! Verdicts about what a test cannot break on a real server.
+//! Tests of verdicts about faults that a test cannot cause on a real server.
 
 use super::*;
 
@@ -74,9 +74,9 @@ fn idle_and_prepared_transactions_say_how_to_end_them() {
     let idle =
         |name: &str, is_prepared| Idle { name: name.into(), is_prepared, role: "app".into(), seconds: 90 };
     let (what, hint) = idle_left(&idle("4711", false), &psql);
-    assert_eq!(what, "session 4711 of `app`, idle in a transaction for 90 s");
+    assert_eq!(what, "session 4711 of role `app`, idle in a transaction for 90 s");
     assert_eq!(hint, "psql: SELECT pg_terminate_backend(4711)");
     let (what, hint) = idle_left(&idle("it's", true), &psql);
-    assert_eq!(what, "the transaction `it's` of `app`, prepared 90 s ago");
+    assert_eq!(what, "the transaction `it's` of role `app`, prepared 90 s ago");
     assert!(hint.contains("ROLLBACK PREPARED 'it''s'"), "{hint}");
 }

@@ -1,6 +1,6 @@
-//! Failures on intent: sessions that are ended, a database that takes no connections, a line that is slow.
+//! Drills: deliberate failures. Ends sessions, closes a database to connections, or makes a connection slow.
 //!
-//! Each is undone when its value goes, and, as far as a server or the kernel can see to it, when this process does.
+//! Dropping the value undoes the failure; the server or the kernel undoes it if this process is killed.
 
 mod outage;
 mod proxy;
@@ -23,13 +23,13 @@ pub use slow::{Slow, Slowed};
 pub struct ProgramSessions {
     /// Its `application_name`; empty if it gave none.
     pub application: String,
-    /// How many.
+    /// Their number.
     pub count: i64,
     /// How many of them this role may not end.
-    pub out_of_reach: i64,
+    pub not_permitted: i64,
 }
 
-/// A shard that is to be hurt, and has not been yet.
+/// A prepared drill on a shard; nothing has failed yet.
 pub struct Drill<'cluster> {
     shards: &'cluster Shards,
     shard: ShardName,
@@ -39,34 +39,36 @@ pub struct Drill<'cluster> {
     role: String,
 }
 
-/// Looks at a shard that is to be hurt: whether it is there, and is this cluster's.
+/// Prepares a drill: checks that the shard answers and is of this cluster.
 pub fn begin<'cluster>(cluster: &'cluster Cluster, shard: &ShardName) -> Result<Drill<'cluster>> {
     if !cluster.shards.names().contains(shard) {
-        return Err(Error::new(Kind::NotFound, format!("there is no shard `{shard}`"))
+        return Err(Error::new(Kind::NotFound, format!("no shard is called `{shard}`"))
             .hint("ringshard shards lists them"));
     }
     let address = cluster.shards.address(shard)?;
-    let mut session = cluster.shards.connect_apart(shard)?;
+    let mut session = cluster.shards.connect_unpooled(shard)?;
     cluster.describe(shard, &mut session)?;
     let sql = "SELECT pg_catalog.current_database()::text, current_user::text";
-    let rows = session.query(sql, &[]).map_err(|cause| sqlstate::doing("look around", shard, &cause))?;
-    let row = crate::pg::net::session::only(rows, "look around", shard)?;
+    let rows = session
+        .query(sql, &[])
+        .map_err(|cause| sqlstate::doing("read the database and the role", shard, &cause))?;
+    let row = crate::pg::net::session::only(rows, "read the database and the role", shard)?;
     let (database, role) = (row.get(0), row.get(1));
     Ok(Drill { shards: &cluster.shards, shard: shard.clone(), address, session, database, role })
 }
 
 impl Drill<'_> {
-    /// The database that is to be hurt.
+    /// The database of the shard.
     pub fn database(&self) -> &str {
         &self.database
     }
 
-    /// Where it is, without a password.
+    /// Its address, without a password.
     pub fn shown_address(&self) -> &str {
         self.address.shown()
     }
 
-    /// Who is connected besides this session, and would be hurt.
+    /// The other sessions on the database, by program.
     pub fn sessions(&mut self) -> Result<Vec<ProgramSessions>> {
         let rows = self
             .session
@@ -75,28 +77,28 @@ impl Drill<'_> {
         let sessions = rows.iter().map(|row| ProgramSessions {
             application: row.get(0),
             count: row.get(1),
-            out_of_reach: row.get(2),
+            not_permitted: row.get(2),
         });
         Ok(sessions.collect())
     }
 
-    /// Whether this role may end those. An error if it may not: half a failure is none.
-    pub fn check_reach(&self, sessions: &[ProgramSessions]) -> Result<()> {
-        let out_of_reach: i64 = sessions.iter().map(|sessions| sessions.out_of_reach).sum();
-        if out_of_reach == 0 {
+    /// Fails with `Permission` if this role may not end all of these sessions.
+    pub fn check_permission(&self, sessions: &[ProgramSessions]) -> Result<()> {
+        let not_permitted: i64 = sessions.iter().map(|sessions| sessions.not_permitted).sum();
+        if not_permitted == 0 {
             return Ok(());
         }
         let role = &self.role;
         let message = format!(
-            "role `{role}` may not end {out_of_reach} of the sessions on database `{}` of shard `{}`",
+            "role `{role}` may not end {not_permitted} of the sessions on database `{}` of shard `{}`",
             self.database, self.shard
         );
         let hint =
-            format!("GRANT pg_signal_backend TO \"{role}\"; sessions of superusers only a superuser may end");
+            format!("GRANT pg_signal_backend TO \"{role}\"; only a superuser may end sessions of superusers");
         Err(Error::new(Kind::Permission, message).hint(hint).on_shard(&self.shard))
     }
 
-    /// Ends all sessions of clients on the database but this one; how many of each program.
+    /// Ends all other client sessions on the database; returns their number by program.
     pub fn kill_connections(mut self) -> Result<Vec<ProgramSessions>> {
         end_sessions(&mut self.session, &self.database, &self.shard)
     }
@@ -109,7 +111,7 @@ fn end_sessions(session: &mut Session, database: &str, shard: &ShardName) -> Res
     let ended = rows.iter().map(|row| ProgramSessions {
         application: row.get(0),
         count: row.get(1),
-        out_of_reach: 0,
+        not_permitted: 0,
     });
     Ok(ended.collect())
 }

@@ -1,9 +1,9 @@
-//! A database that takes no connections for a while.
+//! An outage: a database that accepts no connections for a while.
 //!
-//! Two sessions in another database of that server see to it. The *holder* closes the database and holds a lock; the
-//! *dead man* waits for that lock, and opens the database when it gets it or its time is up. It is there before
-//! anything is closed. If this process is killed, the server ends the holder, and so the dead man opens at once; if the
-//! whole machine vanishes, its time ends it.
+//! Two sessions in another database of the same server control it. The *holder* closes the database and holds a lock. The
+//! *dead man*, a dead man's switch, waits for that lock, and opens the database when it gets the lock or times out. It waits
+//! before the database is closed. If this process is killed, the server ends the holder, and the dead man opens the database
+//! at once; if the whole machine fails, the timeout does.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -16,37 +16,39 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
-/// Where the two sessions may be, as long as it is another database than the shard's.
+/// The databases for the two sessions; not the shard's own.
 const ELSEWHERE: [&str; 2] = ["postgres", "template1"];
-/// How much longer the dead man waits than the outage is to last.
+/// How much longer than the outage the dead man waits.
 const SPARE: Duration = Duration::from_secs(5);
-/// How long it may take until the dead man waits, the sessions are gone, or the database is open again.
+/// How long each step may take: until the dead man waits, the sessions have ended, or the database is open.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause before it is looked again.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A database that is closed. Opened by [`Outage::end`], and also when this is dropped.
+/// A closed database. [`Outage::end`] or dropping this opens it.
 pub struct Outage<'cluster> {
     /// Its session is the holder.
     drill: Drill<'cluster>,
-    /// Hears how the dead man ended.
+    /// Receives the result of the dead man.
     dead_man: Receiver<Result<(), postgres::Error>>,
     ended: i64,
 }
 
 impl<'cluster> Drill<'cluster> {
-    /// An error unless this role may close and open the database.
+    /// Fails with `Permission` unless this role may close and open the database.
     pub fn check_ownership(&mut self) -> Result<()> {
         let sql = "SELECT pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database \
                    WHERE datname = pg_catalog.current_database()";
-        let rows =
-            self.session.query(sql, &[]).map_err(|cause| sqlstate::doing("look", &self.shard, &cause))?;
-        if only(rows, "look at its owner", &self.shard)?.get(0) {
+        let rows = self
+            .session
+            .query(sql, &[])
+            .map_err(|cause| sqlstate::doing("read the owner of the database", &self.shard, &cause))?;
+        if only(rows, "read the owner of the database", &self.shard)?.get(0) {
             return Ok(());
         }
         let (database, role) = (&self.database, &self.role);
         let message = format!(
-            "role `{role}` does not own database `{database}` of shard `{}`, so it may not close it",
+            "role `{role}` may not close database `{database}` of shard `{}`, as it does not own it",
             self.shard
         );
         Err(Error::new(Kind::Permission, message)
@@ -54,7 +56,7 @@ impl<'cluster> Drill<'cluster> {
             .on_shard(&self.shard))
     }
 
-    /// Closes the database to everybody, and ends all sessions on it. Whatever fails, it is open afterwards.
+    /// Closes the database, and ends all sessions on it. If a step fails, the database is opened again.
     pub fn outage(mut self, length: Duration) -> Result<Outage<'cluster>> {
         // The session on the shard's database ends here.
         (self.session, _) = self.connect_elsewhere(Duration::ZERO)?;
@@ -63,16 +65,16 @@ impl<'cluster> Drill<'cluster> {
         let rows = self.session.query(sql, &[(&self.database, Type::TEXT)]).map_err(|cause| doing(&cause))?;
         if !only(rows, "lock", &self.shard)?.get::<_, bool>(0) {
             let message = format!("another drill has closed database `{}`", self.database);
-            return Err(Error::new(Kind::Locked, message).hint("wait for its end").on_shard(&self.shard));
+            return Err(Error::new(Kind::Locked, message).hint("wait for it to end").on_shard(&self.shard));
         }
         let dead_man = self.start_dead_man(length + SPARE)?;
         let closed =
             self.session.client().batch_execute(include_str!("../../../sql/queries/drill/close.sql"));
         closed.map_err(|cause| sqlstate::doing("close the database", &self.shard, &cause))?;
-        // From here on the value opens it when it goes.
+        // From now on dropping the value opens the database.
         let mut outage = Outage { drill: self, dead_man, ended: 0 };
         let begun = Instant::now();
-        // Who was just connecting comes in a moment after the database was closed.
+        // A session that was connecting may begin a moment after the database was closed.
         loop {
             match outage.keep_out() {
                 Ok(0) => return Ok(outage),
@@ -84,7 +86,7 @@ impl<'cluster> Drill<'cluster> {
             }
             if begun.elapsed() > PATIENCE {
                 let message = format!(
-                    "the sessions on shard `{}` do not end; its database is open again",
+                    "the sessions on shard `{}` did not end; its database is open again",
                     outage.drill.shard
                 );
                 let shard = outage.drill.shard.clone();
@@ -97,20 +99,20 @@ impl<'cluster> Drill<'cluster> {
         }
     }
 
-    /// A session in another database of the same server, and its process there.
+    /// A session in another database of the same server, and its pid.
     fn connect_elsewhere(&self, lock_timeout: Duration) -> Result<(Session, i32)> {
-        let mut places = ELSEWHERE.iter().filter(|place| **place != self.database);
+        let mut databases = ELSEWHERE.iter().filter(|database| **database != self.database);
         let mut session = loop {
-            let Some(place) = places.next() else {
+            let Some(database) = databases.next() else {
                 let message = format!(
-                    "role `{}` can connect to no other database of shard `{}`'s server, from where its own could be opened again",
+                    "role `{}` cannot connect to another database of the server of shard `{}`, which is needed to open its own again",
                     self.role, self.shard
                 );
                 return Err(Error::new(Kind::Permission, message)
                     .hint(format!("GRANT CONNECT ON DATABASE postgres TO \"{}\"", self.role))
                     .on_shard(&self.shard));
             };
-            match Session::connect(&self.shard, &self.address.beside(place)) {
+            match Session::connect(&self.shard, &self.address.beside(database)) {
                 Ok(session) => break session,
                 Err(error) if [Kind::Permission, Kind::Configuration].contains(&error.kind()) => {}
                 Err(error) => return Err(error),
@@ -125,12 +127,12 @@ impl<'cluster> Drill<'cluster> {
         Ok((session, pid))
     }
 
-    /// Returns when it waits for the holder's lock.
+    /// Starts the dead man, and returns once it waits for the holder's lock.
     fn start_dead_man(&mut self, limit: Duration) -> Result<Receiver<Result<(), postgres::Error>>> {
         let (mut session, pid) = self.connect_elsewhere(limit)?;
         let (sender, receiver) = mpsc::sync_channel(1);
         thread::spawn(move || {
-            // Nobody may wait for it any more.
+            // The receiver may have been dropped.
             let _ = sender.send(
                 session.client().batch_execute(include_str!("../../../sql/queries/drill/dead_man.sql")),
             );
@@ -146,7 +148,10 @@ impl<'cluster> Drill<'cluster> {
                 return Ok(receiver);
             }
             if begun.elapsed() > PATIENCE {
-                let message = format!("nobody waits to open the database of shard `{}` again", self.shard);
+                let message = format!(
+                    "the session that opens the database of shard `{}` again did not start",
+                    self.shard
+                );
                 return Err(Error::new(Kind::Failed, message)
                     .hint("nothing was closed; run this again")
                     .on_shard(&self.shard));
@@ -157,7 +162,7 @@ impl<'cluster> Drill<'cluster> {
 }
 
 impl Outage<'_> {
-    /// Ends the sessions that are there nevertheless; how many.
+    /// Ends sessions that exist in spite of the outage; returns their number.
     pub fn keep_out(&mut self) -> Result<i64> {
         let ended = end_sessions(&mut self.drill.session, &self.drill.database, &self.drill.shard)?;
         let ended: i64 = ended.iter().map(|ProgramSessions { count, .. }| count).sum();
@@ -165,14 +170,14 @@ impl Outage<'_> {
         Ok(ended)
     }
 
-    /// Opens the database, and sees that it takes connections. How many sessions were ended in all.
+    /// Opens the database, and checks that it accepts connections. Returns how many sessions were ended in total.
     pub fn end(self) -> Result<i64> {
         let Self { mut drill, dead_man, ended } = self;
-        // If this fails, the holder is gone, and its lock with it.
+        // If this fails, the holder has ended, and released its lock.
         let _ = drill.session.query("SELECT pg_catalog.pg_advisory_unlock_all()", &[]);
         let opened = match dead_man.recv_timeout(PATIENCE) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(sqlstate::words_of(&cause)),
+            Ok(Err(cause)) => Err(sqlstate::message_of(&cause)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err("no answer".to_owned()),
         };
         let begun = Instant::now();
@@ -180,9 +185,9 @@ impl Outage<'_> {
             opened.map_err(|why| log::warn!("The dead man did not open shard {}: {why}", drill.shard));
         loop {
             if opened.is_err() {
-                opened = drill.open_by_hand().map_err(|error| log::warn!("{error}"));
+                opened = drill.open_directly().map_err(|error| log::warn!("{error}"));
             }
-            match drill.shards.connect_apart(&drill.shard) {
+            match drill.shards.connect_unpooled(&drill.shard) {
                 Ok(_) => return Ok(ended),
                 Err(error) if begun.elapsed() > PATIENCE => {
                     let message = format!("shard `{}` may still be closed: {error}", drill.shard);
@@ -197,8 +202,8 @@ impl Outage<'_> {
 }
 
 impl Drill<'_> {
-    /// What the dead man does; for one that was ended, by a crash of the server for one.
-    fn open_by_hand(&self) -> Result<()> {
+    /// Opens the database, in case the dead man was ended, for example by a crash of the server.
+    fn open_directly(&self) -> Result<()> {
         let (mut session, _) = self.connect_elsewhere(Duration::from_secs(1))?;
         session
             .client()
@@ -206,7 +211,7 @@ impl Drill<'_> {
             .map_err(|cause| sqlstate::doing("open the database", &self.shard, &cause))
     }
 
-    /// What to type if all else fails.
+    /// The statement that opens the database, for a hint.
     pub fn how_to_open(&self) -> String {
         format!(
             "in another database of that server: ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true",

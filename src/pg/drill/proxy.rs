@@ -1,7 +1,7 @@
-//! A way to a server on which everything takes longer: each direction delivers what it takes after a delay, in order,
-//! and takes more meanwhile, so that the line is slow and not narrow.
+//! A proxy that delays: each direction forwards data after a delay, in order, and reads on meanwhile, so that it adds latency
+//! without limiting the bandwidth.
 //!
-//! It knows nothing of what is said on it.
+//! It does not parse the data.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs as _};
@@ -18,12 +18,12 @@ use parking_lot::{Condvar, Mutex};
 use crate::pg::net::location::Location;
 use crate::pg::net::proxy_override::ProxyListener;
 
-/// How much is read at once.
+/// The size of one read.
 const PIECE_BYTES: usize = 32 << 10;
-/// How many such pieces may be on their way in one direction.
+/// How many pieces may be in transit in one direction.
 const PIECES_MAX: usize = 256;
 
-/// A line to a server or a client.
+/// A connection to a server or a client.
 enum Socket {
     Socket(UnixStream),
     Network(TcpStream),
@@ -32,7 +32,7 @@ enum Socket {
 impl Socket {
     fn connect(location: &Location) -> io::Result<Self> {
         let (host, address, port) = match location {
-            Location::Socket { .. } => return UnixStream::connect(location.place()).map(Self::Socket),
+            Location::Socket { .. } => return UnixStream::connect(location.to_string()).map(Self::Socket),
             Location::Network { host, address, port } => (host, address, *port),
         };
         let connected = match address {
@@ -42,7 +42,7 @@ impl Socket {
         connected.and_then(Self::network)
     }
 
-    /// What is due goes out at once.
+    /// Without Nagle's algorithm, so that due data is sent at once.
     fn network(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self::Network(stream))
@@ -63,7 +63,7 @@ impl Socket {
     }
 
     fn shut(&self, how: Shutdown) {
-        // One that is closed already is shut.
+        // Fails only if it is already closed.
         let _ = match self {
             Self::Socket(stream) => stream.shutdown(how),
             Self::Network(stream) => stream.shutdown(how),
@@ -71,12 +71,12 @@ impl Socket {
     }
 }
 
-enum Door {
+enum Listener {
     Socket(UnixListener),
     Network(TcpListener),
 }
 
-impl Door {
+impl Listener {
     fn accept(&self) -> io::Result<Socket> {
         match self {
             Self::Socket(listener) => listener.accept().map(|(stream, _)| Socket::Socket(stream)),
@@ -85,7 +85,7 @@ impl Door {
     }
 }
 
-/// Both ends of a connection that leads through here. Its ends are closed with it.
+/// Both ends of a connection through the proxy; dropping it closes them.
 struct Connection {
     client: Socket,
     server: Socket,
@@ -105,20 +105,20 @@ impl Drop for Connection {
     }
 }
 
-/// What all threads know.
+/// What all threads share.
 struct ProxyShared {
     delay: Duration,
     /// Whether the delay is over.
     is_over: Mutex<bool>,
     over: Condvar,
     is_closed: AtomicBool,
-    taken: AtomicU64,
+    total: AtomicU64,
     open: AtomicU64,
     connections: Mutex<Vec<Weak<Connection>>>,
 }
 
 impl ProxyShared {
-    /// Until this instant, or until the delay is over.
+    /// Waits until this instant, or until the delay is over.
     fn wait_until(&self, due: Instant) {
         let mut is_over = self.is_over.lock();
         let left = due.saturating_duration_since(Instant::now());
@@ -126,16 +126,16 @@ impl ProxyShared {
     }
 }
 
-/// Listens in the stead of servers, and delays. Ends with its value: whatever still leads through is cut.
+/// Listens in place of servers, and delays. Dropping it cuts the remaining connections.
 pub(crate) struct Proxy {
     shared: Arc<ProxyShared>,
-    ways: Vec<(Location, ProxyListener)>,
+    listeners: Vec<(Location, ProxyListener)>,
     folder: PathBuf,
 }
 
 impl Proxy {
-    /// Listens for each of these places: in the stead of a socket on one below `folder`, which only this user may
-    /// enter; else on a port of this machine, as others can reach the server by a port, too.
+    /// Listens in place of each of these locations: for a socket on one below `folder`, which only this user may enter; for a
+    /// port on a local port, as other users can reach the server's port too.
     pub(crate) fn open(
         locations: impl IntoIterator<Item = Location>,
         folder: &Path,
@@ -148,52 +148,52 @@ impl Proxy {
             is_over: Mutex::new(false),
             over: Condvar::new(),
             is_closed: AtomicBool::new(false),
-            taken: AtomicU64::new(0),
+            total: AtomicU64::new(0),
             open: AtomicU64::new(0),
             connections: Mutex::default(),
         });
-        // What a process left behind that was killed.
+        // A killed process may have left files.
         let _ = fs::remove_dir_all(folder);
         fs::DirBuilder::new().mode(0o700).create(folder)?;
-        let mut proxy = Self { shared, ways: Vec::new(), folder: folder.to_owned() };
+        let mut proxy = Self { shared, listeners: Vec::new(), folder: folder.to_owned() };
         for (number, location) in locations.into_iter().enumerate() {
-            let (door, through) = match &location {
+            let (listener, through) = match &location {
                 Location::Socket { port, .. } => {
                     let folder = folder.join(number.to_string());
                     fs::create_dir(&folder)?;
                     let socket = Location::Socket { folder: folder.clone(), port: *port };
-                    (Door::Socket(UnixListener::bind(socket.place())?), ProxyListener::Folder(folder))
+                    (Listener::Socket(UnixListener::bind(socket.to_string())?), ProxyListener::Folder(folder))
                 }
                 Location::Network { .. } => {
                     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
                     let port = listener.local_addr()?.port();
-                    (Door::Network(listener), ProxyListener::Port(port))
+                    (Listener::Network(listener), ProxyListener::Port(port))
                 }
             };
             let (shared, server) = (Arc::clone(&proxy.shared), location.clone());
-            thread::spawn(move || serve(&door, &server, &shared));
-            proxy.ways.push((location, through));
+            thread::spawn(move || serve(&listener, &server, &shared));
+            proxy.listeners.push((location, through));
         }
         Ok(proxy)
     }
 
-    /// Around which place through what.
-    pub(crate) fn ways(&self) -> &[(Location, ProxyListener)] {
-        &self.ways
+    /// The listener for each location.
+    pub(crate) fn listeners(&self) -> &[(Location, ProxyListener)] {
+        &self.listeners
     }
 
-    /// From here on nothing is delayed.
-    pub(crate) fn hurry(&self) {
+    /// Ends the delay; connections stay open.
+    pub(crate) fn stop_delaying(&self) {
         *self.shared.is_over.lock() = true;
         self.shared.over.notify_all();
     }
 
-    /// How many connections have led through.
-    pub(crate) fn taken(&self) -> u64 {
-        self.shared.taken.load(Ordering::SeqCst)
+    /// The number of connections so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.shared.total.load(Ordering::SeqCst)
     }
 
-    /// How many connections lead through now.
+    /// The number of open connections.
     pub(crate) fn open_now(&self) -> u64 {
         self.shared.open.load(Ordering::SeqCst)
     }
@@ -202,17 +202,17 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
-        self.hurry();
+        self.stop_delaying();
         let connections = std::mem::take(&mut *self.shared.connections.lock());
         for connection in connections.iter().filter_map(Weak::upgrade) {
             connection.cut();
         }
-        for (location, through) in &self.ways {
-            // Who waits at a door finds it closed after one more knock.
+        for (location, through) in &self.listeners {
+            // Wakes a listener that waits in `accept`, so that it ends.
             let _ = match through {
                 ProxyListener::Folder(folder) => {
                     let socket = Location::Socket { folder: folder.clone(), port: location.port() };
-                    UnixStream::connect(socket.place()).map(drop)
+                    UnixStream::connect(socket.to_string()).map(drop)
                 }
                 ProxyListener::Port(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).map(drop),
             };
@@ -221,26 +221,26 @@ impl Drop for Proxy {
     }
 }
 
-fn serve(door: &Door, server: &Location, shared: &Arc<ProxyShared>) {
+fn serve(listener: &Listener, server: &Location, shared: &Arc<ProxyShared>) {
     loop {
-        let accepted = door.accept();
+        let accepted = listener.accept();
         if shared.is_closed.load(Ordering::SeqCst) {
             return;
         }
         let Ok(client) = accepted else {
-            // Too many open files, for one: there may be fewer in a moment.
+            // For example too many open files, which may pass.
             thread::sleep(Duration::from_millis(10));
             continue;
         };
         let (server, shared) = (server.clone(), Arc::clone(shared));
-        thread::spawn(move || lead_through(client, &server, &shared));
+        thread::spawn(move || relay(client, &server, &shared));
     }
 }
 
-/// One connection. A client whose server cannot be reached finds the line closed.
-fn lead_through(client: Socket, server: &Location, shared: &Arc<ProxyShared>) {
+/// Serves one connection. If the server cannot be reached, the client's connection is closed.
+fn relay(client: Socket, server: &Location, shared: &Arc<ProxyShared>) {
     let Ok(server) = Socket::connect(server) else { return };
-    shared.taken.fetch_add(1, Ordering::SeqCst);
+    shared.total.fetch_add(1, Ordering::SeqCst);
     shared.open.fetch_add(1, Ordering::SeqCst);
     let connection = Arc::new(Connection { client, server, shared: Arc::clone(shared) });
     {
@@ -266,7 +266,7 @@ enum PipeEnd {
 }
 
 impl Connection {
-    fn line(&self, end: PipeEnd) -> &Socket {
+    fn socket(&self, end: PipeEnd) -> &Socket {
         match end {
             PipeEnd::Client => &self.client,
             PipeEnd::Server => &self.server,
@@ -274,11 +274,11 @@ impl Connection {
     }
 }
 
-/// Takes what comes, with the instant at which it is due; an empty piece is the end.
+/// Reads data, and passes it on with the instant at which it is due; an empty piece is the end.
 fn take(connection: &Connection, from: PipeEnd, sender: &SyncSender<(Instant, Vec<u8>)>) {
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
-        let count = connection.line(from).read(&mut buffer).unwrap_or(0);
+        let count = connection.socket(from).read(&mut buffer).unwrap_or(0);
         let due = Instant::now() + connection.shared.delay;
         if sender.send((due, buffer[..count].to_vec())).is_err() || count == 0 {
             return;
@@ -290,10 +290,10 @@ fn deliver(connection: &Connection, to: PipeEnd, receiver: &Receiver<(Instant, V
     while let Ok((due, piece)) = receiver.recv() {
         connection.shared.wait_until(due);
         if piece.is_empty() {
-            connection.line(to).shut(Shutdown::Write);
+            connection.socket(to).shut(Shutdown::Write);
             return;
         }
-        if connection.line(to).write_all(&piece).is_err() {
+        if connection.socket(to).write_all(&piece).is_err() {
             return connection.cut();
         }
     }

@@ -1,11 +1,10 @@
-//! Old data of a shard comes back: a primary that was replaced, or a shard that was removed as it was gone for good.
+//! Fences stale primaries: the server of a shard that was replaced or removed answers again.
 //!
-//! It says of itself that it owns arcs, and would serve whoever has not heard better. So it is given another name, and
-//! its arcs are taken from it; its rows stay, and `verify` compares them with what the owners have.
+//! Its catalog still says that it owns arcs, and a client with an old topology would use it. So it gets another name, and
+//! its arcs are removed; its rows stay, and `verify` compares them with those of the owners.
 
 use postgres::types::{Json, Type};
 
-use super::survivors::ours;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{SHARD_NAME_BYTES_MAX, ShardName};
 use crate::pg::catalog;
@@ -17,109 +16,118 @@ use crate::pg::net::sqlstate;
 use crate::pg::rebalance::connection::Connection;
 use crate::threads;
 
-/// Old data of a shard that is there again, and serves nobody.
+/// A stale primary that answers, and is fenced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StalePrimary {
-    /// The shard that it was.
+    /// The shard of which it was the primary.
     pub shard: ShardName,
-    /// What it is called now.
+    /// Its new name.
     pub name: ShardName,
-    /// Where it is.
+    /// Its address.
     pub url: String,
-    /// How many users lie there.
+    /// Its number of users.
     pub rows: i64,
-    /// Whether it served until now, for all that is known.
-    pub is_news: bool,
+    /// Whether it was fenced just now, and so may have served until now.
+    pub is_newly_fenced: bool,
 }
 
-/// Looks whether old data of shards has come back, and sees to it that it does not serve. What could not be seen to
-/// is an error; where nothing answers, nothing has come back.
+/// Probes the addresses of all stale primaries, and fences those that answer. An error for each that answers and cannot be
+/// fenced.
 pub fn fence_stale_primaries(cluster: &Cluster) -> Vec<Result<StalePrimary>> {
-    let retired = cluster.view().stale_endpoints.clone();
-    let looked = threads::at_once(&retired, |(url, shard)| probe_endpoint(cluster, url, shard));
-    looked.into_iter().filter_map(Result::transpose).collect()
+    let endpoints = cluster.view().stale_endpoints.clone();
+    let probed = threads::at_once(&endpoints, |(url, shard)| probe_endpoint(cluster, url, shard));
+    probed.into_iter().filter_map(Result::transpose).collect()
 }
 
 fn probe_endpoint(cluster: &Cluster, url: &str, shard: &ShardName) -> Result<Option<StalePrimary>> {
     let address = cluster.shards().resolve(shard, &ConnectionString::new(url))?;
     let mut session = match Session::try_connect(shard, &address) {
         Ok(session) => session,
-        // Somebody is there whom this URL, which has no password, does not let in.
-        Err(failed) if failed.is_there && failed.error.kind() != Kind::Unreachable => {
+        // A server answers, but refuses this URL, which has no password.
+        Err(failed) if failed.has_answered && failed.error.kind() != Kind::Unreachable => {
             let message = format!(
-                "at {url}, where shard `{shard}` was once, a server is not to be looked at: {}",
-                failed.words
+                "cannot check the server at {url}, an earlier address of shard `{shard}`: {}",
+                failed.message
             );
             return Err(Error::new(failed.error.kind(), message)
-                .hint("if it may hold old data of the shard, stop it; or give the password in ~/.pgpass")
+                .hint("stop that server if it is a stale primary of the shard, or set its password in ~/.pgpass")
                 .on_shard(shard));
         }
         Err(_) => return Ok(None),
     };
     let sql = "SELECT pg_catalog.to_regprocedure('ringshard.fence_stale_primary(text,text,bigint,jsonb)') IS NOT NULL";
-    let doing = |cause: postgres::Error| sqlstate::doing("look at old data", shard, &cause);
-    // Another database by now, without a catalog, or with one that is older than any that was replaced.
-    if !only(session.query(sql, &[]).map_err(doing)?, "look at old data", shard)?.get::<_, bool>(0) {
+    let doing = |cause: postgres::Error| sqlstate::doing("check a stale primary", shard, &cause);
+    // Another database by now: without a catalog, or with one from before takeovers existed.
+    if !only(session.query(sql, &[]).map_err(doing)?, "check a stale primary", shard)?.get::<_, bool>(0) {
         return Ok(None);
     }
-    let said = catalog::describe(&mut session, shard)?;
-    fence(cluster, Connection::over(shard, session, false)?, &said, url, shard)
+    let description = catalog::describe(&mut session, shard)?;
+    fence(cluster, Connection::over(shard, session, false)?, &description, url, shard)
 }
 
-/// Takes name and arcs from old data of a shard, if it is that; `None` if it is something else by now.
+/// Fences a server if it is a stale primary of the shard; `None` if it is something else by now.
 fn fence(
     cluster: &Cluster,
-    mut link: Connection,
-    said: &SelfDescription,
+    mut connection: Connection,
+    description: &SelfDescription,
     url: &str,
     shard: &ShardName,
 ) -> Result<Option<StalePrimary>> {
     let view = cluster.view();
-    let name = name_of(shard, said);
-    let is_ours = cluster.id() == Some(said.cluster);
-    let is_known = said.shard == *shard || said.shard == name;
-    // The latest incarnation may have been brought there.
+    let name = name_of(shard, description);
+    let is_ours = cluster.id() == Some(description.cluster);
+    let is_known = description.shard == *shard || description.shard == name;
+    // The latest incarnation may have been moved there.
     let is_latest = view
         .endpoints
         .get(shard)
-        .is_some_and(|place| place.url == url || said.incarnation > place.incarnation);
-    let doing = |cause: postgres::Error| sqlstate::doing("look at old data", shard, &cause);
+        .is_some_and(|endpoint| endpoint.url == url || description.incarnation > endpoint.incarnation);
+    let doing = |cause: postgres::Error| sqlstate::doing("check a stale primary", shard, &cause);
     let sql = "SELECT pg_catalog.pg_is_in_recovery(), (SELECT count(*) FROM public.users)";
-    let row = only(link.session().query(sql, &[]).map_err(doing)?, "look at old data", shard)?;
+    let row = only(connection.session().query(sql, &[]).map_err(doing)?, "check a stale primary", shard)?;
     let is_standby: bool = row.get(0);
-    if !is_ours || !is_known || is_standby || (is_latest && said.shard == *shard) {
+    if !is_ours || !is_known || is_standby || (is_latest && description.shard == *shard) {
         return Ok(None);
     }
-    let mut link = Connection::over(shard, link.into_session(), true)?;
-    link.answer(
-        "SELECT ringshard.fence_stale_primary($1, $2, $3, $4)",
-        &[
-            (&shard.as_str(), Type::TEXT),
-            (&name.as_str(), Type::TEXT),
-            (&view.epoch.number(), Type::INT8),
-            (&Json(&view.topology), Type::JSONB),
-        ],
-    )
-    .map_err(ours("fence old data", shard))?;
-    let is_news = said.shard == *shard;
-    if is_news {
-        log::warn!("Fenced old data of shard {shard} at {url}: it is called {name} now and owns nothing");
+    let mut connection = Connection::over(shard, connection.into_session(), true)?;
+    connection
+        .answer(
+            "SELECT ringshard.fence_stale_primary($1, $2, $3, $4)",
+            &[
+                (&shard.as_str(), Type::TEXT),
+                (&name.as_str(), Type::TEXT),
+                (&view.epoch.number(), Type::INT8),
+                (&Json(&view.topology), Type::JSONB),
+            ],
+        )
+        .map_err(|error| error.on("fence a stale primary", shard))?;
+    let is_newly_fenced = description.shard == *shard;
+    if is_newly_fenced {
+        log::warn!(
+            "Fenced a stale primary of shard {shard} at {url}: its name is {name} now, and it owns nothing"
+        );
     }
-    Ok(Some(StalePrimary { shard: shard.clone(), name, url: url.to_owned(), rows: row.get(1), is_news }))
+    Ok(Some(StalePrimary {
+        shard: shard.clone(),
+        name,
+        url: url.to_owned(),
+        rows: row.get(1),
+        is_newly_fenced,
+    }))
 }
 
-/// Nothing is left at a retired address: all shards forget it.
+/// Makes all shards forget the address of a stale primary.
 pub fn forget_stale_endpoint(cluster: &Cluster, url: &str) -> Result<()> {
-    let told = cluster.shards().on_each(&cluster.belonging(), |name, session| {
+    let forgotten = cluster.shards().on_each(&cluster.belonging(), |name, session| {
         let sql = "UPDATE ringshard.meta SET stale_endpoints = stale_endpoints - $1";
         session
             .query(sql, &[(&url, Type::TEXT)])
-            .map_err(|cause| sqlstate::doing("forget a retired address", name, &cause))
+            .map_err(|cause| sqlstate::doing("forget the address of a stale primary", name, &cause))
     });
-    told.into_iter().try_for_each(|(_, told)| told.map(|_| ()))
+    forgotten.into_iter().try_for_each(|(_, forgotten)| forgotten.map(|_| ()))
 }
 
-/// From here on `verify` looks at the rows of these as well.
+/// Makes `verify` compare the rows of these stale primaries too.
 pub fn include_stale_primaries(cluster: &Cluster, stale_primaries: &[StalePrimary]) -> Result<()> {
     for StalePrimary { name, url, .. } in stale_primaries {
         if !cluster.shards().names().contains(name) {
@@ -130,10 +138,12 @@ pub fn include_stale_primaries(cluster: &Cluster, stale_primaries: &[StalePrimar
     Ok(())
 }
 
-/// What old data of a shard is called.
-fn name_of(shard: &ShardName, said: &SelfDescription) -> ShardName {
-    let end = format!("_retired_{}", said.incarnation.0);
+/// The new name of a fenced stale primary.
+fn name_of(shard: &ShardName, description: &SelfDescription) -> ShardName {
+    let end = format!("_retired_{}", description.incarnation.0);
     let mut base = shard.as_str().to_owned();
     base.truncate(SHARD_NAME_BYTES_MAX - end.len());
-    format!("{base}{end}").parse().expect("a shard's name with letters, digits and `_` behind it is one")
+    format!("{base}{end}")
+        .parse()
+        .expect("a shard's name followed by letters, digits and `_` is a valid name")
 }

@@ -1,4 +1,4 @@
-//! When a server is gone.
+//! Failover: promotes a replica, removes a dead shard, and fences stale primaries.
 
 mod fence_stale;
 mod promote;

@@ -1,20 +1,20 @@
-//! Rows on their way to one shard, in COPY's binary format.
+//! A batch of rows for one shard, in the binary format of COPY.
 //!
-//! After "COPY: Binary Format" of the PostgreSQL documentation: per row a 16-bit count of fields, then each
-//! field as a 32-bit length (−1: NULL) and its bytes.
+//! Follows "COPY: Binary Format" of the PostgreSQL documentation: for each row a 16-bit count of fields, then each field as
+//! a 32-bit length (−1: NULL) and its bytes.
 
 use std::sync::Arc;
 
 use crate::model::ring::coverage::Coverage;
 use crate::model::user::{UserId, UserRef};
 
-/// What stands before all rows: signature, flags, length of the header's extension.
+/// The header: signature, flags, length of the extension.
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What stands behind them.
+/// The trailer.
 const TAIL: &[u8] = &(-1_i16).to_be_bytes();
 const FIELDS: i16 = 4;
 
-/// Where a row comes from.
+/// The origin of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowOrigin {
     pub(crate) user_id: UserId,
@@ -22,26 +22,26 @@ pub(crate) struct RowOrigin {
     pub(crate) record: u64,
     /// The record's first line.
     pub(crate) line: u64,
-    /// Whether an earlier run may have stored it: then an equal row that is there already is this one.
+    /// Whether an earlier run may have stored it: then an equal existing row is this one.
     pub(crate) doubtful: bool,
 }
 
 /// Rows for one shard, in the file's order.
 #[derive(Debug, Default)]
 pub(crate) struct RowBatch {
-    places: Vec<RowOrigin>,
-    /// Where each row ends in `bytes`.
+    origins: Vec<RowOrigin>,
+    /// The end of each row in `bytes`.
     ends: Vec<usize>,
     bytes: Vec<u8>,
-    /// The digest of the file's records up to the last row here.
+    /// The digest of the file's records up to the last row of this batch.
     pub(crate) digest: i64,
-    /// What all rows were routed by; `None` if not all by the same.
+    /// The routing of all rows; `None` if they were not all routed by the same one.
     pub(crate) routing: Option<Arc<Coverage>>,
 }
 
 impl RowBatch {
     /// Adds a row.
-    pub(crate) fn push(&mut self, place: RowOrigin, user: UserRef<'_>) {
+    pub(crate) fn push(&mut self, origin: RowOrigin, user: UserRef<'_>) {
         if self.bytes.is_empty() {
             self.bytes.extend_from_slice(HEAD);
         }
@@ -54,7 +54,7 @@ impl RowBatch {
             self.bytes.extend_from_slice(&length.to_be_bytes());
             self.bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
         }
-        self.places.push(place);
+        self.origins.push(origin);
         self.ends.push(self.bytes.len());
     }
 
@@ -65,37 +65,36 @@ impl RowBatch {
         }
         let start = if at == 0 { HEAD.len() } else { other.ends[at - 1] };
         self.bytes.extend_from_slice(&other.bytes[start..other.ends[at]]);
-        self.places.push(other.places[at]);
+        self.origins.push(other.origins[at]);
         self.ends.push(self.bytes.len());
     }
 
-    /// The rows whose places are chosen, as a batch of their own; each of them is doubtful from now on if
-    /// `doubtful`.
+    /// A batch of the rows whose origins are chosen.
     pub(crate) fn part(&self, chosen: impl Fn(&RowOrigin) -> bool) -> Self {
         let mut part = Self { digest: self.digest, ..Self::default() };
-        for (at, place) in self.places.iter().enumerate() {
-            if chosen(place) {
+        for (at, origin) in self.origins.iter().enumerate() {
+            if chosen(origin) {
                 part.push_from(self, at);
             }
         }
         part
     }
 
-    /// Where the rows come from, in the file's order.
-    pub(crate) fn places(&self) -> &[RowOrigin] {
-        &self.places
+    /// The origins of the rows, in the file's order.
+    pub(crate) fn origins(&self) -> &[RowOrigin] {
+        &self.origins
     }
 
-    /// How many bytes it has so far.
+    /// Its size in bytes.
     pub(crate) fn len_bytes(&self) -> usize {
         self.bytes.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.origins.is_empty()
     }
 
-    /// What COPY is sent, in two pieces.
+    /// The data for COPY, in two pieces.
     pub(crate) fn copy_data(&self) -> [&[u8]; 2] {
         [&self.bytes, TAIL]
     }
@@ -105,7 +104,7 @@ impl RowBatch {
 mod tests {
     use super::*;
 
-    fn place(id: i64) -> RowOrigin {
+    fn origin(id: i64) -> RowOrigin {
         RowOrigin { user_id: UserId::new(id), record: 1, line: 2, doubtful: false }
     }
 
@@ -113,7 +112,7 @@ mod tests {
     fn a_row_is_written_as_copy_reads_it() {
         let user = UserRef { user_id: UserId::new(-2), name: Some("é"), region: None, email: Some("") };
         let mut batch = RowBatch::default();
-        batch.push(place(-2), user);
+        batch.push(origin(-2), user);
         let row =
             b"\0\x04\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xfe\0\0\0\x02\xc3\xa9\xff\xff\xff\xff\0\0\0\0";
         assert_eq!(batch.copy_data().concat(), [HEAD, row, TAIL].concat());
@@ -124,14 +123,14 @@ mod tests {
         let user = |id| UserRef { user_id: UserId::new(id), name: Some("x"), region: None, email: None };
         let (mut all, mut odd) = (RowBatch::default(), RowBatch::default());
         for id in 0..5 {
-            all.push(place(id), user(id));
+            all.push(origin(id), user(id));
             if id % 2 == 1 {
-                odd.push(place(id), user(id));
+                odd.push(origin(id), user(id));
             }
         }
-        let part = all.part(|place| place.user_id.number() % 2 == 1);
+        let part = all.part(|origin| origin.user_id.number() % 2 == 1);
         assert_eq!(part.copy_data(), odd.copy_data());
-        assert_eq!(part.places(), odd.places());
+        assert_eq!(part.origins(), odd.origins());
         assert!(all.part(|_| false).is_empty());
     }
 }

@@ -1,6 +1,6 @@
-//! What the shards know of an import: how far each of them has the file, in `ringshard.import`.
+//! Checkpoints of an import in `ringshard.import`, and the plan to resume an interrupted import.
 //!
-//! A shard writes it in the transaction of the rows themselves, so what it says is true whatever happened since.
+//! A checkpoint is written in the transaction of its rows, so it is true whatever happens later.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use crate::model::names::ShardName;
 use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 
-/// In `routing`: the whole file was in, on all shards.
+/// A value of `routing`: the whole file is stored, on all shards.
 pub(crate) const DONE: &str = "done";
-/// In `routing`: the ring changed during the import, so what was sent where cannot be told any more.
+/// A value of `routing`: the ring changed during the import, so it is unknown which record was sent to which shard.
 pub(crate) const MIXED: &str = "";
 
-/// How far one shard has a file.
+/// The checkpoint of one file on one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
-    /// All records up to this one that were routed here are in.
-    pub(crate) records: u64,
-    /// Records behind this one were never sent here.
-    pub(crate) high: u64,
-    /// The digest of the records `1 ..= records`.
+    /// All records up to this one that were routed to this shard are stored.
+    pub(crate) committed_through: u64,
+    /// No record after this one was sent to this shard.
+    pub(crate) high_water_mark: u64,
+    /// The digest of the records `1 ..= committed_through`.
     pub(crate) digest: i64,
-    /// What they were routed by: [`fingerprint`], [`DONE`] or [`MIXED`].
+    /// The routing: a [`fingerprint`], [`DONE`] or [`MIXED`].
     pub(crate) routing: String,
 }
 
-/// What tells one routing from another.
+/// The identity of a routing.
 pub(crate) fn fingerprint(coverage: &Coverage) -> String {
     let routes: String =
         coverage.routes().iter().map(|route| format!("{} {}\n", route.arc, route.shard)).collect();
@@ -41,138 +41,158 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Reads what a shard knows of a file.
+/// Reads the checkpoint of a file.
 pub(crate) fn read(client: &mut Client, source: Position) -> Result<Option<Checkpoint>, postgres::Error> {
     let sql =
         "SELECT committed_through, high_water_mark, digest, routing FROM ringshard.import WHERE source = $1";
     let row: Option<Row> = client.query_typed(sql, &[(&Uuid::from(source), Type::UUID)])?.into_iter().next();
     let number = |row: &Row, at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
     Ok(row.map(|row| Checkpoint {
-        records: number(&row, 0),
-        high: number(&row, 1),
+        committed_through: number(&row, 0),
+        high_water_mark: number(&row, 1),
         digest: row.get(2),
         routing: row.get(3),
     }))
 }
 
-/// Writes it, in the transaction that is open.
+/// Writes a checkpoint, in the open transaction.
 pub(crate) fn write(
     client: &mut Client,
     source: Position,
-    known: &Checkpoint,
+    checkpoint: &Checkpoint,
 ) -> Result<(), postgres::Error> {
     let sql = "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) \
                VALUES ($1, $2, $3, $4, $5) ON CONFLICT (source) DO UPDATE SET \
-               committed_through = excluded.committed_through, high_water_mark = excluded.high_water_mark, digest = excluded.digest, routing = excluded.routing";
+               committed_through = excluded.committed_through, high_water_mark = excluded.high_water_mark, \
+               digest = excluded.digest, routing = excluded.routing";
     let parameters: &[(&(dyn postgres::types::ToSql + Sync), Type)] = &[
         (&Uuid::from(source), Type::UUID),
-        (&signed(known.records), Type::INT8),
-        (&signed(known.high), Type::INT8),
-        (&known.digest, Type::INT8),
-        (&known.routing, Type::TEXT),
+        (&signed(checkpoint.committed_through), Type::INT8),
+        (&signed(checkpoint.high_water_mark), Type::INT8),
+        (&checkpoint.digest, Type::INT8),
+        (&checkpoint.routing, Type::TEXT),
     ];
     client.query_typed(sql, parameters).map(|_| ())
 }
 
-/// Forgets a file.
-pub(crate) fn forget(client: &mut Client, source: Position) -> Result<(), postgres::Error> {
+/// Deletes the checkpoint of a file.
+pub(crate) fn delete(client: &mut Client, source: Position) -> Result<(), postgres::Error> {
     let sql = "DELETE FROM ringshard.import WHERE source = $1";
     client.query_typed(sql, &[(&Uuid::from(source), Type::UUID)]).map(|_| ())
 }
 
-/// Whether a record of the file needs to be sent.
+/// Whether a record must be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResumeNeed {
-    /// It was stored by an earlier run.
+    /// An earlier run stored it.
     Stored,
     /// An earlier run may have stored it.
     Doubtful,
-    /// It was not.
+    /// No earlier run stored it.
     Fresh,
 }
 
-/// What all shards know, and what follows from it for each record.
+/// The checkpoints of all shards, and what follows for each record.
 #[derive(Debug)]
 pub(crate) struct ResumePlan {
-    known: BTreeMap<ShardName, Checkpoint>,
-    /// Whether records are routed now as they were then: then each shard's word holds for what goes there.
+    checkpoint: BTreeMap<ShardName, Checkpoint>,
+    /// Whether records are routed as in the earlier run: then a shard's checkpoint holds for the records routed to it now.
     same_routing: bool,
-    /// Up to here all records are in, wherever they were routed to: a shard that says so speaks for all.
-    all_in: u64,
+    /// All records up to this one are stored on all shards, as a shard's [`DONE`] says.
+    all_through: u64,
     is_done: bool,
-    /// Behind this record none was sent.
-    high: u64,
+    /// No record after this one was sent.
+    high_water_mark: u64,
 }
 
 impl ResumePlan {
-    /// Of what these shards know, `None` where they know nothing.
-    pub(crate) fn new(said: BTreeMap<ShardName, Option<Checkpoint>>, fingerprint: &str) -> Self {
-        let done =
-            said.values().flatten().filter(|known| known.routing == DONE).map(|known| known.records).max();
-        let high = said.values().flatten().map(|known| known.high).max().unwrap_or(0);
-        let known: BTreeMap<ShardName, Checkpoint> =
-            said.into_iter().filter_map(|(shard, known)| Some((shard, known?))).collect();
-        // The word of a shard that knows nothing holds as well: nothing was stored there.
-        let same_routing = done.is_none() && known.values().all(|known| known.routing == fingerprint);
-        Self { known, same_routing, all_in: done.unwrap_or(0), high, is_done: done.is_some() }
+    /// From the checkpoints of these shards, `None` for a shard without one.
+    pub(crate) fn new(by_shard: BTreeMap<ShardName, Option<Checkpoint>>, fingerprint: &str) -> Self {
+        let done = by_shard
+            .values()
+            .flatten()
+            .filter(|checkpoint| checkpoint.routing == DONE)
+            .map(|checkpoint| checkpoint.committed_through)
+            .max();
+        let high_water_mark =
+            by_shard.values().flatten().map(|checkpoint| checkpoint.high_water_mark).max().unwrap_or(0);
+        let checkpoint: BTreeMap<ShardName, Checkpoint> =
+            by_shard.into_iter().filter_map(|(shard, checkpoint)| Some((shard, checkpoint?))).collect();
+        // A shard without a checkpoint stored nothing, under any routing.
+        let same_routing =
+            done.is_none() && checkpoint.values().all(|checkpoint| checkpoint.routing == fingerprint);
+        Self {
+            checkpoint,
+            same_routing,
+            all_through: done.unwrap_or(0),
+            high_water_mark,
+            is_done: done.is_some(),
+        }
     }
 
-    /// Whether no earlier run left anything.
+    /// Whether there is no checkpoint.
     fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.checkpoint.is_empty()
     }
 
-    /// Whether record number `record`, which goes to `shard` now, needs to be sent there.
+    /// Whether record number `record`, now routed to `shard`, must be sent.
     pub(crate) fn need(&self, record: u64, shard: &ShardName) -> ResumeNeed {
-        // Under another ring a shard may have left whose word would be needed: then nothing is sure, and what one sent
-        // may lie anywhere.
+        // Under another routing a shard with a checkpoint may have left, so any record may be stored anywhere.
         if !self.same_routing && !self.is_done {
             return ResumeNeed::Doubtful;
         }
-        if record > self.high {
+        if record > self.high_water_mark {
             return ResumeNeed::Fresh;
         }
         if self.same_routing {
-            return match self.known.get(shard) {
-                Some(known) if record <= known.records => ResumeNeed::Stored,
-                Some(known) if record <= known.high => ResumeNeed::Doubtful,
+            return match self.checkpoint.get(shard) {
+                Some(checkpoint) if record <= checkpoint.committed_through => ResumeNeed::Stored,
+                Some(checkpoint) if record <= checkpoint.high_water_mark => ResumeNeed::Doubtful,
                 _ => ResumeNeed::Fresh,
             };
         }
-        if record <= self.all_in { ResumeNeed::Stored } else { ResumeNeed::Doubtful }
+        if record <= self.all_through { ResumeNeed::Stored } else { ResumeNeed::Doubtful }
     }
 
-    /// Whether from this record on it can be routed otherwise without another run's word getting in the way.
-    pub(crate) fn holds_for_another_routing(&self, record: u64) -> bool {
-        !self.same_routing || record > self.high
+    /// Whether the routing may change before this record, which no checkpoint is about.
+    pub(crate) fn allows_another_routing(&self, record: u64) -> bool {
+        !self.same_routing || record > self.high_water_mark
     }
 
-    /// Where digests are compared: a shard's word counts only for the file that it is about. Whether the
-    /// file so far is that file.
+    /// Compares the digest with the checkpoints at this record: whether the file so far is the one that they are about.
     pub(crate) fn agrees(&self, record: u64, digest: i64) -> bool {
-        self.known.values().all(|known| known.records != record || known.digest == digest)
+        self.checkpoint
+            .values()
+            .all(|checkpoint| checkpoint.committed_through != record || checkpoint.digest == digest)
     }
 
-    /// The last record that any digest is about.
+    /// The last record with a checkpoint.
     pub(crate) fn last_record(&self) -> u64 {
-        self.known.values().map(|known| known.records).max().unwrap_or(0)
+        self.checkpoint.values().map(|checkpoint| checkpoint.committed_through).max().unwrap_or(0)
     }
 
-    /// Where records were routed otherwise than now: what is sure of every shard, to be written to each of them
-    /// before anything else is stored. Else words about different routings would stand side by side, and each
-    /// would vouch for records that the other was to get.
+    /// If records were routed differently: the checkpoint that is true for every shard, which each must write before anything
+    /// is stored. Otherwise checkpoints of different routings would coexist, each wrong about records of the other.
     pub(crate) fn baseline(&self) -> Option<Checkpoint> {
         if self.is_empty() || self.same_routing {
             return None;
         }
-        let digest =
-            self.known.values().find(|known| known.records == self.all_in).map_or(0, |known| known.digest);
-        Some(Checkpoint { records: self.all_in, high: self.high, digest, routing: MIXED.to_owned() })
+        let digest = self
+            .checkpoint
+            .values()
+            .find(|checkpoint| checkpoint.committed_through == self.all_through)
+            .map_or(0, |checkpoint| checkpoint.digest);
+        Some(Checkpoint {
+            committed_through: self.all_through,
+            high_water_mark: self.high_water_mark,
+            digest,
+            routing: MIXED.to_owned(),
+        })
     }
 
-    /// What a shard knows.
+    /// The checkpoint of a shard.
     pub(crate) fn of(&self, shard: &ShardName) -> Option<&Checkpoint> {
-        self.known.get(shard)
+        self.checkpoint.get(shard)
     }
 }
 
@@ -184,16 +204,16 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn known(records: u64, high: u64, routing: &str) -> Checkpoint {
-        Checkpoint { records, high, digest: 7, routing: routing.into() }
+    fn checkpoint(committed_through: u64, high_water_mark: u64, routing: &str) -> Checkpoint {
+        Checkpoint { committed_through, high_water_mark, digest: 7, routing: routing.into() }
     }
 
-    fn memory(a: Checkpoint, b: impl Into<Option<Checkpoint>>) -> ResumePlan {
+    fn resume_plan(a: Checkpoint, b: impl Into<Option<Checkpoint>>) -> ResumePlan {
         ResumePlan::new(BTreeMap::from([(shard("a"), Some(a)), (shard("b"), b.into())]), "now")
     }
 
-    fn needs(memory: &ResumePlan, shard_name: &str) -> String {
-        let letter = |record| match memory.need(record, &shard(shard_name)) {
+    fn needs(resume_plan: &ResumePlan, shard_name: &str) -> String {
+        let letter = |record| match resume_plan.need(record, &shard(shard_name)) {
             ResumeNeed::Stored => 's',
             ResumeNeed::Doubtful => 'd',
             ResumeNeed::Fresh => 'f',
@@ -202,43 +222,64 @@ mod tests {
     }
 
     #[test]
-    fn with_the_same_routing_each_shard_speaks_for_itself() {
-        let memory = memory(known(4, 4, "now"), known(2, 2, "now"));
-        assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("ssssff", "ssffff"));
-        assert!(memory.agrees(4, 7) && memory.agrees(3, 8) && !memory.agrees(4, 8) && !memory.agrees(2, 8));
-        assert_eq!(memory.last_record(), 4);
+    fn with_the_same_routing_each_checkpoint_holds_for_its_shard() {
+        let resume_plan = resume_plan(checkpoint(4, 4, "now"), checkpoint(2, 2, "now"));
+        assert_eq!(
+            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
+            ("ssssff", "ssffff")
+        );
+        assert!(
+            resume_plan.agrees(4, 7)
+                && resume_plan.agrees(3, 8)
+                && !resume_plan.agrees(4, 8)
+                && !resume_plan.agrees(2, 8)
+        );
+        assert_eq!(resume_plan.last_record(), 4);
     }
 
     #[test]
-    fn with_another_routing_nothing_is_sure_as_a_shard_may_have_left() {
+    fn with_another_routing_every_record_is_doubtful() {
         for routing in ["then", MIXED] {
-            let memory = memory(known(4, 5, routing), known(2, 2, "now"));
-            assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("dddddd", "dddddd"));
+            let resume_plan = resume_plan(checkpoint(4, 5, routing), checkpoint(2, 2, "now"));
+            assert_eq!(
+                (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
+                ("dddddd", "dddddd")
+            );
         }
-        let memory = memory(known(4, 5, "then"), None);
-        assert_eq!(needs(&memory, "b"), "dddddd");
-        let baseline = Checkpoint { records: 0, high: 5, digest: 0, routing: MIXED.into() };
-        assert_eq!(memory.baseline(), Some(baseline));
+        let resume_plan = resume_plan(checkpoint(4, 5, "then"), None);
+        assert_eq!(needs(&resume_plan, "b"), "dddddd");
+        let baseline =
+            Checkpoint { committed_through: 0, high_water_mark: 5, digest: 0, routing: MIXED.into() };
+        assert_eq!(resume_plan.baseline(), Some(baseline));
     }
 
     #[test]
-    fn what_was_perhaps_sent_by_an_older_routing_stays_doubtful() {
-        // Both have taken a batch by the new routing since their words were taken back to the baseline.
-        let memory = memory(known(3, 6, "now"), known(2, 6, "now"));
-        assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("sssddd", "ssdddd"));
-        assert!(!memory.holds_for_another_routing(6) && memory.holds_for_another_routing(7));
+    fn records_sent_under_an_older_routing_stay_doubtful() {
+        // Both have stored a batch under the new routing since their checkpoints were reset to the baseline.
+        let resume_plan = resume_plan(checkpoint(3, 6, "now"), checkpoint(2, 6, "now"));
+        assert_eq!(
+            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
+            ("sssddd", "ssdddd")
+        );
+        assert!(!resume_plan.allows_another_routing(6) && resume_plan.allows_another_routing(7));
     }
 
     #[test]
-    fn a_shard_that_knows_nothing_has_nothing() {
-        let memory = memory(known(3, 3, "now"), None);
-        assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("sssfff", "ffffff"));
-        assert!(memory.baseline().is_none() && ResumePlan::new(BTreeMap::new(), "now").is_empty());
+    fn a_shard_without_a_checkpoint_has_nothing() {
+        let resume_plan = resume_plan(checkpoint(3, 3, "now"), None);
+        assert_eq!(
+            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
+            ("sssfff", "ffffff")
+        );
+        assert!(resume_plan.baseline().is_none() && ResumePlan::new(BTreeMap::new(), "now").is_empty());
     }
 
     #[test]
-    fn one_shard_that_says_done_speaks_for_all() {
-        let memory = memory(known(5, 5, DONE), None);
-        assert_eq!((needs(&memory, "a").as_str(), needs(&memory, "b").as_str()), ("sssssf", "sssssf"));
+    fn a_checkpoint_with_done_holds_for_all_shards() {
+        let resume_plan = resume_plan(checkpoint(5, 5, DONE), None);
+        assert_eq!(
+            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
+            ("sssssf", "sssssf")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! From records to batches: each is routed, and packed for its shard.
+//! Turns records into batches: routes each record, and packs it for its shard.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use crate::model::user::UserRef;
 #[derive(Debug)]
 pub struct Stopped;
 
-/// The way to one shard's worker.
+/// The channel to one shard's worker, and the batch that fills.
 pub(crate) struct Lane {
     shard: ShardName,
     batches: SyncSender<RowBatch>,
@@ -35,19 +35,19 @@ impl Lane {
     }
 }
 
-/// Which lane a position goes to: the last position of each route, and the lane.
+/// Finds the lane of a position: the last position of each route, with its lane.
 struct BatchRouter {
     version: u64,
     coverage: Arc<Coverage>,
     lasts: Vec<Position>,
     lanes: Vec<usize>,
-    /// Whether each shard that serves something has a lane.
+    /// Whether each shard that serves positions has a lane.
     is_complete: bool,
 }
 
 impl BatchRouter {
     fn new(version: u64, coverage: Arc<Coverage>, lanes: &[Lane]) -> Self {
-        // A shard that came during the import has no lane: whoever gets its rows finds out whose they are.
+        // A shard that joined during the import has no lane: the first lane's worker finds the owners of its rows.
         let lane_of = |shard: &ShardName| lanes.iter().position(|lane| lane.shard == *shard).unwrap_or(0);
         let is_complete =
             coverage.routes().iter().all(|route| lanes.iter().any(|lane| lane.shard == route.shard));
@@ -62,12 +62,12 @@ impl BatchRouter {
     }
 }
 
-/// Takes records in the file's order and sends them to the shards' workers.
+/// Takes the records in the file's order and sends them to the workers.
 pub struct Feeder {
     shared: Arc<ImportShared>,
     lanes: Vec<Lane>,
     router: BatchRouter,
-    memory: ResumePlan,
+    resume_plan: ResumePlan,
     file: String,
     batch_bytes: usize,
     records: u64,
@@ -78,15 +78,15 @@ impl Feeder {
     pub(crate) fn new(
         shared: Arc<ImportShared>,
         lanes: Vec<Lane>,
-        memory: ResumePlan,
+        resume_plan: ResumePlan,
         file: String,
         batch_bytes: usize,
     ) -> Self {
         let router = BatchRouter::new(0, shared.routing(), &lanes);
-        Self { shared, lanes, router, memory, file, batch_bytes, records: 0, digest: Digest::default() }
+        Self { shared, lanes, router, resume_plan, file, batch_bytes, records: 0, digest: Digest::default() }
     }
 
-    /// The next record: a user.
+    /// Adds the next record, a user.
     pub fn push(&mut self, line: u64, user: UserRef<'_>) -> Result<(), Stopped> {
         let position = Position::of_user(user.user_id);
         self.digest.push(position, user);
@@ -95,7 +95,7 @@ impl Feeder {
             self.reroute()?;
         }
         let lane = &mut self.lanes[self.router.lane(position)];
-        let doubtful = match self.memory.need(self.records, &lane.shard) {
+        let doubtful = match self.resume_plan.need(self.records, &lane.shard) {
             ResumeNeed::Fresh => false,
             ResumeNeed::Doubtful => true,
             ResumeNeed::Stored => {
@@ -104,7 +104,7 @@ impl Feeder {
             }
         };
         if lane.filling.is_empty() {
-            // Without it each row is looked at by itself.
+            // Without a routing, the ownership of each row is checked.
             lane.filling.routing = self.router.is_complete.then(|| Arc::clone(&self.router.coverage));
         }
         lane.filling.push(RowOrigin { user_id: user.user_id, record: self.records, line, doubtful }, user);
@@ -112,19 +112,19 @@ impl Feeder {
         if lane.filling.len_bytes() >= self.batch_bytes { lane.send() } else { Ok(()) }
     }
 
-    /// The next record: one that was rejected.
-    pub fn pass(&mut self) -> Result<(), Stopped> {
-        self.digest.pass();
+    /// Adds the next record, which was rejected.
+    pub fn skip(&mut self) -> Result<(), Stopped> {
+        self.digest.skip();
         self.count()
     }
 
-    /// Routes by what is known of the ring now.
+    /// Changes to the current routing.
     fn reroute(&mut self) -> Result<(), Stopped> {
-        if !self.memory.holds_for_another_routing(self.records) {
-            // A shard's word about what was routed to it says nothing of what goes to it now.
+        if !self.resume_plan.allows_another_routing(self.records) {
+            // The checkpoints hold only for records that are routed as before.
             let message =
-                format!("the ring changed while an interrupted import of `{}` was gone on with", self.file);
-            let hint = "run this again with the same file: it goes on from there";
+                format!("the ring changed while an interrupted import of `{}` was resumed", self.file);
+            let hint = "run this again with the same file to continue from there";
             self.shared.fail(Error::new(Kind::Partial, message).hint(hint));
             return Err(Stopped);
         }
@@ -136,14 +136,14 @@ impl Feeder {
         Ok(())
     }
 
-    /// Counts a record, and compares the file so far with what an earlier run saw of it.
+    /// Counts a record, and compares the file so far with the checkpoints of an earlier run.
     fn count(&mut self) -> Result<(), Stopped> {
         if self.shared.has_halted() {
             return Err(Stopped);
         }
         self.records += 1;
         self.shared.counts.records.store(self.records, Ordering::Relaxed);
-        if !self.memory.agrees(self.records, self.digest.number()) {
+        if !self.resume_plan.agrees(self.records, self.digest.number()) {
             self.differs(self.records);
             return Err(Stopped);
         }
@@ -152,29 +152,29 @@ impl Feeder {
 
     fn differs(&self, record: u64) {
         let message = format!(
-            "an import of a file that begins like `{}` was interrupted behind its record {record}, and this file differs before that",
+            "an import of a file with the same beginning as `{}` was interrupted after record {record}, and this file differs before that",
             self.file
         );
         self.shared.fail(Error::new(Kind::Conflict, message).hint(
-            "run it with that file again; or give --restart, with --on-conflict skip or update for users that are in already",
+            "use that file again, or --restart, with --on-conflict skip or update for users that are already stored",
         ));
     }
 
-    /// The file is read to its end: sends what is left.
+    /// The file was read completely: sends the last batches.
     pub fn finish(mut self) {
-        if self.records < self.memory.last_record() {
-            return self.differs(self.memory.last_record());
+        if self.records < self.resume_plan.last_record() {
+            return self.differs(self.resume_plan.last_record());
         }
         for lane in &mut self.lanes {
             if !lane.filling.is_empty() && lane.send().is_err() {
                 return;
             }
         }
-        let mut fed = self.shared.fed.lock();
-        *fed = Some((self.records, self.digest.number()));
+        let mut totals = self.shared.totals.lock();
+        *totals = Some((self.records, self.digest.number()));
     }
 
-    /// The file cannot be read on: nothing more is stored.
+    /// The file cannot be read further: stops the import with this error.
     pub fn abort(self, error: Error) {
         self.shared.fail(error);
     }

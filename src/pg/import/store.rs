@@ -1,8 +1,8 @@
-//! Storing a batch: rows first, then the proof that the shard owns them, then commit.
+//! Stores a batch: first the rows, then the proof that the shard owns them, then the commit.
 //!
-//! Rows are sent before the barrier is taken, and the arcs are looked at behind it, in a statement of their own
-//! (an older snapshot would not see what the barrier waited for). Rows of arcs that are no longer owned are taken
-//! out again in the same transaction and go to their new owner.
+//! Rows are sent before the barrier is taken. The arcs are read after it, in a separate statement, as an older snapshot would
+//! not see what the barrier waited for. Rows of arcs that the shard does not own any more are deleted again in the same
+//! transaction, and stored on their new owner.
 
 use crate::pg::scan::snapshot;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -19,7 +19,7 @@ use postgres::types::Type;
 use super::batch::{RowBatch, RowOrigin};
 use super::checkpoint;
 use super::checkpoint::{Checkpoint, DONE, MIXED};
-use super::{ImportOptions, ImportShared, OnConflict, known_after};
+use super::{ImportOptions, ImportShared, OnConflict, checkpoint_after};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
@@ -34,12 +34,12 @@ use crate::pg::pool::{PooledSession, Server};
 use crate::pg::scan::snapshot::held_of;
 use crate::threads;
 
-/// How long rows wait for arcs that are on their way to another shard.
+/// How long rows wait for arcs that are being moved.
 const MOVE_PATIENCE: Duration = Duration::from_mins(1);
-/// The pause before they are tried again.
+/// The pause before the next try.
 const MOVE_PAUSE: Duration = Duration::from_millis(20);
 
-/// What all workers store with.
+/// What all workers need.
 pub(crate) struct Store<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) shared: &'a ImportShared,
@@ -47,7 +47,7 @@ pub(crate) struct Store<'a> {
     pub(crate) fingerprint: &'a str,
 }
 
-/// What became of a batch's rows.
+/// The result for a batch's rows.
 #[derive(Default)]
 struct Stored {
     inserted: u64,
@@ -55,76 +55,82 @@ struct Stored {
     skipped: u64,
     /// Rows that an earlier run had stored.
     resumed: u64,
-    /// Users that the shard does not own any more.
-    left: HashSet<UserId>,
+    /// Users that the shard does not own.
+    not_owned: HashSet<UserId>,
 }
 
-/// A batch's transaction: who stores what, and what the shard writes down about it.
+/// The transaction of a batch: shard, rows and checkpoint.
 struct Task<'a> {
     shard: &'a ShardName,
     batch: &'a RowBatch,
-    /// What the shard knows of the file before and after; `None` for rows that another shard answers for.
-    word: Option<(Option<&'a Checkpoint>, &'a Checkpoint)>,
+    /// The checkpoints before and after; `None` for rows that another shard's checkpoint is about.
+    checkpoints: Option<(Option<&'a Checkpoint>, &'a Checkpoint)>,
 }
 
 impl Store<'_> {
-    /// Stores a batch on its shard, and what the shard does not own any more on whoever does. `staged`: rows
-    /// go through a temporary table at once, as there were conflicts before.
+    /// Stores a batch on its shard, and rows that the shard does not own on their owners. `staged`: use the temporary table at
+    /// once, as there were conflicts before.
     pub(crate) fn batch(
         &self,
         shard: &ShardName,
         session: &mut PooledSession,
         batch: &RowBatch,
-        known: &mut Option<Checkpoint>,
+        checkpoint: &mut Option<Checkpoint>,
         staged: &mut bool,
     ) -> Result<()> {
-        let after = known_after(self.shared, self.fingerprint, known.as_ref(), batch);
-        let left =
-            self.attempt(session, &Task { shard, batch, word: Some((known.as_ref(), &after)) }, staged)?;
-        *known = Some(after);
-        if left.is_empty() { Ok(()) } else { self.settle(batch.part(|place| left.contains(&place.user_id))) }
+        let after = checkpoint_after(self.shared, self.fingerprint, checkpoint.as_ref(), batch);
+        let not_owned = self.attempt(
+            session,
+            &Task { shard, batch, checkpoints: Some((checkpoint.as_ref(), &after)) },
+            staged,
+        )?;
+        *checkpoint = Some(after);
+        if not_owned.is_empty() {
+            Ok(())
+        } else {
+            self.store_on_owners(batch.part(|origin| not_owned.contains(&origin.user_id)))
+        }
     }
 
-    /// Finds the owners of rows anew until all are stored, or until the import is to stop: no shard's word says yet
-    /// that these are in.
-    fn settle(&self, mut left: RowBatch) -> Result<()> {
+    /// Stores rows on their current owners, until all are stored or the import is to stop. No checkpoint covers these rows yet.
+    fn store_on_owners(&self, mut left: RowBatch) -> Result<()> {
         let begun = Instant::now();
         while !left.is_empty() && !self.shared.has_halted() {
             let coverage = {
                 let _turn = self.shared.settling.lock();
                 snapshot::open(self.cluster, ReadIntent::Primary, false)?.coverage
             };
-            // Fenced: nobody may write there until the other shard has taken over.
-            let owner = |place: &RowOrigin| {
-                let route = coverage.route(Position::of_user(place.user_id));
+            // A fenced range accepts no writes until its target has received it.
+            let owner = |origin: &RowOrigin| {
+                let route = coverage.route(Position::of_user(origin.user_id));
                 route.filter(|route| route.owned).map(|route| route.shard.clone())
             };
             let owners: BTreeMap<UserId, Option<ShardName>> =
-                left.places().iter().map(|place| (place.user_id, owner(place))).collect();
+                left.origins().iter().map(|origin| (origin.user_id, owner(origin))).collect();
             let mut unsettled: HashSet<UserId> =
                 owners.iter().filter(|(_, owner)| owner.is_none()).map(|(id, _)| *id).collect();
             let shards: HashSet<&ShardName> = owners.values().flatten().collect();
             for shard in shards {
-                let part = left.part(|place| owners[&place.user_id].as_ref() == Some(shard));
+                let part = left.part(|origin| owners[&origin.user_id].as_ref() == Some(shard));
                 let mut session = self.cluster.shards().checkout(shard)?;
-                // It may get a temporary table.
+                // Not reused, as it may get a temporary table.
                 session.spoil();
                 unsettled.extend(self.attempt(
                     &mut session,
-                    &Task { shard, batch: &part, word: None },
+                    &Task { shard, batch: &part, checkpoints: None },
                     &mut true,
                 )?);
             }
             self.shared.reroute(coverage);
-            left = left.part(|place| unsettled.contains(&place.user_id));
-            if let Some(place) = left.places().first() {
+            left = left.part(|origin| unsettled.contains(&origin.user_id));
+            if let Some(origin) = left.origins().first() {
                 if begun.elapsed() > MOVE_PATIENCE {
                     let message = format!(
-                        "{}:{}: user `{}` is being moved to another shard, and that does not end",
-                        self.options.file, place.line, place.user_id
+                        "{}:{}: user `{}` is being moved to another shard, and the move does not finish",
+                        self.options.file, origin.line, origin.user_id
                     );
                     return Err(Error::new(Kind::Locked, message)
-                        .hint("run this again with the same file: it goes on"));
+                        .hint("run this again with the same file to continue"));
                 }
                 thread::sleep(MOVE_PAUSE);
             }
@@ -132,8 +138,8 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// One transaction on one shard, or two: if rows are in each other's way, again through a temporary table.
-    /// The users that are not the shard's any more.
+    /// One transaction on one shard; after a conflict a second one, with the temporary table. Returns the users that the shard
+    /// does not own.
     fn attempt(
         &self,
         session: &mut PooledSession,
@@ -142,26 +148,26 @@ impl Store<'_> {
     ) -> Result<HashSet<UserId>> {
         let server = Arc::clone(session.server());
         let client = session.client();
-        let mut stored = Err(ShardError::Ours(Error::new(Kind::Failed, "not tried yet")));
-        let doubtful = task.batch.places().iter().any(|place| place.doubtful);
+        let mut stored = Err(ShardError::Local(Error::new(Kind::Failed, "not tried")));
+        let doubtful = task.batch.origins().iter().any(|origin| origin.doubtful);
         let try_direct = !*staged && !doubtful;
         if try_direct {
             stored = self.directly(client, &server, task);
         }
-        let in_the_way = matches!(&stored, Err(ShardError::Server(cause)) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION));
-        if !try_direct || in_the_way {
-            if in_the_way {
+        let is_conflicting = matches!(&stored, Err(ShardError::Server(cause)) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION));
+        if !try_direct || is_conflicting {
+            if is_conflicting {
                 client.batch_execute("ROLLBACK").map_err(|cause| self.failed(task, &cause))?;
                 *staged = self.options.on_conflict != OnConflict::Error;
             }
-            stored = self.through_a_table(client, &server, task);
+            stored = self.through_stage(client, &server, task);
         }
-        let stored = stored.map_err(|trouble| {
-            // A lost connection has rolled back by itself.
+        let stored = stored.map_err(|first_error| {
+            // This fails on a lost connection, which is rolled back by the server.
             let _ = client.batch_execute("ROLLBACK");
-            match trouble {
+            match first_error {
                 ShardError::Server(cause) => self.failed(task, &cause),
-                ShardError::Ours(error) => error,
+                ShardError::Local(error) => error,
             }
         })?;
         let counts = &self.shared.counts;
@@ -173,22 +179,22 @@ impl Store<'_> {
         ] {
             let _: u64 = AtomicU64::fetch_add(count, number, Ordering::SeqCst);
         }
-        Ok(stored.left)
+        Ok(stored.not_owned)
     }
 
     fn failed(&self, task: &Task<'_>, cause: &postgres::Error) -> Error {
-        let places = task.batch.places();
+        let origins = task.batch.origins();
         let lines =
-            places.first().map_or(0, |place| place.line)..=places.last().map_or(0, |place| place.line);
+            origins.first().map_or(0, |origin| origin.line)..=origins.last().map_or(0, |origin| origin.line);
         let what = format!("import lines {} to {} of `{}`", lines.start(), lines.end(), self.options.file);
         let error = sqlstate::doing(&what, task.shard, cause);
         if sqlstate::is_lost(cause) {
-            return error.hint("once the shard answers, run this again with the same file: it goes on");
+            return error.hint("once the shard answers, run this again with the same file to continue");
         }
         error
     }
 
-    /// Into the table itself.
+    /// Stores with COPY into the table itself.
     fn directly(
         &self,
         client: &mut Client,
@@ -201,20 +207,20 @@ impl Store<'_> {
             "COPY public.users (user_id, name, region, email) FROM STDIN (FORMAT binary)",
             task.batch,
         )?;
-        let left = self.not_owned(client, server, task)?;
-        if !left.is_empty() {
-            let ids: Vec<i64> = left.iter().map(|id| id.number()).collect();
+        let not_owned = self.not_owned(client, server, task)?;
+        if !not_owned.is_empty() {
+            let ids: Vec<i64> = not_owned.iter().map(|id| id.number()).collect();
             let sql = "DELETE FROM public.users WHERE user_id = ANY ($1)";
             client.query_typed(sql, &[(&ids, Type::INT8_ARRAY)])?;
         }
-        self.end(client, task, left.is_empty())?;
+        self.end(client, task, not_owned.is_empty())?;
         let inserted =
-            task.batch.places().iter().filter(|place| !left.contains(&place.user_id)).count() as u64;
-        Ok(Stored { inserted, left, ..Stored::default() })
+            task.batch.origins().iter().filter(|origin| !not_owned.contains(&origin.user_id)).count() as u64;
+        Ok(Stored { inserted, not_owned, ..Stored::default() })
     }
 
-    /// Into a temporary table, and from there into the table, with an eye on what is there already.
-    fn through_a_table(
+    /// Stores with COPY into a temporary table, and from there into the table, handling conflicts.
+    fn through_stage(
         &self,
         client: &mut Client,
         server: &Arc<Server>,
@@ -224,20 +230,20 @@ impl Store<'_> {
         client.batch_execute(include_str!("../../../sql/queries/stage.sql"))?;
         let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
         copy(client, stage, task.batch)?;
-        let left = self.not_owned(client, server, task)?;
-        if !left.is_empty() {
-            let ids: Vec<i64> = left.iter().map(|id| id.number()).collect();
+        let not_owned = self.not_owned(client, server, task)?;
+        if !not_owned.is_empty() {
+            let ids: Vec<i64> = not_owned.iter().map(|id| id.number()).collect();
             let sql = "DELETE FROM pg_temp.ringshard_stage WHERE user_id = ANY ($1)";
             client.query_typed(sql, &[(&ids, Type::INT8_ARRAY)])?;
         }
-        let mine: Vec<&RowOrigin> =
-            task.batch.places().iter().filter(|place| !left.contains(&place.user_id)).collect();
+        let own: Vec<&RowOrigin> =
+            task.batch.origins().iter().filter(|origin| !not_owned.contains(&origin.user_id)).collect();
         let mut stored = match self.options.on_conflict {
-            OnConflict::Update => self.upsert(client, &mine)?,
-            OnConflict::Error | OnConflict::Skip => self.insert(client, task.shard, &mine)?,
+            OnConflict::Update => self.upsert(client, &own)?,
+            OnConflict::Error | OnConflict::Skip => self.insert(client, task.shard, &own)?,
         };
-        self.end(client, task, left.is_empty())?;
-        stored.left = left;
+        self.end(client, task, not_owned.is_empty())?;
+        stored.not_owned = not_owned;
         Ok(stored)
     }
 
@@ -245,7 +251,7 @@ impl Store<'_> {
         &self,
         client: &mut Client,
         shard: &ShardName,
-        mine: &[&RowOrigin],
+        own: &[&RowOrigin],
     ) -> Result<Stored, ShardError> {
         let sql = "INSERT INTO public.users (user_id, name, region, email) \
                    SELECT user_id, name, region, email FROM pg_temp.ringshard_stage ORDER BY record \
@@ -253,15 +259,18 @@ impl Store<'_> {
         let ids = |rows: Vec<postgres::Row>| rows.iter().map(|row| UserId::new(row.get(0))).collect();
         let mut inserted: HashSet<UserId> = ids(client.query_typed(sql, &[])?);
         let mut stored = Stored { inserted: inserted.len() as u64, ..Stored::default() };
-        // Of two rows of one user the first was inserted.
-        let in_the_way: Vec<&&RowOrigin> =
-            mine.iter().filter(|place| !inserted.remove(&place.user_id)).collect();
+        // Of two rows with one id the first was inserted.
+        let is_conflicting: Vec<&&RowOrigin> =
+            own.iter().filter(|origin| !inserted.remove(&origin.user_id)).collect();
         if self.options.on_conflict == OnConflict::Skip {
-            stored.skipped = in_the_way.len() as u64;
+            stored.skipped = is_conflicting.len() as u64;
             return Ok(stored);
         }
-        let doubtful: Vec<i64> =
-            in_the_way.iter().filter(|place| place.doubtful).map(|place| place.user_id.number()).collect();
+        let doubtful: Vec<i64> = is_conflicting
+            .iter()
+            .filter(|origin| origin.doubtful)
+            .map(|origin| origin.user_id.number())
+            .collect();
         let sql = "SELECT stage.user_id FROM pg_temp.ringshard_stage AS stage JOIN public.users USING (user_id) \
                    WHERE stage.user_id = ANY ($1) AND (stage.name, stage.region, stage.email) \
                          IS NOT DISTINCT FROM (users.name, users.region, users.email)";
@@ -270,35 +279,37 @@ impl Store<'_> {
         } else {
             ids(client.query_typed(sql, &[(&doubtful, Type::INT8_ARRAY)])?)
         };
-        // The second row of one user is in the way of the first, whatever an earlier run did.
+        // The second row with one id always conflicts, whatever an earlier run did.
         let mut firsts: HashMap<UserId, u64> = HashMap::new();
-        for place in mine {
-            firsts.entry(place.user_id).or_insert(place.record);
+        for origin in own {
+            firsts.entry(origin.user_id).or_insert(origin.record);
         }
-        for place in in_the_way {
-            let is_first = firsts.get(&place.user_id) == Some(&place.record);
-            if !(is_first && place.doubtful && equal.contains(&place.user_id)) {
-                return Err(self.conflict(shard, place, mine).into());
+        for origin in is_conflicting {
+            let is_first = firsts.get(&origin.user_id) == Some(&origin.record);
+            if !(is_first && origin.doubtful && equal.contains(&origin.user_id)) {
+                return Err(self.conflict(shard, origin, own).into());
             }
             stored.resumed += 1;
         }
         Ok(stored)
     }
 
-    fn conflict(&self, shard: &ShardName, place: &RowOrigin, mine: &[&RowOrigin]) -> Error {
-        let RowOrigin { user_id: id, line, .. } = place;
+    fn conflict(&self, shard: &ShardName, origin: &RowOrigin, own: &[&RowOrigin]) -> Error {
+        let RowOrigin { user_id: id, line, .. } = origin;
         let file = &self.options.file;
-        let first = mine.iter().find(|other| other.user_id == *id && other.record < place.record);
+        let first = own.iter().find(|other| other.user_id == *id && other.record < origin.record);
         let message = match first {
-            Some(first) => format!("{file}:{line}: user `{id}` stands in line {} already", first.line),
+            Some(first) => format!("{file}:{line}: user `{id}` is in line {} already", first.line),
             None => format!("{file}:{line}: user `{id}` exists already on shard `{shard}`"),
         };
         Error::new(Kind::Conflict, message)
-            .hint("--on-conflict skip leaves users as they are, --on-conflict update sets the columns of the file")
+            .hint(
+                "--on-conflict skip keeps existing users, --on-conflict update sets the columns of the file",
+            )
             .on_shard(shard)
     }
 
-    fn upsert(&self, client: &mut Client, mine: &[&RowOrigin]) -> Result<Stored, ShardError> {
+    fn upsert(&self, client: &mut Client, own: &[&RowOrigin]) -> Result<Stored, ShardError> {
         let columns = ["name", "region", "email"].into_iter().zip(self.options.has);
         let set: Vec<String> = columns
             .filter(|(_, has)| *has)
@@ -309,7 +320,7 @@ impl Store<'_> {
         } else {
             format!("DO UPDATE SET {}", set.join(", "))
         };
-        // Of two rows of one user the last counts.
+        // Of two rows with one id the last counts.
         let sql = format!(
             "INSERT INTO public.users (user_id, name, region, email) \
              SELECT DISTINCT ON (user_id) user_id, name, region, email \
@@ -319,19 +330,19 @@ impl Store<'_> {
         let rows = client.query_typed(&sql, &[])?;
         let inserted = rows.iter().filter(|row| row.get(0)).count() as u64;
         let updated = rows.len() as u64 - inserted;
-        Ok(Stored { inserted, updated, skipped: mine.len() as u64 - inserted - updated, ..Stored::default() })
+        Ok(Stored { inserted, updated, skipped: own.len() as u64 - inserted - updated, ..Stored::default() })
     }
 
     fn begin(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
-        // A row that another shard answers for is on disk before that shard says that it is in.
-        let synchronous = if task.word.is_some() { "off" } else { "on" };
+        // A row that another shard's checkpoint covers must be on disk before that checkpoint.
+        let synchronous = if task.checkpoints.is_some() { "off" } else { "on" };
         client.batch_execute(&format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL client_min_messages = warning; \
              SET LOCAL ringshard.guard = 'checked'; SET LOCAL synchronous_commit = {synchronous}"
         ))
     }
 
-    /// Takes the barrier, held to commit, and then looks at the arcs: whose rows are not owned here any more.
+    /// Takes the barrier, held to commit, and then reads the arcs. Returns the users that the shard does not own.
     fn not_owned(
         &self,
         client: &mut Client,
@@ -347,8 +358,8 @@ impl Store<'_> {
             self.cluster.refresh()?;
         }
         if !self.cluster.shards().is_current(server) {
-            // The shard is somewhere else by now: these go there.
-            return Ok(task.batch.places().iter().map(|place| place.user_id).collect());
+            // The shard has another primary, which must get these rows.
+            return Ok(task.batch.origins().iter().map(|origin| origin.user_id).collect());
         }
         let routing = task.batch.routing.as_ref();
         if routing.is_some_and(|routing| routing.is_owned_by(task.shard, &held.arcs)) {
@@ -359,30 +370,36 @@ impl Store<'_> {
             let at = owned.partition_point(|held| held.arc.last() < position);
             owned.get(at).is_some_and(|held| held.arc.contains(position))
         };
-        let ids = task.batch.places().iter().map(|place| place.user_id);
+        let ids = task.batch.origins().iter().map(|origin| origin.user_id);
         Ok(ids.filter(|id| !is_owned(Position::of_user(*id))).collect())
     }
 
-    /// Writes down how far the shard has the file, and commits.
-    fn end(&self, client: &mut Client, task: &Task<'_>, is_whole: bool) -> Result<(), ShardError> {
-        if let Some((before, after)) = task.word {
-            if is_whole {
+    /// Writes the checkpoint, and commits.
+    fn end(&self, client: &mut Client, task: &Task<'_>, is_complete: bool) -> Result<(), ShardError> {
+        if let Some((before, after)) = task.checkpoints {
+            if is_complete {
                 checkpoint::write(client, self.options.source, after)?;
             } else {
-                // The rest is still to be settled: no word yet about records that may not be in.
+                // Some rows still go to other shards, so the checkpoint must not cover this batch yet.
                 self.shared.mixed.store(true, Ordering::SeqCst);
-                let (records, digest) = before.map_or((0, 0), |known| (known.records, known.digest));
-                // On disk before the rest is stored elsewhere, which it vouches for.
+                let (committed_through, digest) =
+                    before.map_or((0, 0), |checkpoint| (checkpoint.committed_through, checkpoint.digest));
+                // On disk before the other rows are stored elsewhere, as it covers them too.
                 client.batch_execute("SET LOCAL synchronous_commit = on")?;
-                let part = Checkpoint { records, digest, high: after.high, routing: MIXED.to_owned() };
+                let part = Checkpoint {
+                    committed_through,
+                    digest,
+                    high_water_mark: after.high_water_mark,
+                    routing: MIXED.to_owned(),
+                };
                 checkpoint::write(client, self.options.source, &part)?;
             }
         }
         Ok(client.batch_execute("COMMIT")?)
     }
 
-    /// All is in: flushes each shard, so that all of it is on disk, and then forgets the import on each. A shard
-    /// that could not be told to forget is no failure by then: nobody knows whether it did.
+    /// All rows are stored: flushes each shard to disk, and then deletes the checkpoints. If a deletion fails, the import has
+    /// succeeded all the same; returns these errors.
     pub(crate) fn finish(
         &self,
         sessions: &mut [(ShardName, PooledSession)],
@@ -392,18 +409,23 @@ impl Store<'_> {
         let source = self.options.source;
         let mixed = self.shared.mixed.load(Ordering::SeqCst);
         let routing = if mixed { MIXED } else { self.fingerprint }.to_owned();
-        let all = Checkpoint { records, high: records, digest, routing };
-        let done = Checkpoint { records, high: records, digest, routing: DONE.to_owned() };
-        let on_all = |results: Vec<Result<()>>| results.into_iter().collect::<Result<()>>();
-        // First each for itself: a shard that says `done` vouches for all, so all must be on disk by then.
-        on_all(on_disk(sessions, &|client| checkpoint::write(client, source, &all)))?;
-        on_all(on_disk(sessions, &|client| checkpoint::write(client, source, &done)))?;
-        let forgotten = on_disk(sessions, &|client| checkpoint::forget(client, source));
-        Ok(forgotten.into_iter().filter_map(Result::err).collect())
+        let all = Checkpoint { committed_through: records, high_water_mark: records, digest, routing };
+        let done = Checkpoint {
+            committed_through: records,
+            high_water_mark: records,
+            digest,
+            routing: DONE.to_owned(),
+        };
+        let all_ok = |results: Vec<Result<()>>| results.into_iter().collect::<Result<()>>();
+        // First each shard's own checkpoint: `DONE` holds for all shards, so all must be on disk before it.
+        all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &all)))?;
+        all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &done)))?;
+        let deleted = on_disk(sessions, &|client| checkpoint::delete(client, source));
+        Ok(deleted.into_iter().filter_map(Result::err).collect())
     }
 }
 
-/// Takes a step on each shard at once, in a transaction that waits for the disk.
+/// Runs a step on each shard in parallel, in a transaction that waits for the disk.
 fn on_disk(
     sessions: &mut [(ShardName, PooledSession)],
     step: &(dyn Fn(&mut Client) -> Result<(), postgres::Error> + Sync),
@@ -416,7 +438,7 @@ fn on_disk(
             .and_then(|()| client.batch_execute("COMMIT"));
         ended.map_err(|cause| {
             let error = sqlstate::doing("finish the import", shard, &cause);
-            error.hint("run this again with the same file: it goes on")
+            error.hint("run this again with the same file to continue")
         })
     })
 }
@@ -427,7 +449,7 @@ fn copy(client: &mut Client, sql: &str, batch: &RowBatch) -> Result<(), postgres
     for piece in batch.copy_data() {
         if let Err(cause) = writer.write_all(piece) {
             return Err(of_server(cause)
-                .unwrap_or_else(|| unreachable!("the writer fails only with what the server said")));
+                .unwrap_or_else(|| unreachable!("the writer fails only with what the server by_shard")));
         }
     }
     writer.finish().map(|_| ())

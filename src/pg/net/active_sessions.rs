@@ -1,4 +1,4 @@
-//! What the sessions of this process are at, so that another thread can stop it and the time it took is known.
+//! The sessions of this process that are in use: how to cancel their queries, and how long they have been in use.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 
-/// How one session's query is cancelled: over a connection of its own, with TLS if the session has it.
+/// Cancels the query of one session, over a connection of its own, with TLS if the session has it.
 #[derive(Clone)]
 pub(crate) struct CancelHandle {
     token: CancelToken,
@@ -19,7 +19,7 @@ pub(crate) struct CancelHandle {
 }
 
 impl CancelHandle {
-    /// Of a session that was made like this.
+    /// For a session with this token, connected with `tls`.
     pub(crate) fn new(token: CancelToken, tls: Option<MakeRustlsConnect>) -> Self {
         Self { token, tls }
     }
@@ -35,14 +35,14 @@ impl CancelHandle {
     }
 }
 
-/// Where the time of a command went.
+/// How a command spent its time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeSpent {
     /// Hashing keys and finding their owners.
     pub route: Duration,
-    /// Waiting for connections, and for chunks that are being moved. Of several shards at once, the slowest.
+    /// Waiting for connections, and for chunks that are being moved. With several shards, the slowest one's.
     pub wait: Duration,
-    /// Connections in use: the servers' work, and the way there and back. Of several at once, the slowest.
+    /// Connections in use: network and server time. With several shards, the slowest one's.
     pub query: Duration,
 }
 
@@ -59,13 +59,13 @@ impl Default for Times {
 }
 
 impl Times {
-    /// What counts of the time since then: a session may still be in use from the command before.
+    /// The time since `since`, or since the command began if that is later: a session may be in use from the command before.
     fn since(&self, since: Instant) -> Duration {
         since.max(self.begun).elapsed()
     }
 }
 
-/// A session that is in use, and since when if that is measured.
+/// A session in use; `since` only if time is measured.
 struct InUse {
     cancel: CancelHandle,
     shard: ShardName,
@@ -78,50 +78,50 @@ struct Sessions {
     in_use: BTreeMap<u64, InUse>,
 }
 
-/// The sessions that are in use, and what they have taken. One for a process that runs one command at a time.
+/// The sessions in use, and the time that they took. One instance for a process, which runs one command at a time.
 #[derive(Default)]
 pub struct ActiveSessions {
     stopped: AtomicBool,
-    wary: AtomicBool,
+    always_check_liveness: AtomicBool,
     sessions: Mutex<Sessions>,
     timed: AtomicBool,
     times: Mutex<Times>,
 }
 
 impl ActiveSessions {
-    /// From here on no session is taken to be alive because it was used just now: between two commands of a person
-    /// a server may have been restarted.
-    pub fn be_wary(&self) {
-        self.wary.store(true, Ordering::Relaxed);
+    /// From now on, every idle session is checked before reuse, even one that was used a moment ago: in the REPL a server may
+    /// restart between two commands.
+    pub fn always_check_liveness(&self) {
+        self.always_check_liveness.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_wary(&self) -> bool {
-        self.wary.load(Ordering::Relaxed)
+    pub(crate) fn always_checks_liveness(&self) -> bool {
+        self.always_check_liveness.load(Ordering::Relaxed)
     }
 
-    /// A new line begins: nobody has asked to stop it.
+    /// A new line begins: clears an earlier [`ActiveSessions::stop`].
     pub fn begin(&self) {
         self.stopped.store(false, Ordering::SeqCst);
     }
 
-    /// A command begins, for the first time or once more. Whether its time is measured.
+    /// A command, or a repetition of it, begins; `timed` says whether to measure its time.
     pub fn measure(&self, timed: bool) {
         self.timed.store(timed, Ordering::Relaxed);
         *self.times.lock() = Times::default();
     }
 
-    /// Stops the command: cancels at the servers what its sessions are at, and lets it wait for nothing more.
-    /// Returns when the servers have been told.
+    /// Stops the command: cancels the queries of its sessions, and makes every later `check` fail. Returns when the cancel
+    /// requests have been sent.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // As long as this is locked no session is given back: a cancel meets no later command.
+        // While this is locked no session is returned to its pool, so a cancel request cannot hit a later command.
         let sessions = self.sessions.lock();
         for session in sessions.in_use.values() {
             session.cancel.send();
         }
     }
 
-    /// An error if the command is to stop. For who waits, or goes on to something else.
+    /// An error of kind `Partial` if the command was stopped. Called in waits and between steps.
     pub fn check(&self) -> Result<()> {
         if !self.stopped.load(Ordering::SeqCst) {
             return Ok(());
@@ -129,12 +129,12 @@ impl ActiveSessions {
         Err(Error::new(Kind::Partial, "stopped by Ctrl-C"))
     }
 
-    /// What was spent since the command began.
+    /// The time spent since the command began.
     pub fn spent(&self) -> TimeSpent {
         let sessions = self.sessions.lock();
         let times = self.times.lock();
         let mut by_shard = times.by_shard.clone();
-        // A thread may not have given its session back yet.
+        // A thread may still hold its session.
         for session in sessions.in_use.values() {
             let time = session.since.map(|since| times.since(since)).unwrap_or_default();
             by_shard.entry(session.shard.clone()).or_default().1 += time;
@@ -161,7 +161,7 @@ impl ActiveSessions {
         }
     }
 
-    /// The time now, if it is measured.
+    /// The current time, if time is measured.
     pub(crate) fn now(&self) -> Option<Instant> {
         self.timed.load(Ordering::Relaxed).then(Instant::now)
     }

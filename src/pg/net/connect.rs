@@ -1,7 +1,7 @@
-//! One connection to an address: host by host, with TLS or without, as libpq does it.
+//! Makes one connection to an address: host by host, with TLS or without, as libpq does.
 //!
-//! After 34.1.1.3 ("Specifying Multiple Hosts"), `target_session_attrs` in 34.1.2 and `sslmode` in 34.19 of
-//! the PostgreSQL documentation. What the failures mean is the business of `failure`.
+//! Follows 34.1.1.3 ("Specifying Multiple Hosts"), `target_session_attrs` in 34.1.2 and `sslmode` in 34.19 of the
+//! PostgreSQL documentation. `connect_error` says what a failure means.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::conninfo::{Address, Endpoint, TargetServer};
 use super::tls::Mode;
 use crate::error::Kind;
 
-/// A connection, and how what runs on it can be cancelled.
+/// A connection, and the handle that cancels its queries.
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) cancel: CancelHandle,
@@ -37,15 +37,16 @@ impl Connected {
     }
 }
 
-/// Connects to the first endpoint that answers and fits. If none does, tells of each that was tried.
+/// Connects to the first endpoint that answers and matches `target_session_attrs`; otherwise returns one refusal for each
+/// endpoint that was tried.
 ///
-/// As in libpq, the next host is tried only after one that cannot be reached or does not fit: a server that
-/// refuses a password, or cannot prove who it is, ends the search. Each host has the whole time for itself.
+/// As in libpq, the next host is tried only after one that cannot be reached or does not match: a refused password or an
+/// invalid certificate ends the search. The timeout applies to each host.
 pub(crate) fn connect(address: &Address, application_name: &str) -> Result<Connected, Vec<Refusal>> {
     let mut endpoints: Vec<&Endpoint> = address.endpoints.iter().collect();
     if address.is_shuffled {
         let random = RandomState::new();
-        endpoints.sort_by_cached_key(|endpoint| random.hash_one(endpoint.location.place()));
+        endpoints.sort_by_cached_key(|endpoint| random.hash_one(endpoint.location.to_string()));
     }
     let passes: &[TargetServer] = match address.target {
         TargetServer::PreferStandby => &[TargetServer::Standby, TargetServer::Any],
@@ -70,8 +71,8 @@ pub(crate) fn connect(address: &Address, application_name: &str) -> Result<Conne
     Err(refusals)
 }
 
-/// libpq's timeout covers a whole handshake; the crate's covers only TCP, so a server that accepts and then
-/// says nothing is waited for on a thread.
+/// libpq's timeout covers the whole handshake, the crate's only TCP. So the handshake runs on a thread of its own, in case
+/// the server accepts and then sends nothing.
 fn connect_in_time(
     address: &Address,
     endpoint: &Endpoint,
@@ -80,10 +81,10 @@ fn connect_in_time(
 ) -> Result<Connected, Refusal> {
     let begun = Instant::now();
     let (sender, receiver) = mpsc::sync_channel(1);
-    let (address_there, mut endpoint_there) = (address.clone(), endpoint.clone());
-    endpoint_there.config.application_name(application_name);
-    // If nobody waits any more, the connection is dropped with the failed send.
-    thread::spawn(move || drop(sender.send(open(&address_there, &endpoint_there, target))));
+    let (address_copy, mut endpoint_copy) = (address.clone(), endpoint.clone());
+    endpoint_copy.config.application_name(application_name);
+    // After the timeout the send fails, and the connection is dropped with it.
+    thread::spawn(move || drop(sender.send(open(&address_copy, &endpoint_copy, target))));
     receiver
         .recv_timeout(address.timeout)
         .unwrap_or_else(|_| Err(connect_error::no_answer(address, endpoint, begun.elapsed().as_millis())))
@@ -111,21 +112,21 @@ fn open(address: &Address, endpoint: &Endpoint, target: TargetServer) -> Result<
     }
 }
 
-/// By the proxy override that is announced now, if there is one; else straight.
+/// Through the proxy override that is announced now, if there is one; otherwise directly.
 fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Connected, Refusal> {
     if let Some(proxy_override) = &address.proxy_override
-        && let Some(location) = proxy_override.around(&endpoint.location)
+        && let Some(location) = proxy_override.redirect(&endpoint.location)
     {
         let connected = open_at(address, endpoint, &location.config(&endpoint.config));
-        // It may just have ended.
-        if connected.is_ok() || proxy_override.around(&endpoint.location).is_some() {
+        // The proxy may just have ended.
+        if connected.is_ok() || proxy_override.redirect(&endpoint.location).is_some() {
             return connected;
         }
     }
     open_at(address, endpoint, &endpoint.location.config(&endpoint.config))
 }
 
-/// With TLS or without: what `sslmode` asks for, and the other way where it leaves that open.
+/// With TLS or without, as `sslmode` says; `allow` and `prefer` try the other one second.
 fn open_at(address: &Address, endpoint: &Endpoint, config: &Config) -> Result<Connected, Refusal> {
     let mode = if endpoint.location.is_socket() { Mode::Disable } else { address.tls.mode() };
     let refusal = |cause: &postgres::Error| connect_error::refusal(address, endpoint, cause);
@@ -175,17 +176,17 @@ fn plain(config: &Config) -> Result<Connected, postgres::Error> {
     Ok(Connected::new(client, None))
 }
 
-/// A connection that was to have TLS, and failed.
+/// A failed attempt to connect with TLS.
 struct Failed {
     cause: postgres::Error,
-    /// Whether the server had TLS, so that the failure was one under it.
+    /// Whether the server offered TLS, so that the failure happened under TLS.
     used_tls: bool,
 }
 
 fn secured(config: &Config, ssl_mode: SslMode, connector: MakeRustlsConnect) -> Result<Connected, Failed> {
     let used = Arc::new(AtomicBool::new(false));
-    let noting = Noting { inner: connector.clone(), used: Arc::clone(&used) };
-    let result = config.clone().ssl_mode(ssl_mode).connect(noting);
+    let recorder = UseRecorder { inner: connector.clone(), used: Arc::clone(&used) };
+    let result = config.clone().ssl_mode(ssl_mode).connect(recorder);
     let used_tls = used.load(Ordering::Relaxed);
     match result {
         Ok(client) => Ok(Connected::new(client, used_tls.then_some(connector))),
@@ -193,24 +194,24 @@ fn secured(config: &Config, ssl_mode: SslMode, connector: MakeRustlsConnect) -> 
     }
 }
 
-/// Makes TLS connections, and notes that it was asked for one: the server has TLS.
+/// Makes TLS connections, and records that it was used: then the server offers TLS.
 #[derive(Clone)]
-struct Noting<T> {
+struct UseRecorder<T> {
     inner: T,
     used: Arc<AtomicBool>,
 }
 
-impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Noting<T> {
+impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for UseRecorder<T> {
     type Stream = T::Stream;
-    type TlsConnect = Noting<T::TlsConnect>;
+    type TlsConnect = UseRecorder<T::TlsConnect>;
     type Error = T::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, T::Error> {
-        Ok(Noting { inner: self.inner.make_tls_connect(host)?, used: Arc::clone(&self.used) })
+        Ok(UseRecorder { inner: self.inner.make_tls_connect(host)?, used: Arc::clone(&self.used) })
     }
 }
 
-impl<T: TlsConnect<Socket>> TlsConnect<Socket> for Noting<T> {
+impl<T: TlsConnect<Socket>> TlsConnect<Socket> for UseRecorder<T> {
     type Stream = T::Stream;
     type Error = T::Error;
     type Future = T::Future;
@@ -226,18 +227,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_target_takes_the_servers_that_it_names() {
+    fn each_target_accepts_only_matching_servers() {
         // A primary, a primary that is read-only by default, a standby.
         let servers = [(false, false), (false, true), (true, true)];
-        for (target, takes) in [
+        for (target, expected) in [
             (TargetServer::Any, [true, true, true]),
             (TargetServer::ReadWrite, [true, false, false]),
             (TargetServer::ReadOnly, [false, true, true]),
             (TargetServer::Primary, [true, true, false]),
             (TargetServer::Standby, [false, false, true]),
         ] {
-            let taken = servers.map(|(standby, read_only)| target.complaint(standby, read_only).is_none());
-            assert_eq!(taken, takes, "{target:?}");
+            let accepted = servers.map(|(standby, read_only)| target.complaint(standby, read_only).is_none());
+            assert_eq!(accepted, expected, "{target:?}");
         }
     }
 }

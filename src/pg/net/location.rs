@@ -1,28 +1,29 @@
-//! Where a server listens.
+//! Where a server listens: a Unix socket, or a host and a port.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use postgres::Config;
 
-/// A socket, or a host and a port.
+/// A socket, or a host and a port. Its `Display` is `HOST:PORT`, or the socket's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Location {
     /// `FOLDER/.s.PGSQL.PORT`.
     Socket {
-        /// The folder that it lies in.
+        /// The folder of the socket.
         folder: PathBuf,
-        /// What its name ends with.
+        /// The port, with which the socket's name ends.
         port: u16,
     },
     /// A port of a host.
     Network {
-        /// The name that a certificate must bear.
+        /// The host name, which a certificate must match.
         host: String,
-        /// Where the host is, if that is not to be looked up.
+        /// The host's IP address, if the name is not to be resolved.
         address: Option<IpAddr>,
         /// The port.
         port: u16,
@@ -30,7 +31,7 @@ pub(crate) enum Location {
 }
 
 impl Location {
-    /// As libpq reads `host`, `hostaddr` and `port`.
+    /// Reads `host`, `hostaddr` and `port` as libpq does.
     pub(crate) fn new(host: &str, address: Option<IpAddr>, port: u16) -> Self {
         if host.starts_with('/') && address.is_none() {
             Self::Socket { folder: host.into(), port }
@@ -39,34 +40,27 @@ impl Location {
         }
     }
 
-    /// `HOST:PORT`, or the socket's path.
-    pub(crate) fn place(&self) -> String {
-        match self {
-            Self::Socket { folder, port } => socket_path(folder, *port),
-            Self::Network { host, port, .. } => host_and_port(host, *port),
-        }
-    }
-
-    /// libpq uses no TLS on a socket, whatever `sslmode` says.
+    /// Whether it is a Unix socket: libpq uses no TLS there, whatever `sslmode` says.
     pub(crate) fn is_socket(&self) -> bool {
         matches!(self, Self::Socket { .. })
     }
 
-    /// Whether somebody listens there.
+    /// Whether a server listens there. Each IP address gets the whole timeout.
     pub(crate) fn accepts(&self, timeout: Duration) -> bool {
         match self {
-            // Only these say that nobody does: a folder that may not be entered says nothing.
-            Self::Socket { .. } => !UnixStream::connect(self.place()).is_err_and(|cause| {
-                matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
-            }),
+            // Only these errors prove that no server listens; a permission error does not.
+            Self::Socket { folder, port } => !UnixStream::connect(folder.join(socket_name(*port)))
+                .is_err_and(|cause| {
+                    matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+                }),
             Self::Network { host, address, port } => {
-                let places: Vec<SocketAddr> = match address {
+                let addresses: Vec<SocketAddr> = match address {
                     Some(address) => vec![(*address, *port).into()],
                     None => (host.as_str(), *port)
                         .to_socket_addrs()
                         .map_or_else(|_| Vec::new(), Iterator::collect),
                 };
-                places.iter().any(|place| TcpStream::connect_timeout(place, timeout).is_ok())
+                addresses.iter().any(|address| TcpStream::connect_timeout(address, timeout).is_ok())
             }
         }
     }
@@ -77,9 +71,9 @@ impl Location {
         }
     }
 
-    /// All that is to be known for connecting: the rest, and the way there.
-    pub(crate) fn config(&self, rest: &Config) -> Config {
-        let mut config = rest.clone();
+    /// `base` with this host and port.
+    pub(crate) fn config(&self, base: &Config) -> Config {
+        let mut config = base.clone();
         config.port(self.port());
         match self {
             Self::Socket { folder, .. } => config.host_path(folder),
@@ -99,11 +93,16 @@ pub(crate) fn socket_name(port: u16) -> String {
     format!(".s.PGSQL.{port}")
 }
 
-fn socket_path(folder: &Path, port: u16) -> String {
-    folder.join(socket_name(port)).display().to_string()
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket { folder, port } => folder.join(socket_name(*port)).display().fmt(f),
+            Self::Network { host, port, .. } => f.write_str(&host_and_port(host, *port)),
+        }
+    }
 }
 
-/// `HOST:PORT`, with brackets where the host has colons.
+/// `HOST:PORT`; the host in brackets if it has colons.
 pub(crate) fn host_and_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

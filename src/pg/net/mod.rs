@@ -1,4 +1,4 @@
-//! One connection to one server: where it is, how it is reached, what its failures mean.
+//! One connection to one server: its address, how it is made, and what its failures mean. It knows no pool and no catalog.
 
 pub mod active_sessions;
 pub(crate) mod connect;

@@ -1,7 +1,7 @@
-//! The text of a connection string, taken apart into libpq's keywords; and what the environment adds.
+//! Parses a connection string into libpq's keywords, and adds what the environment sets.
 //!
-//! After "Connection Strings" and "Parameter Key Words" of the PostgreSQL documentation (34.1.1, 34.1.2).
-//! Nothing here connects, and no message quotes a piece of the text: it may be a piece of a password.
+//! Follows "Connection Strings" and "Parameter Key Words" of the PostgreSQL documentation (34.1.1, 34.1.2). It never
+//! connects, and no message quotes the text, which may hold a password.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -9,8 +9,8 @@ use std::str::FromStr;
 use crate::error::{Error, Kind, Result};
 use crate::pg::net::environment;
 
-/// The keywords that are understood, each with the variable that stands in for it.
-const KNOWN: [(&str, Option<&str>); 25] = [
+/// The supported keywords, each with the variable that sets its default.
+const KEYWORDS: [(&str, Option<&str>); 25] = [
     ("application_name", Some("PGAPPNAME")),
     ("channel_binding", Some("PGCHANNELBINDING")),
     ("connect_timeout", Some("PGCONNECT_TIMEOUT")),
@@ -38,7 +38,7 @@ const KNOWN: [(&str, Option<&str>); 25] = [
     ("user", Some("PGUSER")),
 ];
 
-/// libpq's other keywords: refused by name, because without them the connection would be another one.
+/// libpq's other keywords. They are refused, as ignoring one would change what the connection means.
 const REFUSED: [&str; 20] = [
     "client_encoding",
     "fallback_application_name",
@@ -62,19 +62,19 @@ const REFUSED: [&str; 20] = [
     "sslpassword",
 ];
 
-/// Where a parameter was found.
+/// The source of a parameter: the connection string, or an environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Text,
     Variable(&'static str),
 }
 
-/// Values by keyword. One of them may be a password, so this has no `Debug`.
+/// Values by keyword. One may be a password, so this has no `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Parameters(BTreeMap<&'static str, (String, Option<Origin>)>);
 
 impl Parameters {
-    /// What the text says: a URL, or `key=value` pairs. Of two equal keywords the later one counts.
+    /// Parses a URL or `key=value` pairs. The last one of equal keywords counts.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let mut found = Self::default();
@@ -84,19 +84,17 @@ impl Parameters {
         }
         .map_err(|wrong| wrong.error(text))?;
         if found.get("host").is_some_and(|host| host.contains('@')) {
-            return Err(MalformedText(
-                "there is more than one `@`; in a password it is written as `%40`".into(),
-            )
-            .error(""));
+            return Err(MalformedText("there is more than one `@`; write `@` in a password as `%40`".into())
+                .error(""));
         }
         Ok(found)
     }
 
-    /// Adds what the environment says of keywords that the text leaves out.
+    /// Adds the environment's values for keywords that the text does not set.
     pub(crate) fn complete_from_environment(&mut self) {
-        for (keyword, variable) in KNOWN {
+        for (keyword, variable) in KEYWORDS {
             let Some(variable) = variable else { continue };
-            // Who names hosts has said what addresses there are.
+            // PGHOSTADDR must not redirect a host that the text names.
             if self.0.contains_key(keyword) || (keyword == "hostaddr" && self.0.contains_key("host")) {
                 continue;
             }
@@ -106,23 +104,23 @@ impl Parameters {
         }
     }
 
-    /// A value that is there and not empty. An empty one means the default, as in libpq.
+    /// A value that is set and not empty. An empty one means the default, as in libpq.
     pub(crate) fn get(&self, keyword: &str) -> Option<&str> {
         self.0.get(keyword).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Where a value came from.
+    /// The source of a value.
     pub(crate) fn origin(&self, keyword: &str) -> Option<Origin> {
         self.0.get(keyword).and_then(|(_, origin)| *origin)
     }
 
-    /// The same with another database.
+    /// With another database.
     pub(crate) fn with_database(mut self, database: &str) -> Self {
         self.0.insert("dbname", (database.into(), Some(Origin::Text)));
         self
     }
 
-    /// A value's items between commas, where an empty one means the default.
+    /// The comma-separated items of a value; an empty item means the default.
     pub(crate) fn list(&self, keyword: &str) -> Vec<&str> {
         self.get(keyword).map_or_else(Vec::new, |value| value.split(',').map(str::trim).collect())
     }
@@ -134,17 +132,17 @@ impl Parameters {
             .transpose()
     }
 
-    /// A value out of a few words.
-    pub(crate) fn word<T: Copy>(&self, keyword: &str, words: &[(&str, T)]) -> Result<Option<T>> {
+    /// What a value means that must be one of these names.
+    pub(crate) fn one_of<T: Copy>(&self, keyword: &str, names: &[(&str, T)]) -> Result<Option<T>> {
         let Some(value) = self.get(keyword) else { return Ok(None) };
-        let known = words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning);
-        known.map(Some).ok_or_else(|| {
-            let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-            self.wrong_value(keyword, &format!("one of {}", words.join(", ")))
+        let meaning = names.iter().find(|(name, _)| *name == value).map(|(_, meaning)| *meaning);
+        meaning.map(Some).ok_or_else(|| {
+            let names: Vec<String> = names.iter().map(|(name, _)| format!("`{name}`")).collect();
+            self.wrong_value(keyword, &format!("one of {}", names.join(", ")))
         })
     }
 
-    /// The error of a value that is not what it must be. One of the text is not shown.
+    /// The error for an invalid value. A value from the connection string is not shown.
     pub(crate) fn wrong_value(&self, keyword: &str, must: &str) -> Error {
         let (message, hint) = if let Some(Origin::Variable(variable)) = self.origin(keyword) {
             let value = self.get(keyword).unwrap_or_default();
@@ -158,9 +156,9 @@ impl Parameters {
     }
 
     fn put(&mut self, keyword: &str, value: String) -> std::result::Result<(), MalformedText> {
-        // What the crate `postgres` calls it.
+        // The crate `postgres` has this name for it.
         let keyword = if keyword == "keepalives_retries" { "keepalives_count" } else { keyword };
-        let known = KNOWN.iter().map(|(known, _)| *known).find(|known| *known == keyword);
+        let known = KEYWORDS.iter().map(|(known, _)| *known).find(|known| *known == keyword);
         let known = known.ok_or_else(|| match REFUSED.iter().find(|refused| **refused == keyword) {
             Some(refused) => MalformedText(format!("`{refused}` is not supported by ringshard").into()),
             None => MalformedText::unknown(keyword),
@@ -169,8 +167,8 @@ impl Parameters {
         Ok(())
     }
 
-    /// `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?KEY=VALUE&…`. Everything before the first `@` is the user and
-    /// the password: more lenient than libpq, for a password with a bare `/` or `?`.
+    /// `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?KEY=VALUE&…`. Everything before the first `@` is user and password, so that
+    /// a password may have a bare `/` or `?`; libpq is stricter.
     fn read_url(&mut self, rest: &str) -> std::result::Result<(), MalformedText> {
         let rest = match rest.split_once('@') {
             None => rest,
@@ -187,12 +185,13 @@ impl Parameters {
         let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         if !authority.is_empty() {
-            let places = authority.split(',').map(split_port).collect::<std::result::Result<Vec<_>, _>>()?;
+            let endpoints =
+                authority.split(',').map(split_port).collect::<std::result::Result<Vec<_>, _>>()?;
             let hosts =
-                places.iter().map(|(host, _)| decode(host)).collect::<std::result::Result<Vec<_>, _>>()?;
+                endpoints.iter().map(|(host, _)| decode(host)).collect::<std::result::Result<Vec<_>, _>>()?;
             self.put("host", hosts.join(","))?;
-            if places.iter().any(|(_, port)| port.is_some()) {
-                let ports: Vec<&str> = places.iter().map(|(_, port)| port.unwrap_or_default()).collect();
+            if endpoints.iter().any(|(_, port)| port.is_some()) {
+                let ports: Vec<&str> = endpoints.iter().map(|(_, port)| port.unwrap_or_default()).collect();
                 self.put("port", decode(&ports.join(","))?)?;
             }
         }
@@ -201,40 +200,40 @@ impl Parameters {
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (keyword, value) =
-                pair.split_once('=').ok_or(MalformedText("a parameter behind `?` has no `=`".into()))?;
+                pair.split_once('=').ok_or(MalformedText("a parameter after `?` has no `=`".into()))?;
             self.put(&decode(keyword)?, decode(value)?)?;
         }
         Ok(())
     }
 
-    /// `KEY=VALUE KEY='a value'`, with `\` before a quote or a backslash.
+    /// `KEY=VALUE KEY='a value'`; `\` escapes a quote or a backslash.
     fn read_pairs(&mut self, text: &str) -> std::result::Result<(), MalformedText> {
         let mut rest = text.trim_start();
         while !rest.is_empty() {
             let (keyword, value) = rest
                 .split_once('=')
-                .ok_or(MalformedText("a parameter without `=`, or an address that is none".into()))?;
+                .ok_or(MalformedText("a parameter without `=`, or an invalid address".into()))?;
             let keyword = keyword.trim_end();
             if keyword.is_empty() || keyword.contains(char::is_whitespace) {
-                return Err(MalformedText("a parameter without `=`, or an address that is none".into()));
+                return Err(MalformedText("a parameter without `=`, or an invalid address".into()));
             }
             let value = value.trim_start();
-            let (value, behind) = match value.strip_prefix('\'') {
+            let (value, after) = match value.strip_prefix('\'') {
                 Some(quoted) => {
-                    let (value, behind) = read_until(quoted, |c| c == '\'');
-                    let behind = behind.strip_prefix('\'');
-                    (value, behind.ok_or(MalformedText("a quote `'` is not closed".into()))?)
+                    let (value, after) = read_until(quoted, |c| c == '\'');
+                    let after = after.strip_prefix('\'');
+                    (value, after.ok_or(MalformedText("a quote `'` is not closed".into()))?)
                 }
                 None => read_until(value, char::is_whitespace),
             };
             self.put(keyword, value)?;
-            rest = behind.trim_start();
+            rest = after.trim_start();
         }
         Ok(())
     }
 }
 
-/// Why a text is no connection string.
+/// Why a text is not a connection string.
 struct MalformedText(std::borrow::Cow<'static, str>);
 
 impl MalformedText {
@@ -242,11 +241,11 @@ impl MalformedText {
         Self(format!("unknown option `{keyword}`").into())
     }
 
-    /// Where the text may hold a password, a keyword may be a piece of it.
+    /// If the text may hold a password, an unknown keyword is not named, as it may be a part of the password.
     fn error(self, text: &str) -> Error {
         let is_risky = self.0.starts_with("unknown") && (text.contains('@') || text.contains("password"));
         let why = if is_risky {
-            "it has an option that is not known, or a password with characters that must be written otherwise \
+            "it has an unknown option, or a password with characters that must be escaped \
              (`@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`)"
         } else {
             &self.0
@@ -256,7 +255,7 @@ impl MalformedText {
     }
 }
 
-/// The text up to a character, without the backslashes that escape; and the rest from that character on.
+/// The text before the first unescaped character that `is_end` accepts, unescaped; and the text from that character on.
 fn read_until(text: &str, is_end: impl Fn(char) -> bool) -> (String, &str) {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -271,14 +270,14 @@ fn read_until(text: &str, is_end: impl Fn(char) -> bool) -> (String, &str) {
 }
 
 /// `HOST`, `HOST:PORT`, `[::1]` or `[::1]:PORT`.
-fn split_port(place: &str) -> std::result::Result<(&str, Option<&str>), MalformedText> {
-    let Some(inner) = place.strip_prefix('[') else {
-        return Ok(place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))));
+fn split_port(endpoint: &str) -> std::result::Result<(&str, Option<&str>), MalformedText> {
+    let Some(inner) = endpoint.strip_prefix('[') else {
+        return Ok(endpoint.split_once(':').map_or((endpoint, None), |(host, port)| (host, Some(port))));
     };
-    let (host, behind) =
+    let (host, after) =
         inner.split_once(']').ok_or(MalformedText("a `[` before an address is not closed".into()))?;
-    match behind.strip_prefix(':') {
-        None if !behind.is_empty() => Err(MalformedText("something stands between `]` and the port".into())),
+    match after.strip_prefix(':') {
+        None if !after.is_empty() => Err(MalformedText("there is text between `]` and the port".into())),
         port => Ok((host, port)),
     }
 }
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_and_pairs_say_the_same() {
+    fn a_url_and_pairs_parse_to_the_same() {
         for (url, pairs) in [
             ("postgresql://u:p@h:1/d", "user=u password=p host=h port=1 dbname=d"),
             ("postgres://h1,h2:2/?sslmode=verify-full", "host=h1,h2 port=,2 sslmode = verify-full"),
@@ -339,12 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_quoting_it() {
-        for (text, words) in [
+    fn an_error_does_not_quote_the_text() {
+        for (text, expected) in [
             ("postgresql://h/d?sslcrl=hunter2", "`sslcrl` is not supported"),
             ("sslpassword='hunter2'", "`sslpassword` is not supported"),
             ("postgresql://h/d?colour=hunter2", "unknown option `colour`"),
-            ("host=h password=x hunter2=y", "an option that is not known"),
+            ("host=h password=x hunter2=y", "an unknown option"),
             ("host=h hunter2", "without `=`"),
             ("host=h password='hunter2", "not closed"),
             ("postgresql://u:%zzhunter2@h", "hexadecimal"),
@@ -356,12 +355,12 @@ mod tests {
             ("hunter2", "without `=`"),
         ] {
             let Err(error) = Parameters::parse(text) else { panic!("{text}") };
-            assert!(error.message().contains(words), "{text}: {error}");
+            assert!(error.message().contains(expected), "{text}: {error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
             assert_eq!(error.kind(), Kind::Configuration);
         }
         let read = Parameters::parse("sslmode=hunter2 port=hunter2").unwrap();
-        let error = read.word("sslmode", &[("disable", 1), ("require", 2)]).unwrap_err();
+        let error = read.one_of("sslmode", &[("disable", 1), ("require", 2)]).unwrap_err();
         assert_eq!(error.message(), "`sslmode` is not one of `disable`, `require`");
         assert!(!format!("{:?}", read.number::<u16>("port").unwrap_err()).contains("hunter2"));
     }

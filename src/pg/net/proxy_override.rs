@@ -1,8 +1,7 @@
-//! `ProxyOverrides`: for a while, connections to a shard lead through another process, which delays them.
+//! Proxy overrides: for a while, connections to a shard go through another process, which delays them.
 //!
-//! A proxy override is announced by a file in a folder that all processes of one user look at. The process that it leads
-//! through holds a lock on the file, which goes when the process does, however that ends: so a proxy override that leads
-//! nowhere is never taken, and nothing has to be cleaned up.
+//! A file announces the override, in a folder that all processes of one user read. The proxy process holds a lock on that
+//! file. The lock ends with the process, so an override without a proxy is never used, and nothing has to be cleaned up.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -17,66 +16,66 @@ use serde::{Deserialize, Serialize};
 use super::location::Location;
 use crate::model::ring::position::Position;
 
-/// How often it is tried to lock a file that somebody may just be looking at, and the pause between.
+/// How often to try to lock a file that another process may be reading, and the pause between two tries.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The folder where proxy overrides are announced.
+/// The folder in which proxy overrides are announced.
 #[derive(Debug, Clone)]
 pub struct ProxyOverrides(PathBuf);
 
 impl ProxyOverrides {
-    /// Those of this folder, which only its user may enter.
+    /// Uses this folder, which only its user may enter.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
 
-    /// The one around an address, given as its URL without the password.
+    /// The override for an address, given as its URL without the password.
     pub(crate) fn of(&self, address: &str) -> ProxyOverride {
-        // As short as can be: the path of a socket has a hundred bytes.
+        // Short, as the path of a socket may have about a hundred bytes.
         let digest = Position::of_key(address).number() >> 80;
         ProxyOverride { file: self.0.join(format!("proxy_override-{digest:012x}")) }
     }
 }
 
-/// Where the proxy override around one address is announced, if there is one.
+/// The file that announces the proxy override of one address; it exists only while there is one.
 #[derive(Debug, Clone)]
 pub(crate) struct ProxyOverride {
     file: PathBuf,
 }
 
-/// Which way leads around which place.
+/// Which proxy listener replaces which endpoint.
 #[derive(Debug, Serialize, Deserialize)]
 struct Redirect {
     /// `HOST:PORT`, or the socket's path.
-    around: String,
+    endpoint: String,
     #[serde(flatten)]
     through: ProxyListener,
 }
 
-/// Where the process that delays listens.
+/// Where the proxy listens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ProxyListener {
-    /// On a socket in this folder; its name ends like that of the server.
+    /// On a socket in this folder, with the server's port in its name.
     Folder(PathBuf),
     /// On this port of this machine.
     Port(u16),
 }
 
 impl ProxyOverride {
-    /// The way around a place, if there is one now. Costs a look at a file that is not there.
-    pub(crate) fn around(&self, location: &Location) -> Option<Location> {
+    /// Where to connect instead of `location`, if it is redirected now. Without an override this costs one failed `open`.
+    pub(crate) fn redirect(&self, location: &Location) -> Option<Location> {
         let mut file = File::open(&self.file).ok()?;
-        // Whoever can lock it knows that nobody is there any more.
+        // If the file can be locked, its proxy has ended.
         if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             return None;
         }
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
-        let ways: Vec<Redirect> = serde_json::from_str(&text).ok()?;
-        let place = location.place();
-        let through = ways.into_iter().find(|way| way.around == place)?.through;
+        let redirects: Vec<Redirect> = serde_json::from_str(&text).ok()?;
+        let endpoint = location.to_string();
+        let through = redirects.into_iter().find(|redirect| redirect.endpoint == endpoint)?.through;
         Some(match (location, through) {
             (_, ProxyListener::Folder(folder)) => Location::Socket { folder, port: location.port() },
             (Location::Network { host, .. }, ProxyListener::Port(port)) => {
@@ -87,12 +86,12 @@ impl ProxyOverride {
         })
     }
 
-    /// A folder of this proxy override's own, for its sockets.
+    /// The folder for the sockets of this override's proxy.
     pub(crate) fn folder(&self) -> PathBuf {
         self.file.with_extension("d")
     }
 
-    /// Takes the right to announce it; `None` if somebody else has it.
+    /// Takes the right to announce it; `None` if another process has it.
     pub(crate) fn claim(&self) -> io::Result<Option<OverrideClaim>> {
         if let Some(folder) = self.file.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -109,12 +108,12 @@ impl ProxyOverride {
                 }
                 Err(TryLockError::Error(cause)) => return Err(cause),
             }
-            // The one who had it before may have removed the file: then this one announces nothing.
+            // The previous holder may have removed the file in between; a lock on a removed file announces nothing.
             let locked = file.metadata()?;
             if fs::metadata(&self.file)
-                .is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
+                .is_ok_and(|current| (current.dev(), current.ino()) == (locked.dev(), locked.ino()))
             {
-                // What a process left behind that was killed.
+                // A killed process may have left text in it.
                 file.set_len(0)?;
                 return Ok(Some(OverrideClaim { file, path: self.file.clone() }));
             }
@@ -123,28 +122,29 @@ impl ProxyOverride {
     }
 }
 
-/// The right to announce a proxy override, as long as it lives.
+/// The right to announce a proxy override. Dropping it ends the override.
 pub(crate) struct OverrideClaim {
     file: File,
     path: PathBuf,
 }
 
 impl OverrideClaim {
-    /// From here on connections take it: around each of these places through that.
+    /// Announces the override: connections to each of these locations go to its listener from now on.
     pub(crate) fn announce(
         &mut self,
-        ways: impl IntoIterator<Item = (Location, ProxyListener)>,
+        redirects: impl IntoIterator<Item = (Location, ProxyListener)>,
     ) -> io::Result<()> {
-        let ways = ways.into_iter().map(|(location, through)| Redirect { around: location.place(), through });
-        let text = serde_json::to_vec(&ways.collect::<Vec<_>>())?;
+        let redirects = redirects
+            .into_iter()
+            .map(|(location, through)| Redirect { endpoint: location.to_string(), through });
+        let text = serde_json::to_vec(&redirects.collect::<Vec<_>>())?;
         self.file.write_all(&text)
     }
 }
 
-/// From here on connections go straight.
 impl Drop for OverrideClaim {
     fn drop(&mut self) {
-        // In this order: who finds the file locked finds what it says to be true.
+        // In this order, so that a locked file always announces an override that is in force.
         let _ = fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }

@@ -1,4 +1,4 @@
-//! One connection to one shard, and the statements that it has prepared.
+//! One connection to one shard, and its prepared statements.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,31 +13,31 @@ use super::connect::Connected;
 use super::connect_error;
 use super::connect_error::Unconnected;
 use super::conninfo::Address;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 
-/// A parameter and its type, so that a statement needs no round trip to ask for types.
+/// A parameter and its type. With the type, a statement needs no round trip to look types up.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// How long a connection that lies idle is taken to be alive.
+/// How long an idle connection counts as alive without a check.
 const IDLE_TRUSTED: Duration = Duration::from_millis(500);
 
-/// For how many statements about users it is not tried whether the ring is at rest, after that was in vain.
-const FAST_PATH_PAUSE: u32 = 100;
+/// How many statements about users skip the fast path after one failed on it.
+const FAST_PATH_SKIPS: u32 = 100;
 
-/// A statement of this program that was sent on this connection. It is known by its place in memory, as comparing long texts
-/// costs more than finding a user's shard; one constant at two places would be prepared twice.
+/// A statement that was sent on this connection. It is identified by its address in memory, as comparing long texts costs
+/// more than routing a user; so a text that is included in two places is prepared twice.
 struct Sent {
     sql: &'static str,
-    /// As it was prepared when it came again; the first time it goes in one round trip, unnamed.
+    /// Set when the statement is sent for the second time; the first time it is sent unprepared, in one round trip.
     prepared: Option<Statement>,
 }
 
-/// A connection to a shard. A statement is prepared when it comes for the second time: a one-shot command
-/// pays one round trip, a loop pays one more only once.
+/// A connection to a shard. A statement is prepared when it is sent for the second time: a single command needs one round
+/// trip, and a loop one more, once.
 pub struct Session {
     shard: ShardName,
-    /// Its `application_name`, which no other session has.
+    /// Its `application_name`, which is unique.
     name: String,
     client: Client,
     cancel: CancelHandle,
@@ -45,54 +45,54 @@ pub struct Session {
     used_at: Instant,
     /// Whether it must not be used again.
     spoiled: bool,
-    /// For how many statements about users it is not tried whether the ring is at rest.
-    fast_path_pause: u32,
+    /// How many more statements about users skip the fast path.
+    fast_path_skips: u32,
 }
 
 impl Session {
-    /// Wraps a connection that was just made.
+    /// Wraps a new connection.
     fn new(shard: ShardName, name: String, connected: Connected) -> Self {
         let Connected { client, cancel } = connected;
         let (statements, used_at) = (Vec::new(), Instant::now());
-        Self { shard, name, client, cancel, statements, used_at, spoiled: false, fast_path_pause: 0 }
+        Self { shard, name, client, cancel, statements, used_at, spoiled: false, fast_path_skips: 0 }
     }
 
-    /// Connects directly, in the time that the address allows, and says why if it fails. The session gets a
-    /// name of its own, by which it can be found at the server if the connection is lost.
+    /// Connects without a pool, within the timeout of the address. The session gets a unique name, by which it can be found on
+    /// the server if the connection is lost.
     pub(crate) fn connect(shard: &ShardName, address: &Address) -> Result<Self> {
         Self::try_connect(shard, address).map_err(|unconnected| unconnected.error)
     }
 
-    /// The same, and tells more of why it failed.
+    /// As [`Session::connect`], with more details about a failure.
     pub(crate) fn try_connect(shard: &ShardName, address: &Address) -> Result<Self, Unconnected> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let nonce = format!(" {}.{count}.{:x}", std::process::id(), since.as_nanos() & 0xffff_ffff);
-        // The server cuts a name at 63 bytes, and the nonce must not be cut.
-        let name = format!("{}{nonce}", Self::first_name(address));
+        // The server truncates a name at 63 bytes, and must not truncate the nonce.
+        let name = format!("{}{nonce}", Self::name_prefix(address));
         match connect::connect(address, &name) {
             Ok(connected) => Ok(Self::new(shard.clone(), name, connected)),
             Err(refusals) => Err(connect_error::connecting(shard, address, &refusals)),
         }
     }
 
-    /// How the names of all sessions at this address begin.
-    pub(crate) fn first_name(address: &Address) -> String {
+    /// The prefix of the names of all sessions with this address.
+    pub(crate) fn name_prefix(address: &Address) -> String {
         address.application_name().chars().take(20).filter(char::is_ascii).collect()
     }
 
-    /// How what runs on it is cancelled.
+    /// The handle that cancels its query.
     pub(crate) fn cancel(&self) -> &CancelHandle {
         &self.cancel
     }
 
-    /// What the server calls this session.
+    /// Its `application_name`.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs a statement in one round trip and returns all its rows.
+    /// Runs a statement in one round trip and returns all rows.
     pub(crate) fn query(
         &mut self,
         sql: &'static str,
@@ -114,10 +114,11 @@ impl Session {
         self.client.query(statement, &values)
     }
 
-    /// Whether the connection still stands. Asks the server only after a pause, so a busy loop pays nothing, or if
-    /// `wary`.
-    pub(crate) fn is_alive(&mut self, wary: bool) -> bool {
-        let alive = !wary && self.used_at.elapsed() < IDLE_TRUSTED || self.client.check_connection().is_ok();
+    /// Whether the connection is alive. It is checked only if it was idle for a while, so that a loop pays nothing, or if
+    /// `always_check`.
+    pub(crate) fn is_alive(&mut self, always_check: bool) -> bool {
+        let is_trusted = !always_check && self.used_at.elapsed() < IDLE_TRUSTED;
+        let alive = is_trusted || self.client.check_connection().is_ok();
         self.used_at = Instant::now();
         alive
     }
@@ -127,41 +128,40 @@ impl Session {
         &mut self.client
     }
 
-    /// From here on the connection is not used again: it is in the middle of something, or holds state that
-    /// others must not meet.
+    /// Marks the connection as not reusable: it is inside a transaction or a stream, or has session state that a later user
+    /// must not see.
     pub(crate) fn spoil(&mut self) {
         self.spoiled = true;
     }
 
-    /// Whether the next statement about a user is to try whether the ring is at rest.
+    /// Whether the next statement about a user uses the fast path. Each call counts down the skips.
     pub(crate) fn tries_fast_path(&mut self) -> bool {
-        let tries = self.fast_path_pause == 0;
-        self.fast_path_pause = self.fast_path_pause.saturating_sub(1);
+        let tries = self.fast_path_skips == 0;
+        self.fast_path_skips = self.fast_path_skips.saturating_sub(1);
         tries
     }
 
-    /// For the next ones that is not tried.
+    /// The fast path failed: the next statements skip it.
     pub(crate) fn skip_fast_path(&mut self) {
-        self.fast_path_pause = FAST_PATH_PAUSE;
+        self.fast_path_skips = FAST_PATH_SKIPS;
     }
 
-    /// Whether the connection is known to be gone, or must not be used again.
+    /// Whether the connection is closed or not reusable.
     pub(crate) fn is_closed(&self) -> bool {
         self.spoiled || self.client.is_closed()
     }
 }
 
-/// A statement without the comment above it, which would go to the server, and there into what is shown of the session,
-/// each time.
+/// A statement without the comment above it, which would otherwise be sent each time and show in `pg_stat_activity`.
 fn without_heading(sql: &'static str) -> &'static str {
     let mut rest = sql;
     while rest.starts_with("--") {
-        rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
+        rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
     }
     rest
 }
 
-/// A statement as the log shows it: without comments, in one line. Values never stand in it.
+/// A statement for the log: without comments, in one line. It holds no values.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl fmt::Display for OneLine<'_> {
@@ -174,15 +174,15 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Exactly one row, of a statement that cannot give another number.
+/// The only row of a statement on `ringshard.meta`. Another number of rows is an error: the catalog is damaged.
 pub(crate) fn only(rows: Vec<Row>, what: &str, shard: &ShardName) -> Result<Row> {
     let count = rows.len();
     rows.into_iter().next().filter(|_| count == 1).ok_or_else(|| {
         Error::new(
-            crate::error::Kind::Configuration,
-            format!("cannot {what} on shard `{shard}`: its `ringshard.meta` has {count} rows instead of one"),
+            Kind::Configuration,
+            format!("cannot {what} on shard `{shard}`: `ringshard.meta` has {count} rows instead of one"),
         )
-        .hint("ringshard init-shards, after restoring that table")
+        .hint("restore that table from a backup, then ringshard init-shards")
         .on_shard(shard)
     })
 }

@@ -1,4 +1,4 @@
-//! Why a statement failed on a shard, as an [`Error`] of the right kind; and what its SQLSTATE says about trying again.
+//! Why a statement failed on a shard, as an [`Error`] of the right kind; and whether its SQLSTATE allows a retry.
 
 use std::error::Error as _;
 
@@ -7,12 +7,22 @@ use postgres::error::{DbError, SqlState};
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 
-/// Why something that was asked of a shard was not done.
+/// Why a request to a shard failed.
 pub(crate) enum ShardError {
-    /// The server said so, or is gone.
+    /// The server reported an error, or the connection was lost.
     Server(postgres::Error),
-    /// We do: nothing that would go away by itself.
-    Ours(Error),
+    /// ringshard found an error; a retry would not help.
+    Local(Error),
+}
+
+impl ShardError {
+    /// The error for a request that failed on a shard. `what` completes "cannot …".
+    pub(crate) fn on(self, what: &str, shard: &ShardName) -> Error {
+        match self {
+            Self::Server(cause) => doing(what, shard, &cause),
+            Self::Local(error) => error,
+        }
+    }
 }
 
 impl From<postgres::Error> for ShardError {
@@ -23,14 +33,14 @@ impl From<postgres::Error> for ShardError {
 
 impl From<Error> for ShardError {
     fn from(error: Error) -> Self {
-        Self::Ours(error)
+        Self::Local(error)
     }
 }
 
-/// A statement that failed on a shard. `what` is what it was to do: "create user `1`".
+/// The error for a statement that failed on a shard. `what` completes "cannot …": "create user `1`".
 pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> Error {
-    let words = words_of(cause);
-    let error = |kind| Error::new(kind, format!("cannot {what} on shard `{shard}`: {words}")).on_shard(shard);
+    let text = message_of(cause);
+    let error = |kind| Error::new(kind, format!("cannot {what} on shard `{shard}`: {text}")).on_shard(shard);
     let Some(db) = cause.as_db_error() else {
         return if is_lost(cause) {
             error(Kind::Unreachable).hint("ringshard shards shows which shards answer; then run this again")
@@ -40,29 +50,28 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
     };
     match db.code() {
         code if is_uninitialised(code) => {
-            Error::new(Kind::Configuration, format!("shard `{shard}` is not initialised: {words}"))
+            Error::new(Kind::Configuration, format!("shard `{shard}` is not initialised: {text}"))
                 .hint("ringshard init-shards")
                 .on_shard(shard)
         }
         &SqlState::INSUFFICIENT_PRIVILEGE => error(Kind::Permission)
-            .hint("connect as the owner of the shard's tables, or have it GRANT what is missing"),
+            .hint("connect as the owner of the shard's tables, or let the owner GRANT what is missing"),
         &SqlState::UNIQUE_VIOLATION => {
             error(Kind::Conflict).hint("choose another value, or change the other row")
         }
         &SqlState::LOCK_NOT_AVAILABLE => error(Kind::Locked).hint("try again in a moment"),
         &(SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW) => {
-            error(Kind::Unreachable).hint("the server is going down or coming up: try again in a moment")
+            error(Kind::Unreachable).hint("the server is starting or stopping: try again in a moment")
         }
         &SqlState::READ_ONLY_SQL_TRANSACTION => {
-            error(Kind::Unreachable).hint("the URL leads to a replica: name the primary")
+            error(Kind::Unreachable).hint("the URL points to a replica: set it to the primary")
         }
-        // The guard's words (sql/functions/guard.sql) name the owner, and say what to do.
+        // The guard's message (sql/functions/guard.sql) names the owner.
         code if code.code() == "RS002" => error(Kind::Locked).hint("try again in a moment"),
-        code if code.code() == "RS001" => {
-            error(Kind::Failed).hint("ringshard ring locate ID shows the owner of a user, and who has it")
-        }
+        code if code.code() == "RS001" => error(Kind::Failed)
+            .hint("ringshard ring locate ID shows the owner of a user, and which shards have it"),
         &(SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY) => {
-            error(Kind::Failed).hint("make room on that server")
+            error(Kind::Failed).hint("free disk space or memory on that server")
         }
         _ => error(Kind::Failed),
     }
@@ -78,10 +87,10 @@ pub(crate) fn is_of_another_version(cause: &postgres::Error) -> bool {
     cause.code().is_some_and(|code| [&SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN].contains(&code))
 }
 
-/// Whether the connection is gone, so that the outcome of what was under way is not known.
+/// Whether the connection was lost, so that the outcome of the statement is unknown.
 pub(crate) fn is_lost(cause: &postgres::Error) -> bool {
     match cause.code() {
-        // With the last two the server ends sessions that are idle for too long.
+        // The last two end sessions that were idle for too long.
         Some(code) => {
             [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN].contains(&code)
                 || ["57P05", "25P03"].contains(&code.code())
@@ -93,38 +102,37 @@ pub(crate) fn is_lost(cause: &postgres::Error) -> bool {
     }
 }
 
-/// Whether the same transaction may succeed if it is run again.
+/// Whether the same transaction may succeed on a retry.
 pub(crate) fn is_worth_repeating(cause: &postgres::Error) -> bool {
     cause.code().is_some_and(|code| {
         [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED].contains(&code)
     })
 }
 
-/// The server's own words with DETAIL, or the whole chain of causes: the crate's `Display` says only
-/// "db error".
-pub(crate) fn words_of(cause: &postgres::Error) -> String {
+/// The server's message with DETAIL and HINT, or the whole chain of causes: the crate's `Display` is only "db error".
+pub(crate) fn message_of(cause: &postgres::Error) -> String {
     if let Some(db) = cause.as_db_error() {
-        return words_of_server(db);
+        return server_message(db);
     }
-    let mut words = cause.to_string();
+    let mut message = cause.to_string();
     let mut next = cause.source();
     while let Some(source) = next {
         let text = source.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
         }
         next = source.source();
     }
-    words
+    message
 }
 
-fn words_of_server(db: &DbError) -> String {
-    let mut words = format!("{}: {}", db.severity(), db.message());
+fn server_message(db: &DbError) -> String {
+    let mut message = format!("{}: {}", db.severity(), db.message());
     if let Some(detail) = db.detail() {
-        words = format!("{words}\nDETAIL: {detail}");
+        message = format!("{message}\nDETAIL: {detail}");
     }
     if let Some(hint) = db.hint() {
-        words = format!("{words}\nHINT: {hint}");
+        message = format!("{message}\nHINT: {hint}");
     }
-    format!("{words} (SQLSTATE {})", db.code().code())
+    format!("{message} (SQLSTATE {})", db.code().code())
 }

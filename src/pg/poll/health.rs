@@ -121,7 +121,7 @@ impl Probes {
 }
 
 fn ask(session: &mut Option<Session>, name: &ShardName, address: &Address) -> Life {
-    let connect = || Session::try_connect(name, address).map_err(|unconnected| unconnected.words);
+    let connect = || Session::try_connect(name, address).map_err(|unconnected| unconnected.message);
     let closed = || "it closes the connection".to_owned();
     ask_again(session, connect, |session| answer(session).ok_or_else(closed)).unwrap_or_else(Life::Down)
 }

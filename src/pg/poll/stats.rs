@@ -76,7 +76,7 @@ impl Inner {
     fn sample(self: &Arc<Self>, name: &ShardName, session: &mut Option<Session>) -> Result<Sample> {
         let address = self.cluster.shards().address(name)?;
         let connect = || match self.private {
-            Private::Start => self.cluster.shards().connect_apart(name),
+            Private::Start => self.cluster.shards().connect_unpooled(name),
             Private::Leave => Session::connect(name, &address),
         };
         ask_again(session, connect, |session| self.ask_once(name, &address, session))

@@ -1,8 +1,8 @@
-//! Which servers of shards do not answer: since when, and when each is tried again. Each has a name, that of its shard if
-//! it is the primary.
+//! Back-off: which servers do not answer, since when, and when each is tried again. The key of a primary is its shard's
+//! name, that of a standby has its address too.
 //!
-//! Since when is kept in a file for the next process. It decides nothing; a shard that answers is up, whatever was
-//! noted. That a shard which was just found to be down is left alone for a while is a matter of one process.
+//! A file keeps since when for later processes. It is only shown; a shard that answers is up, whatever the file says. The
+//! back-off itself is a matter of one process.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,18 +14,18 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::error::{Error, Kind, Result};
 use crate::files::json_file;
 
-/// A shard that is down gets no more than one part in so many of the time of who needs it.
+/// The pause after a failed connection, as a multiple of the time that the failure took.
 const PAUSE_FACTOR: u32 = 10;
-/// A shorter pause than this is none.
+/// A shorter pause is skipped.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest pause before it is tried again.
+/// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// A shard that did not answer.
+/// A server that did not answer.
 struct Downtime {
     /// In seconds since 1970.
     since: u64,
-    /// How the last attempt of this process ended, and until when there is no other one.
+    /// The error of this process's last attempt, and when the next one is allowed.
     last: Option<(Error, Instant)>,
 }
 
@@ -35,11 +35,11 @@ struct BackoffState {
     file: Option<PathBuf>,
 }
 
-/// The shards that did not answer when they were asked last.
+/// The servers whose last connection attempt failed.
 #[derive(Default)]
 pub(crate) struct Backoff {
     state: Mutex<BackoffState>,
-    /// Whether there is any: who asks a shard that is well pays no more than this.
+    /// Whether there is any, so that a check costs one load while all servers answer.
     any: AtomicBool,
 }
 
@@ -48,7 +48,7 @@ impl Backoff {
         self.state.lock()
     }
 
-    /// Reads what earlier processes noted in this file, and keeps it from here on.
+    /// Reads this file of earlier processes, and keeps it up to date from now on.
     pub(crate) fn remember_in(&self, file: PathBuf) {
         let noted: BTreeMap<String, u64> = json_file::read(&file).unwrap_or_default();
         let mut state = self.state();
@@ -59,7 +59,7 @@ impl Backoff {
         state.file = Some(file);
     }
 
-    /// An error if the shard was found to be down just now.
+    /// The error of the last attempt, while the back-off lasts.
     pub(crate) fn check(&self, name: &str) -> Result<()> {
         if !self.any.load(Ordering::Acquire) {
             return Ok(());
@@ -70,29 +70,27 @@ impl Backoff {
         if left < PAUSE_MIN {
             return Ok(());
         }
-        Err(error
-            .clone()
-            .adding(&format!("; found just now, and tried again in {:.1} s", left.as_secs_f64())))
+        Err(error.clone().adding(&format!("; ringshard tries again in {:.1} s", left.as_secs_f64())))
     }
 
-    /// An attempt to connect failed, after this time.
+    /// An attempt to connect failed after this time. Only a failure of kind `Unreachable` starts a back-off.
     pub(crate) fn failed(&self, name: &str, error: &Error, after: Duration) {
         if error.kind() != Kind::Unreachable {
             return;
         }
         let until = Instant::now() + (after * PAUSE_FACTOR).min(PAUSE_MAX);
         let mut state = self.state();
-        let is_news = !state.shards.contains_key(name);
-        let outage = state.shards.entry(name.to_owned());
-        outage.or_insert(Downtime { since: json_file::unix_seconds(), last: None }).last =
+        let is_new = !state.shards.contains_key(name);
+        let downtime = state.shards.entry(name.to_owned());
+        downtime.or_insert(Downtime { since: json_file::unix_seconds(), last: None }).last =
             Some((error.clone(), until));
         self.any.store(true, Ordering::Release);
-        if is_news {
+        if is_new {
             state.write();
         }
     }
 
-    /// The shard answers.
+    /// The server answers.
     pub(crate) fn answered(&self, name: &str) {
         if !self.any.load(Ordering::Acquire) {
             return;
@@ -104,18 +102,18 @@ impl Backoff {
         }
     }
 
-    /// Since when a shard has not answered, in seconds since 1970, as far as is known here.
+    /// Since when a server has not answered, in seconds since 1970, as far as this process knows.
     pub(crate) fn since(&self, name: &str) -> Option<u64> {
-        self.state().shards.get(name).map(|outage| outage.since)
+        self.state().shards.get(name).map(|downtime| downtime.since)
     }
 }
 
 impl BackoffState {
-    /// A failure costs the next process the knowledge of since when, and is no more than logged.
+    /// Writes the file; a failure is only logged.
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let noted: BTreeMap<&str, u64> =
-            self.shards.iter().map(|(name, outage)| (name.as_str(), outage.since)).collect();
+            self.shards.iter().map(|(name, downtime)| (name.as_str(), downtime.since)).collect();
         json_file::write(file, &noted);
     }
 }
@@ -129,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_was_slow_to_fail_is_left_alone_and_one_that_answers_is_up() {
+    fn a_slow_failure_starts_a_back_off_and_an_answer_ends_it() {
         let backoff = Backoff::default();
         backoff.failed("shard_2", &refused(), Duration::from_secs(1));
         let error = backoff.check("shard_2").unwrap_err();
-        assert!(error.message().starts_with("connection refused; found just now"), "{error}");
+        assert!(error.message().starts_with("connection refused; ringshard tries again in"), "{error}");
         assert_eq!((error.kind(), error.hint_text()), (Kind::Unreachable, Some("start it")));
         assert!(backoff.check("shard_1").is_ok());
         backoff.answered("shard_2");
@@ -141,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_failed_at_once_may_be_tried_at_once() {
+    fn a_fast_failure_starts_no_back_off() {
         let backoff = Backoff::default();
         backoff.failed("shard_2", &refused(), Duration::ZERO);
         assert!(backoff.check("shard_2").is_ok() && backoff.since("shard_2").is_some());
     }
 
     #[test]
-    fn a_password_that_is_refused_is_no_outage() {
+    fn a_refused_password_starts_no_back_off() {
         let backoff = Backoff::default();
         backoff.failed("shard_2", &Error::new(Kind::Permission, "no"), Duration::from_secs(1));
         assert!(backoff.check("shard_2").is_ok() && backoff.since("shard_2").is_none());
@@ -163,9 +161,9 @@ mod tests {
         first.failed("shard_2", &refused(), Duration::from_secs(1));
         let second = Backoff::default();
         second.remember_in(file.clone());
-        let (here, there) = (first.since("shard_2").unwrap(), second.since("shard_2").unwrap());
-        assert_eq!(here, there);
-        // It is not left alone there: only this process found it to be down just now.
+        let (written, read) = (first.since("shard_2").unwrap(), second.since("shard_2").unwrap());
+        assert_eq!(written, read);
+        // The back-off itself is not in the file.
         assert!(second.check("shard_2").is_ok());
         second.answered("shard_2");
         let third = Backoff::default();

@@ -1,4 +1,4 @@
-//! The shards that can be reached: one small r2d2 pool each, opened when it is first needed.
+//! The shards by name, with one small r2d2 pool for each server, opened when it is first needed. It runs no SQL of its own.
 
 pub(crate) mod backoff;
 pub mod read_routing;
@@ -29,11 +29,11 @@ use crate::threads;
 use backoff::Backoff;
 use read_routing::Reads;
 
-/// How long a private server that crashed may take to be gone.
+/// How long a private server that crashed may take to exit.
 const CRASH_PATIENCE: Duration = Duration::from_secs(3);
-/// How long a pool may take before it is looked at why.
+/// How long to wait for a pool before checking why it gives no connection.
 const POOL_STEP: Duration = Duration::from_millis(200);
-/// The pause before it is tried again.
+/// The pause before the next try after a crash.
 const CRASH_PAUSE: Duration = Duration::from_millis(20);
 
 /// How the pools behave.
@@ -45,11 +45,11 @@ pub struct PoolOptions {
     pub size: u32,
 }
 
-/// The first session of a shard, which was made before its pool was: its failure says why, and a command
-/// that needs only one connection starts no thread.
+/// The first session of a shard. It is made without the pool, so that its failure has a reason, and so that a command that
+/// needs only one connection starts no thread.
 type First = Arc<Mutex<Option<Session>>>;
 
-/// Makes sessions for a pool, from the first one on.
+/// Makes the sessions of a pool. The first session, if it is idle, becomes one of them.
 struct Manager {
     shard: ShardName,
     address: Address,
@@ -78,13 +78,13 @@ impl ManageConnection for Manager {
     }
 }
 
-/// One server of a shard: where it is, and its pool once it was needed.
+/// One server of a shard: its address, and its pool once it was needed.
 pub(crate) struct Server {
     name: ShardName,
     pub(crate) address: Address,
-    /// By which `backoff` knows it.
-    pub(crate) known_as: String,
-    /// Whether it is a standby, as far as is known here.
+    /// Its key in `backoff`.
+    pub(crate) backoff_key: String,
+    /// Whether it was added as a standby; it may have been promoted since.
     is_standby: bool,
     /// The shard's standbys. A standby has none.
     pub(crate) replicas: RwLock<Vec<Arc<Server>>>,
@@ -97,17 +97,17 @@ pub(crate) struct Server {
     has_failed: Arc<AtomicBool>,
 }
 
-/// A connection on session from a shard; it goes back when dropped.
+/// A session of a server, in use. Dropping it returns it to the pool.
 pub struct PooledSession {
     server: Arc<Server>,
     session: SessionSource,
     active_sessions: Arc<ActiveSessions>,
-    /// By which `active_sessions` knows it.
+    /// Its key in `active_sessions`.
     ticket: u64,
 }
 
 enum SessionSource {
-    /// The shard's first session, and where it goes back to.
+    /// The shard's first session, and the slot that it returns to.
     First(Option<Session>, First),
     Pooled(PooledConnection<Manager>),
 }
@@ -144,7 +144,7 @@ impl PooledSession {
         session
     }
 
-    /// Where it leads.
+    /// The server that it is connected to.
     pub(crate) fn server(&self) -> &Arc<Server> {
         &self.server
     }
@@ -168,7 +168,7 @@ pub struct Shards {
     server: PrivateServer,
     options: PoolOptions,
     proxy_overrides: Option<ProxyOverrides>,
-    /// One thread that opens connections, for all pools.
+    /// The thread that opens the connections of all pools.
     opener: OnceLock<Arc<ScheduledThreadPool>>,
     active_sessions: Arc<ActiveSessions>,
     backoff: Backoff,
@@ -176,31 +176,32 @@ pub struct Shards {
 }
 
 impl Server {
-    fn new(name: ShardName, address: Address, known_as: String, is_standby: bool) -> Self {
+    fn new(name: ShardName, address: Address, backoff_key: String, is_standby: bool) -> Self {
         let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
         let (replicas, has_failed) = (RwLock::default(), Arc::default());
-        Self { name, address, known_as, is_standby, replicas, pool, first, begun, has_failed }
+        Self { name, address, backoff_key, is_standby, replicas, pool, first, begun, has_failed }
     }
 
-    /// Whose server it is.
+    /// The shard.
     pub(crate) fn name(&self) -> &ShardName {
         &self.name
     }
 
-    /// Whether it is a standby, as far as is known here.
+    /// Whether it was added as a standby; it may have been promoted since.
     pub(crate) fn is_standby(&self) -> bool {
         self.is_standby
     }
 
     /// A standby of a shard.
     pub(crate) fn standby(name: &ShardName, address: Address) -> Self {
-        let known_as = format!("{name} at {}", address.shown());
-        Self::new(name.clone(), address, known_as, true)
+        let backoff_key = format!("{name} at {}", address.shown());
+        Self::new(name.clone(), address, backoff_key, true)
     }
 }
 
 impl Shards {
-    /// The shards of these connection strings. Connects to none.
+    /// The shards of these connection strings, unconnected. Fails with `Configuration` if a string is invalid, or if two shards
+    /// have one address.
     pub fn new(
         entries: impl IntoIterator<Item = (ShardName, ConnectionString)>,
         server: PrivateServer,
@@ -216,13 +217,13 @@ impl Shards {
         Ok(shards)
     }
 
-    /// The same, and whoever holds `active_sessions` can time and stop what their sessions are at.
+    /// With these `active_sessions`, which time and cancel the sessions.
     #[must_use]
     pub fn with_cancellation(self, active_sessions: &Arc<ActiveSessions>) -> Self {
         Self { active_sessions: Arc::clone(active_sessions), ..self }
     }
 
-    /// The same, and connections take the proxy overrides that are announced there.
+    /// With the proxy overrides of this folder.
     #[must_use]
     pub fn with_proxy_overrides(mut self, proxy_overrides: ProxyOverrides) -> Self {
         let shards = self.by_name.get_mut();
@@ -233,32 +234,35 @@ impl Shards {
         self
     }
 
-    /// What their sessions are at.
+    /// The sessions in use.
     pub fn active_sessions(&self) -> &Arc<ActiveSessions> {
         &self.active_sessions
     }
 
-    /// Adds a shard, unless one of this name is there. Two names for one address are refused.
+    /// Adds a shard unless it is known. Two names for one address are refused.
     pub fn add(&self, name: ShardName, url: &ConnectionString) -> Result<()> {
         let address = self.resolve(&name, url)?;
         let mut shards = self.by_name.write();
-        let twin =
-            shards.values().find(|shard| shard.name != name && shard.address.shown() == address.shown());
-        if let Some(twin) = twin {
-            let message = format!("shards `{}` and `{name}` both lead to {}", twin.name, address.shown());
+        let same_address =
+            |shard: &&Arc<Server>| shard.name != name && shard.address.shown() == address.shown();
+        if let Some(other) = shards.values().find(same_address) {
+            let message =
+                format!("shards `{}` and `{name}` have the same address {}", other.name, address.shown());
             return Err(Error::new(Kind::Configuration, message)
                 .hint("give each shard a database of its own")
                 .on_shard(&name));
         }
-        let known_as = name.to_string();
-        shards.entry(name.clone()).or_insert_with(|| Arc::new(Server::new(name, address, known_as, false)));
+        let backoff_key = name.to_string();
+        shards
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(Server::new(name, address, backoff_key, false)));
         Ok(())
     }
 
-    /// What a URL of a shard means here.
+    /// Resolves the URL of a shard.
     pub(crate) fn resolve(&self, name: &ShardName, url: &ConnectionString) -> Result<Address> {
         let address = url.resolve(&self.server, self.options.connect_timeout).map_err(|error| {
-            let message = format!("the URL of shard `{name}` is wrong: {error}");
+            let message = format!("the URL of shard `{name}` is invalid: {error}");
             Error::new(error.kind(), message)
                 .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
                 .on_shard(name)
@@ -269,11 +273,11 @@ impl Shards {
         })
     }
 
-    /// From here on a shard is somewhere else, and has these standbys.
+    /// Sets a new address and new standbys of a shard.
     pub(crate) fn replace(&self, name: &ShardName, address: Address, replicas: Vec<Arc<Server>>) {
         let shard = Server::new(name.clone(), address, name.to_string(), false);
         *shard.replicas.write() = replicas;
-        self.backoff.answered(&shard.known_as);
+        self.backoff.answered(&shard.backoff_key);
         self.by_name.write().insert(name.clone(), Arc::new(shard));
     }
 
@@ -282,41 +286,40 @@ impl Shards {
         self.by_name.read().keys().cloned().collect()
     }
 
-    /// Where a shard is.
+    /// The address of a shard's primary.
     pub fn address(&self, name: &ShardName) -> Result<Address> {
         self.shard(name).map(|shard| shard.address.clone())
     }
 
-    /// The same, and since when shards of this cluster have been down is kept in this folder, from one process to the
-    /// next.
+    /// With a file in `folder` that tells later processes since when shards of this cluster have been down.
     #[must_use]
-    pub fn remembering(self, cluster: ClusterId, folder: &Path) -> Self {
+    pub fn with_downtime_file(self, cluster: ClusterId, folder: &Path) -> Self {
         self.backoff.remember_in(folder.join(format!("down-{cluster}.json")));
         self
     }
 
-    /// Since when a shard has not answered, in seconds since 1970, as far as this user's processes have seen.
+    /// Since when a shard has not answered, in seconds since 1970, as far as this user's processes know.
     pub fn down_since(&self, name: &ShardName) -> Option<u64> {
         self.backoff.since(name.as_str())
     }
 
-    /// Somebody else heard from a shard: it is not left alone any more.
-    pub fn hear(&self, name: &ShardName) {
+    /// A shard answered over a connection of another owner: ends its back-off.
+    pub fn note_answer(&self, name: &ShardName) {
         self.backoff.answered(name.as_str());
     }
 
-    /// Somebody else asked a shard in vain, for so long.
-    pub(crate) fn miss(&self, name: &ShardName, error: &Error, after: Duration) {
+    /// Connecting to a shard failed elsewhere, after this time: starts its back-off.
+    pub(crate) fn note_failure(&self, name: &ShardName, error: &Error, after: Duration) {
         self.backoff.failed(name.as_str(), error, after);
     }
 
-    /// A connection that is no pool's, for who holds it long or sets it up in a way of its own.
-    pub(crate) fn connect_apart(&self, name: &ShardName) -> Result<Session> {
+    /// A connection outside the pool, for a caller that keeps it for long or changes its settings.
+    pub(crate) fn connect_unpooled(&self, name: &ShardName) -> Result<Session> {
         let shard = self.shard(name)?;
         self.connect(&shard)
     }
 
-    /// Whether a server is where its shard is by now, or a standby.
+    /// Whether a server is still its shard's primary, as far as this process knows, or a standby.
     pub(crate) fn is_current(&self, server: &Arc<Server>) -> bool {
         server.is_standby || self.shard(&server.name).is_ok_and(|now| Arc::ptr_eq(&now, server))
     }
@@ -329,43 +332,44 @@ impl Shards {
     pub(crate) fn shard(&self, name: &ShardName) -> Result<Arc<Server>> {
         let shards = self.by_name.read();
         shards.get(name).cloned().ok_or_else(|| {
-            Error::new(Kind::Configuration, format!("no address is known for shard `{name}`"))
+            Error::new(Kind::Configuration, format!("the address of shard `{name}` is unknown"))
                 .hint(format!("add it to the configuration: [shards.{name}] url = \"postgresql://…\""))
                 .on_shard(name)
         })
     }
 
-    /// A connection to a shard, from its pool. Opens the pool if this is the first.
+    /// A session of a shard's primary, from its pool; the second call opens the pool. Fails with `Unreachable`, or with
+    /// `Partial` after Ctrl-C.
     pub fn checkout(&self, name: &ShardName) -> Result<PooledSession> {
         log::debug!("Creating session for shard: {name}");
         let shard = self.shard(name)?;
-        self.lend(&shard)
+        self.checkout_server(&shard)
     }
 
-    /// A connection to one server of a shard.
-    pub(crate) fn lend(&self, shard: &Arc<Server>) -> Result<PooledSession> {
+    /// A session of one server of a shard.
+    pub(crate) fn checkout_server(&self, shard: &Arc<Server>) -> Result<PooledSession> {
         let name = &shard.name;
         self.active_sessions.check()?;
-        self.backoff.check(&shard.known_as).map_err(|error| error.on_shard(name))?;
+        self.backoff.check(&shard.backoff_key).map_err(|error| error.on_shard(name))?;
         let since = self.active_sessions.now();
-        let lend = |session| {
+        let checked_out = |session| {
             self.active_sessions.waited(name, since);
             PooledSession::new(shard, session, &self.active_sessions)
         };
         if !shard.begun.load(Ordering::Acquire) {
             let first = self.connect(shard)?;
             shard.begun.store(true, Ordering::Release);
-            return Ok(lend(SessionSource::First(Some(first), Arc::clone(&shard.first))));
+            return Ok(checked_out(SessionSource::First(Some(first), Arc::clone(&shard.first))));
         }
         let pool = shard.pool.get_or_init(|| self.open(shard));
         let begun = Instant::now();
         loop {
             self.active_sessions.check()?;
             let Ok(mut session) = pool.get_timeout(POOL_STEP) else {
-                // The pool hides why it failed, tries again late, and does not start a private server. By hand
-                // that works, or fails and says why; the session goes to the pool later.
+                // The pool hides the reason, retries late, and does not start a private server. A direct connection
+                // has a reason if it fails; otherwise it joins the pool later.
                 if shard.has_failed.load(Ordering::Acquire) {
-                    return Ok(lend(SessionSource::First(
+                    return Ok(checked_out(SessionSource::First(
                         Some(self.connect(shard)?),
                         Arc::clone(&shard.first),
                     )));
@@ -378,26 +382,26 @@ impl Shards {
                     .hint("raise pool_size in the configuration")
                     .on_shard(name));
             };
-            // One that died while it lay idle is dropped, and the pool makes another.
-            if session.is_alive(self.active_sessions.is_wary()) {
-                self.backoff.answered(&shard.known_as);
-                return Ok(lend(SessionSource::Pooled(session)));
+            // A session that died while it was idle is dropped, and the pool makes another.
+            if session.is_alive(self.active_sessions.always_checks_liveness()) {
+                self.backoff.answered(&shard.backoff_key);
+                return Ok(checked_out(SessionSource::Pooled(session)));
             }
         }
     }
 
-    /// Connects without the pool, and notes whether the shard answers.
+    /// Connects without the pool, and updates the back-off.
     fn connect(&self, shard: &Server) -> Result<Session> {
         let begun = Instant::now();
         let connected = self.connect_or_start(shard);
         match &connected {
-            Ok(_) => self.backoff.answered(&shard.known_as),
-            Err(error) => self.backoff.failed(&shard.known_as, error, begun.elapsed()),
+            Ok(_) => self.backoff.answered(&shard.backoff_key),
+            Err(error) => self.backoff.failed(&shard.backoff_key, error, begun.elapsed()),
         }
         connected
     }
 
-    /// If the private server has the shard and is down, starts it.
+    /// Connects; starts the private server first if it has the shard and is down.
     fn connect_or_start(&self, shard: &Server) -> Result<Session> {
         let may_help = |failed: &Unconnected| {
             shard.address.is_local() && failed.error.kind() == Kind::Unreachable && !failed.is_lasting
@@ -408,12 +412,13 @@ impl Shards {
             Err(_) => {}
         }
         if !self.server.exists() {
-            let message = format!("shard `{}` is gone with the private Postgres that held it", shard.name);
+            let message =
+                format!("shard `{}` was in the private Postgres, which no longer exists", shard.name);
             return Err(Error::new(Kind::Unreachable, message)
-                .hint("ringshard init-shards makes a new one, empty")
+                .hint("ringshard init-shards creates a new, empty one")
                 .on_shard(&shard.name));
         }
-        // Just after a crash the old server may still be there, and refuse.
+        // Just after a crash the old server may still run and refuse connections.
         let begun = Instant::now();
         loop {
             if self.server.ensure_running()? {
@@ -447,8 +452,7 @@ impl Shards {
             })
     }
 
-    /// Does the same on each of these shards at once, each on a thread of its own; results in the order
-    /// of the names.
+    /// Runs `work` on each of these shards in parallel, on one thread each; results in the order of the names.
     pub fn on_each<T: Send>(
         &self,
         names: &[ShardName],
@@ -457,7 +461,7 @@ impl Shards {
         self.checkout_each(names, |name, mut session| work(name, &mut session))
     }
 
-    /// The same, and what is done may keep the connection.
+    /// As [`Shards::on_each`], but `work` may keep the session.
     pub fn checkout_each<T: Send>(
         &self,
         names: &[ShardName],

@@ -1,4 +1,4 @@
-//! Which server of a shard a read goes to.
+//! Which server of a shard a read uses: the primary or a standby. Writes always use the primary.
 
 use std::sync::Arc;
 
@@ -9,47 +9,47 @@ use crate::model::names::ShardName;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::threads;
 
-/// Where a read goes.
+/// Which servers may answer a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReadFrom {
-    /// To the primary alone.
+    /// Only the primary.
     #[default]
     Primary,
-    /// To a replica when the primary cannot be reached.
+    /// A replica if the primary cannot be reached.
     PrimaryThenReplica,
-    /// To a replica; to the primary where none answers.
+    /// A replica; the primary if no replica answers.
     ReplicaThenPrimary,
 }
 
-/// What a connection is for.
+/// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadIntent {
-    /// To show somebody what is there: from a standby, if the user wants that.
+    /// A read that is only shown: a standby may answer it, if [`ReadFrom`] allows.
     AllowReplica,
-    /// To write, or to decide what is written: from the primary.
+    /// A write, or a read that decides about a write: only the primary.
     Primary,
 }
 
-/// Where reads go, and which went to standbys.
+/// The setting for reads, and the reads that standbys answered.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     from: ReadFrom,
-    /// One warning a shard.
+    /// One warning for each shard.
     stale: Vec<Error>,
 }
 
 impl Shards {
-    /// Where reads go from here on.
+    /// Sets which servers may answer reads.
     pub fn read_from(&self, from: ReadFrom) {
         self.reads.lock().from = from;
     }
 
-    /// What was read from standbys since this was asked last: a warning a shard, which tells how old it may be.
+    /// One warning for each shard that a standby answered for since the last call, with the age of the data.
     pub fn stale_reads(&self) -> Vec<Error> {
         std::mem::take(&mut self.reads.lock().stale)
     }
 
-    /// Adds standbys of a shard; those that are known stay.
+    /// Adds standbys of a shard and keeps the known ones.
     pub fn add_replicas(&self, name: &ShardName, urls: &[ConnectionString]) -> Result<()> {
         for url in urls {
             let replica = Arc::new(Server::standby(name, self.resolve(name, url)?));
@@ -68,7 +68,7 @@ impl Shards {
         self.shard(name).map_or_else(|_| Vec::new(), replicas)
     }
 
-    /// Forgets a standby; whether it was known.
+    /// Forgets a standby; returns whether it was known.
     pub fn remove_replica(&self, name: &ShardName, shown: &str) -> Result<bool> {
         let shard = self.shard(name)?;
         let mut replicas = shard.replicas.write();
@@ -77,7 +77,7 @@ impl Shards {
         Ok(replicas.len() < count)
     }
 
-    /// Where a shard's primary and standbys are.
+    /// The addresses of a shard's primary and standbys, as text.
     pub(crate) fn servers(&self, name: &ShardName) -> Vec<String> {
         let primary = self.address(name).ok();
         let replicas = self.replicas(name);
@@ -85,7 +85,7 @@ impl Shards {
         addresses.map(|address| address.shown().to_owned()).collect()
     }
 
-    /// A connection: for a write to the primary, for a read perhaps to a standby.
+    /// A session for this intent.
     pub(crate) fn checkout_for(&self, intent: ReadIntent, name: &ShardName) -> Result<PooledSession> {
         if intent == ReadIntent::Primary {
             return self.checkout(name);
@@ -106,7 +106,7 @@ impl Shards {
         }
     }
 
-    /// The same as [`Shards::checkout_each`], for this intent.
+    /// As [`Shards::checkout_each`], for this intent.
     pub(crate) fn checkout_each_for<T: Send>(
         &self,
         intent: ReadIntent,
@@ -118,13 +118,13 @@ impl Shards {
         })
     }
 
-    /// The first standby that answers; `None` if there is none at all. How far it is, is noted.
+    /// A session of the first standby that answers, with its staleness recorded; `None` if the shard has no standby.
     fn checkout_standby(&self, name: &ShardName) -> Option<Result<PooledSession>> {
         let mut failed = None;
         for replica in self.replicas(name) {
-            let checked_out = self.lend(&replica).and_then(|mut session| {
+            let checked_out = self.checkout_server(&replica).and_then(|mut session| {
                 if let Some(warning) =
-                    staleness(name, &replica, &ReplicaStatus::ask(&mut session, name, None)?)
+                    staleness(name, &replica, &ReplicaStatus::query(&mut session, name, None)?)
                 {
                     let mut reads = self.reads.lock();
                     reads.stale.retain(|earlier| earlier.shard() != Some(name.as_str()));
@@ -141,19 +141,19 @@ impl Shards {
     }
 }
 
-/// What is to be said of a read; nothing if the server is no standby any more.
-fn staleness(name: &ShardName, replica: &Server, standing: &ReplicaStatus) -> Option<Error> {
-    if !standing.is_standby {
+/// The warning about a read; `None` if the server is not a standby any more.
+fn staleness(name: &ShardName, replica: &Server, status: &ReplicaStatus) -> Option<Error> {
+    if !status.is_standby {
         return None;
     }
-    let since = match standing.age_seconds {
+    let since = match status.age_seconds {
         Some(seconds) => format!("its last replayed transaction is {seconds:.1} s old"),
         None => "it has replayed no transaction since it was started".into(),
     };
     let message = format!(
-        "read from a replica of shard `{name}` at {}, and possibly stale: {since}",
+        "the data of shard `{name}` came from its replica at {} and may be stale: {since}",
         replica.address.shown()
     );
-    let hint = "--read-replica never reads from primaries alone";
+    let hint = "--read-replica never reads only from primaries";
     Some(Error::new(Kind::Unreachable, message).hint(hint).on_shard(name))
 }

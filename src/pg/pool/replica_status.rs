@@ -7,27 +7,27 @@ use crate::model::names::ShardName;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
-/// How a replica stands.
+/// The replication state of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaStatus {
-    /// Whether it follows a primary.
+    /// Whether it is in recovery.
     pub is_standby: bool,
-    /// How much its primary has that it has not replayed, if both answer.
+    /// How many bytes of its primary's log it has not replayed, if both answer.
     pub lag_bytes: Option<i64>,
     /// How old its last replayed transaction is, in seconds.
     pub age_seconds: Option<f64>,
-    /// Up to where it has replayed the write-ahead log.
+    /// The position in the write-ahead log up to which it has replayed, as Postgres writes it; empty if none.
     pub replayed: String,
-    /// How much of the write-ahead log it has, in bytes.
+    /// The end of the write-ahead log that it has, in bytes.
     pub received: i64,
 }
 
 impl ReplicaStatus {
-    /// As the server says. `primary_at`: where its primary is in the write-ahead log, if that is known.
-    pub(crate) fn ask(session: &mut Session, shard: &ShardName, primary_at: Option<&str>) -> Result<Self> {
-        let what = "ask how far a replica is";
-        let rows =
-            session.query(include_str!("../../../sql/queries/standing.sql"), &[(&primary_at, Type::TEXT)]);
+    /// Queries a server. `primary_at`: its primary's position in the write-ahead log, if known.
+    pub(crate) fn query(session: &mut Session, shard: &ShardName, primary_at: Option<&str>) -> Result<Self> {
+        let what = "read the state of a replica";
+        let rows = session
+            .query(include_str!("../../../sql/queries/replica_status.sql"), &[(&primary_at, Type::TEXT)]);
         let row = only(rows.map_err(|cause| sqlstate::doing(what, shard, &cause))?, what, shard)?;
         Ok(Self {
             is_standby: row.get("is_standby"),

@@ -1,5 +1,5 @@
-//! The rows of a chunk on their way. They are never looked at: what the source packed goes to the target byte by
-//! byte, and the target's digest proves that it is the same.
+//! The rows of a chunk in transit. They are never decoded: the bytes from the source go to the target, which compares the
+//! digest.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl ToSql for BinaryValue {
     to_sql_checked!();
 }
 
-/// The rows of a chunk, as `sql/queries/read_chunk.sql` gives them. A clone shares them.
+/// The rows of a chunk, as `sql/queries/read_chunk.sql` returns them. Clones share the data.
 #[derive(Debug, Clone)]
 pub(crate) struct ChunkRows(Arc<Packed>);
 
@@ -49,19 +49,19 @@ struct Packed {
 }
 
 impl ChunkRows {
-    /// What the row of `sql/queries/read_chunk.sql` says.
+    /// From the row of `sql/queries/read_chunk.sql`.
     pub(crate) fn of(row: &Row) -> Self {
         let columns = ["ids", "names", "regions", "emails"].map(|column| row.get(column));
         let (rows, bytes, digest) = (row.get("rows"), row.get("bytes"), row.get("digest"));
         Self(Arc::new(Packed { rows, bytes, digest, columns }))
     }
 
-    /// How many they are.
+    /// Their number.
     pub(crate) fn rows(&self) -> u64 {
         u64::try_from(self.0.rows).expect("a count is not negative")
     }
 
-    /// Their size, as Postgres counts it.
+    /// Their size in bytes, by `pg_column_size`.
     pub(crate) fn bytes(&self) -> u64 {
         u64::try_from(self.0.bytes).expect("a size is not negative")
     }

@@ -1,4 +1,4 @@
-//! A mover's own connection to a shard, and what it asks there: each request of `model/moves/` is one statement.
+//! A mover's connection to one shard, and its requests: each request of `model/rebalance/` is one statement.
 
 use postgres::types::{Json, Type};
 use serde::Serialize;
@@ -19,9 +19,9 @@ use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::net::sqlstate::ShardError;
 
-/// What each of these connections begins with. The functions refuse other isolation levels. Plans: an index on the
-/// position is there while rows move, and a fresh table's statistics do not speak for it. What has no index then seems
-/// dear enough to be compiled, which would take ten times as long as the statement.
+/// The settings of each of these connections. The functions require READ COMMITTED. `enable_seqscan` is off so that the index
+/// on the position is used although the statistics of a new table are against it. Then a statement without an index seems so
+/// expensive that Postgres would compile it, which takes ten times as long as the statement; so `jit` is off.
 const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
     SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
@@ -33,19 +33,19 @@ pub(crate) struct Connection {
     session: Session,
 }
 
-/// What a shard said of itself.
+/// A shard's description and state, of one snapshot.
 pub(crate) struct ObservedShard {
-    pub(crate) said: SelfDescription,
+    pub(crate) description: SelfDescription,
     pub(crate) state: ShardState,
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects, outside the pool.
     pub(crate) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
-        Self::over(shard, cluster.shards().connect_apart(shard)?, true)
+        Self::over(shard, cluster.shards().connect_unpooled(shard)?, true)
     }
 
-    /// Over a session that is there, which is set up only if the server takes writes.
+    /// Uses an existing session; its settings are changed only if the server accepts writes.
     pub(crate) fn over(shard: &ShardName, mut session: Session, writes: bool) -> Result<Self> {
         if writes {
             let set_up = session.client().batch_execute(PRELUDE);
@@ -54,7 +54,7 @@ impl Connection {
         Ok(Self { shard: shard.clone(), session })
     }
 
-    /// The connection, given back.
+    /// The session.
     pub(crate) fn into_session(self) -> Session {
         self.session
     }
@@ -64,44 +64,45 @@ impl Connection {
         &self.shard
     }
 
-    /// The connection, for what is no request.
+    /// The session, for other statements.
     pub(crate) fn session(&mut self) -> &mut Session {
         &mut self.session
     }
 
-    /// What the shard says of itself, in one snapshot.
-    pub(crate) fn look(&mut self, cluster: &Cluster) -> Result<ObservedShard, ShardError> {
-        let rows = match self.session.query(include_str!("../../../sql/queries/look.sql"), &[]) {
+    /// Reads the shard's description and state, in one snapshot. Fails with `Configuration` if the database is another one, or
+    /// its catalog is older.
+    pub(crate) fn observe(&mut self, cluster: &Cluster) -> Result<ObservedShard, ShardError> {
+        let rows = match self.session.query(include_str!("../../../sql/queries/shard_state.sql"), &[]) {
             Err(cause) if sqlstate::is_of_another_version(&cause) => {
                 let error = cluster.explain("read the catalog", &self.shard, &mut self.session, &cause);
-                return Err(ShardError::Ours(error));
+                return Err(ShardError::Local(error));
             }
             rows => rows?,
         };
         let row = only(rows, "read the catalog", &self.shard)?;
-        let said = catalog::description(&row, &self.shard)?;
+        let description = catalog::read_description(&row, &self.shard)?;
         let address = cluster.shards().address(&self.shard)?;
-        catalog::check_identity(&self.shard, &address, cluster.id(), said.identity())?;
+        catalog::check_identity(&self.shard, &address, cluster.id(), description.identity())?;
         let arcs = catalog::arcs_of(&row, &self.shard)?;
-        let state = ShardState { ring: said.ring.clone(), arcs };
-        Ok(ObservedShard { said, state })
+        let state = ShardState { ring: description.ring.clone(), arcs };
+        Ok(ObservedShard { description, state })
     }
 
-    /// Asks, and takes the answer. `chunk_rows`: the most rows of a chunk.
-    pub(crate) fn ask(
+    /// Sends a request and returns the reply. `chunk_rows`: the most rows of a chunk.
+    pub(crate) fn request(
         &mut self,
         request: &Request<ChunkRows>,
         chunk_rows: u32,
         cluster: &Cluster,
     ) -> Result<Reply<ChunkRows>, ShardError> {
         match request {
-            Request::Look => Ok(Reply::State(Box::new(self.look(cluster)?.state))),
+            Request::Look => Ok(Reply::State(Box::new(self.observe(cluster)?.state))),
             Request::Announce(announcement) => self.announce(announcement),
-            Request::Cut { range } => self.cut(*range, chunk_rows),
+            Request::Cut { range } => self.chunk_end(*range, chunk_rows),
             Request::Fence { epoch, chunk, target } => {
-                // Only where the chunk is a part of its arc are these looked at.
+                // Used only on the sides where the arc goes beyond the chunk.
                 let before = Position::new(chunk.first().number().saturating_sub(1));
-                let behind = chunk.last().next().unwrap_or(Position::LAST);
+                let after = chunk.last().next().unwrap_or(Position::LAST);
                 self.answer(
                     "SELECT ringshard.fence($1, $2, $3, $4, $5, $6)",
                     &[
@@ -109,7 +110,7 @@ impl Connection {
                         (&Uuid::from(chunk.first()), Type::UUID),
                         (&Uuid::from(chunk.last()), Type::UUID),
                         (&Uuid::from(before), Type::UUID),
-                        (&Uuid::from(behind), Type::UUID),
+                        (&Uuid::from(after), Type::UUID),
                         (&target.as_str(), Type::TEXT),
                     ],
                 )
@@ -126,7 +127,7 @@ impl Connection {
                 )?;
                 Ok(rows.first().map_or(Reply::Stale, |row| Reply::Rows(ChunkRows::of(row))))
             }
-            Request::Adopt { epoch, chunk, source, rows } => {
+            Request::Receive { epoch, chunk, source, rows } => {
                 let (epoch, source) = (epoch.number(), source.as_str());
                 let (first, last) = (Uuid::from(chunk.first()), Uuid::from(chunk.last()));
                 let mut parameters: Vec<Parameter<'_>> = vec![
@@ -142,45 +143,45 @@ impl Connection {
                 )
             }
             Request::Purge { epoch, chunk, target } => {
-                self.of_a_fence("SELECT ringshard.purge($1, $2, $3, $4)", *epoch, *chunk, target)
+                self.answer_about_fence("SELECT ringshard.purge($1, $2, $3, $4)", *epoch, *chunk, target)
             }
             Request::Release { epoch, chunk, target } => {
-                self.of_a_fence("SELECT ringshard.release($1, $2, $3, $4)", *epoch, *chunk, target)
+                self.answer_about_fence("SELECT ringshard.release($1, $2, $3, $4)", *epoch, *chunk, target)
             }
-            Request::Finish { epoch, seen, merged } => self.finish(*epoch, seen, merged),
+            Request::Finish { epoch, expected, merged } => self.finish(*epoch, expected, merged),
         }
     }
 
-    pub(crate) fn announce(&mut self, told: &Announcement) -> Result<Reply<ChunkRows>, ShardError> {
-        let condition = match told.condition {
+    pub(crate) fn announce(&mut self, announcement: &Announcement) -> Result<Reply<ChunkRows>, ShardError> {
+        let condition = match announcement.condition {
             Condition::Desired => "desired",
-            Condition::TakenBack => "taken_back",
+            Condition::Canceling => "canceling",
             Condition::Decided => "decided",
         };
         self.answer(
             "SELECT ringshard.announce($1, $2, $3, $4, $5)",
             &[
-                (&told.epoch.number(), Type::INT8),
-                (&Json(&told.topology), Type::JSONB),
-                (&Json(&told.change.next_topology), Type::JSONB),
-                (&Json(&told.change.participants), Type::JSONB),
+                (&announcement.epoch.number(), Type::INT8),
+                (&Json(&announcement.topology), Type::JSONB),
+                (&Json(&announcement.change.next_topology), Type::JSONB),
+                (&Json(&announcement.change.participants), Type::JSONB),
                 (&condition, Type::TEXT),
             ],
         )
     }
 
-    fn cut(&mut self, range: Arc, chunk_rows: u32) -> Result<Reply<ChunkRows>, ShardError> {
+    fn chunk_end(&mut self, range: Arc, chunk_rows: u32) -> Result<Reply<ChunkRows>, ShardError> {
         let parameters: &[Parameter<'_>] = &[
             (&Uuid::from(range.first()), Type::UUID),
             (&Uuid::from(range.last()), Type::UUID),
             (&i64::from(chunk_rows.saturating_sub(1)), Type::INT8),
         ];
-        let rows = self.session.query(include_str!("../../../sql/queries/cut.sql"), parameters)?;
+        let rows = self.session.query(include_str!("../../../sql/queries/chunk_end.sql"), parameters)?;
         let last = rows.first().map(|row| row.get::<_, Uuid>(0).into());
         Ok(Reply::Cut(last.unwrap_or(range.last())))
     }
 
-    fn of_a_fence(
+    fn answer_about_fence(
         &mut self,
         sql: &'static str,
         epoch: Epoch,
@@ -201,20 +202,20 @@ impl Connection {
     fn finish(
         &mut self,
         epoch: Epoch,
-        seen: &[ShardArc],
+        expected: &[ShardArc],
         merged: &[Arc],
     ) -> Result<Reply<ChunkRows>, ShardError> {
         let uuids = |arcs: &mut dyn Iterator<Item = Arc>, end: fn(Arc) -> Position| -> Vec<Uuid> {
             arcs.map(|arc| Uuid::from(end(arc))).collect()
         };
-        let held = || seen.iter().map(|held| held.arc);
-        let epochs: Vec<i64> = seen.iter().map(|held| held.epoch.number()).collect();
+        let arcs = || expected.iter().map(|shard_arc| shard_arc.arc);
+        let epochs: Vec<i64> = expected.iter().map(|shard_arc| shard_arc.epoch.number()).collect();
         self.answer(
             "SELECT ringshard.finish($1, $2, $3, $4, $5, $6)",
             &[
                 (&epoch.number(), Type::INT8),
-                (&uuids(&mut held(), Arc::first), Type::UUID_ARRAY),
-                (&uuids(&mut held(), Arc::last), Type::UUID_ARRAY),
+                (&uuids(&mut arcs(), Arc::first), Type::UUID_ARRAY),
+                (&uuids(&mut arcs(), Arc::last), Type::UUID_ARRAY),
                 (&epochs, Type::INT8_ARRAY),
                 (&uuids(&mut merged.iter().copied(), Arc::first), Type::UUID_ARRAY),
                 (&uuids(&mut merged.iter().copied(), Arc::last), Type::UUID_ARRAY),
@@ -222,7 +223,7 @@ impl Connection {
         )
     }
 
-    /// A function's word.
+    /// Calls a function and returns its answer.
     pub(crate) fn answer(
         &mut self,
         sql: &'static str,
@@ -236,8 +237,9 @@ impl Connection {
         })
     }
 
-    /// Wishes for a topology, if nothing is under way in this epoch and the wish is still that. Whether it is so.
-    pub(crate) fn wish(
+    /// Sets the desired topology, if the shard is in this epoch without a change, and the desired topology is still `before`.
+    /// Returns whether it was set.
+    pub(crate) fn set_desired_topology(
         &mut self,
         epoch: Epoch,
         before: Option<&Topology>,

@@ -1,4 +1,4 @@
-//! The connections of one worker, made when they are needed; and what is done about requests that fail.
+//! The connections of one worker, opened when they are needed, and the retries of failed requests.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,26 +17,26 @@ use crate::model::rebalance::{Reply, Request};
 use crate::pg::net::sqlstate;
 use crate::pg::net::sqlstate::ShardError;
 
-/// The barrier that writers hold.
+/// The key of the barrier, which writers hold shared.
 pub(crate) const BARRIER: i64 = 7_283_001;
-/// The pause before a request is made again.
+/// The pause before a request is repeated.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of one worker.
 pub(crate) struct Connections<'run> {
-    run: &'run RunState<'run>,
+    run_state: &'run RunState<'run>,
     by_shard: BTreeMap<ShardName, Connection>,
 }
 
-/// One word for a request, in errors and as the name of a crash point.
+/// The name of a request, in errors and failpoints.
 fn verb(request: &Request<ChunkRows>) -> &'static str {
     match request {
-        Request::Look => "look",
+        Request::Look => "observe",
         Request::Announce(_) => "announce",
         Request::Cut { .. } => "cut",
         Request::Fence { .. } => "fence",
         Request::Read { .. } => "read",
-        Request::Adopt { .. } => "adopt",
+        Request::Receive { .. } => "receive",
         Request::Purge { .. } => "purge",
         Request::Release { .. } => "release",
         Request::Finish { .. } => "finish",
@@ -45,7 +45,7 @@ fn verb(request: &Request<ChunkRows>) -> &'static str {
 
 fn what(request: &Request<ChunkRows>) -> String {
     match request {
-        Request::Look => "look at the catalog".into(),
+        Request::Look => "read the state".into(),
         Request::Announce(_) => "announce the change".into(),
         Request::Finish { .. } => "finish the change".into(),
         other => format!("{} a chunk", verb(other)),
@@ -53,22 +53,22 @@ fn what(request: &Request<ChunkRows>) -> String {
 }
 
 impl<'run> Connections<'run> {
-    pub(crate) fn new(run: &'run RunState<'run>) -> Self {
-        Self { run, by_shard: BTreeMap::new() }
+    pub(crate) fn new(run_state: &'run RunState<'run>) -> Self {
+        Self { run_state, by_shard: BTreeMap::new() }
     }
 
-    /// The connection to a shard.
-    pub(crate) fn link(&mut self, shard: &ShardName) -> Result<&mut Connection> {
+    /// The connection to a shard, opened if necessary.
+    pub(crate) fn connection(&mut self, shard: &ShardName) -> Result<&mut Connection> {
         if !self.by_shard.contains_key(shard) {
-            let link = Connection::open(self.run.cluster, shard)?;
-            self.by_shard.insert(shard.clone(), link);
+            let connection = Connection::open(self.run_state.cluster, shard)?;
+            self.by_shard.insert(shard.clone(), connection);
         }
-        Ok(self.by_shard.get_mut(shard).expect("it was put there"))
+        Ok(self.by_shard.get_mut(shard).expect("it was inserted above"))
     }
 
-    /// Asks until there is an answer: each request can be made again, whether it was done or not. Fails when that
-    /// does not help for a while, or at once when the run is to stop.
-    pub(crate) fn ask(
+    /// Sends a request until there is a reply: each request can be repeated, whether it was carried out or not. Fails after the
+    /// run's patience, or as soon as the run is to stop.
+    pub(crate) fn request(
         &mut self,
         shard: &ShardName,
         request: &Request<ChunkRows>,
@@ -76,33 +76,33 @@ impl<'run> Connections<'run> {
         let begun = Instant::now();
         failpoint::point(Side::Before, verb(request));
         loop {
-            let (run, chunk_rows) = (self.run, self.run.options.chunk_rows);
-            let failed = match self.link(shard) {
-                Ok(link) => match link.ask(request, chunk_rows, run.cluster) {
+            let (run_state, chunk_rows) = (self.run_state, self.run_state.options.chunk_rows);
+            let failed = match self.connection(shard) {
+                Ok(connection) => match connection.request(request, chunk_rows, run_state.cluster) {
                     Ok(reply) => {
                         if begun.elapsed() > PAUSE {
-                            run.waits(None);
+                            run_state.set_waiting(None);
                         }
                         failpoint::point(Side::After, verb(request));
                         return Ok(reply);
                     }
-                    Err(ShardError::Ours(error)) => return Err(error),
+                    Err(ShardError::Local(error)) => return Err(error),
                     Err(ShardError::Server(cause)) => self.after_failure(shard, request, &cause)?,
                 },
                 Err(error) if error.kind() == Kind::Unreachable => error,
                 Err(error) => return Err(error),
             };
-            if begun.elapsed() > run.patience {
+            if begun.elapsed() > run_state.patience {
                 return Err(failed);
             }
-            if run.is_stopped() {
-                return Err(run.stopped());
+            if run_state.is_stopped() {
+                return Err(run_state.stopped());
             }
-            run.sleep(PAUSE);
+            run_state.sleep(PAUSE);
         }
     }
 
-    /// What failed, if it is worth another try.
+    /// The error of a failed request: `Ok` if it may be repeated, `Err` if not.
     fn after_failure(
         &mut self,
         shard: &ShardName,
@@ -111,10 +111,10 @@ impl<'run> Connections<'run> {
     ) -> Result<Error> {
         let error = sqlstate::doing(&what(request), shard, cause);
         let first = error.hint_text().map_or(String::new(), |hint| format!("{hint}; then: "));
-        let error = error.hint(format!("{first}ringshard rebalance goes on where this stopped"));
+        let error = error.hint(format!("{first}ringshard rebalance continues from here"));
         if sqlstate::is_lost(cause) {
             self.by_shard.remove(shard);
-            self.run.waits(Some(format!("shard `{shard}` does not answer")));
+            self.run_state.set_waiting(Some(format!("shard `{shard}` does not answer")));
             return Ok(error);
         }
         if sqlstate::is_worth_repeating(cause) {
@@ -123,12 +123,13 @@ impl<'run> Connections<'run> {
         if cause.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) {
             return Err(error);
         }
-        let holder = self.link(shard).ok().and_then(|link| lock_holder::holder(link, BARRIER));
+        let holder =
+            self.connection(shard).ok().and_then(|connection| lock_holder::holder(connection, BARRIER));
         let holder = holder.unwrap_or_else(|| "another session".into());
         let message = format!("cannot {} on shard `{shard}`: {holder} holds a lock", what(request));
-        self.run.waits(Some(format!("{holder} holds a lock on shard `{shard}`")));
+        self.run_state.set_waiting(Some(format!("{holder} holds a lock on shard `{shard}`")));
         Ok(Error::new(Kind::Locked, message)
-            .hint("end that transaction, then: ringshard rebalance")
+            .hint("end that transaction, then run ringshard rebalance")
             .on_shard(shard))
     }
 }

@@ -1,4 +1,4 @@
-//! Carrying a change out: the steps of the mover one by one, the chunks by several workers.
+//! Carries out a change: sends the mover's requests one by one, and moves the chunks with several workers.
 
 use crate::pg::rebalance::plan;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,128 +19,128 @@ use crate::model::names::ShardName;
 use crate::model::rebalance::chunk::{ChunkMove, ChunkOutcome};
 use crate::model::rebalance::mover::{Mover, Phase};
 use crate::model::rebalance::plan::Load;
-use crate::model::rebalance::{Goal, Reply, Request, arbiter};
+use crate::model::rebalance::{Direction, Reply, Request, arbiter};
 use crate::model::ring::topology::Topology;
 use crate::pg::cluster::Cluster;
 use crate::threads;
 
-/// How often the caller is told how far it is.
-const TELL_INTERVAL: Duration = Duration::from_millis(50);
-/// The pause between two looks at all shards that found nothing new.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// How often progress is reported.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
+/// The least time between two rounds of reading all states.
+const ROUND_PAUSE: Duration = Duration::from_millis(20);
 
 type Chunk = ChunkMove<ChunkRows>;
 
-/// Carries out a change: `Goal::Forward` to its end, `Goal::Back` to where it was. `tell` is called again and
-/// again; when it says no, all stop behind the chunk in hand, and the failure is of kind `Partial`.
+/// Carries out a change (`Direction::Forward`) or cancels it (`Direction::Back`). `report` is called regularly; when it
+/// returns false, all workers stop after their current chunk, and the error is of kind `Partial`.
 pub fn carry_out(
     cluster: &Cluster,
     planned: &Planned,
-    goal: Goal,
+    direction: Direction,
     options: RebalanceOptions,
-    mut tell: impl FnMut(&MoveProgress) -> bool,
+    mut report: impl FnMut(&MoveProgress) -> bool,
 ) -> Result<Moved> {
-    let run = RunState::new(cluster, options);
+    let run_state = RunState::new(cluster, options);
     let result = thread::scope(|scope| {
-        let driver = scope.spawn(|| drive(&run, planned, goal));
-        let mut told = Instant::now();
-        while !driver.is_finished() {
-            if told.elapsed() >= TELL_INTERVAL {
-                told = Instant::now();
-                if !tell(&run.told()) {
-                    run.stop();
+        let worker = scope.spawn(|| execute(&run_state, planned, direction));
+        let mut reported = Instant::now();
+        while !worker.is_finished() {
+            if reported.elapsed() >= REPORT_INTERVAL {
+                reported = Instant::now();
+                if !report(&run_state.progress()) {
+                    run_state.stop();
                 }
             }
             thread::sleep(Duration::from_millis(5));
         }
-        threads::join(driver)
+        threads::join(worker)
     });
-    result.map(|()| run.moved())
+    result.map(|()| run_state.moved())
 }
 
-/// Drops what a change leaves behind for the next one; where nothing is under way.
+/// Drops the indexes on the position that an earlier change left, unless a mover runs.
 pub fn drop_position_indexes(cluster: &Cluster) -> Result<()> {
     let states = plan::collect_states(cluster, false)?.states;
-    let run = RunState::new(cluster, RebalanceOptions::default());
-    // Whoever is at work needs it.
-    let Ok(_lock) = RunLock::take(&run, arbiter(&cluster.view().topology)) else { return Ok(()) };
+    let run_state = RunState::new(cluster, RebalanceOptions::default());
+    // A running mover needs them.
+    let Ok(_lock) = RunLock::take(&run_state, arbiter(&cluster.view().topology)) else { return Ok(()) };
     for shard in states.keys() {
         position_index::drop_it(&mut Connection::open(cluster, shard)?, shard)?;
     }
     Ok(())
 }
 
-fn drive(run: &RunState<'_>, planned: &Planned, goal: Goal) -> Result<()> {
+fn execute(run_state: &RunState<'_>, planned: &Planned, direction: Direction) -> Result<()> {
     let first = arbiter(&planned.plan.before);
-    let mut lock = if run.options.unlocked { None } else { Some(RunLock::take(run, first)?) };
+    let mut lock = if run_state.options.unlocked { None } else { Some(RunLock::take(run_state, first)?) };
     if let Some(lock) = &mut lock {
         lock.begin(planned.moved.plus(planned.plan.moving()));
     }
     if planned.is_under_way {
-        run.begins();
+        run_state.set_begun();
     }
-    let mut links = Connections::new(run);
-    let mut mover: Mover<ChunkRows> = Mover::new(goal, planned.plan.before.names().cloned());
-    let mut looked = Instant::now();
+    let mut connections = Connections::new(run_state);
+    let mut mover: Mover<ChunkRows> = Mover::new(direction, planned.plan.before.names().cloned());
+    let mut round_began = Instant::now();
     loop {
         let phase = mover.phase();
         if let Some(lock) = &mut lock
             && phase != Phase::Looking
         {
-            lock.is_at(phase.word());
+            lock.set_phase(phase.name());
         }
         let moves = mover.take_moves();
         if !moves.is_empty() {
             if let Some(lock) = &mut lock {
-                lock.is_at("indexing");
+                lock.set_phase("indexing");
             }
-            position_index::build_all(run, moves.iter().map(ChunkMove::source).collect())?;
+            position_index::build_all(run_state, moves.iter().map(ChunkMove::source).collect())?;
             if let Some(lock) = &mut lock {
-                lock.is_at("moving");
+                lock.set_phase("moving");
             }
-            move_chunks(run, moves)?;
+            move_chunks(run_state, moves)?;
             continue;
         }
-        if goal == Goal::Forward {
+        if direction == Direction::Forward {
             check_target(&mover, planned)?;
         }
-        let Some((shard, request)) = mover.ask() else { break };
-        if run.is_stopped() {
-            return Err(run.stopped());
+        let Some((shard, request)) = mover.next_request() else { break };
+        if run_state.is_stopped() {
+            return Err(run_state.stopped());
         }
         match request {
             Request::Look => {
-                // Nobody is in a hurry to see the same again.
+                // Another round so soon would find nothing new.
                 if shard == *first {
-                    thread::sleep(LOOK_PAUSE.saturating_sub(looked.elapsed()));
-                    looked = Instant::now();
+                    thread::sleep(ROUND_PAUSE.saturating_sub(round_began.elapsed()));
+                    round_began = Instant::now();
                 }
-                run.is_at("looking at the shards".into());
-                learn(&mut links, &shard, run);
+                run_state.set_current("reading the state of the shards".into());
+                discover(&mut connections, &shard, run_state);
             }
-            _ => run.is_at(phase.word().into()),
+            _ => run_state.set_current(phase.name().into()),
         }
-        let reply = links.ask(&shard, &request)?;
+        let reply = connections.request(&shard, &request)?;
         if matches!((&request, &reply), (Request::Announce(_), Reply::Done | Reply::Already)) {
-            run.begins();
+            run_state.set_begun();
         }
-        mover.hear(reply).map_err(damaged)?;
+        mover.handle(reply).map_err(damaged)?;
     }
-    run.is_at("tidying up".into());
+    run_state.set_current("tidying up".into());
     if let Some(lock) = &mut lock {
-        lock.is_at("ended");
+        lock.set_phase("ended");
     }
     for shard in mover.states().keys() {
-        position_index::drop_it(links.link(shard)?, shard)?;
+        position_index::drop_it(connections.connection(shard)?, shard)?;
     }
     Ok(())
 }
 
-/// Only what was shown is carried out: no other wish, and no other mover's change.
+/// Fails with `Locked` if the change is not the planned one, which the user confirmed.
 fn check_target(mover: &Mover<ChunkRows>, planned: &Planned) -> Result<()> {
     let is_other = |target: &Topology| *target != planned.plan.after;
-    let announced = match mover.ask() {
-        Some((_, Request::Announce(told))) => Some(told.change.next_topology),
+    let announced = match mover.next_request() {
+        Some((_, Request::Announce(announcement))) => Some(announcement.change.next_topology),
         _ => None,
     };
     let epoch = mover.epoch();
@@ -151,95 +151,101 @@ fn check_target(mover: &Mover<ChunkRows>, planned: &Planned) -> Result<()> {
     {
         return Err(Error::new(
             Kind::Locked,
-            "the wish, or the change under way, is another one than was shown",
+            "the desired topology or the change under way is not the one that was planned",
         )
-        .hint("ringshard rebalance --dry-run shows what it is now"));
+        .hint("ringshard rebalance --dry-run shows the current plan"));
     }
     Ok(())
 }
 
-/// A shard that is new to this process has its address in the catalogs of the others.
-fn learn(links: &mut Connections<'_>, shard: &ShardName, run: &RunState<'_>) {
-    if run.cluster.shards().names().contains(shard) {
+/// Finds the endpoint of a shard that is new to this process in the catalogs of the others.
+fn discover(connections: &mut Connections<'_>, shard: &ShardName, run_state: &RunState<'_>) {
+    if run_state.cluster.shards().names().contains(shard) {
         return;
     }
-    for known in run.cluster.shards().names() {
-        if plan::look(links, &known, run.cluster).is_ok() && run.cluster.shards().names().contains(shard) {
+    for known in run_state.cluster.shards().names() {
+        if plan::observe(connections, &known, run_state.cluster).is_ok()
+            && run_state.cluster.shards().names().contains(shard)
+        {
             break;
         }
     }
 }
 
-/// Moves these ranges: one worker for each pair of source and target, as many at once as is allowed.
-fn move_chunks(run: &RunState<'_>, moves: Vec<Chunk>) -> Result<()> {
+/// Moves these ranges with at most `jobs` workers. A pair of source and target is one queue, which one worker takes.
+fn move_chunks(run_state: &RunState<'_>, moves: Vec<Chunk>) -> Result<()> {
     let mut by_pair: BTreeMap<(ShardName, ShardName), VecDeque<Chunk>> = BTreeMap::new();
     for chunk in moves {
         by_pair.entry((chunk.source().clone(), chunk.target().clone())).or_default().push_back(chunk);
     }
-    let workers = by_pair.len().min(run.options.jobs.max(1) as usize);
+    let workers = by_pair.len().min(run_state.options.jobs.max(1) as usize);
     let queues = Mutex::new(by_pair.into_values().collect::<VecDeque<_>>());
-    let trouble: Mutex<Option<Error>> = Mutex::new(None);
+    let first_error: Mutex<Option<Error>> = Mutex::new(None);
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                let mut links = Connections::new(run);
+                let mut connections = Connections::new(run_state);
                 loop {
                     let next = queues.lock().pop_front();
                     let Some(queue) = next else { return };
-                    if let Err(error) = move_queue(run, &mut links, queue) {
-                        trouble.lock().get_or_insert(error);
-                        run.stop();
+                    if let Err(error) = move_queue(run_state, &mut connections, queue) {
+                        first_error.lock().get_or_insert(error);
+                        run_state.stop();
                         return;
                     }
                 }
             });
         }
     });
-    match trouble.into_inner() {
+    match first_error.into_inner() {
         Some(error) => Err(error),
-        None if run.is_stopped() => Err(run.stopped()),
+        None if run_state.is_stopped() => Err(run_state.stopped()),
         None => Ok(()),
     }
 }
 
-fn move_queue(run: &RunState<'_>, links: &mut Connections<'_>, queue: VecDeque<Chunk>) -> Result<()> {
+fn move_queue(
+    run_state: &RunState<'_>,
+    connections: &mut Connections<'_>,
+    queue: VecDeque<Chunk>,
+) -> Result<()> {
     for mut chunk in queue {
-        run.is_at_pair(chunk.source(), chunk.target());
+        run_state.set_current_pair(chunk.source(), chunk.target());
         let mut rows = 0;
         loop {
-            if run.is_stopped() && chunk.is_between_chunks() {
-                return Err(run.stopped());
+            if run_state.is_stopped() && chunk.is_between_chunks() {
+                return Err(run_state.stopped());
             }
-            let (outcome, adopted) = step(run, links, &mut chunk)?;
-            rows += adopted;
+            let (outcome, received) = step(run_state, connections, &mut chunk)?;
+            rows += received;
             match outcome {
                 ChunkOutcome::Next => {}
-                ChunkOutcome::ChunkMoved => run.throttle(std::mem::take(&mut rows)),
+                ChunkOutcome::ChunkMoved => run_state.throttle(std::mem::take(&mut rows)),
                 ChunkOutcome::Moved => {
-                    run.throttle(rows);
+                    run_state.throttle(rows);
                     break;
                 }
-                // Another mover is at it: what is left is seen at the next look.
-                ChunkOutcome::Surprise => break,
+                // Another mover works on it; the next round shows what is left.
+                ChunkOutcome::Unexpected => break,
             }
         }
     }
     Ok(())
 }
 
-/// One step of a chunk, and how many rows were taken over by it.
+/// Takes one step of a chunk; returns its outcome, and how many rows the target received.
 pub(crate) fn step(
-    run: &RunState<'_>,
-    links: &mut Connections<'_>,
+    run_state: &RunState<'_>,
+    connections: &mut Connections<'_>,
     chunk: &mut Chunk,
 ) -> Result<(ChunkOutcome, u64)> {
-    let (shard, request) = chunk.ask();
+    let (shard, request) = chunk.request();
     let shard = shard.clone();
-    let reply = links.ask(&shard, &request)?;
-    let mut adopted = 0;
-    if let (Request::Adopt { rows, .. }, Reply::Done) = (&request, &reply) {
-        adopted = rows.rows();
-        run.count(Load { rows: adopted, bytes: rows.bytes() });
+    let reply = connections.request(&shard, &request)?;
+    let mut received = 0;
+    if let (Request::Receive { rows, .. }, Reply::Done) = (&request, &reply) {
+        received = rows.rows();
+        run_state.count(Load { rows: received, bytes: rows.bytes() });
     }
-    Ok((chunk.hear(reply), adopted))
+    Ok((chunk.handle(reply), received))
 }

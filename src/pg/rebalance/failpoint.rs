@@ -1,28 +1,28 @@
-//! Crash points: where a test has the program end as if it was killed. A release binary has none.
+//! Failpoints: where a test can make a debug build end as if it was killed. A release build has none.
 
-/// Before or behind something that is asked of a shard.
+/// Before or after a request to a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Before,
     After,
 }
 
-/// Ends the process here if `RINGSHARD_CRASH` names this place and this pass of it: `after-adopt:3`.
+/// Aborts the process if `RINGSHARD_CRASH` names this point and pass: `after-receive:3` is the third one after `receive`.
 #[cfg(debug_assertions)]
-pub(crate) fn point(side: Side, place: &str) {
+pub(crate) fn point(side: Side, name: &str) {
     use parking_lot::Mutex;
     use std::collections::HashMap;
     use std::sync::LazyLock;
 
     static PASSES: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
-    static WANTED: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {
+    static SELECTED: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {
         let text = std::env::var("RINGSHARD_CRASH").ok()?;
-        let (place, pass) = text.split_once(':').unwrap_or((&text, "1"));
-        Some((place.to_owned(), pass.parse().ok()?))
+        let (name, pass) = text.split_once(':').unwrap_or((&text, "1"));
+        Some((name.to_owned(), pass.parse().ok()?))
     });
-    let Some((desired_topology, pass)) = &*WANTED else { return };
-    let here = format!("{}-{place}", if side == Side::Before { "before" } else { "after" });
-    if here != *desired_topology {
+    let Some((selected, pass)) = &*SELECTED else { return };
+    let here = format!("{}-{name}", if side == Side::Before { "before" } else { "after" });
+    if here != *selected {
         return;
     }
     let mut passes = PASSES.lock();
@@ -33,6 +33,6 @@ pub(crate) fn point(side: Side, place: &str) {
     }
 }
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(debug_assertions))]
 pub(crate) fn point(_: Side, _: &str) {}

@@ -1,8 +1,7 @@
-//! Changes of the ring on Postgres: the wish, the plan, the moves.
+//! Rebalancing on Postgres: the desired topology, the plan, and the moves.
 //!
-//! What is to be done next is decided by `model/moves/`, from what the shards say; here it is done, by several
-//! workers at once, over connections of their own. Nothing that matters is remembered here: whoever dies on the way
-//! leaves it to the next one.
+//! `model/rebalance/` decides what to do next, from the states of the shards; this room does it, with several workers, each
+//! with its own connections. Nothing that matters is kept in memory: if the process is killed, the next mover continues.
 
 pub(crate) mod chunk_rows;
 pub(crate) mod connection;

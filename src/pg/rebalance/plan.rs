@@ -1,4 +1,4 @@
-//! What is to be done, before anything is done: all shards are asked how they stand and what lies where.
+//! Makes the plan of a change: reads the states of all shards and counts the rows that are to move. It changes nothing.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -22,74 +22,73 @@ use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::ShardError;
 use crate::pg::scan::snapshot::held_of;
 use crate::threads;
 
-/// The pause between two looks that fit together badly.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-/// How often they are repeated.
-const LOOKS_MAX: u32 = 10;
-/// How many ids are fetched at once.
+/// The pause before contradictory states are read again.
+const ROUND_PAUSE: Duration = Duration::from_millis(100);
+/// How often they are read.
+const ROUNDS_MAX: u32 = 10;
+/// How many ids one fetch returns.
 const ROWS_PER_FETCH: i32 = 8_000;
 
-/// A change that is wished for, or is under way.
+/// A change that is desired or under way.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// What is still to be moved.
+    /// What is still to move.
     pub plan: Plan,
     /// The epoch of the change.
     pub epoch: Epoch,
-    /// Whether it is under way already.
+    /// Whether it is under way.
     pub is_under_way: bool,
-    /// Whether it goes back to where it was.
+    /// Whether it is being canceled.
     pub goes_back: bool,
-    /// What was moved in it before.
+    /// What was moved in its epoch so far.
     pub moved: Load,
-    /// Users on shards that hold no arc of theirs: nothing may move before each is where it belongs, as they would
-    /// seem to be at home where an arc is taken over.
-    pub strays: u64,
+    /// Users on a shard that has no arc with their position. They must be repaired before anything moves, as a shard that
+    /// receives such an arc would serve them.
+    pub misplaced: u64,
 }
 
-/// What lies where.
+/// The data on the pieces and on all shards.
 struct RangeLoads {
-    /// On each of the pieces.
+    /// The data on each piece.
     pieces: Vec<Load>,
-    /// On all shards.
+    /// The data on all shards.
     total: Load,
     moved: Load,
-    strays: u64,
+    misplaced: u64,
 }
 
-/// What all shards that matter say, and what that means.
+/// The states of all relevant shards, and the situation that follows.
 pub(crate) struct ObservedShards {
     pub(crate) situation: Situation,
     pub(crate) states: States,
 }
 
-/// A failure that no mover can repair.
+/// The error for damage that no mover can repair.
 pub(crate) fn damaged(damage: Damage) -> Error {
-    let message = format!("the shards do not fit together: {damage}");
-    let error = Error::new(Kind::Failed, message).hint("ringshard doctor tells more, and what to type");
+    let message = format!("the shards contradict each other: {damage}");
+    let error = Error::new(Kind::Failed, message).hint("ringshard doctor shows more, with hints");
     match damage.shard {
         Some(shard) => error.on_shard(shard),
         None => error,
     }
 }
 
-/// Looks at all shards: those of the newest topology, and who takes part in a change of it; where none is under
-/// way, at those that are to join only if `joining`.
+/// Reads the states of the shards of the newest topology and of all participants of a change; if none is under way, those
+/// of the desired topology only if `joining`. Fails with damage that stays, or with `Locked` if the states keep changing.
 pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<ObservedShards> {
     cluster.refresh()?;
-    let run = RunState::new(cluster, RebalanceOptions::default());
-    let mut links = Connections::new(&run);
+    let run_state = RunState::new(cluster, RebalanceOptions::default());
+    let mut connections = Connections::new(&run_state);
     let mut before: Option<States> = None;
-    for _ in 0..LOOKS_MAX {
+    for _ in 0..ROUNDS_MAX {
         let mut states = States::new();
         let mut unknown: Vec<ShardName> = cluster.view().topology.names().cloned().collect();
-        // One that is to leave may be the only one that knows that its change is not finished.
+        // A leaving shard may be the only one on which the change is not finished.
         for shard in cluster.shards().names().into_iter().filter(|name| !unknown.contains(name)) {
-            if let Ok(state) = look(&mut links, &shard, cluster)
+            if let Ok(state) = observe(&mut connections, &shard, cluster)
                 && state.ring.change.is_some()
             {
                 states.insert(shard, state);
@@ -97,8 +96,7 @@ pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<Observe
         }
         let situation = loop {
             for shard in &unknown {
-                let seen = look(&mut links, shard, cluster)?;
-                states.insert(shard.clone(), seen);
+                states.insert(shard.clone(), observe(&mut connections, shard, cluster)?);
             }
             match situation(&states) {
                 Err(damage) => break Err(damage),
@@ -117,27 +115,27 @@ pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<Observe
         };
         match situation {
             Ok(situation) => return Ok(ObservedShards { situation, states }),
-            // The looks are not of one instant.
+            // The states were read at different times, so only damage that stays is damage.
             Err(damage) if before.as_ref() == Some(&states) => return Err(damaged(damage)),
             Err(_) => before = Some(states),
         }
-        thread::sleep(LOOK_PAUSE);
+        thread::sleep(ROUND_PAUSE);
     }
-    Err(Error::new(Kind::Locked, "the ring changes faster than it can be looked at").hint("try again"))
+    Err(Error::new(Kind::Locked, "the ring keeps changing while its state is read").hint("try again"))
 }
 
-/// What the wish, or the change under way, is still to move; nothing if there is none.
+/// The plan of the change that is desired or under way; `None` if there is none.
 pub fn plan_change(cluster: &Cluster) -> Result<Option<Planned>> {
     plan(cluster, true)
 }
 
-/// The same; without `count`, what lies where is not looked at, and the plan says nothing of it.
+/// As [`plan_change`]; without `count` no rows are counted, and the plan has none.
 pub(crate) fn plan(cluster: &Cluster, count: bool) -> Result<Option<Planned>> {
     let ObservedShards { situation, states } = collect_states(cluster, true)?;
     let (epoch, before, target, is_under_way) = match &situation {
         Situation::Idle { desired_topology: None, .. } => return Ok(None),
-        Situation::Idle { epoch, topology, desired_topology: Some(desired_topology) } => {
-            (epoch.next(), topology, desired_topology, false)
+        Situation::Idle { epoch, topology, desired_topology: Some(desired) } => {
+            (epoch.next(), topology, desired, false)
         }
         Situation::Changing { epoch, topology, change, .. } => {
             (*epoch, topology, &change.next_topology, true)
@@ -145,14 +143,14 @@ pub(crate) fn plan(cluster: &Cluster, count: bool) -> Result<Option<Planned>> {
     };
     let pieces = pieces(&states, target, epoch).map_err(damaged)?;
     let names: Vec<ShardName> = states.keys().cloned().collect();
-    let RangeLoads { pieces: loads, total, moved, strays } =
+    let RangeLoads { pieces: loads, total, moved, misplaced } =
         count_loads(cluster, &names, &pieces, epoch, count)?;
     let goes_back = is_under_way && before == target;
     let plan = Plan::new(before.clone(), target.clone(), &pieces, &loads, total);
-    Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, strays }))
+    Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, misplaced }))
 }
 
-/// What lies on each of these pieces, on all shards, and what was moved in this epoch so far.
+/// Counts the data on each of these pieces, on all shards, and what was moved in this epoch so far.
 fn count_loads(
     cluster: &Cluster,
     names: &[ShardName],
@@ -161,66 +159,64 @@ fn count_loads(
     count: bool,
 ) -> Result<RangeLoads> {
     let measured = threads::at_once(names, |shard| {
-        let places = (0..pieces.len()).filter(|at| pieces[*at].source == *shard).collect();
-        measure(cluster, shard, pieces, places, epoch, count)
+        let own = (0..pieces.len()).filter(|at| pieces[*at].source == *shard).collect();
+        measure(cluster, shard, pieces, own, epoch, count)
     });
     let mut loads = vec![Load::default(); pieces.len()];
-    let (mut total, mut moved, mut strays) = (Load::default(), Load::default(), 0);
+    let (mut total, mut moved, mut misplaced) = (Load::default(), Load::default(), 0);
     for measured in measured {
         let measured = measured?;
         for (at, rows) in measured.pieces {
-            // As large as the shard's rows are on average.
+            // Estimated with the average size of the shard's rows.
             let bytes = u128::from(measured.bytes) * u128::from(rows) / u128::from(measured.rows.max(1));
             loads[at] = Load { rows, bytes: u64::try_from(bytes).unwrap_or(u64::MAX) };
         }
         total = total.plus(Load { rows: measured.rows, bytes: measured.bytes });
         moved = moved.plus(measured.moved);
-        strays += measured.strays;
+        misplaced += measured.misplaced;
     }
-    Ok(RangeLoads { pieces: loads, total, moved, strays })
+    Ok(RangeLoads { pieces: loads, total, moved, misplaced })
 }
 
-/// One look, whatever the shard is at; the addresses that it tells are kept.
-pub(crate) fn look(
-    links: &mut Connections<'_>,
+/// Reads the state of a shard, and keeps the endpoints that it names.
+pub(crate) fn observe(
+    connections: &mut Connections<'_>,
     shard: &ShardName,
     cluster: &Cluster,
 ) -> Result<crate::model::rebalance::ShardState> {
-    let seen = links.link(shard)?.look(cluster).map_err(|trouble| match trouble {
-        ShardError::Server(cause) => sqlstate::doing("look at the catalog", shard, &cause),
-        ShardError::Ours(error) => error,
-    })?;
-    cluster.learn_places(&seen.said)?;
-    Ok(seen.state)
+    let observed = connections.connection(shard)?.observe(cluster);
+    let observed = observed.map_err(|error| error.on("read the state", shard))?;
+    cluster.learn_places(&observed.description)?;
+    Ok(observed.state)
 }
 
-/// What a shard has.
+/// The data of one shard.
 #[derive(Default)]
 struct ShardLoad {
-    /// Rows, by the place of the piece in the list of all.
+    /// Rows on its pieces, by the index of the piece.
     pieces: BTreeMap<usize, u64>,
     rows: u64,
-    /// Of all its rows.
+    /// The size of all its rows.
     bytes: u64,
-    /// Rows on no arc that it holds.
-    strays: u64,
+    /// Rows on none of its arcs.
+    misplaced: u64,
     moved: Load,
 }
 
-/// Counts in one snapshot; the ids are streamed, as the client hashes faster than the server filters. `places`: which of
-/// the pieces are the shard's.
+/// Counts in one snapshot. The ids are streamed, as the client hashes faster than the server filters. `own`: the indexes of
+/// the shard's pieces.
 fn measure(
     cluster: &Cluster,
     shard: &ShardName,
     pieces: &[Transfer],
-    mut places: Vec<usize>,
+    mut own: Vec<usize>,
     epoch: Epoch,
     counted: bool,
 ) -> Result<ShardLoad> {
-    let fail = |cause: postgres::Error| sqlstate::doing("count what is to be moved", shard, &cause);
-    let mut link = Connection::open(cluster, shard)?;
-    places.sort_by_key(|at| pieces[*at].range);
-    let client = link.session().client();
+    let fail = |cause: postgres::Error| sqlstate::doing("count the rows to move", shard, &cause);
+    let mut connection = Connection::open(cluster, shard)?;
+    own.sort_by_key(|at| pieces[*at].range);
+    let client = connection.session().client();
     let mut snapshot = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -232,7 +228,7 @@ fn measure(
     if counted {
         let row = snapshot.query_one(include_str!("../../../sql/queries/snapshot.sql"), &[]).map_err(fail)?;
         let held = held_of(&row, shard)?.arcs.into_iter().map(|held| held.arc).collect::<Vec<_>>();
-        measured = count(&mut snapshot, &held, pieces, &places).map_err(fail)?;
+        measured = count(&mut snapshot, &held, pieces, &own).map_err(fail)?;
     }
     let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
                        (SELECT coalesce(sum(bytes), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
@@ -252,10 +248,10 @@ fn count(
     snapshot: &mut Transaction<'_>,
     held: &[Arc],
     pieces: &[Transfer],
-    places: &[usize],
+    own: &[usize],
 ) -> Result<ShardLoad, postgres::Error> {
     let mut measured = ShardLoad::default();
-    let ranges: Vec<Arc> = places.iter().map(|at| pieces[*at].range).collect();
+    let ranges: Vec<Arc> = own.iter().map(|at| pieces[*at].range).collect();
     let statement = snapshot.prepare("SELECT user_id FROM public.users")?;
     let portal = snapshot.bind(&statement, &[])?;
     loop {
@@ -263,9 +259,9 @@ fn count(
         for row in &rows {
             let position = Position::of_user(UserId::new(row.try_get(0)?));
             if let Some(at) = find(&ranges, position) {
-                *measured.pieces.entry(places[at]).or_default() += 1;
+                *measured.pieces.entry(own[at]).or_default() += 1;
             } else if find(held, position).is_none() {
-                measured.strays += 1;
+                measured.misplaced += 1;
             }
         }
         measured.rows += rows.len() as u64;

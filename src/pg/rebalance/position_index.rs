@@ -1,4 +1,4 @@
-//! The index on the position: chunks are found by it. It makes writes dearer, so it is there only while rows move.
+//! The index on the position, by which chunks are found. It slows writes down, so it exists only during a rebalance.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -15,38 +15,39 @@ use crate::pg::net::session::{Parameter, only};
 use crate::pg::net::sqlstate;
 use crate::threads;
 
-/// Its name.
+/// The name of the index.
 const NAME: &str = "ringshard_position";
-/// How often it is looked whether the build is done.
+/// How often to check whether the build is done.
 const SLICE: Duration = Duration::from_millis(2);
-/// How often it is looked what keeps it waiting.
+/// How often to check what the build waits for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Whether it is there, and whole.
-fn is_valid(link: &mut Connection) -> Result<Option<bool>, postgres::Error> {
+/// Whether the index is valid; `None` if it does not exist.
+fn is_valid(connection: &mut Connection) -> Result<Option<bool>, postgres::Error> {
     let sql = "SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass('public.ringshard_position')";
-    Ok(link.session().query(sql, &[])?.first().map(|row| row.get(0)))
+    Ok(connection.session().query(sql, &[])?.first().map(|row| row.get(0)))
 }
 
-/// Builds it on all these shards at once: those that are to give something.
-pub(crate) fn build_all(run: &RunState<'_>, shards: BTreeSet<&ShardName>) -> Result<()> {
-    run.is_at("building an index on the position".into());
-    let built = threads::at_once(shards, |shard| build_watched(run, shard));
-    run.waits(None);
-    if run.is_stopped() {
-        return Err(run.stopped());
+/// Builds the index on these shards, the sources, in parallel.
+pub(crate) fn build_all(run_state: &RunState<'_>, shards: BTreeSet<&ShardName>) -> Result<()> {
+    run_state.set_current("building an index on the position".into());
+    let built = threads::at_once(shards, |shard| build_watched(run_state, shard));
+    run_state.set_waiting(None);
+    if run_state.is_stopped() {
+        return Err(run_state.stopped());
     }
     built.into_iter().collect()
 }
 
-/// Builds it, and looks over another connection what keeps it waiting; ends the build when all are to stop.
-fn build_watched(run: &RunState<'_>, shard: &ShardName) -> Result<()> {
-    let fail = |cause: postgres::Error| sqlstate::doing("watch the index being built", shard, &cause);
-    let mut link = Connection::open(run.cluster, shard)?;
-    let rows = link.session().query("SELECT pg_catalog.pg_backend_pid()", &[]).map_err(fail)?;
-    let pid: i32 = only(rows, "watch the index being built", shard)?.get(0);
+/// Builds the index on one shard. Over another connection it checks what the build waits for, and cancels it when the run is
+/// to stop.
+fn build_watched(run_state: &RunState<'_>, shard: &ShardName) -> Result<()> {
+    let fail = |cause: postgres::Error| sqlstate::doing("watch the build of the index", shard, &cause);
+    let mut connection = Connection::open(run_state.cluster, shard)?;
+    let rows = connection.session().query("SELECT pg_catalog.pg_backend_pid()", &[]).map_err(fail)?;
+    let pid: i32 = only(rows, "watch the build of the index", shard)?.get(0);
     thread::scope(|scope| {
-        let build = scope.spawn(move || build(&mut link, shard));
+        let build = scope.spawn(move || build(&mut connection, shard));
         let (mut watcher, mut looked) = (None, Instant::now());
         while !build.is_finished() {
             thread::sleep(SLICE);
@@ -56,10 +57,10 @@ fn build_watched(run: &RunState<'_>, shard: &ShardName) -> Result<()> {
             looked = Instant::now();
             let watcher = match &mut watcher {
                 Some(watcher) => watcher,
-                none => none.insert(Connection::open(run.cluster, shard)?),
+                none => none.insert(Connection::open(run_state.cluster, shard)?),
             };
             let own: &[Parameter<'_>] = &[(&pid, Type::INT4)];
-            if run.is_stopped() {
+            if run_state.is_stopped() {
                 watcher.session().query("SELECT pg_catalog.pg_cancel_backend($1)", own).map_err(fail)?;
                 continue;
             }
@@ -68,39 +69,41 @@ fn build_watched(run: &RunState<'_>, shard: &ShardName) -> Result<()> {
             let rows = watcher.session().query(sql, own).map_err(fail)?;
             if let Some(row) = rows.first() {
                 let locker: i64 = row.get(0);
-                run.waits(Some(format!("session {locker} on shard `{shard}` is in an older transaction")));
+                run_state.set_waiting(Some(format!(
+                    "session {locker} on shard `{shard}` has an older transaction"
+                )));
             }
         }
         threads::join(build)
     })
 }
 
-/// Builds it, unless it is there. Writers go on meanwhile; a transaction that is open keeps it waiting.
-fn build(link: &mut Connection, shard: &ShardName) -> Result<()> {
+/// Builds the index unless it exists. Writers continue; the build waits for older transactions.
+fn build(connection: &mut Connection, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| {
         let error = sqlstate::doing("build the index on the position", shard, &cause);
-        error.hint("ringshard rebalance begins again; a long transaction on that shard keeps it waiting")
+        error.hint("run ringshard rebalance again; the build waits for long transactions on that shard")
     };
-    match is_valid(link).map_err(fail)? {
+    match is_valid(connection).map_err(fail)? {
         Some(true) => return Ok(()),
-        // Of a build that was ended.
-        Some(false) => drop_it(link, shard)?,
+        // From an interrupted build.
+        Some(false) => drop_it(connection, shard)?,
         None => {}
     }
     let sql = format!(
         "CREATE INDEX CONCURRENTLY IF NOT EXISTS {NAME} ON public.users ((pg_catalog.md5(user_id::text)::uuid))"
     );
-    link.session().client().batch_execute(&sql).map_err(fail)
+    connection.session().client().batch_execute(&sql).map_err(fail)
 }
 
-/// Drops it, if it is there. Nobody is kept waiting; if others keep this one waiting for long, it stays.
-pub(crate) fn drop_it(link: &mut Connection, shard: &ShardName) -> Result<()> {
+/// Drops the index if it exists, without blocking writers. If the drop has to wait for long, the index stays.
+pub(crate) fn drop_it(connection: &mut Connection, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| sqlstate::doing("drop the index on the position", shard, &cause);
-    if is_valid(link).map_err(fail)?.is_none() {
+    if is_valid(connection).map_err(fail)?.is_none() {
         return Ok(());
     }
     let patience = Duration::from_secs(5).as_millis();
-    let client = link.session().client();
+    let client = connection.session().client();
     client.batch_execute(&format!("SET lock_timeout = {patience}")).map_err(fail)?;
     let dropped = client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{NAME}"));
     client.batch_execute("RESET lock_timeout").map_err(fail)?;

@@ -1,4 +1,4 @@
-//! What must hold before the first row moves: what `doctor` checks, as far as a move depends on it.
+//! The preflight: the checks of `doctor` that must pass before rows move. It changes nothing.
 
 use super::plan::Planned;
 use crate::error::{Error, Kind, Result};
@@ -9,7 +9,7 @@ use crate::pg::doctor;
 use crate::pg::doctor::{ConfiguredBy, Finding};
 use crate::pg::net::sqlstate;
 
-/// The checks that count.
+/// The checks that always count.
 const CHECKS: [&str; 15] = [
     "reachable",
     "version",
@@ -27,13 +27,12 @@ const CHECKS: [&str; 15] = [
     "arcs",
     "databases",
 ];
-/// These too, unless a change is under way already: then they tell of that.
-const CHECKS_AT_REST: [&str; 3] = ["leftovers", "epoch", "ring"];
+/// The checks that count too, unless a change is under way: a change makes them fail.
+const STABLE_CHECKS: [&str; 3] = ["leftovers", "epoch", "ring"];
 
-/// Whether everything is as a move needs it; the first thing that is not, if something is not. Costs nothing but
-/// the looks.
+/// Fails with the first check that does not pass, and the number of the others.
 pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) -> Result<()> {
-    // Shards that have left are nobody's business any more.
+    // Shards that have left do not matter.
     let (belonging, plan) = (cluster.belonging(), &planned.plan);
     let takes_part = |name: &ShardName| {
         belonging.contains(name) || plan.before.shard(name).or(plan.after.shard(name)).is_some()
@@ -46,7 +45,7 @@ pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) 
     let counts = |finding: &&Finding| {
         finding.verdict.ok == Some(false)
             && (CHECKS.contains(&finding.check)
-                || (!planned.is_under_way && CHECKS_AT_REST.contains(&finding.check)))
+                || (!planned.is_under_way && STABLE_CHECKS.contains(&finding.check)))
     };
     let crosses: Vec<&Finding> = examination.findings.iter().filter(counts).collect();
     let Some(first) = crosses.first() else { return check_ownership(cluster) };
@@ -63,7 +62,7 @@ pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) 
         _ => Kind::Configuration,
     };
     let message = format!("nothing was moved: `{}`{of}: {}{more}", first.check, first.verdict.found);
-    let hint = first.verdict.hint.clone().unwrap_or_else(|| "ringshard doctor tells more".into());
+    let hint = first.verdict.hint.clone().unwrap_or_else(|| "run ringshard doctor".into());
     let error = Error::new(kind, message).hint(format!("{hint}; ringshard doctor shows all"));
     Err(match &first.shard {
         Some(shard) => error.on_shard(shard),
@@ -71,14 +70,15 @@ pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) 
     })
 }
 
-/// Only who owns a table, and may create something in its schema, may build an index on it.
+/// Checks that this role may build an index on `users`: it must own the table, and have CREATE on its schema.
 fn check_ownership(cluster: &Cluster) -> Result<()> {
     let sql = "SELECT pg_catalog.pg_has_role(relowner, 'USAGE'), relowner::regrole::text, \
                       pg_catalog.has_schema_privilege('public', 'CREATE'), pg_catalog.quote_ident(current_user) \
                FROM pg_catalog.pg_class WHERE oid = 'public.users'::regclass";
-    let asked = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
-        let rows =
-            session.query(sql, &[]).map_err(|cause| sqlstate::doing("look at `users`", name, &cause))?;
+    let checked = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
+        let rows = session
+            .query(sql, &[])
+            .map_err(|cause| sqlstate::doing("check the rights on `users`", name, &cause))?;
         let Some(row) = rows.first() else { return Ok(()) };
         let (owns, owner, may_create, role): (bool, &str, bool, &str) =
             (row.get(0), row.get(1), row.get(2), row.get(3));
@@ -88,16 +88,16 @@ fn check_ownership(cluster: &Cluster) -> Result<()> {
                 format!(
                     "nothing was moved: the table `users` of shard `{name}` belongs to {owner}, not to {role}"
                 ),
-                format!("connect as its owner, or have it say GRANT {owner} TO {role}"),
+                format!("connect as its owner, or run as its owner: GRANT {owner} TO {role}"),
             ),
             (true, false) => (
                 format!(
                     "nothing was moved: {role} may not create an index in schema `public` of shard `{name}`"
                 ),
-                format!("as the database's owner: GRANT CREATE ON SCHEMA public TO {role}"),
+                format!("run as the database's owner: GRANT CREATE ON SCHEMA public TO {role}"),
             ),
         };
         Err(Error::new(Kind::Permission, message).hint(hint).on_shard(name))
     });
-    asked.into_iter().try_for_each(|(_, asked)| asked)
+    checked.into_iter().try_for_each(|(_, checked)| checked)
 }

@@ -1,4 +1,4 @@
-//! The database of a shard that is to join: made, or taken, empty; and how others find it.
+//! Provisions a shard: makes an empty database a shard that owns nothing, and announces its endpoint to the others.
 
 use std::collections::BTreeMap;
 
@@ -15,56 +15,57 @@ use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 
-/// Makes a database a shard that owns nothing yet, and tells all shards where it is.
+/// Makes a database a shard that owns nothing yet, and announces its endpoint to all shards. Fails with `Conflict` if the
+/// database has users or arcs.
 pub fn provision_shard(
     cluster: &Cluster,
-    standing: &Topologies,
+    topologies: &Topologies,
     name: &ShardName,
     url: &ConnectionString,
 ) -> Result<()> {
-    // Whatever was known of it before: this is the database that is meant.
+    // An earlier address of this name is outdated.
     cluster.shards().remove(name);
     cluster.shards().add(name.clone(), url)?;
-    let prepared = provision_database(cluster, standing, name);
-    if prepared.is_err() && standing.goal().shard(name).is_none() {
+    let prepared = provision_database(cluster, topologies, name);
+    if prepared.is_err() && topologies.target().shard(name).is_none() {
         cluster.shards().remove(name);
     }
     prepared
 }
 
-fn provision_database(cluster: &Cluster, standing: &Topologies, name: &ShardName) -> Result<()> {
-    let Membership { cluster: cluster_id, epoch, topology } = &standing.membership;
+fn provision_database(cluster: &Cluster, topologies: &Topologies, name: &ShardName) -> Result<()> {
+    let Membership { cluster: cluster_id, epoch, topology } = &topologies.membership;
     let names: Vec<ShardName> = topology.names().chain([name]).cloned().collect();
     let found: BTreeMap<_, _> = inspect::inspect_all(cluster.shards(), &names)?;
     inspect::check_distinct(cluster.shards(), &found)?;
     let own = &found[name];
     install::check_columns(name, own)?;
-    if let Some(said) = &own.said {
+    if let Some(description) = &own.description {
         let address = cluster.shards().address(name)?;
-        crate::pg::catalog::check_identity(name, &address, Some(*cluster_id), said.identity())?;
+        crate::pg::catalog::check_identity(name, &address, Some(*cluster_id), description.identity())?;
     }
     let ring = topology.ring();
     let addresses = install::addresses(cluster.shards())?;
-    let plan = install::InstallPlan { membership: &standing.membership, ring: &ring, addresses };
+    let plan = install::InstallPlan { membership: &topologies.membership, ring: &ring, addresses };
     let mut session = cluster.shards().checkout(name)?;
     let fail = |cause: postgres::Error| sqlstate::doing("prepare the shard", name, &cause);
     let address = cluster.shards().address(name)?;
     let taken = || {
         let message = format!(
-            "the database of shard `{name}` at {} holds users or arcs already, and is to begin empty",
+            "the database of shard `{name}` at {} must be empty, but has users or arcs",
             address.shown()
         );
         Error::new(Kind::Conflict, message)
-            .hint("name an empty database; users that are there can be exported, and imported when it is a shard")
+            .hint("use an empty database; its users can be exported first, and imported once it is a shard")
             .on_shard(name)
     };
     if own.has_users && session.query("SELECT FROM public.users LIMIT 1", &[]).map_err(fail)?.len() == 1 {
         return Err(taken());
     }
     plan.make_shard(&mut session, name, own)?;
-    // One that was here before, or was made for a wish that was given up, may be behind.
+    // A shard that was part of the cluster before, or of a desired topology that was given up, may have an old state.
     let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&Json(topology), Type::JSONB)];
-    let rows = session.query(include_str!("../../../sql/queries/join.sql"), parameters).map_err(fail)?;
+    let rows = session.query(include_str!("../../../sql/queries/provision.sql"), parameters).map_err(fail)?;
     if rows.is_empty() {
         return Err(taken());
     }
@@ -73,16 +74,16 @@ fn provision_database(cluster: &Cluster, standing: &Topologies, name: &ShardName
     announce_endpoint(cluster, &names, name)
 }
 
-/// A new shard learns which replicas there are, and where old data may come back.
+/// Writes the replicas, incarnations and stale endpoints of all shards to a new shard.
 fn write_endpoints(cluster: &Cluster, session: &mut PooledSession, name: &ShardName) -> Result<()> {
     let view = cluster.view();
-    let fail = |cause: postgres::Error| sqlstate::doing("write down where the shards are", name, &cause);
-    for (shard, place) in &view.endpoints {
+    let fail = |cause: postgres::Error| sqlstate::doing("write the endpoints", name, &cause);
+    for (shard, endpoint) in &view.endpoints {
         let sql = "UPDATE ringshard.shard_endpoint SET replicas = $2, incarnation = $3 WHERE shard = $1";
         let parameters: &[Parameter<'_>] = &[
             (&shard.as_str(), Type::TEXT),
-            (&place.replicas, Type::TEXT_ARRAY),
-            (&place.incarnation.0, Type::INT8),
+            (&endpoint.replicas, Type::TEXT_ARRAY),
+            (&endpoint.incarnation.0, Type::INT8),
         ];
         session.query(sql, parameters).map_err(fail)?;
     }
@@ -91,10 +92,10 @@ fn write_endpoints(cluster: &Cluster, session: &mut PooledSession, name: &ShardN
     Ok(())
 }
 
-/// Each of these shards learns where the new one is.
+/// Writes the endpoint of the new shard to each of these shards.
 fn announce_endpoint(cluster: &Cluster, names: &[ShardName], new: &ShardName) -> Result<()> {
     let address = cluster.shards().address(new)?;
-    let told = cluster.shards().on_each(names, |name, session| {
+    let written = cluster.shards().on_each(names, |name, session| {
         let parameters: &[Parameter<'_>] = &[(&new.as_str(), Type::TEXT), (&address.shown(), Type::TEXT)];
         session
             .query(
@@ -103,7 +104,7 @@ fn announce_endpoint(cluster: &Cluster, names: &[ShardName], new: &ShardName) ->
              UPDATE ringshard.meta SET stale_endpoints = stale_endpoints - $2",
                 parameters,
             )
-            .map_err(|cause| sqlstate::doing("write down an address", name, &cause))
+            .map_err(|cause| sqlstate::doing("write an endpoint", name, &cause))
     });
-    told.into_iter().try_for_each(|(_, told)| told.map(|_| ()))
+    written.into_iter().try_for_each(|(_, written)| written.map(|_| ()))
 }

@@ -1,7 +1,6 @@
-//! Who carries out a change: a lock of the session on the first shard, and what it says there of itself.
+//! The run lock: a session lock on the arbiter, with a row that says who holds it.
 //!
-//! The protocol needs no lock: two movers at once do each other no harm. It is there so that a person who starts a
-//! second one is told.
+//! The protocol does not need it, as any number of movers may run. It exists so that a second user gets a message.
 
 use postgres::types::Type;
 
@@ -14,44 +13,43 @@ use crate::model::rebalance::plan::Load;
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
 
-/// The lock: a bigint's.
+/// The key of the advisory lock.
 pub(crate) const RUNNER: i64 = 7_283_004;
 const TRY: &str = "SELECT pg_catalog.pg_try_advisory_lock(7283004)";
 
-/// The lock, for as long as it lives.
+/// The held lock; dropping it closes the session and so releases the lock.
 pub(crate) struct RunLock {
-    link: Connection,
+    connection: Connection,
     phase: String,
 }
 
 impl RunLock {
-    /// Takes it, or says who has it.
-    pub(crate) fn take(run: &RunState<'_>, arbiter: &ShardName) -> Result<Self> {
-        let mut link = Connection::open(run.cluster, arbiter)?;
-        let rows = link
+    /// Takes the lock. Fails with `Locked`, naming the holder, if another session has it.
+    pub(crate) fn take(run_state: &RunState<'_>, arbiter: &ShardName) -> Result<Self> {
+        let mut connection = Connection::open(run_state.cluster, arbiter)?;
+        let rows = connection
             .session()
             .query(TRY, &[])
-            .map_err(|cause| sqlstate::doing("lock the changes of the ring", arbiter, &cause))?;
+            .map_err(|cause| sqlstate::doing("take the run lock", arbiter, &cause))?;
         if rows.first().is_some_and(|row| row.get(0)) {
-            return Ok(Self { link, phase: String::new() });
+            return Ok(Self { connection, phase: String::new() });
         }
-        let holder = lock_holder::holder(&mut link, RUNNER).unwrap_or_else(|| "another session".into());
+        let holder = lock_holder::holder(&mut connection, RUNNER).unwrap_or_else(|| "another session".into());
         let runner = "SELECT runner FROM ringshard.rebalance_run";
         let runner =
-            link.session().query(runner, &[]).ok().and_then(|rows| rows.first().map(|row| row.get(0)));
-        let runner: String = runner.unwrap_or_else(|| "not known".into());
-        let message = format!(
-            "the ring is being changed already, by {runner}: {holder} holds the lock on shard `{arbiter}`"
-        );
+            connection.session().query(runner, &[]).ok().and_then(|rows| rows.first().map(|row| row.get(0)));
+        let runner: String = runner.unwrap_or_else(|| "an unknown process".into());
+        let message =
+            format!("{runner} is changing the ring: {holder} holds the run lock on shard `{arbiter}`");
         Err(Error::new(Kind::Locked, message)
             .hint(
-                "ringshard rebalance status shows how far it is; if it is gone or stopped, ending that session with \
-                 pg_terminate_backend is safe at any time",
+                "ringshard rebalance status shows its progress; if that process is lost, end its session with \
+                 pg_terminate_backend, which is always safe",
             )
             .on_shard(arbiter))
     }
 
-    /// Says who runs, and how much there is to move in all.
+    /// Records who runs, and how much is to move in total.
     pub(crate) fn begin(&mut self, total: Load) {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let runner = format!("process {} on {host}", std::process::id());
@@ -66,8 +64,8 @@ impl RunLock {
         );
     }
 
-    /// Says what is being done now.
-    pub(crate) fn is_at(&mut self, phase: &str) {
+    /// Records the current phase.
+    pub(crate) fn set_phase(&mut self, phase: &str) {
         if self.phase != phase {
             phase.clone_into(&mut self.phase);
             self.note(
@@ -77,13 +75,13 @@ impl RunLock {
         }
     }
 
-    /// For others to read: a failure does no harm.
+    /// Writes a record for other processes; a failure is only logged.
     fn note(&mut self, sql: &'static str, parameters: &[Parameter<'_>]) {
-        if let Err(cause) = self.link.session().query(sql, parameters) {
+        if let Err(cause) = self.connection.session().query(sql, parameters) {
             log::debug!(
-                "Did not note the run on shard {}: {}",
-                self.link.shard(),
-                sqlstate::words_of(&cause)
+                "Could not record the run on shard {}: {}",
+                self.connection.shard(),
+                sqlstate::message_of(&cause)
             );
         }
     }

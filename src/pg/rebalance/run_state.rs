@@ -1,4 +1,4 @@
-//! A run: what its workers have in common, and what its caller is told.
+//! The state of one run of a mover, which all its workers share: counters, progress, the request to stop.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -11,22 +11,22 @@ use crate::model::names::ShardName;
 use crate::model::rebalance::plan::Load;
 use crate::pg::cluster::Cluster;
 
-/// How often somebody who waits looks whether to stop.
+/// How often a wait checks whether to stop.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// How long a shard that does not answer is waited for, and locks that others hold.
+/// How long to wait for a shard that does not answer, and for a lock.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How to move.
+/// The options of a rebalance.
 #[derive(Debug, Clone, Copy)]
 pub struct RebalanceOptions {
     /// The most rows of a chunk.
     pub chunk_rows: u32,
-    /// The most rows a second, all workers together; `None`: as many as it can.
+    /// The most rows a second, of all workers together; `None` for no limit.
     pub rows_per_second: Option<u32>,
-    /// How many chunks move at once.
+    /// How many chunks move in parallel.
     pub jobs: u32,
-    /// For tests of two movers at once: no lock is taken.
+    /// For tests with two movers: takes no run lock.
     pub unlocked: bool,
 }
 
@@ -36,40 +36,40 @@ impl Default for RebalanceOptions {
     }
 }
 
-/// What a run has moved.
+/// What a run has moved so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// What was taken over in this run.
+    /// The moved data.
     pub load: Load,
-    /// In how many chunks.
+    /// The number of moved chunks.
     pub chunks: u64,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoveProgress {
-    /// What was moved so far.
+    /// The data moved so far.
     pub load: Load,
-    /// What it is at: source and target, or a phase, and why it waits if it waits.
+    /// The current work: source and target, or a phase; with the reason if it waits.
     pub at: String,
 }
 
-/// What all workers of a run share.
+/// The state of a run.
 pub(crate) struct RunState<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) options: RebalanceOptions,
-    /// How long a shard that does not answer is waited for, and locks that others hold.
+    /// How long to wait for a shard that does not answer, and for a lock.
     pub(crate) patience: Duration,
-    /// Everybody stops where it is safe.
+    /// Whether all workers are to stop at the next safe point.
     stop: AtomicBool,
-    /// Whether the change is announced, so that there is something to go on with.
+    /// Whether the change is announced.
     has_begun: AtomicBool,
     rows: AtomicU64,
     bytes: AtomicU64,
     chunks: AtomicU64,
     at: Mutex<String>,
     waits: Mutex<Option<String>>,
-    /// When the next chunk may begin, for who is not to move too fast.
+    /// When the next chunk may begin under the limit of rows a second.
     due: Mutex<Instant>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> RunState<'a> {
         }
     }
 
-    /// From here on all stop where it is safe.
+    /// Makes all workers stop at the next safe point.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
@@ -99,25 +99,22 @@ impl<'a> RunState<'a> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// From here on the change is announced.
-    pub(crate) fn begins(&self) {
+    /// Notes that the change is announced.
+    pub(crate) fn set_begun(&self) {
         self.has_begun.store(true, Ordering::SeqCst);
     }
 
-    /// The failure of who was stopped.
+    /// The error of a stopped run.
     pub(crate) fn stopped(&self) -> Error {
         if !self.has_begun.load(Ordering::SeqCst) {
             return Error::new(Kind::Partial, "stopped before anything was moved")
                 .hint("ringshard rebalance");
         }
-        Error::new(
-            Kind::Partial,
-            "stopped; the ring is between its old and its new state, and all users are served",
-        )
-        .hint("ringshard rebalance goes on, ringshard rebalance cancel goes back")
+        Error::new(Kind::Partial, "stopped; the change is not finished, and all users are served")
+            .hint("ringshard rebalance continues, ringshard rebalance cancel goes back")
     }
 
-    /// A chunk was taken over.
+    /// Counts a chunk that was received.
     pub(crate) fn count(&self, load: Load) {
         self.rows.fetch_add(load.rows, Ordering::SeqCst);
         self.bytes.fetch_add(load.bytes, Ordering::SeqCst);
@@ -129,32 +126,32 @@ impl<'a> RunState<'a> {
         Moved { load, chunks: self.chunks.load(Ordering::SeqCst) }
     }
 
-    /// What is worked at.
-    pub(crate) fn is_at(&self, what: String) {
+    /// Sets the current work.
+    pub(crate) fn set_current(&self, what: String) {
         *self.at.lock() = what;
     }
 
-    /// A pair of shards is worked at.
-    pub(crate) fn is_at_pair(&self, source: &ShardName, target: &ShardName) {
-        self.is_at(format!("{source} -> {target}"));
+    /// Sets a pair of shards as the current work.
+    pub(crate) fn set_current_pair(&self, source: &ShardName, target: &ShardName) {
+        self.set_current(format!("{source} -> {target}"));
     }
 
-    /// Why it waits; `None`: it does not any more.
-    pub(crate) fn waits(&self, why: Option<String>) {
+    /// Sets why the run waits; `None` if it does not wait any more.
+    pub(crate) fn set_waiting(&self, why: Option<String>) {
         *self.waits.lock() = why;
     }
 
-    /// What the caller is told.
-    pub(crate) fn told(&self) -> MoveProgress {
+    /// The progress so far.
+    pub(crate) fn progress(&self) -> MoveProgress {
         let at = self.at.lock().clone();
         let waits = self.waits.lock().clone();
         MoveProgress {
             load: self.moved().load,
-            at: waits.map_or(at.clone(), |why| format!("{at}, waits: {why}")),
+            at: waits.map_or(at.clone(), |why| format!("{at}, waiting: {why}")),
         }
     }
 
-    /// Sleeps, or until it is to stop.
+    /// Sleeps, but no longer than until the run is to stop.
     pub(crate) fn sleep(&self, duration: Duration) {
         let end = Instant::now() + duration;
         while !self.is_stopped() {
@@ -166,7 +163,7 @@ impl<'a> RunState<'a> {
         }
     }
 
-    /// Holds back who has just moved this many rows, so that no more of them move a second than is desired topology.
+    /// Sleeps after this many rows were moved, to keep the limit of rows a second.
     pub(crate) fn throttle(&self, rows: u64) {
         let Some(rate) = self.options.rows_per_second else { return };
         #[expect(clippy::cast_precision_loss, reason = "a chunk has few rows")]

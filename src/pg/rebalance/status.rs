@@ -1,4 +1,4 @@
-//! How a change stands, for any process to ask.
+//! The status of a change, which any process can read.
 
 use super::connection::Connection;
 use super::lock_holder;
@@ -14,37 +14,36 @@ use crate::pg::cluster::view::View;
 use crate::pg::net::sqlstate;
 use crate::pg::rebalance::plan;
 
-/// How a change stands.
+/// The status of a change.
 #[derive(Debug, Clone)]
 pub struct RebalanceStatus {
-    /// The change; nothing if none is under way or wished for.
+    /// The change; `None` if none is under way or desired.
     pub planned: Option<Planned>,
-    /// Who carries it out; nothing if nobody ever did.
+    /// The client that carries it out, or did last; `None` if there never was one.
     pub runner: Option<Runner>,
-    /// Where a shard does not answer: what the others say, in place of the plan.
+    /// Set instead of the plan if a shard does not answer: what the other shards say.
     pub outline: Option<Outline>,
 }
 
-/// How a change stands by the word of some of the shards.
+/// The status of a change, as known from some of the shards.
 #[derive(Debug, Clone)]
 pub struct Outline {
-    /// The epoch of the change, or the one in force if none is known of.
+    /// The epoch of the change, or the current one if no change is known.
     pub epoch: Epoch,
-    /// Whether one is under way.
+    /// Whether a change is under way.
     pub is_under_way: bool,
-    /// Whether it goes back to where it was.
+    /// Whether the change is being canceled.
     pub goes_back: bool,
-    /// Whether one is wished for.
+    /// Whether a change is desired.
     pub is_desired: bool,
-    /// Why the others do not say more.
+    /// Why the status is incomplete.
     pub missing: Error,
 }
 
 impl Outline {
     fn of(view: &View, missing: Error) -> Self {
         let change = view.change.as_ref().map(|(change, _)| change);
-        let is_desired =
-            view.desired_topology.as_ref().is_some_and(|desired_topology| *desired_topology != view.topology);
+        let is_desired = view.desired_topology.as_ref().is_some_and(|desired| *desired != view.topology);
         Self {
             epoch: view.epoch,
             is_under_way: change.is_some(),
@@ -55,14 +54,14 @@ impl Outline {
     }
 }
 
-/// Asks all shards how a change stands. If one of them is down, the others still know of it.
+/// Reads the status from all shards. If one does not answer, the status is an [`Outline`].
 pub fn status(cluster: &Cluster) -> Result<RebalanceStatus> {
-    // Who is at work knows how much there is: then nothing is counted.
+    // Nothing is counted if a mover runs, as its record has the total.
     match plan::plan(cluster, false).and_then(|planned| status_with(cluster, planned)) {
         Err(error) if error.kind() == Kind::Unreachable && cluster.view().epoch != Epoch::GUESSED => {
             let view = cluster.view();
-            let link = Connection::open(cluster, arbiter(&view.topology));
-            let runner = link.and_then(|mut link| runner(&mut link)).ok().flatten();
+            let connection = Connection::open(cluster, arbiter(&view.topology));
+            let runner = connection.and_then(|mut connection| runner(&mut connection)).ok().flatten();
             Ok(RebalanceStatus { planned: None, runner, outline: Some(Outline::of(&view, error)) })
         }
         status => status,
@@ -72,23 +71,23 @@ pub fn status(cluster: &Cluster) -> Result<RebalanceStatus> {
 fn status_with(cluster: &Cluster, mut planned: Option<Planned>) -> Result<RebalanceStatus> {
     let topology =
         planned.as_ref().map_or_else(|| cluster.view().topology.clone(), |p| p.plan.before.clone());
-    let mut link = Connection::open(cluster, arbiter(&topology))?;
-    let runner = runner(&mut link)?;
-    if planned.is_some() && lock_holder::holder(&mut link, RUNNER).is_none() {
+    let mut connection = Connection::open(cluster, arbiter(&topology))?;
+    let runner = runner(&mut connection)?;
+    if planned.is_some() && lock_holder::holder(&mut connection, RUNNER).is_none() {
         planned = plan::plan(cluster, true)?;
     }
     Ok(RebalanceStatus { planned, runner, outline: None })
 }
 
 /// Who is at work, or was last, by what stands on the first shard.
-fn runner(link: &mut Connection) -> Result<Option<Runner>> {
-    let is_at_work = lock_holder::holder(link, RUNNER).is_some();
+fn runner(connection: &mut Connection) -> Result<Option<Runner>> {
+    let is_at_work = lock_holder::holder(connection, RUNNER).is_some();
     let sql = "SELECT runner, phase, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - since)::bigint, \
                       EXTRACT(epoch FROM pg_catalog.clock_timestamp() - begun)::bigint, rows, bytes \
                FROM ringshard.rebalance_run";
-    let shard = link.shard().clone();
-    let fail = |cause| sqlstate::doing("read who changes the ring", &shard, &cause);
-    let rows = link.session().query(sql, &[]).map_err(fail)?;
+    let shard = connection.shard().clone();
+    let fail = |cause| sqlstate::doing("read the record of the run", &shard, &cause);
+    let rows = connection.session().query(sql, &[]).map_err(fail)?;
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     Ok(rows.first().map(|row| Runner {
         name: row.get(0),

@@ -1,8 +1,7 @@
-//! Many creates at once: one transaction a shard, and all of them or none.
+//! A batch of creates: one transaction on each shard, all users or none.
 //!
-//! Nothing is decided here that `create_user` would decide otherwise. Whatever is in the way, nothing is stored, and
-//! the caller goes on one user at a time, which finds out what it is and at whose turn. Only a COMMIT that went
-//! unanswered makes a part of the users stored.
+//! On any problem nothing is stored, and the caller creates the users one by one, which reports the problem of each. Only if
+//! a COMMIT is not answered may a part of the users be stored.
 
 use std::collections::BTreeMap;
 
@@ -22,59 +21,59 @@ use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::threads;
 
-/// Ends the transaction. What may still run at the commit, a deferred trigger, is watched by the guard again.
+/// Ends the transaction. The guard is active again for a deferred trigger that runs at the commit.
 const COMMIT: &str = "SET LOCAL ringshard.guard TO DEFAULT; COMMIT";
 
-/// What became of users that were to be stored together.
+/// The result of a batch of creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchOutcome {
     /// All are stored, durably.
     Stored,
-    /// None is, and nothing was done: [`Router::create_user`] tells why, user by user.
+    /// None is stored: [`Router::create_user`] reports why, user by user.
     NotStored,
-    /// A shard did not say how its commit ended. One fate a user, in the users' order.
+    /// A shard did not answer a commit. One outcome for each user, in order.
     Partial(Vec<UserOutcome>),
 }
 
-/// What became of one of them.
+/// The outcome of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserOutcome {
     /// It is stored.
     Stored,
-    /// It is known not to have been stored: [`Router::create_user`] may do it again.
+    /// It was certainly not stored: [`Router::create_user`] may try again.
     Absent,
-    /// It is not known, or it was stored and is not as it was any more.
+    /// The outcome is unknown, or the user was stored and changed since.
     Failed(Error),
 }
 
-/// The users of one shard, on a connection of their own.
+/// The users of one shard, with a connection.
 struct ShardPart<'a> {
     shard: &'a ShardName,
     session: PooledSession,
-    /// Where its users stand, in the order of their ids: so two batches on one shard never wait for each other.
-    places: Vec<usize>,
-    /// From before BEGIN until the server has said that the transaction is over.
+    /// The indexes of its users, in the order of their ids, so that two batches on one shard cannot deadlock.
+    indexes: Vec<usize>,
+    /// True from before BEGIN until the server has confirmed the end of the transaction.
     is_open: bool,
 }
 
-/// What a shard must be for its part to be stored.
+/// What must hold of a shard for its part to be stored.
 #[derive(Clone, Copy)]
 struct Proof {
     cluster: Option<ClusterId>,
     epoch: Epoch,
 }
 
-/// A commit whose end is not known.
+/// A commit whose outcome is unknown.
 struct Unanswered {
     lost: LostConnection,
     cause: postgres::Error,
     transaction: String,
-    places: Vec<usize>,
+    indexes: Vec<usize>,
 }
 
 impl Drop for ShardPart<'_> {
     fn drop(&mut self) {
-        // Nobody else may meet an open transaction.
+        // A session with an open transaction must not be reused.
         if self.is_open {
             self.session.spoil();
         }
@@ -82,16 +81,16 @@ impl Drop for ShardPart<'_> {
 }
 
 impl Router<'_> {
-    /// Stores new users, some hundreds, each on its owner: durably, by one transaction a shard, and all or none.
-    /// Nothing is done if one of them exists, is named twice, or lies on an arc that is on its way to another shard.
+    /// Stores up to some hundreds of new users, each on its owner, durably, with one transaction on each shard: all or none.
+    /// Nothing is stored if one of them exists, is given twice, or is being moved to another shard.
     pub fn create_users(&self, users: &[User]) -> BatchOutcome {
         let view = self.0.view();
         let mut owners: BTreeMap<&ShardName, Vec<usize>> = BTreeMap::new();
-        for (place, user) in users.iter().enumerate() {
-            owners.entry(view.ring.owner(Position::of_user(user.user_id))).or_default().push(place);
+        for (index, user) in users.iter().enumerate() {
+            owners.entry(view.ring.owner(Position::of_user(user.user_id))).or_default().push(index);
         }
         let proof = Proof { cluster: self.0.id(), epoch: view.epoch };
-        let batch = match self.lend(users, owners) {
+        let batch = match self.open_parts(users, owners) {
             Ok(parts) => self.store(users, parts, proof),
             Err(error) => {
                 log::debug!("Could not begin to store {} users together: {error}", users.len());
@@ -107,23 +106,23 @@ impl Router<'_> {
         batch
     }
 
-    /// Connections to all the owners, one after the other in the order of their names: two batches that share a
-    /// small pool cannot wait for each other's.
-    fn lend<'a>(
+    /// Connects to all owners, one after the other in the order of their names, so that two batches that share a small pool
+    /// cannot deadlock.
+    fn open_parts<'a>(
         &self,
         users: &[User],
         owners: BTreeMap<&'a ShardName, Vec<usize>>,
     ) -> Result<Vec<ShardPart<'a>>, Error> {
-        let lend = |(shard, mut places): (&'a ShardName, Vec<usize>)| {
-            places.sort_unstable_by_key(|place| users[*place].user_id);
-            Ok(ShardPart { shard, session: self.0.shards().checkout(shard)?, places, is_open: false })
+        let open = |(shard, mut indexes): (&'a ShardName, Vec<usize>)| {
+            indexes.sort_unstable_by_key(|index| users[*index].user_id);
+            Ok(ShardPart { shard, session: self.0.shards().checkout(shard)?, indexes, is_open: false })
         };
-        owners.into_iter().map(lend).collect()
+        owners.into_iter().map(open).collect()
     }
 
     fn store(&self, users: &[User], mut parts: Vec<ShardPart<'_>>, proof: Proof) -> BatchOutcome {
         let stored = threads::at_once(&mut parts, |part| part.store(users, proof));
-        // The transaction of each part, if it has stored all its users.
+        // The transaction ids, if all parts stored all their users.
         let transactions: Option<Vec<String>> =
             stored.into_iter().zip(&parts).map(|(stored, part)| part.transaction_of(stored)).collect();
         let Some(transactions) = transactions else {
@@ -134,30 +133,30 @@ impl Router<'_> {
         let mut unanswered = Vec::new();
         for ((part, transaction), end) in parts.into_iter().zip(transactions).zip(ends) {
             if let Err(cause) = end {
-                let (lost, places) = (part.lost(&cause), part.places.clone());
-                unanswered.push(Unanswered { lost, cause, transaction, places });
+                let (lost, indexes) = (part.lost(&cause), part.indexes.clone());
+                unanswered.push(Unanswered { lost, cause, transaction, indexes });
             }
         }
         if unanswered.is_empty() {
             return BatchOutcome::Stored;
         }
-        // All connections are back by now: a pool may have only one.
-        let mut fates = vec![UserOutcome::Stored; users.len()];
+        // All connections were returned by now: a pool may have only one.
+        let mut outcomes = vec![UserOutcome::Stored; users.len()];
         for commit in &unanswered {
-            self.settle_commit(users, commit, &mut fates);
+            self.settle_commit(users, commit, &mut outcomes);
         }
-        let all = |one: &UserOutcome| fates.iter().all(|fate| fate == one);
+        let all = |one: &UserOutcome| outcomes.iter().all(|outcome| outcome == one);
         if all(&UserOutcome::Stored) {
             BatchOutcome::Stored
         } else if all(&UserOutcome::Absent) {
             BatchOutcome::NotStored
         } else {
-            BatchOutcome::Partial(fates)
+            BatchOutcome::Partial(outcomes)
         }
     }
 
-    /// Ends all the transactions with nothing done. One whose connection is lost can never commit, but its session
-    /// may hold its rows for as long as the server does not notice: whoever creates them next would wait for it.
+    /// Rolls all transactions back. One whose connection was lost cannot commit, but its session may hold locks until the
+    /// server notices, and block the next create: so it is ended.
     fn undo(&self, mut parts: Vec<ShardPart<'_>>) {
         let ends = threads::at_once(&mut parts, |part| part.end("ROLLBACK"));
         let lost: Vec<LostConnection> = parts
@@ -172,52 +171,56 @@ impl Router<'_> {
         }
     }
 
-    /// Finds out how a commit ended. Its session is ended at the server first, so that it cannot end otherwise
-    /// later. Then the server knows whether the transaction was undone; if it does not say so, the users are read.
-    fn settle_commit(&self, users: &[User], commit: &Unanswered, fates: &mut [UserOutcome]) {
-        let Unanswered { lost, cause, transaction, places } = commit;
-        log::debug!("The commit of {} users on shard {} was not answered: {cause}", places.len(), lost.shard);
-        let mut is_gone = self.end_session(lost).is_ok();
-        let was_undone = is_gone && self.was_undone(&lost.shard, transaction);
-        for place in places {
-            let user = &users[*place];
+    /// Determines the outcome of a commit. First its session is ended, so that the outcome is final. Then the server knows
+    /// whether the transaction was rolled back; otherwise the users are read.
+    fn settle_commit(&self, users: &[User], commit: &Unanswered, outcomes: &mut [UserOutcome]) {
+        let Unanswered { lost, cause, transaction, indexes } = commit;
+        log::debug!(
+            "The commit of {} users on shard {} was not answered: {cause}",
+            indexes.len(),
+            lost.shard
+        );
+        let mut has_ended = self.end_session(lost).is_ok();
+        let was_undone = has_ended && self.was_undone(&lost.shard, transaction);
+        for index in indexes {
+            let user = &users[*index];
             let id = user.user_id;
             let what = format!("create user `{id}`");
-            // A shard that does not answer once is not asked hundreds of times.
-            let read = if is_gone && !was_undone {
+            // A shard that fails to answer once is not asked hundreds of times.
+            let read = if has_ended && !was_undone {
                 self.read(ReadIntent::Primary, &what, Key::of_user(id)).ok()
             } else {
                 None
             };
             let error = sqlstate::doing(&what, &lost.shard, cause);
-            fates[*place] = match read {
+            outcomes[*index] = match read {
                 _ if was_undone => UserOutcome::Absent,
                 Some((Some(found), _)) if found == *user => UserOutcome::Stored,
                 Some((found, shard)) => {
                     UserOutcome::Failed(not_as_requested(&error, id, found.is_some(), &shard))
                 }
                 None => {
-                    is_gone = false;
+                    has_ended = false;
                     UserOutcome::Failed(unknown(&error, id, &lost.shard))
                 }
             };
         }
     }
 
-    /// Whether a transaction is known to have been undone.
+    /// Whether a transaction was certainly rolled back.
     fn was_undone(&self, shard: &ShardName, transaction: &String) -> bool {
         let sql = "SELECT pg_catalog.pg_xact_status($1::text::xid8) = 'aborted'";
         let Ok(mut session) = self.0.shards().checkout(shard) else { return false };
-        let said = session.query(sql, &[(transaction, Type::TEXT)]);
-        said.is_ok_and(|rows| rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true)))
+        let status = session.query(sql, &[(transaction, Type::TEXT)]);
+        status.is_ok_and(|rows| rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true)))
     }
 }
 
 impl ShardPart<'_> {
-    /// Begins the transaction, and stores the users if the shard owns them all. How many it stored, and by which
-    /// transaction.
+    /// Begins the transaction, and stores the users if the shard owns them all. Returns how many it stored, and the transaction
+    /// id.
     fn store(&mut self, users: &[User], proof: Proof) -> Result<(i64, String), postgres::Error> {
-        let mine: Vec<&User> = self.places.iter().map(|place| &users[*place]).collect();
+        let mine: Vec<&User> = self.indexes.iter().map(|index| &users[*index]).collect();
         let ids: Vec<i64> = mine.iter().map(|user| user.user_id.number()).collect();
         let positions: Vec<Uuid> =
             mine.iter().map(|user| Uuid::from(Position::of_user(user.user_id))).collect();
@@ -247,13 +250,13 @@ impl ShardPart<'_> {
         rows.first().map_or_else(|| Ok((0, String::new())), |row| Ok((row.try_get(0)?, row.try_get(1)?)))
     }
 
-    /// The transaction, if it stored all the users.
+    /// The transaction id, if all users were stored.
     fn transaction_of(&self, stored: Result<(i64, String), postgres::Error>) -> Option<String> {
-        let requested = self.places.len();
+        let requested = self.indexes.len();
         match stored {
             Ok((count, transaction)) if usize::try_from(count) == Ok(requested) => Some(transaction),
             Ok((count, _)) => {
-                log::debug!("Shard {} stored {count} of {requested} users: they are taken back", self.shard);
+                log::debug!("Shard {} stored {count} of {requested} users: they are rolled back", self.shard);
                 None
             }
             Err(cause) => {
@@ -263,14 +266,14 @@ impl ShardPart<'_> {
         }
     }
 
-    /// Ends the transaction by `COMMIT` or `ROLLBACK`.
+    /// Ends the transaction with `COMMIT` or `ROLLBACK`.
     fn end(&mut self, statement: &str) -> Result<(), postgres::Error> {
         self.session.client().batch_execute(statement)?;
         self.is_open = false;
         Ok(())
     }
 
-    /// Its session, which did not say how the transaction ended.
+    /// Its lost connection.
     fn lost(&self, cause: &postgres::Error) -> LostConnection {
         let error = sqlstate::doing("create users together", self.shard, cause);
         LostConnection { error, shard: self.shard.clone(), session: self.session.name().to_owned() }

@@ -1,4 +1,4 @@
-//! Questions to all shards at once: how many rows, how large, who holds a row.
+//! Finds which shards have a row or a position, by asking all shards.
 
 use postgres::types::Type;
 use uuid::Uuid;
@@ -13,8 +13,7 @@ use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 
-/// How many rows lie in `users` of a shard that does not belong to the ring any more, and how many were set aside
-/// there; `None` if it cannot be asked.
+/// The numbers of rows in `users` and in the quarantine of a shard that has left the ring; `None` if it does not answer.
 pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
     let mut session = cluster.shards().checkout(shard).ok()?;
     let sql = "SELECT (SELECT count(*) FROM public.users), (SELECT count(*) FROM ringshard.quarantine)";
@@ -22,29 +21,34 @@ pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
     rows.first().map(|row| (row.get(0), row.get(1)))
 }
 
-/// Which shards hold a row of this user, owner or not.
+/// For each shard, whether it has a row of this user.
 pub fn holders(cluster: &Cluster, id: UserId) -> Vec<(ShardName, Result<bool>)> {
     cluster.shards().on_each(&cluster.shards().names(), |name, session| {
         let expected = Expected { cluster: cluster.id(), shard: name, stable_ring: None };
-        holds(cluster, session, expected, id)
+        has_user(cluster, session, expected, id)
     })
 }
 
-fn holds(cluster: &Cluster, session: &mut PooledSession, expected: Expected<'_>, id: UserId) -> Result<bool> {
+fn has_user(
+    cluster: &Cluster,
+    session: &mut PooledSession,
+    expected: Expected<'_>,
+    id: UserId,
+) -> Result<bool> {
     let rows = session
-        .query(include_str!("../../../sql/queries/holds.sql"), &[(&id.number(), Type::INT8)])
+        .query(include_str!("../../../sql/queries/has_user.sql"), &[(&id.number(), Type::INT8)])
         .map_err(|cause| sqlstate::doing("look for a user", expected.shard, &cause))?;
     let row = only(rows, "look for a user", expected.shard)?;
     cluster.check_row(expected.shard, &row)?;
-    Ok(row.get("holds"))
+    Ok(row.get("has_user"))
 }
 
-/// The shard that owns a position, or has it fenced if none does, by the word of all shards that answer:
-/// while a change is under way no topology tells.
+/// The shard that owns a position, or has it fenced if none owns it, by the arcs of all shards that answer: during a change
+/// no topology says so.
 pub(crate) fn holder(cluster: &Cluster, position: Position) -> Option<ShardName> {
     let states = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
         let rows = session
-            .query(include_str!("../../../sql/queries/holder.sql"), &[(&Uuid::from(position), Type::UUID)])
+            .query(include_str!("../../../sql/queries/arc_state.sql"), &[(&Uuid::from(position), Type::UUID)])
             .map_err(|cause| sqlstate::doing("look for an owner", name, &cause))?;
         let row = only(rows, "look for an owner", name)?;
         cluster.check_row(name, &row)?;

@@ -1,4 +1,4 @@
-//! Rows of users: each is read and written on its owner.
+//! Reads and writes rows of users, each on its owner.
 
 pub mod batch_create;
 pub mod locate;

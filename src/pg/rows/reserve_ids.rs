@@ -1,4 +1,4 @@
-//! What a load needs of the shards beside its operations: ids for new users, which no other load uses.
+//! Reserves ids for the new users of a load, which no other load uses.
 
 use postgres::types::Type;
 
@@ -8,22 +8,22 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
-/// How many ids one run may use: far more than it can.
+/// How many ids one run may use; far more than it needs.
 const BLOCK: i64 = 1 << 33;
-/// How many blocks in a row may belong to others that run now.
+/// How many blocks to try if other loads hold them.
 const BLOCKS_TRIED: i64 = 64;
 
-/// Ids that only this run uses, as long as this lives.
+/// Reserved ids; dropping this releases them.
 pub struct ReservedIds {
-    /// The first of them: greater than that of any user.
+    /// The first id: greater than that of any user.
     pub first: UserId,
-    /// How many they are.
+    /// The number of ids.
     pub count: u64,
-    /// Holds the lock.
+    /// The session that holds the lock.
     _session: Session,
 }
 
-/// Claims ids above those of all users for new ones: a lock of the session on a block of ids, on the first shard.
+/// Reserves ids above those of all users, with a session lock on a block of ids, on the arbiter. Fails if none is left.
 pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
     let names = cluster.belonging();
     let highest = cluster.shards().on_each(&names, |name, session| {
@@ -38,9 +38,9 @@ pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
     }
     let Some(arbiter) = names.first() else {
         return Err(Error::new(Kind::Configuration, "no shard belongs to the ring")
-            .hint("ringshard doctor tells what is wrong"));
+            .hint("ringshard doctor shows what is wrong"));
     };
-    let mut session = cluster.shards().connect_apart(arbiter)?;
+    let mut session = cluster.shards().connect_unpooled(arbiter)?;
     for block in (first / BLOCK..).take(usize::try_from(BLOCKS_TRIED).unwrap_or(1)) {
         let (Ok(key), Some(end)) =
             (i32::try_from(block), (block + 1).checked_mul(BLOCK).filter(|end| *end > first))
@@ -54,7 +54,7 @@ pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
         }
         let rows = session
             .query("SELECT pg_catalog.pg_try_advisory_lock(7283005, $1)", &[(&key, Type::INT4)])
-            .map_err(|cause| sqlstate::doing("claim ids", arbiter, &cause))?;
+            .map_err(|cause| sqlstate::doing("reserve ids", arbiter, &cause))?;
         if rows.first().is_some_and(|row| row.get(0)) {
             let count = u64::try_from(end - begin).unwrap_or_default();
             return Ok(ReservedIds { first: UserId::new(begin), count, _session: session });

@@ -1,7 +1,7 @@
-//! Reads and writes of one user: finds the owner, sends it one statement, and goes on until the answer counts.
+//! Reads and writes one user: finds the owner, sends it one statement, and retries until the answer is final.
 //!
-//! What is known of the topology may be old. Each answer of a shard carries the shard's epoch and says whether the shard
-//! owns the key, so a client with an old topology finds out by asking, and asks again. Every loop here is bounded.
+//! The known topology may be outdated. Each answer of a shard has the shard's epoch and says whether the shard owns the key,
+//! so a client with an old topology notices it, refreshes and tries again. Every loop here is bounded.
 
 use crate::pg::failover;
 use std::sync::Arc;
@@ -27,83 +27,82 @@ use crate::pg::rebalance;
 
 /// How long a write waits for a chunk that is being moved.
 pub const FENCE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a write waits before it brings the move of its chunk to an end itself.
+/// How long a write waits before it completes the move of its chunk itself.
 pub const FENCE_HELP_AFTER: Duration = Duration::from_secs(2);
 /// The pause before a fenced key is tried again.
 const FENCE_PAUSE: Duration = Duration::from_millis(20);
-/// How often a transaction is run again that the server chose as the victim of a conflict.
+/// How often a transaction is repeated after a serialization failure or a deadlock.
 const RETRIES_MAX: u32 = 50;
 /// How long the server may take to end a session.
 const SESSION_END_PATIENCE: Duration = Duration::from_secs(10);
-/// How often one read is sent on from a fence: there are two shards, and each change asks them once more.
+/// How often one read follows a fence: it alternates between two shards, once more for each change.
 const HOPS_MAX: u32 = 8;
-/// How often one command looks for a key's new owner.
+/// How often one command determines the owner of a key again.
 const REFRESHES_MAX: u32 = 3;
-
-/// How often one statement is sent again because its shard has moved to another server.
+/// How often one statement is sent again because its shard has another primary.
 const REROUTES_MAX: u32 = 3;
 
 /// Reads and writes users of a cluster, each on its owner.
 pub struct Router<'a>(pub &'a Cluster);
 
-/// The shard that a statement about a key goes to.
+/// The shard that a statement about a key is sent to.
 struct Route {
     shard: ShardName,
-    /// The ring by which it is the owner, if nothing is known to be under way.
+    /// The stable ring by which it is the owner; `None` if a change is known to be under way.
     stable_ring: Option<StableRing>,
 }
 
 impl Route {
-    /// To a shard that was found in another way than by the ring.
+    /// To a shard that was not found by the ring.
     fn to(shard: ShardName) -> Self {
         Self { shard, stable_ring: None }
     }
 }
 
-/// A connection that was lost with a statement on it.
+/// A connection that was lost while a statement ran.
 pub(crate) struct LostConnection {
     pub(crate) error: Error,
     pub(crate) shard: ShardName,
-    /// What the server calls the session.
+    /// The name of the session on the server.
     pub(crate) session: String,
 }
 
-/// What one attempt to send a statement came to.
+/// The result of one attempt to send a statement.
 enum Attempt {
-    /// The shard has answered.
+    /// The shard answered.
     Answer(RowReply),
-    /// The server chose the transaction as the victim of a conflict, and undid it.
+    /// The server rolled the transaction back because of a conflict.
     Retry,
-    /// The shard was not there any more, and it is known where it is now.
+    /// The server is not the shard's primary any more, and the new one is known.
     Rerouted,
-    /// The connection was lost before the answer came: the outcome is not known.
+    /// The connection was lost before the answer: the outcome is unknown.
     Lost(LostConnection),
 }
 
-/// The end of a statement that was sent until it was answered or lost.
+/// The result of a statement after all retries.
 enum Sent {
-    /// The shard has answered.
+    /// The shard answered.
     Answered(RowReply),
-    /// The outcome is not known.
+    /// The outcome is unknown.
     Lost(LostConnection),
 }
 
-/// The end of a write.
+/// The result of a write.
 enum WriteOutcome {
-    /// What the owner said, and which shard that is.
+    /// The answer, and the owner that gave it.
     Answer(RowReply, ShardName),
-    /// The outcome is not known.
+    /// The outcome is unknown.
     Unknown(LostConnection),
 }
 
 impl Router<'_> {
-    /// Reads a user from its owner; one statement, one connection.
+    /// Reads a user from its owner. Fails with `NotFound` if there is none.
     pub fn get_user(&self, id: UserId) -> Result<User> {
         let (user, shard) = self.find_user(id)?;
         user.ok_or_else(|| not_found(id, &shard))
     }
 
-    /// The same; that there is no such user is an answer, and who says so is told.
+    /// As [`Router::get_user`], but returns `None` if there is no such user; with the owner.
     pub fn find_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
         log::info!("Received request to get user: {id}");
         let what = format!("get user `{id}`");
@@ -116,7 +115,7 @@ impl Router<'_> {
         Ok((user, shard))
     }
 
-    /// Stores a new user on its owner, durably; the owner.
+    /// Stores a new user on its owner, durably; returns the owner. Fails with `Conflict` if the user exists.
     pub fn create_user(&self, user: &User) -> Result<ShardName> {
         let id = user.user_id;
         log::info!("Received request to create user: {}", python_repr::dict(user));
@@ -125,7 +124,7 @@ impl Router<'_> {
         Ok(shard)
     }
 
-    /// Changes fields of a user; the user as it is then, and its owner.
+    /// Changes fields of a user; returns the new user, and its owner. Fails with `NotFound` if there is none.
     pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<(User, ShardName)> {
         log::info!("Received request to update user: {id}");
         let as_requested = |found: Option<&User>| found.is_some_and(|user| patch.holds_for(user));
@@ -135,7 +134,8 @@ impl Router<'_> {
         Ok((user, shard))
     }
 
-    /// Deletes a user; the user as it was, unless the connection was lost on the way, and its owner.
+    /// Deletes a user; returns the deleted user, unless the connection was lost, and its owner. Fails with `NotFound` if there
+    /// is none.
     pub fn delete_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
         log::info!("Received request to delete user: {id}");
         let (user, shard) = self.settle("delete", RowChange::Delete(id), |found| found.is_none())?;
@@ -143,42 +143,42 @@ impl Router<'_> {
         Ok((user, shard))
     }
 
-    /// Hashes an id; the time it takes counts as routing.
+    /// Hashes an id; the time counts as routing.
     fn key(&self, id: UserId) -> Key {
-        let running = self.0.shards().active_sessions();
-        let since = running.now();
+        let active = self.0.shards().active_sessions();
+        let since = active.now();
         let key = Key::of_user(id);
-        running.routed(since);
+        active.routed(since);
         key
     }
 
-    /// The owner of a key, by the ring that is known.
+    /// The owner of a key, by the known ring.
     fn route(&self, key: Key) -> Route {
-        let (view, running) = (self.0.view(), self.0.shards().active_sessions());
-        let since = running.now();
+        let (view, active) = (self.0.view(), self.0.shards().active_sessions());
+        let since = active.now();
         let owner = if log::log_enabled!(log::Level::Info) {
             view.locate(&key.id.to_string(), key.position).shard.clone()
         } else {
             view.ring.owner(key.position).clone()
         };
-        running.routed(since);
+        active.routed(since);
         Route { shard: owner, stable_ring: view.stable_ring() }
     }
 
-    /// Waits a little for what others do on a shard; an error if the command is to stop.
+    /// Waits a moment for a shard; an error if the command was stopped.
     fn pause(&self, shard: &ShardName) -> Result<()> {
-        let running = self.0.shards().active_sessions();
-        let since = running.now();
+        let active = self.0.shards().active_sessions();
+        let since = active.now();
         thread::sleep(FENCE_PAUSE);
-        running.waited(shard, since);
-        running.check()
+        active.waited(shard, since);
+        active.check()
     }
 
-    /// The row, or that there is none, and the shard that says so.
+    /// Reads a row; returns it, or `None`, and the shard that answered.
     pub(crate) fn read(&self, intent: ReadIntent, what: &str, key: Key) -> Result<(Option<User>, ShardName)> {
         let mut route = self.route(key);
         let (mut refreshes, mut hops, mut lost_once) = (0, 0, false);
-        let mut reading = PointRead::default();
+        let mut read = PointRead::default();
         loop {
             let get =
                 |session: &mut PooledSession, expected: Expected<'_>| statements::get(session, expected, key);
@@ -190,21 +190,20 @@ impl Router<'_> {
                 }
                 Sent::Lost(lost) => return Err(lost.error),
             };
-            let said = match answer.verdict {
-                ReplyStatus::Fenced(Some(peer)) => {
-                    KeyReply::Fenced { peer, epoch: answer.arc_epoch.unwrap_or(answer.epoch) }
+            let reply = match answer.status {
+                ReplyStatus::Fenced(Some(target)) => {
+                    KeyReply::Fenced { target, epoch: answer.arc_epoch.unwrap_or(answer.epoch) }
                 }
                 ReplyStatus::NotOwner => KeyReply::NotOwner { epoch: answer.epoch },
                 _ => KeyReply::Owned,
             };
             let shard = &route.shard;
-            match reading.hear(shard, said, answer.user) {
+            match read.answer(shard, reply, answer.user) {
                 ReadStep::Counts(user, shard) => return Ok((user, shard)),
                 ReadStep::Ask(_) if hops == HOPS_MAX => {
-                    let message =
-                        format!("cannot {what}: shard `{shard}` and its peer send each other for it");
+                    let message = format!("cannot {what}: two shards have it fenced for each other");
                     return Err(Error::new(Kind::Failed, message)
-                        .hint("ringshard doctor tells what is wrong with the arcs")
+                        .hint("ringshard doctor shows what is wrong with the arcs")
                         .on_shard(shard));
                 }
                 ReadStep::Ask(next) => {
@@ -226,21 +225,22 @@ impl Router<'_> {
         refreshes: &mut u32,
     ) -> Result<ShardName> {
         let position = key.position;
-        // While a change is under way: by the new ring, before all shards are asked again.
-        let by_target = |view: &View| {
+        // During a change: the owner by the next topology, before all shards are asked.
+        let by_next_topology = |view: &View| {
             let ring = view.change.as_ref().map(|(_, ring)| ring)?;
             Some(ring.owner(position).clone()).filter(|owner| owner != shard)
         };
         *refreshes += 1;
         if *refreshes == 1
-            && let Some(owner) = by_target(&self.0.view())
+            && let Some(owner) = by_next_topology(&self.0.view())
         {
             return Ok(owner);
         }
         if *refreshes > REFRESHES_MAX {
-            let message = format!("cannot {what}: shard `{shard}` does not own it, though the ring says so");
+            let message =
+                format!("cannot {what}: shard `{shard}` is its owner by the ring, but does not own it");
             return Err(Error::new(Kind::Failed, message)
-                .hint(format!("ringshard ring locate {} shows who has it", key.id))
+                .hint(format!("ringshard ring locate {} shows which shards have it", key.id))
                 .on_shard(shard));
         }
         self.0.refresh()?;
@@ -248,16 +248,16 @@ impl Router<'_> {
         if owner != *shard {
             return Ok(owner);
         }
-        // The ring gives it to the shard that says no: it has moved already, in a change that is under way.
+        // The shard is the owner by the ring and denies it: the key has moved already, in a change that is under way.
         if *refreshes == 1
-            && let Some(owner) = by_target(&self.0.view())
+            && let Some(owner) = by_next_topology(&self.0.view())
         {
             return Ok(owner);
         }
         Ok(locate::holder(self.0, position).unwrap_or(owner))
     }
 
-    /// Sends one statement to one shard until it is answered or lost.
+    /// Sends one statement to one shard, with retries.
     fn send(
         &self,
         intent: ReadIntent,
@@ -276,9 +276,9 @@ impl Router<'_> {
                 }
                 Attempt::Rerouted if reroutes == REROUTES_MAX => {
                     let shard = &route.shard;
-                    let message = format!("cannot {what}: shard `{shard}` moves from server to server");
+                    let message = format!("cannot {what}: the primary of shard `{shard}` keeps changing");
                     return Err(Error::new(Kind::Unreachable, message)
-                        .hint("ringshard shards shows where each shard is; then run this again")
+                        .hint("ringshard shards shows the address of each shard; then run this again")
                         .on_shard(shard));
                 }
                 Attempt::Rerouted => reroutes += 1,
@@ -310,11 +310,11 @@ impl Router<'_> {
                 return Ok(Attempt::Lost(LostConnection { error, shard: shard.clone(), session }));
             }
         };
-        if answer.verdict == ReplyStatus::WrongShard {
+        if answer.status == ReplyStatus::WrongShard {
             return self.reroute(shard, session);
         }
         if answer.epoch >= cluster.view().epoch {
-            cluster.hear(shard, &mut session, answer.epoch)?;
+            cluster.note_epoch(shard, &mut session, answer.epoch)?;
             return Ok(Attempt::Answer(answer));
         }
         let server = Arc::clone(session.server());
@@ -325,30 +325,30 @@ impl Router<'_> {
         if cluster.shards().is_current(&server) {
             return Ok(Attempt::Answer(answer));
         }
-        // What was done there was done on old data. If that cannot be fenced, it is at least not talked to.
+        // The server is a stale primary, so its answer does not count. If it cannot be fenced, it is at least not used again.
         for error in failover::fence_stale_primaries(cluster).into_iter().filter_map(Result::err) {
             log::warn!("{error}");
         }
         Ok(Attempt::Rerouted)
     }
 
-    /// The database says that it is not this shard's: the shard may have another primary by now.
+    /// The database says that it is not this shard: the shard may have another primary.
     fn reroute(&self, shard: &ShardName, mut session: PooledSession) -> Result<Attempt> {
         match self.0.describe(shard, &mut session) {
-            // What is left of a shard that has another primary by now has another name.
+            // A fenced stale primary has another name.
             Err(error) if error.kind() == Kind::Configuration => {
                 drop(session);
                 if self.0.has_moved(shard)? { Ok(Attempt::Rerouted) } else { Err(error) }
             }
             Err(error) => Err(error),
-            Ok(said) => {
-                let message = format!("shard `{shard}` changed its identity to `{}`", said.shard);
+            Ok(description) => {
+                let message = format!("shard `{shard}` changed its identity to `{}`", description.shard);
                 Err(Error::new(Kind::Configuration, message).hint("run this again").on_shard(shard))
             }
         }
     }
 
-    /// A write: to the owner, again after a fence or a change of the ring.
+    /// Writes on the owner, with retries after a fence or a change.
     fn write(&self, what: &str, key: Key, change: RowChange<'_>) -> Result<WriteOutcome> {
         let id = key.id;
         let statement = |session: &mut PooledSession, expected: Expected<'_>| {
@@ -369,16 +369,18 @@ impl Router<'_> {
                 Sent::Lost(lost) => return Ok(WriteOutcome::Unknown(lost)),
             };
             let shard = &route.shard;
-            match answer.verdict {
-                ReplyStatus::Fenced(peer) if begun.elapsed() > FENCE_PATIENCE => {
-                    let peer = peer.map_or_else(|| "another shard".into(), |peer| format!("shard `{peer}`"));
-                    let message = format!("cannot {what}: it is being moved from shard `{shard}` to {peer}");
+            match answer.status {
+                ReplyStatus::Fenced(target) if begun.elapsed() > FENCE_PATIENCE => {
+                    let target =
+                        target.map_or_else(|| "another shard".into(), |name| format!("shard `{name}`"));
+                    let message =
+                        format!("cannot {what}: it is being moved from shard `{shard}` to {target}");
                     return Err(Error::new(Kind::Locked, message)
                         .hint("try again in a moment")
                         .on_shard(shard));
                 }
                 ReplyStatus::Fenced(_) => {
-                    // Who moves it may be gone.
+                    // The mover may have been killed.
                     if !has_helped && begun.elapsed() > FENCE_HELP_AFTER {
                         has_helped = true;
                         if let Err(error) = rebalance::finish_chunk(self.0, shard, key.position) {
@@ -395,8 +397,8 @@ impl Router<'_> {
         }
     }
 
-    /// Writes, and finds out how it ended if the connection was lost: the old session is ended at the server
-    /// first, so that what is read afterwards cannot change by it any more. The row, and who has it.
+    /// Writes, and determines the outcome if the connection was lost: first the old session is ended on the server, so that it
+    /// cannot commit later, then the row is read. Returns the row, and its owner.
     fn settle(
         &self,
         verb: &str,
@@ -407,7 +409,7 @@ impl Router<'_> {
         let id = key.id;
         let what = format!("{verb} user `{id}`");
         let settled = self.write(&what, key, change).and_then(|written| match written {
-            WriteOutcome::Answer(answer, shard) => match answer.verdict {
+            WriteOutcome::Answer(answer, shard) => match answer.status {
                 ReplyStatus::Exists => Err(exists(id, &shard)),
                 ReplyStatus::NotFound => Err(not_found(id, &shard)),
                 _ => Ok((answer.user, shard)),
@@ -431,8 +433,8 @@ impl Router<'_> {
         })
     }
 
-    /// Ends a session whose connection was lost, and returns when it is gone from the server. It may wait
-    /// there for a lock without noticing that nobody listens, and commit later.
+    /// Ends a session whose connection was lost, and returns when it has ended. Otherwise it might wait for a lock without
+    /// noticing the loss, and commit later.
     pub(crate) fn end_session(&self, lost: &LostConnection) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -464,16 +466,16 @@ fn exists(id: UserId, shard: &ShardName) -> Error {
 }
 
 pub(crate) fn not_as_requested(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
-    let now = if found { "is there and not as requested" } else { "is not there" };
-    Error::new(lost.kind(), format!("{lost}; the user {now}, so it was not done, or was undone since"))
+    let now = if found { "exists but is not as requested" } else { "does not exist" };
+    Error::new(lost.kind(), format!("{lost}; the user {now}, so the write was not done, or was undone later"))
         .hint(format!(
-            "ringshard get-user --id {id} shows the user; then run this again if it is still requested"
+            "ringshard get-user --id {id} shows the user; then run this again if it is still needed"
         ))
         .on_shard(shard)
 }
 
 pub(crate) fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {
-    Error::new(lost.kind(), format!("{lost}; whether it was done is not known"))
+    Error::new(lost.kind(), format!("{lost}; the outcome is unknown"))
         .hint(format!("once the shard answers: ringshard get-user --id {id}"))
         .on_shard(shard)
 }

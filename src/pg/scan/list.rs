@@ -1,7 +1,7 @@
-//! Scatter reads: all shards at once, each in its snapshot, merged by `user_id` as a stream.
+//! Scatter reads: reads all shards in parallel, each in its snapshot, and merges the rows by `user_id` as a stream.
 //!
-//! A thread a shard reads rows and packs them into batches; a few batches lie in memory at a time, however
-//! many rows there are. What a batch holds is the caller's business: this module knows no format.
+//! One thread for each shard reads rows and packs them into batches; only a few batches are in memory at a time. The caller
+//! defines the batch: this module knows no format.
 
 use crate::pg::scan::snapshot;
 use std::cmp::Reverse;
@@ -22,51 +22,51 @@ use crate::pg::net::session::OneLine;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 
-/// How many batches of a shard wait to be merged.
+/// How many batches of a shard may wait for the merge.
 const BATCHES_WAITING: usize = 8;
-/// How many rows are fetched at once: each fetch wakes the client, and so do its rows if they come one by one.
+/// How many rows one fetch returns: each fetch wakes the client, and so would each row without it.
 const ROWS_PER_FETCH: i32 = 4_000;
-/// How many users a batch of a list holds.
+/// How many users a batch of [`list_users`] has.
 const USERS_PER_BATCH: usize = 500;
 
-/// Which users are requested.
+/// Which users to read.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Only users of this region.
     pub region: Option<String>,
     /// Only users with a greater id.
     pub after: Option<UserId>,
-    /// At most so many, those with the smallest ids.
+    /// At most this many, with the smallest ids.
     pub limit: Option<u64>,
 }
 
-/// Rows of one region on one shard; no region is a region too.
+/// The number of rows of one region, or without a region.
 pub type RegionCount = (Option<String>, i64);
 
-/// Users as they are counted, shard by shard.
+/// The counts of users by shard.
 #[derive(Debug)]
 pub struct Counted {
-    /// Each shard's counts, sorted by shard; one entry without a region if regions were not asked for.
+    /// The counts of each shard, sorted by shard; one entry without a region unless regions were requested.
     pub by_shard: Vec<(ShardName, Vec<RegionCount>)>,
     /// The shards that are not counted.
     pub missing: Missing,
 }
 
-/// What a thread packs rows into. Ids come in order.
+/// A batch of rows. Ids come in order.
 pub trait RowBatcher: Send + 'static {
-    /// Takes in one more user.
+    /// Adds a user.
     fn push(&mut self, user: UserBytes<'_>);
-    /// Whether it is time for the next batch.
+    /// Whether the batch is full.
     fn is_full(&self) -> bool;
-    /// The ids in it, one for each user.
+    /// The ids, one for each user.
     fn ids(&self) -> &[UserId];
-    /// The first user in it whose texts are not UTF-8. Asked once a batch, as a check of long texts is cheap.
+    /// The first user with a text that is not UTF-8. Called once for a batch, as one check of a long text is cheap.
     fn not_utf8(&self) -> Option<UserId>;
-    /// Takes all out of it, to be filled anew.
+    /// Empties the batch for reuse.
     fn clear(&mut self);
 }
 
-/// Counts users in snapshots that tile the ring: exact, also while chunks move.
+/// Counts users in snapshots that tile the ring: exact even while chunks move.
 pub fn count(
     cluster: &Cluster,
     by_region: bool,
@@ -83,13 +83,13 @@ pub fn count(
     Ok(Counted { by_shard: by_shard?, missing: snapshot.missing })
 }
 
-/// All users that the filter lets through, by id, and the shards that are missing.
+/// All matching users by id, and what is missing.
 pub fn list_users(cluster: &Cluster, filter: &Filter, allow_partial: bool) -> Result<(UserStream, Missing)> {
     let (merged, missing) = scatter(cluster, filter, allow_partial, Users::default)?;
     Ok((UserStream { merged, left: filter.limit }, missing))
 }
 
-/// The same, packed into batches that `new` makes.
+/// As [`list_users`], packed into batches that `new` makes.
 pub fn scatter<B: RowBatcher>(
     cluster: &Cluster,
     filter: &Filter,
@@ -104,9 +104,9 @@ pub fn scatter<B: RowBatcher>(
         let (spent, to_reuse) = channel();
         let out = Sink { sender, to_reuse };
         let (filter, new) = (filter.clone(), new.clone());
-        let (of_shard, without) = (part.shard.clone(), part.without());
+        let (of_shard, excluded) = (part.shard.clone(), part.excluded());
         part.run(move |transaction| {
-            if let Err(error) = send_rows(transaction, &of_shard, without, &filter, new, &out) {
+            if let Err(error) = send_rows(transaction, &of_shard, excluded, &filter, new, &out) {
                 let _ = out.sender.send(Err(error));
             }
         });
@@ -115,15 +115,15 @@ pub fn scatter<B: RowBatcher>(
     Ok((Merged::new(sources, snapshot.coverage)?, snapshot.missing))
 }
 
-/// The count of one shard. `$1` is the region, if one is requested.
-pub(crate) fn count_sql(by_region: bool, of_region: bool, without: &str) -> String {
+/// The statement that counts one shard. `$1` is the region, if there is one.
+pub(crate) fn count_sql(by_region: bool, of_region: bool, excluded: &str) -> String {
     let (column, group) =
         if by_region { ("users.region::text", " GROUP BY users.region") } else { ("NULL::text", "") };
     let of_region = if of_region { " AND users.region = $1" } else { "" };
-    format!("SELECT {column}, count(*) FROM public.users WHERE true{of_region}{without}{group}")
+    format!("SELECT {column}, count(*) FROM public.users WHERE true{of_region}{excluded}{group}")
 }
 
-/// The read of one shard's users in order, with its parameters.
+/// The statement that reads one shard's users in order, with its parameters.
 pub(crate) struct ListQuery {
     pub(crate) sql: String,
     values: Vec<Box<dyn ToSql + Sync>>,
@@ -131,8 +131,8 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// Of the users that the filter lets through. `without` is a condition to add, or empty.
-    pub(crate) fn new(filter: &Filter, without: &str) -> Self {
+    /// For the matching users. `excluded` is another condition, or empty.
+    pub(crate) fn new(filter: &Filter, excluded: &str) -> Self {
         let (mut conditions, mut limit) = (String::new(), String::new());
         let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
         let mut types = Vec::new();
@@ -154,14 +154,14 @@ impl ListQuery {
             limit = format!(" LIMIT {}", number(Box::new(rows), Type::INT8));
         }
         let sql = format!(
-            "SELECT user_id, name, region, email FROM public.users WHERE true{conditions}{without} ORDER BY user_id{limit}"
+            "SELECT user_id, name, region, email FROM public.users WHERE true{conditions}{excluded} ORDER BY user_id{limit}"
         );
         Self { sql, values, types }
     }
 }
 
 fn count_part(part: &ShardSnapshot, by_region: bool, region: Option<&str>) -> Pending<Vec<RegionCount>> {
-    let sql = count_sql(by_region, region.is_some(), part.without());
+    let sql = count_sql(by_region, region.is_some(), part.excluded());
     log::debug!("Executing in shard {}: {}", part.shard, OneLine(&sql));
     let region = region.map(ToOwned::to_owned);
     part.begin(move |transaction| {
@@ -171,27 +171,27 @@ fn count_part(part: &ShardSnapshot, by_region: bool, region: Option<&str>) -> Pe
     })
 }
 
-/// Reads one shard's users in order and sends them on, until there are no more or nobody takes them.
+/// Reads one shard's users in order and sends them, until there are no more or the receiver is dropped.
 fn send_rows<B: RowBatcher>(
     transaction: &mut Transaction<'_>,
     shard: &ShardName,
-    without: &str,
+    excluded: &str,
     filter: &Filter,
     new: impl Fn() -> B,
     out: &Sink<B>,
 ) -> Result<()> {
-    let ListQuery { sql, values, types } = ListQuery::new(filter, without);
+    let ListQuery { sql, values, types } = ListQuery::new(filter, excluded);
     log::debug!("Executing in shard {shard}: {}", OneLine(&sql));
-    let doing = |cause: postgres::Error| sqlstate::doing("read users", shard, &cause);
-    let statement = transaction.prepare_typed(&sql, &types).map_err(doing)?;
+    let fail = |cause: postgres::Error| sqlstate::doing("read users", shard, &cause);
+    let statement = transaction.prepare_typed(&sql, &types).map_err(fail)?;
     check_columns(&statement, shard)?;
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
-    let portal = transaction.bind(&statement, &values).map_err(doing)?;
+    let portal = transaction.bind(&statement, &values).map_err(fail)?;
     let mut batch = new();
     loop {
-        let rows = transaction.query_portal(&portal, ROWS_PER_FETCH).map_err(doing)?;
+        let rows = transaction.query_portal(&portal, ROWS_PER_FETCH).map_err(fail)?;
         for row in &rows {
-            batch.push(user_of(row).map_err(doing)?);
+            batch.push(user_of(row).map_err(fail)?);
             if batch.is_full() {
                 let next = out.to_reuse.try_recv().map_or_else(|_| new(), emptied);
                 if !out.send(std::mem::replace(&mut batch, next), shard)? {
@@ -210,20 +210,21 @@ fn send_rows<B: RowBatcher>(
     Ok(())
 }
 
-/// The way of batches to the merge, and of those that it is done with back.
+/// The channels of batches to the merge, and of used ones back.
 struct Sink<B> {
     sender: SyncSender<Result<B>>,
-    /// A batch that was allocated here is freed here: freed by the merge, both threads wait for one lock.
+    /// Batches are reused by the thread that allocated them; if the merge freed them, both threads would contend for the
+    /// allocator's lock.
     to_reuse: Receiver<B>,
 }
 
 impl<B: RowBatcher> Sink<B> {
-    /// Sends a batch on. Whether somebody still takes them.
+    /// Sends a batch; returns whether the receiver still exists.
     fn send(&self, batch: B, shard: &ShardName) -> Result<bool> {
         if let Some(id) = batch.not_utf8() {
             let message = format!("user {id} on shard `{shard}` has a text that is not UTF-8");
             let hint = format!(
-                "ringshard sql with `WHERE user_id = {id}` shows the row; ringshard update-user {id} mends it"
+                "ringshard sql with `WHERE user_id = {id}` shows the row; ringshard update-user {id} corrects it"
             );
             return Err(Error::new(Kind::Failed, message).hint(hint).on_shard(shard));
         }
@@ -236,15 +237,14 @@ fn emptied<B: RowBatcher>(mut batch: B) -> B {
     batch
 }
 
-/// An answer that ended before its end.
+/// The error for an incomplete answer.
 pub(crate) fn cut_off(shard: &ShardName) -> Error {
-    Error::new(Kind::Failed, format!("the answer of shard `{shard}` ended before its end"))
+    Error::new(Kind::Failed, format!("the answer of shard `{shard}` is incomplete"))
         .hint("run this again")
         .on_shard(shard)
 }
 
-/// The bytes of a value as they came, of whatever type: [`check_columns`] has looked at the types before, once
-/// for all rows.
+/// The bytes of a value of any type; [`check_columns`] checks the types once for all rows.
 pub(crate) struct RawValue<'a>(pub(crate) &'a [u8]);
 
 impl<'a> FromSql<'a> for RawValue<'a> {
@@ -257,19 +257,22 @@ impl<'a> FromSql<'a> for RawValue<'a> {
     }
 }
 
-/// Refuses a table whose columns are not an id and texts.
+/// Fails if the columns are not an id and texts.
 fn check_columns(statement: &Statement, shard: &ShardName) -> Result<()> {
     for (at, column) in statement.columns().iter().enumerate() {
-        let fits = if at == 0 {
+        let is_expected = if at == 0 {
             <i64 as FromSql<'_>>::accepts(column.type_())
         } else {
             <&str as FromSql<'_>>::accepts(column.type_())
         };
-        if !fits {
-            let message =
-                format!("column `{}` on shard `{shard}` is of the type `{}`", column.name(), column.type_());
+        if !is_expected {
+            let message = format!(
+                "column `{}` on shard `{shard}` has the unexpected type `{}`",
+                column.name(),
+                column.type_()
+            );
             return Err(Error::new(Kind::Failed, message)
-                .hint("ringshard doctor tells which type it should have")
+                .hint("ringshard doctor shows which type it should have")
                 .on_shard(shard));
         }
     }
@@ -282,25 +285,25 @@ fn user_of(row: &Row) -> Result<UserBytes<'_>, postgres::Error> {
     Ok(UserBytes { user_id: UserId::new(id), name: text(1)?, region: text(2)?, email: text(3)? })
 }
 
-/// One shard's batches, and where in them the merge has come to.
+/// One shard's batches, and the position of the merge in them.
 struct Source<B> {
     shard: ShardName,
     receiver: Receiver<Result<B>>,
-    /// The way back.
+    /// Used batches, on their way back.
     spent: Sender<B>,
     batch: Option<B>,
     at: usize,
 }
 
 impl<B: RowBatcher> Source<B> {
-    /// Goes on to the next user; its id, if there is one.
+    /// Advances to the next user; returns its id, if there is one.
     fn advance(&mut self) -> Result<Option<UserId>> {
         self.at += 1;
         if let Some(id) = self.batch.as_ref().and_then(|batch| batch.ids().get(self.at)) {
             return Ok(Some(*id));
         }
         self.at = 0;
-        // An empty batch is the end. One that only hangs up did not come to it.
+        // An empty batch is the end. A closed channel without it is an incomplete answer.
         let batch = self.receiver.recv().map_err(|_| cut_off(&self.shard))??;
         let first = batch.ids().first().copied();
         if let Some(spent) = self.batch.replace(batch) {
@@ -310,12 +313,12 @@ impl<B: RowBatcher> Source<B> {
     }
 }
 
-/// All shards' users by id, as places in batches.
+/// The merged users of all shards by id, as indexes into batches.
 pub struct Merged<B> {
     sources: Vec<Source<B>>,
     heap: BinaryHeap<Reverse<(UserId, usize)>>,
     coverage: Coverage,
-    /// The source whose user was handed out last, and which goes on from there.
+    /// The source of the last returned user, which must advance.
     current: Option<usize>,
     last_id: Option<UserId>,
 }
@@ -334,17 +337,17 @@ impl<B: RowBatcher> Merged<B> {
         Ok(self.sources[source].advance()?.map(|id| Reverse((id, source))))
     }
 
-    /// The least of `candidate`, which is not in the heap, and the heap, which keeps the others.
+    /// The smallest of `candidate`, which is not in the heap, and the heap, which keeps the others.
     fn least(&mut self, candidate: Option<Reverse<(UserId, usize)>>) -> Option<(UserId, usize)> {
         let Some(mut candidate) = candidate else { return self.heap.pop().map(|Reverse(least)| least) };
         if let Some(mut top) = self.heap.peek_mut().filter(|top| candidate < **top) {
-            // In place of a push and a pop.
+            // Instead of a push and a pop.
             std::mem::swap(&mut *top, &mut candidate);
         }
         Some(candidate.0)
     }
 
-    /// The next user: the batch that it lies in, and where.
+    /// The next user: its batch, and the index in it.
     pub fn next_user(&mut self) -> Result<Option<(&mut B, usize)>> {
         let mut candidate = match self.current.take() {
             Some(source) => self.advance(source)?,
@@ -357,16 +360,16 @@ impl<B: RowBatcher> Merged<B> {
                 let Source { batch, at, .. } = &mut self.sources[source];
                 return Ok(batch.as_mut().map(|batch| (batch, *at)));
             }
-            log::warn!("User {id} lies on more than one shard; left out on {}", self.sources[source].shard);
+            log::warn!("User {id} is on more than one shard; left out on {}", self.sources[source].shard);
             candidate = self.advance(source)?;
         }
         Ok(None)
     }
 
-    /// Whether a row counts: it does unless another shard, which serves its position, has it too.
+    /// Whether a row counts: not if another shard, which serves its position, has it too.
     fn counts(&self, id: UserId, source: usize) -> bool {
-        let twice = self.heap.peek().is_some_and(|Reverse((next, _))| *next == id);
-        !twice
+        let is_duplicate = self.heap.peek().is_some_and(|Reverse((next, _))| *next == id);
+        !is_duplicate
             || self
                 .coverage
                 .route(Position::of_user(id))
@@ -374,7 +377,7 @@ impl<B: RowBatcher> Merged<B> {
     }
 }
 
-/// A batch of users as values.
+/// A batch of [`list_users`].
 #[derive(Debug, Default)]
 struct Users {
     ids: Vec<UserId>,
@@ -411,7 +414,7 @@ impl RowBatcher for Users {
     }
 }
 
-/// Users by id, as they are read.
+/// Users by id, as a stream.
 pub struct UserStream {
     merged: Merged<Users>,
     left: Option<u64>,
@@ -426,7 +429,7 @@ impl Iterator for UserStream {
         }
         self.left = self.left.map(|left| left - 1);
         match self.merged.next_user() {
-            Ok(place) => place.map(|(batch, at)| Ok(batch.records[at].take().expect("each is taken once"))),
+            Ok(next) => next.map(|(batch, at)| Ok(batch.records[at].take().expect("each is taken once"))),
             Err(error) => Some(Err(error)),
         }
     }

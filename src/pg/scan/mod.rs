@@ -1,4 +1,4 @@
-//! Reads of all shards at once.
+//! Reads all shards in parallel. It decides about no write.
 
 pub mod list;
 mod sizes;

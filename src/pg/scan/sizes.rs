@@ -1,4 +1,4 @@
-//! How many users each shard has, and how large its table is.
+//! The number of users on each shard, and the size of its table.
 
 use crate::error::Result;
 use crate::model::names::ShardName;
@@ -6,16 +6,16 @@ use crate::pg::cluster::{Cluster, cache};
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 
-/// How full a shard is.
+/// The size of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Rows of `users`, counted.
     pub rows: i64,
-    /// Bytes of `users` with its indexes, as the server's file system has them.
+    /// Bytes of `users` with its indexes, on disk.
     pub size_bytes: i64,
 }
 
-/// Each configured shard's size; a shard that fails fails alone.
+/// The size of each configured shard, or its error.
 pub fn sizes(cluster: &Cluster) -> Vec<(ShardName, Result<Size>)> {
     let sizes = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
         let rows = session
@@ -32,8 +32,7 @@ pub fn sizes(cluster: &Cluster) -> Vec<(ShardName, Result<Size>)> {
     sizes
 }
 
-/// How many users a shard had when they were counted last by this user's processes, and when that was, in seconds
-/// since 1970.
+/// The last count of users on a shard by this user's processes, with its time in seconds since 1970.
 pub fn last_known_rows(cluster: &Cluster, name: &ShardName) -> Option<(i64, u64)> {
     let (id, folder) = cluster.id().zip(cluster.cache_folder.as_deref())?;
     cache::read_counts(folder, id).get(name).copied()

@@ -1,7 +1,7 @@
-//! One snapshot on every shard, checked to tile the ring: what scatter reads and imports begin with.
+//! One snapshot on every shard, whose arcs tile the ring: the base of scatter reads and imports.
 //!
-//! The snapshots are opened at nearly the same time, not at one instant: what is written meanwhile may be in
-//! one and not in another. But each user lies in exactly one of them, also while chunks move.
+//! The snapshots are opened at nearly the same time, not at one instant: a concurrent write may be in one and not in another.
+//! But each user is in exactly one of them, even while chunks move.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -25,80 +25,80 @@ use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
 
-/// How long snapshots are opened anew while a chunk is between two of them.
+/// How long to reopen the snapshots while there is a gap.
 const GAP_PATIENCE: Duration = Duration::from_secs(3);
-/// The pause before they are.
+/// The pause before they are reopened.
 const GAP_PAUSE: Duration = Duration::from_millis(10);
 
-/// What a shard said when its snapshot was taken.
+/// Epoch and arcs of a shard in its snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) epoch: Epoch,
     pub(crate) arcs: Vec<ShardArc>,
 }
 
-/// What a snapshot's thread does with its transaction.
+/// Work for the thread of a snapshot.
 type Job = Box<dyn FnOnce(&mut Transaction<'_>) + Send>;
 
-/// One shard's open snapshot. A thread holds its transaction and does the jobs that it is sent, in order;
-/// dropped, the transaction ends behind the last of them.
+/// One shard's open snapshot. A thread holds its transaction and runs jobs in order. Dropping this ends the transaction after
+/// the last job.
 pub(crate) struct ShardSnapshot {
     pub(crate) shard: ShardName,
     server: std::sync::Arc<Server>,
     jobs: Sender<Job>,
-    /// Rows on these arcs are another shard's.
-    without: Vec<Arc>,
+    /// Arcs that another shard serves.
+    excluded: Vec<Arc>,
 }
 
 impl ShardSnapshot {
-    /// Sends a job. What comes of it goes through a channel of the job's own.
+    /// Sends a job, which has its own channel for the result.
     pub(crate) fn run(&self, job: impl FnOnce(&mut Transaction<'_>) + Send + 'static) {
-        // A thread that is gone drops the job, and the job's channel tells.
+        // If the thread has ended, the job is dropped and its channel closed.
         let _ = self.jobs.send(Box::new(job));
     }
 
-    /// Does something in the transaction and waits for it.
-    pub(crate) fn ask<T: Send + 'static>(
+    /// Runs `work` in the transaction and waits for the result.
+    pub(crate) fn query<T: Send + 'static>(
         &self,
         what: &str,
-        question: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error> + Send + 'static,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T> {
-        self.begin(question).wait(what, &self.shard)
+        self.begin(work).wait(what, &self.shard)
     }
 
-    /// Does something in the transaction; its answer is waited for later.
+    /// Runs `work` in the transaction; the result is awaited later.
     pub(crate) fn begin<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error> + Send + 'static,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Pending<T> {
         let (sender, receiver) = sync_channel(1);
-        self.run(move |transaction| drop(sender.send(question(transaction))));
+        self.run(move |transaction| drop(sender.send(work(transaction))));
         Pending(receiver)
     }
 
-    /// A condition to add to a query on `users`: empty, unless rows of some arcs must be left out.
-    pub(crate) fn without(&self) -> &'static str {
-        if self.without.is_empty() { "" } else { include_str!("../../../sql/queries/without.sql") }
+    /// A condition for a query on `users` that excludes the rows of some arcs; empty if there are none.
+    pub(crate) fn excluded(&self) -> &'static str {
+        if self.excluded.is_empty() { "" } else { include_str!("../../../sql/queries/excluded_ranges.sql") }
     }
 }
 
-/// An answer that is still to come.
+/// A result that is still to come.
 pub(crate) struct Pending<T>(Receiver<Result<T, postgres::Error>>);
 
 impl<T> Pending<T> {
-    /// Waits for it. `what` was to be done.
+    /// Waits for the result. `what` completes "cannot …".
     pub(crate) fn wait(self, what: &str, shard: &ShardName) -> Result<T> {
         self.answer().map_err(|cause| sqlstate::doing(what, shard, &cause))
     }
 
-    /// Waits for it, in the server's own words.
+    /// Waits for the result, with the server's error.
     pub(crate) fn answer(self) -> Result<T, postgres::Error> {
-        self.0.recv().expect("a part's thread does each job as long as the part is there")
+        self.0.recv().expect("the thread of a snapshot runs each job while the snapshot exists")
     }
 }
 
-/// The thread of a part: begins the transaction, reads the arcs as the first thing in it, then does the jobs.
-/// Whether the transaction ended as it should.
+/// The thread of a snapshot: begins the transaction, reads the arcs in its first statement, then runs the jobs. Returns
+/// whether the transaction was ended.
 fn hold(
     client: &mut Client,
     opened: &SyncSender<Result<Vec<Row>, postgres::Error>>,
@@ -124,41 +124,41 @@ fn hold(
 pub(crate) struct Snapshot {
     pub(crate) parts: Vec<ShardSnapshot>,
     pub(crate) coverage: Coverage,
-    /// What did not answer, where that is allowed.
+    /// The shards and arcs that are missing, if that is allowed.
     pub(crate) missing: Missing,
 }
 
-/// Shards that did not answer, and why.
+/// Shards that did not answer, with the errors.
 pub type Down = Vec<(ShardName, Error)>;
 
-/// What an answer lacks.
+/// What a result lacks.
 #[derive(Debug, Default)]
 pub struct Missing {
     /// Shards that did not answer.
     pub shards: Down,
-    /// Arcs that no shard that answered holds, and that are not known to be one's that did not.
+    /// Arcs that no answering shard has, and that the missing shards do not own by the ring.
     pub gaps: Vec<Arc>,
 }
 
 impl Missing {
-    /// Whether the answer is whole.
+    /// Whether nothing is missing.
     pub fn is_empty(&self) -> bool {
         self.shards.is_empty() && self.gaps.is_empty()
     }
 }
 
-/// Opens a snapshot on each shard until they tile the ring. A shard that cannot be reached is an error,
-/// or missing if `allow_partial`.
+/// Opens a snapshot on each shard, until they tile the ring. A shard that cannot be reached is an error, or missing if
+/// `allow_partial`.
 pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -> Result<Snapshot> {
     let begun = Instant::now();
     loop {
         let names = cluster.holding();
         let (opened, down) = match open_parts(cluster, intent, &names, allow_partial) {
-            // Perhaps one that has left in the meantime.
+            // The shard may have left the ring in the meantime.
             Err(error) if error.kind() == Kind::Unreachable && has_left(cluster, &names)? => continue,
             opened => opened?,
         };
-        if has_old(cluster, &opened)? {
+        if has_stale_primary(cluster, &opened)? {
             continue;
         }
         let held = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
@@ -168,7 +168,7 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
         let is_last = begun.elapsed() > GAP_PATIENCE;
         if gaps.is_empty() || (is_last && !down.is_empty()) {
             for part in &mut parts {
-                part.leave_out(coverage.left_out(&part.shard))?;
+                part.exclude(coverage.left_out(&part.shard))?;
             }
             return Ok(Snapshot { parts, coverage, missing: Missing { shards: down, gaps } });
         }
@@ -176,30 +176,30 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
             return Err(gap(&gaps));
         }
         drop(parts);
-        log::debug!("The snapshots leave {} of the ring to nobody: opening them again", gaps.len());
+        log::debug!("The snapshots have {} gaps: opening them again", gaps.len());
         thread::sleep(GAP_PAUSE);
-        // A shard that is not known here may have it.
+        // An unknown shard may have the arc.
         cluster.refresh()?;
     }
 }
 
-/// Whether one of these is what is left of a shard that is somewhere else by now.
-fn has_old(cluster: &Cluster, opened: &[(ShardSnapshot, Held)]) -> Result<bool> {
+/// Whether one of these servers is a stale primary.
+fn has_stale_primary(cluster: &Cluster, opened: &[(ShardSnapshot, Held)]) -> Result<bool> {
     if opened.iter().any(|(part, held)| cluster.is_suspect(&part.server, held.epoch)) {
-        // Not beside these: a pool may have no more than the one connection.
+        // The snapshots are opened again after this, as a pool may have only one connection.
         return cluster.refresh().map(|_| true);
     }
     Ok(!opened.iter().all(|(part, _)| cluster.shards().is_current(&part.server)))
 }
 
-/// Asks anew who may hold users. Whether one of these does not any more.
+/// Refreshes; returns whether one of these shards has no users any more.
 fn has_left(cluster: &Cluster, names: &[ShardName]) -> Result<bool> {
     cluster.refresh()?;
     let holding = cluster.holding();
     Ok(names.iter().any(|name| !holding.contains(name)))
 }
 
-/// The parts of these gaps that the ring gives to shards that are not down.
+/// The parts of these gaps that belong to shards that are not down, by the ring.
 fn unexplained(cluster: &Cluster, gaps: &[Arc], down: &[(ShardName, Error)]) -> Vec<Arc> {
     if gaps.is_empty() || down.is_empty() {
         return gaps.to_vec();
@@ -210,7 +210,7 @@ fn unexplained(cluster: &Cluster, gaps: &[Arc], down: &[(ShardName, Error)]) -> 
     gaps.iter().flat_map(|gap| up.iter().filter_map(|arc| gap.intersection(*arc))).collect()
 }
 
-/// Opens a snapshot on each of these shards at once. Those that are down, if that is allowed, are told apart.
+/// Opens a snapshot on each of these shards in parallel. Returns unreachable shards separately, if that is allowed.
 pub(crate) fn open_parts(
     cluster: &Cluster,
     intent: ReadIntent,
@@ -235,7 +235,7 @@ pub(crate) fn open_parts(
     Ok((opened, missing))
 }
 
-/// An idle connection may have died unnoticed: once more, then.
+/// Opens one snapshot; retries once if the connection was lost, as an idle one may have died.
 fn open_part(
     cluster: &Cluster,
     intent: ReadIntent,
@@ -260,11 +260,11 @@ fn open_part(
     cluster.check_row(shard, &row)?;
     let held = held_of(&row, shard)?;
     if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > cluster.view().epoch {
-        // The pool may have no more than the one connection.
+        // The pool may have only one connection.
         drop(part);
         let mut session = cluster.shards().checkout_for(intent, shard)?;
-        let said = catalog::describe(&mut session, shard)?;
-        cluster.learn(said)?;
+        let description = catalog::describe(&mut session, shard)?;
+        cluster.learn(description)?;
         return open_part(cluster, intent, shard, session);
     }
     Ok((part, held))
@@ -280,8 +280,8 @@ fn start(shard: &ShardName, session: PooledSession) -> (ShardSnapshot, Result<Ve
             session.spoil();
         }
     });
-    let rows = opened.recv().expect("the thread sends one answer before all else");
-    (ShardSnapshot { shard: shard.clone(), server, jobs, without: Vec::new() }, rows)
+    let rows = opened.recv().expect("the thread sends one result first");
+    (ShardSnapshot { shard: shard.clone(), server, jobs, excluded: Vec::new() }, rows)
 }
 
 /// The columns of `sql/queries/snapshot.sql`.
@@ -290,8 +290,8 @@ pub(crate) fn held_of(row: &Row, shard: &ShardName) -> Result<Held> {
 }
 
 impl ShardSnapshot {
-    /// From here on, [`ShardSnapshot::without`] leaves out the rows on these arcs.
-    fn leave_out(&mut self, arcs: &[Arc]) -> Result<()> {
+    /// Makes [`ShardSnapshot::excluded`] exclude the rows on these arcs.
+    fn exclude(&mut self, arcs: &[Arc]) -> Result<()> {
         if arcs.is_empty() {
             return Ok(());
         }
@@ -300,19 +300,19 @@ impl ShardSnapshot {
             hex.join(",")
         };
         let (firsts, lasts) = (list(Arc::first), list(Arc::last));
-        let set = "SELECT pg_catalog.set_config('ringshard.without_first', $1, true), \
-                   pg_catalog.set_config('ringshard.without_last', $2, true)";
-        self.ask("leave out rows", move |transaction| {
+        let set = "SELECT pg_catalog.set_config('ringshard.excluded_first', $1, true), \
+                   pg_catalog.set_config('ringshard.excluded_last', $2, true)";
+        self.query("exclude rows", move |transaction| {
             transaction.query_typed(set, &[(&firsts, Type::TEXT), (&lasts, Type::TEXT)])
         })?;
-        self.without = arcs.to_vec();
+        self.excluded = arcs.to_vec();
         Ok(())
     }
 }
 
 fn gap(gaps: &[Arc]) -> Error {
     let share: f64 = gaps.iter().map(|arc| arc.share()).sum();
-    let message = format!("no shard holds the arc {} ({:.2} % of the ring in all)", gaps[0], share * 100.0);
+    let message = format!("no shard has the arc {} ({:.2} % of the ring in total)", gaps[0], share * 100.0);
     Error::new(Kind::Failed, message)
-        .hint("ringshard doctor tells which shard lacks it; is a shard missing from the configuration?")
+        .hint("ringshard doctor shows which shard lacks it, or whether the configuration lacks a shard")
 }

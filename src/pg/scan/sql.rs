@@ -1,4 +1,4 @@
-//! One statement of the user's own on all shards, read-only, its rows as a stream.
+//! Runs a statement of the user on all shards, read-only, and streams its rows.
 
 use crate::pg::scan::snapshot;
 use std::io::BufRead as _;
@@ -17,19 +17,19 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 
-/// How many rows of a shard wait to be shown.
+/// How many rows of a shard may wait.
 const ROWS_WAITING: usize = 1_000;
 
-/// A column of the answer.
+/// A column of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementColumn {
-    /// Its name; names may come twice.
+    /// Its name; not unique.
     pub name: String,
     /// Whether it holds numbers.
     pub is_number: bool,
 }
 
-/// What all shards answer.
+/// The results of all shards.
 pub struct Answers {
     /// The columns, the same on each shard.
     pub columns: Vec<StatementColumn>,
@@ -39,7 +39,7 @@ pub struct Answers {
     pub missing: Missing,
 }
 
-/// Rows with the shard that they come from.
+/// Rows, each with its shard.
 pub struct Rows {
     shards: std::vec::IntoIter<(ShardName, Receiver<Result<Vec<Cell>>>)>,
     current: Option<(ShardName, Receiver<Result<Vec<Cell>>>)>,
@@ -52,7 +52,7 @@ impl Iterator for Rows {
         loop {
             if let Some((shard, rows)) = &self.current {
                 match rows.recv() {
-                    // The end. One that only hangs up did not come to it.
+                    // An empty row is the end. A closed channel without it is an incomplete answer.
                     Ok(Ok(row)) if row.is_empty() => {}
                     Ok(row) => return Some(row.map(|row| (shard.clone(), row))),
                     Err(_) => return Some(Err(cut_off(shard))),
@@ -63,7 +63,7 @@ impl Iterator for Rows {
     }
 }
 
-/// Runs a statement on these shards at once, in a snapshot of each.
+/// Runs a statement on these shards in parallel, in a snapshot of each.
 pub fn run_statement(
     cluster: &Cluster,
     sql: &str,
@@ -72,7 +72,7 @@ pub fn run_statement(
 ) -> Result<Answers> {
     let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     let (opened, down) = snapshot::open_parts(cluster, ReadIntent::AllowReplica, shards, allow_partial)?;
-    // Prepared, it is one statement, and says what it returns before it is run.
+    // Preparing it ensures that it is one statement, and gives its columns before it runs.
     let prepare = |part: &ShardSnapshot| {
         let sql = sql.to_owned();
         part.begin(move |transaction| transaction.prepare(&sql))
@@ -86,13 +86,13 @@ pub fn run_statement(
     let (first, statement) = &ready[0];
     let columns = columns_of(statement);
     if columns.is_empty() {
-        return Err(Error::new(Kind::Usage, "the statement returns no rows, and sql only reads")
+        return Err(Error::new(Kind::Usage, "the statement returns no rows, but sql only reads")
             .hint("ringshard sql \"SELECT …\"; create-user, update-user, delete-user and import write"));
     }
     if let Some((other, _)) = ready.iter().find(|(_, statement)| columns_of(statement) != columns) {
-        let message = format!("shard `{}` answers with other columns than `{}`", other.shard, first.shard);
+        let message = format!("shard `{}` returns other columns than shard `{}`", other.shard, first.shard);
         return Err(Error::new(Kind::Failed, message)
-            .hint("--shard NAME asks one shard; ringshard doctor compares their tables")
+            .hint("--shard NAME reads one shard; ringshard doctor compares the tables")
             .on_shard(&other.shard));
     }
     let mut streams = Vec::new();
@@ -123,7 +123,7 @@ fn columns_of(statement: &Statement) -> Vec<StatementColumn> {
         .collect()
 }
 
-/// Why there are no more rows, although there should be.
+/// Why the rows ended early.
 enum Ending {
     Refused(postgres::Error),
     CutOff,
@@ -155,7 +155,7 @@ fn send_rows(
     }));
 }
 
-/// Whether COPY cannot take the statement; the answers of these are short.
+/// Whether COPY does not support the statement; the results of such statements are short.
 fn is_utility(sql: &str) -> bool {
     let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     ["explain", "show"].contains(&word.to_ascii_lowercase().as_str())
@@ -178,8 +178,8 @@ fn send_short(
     Ok(())
 }
 
-/// Through COPY: all values as text, whatever their types, as a stream. The text was prepared as a statement of
-/// its own before, so it cannot end the parenthesis.
+/// Streams the rows with COPY, which returns all values as text. The statement was prepared on its own before, so it cannot
+/// close the parenthesis.
 fn send_copied(
     transaction: &mut Transaction<'_>,
     sql: &str,
@@ -244,22 +244,22 @@ fn cell(text: Option<String>, of: &Type) -> Cell {
     }
 }
 
-/// What a shard says about a statement that is not ours.
+/// The error for a statement of the user.
 fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
     let error = |kind, hint: &str| {
-        let message = format!("cannot run the statement on shard `{shard}`: {}", sqlstate::words_of(cause));
+        let message = format!("cannot run the statement on shard `{shard}`: {}", sqlstate::message_of(cause));
         Error::new(kind, message).hint(hint).on_shard(shard)
     };
     match cause.code() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            error(Kind::Permission, "have the owner GRANT what is missing")
+            error(Kind::Permission, "let the owner GRANT what is missing")
         }
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             error(Kind::Usage, "sql only reads; create-user, update-user, delete-user and import write")
         }
         Some(_) => error(
             Kind::Failed,
-            "one statement that returns rows: ringshard sql \"SELECT count(*) FROM users\"",
+            "use one statement that returns rows: ringshard sql \"SELECT count(*) FROM users\"",
         ),
         None => sqlstate::doing("run the statement", shard, cause),
     }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_copy_cannot_take_is_told_by_its_first_word() {
+    fn statements_without_copy_are_recognized_by_the_first_word() {
         assert!(is_utility(" EXPLAIN SELECT 1") && is_utility("show all"));
         assert!(!is_utility("SELECT 1") && !is_utility("(SELECT 1)") && !is_utility("explained"));
     }

@@ -1,4 +1,4 @@
-//! Rows that lie misplaced: what their owners have in their snapshots, and what is to be done with each.
+//! Examines misplaced rows: compares them with their owners' rows in the snapshots, and plans the repair.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,51 +13,51 @@ use crate::model::user::UserId;
 use crate::pg::scan::list::RawValue;
 use crate::pg::scan::snapshot::ShardSnapshot;
 
-/// How many users a shard is asked for at once.
-const IDS_PER_QUESTION: usize = 5_000;
+/// How many users one query asks for.
+const IDS_PER_QUERY: usize = 5_000;
 
-/// The misplaced rows, and what is to be done with them.
+/// The misplaced rows, and their repair.
 #[derive(Debug, Default)]
 pub struct RepairPlan {
-    /// Where they lie, their owner, and who.
-    pub(crate) strays: BTreeMap<(ShardName, ShardName), Vec<UserId>>,
-    /// Rows whose owner does not have the user: to be moved there.
+    /// The ids of the rows, by their shard and their owner.
+    pub(crate) rows: BTreeMap<(ShardName, ShardName), Vec<UserId>>,
+    /// Rows to move to their owner, which does not have the user.
     pub to_move: u64,
-    /// Rows that are equal to the owner's: to be deleted.
+    /// Rows to delete, as the owner has an equal one.
     pub to_purge: u64,
-    /// Rows that differ from the owner's: to be put into quarantine.
+    /// Rows to move to the quarantine, as the owner has a different one.
     pub to_quarantine: u64,
 }
 
 /// A name, region and email, as bytes.
 type Content = [Option<Vec<u8>>; 3];
 
-/// What is wrong with each of these, in the snapshots that they were found in. Without `deep` all of those that the
-/// owner has as well are taken for equal.
+/// Plans the repair of these rows, in the snapshots in which they were found. Without `deep`, all rows that the owner has
+/// too count as equal.
 pub(crate) fn examine(
-    look: &ClusterSnapshot,
-    strays: BTreeMap<ShardName, Vec<UserId>>,
+    snapshot: &ClusterSnapshot,
+    misplaced: BTreeMap<ShardName, Vec<UserId>>,
     deep: bool,
     tallies: &mut BTreeMap<ShardName, ShardFindings>,
 ) -> Result<RepairPlan> {
     let mut plan = RepairPlan::default();
-    for (shard, ids) in strays {
+    for (shard, ids) in misplaced {
         for id in ids {
-            // In a gap nobody is the owner.
-            if let Some(route) = look.findings.coverage.route(Position::of_user(id)) {
-                plan.strays.entry((shard.clone(), route.shard.clone())).or_default().push(id);
+            // A position in a gap has no owner.
+            if let Some(route) = snapshot.findings.coverage.route(Position::of_user(id)) {
+                plan.rows.entry((shard.clone(), route.shard.clone())).or_default().push(id);
             }
         }
     }
     let parts: HashMap<&ShardName, &ShardSnapshot> =
-        look.parts.iter().map(|part| (&part.shard, part)).collect();
+        snapshot.parts.iter().map(|part| (&part.shard, part)).collect();
     let mut tally = |shard: &ShardName, change: &dyn Fn(&mut ShardFindings)| {
-        change(tallies.get_mut(shard).expect("each shard that was asked has a tally"));
+        change(tallies.get_mut(shard).expect("each scanned shard has a tally"));
     };
-    // A user may lie misplaced on several shards, and is missing once.
+    // A user that is misplaced on several shards is missing once.
     let mut missing: HashSet<UserId> = HashSet::new();
-    for ((shard, owner), ids) in &plan.strays {
-        for ids in ids.chunks(IDS_PER_QUESTION) {
+    for ((shard, owner), ids) in &plan.rows {
+        for ids in ids.chunks(IDS_PER_QUERY) {
             let found = compare(parts[shard], parts[owner], ids, deep)?;
             for id in ids.iter().filter(|id| !found.contains_key(id)) {
                 plan.to_move += 1;
@@ -65,12 +65,12 @@ pub(crate) fn examine(
                     tally(owner, &|tally| tally.missing += 1);
                 }
             }
-            let twice = found.len() as u64;
+            let duplicate = found.len() as u64;
             let differing = found.values().filter(|is_equal| !**is_equal).count() as u64;
-            plan.to_purge += twice - differing;
+            plan.to_purge += duplicate - differing;
             plan.to_quarantine += differing;
             tally(shard, &|tally| {
-                tally.duplicate += twice;
+                tally.duplicate += duplicate;
                 tally.differing = tally.differing.map(|sum| sum + differing);
             });
         }
@@ -78,7 +78,7 @@ pub(crate) fn examine(
     Ok(plan)
 }
 
-/// Which of these users the owner has, and whether each is equal there.
+/// The users of these that the owner has, and whether each is equal.
 fn compare(
     here: &ShardSnapshot,
     owner: &ShardSnapshot,
@@ -86,28 +86,28 @@ fn compare(
     deep: bool,
 ) -> Result<HashMap<UserId, bool>> {
     if !deep {
-        return Ok(which(owner, ids)?.into_iter().map(|id| (id, true)).collect());
+        return Ok(existing(owner, ids)?.into_iter().map(|id| (id, true)).collect());
     }
     let (here, there) = (contents(here, ids)?, contents(owner, ids)?);
     Ok(there.into_iter().map(|(id, content)| (id, here.get(&id) == Some(&content))).collect())
 }
 
-/// Which of these users a shard has.
-fn which(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashSet<UserId>> {
-    let rows = ask(part, ids, "SELECT user_id FROM public.users WHERE user_id = ANY ($1)")?;
+/// The users of these that a shard has.
+fn existing(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashSet<UserId>> {
+    let rows = query(part, ids, "SELECT user_id FROM public.users WHERE user_id = ANY ($1)")?;
     Ok(rows.iter().map(|row| UserId::new(row.get(0))).collect())
 }
 
-/// What a shard has of these users.
+/// The contents of these users on a shard.
 fn contents(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashMap<UserId, Content>> {
-    let rows = ask(part, ids, include_str!("../../../sql/queries/verify/contents.sql"))?;
+    let rows = query(part, ids, include_str!("../../../sql/queries/verify/contents.sql"))?;
     let text = |row: &Row, at| row.get::<_, Option<RawValue<'_>>>(at).map(|RawValue(bytes)| bytes.to_vec());
     Ok(rows.iter().map(|row| (UserId::new(row.get(0)), [1, 2, 3].map(|at| text(row, at)))).collect())
 }
 
-fn ask(part: &ShardSnapshot, ids: &[UserId], sql: &'static str) -> Result<Vec<Row>> {
+fn query(part: &ShardSnapshot, ids: &[UserId], sql: &'static str) -> Result<Vec<Row>> {
     let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
-    part.ask("look for users", move |transaction: &mut Transaction<'_>| {
+    part.query("snapshot for users", move |transaction: &mut Transaction<'_>| {
         transaction.query_typed(sql, &[(&ids as &(dyn ToSql + Sync), Type::INT8_ARRAY)])
     })
 }

@@ -1,13 +1,12 @@
-//! Mending: each row that lies misplaced goes where it belongs, and no only copy is ever deleted.
+//! Repair: moves misplaced rows to their owner. The only copy of a row is never deleted.
 //!
-//! For some users at a time: their rows are read where they lie; on the owner, in one transaction, those that it
-//! lacks are stored and the others compared; when that is on disk, and not before, each row that the owner has just
-//! so is deleted where it lay, and each that differs goes into the quarantine of that shard. A row is deleted only
-//! if it still is what was read. So a crash at any point leaves a row in one place too many, at worst, and the next
-//! run goes on.
+//! It works on some users at a time. Their rows are read on their shard. On the owner, one transaction stores the missing
+//! ones and compares the others. After that is on disk, a second transaction deletes on the shard each row that is equal on
+//! the owner, and moves each that differs to the quarantine. A row is deleted only if it still has the content that was
+//! read. So a crash at any point leaves at worst a duplicate, and the next run continues.
 //!
-//! Both transactions hold off any change of the ring till their commit (`sql/queries/verify/at_rest.sql`): the owner is the
-//! owner, and where a row is deleted nobody is about to own it.
+//! Both transactions prevent a change until their commit (`sql/queries/verify/require_stable.sql`): the owner stays the
+//! owner, and a shard on which a row is deleted does not receive its arc.
 
 use std::collections::HashMap;
 use std::thread;
@@ -32,30 +31,30 @@ use crate::pg::scan::snapshot::held_of;
 
 /// How many users are repaired at a time.
 const USERS_PER_STEP: usize = 1_000;
-/// How often a step is done again that the server chose as the victim of a conflict.
+/// How often a step is repeated after a serialization failure or a deadlock.
 const REPEATS_MAX: u32 = 50;
-/// The pause before it is.
+/// The pause before a repetition.
 const REPEAT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What was done.
+/// The result of a repair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repaired {
-    /// Rows that were stored on their owner, and then deleted where they lay.
+    /// Rows that were moved to their owner.
     pub moved: u64,
     /// Rows that were deleted, as the owner has an equal one.
     pub purged: u64,
-    /// Rows that went into quarantine, as the owner has another one.
+    /// Rows that were moved to the quarantine, as the owner has a different one.
     pub quarantined: u64,
 }
 
-/// The lock of those that change the ring, or repair its rows. It lasts as long as this, or its connection, does.
+/// A repair in progress: holds the run lock until it is dropped or its connection is lost.
 pub struct Repair<'a> {
     cluster: &'a Cluster,
     session: Session,
     arbiter: ShardName,
 }
 
-/// Users as one statement takes them.
+/// Users as arrays, for one statement.
 #[derive(Default)]
 struct Columns {
     ids: Vec<i64>,
@@ -80,45 +79,45 @@ impl Columns {
     }
 }
 
-/// What the owner has of a user.
+/// A user's row on the owner.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AtOwner {
-    /// It was stored just now.
+    /// It was stored by this repair.
     Stored,
     Equal,
     Differing,
 }
 
-/// Takes the lock that a rebalance takes as well.
+/// Takes the run lock. Fails with `Locked` if another session has it.
 pub fn begin_repair(cluster: &Cluster) -> Result<Repair<'_>> {
-    // All are looked at later; here it is about who decides.
+    // Only the arbiter matters here; all shards are checked later.
     cluster.refresh()?;
     let arbiter = arbiter(&cluster.view().topology).clone();
-    // Not from the pool: it is kept, and the pool may have no more than one.
+    // Not from the pool: it is kept, and the pool may have only one.
     let mut session = Session::connect(&arbiter, &cluster.shards().address(&arbiter)?)?;
-    let doing = |cause| sqlstate::doing("take the lock", &arbiter, &cause);
+    let doing = |cause| sqlstate::doing("take the run lock", &arbiter, &cause);
     let rows = session.query("SELECT pg_catalog.pg_try_advisory_lock(7283004)", &[]).map_err(doing)?;
-    if only(rows, "take the lock", &arbiter)?.get(0) {
+    if only(rows, "take the run lock", &arbiter)?.get(0) {
         return Ok(Repair { cluster, session, arbiter });
     }
     let holders =
-        session.query(include_str!("../../../sql/queries/verify/holder.sql"), &[]).map_err(doing)?;
+        session.query(include_str!("../../../sql/queries/verify/run_lock_holder.sql"), &[]).map_err(doing)?;
     let holder = holders.first().map(|row| {
         let name: Option<String> = row.get(1);
         let name = name.filter(|name| !name.is_empty()).map(|name| format!(" (`{name}`)"));
         format!(": process {}{} on that server", row.get::<_, i32>(0), name.unwrap_or_default())
     });
     let message = format!(
-        "the lock of shard `{arbiter}` is held{}",
+        "the run lock on shard `{arbiter}` is held{}",
         holder.unwrap_or_else(|| ", or was a moment ago".into())
     );
     Err(Error::new(Kind::Locked, message)
-        .hint("a rebalance or another --fix is at work: wait for it, then run this again")
+        .hint("wait for the rebalance or the other verify --fix to end, then run this again")
         .on_shard(arbiter))
 }
 
 impl Repair<'_> {
-    /// Refuses to go on while a change of the ring is under way.
+    /// Fails with `Locked` if a change is under way, or the ring changed since the lock was taken.
     pub fn check(&self, verified: &Verified) -> Result<()> {
         if verified.is_changing {
             return Err(changing());
@@ -130,17 +129,17 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Does what the plan says. `progress` hears how many rows are done.
+    /// Carries out the plan. `progress` gets the number of repaired rows.
     pub fn carry_out(&mut self, verified: &Verified, progress: impl Fn(u64)) -> Result<Repaired> {
         let mut repaired = Repaired::default();
         let mut done = 0;
-        for ((shard, owner), ids) in &verified.plan.strays {
+        for ((shard, owner), ids) in &verified.plan.rows {
             for ids in ids.chunks(USERS_PER_STEP) {
                 if !self.session.is_alive(false) {
                     let message =
-                        format!("the connection to shard `{}` that held the lock is lost", self.arbiter);
+                        format!("the connection to shard `{}` with the run lock was lost", self.arbiter);
                     return Err(Error::new(Kind::Partial, message)
-                        .hint("run this again: it goes on")
+                        .hint("run this again to continue")
                         .on_shard(&self.arbiter));
                 }
                 self.repair(verified.in_force.0, shard, owner, ids, &mut repaired)?;
@@ -160,12 +159,14 @@ impl Repair<'_> {
         repaired: &mut Repaired,
     ) -> Result<()> {
         let users = self.read(shard, ids)?;
-        let at_owner = self.in_transaction(owner, "store users that lay elsewhere", epoch, |step| {
+        let at_owner = self.in_transaction(owner, "store misplaced users on their owner", epoch, |step| {
             let owned = users.iter().filter(|user| step.owns(Position::of_user(user.user_id)));
             let columns = Columns::of(owned);
-            step.pass_the_guard()?;
-            let stored =
-                step.query(include_str!("../../../sql/queries/verify/place.sql"), &columns.parameters())?;
+            step.bypass_guard()?;
+            let stored = step.query(
+                include_str!("../../../sql/queries/verify/insert_missing.sql"),
+                &columns.parameters(),
+            )?;
             let stored = stored.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>();
             let compared =
                 step.query(include_str!("../../../sql/queries/verify/compare.sql"), &columns.parameters())?;
@@ -180,10 +181,9 @@ impl Repair<'_> {
             });
             Ok(found.collect::<HashMap<_, _>>())
         })?;
-        let reason =
-            format!("differs from what shard `{owner}` has, its owner (verify --fix in epoch {epoch})");
-        let part = self.in_transaction(shard, "delete users that lie on their owner", epoch, |step| {
-            let mine = |requested: &[AtOwner]| {
+        let reason = format!("differs from the row on its owner `{owner}` (verify --fix in epoch {epoch})");
+        let part = self.in_transaction(shard, "delete users that their owner has", epoch, |step| {
+            let select = |requested: &[AtOwner]| {
                 let misplaced = users.iter().filter(|user| {
                     let has = at_owner.get(&user.user_id);
                     has.is_some_and(|has| requested.contains(has))
@@ -191,17 +191,18 @@ impl Repair<'_> {
                 });
                 Columns::of(misplaced)
             };
-            let (copies, others) = (mine(&[AtOwner::Stored, AtOwner::Equal]), mine(&[AtOwner::Differing]));
-            step.pass_the_guard()?;
+            let (copies, others) =
+                (select(&[AtOwner::Stored, AtOwner::Equal]), select(&[AtOwner::Differing]));
+            step.bypass_guard()?;
             let purged =
                 step.query(include_str!("../../../sql/queries/verify/purge.sql"), &copies.parameters())?;
             let mut with_reason = others.parameters();
             with_reason.push((&reason, Type::TEXT));
-            let set_aside =
-                step.query(include_str!("../../../sql/queries/verify/set_aside.sql"), &with_reason)?;
+            let quarantined =
+                step.query(include_str!("../../../sql/queries/verify/quarantine.sql"), &with_reason)?;
             let was_stored = |row: &&Row| at_owner.get(&UserId::new(row.get(0))) == Some(&AtOwner::Stored);
             let moved = purged.iter().filter(was_stored).count() as u64;
-            Ok(Repaired { moved, purged: purged.len() as u64 - moved, quarantined: set_aside.len() as u64 })
+            Ok(Repaired { moved, purged: purged.len() as u64 - moved, quarantined: quarantined.len() as u64 })
         })?;
         repaired.moved += part.moved;
         repaired.purged += part.purged;
@@ -209,10 +210,10 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// The rows of these users, where they lie.
+    /// Reads the rows of these users.
     fn read(&self, shard: &ShardName, ids: &[UserId]) -> Result<Vec<User>> {
         let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
-        let doing = |cause| sqlstate::doing("read users that lie misplaced", shard, &cause);
+        let doing = |cause| sqlstate::doing("read misplaced users", shard, &cause);
         let mut session = self.cluster.shards().checkout(shard)?;
         let rows = session
             .query(include_str!("../../../sql/queries/verify/contents.sql"), &[(&ids, Type::INT8_ARRAY)])
@@ -228,7 +229,7 @@ impl Repair<'_> {
         rows.iter().map(user).collect::<Result<_, _>>().map_err(doing)
     }
 
-    /// Does something on a shard in one transaction, with the ring at rest until its commit is on disk.
+    /// Runs `work` on a shard in one transaction, during which no change can begin, until its commit is on disk.
     fn in_transaction<T>(
         &self,
         shard: &ShardName,
@@ -248,9 +249,9 @@ impl Repair<'_> {
                 }
                 Err(cause) => {
                     let error = sqlstate::doing(what, shard, &cause);
-                    // Nothing is lost, and the next run finds out what was done.
+                    // Nothing is lost, and the next run sees what was done.
                     let hint = error.hint_text().filter(|_| !sqlstate::is_lost(&cause));
-                    let hint = hint.unwrap_or("run this again: it goes on").to_owned();
+                    let hint = hint.unwrap_or("run this again to continue").to_owned();
                     return Err(error.hint(hint));
                 }
             }
@@ -267,11 +268,11 @@ impl Repair<'_> {
         let begun = session.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
         let mut transaction = begun.read_only(false).start()?;
         transaction.batch_execute(include_str!("../../../sql/queries/verify/begin.sql"))?;
-        let at_rest = include_str!("../../../sql/queries/verify/at_rest.sql");
-        if transaction.query_typed(at_rest, &[(&epoch.number(), Type::INT8)])?.is_empty() {
+        let require_stable = include_str!("../../../sql/queries/verify/require_stable.sql");
+        if transaction.query_typed(require_stable, &[(&epoch.number(), Type::INT8)])?.is_empty() {
             return Ok(Err(changing()));
         }
-        // A new statement, which sees what the locks waited for.
+        // A new statement sees what the locks waited for.
         let rows = transaction.query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
         let held = only(rows, "read the arcs", shard).and_then(|row| {
             self.cluster.check_row(shard, &row)?;
@@ -290,12 +291,12 @@ impl Repair<'_> {
 
 impl Drop for Repair<'_> {
     fn drop(&mut self) {
-        // The server would notice that the session is gone, a moment later.
+        // Otherwise the server releases it a moment later, when it notices the end of the session.
         let _ = self.session.query("SELECT pg_catalog.pg_advisory_unlock(7283004)", &[]);
     }
 }
 
-/// A transaction on a shard, and the arcs that the shard holds till its commit.
+/// A transaction on a shard, and the arcs that the shard has until its commit.
 struct RepairTransaction<'client> {
     transaction: Transaction<'client>,
     held: Vec<ShardArc>,
@@ -315,18 +316,18 @@ impl RepairTransaction<'_> {
         self.held.iter().any(|held| held.is_owned() && held.arc.contains(position))
     }
 
-    /// Whether it holds it, on its way to another shard or not.
+    /// Whether it has an arc with a position, owned or fenced.
     fn holds(&self, position: Position) -> bool {
         self.held.iter().any(|held| held.arc.contains(position))
     }
 
-    /// What is proved by now, the guard need not prove again.
-    fn pass_the_guard(&mut self) -> Result<(), postgres::Error> {
+    /// Disables the guard, as ownership is proved.
+    fn bypass_guard(&mut self) -> Result<(), postgres::Error> {
         self.query("SELECT pg_catalog.set_config('ringshard.guard', 'checked', true)", &[]).map(|_| ())
     }
 }
 
 fn changing() -> Error {
-    Error::new(Kind::Locked, "a change of the ring is under way, and rows are on their way")
-        .hint("ringshard rebalance brings it to its end; then run this again")
+    Error::new(Kind::Locked, "a change of the ring is under way")
+        .hint("ringshard rebalance completes it; then run this again")
 }

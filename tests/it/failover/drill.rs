@@ -178,7 +178,7 @@ fn missing_privileges_are_reported_before_a_drill_starts() {
         Ran::of(command.arg("drill").args(words).arg("-y").spawn().unwrap())
     };
     let mut other = test.other_program("postgres", 1);
-    as_plain(&["outage", "shard_1"]).fails(77).says("does not own database").says("OWNER TO \"plain\"");
+    as_plain(&["outage", "shard_1"]).fails(77).says("as it does not own it").says("OWNER TO \"plain\"");
     as_plain(&["kill-connections", "shard_1"])
         .fails(77)
         .says("may not end 1 of the sessions")

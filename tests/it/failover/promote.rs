@@ -25,7 +25,7 @@ fn a_replica_is_added_on_every_shard_and_removed() {
         let known_url: String = servers.client(number).query_one(sql, &[]).unwrap().get(0);
         assert_eq!(known_url, standby.url());
     }
-    servers.run(&["replica", "add", "shard_1", &standby.url()]).fails(78).says("is that of shard `shard_2`");
+    servers.run(&["replica", "add", "shard_1", &standby.url()]).fails(78).says("belongs to shard `shard_2`");
     servers.run(&["replica", "add", "shard_2", &servers.url(2)]).fails(78).says("takes writes");
     servers.run(&["replica", "remove", "shard_1", &standby.url()]).fails(4);
     servers.run(&["replica", "remove", "shard_2", &standby.url()]).success();
@@ -46,7 +46,7 @@ fn every_client_finds_the_promoted_primary() {
         Ran::of(command.args(words).spawn().unwrap())
     };
     there(&["get-user", "1"]).success();
-    promote(&servers, &[]).fails(5).says("is not gone: a server answers at");
+    promote(&servers, &[]).fails(5).says("is not down: a server answers at");
     servers.crash(2);
     servers.run(&["promote", "shard_9", "-y"]).fails(4);
     servers.run(&["promote", "shard_2", "--no-input"]).fails(3);
@@ -134,7 +134,7 @@ fn a_promotion_during_a_rebalance_lets_it_continue() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     // The rebalance stops after the first chunks and leaves a fence.
-    servers.rebalance_to_failpoint("after-adopt:3");
+    servers.rebalance_to_failpoint("after-receive:3");
     standby.wait_until_caught_up(&mut servers.client(2));
     servers.crash(2);
     assert_eq!(servers.run(&["count", "--read-replica", "auto"]).success().stdout, "200\n");

@@ -14,7 +14,7 @@ fn removal_without_a_backup_reports_how_many_users_are_lost() {
     let servers = Servers::filled();
     let lost = servers.rows_on(2);
     servers.run(&["shards"]).success();
-    remove_dead_shard(&servers, &[]).fails(5).says("is not gone: a server answers at");
+    remove_dead_shard(&servers, &[]).fails(5).says("is not down: a server answers at");
     servers.run(&["remove-shard", "shard_2", "--recover-from", &servers.url(3)]).fails(2);
     servers.crash(2);
     servers.run(&["remove-shard", "shard_9", "--dead", "-y"]).fails(4);
@@ -38,7 +38,7 @@ fn users_are_recovered_from_a_replica_to_the_other_shards() {
     remove_dead_shard(&servers, &["--recover-from", "postgresql://postgres@127.0.0.1:1/x"]).fails(69);
     remove_dead_shard(&servers, &["--recover-from", &servers.url(3)])
         .fails(78)
-        .says("is that of shard `shard_3`");
+        .says("belongs to shard `shard_3`");
     let ran = remove_dead_shard(&servers, &["--recover-from", &standby.url(), "-v"]).success();
     // The recipients are the owners in the ring of the two shards. Keys 1, 2, 3, 5 and 6 belonged to shard 2.
     let ring = topology_of(&[1, 3]).ring();
@@ -72,7 +72,7 @@ fn an_interrupted_removal_is_completed_by_the_next_run() {
 fn removing_a_dead_shard_during_a_rebalance_lets_it_continue() {
     let (servers, standby) = with_standby();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
-    servers.rebalance_to_failpoint("after-adopt:3");
+    servers.rebalance_to_failpoint("after-receive:3");
     standby.wait_until_caught_up(&mut servers.client(2));
     servers.crash(2);
     let ran = remove_dead_shard(&servers, &["--recover-from", &standby.url()]).success();
@@ -86,7 +86,7 @@ fn a_received_chunk_is_recovered_with_its_newer_rows() {
     let servers = Servers::filled();
     servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
     let standby = servers.standby_of(4);
-    servers.rebalance_to_failpoint("after-adopt:1");
+    servers.rebalance_to_failpoint("after-receive:1");
     // The source still holds the chunk fenced, with the rows as they were.
     let id: i64 = servers.client(4).query_one("SELECT min(user_id) FROM users", &[]).unwrap().get(0);
     let id = id.to_string();

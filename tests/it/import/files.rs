@@ -186,7 +186,7 @@ fn existing_users_follow_on_conflict() {
 fn duplicate_users_in_one_file_follow_on_conflict() {
     let test = Test::initialised();
     write(&test, "f.csv", "user_id,name\n1,first\n2,x\n1,last\n");
-    test.run(&["import", "f.csv"]).fails(5).says("f.csv:4: user `1` stands in line 2 already");
+    test.run(&["import", "f.csv"]).fails(5).says("f.csv:4: user `1` is in line 2 already");
     empty(&test);
     let ran = test.run(&["import", "f.csv", "--on-conflict", "skip"]).success();
     assert_eq!(counts(&ran), [3, 2, 0, 1, 0, 0]);

@@ -74,7 +74,7 @@ fn a_cancellation_killed_at_any_step_is_resumed() {
         [("announce", 1), ("announce", 3), ("release", 1), ("fence", 1), ("adopt", 2), ("finish", 2)]
     {
         // Some chunks have moved, and one is fenced.
-        assert_eq!(rebalance_to_failpoint(&test, "before-adopt:9", &[]).code, -1);
+        assert_eq!(rebalance_to_failpoint(&test, "before-receive:9", &[]).code, -1);
         let point = format!("after-{step}:{pass}");
         let ran = rebalance_to_failpoint(&test, &point, &["cancel"]);
         assert_eq!(ran.code, -1, "{point} was not reached: {ran:?}");
@@ -215,7 +215,7 @@ fn a_rebalance_stops_at_an_unreachable_shard_and_resumes() {
 fn a_blocked_write_completes_the_chunk_of_a_dead_mover() {
     let test = filled(3_000);
     add_shard(&test, 4).success();
-    assert_eq!(rebalance_to_failpoint(&test, "before-adopt:1", &[]).code, -1);
+    assert_eq!(rebalance_to_failpoint(&test, "before-receive:1", &[]).code, -1);
     let fenced = "SELECT user_id FROM users, ringshard.arc WHERE state = 'fenced' \
                   AND md5(user_id::text)::uuid BETWEEN first AND last ORDER BY 1 LIMIT 1";
     let (number, id) = (1..=3)
@@ -321,7 +321,7 @@ fn the_last_remaining_shard_finishes_with_the_leaving_one() {
 fn misplaced_rows_do_not_prevent_a_rebalance_from_finishing() {
     let test = filled(300);
     add_shard(&test, 4).success();
-    assert_eq!(rebalance_to_failpoint(&test, "after-adopt:5", &[]).code, -1);
+    assert_eq!(rebalance_to_failpoint(&test, "after-receive:5", &[]).code, -1);
     test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL), (1000002, 'lost', NULL, NULL)");
     let ran = test.run(&["rebalance", "-y"]);
     assert!([0, 1].contains(&ran.code), "{ran:?}");

@@ -155,7 +155,7 @@ fn announce_without_comparison_makes_two_changes_of_one_epoch() {
 
 #[test]
 fn fencing_an_arc_of_this_epoch_moves_it_again() {
-    let changes = [("AND held.epoch < the_epoch)", ")")];
+    let changes = [("AND own_arc.epoch < the_epoch)", ")")];
     is_caught(MOVES, &changes, a_fence_of_what_was_moved_in_this_epoch);
 }
 

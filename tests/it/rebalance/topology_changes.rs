@@ -119,7 +119,7 @@ fn add_shard_refuses_unsuitable_databases() {
     let test = filled(50);
     let other = Test::initialised();
     for (url, code, words) in [
-        (test.url(2), 78, "both lead to"),
+        (test.url(2), 78, "have the same address"),
         (other.url(1), 78, "belongs to another cluster"),
         ("postgresql://postgres@/x?host=/nowhere".into(), 69, "cannot connect"),
         ("nonsense".into(), 78, "URL"),
@@ -128,7 +128,7 @@ fn add_shard_refuses_unsuitable_databases() {
     }
     let taken = Test::new();
     taken.prototype_table(1, [1, 2, 3]);
-    test.run(&["add-shard", "shard_4", &taken.url(1)]).fails(5).says("holds users or arcs already");
+    test.run(&["add-shard", "shard_4", &taken.url(1)]).fails(5).says("must be empty, but has users or arcs");
     taken.execute(2, "CREATE TABLE users (id int)");
     test.run(&["add-shard", "shard_4", &taken.url(2)]).fails(78).says("other columns");
     test.run(&["add-shard", "bad name", &taken.url(2)]).fails(2);
@@ -162,12 +162,12 @@ fn a_stopped_rebalance_resumes() {
         "{status}"
     );
     assert!(status["runner"].as_str().unwrap().contains(&child.id().to_string()), "{status}");
-    test.run(&["rebalance", "-y"]).fails(75).says("the ring is being changed already").says("holds the lock");
+    test.run(&["rebalance", "-y"]).fails(75).says("is changing the ring").says("holds the run lock");
     test.run(&["rebalance", "cancel", "-y"]).fails(75);
     add_shard(&test, 5).fails(75).says("a change of the ring is under way");
     assert_eq!(test.run(&["count"]).success().stdout, "2999\n");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    Ran::of(child).fails(6).says("ringshard rebalance goes on");
+    Ran::of(child).fails(6).says("ringshard rebalance continues");
     let status = test.run(&["rebalance", "status", "-o", "json"]).success().json();
     assert_eq!((status["state"].as_str(), status["at_work"].as_bool()), (Some("under way"), Some(false)));
     test.run(&["doctor"]).fails(1).says("leftovers");
@@ -218,7 +218,7 @@ fn preflight_checks_fail_before_rows_move() {
         "ALTER TABLE users ADD COLUMN age int",
         "ALTER TABLE users DROP COLUMN age",
         78,
-        "would not move it along",
+        "would not move it with a user",
     );
     break_and_repair(
         2,

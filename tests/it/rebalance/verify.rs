@@ -92,10 +92,10 @@ fn arcs_that_contradict_the_ring_are_reported_and_not_repaired() {
             format!("UPDATE ringshard.arc SET state = 'fenced', transfer_to = 'shard_2' WHERE last = {arc}"),
             "which the ring gives it (and 1 more)",
         ),
-        ("UPDATE ringshard.meta SET epoch = 2".into(), "`shard_2` is at epoch 1, and the cluster at 2"),
+        ("UPDATE ringshard.meta SET epoch = 2".into(), "`shard_2` is at epoch 1, but the cluster is at 2"),
         (
             "UPDATE ringshard.meta SET topology = jsonb_set(topology, '{virtual_nodes}', '99')".into(),
-            "different topologies of one epoch",
+            "different topologies in one epoch",
         ),
     ] {
         let test = with_users(30);

@@ -95,7 +95,7 @@ fn a_repair_needs_its_lock_and_a_stable_ring() {
     let mut holder = test.client(1);
     holder.batch_execute("SET application_name = 'the holder'; SELECT pg_advisory_lock(7283004)").unwrap();
     let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
-    let held = test.run(&["verify", "--fix", "-y"]).fails(75).says("the lock of shard `shard_1` is held");
+    let held = test.run(&["verify", "--fix", "-y"]).fails(75).says("the run lock on shard `shard_1` is held");
     held.says(&format!("process {pid} (`the holder`)"));
     // `verify` without `--fix` needs no lock.
     test.run(&["verify"]).fails(1);

@@ -100,16 +100,20 @@ fn a_healthy_cluster_passes_every_check() {
 const BREAKAGES: &[(&str, &str, &str)] = &[
     ("DROP INDEX idx_users_region", "region_index", "none"),
     ("ALTER TABLE users DISABLE TRIGGER ringshard_insert", "triggers", "`ringshard_insert` is disabled"),
-    ("ALTER TABLE users ENABLE TRIGGER ringshard_update", "triggers", "is not enabled always"),
+    ("ALTER TABLE users ENABLE TRIGGER ringshard_update", "triggers", "is not enabled as ALWAYS"),
     ("DROP TRIGGER ringshard_truncate ON users", "triggers", "`ringshard_truncate` is missing"),
     ("DROP FUNCTION ringshard.raise_wrong_shard", "functions", "`raise_wrong_shard` is missing"),
     (
         "CREATE OR REPLACE FUNCTION ringshard.owner_of(topology jsonb, place uuid) RETURNS text LANGUAGE sql \
          AS $$ SELECT 'shard_1' $$",
         "functions",
-        "`owner_of` is not this ringshard's",
+        "`owner_of` is not that of this ringshard",
     ),
-    ("ALTER FUNCTION ringshard.guard() SECURITY INVOKER", "functions", "`guard` is not this ringshard's"),
+    (
+        "ALTER FUNCTION ringshard.guard() SECURITY INVOKER",
+        "functions",
+        "`guard` is not that of this ringshard",
+    ),
     ("ALTER TABLE users ALTER email TYPE text", "table", "`email` is text"),
     ("ALTER TABLE users DROP COLUMN email", "table", "`email` is missing"),
     ("ALTER TABLE users ADD COLUMN \"my note\" text", "table", "`my note` is none of ringshard's"),
@@ -150,7 +154,7 @@ fn a_running_import_is_not_reported_as_a_leftover() {
     }
     let ran = doctor(&test).success();
     let found =
-        |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("an import is at work"));
+        |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("an import is running"));
     assert_eq!(rows(&ran).iter().filter(|row| found(row)).count(), 3, "{ran:?}");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -202,7 +206,7 @@ fn inconsistent_catalogs_are_reported() {
         Some("shard_3"),
         "identity",
     );
-    assert!(failed.found.contains("is that of shard `shard_9`"), "{failed:?}");
+    assert!(failed.found.contains("belongs to shard `shard_9`"), "{failed:?}");
     assert!(failed.hint.contains("ringshard config show"));
 
     let lost =

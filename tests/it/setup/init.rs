@@ -130,7 +130,7 @@ fn shards_of_different_clusters_are_refused() {
         "--shard",
         &flag("shard_3", test.url(3)),
     ]);
-    ran.fails(78).says("is that of shard `shard_2`");
+    ran.fails(78).says("belongs to shard `shard_2`");
     // Only a part of a cluster.
     let ran = fresh.run(&[
         "init-shards",

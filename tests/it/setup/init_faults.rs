@@ -69,7 +69,7 @@ fn a_lost_catalog_is_not_created_again_after_a_change() {
         test.execute(number, "UPDATE ringshard.meta SET epoch = 2");
     }
     test.execute(3, "DROP SCHEMA ringshard CASCADE");
-    test.run(&["init-shards"]).fails(78).says("shard `shard_3`").says("holds nothing of the cluster");
+    test.run(&["init-shards"]).fails(78).says("shard `shard_3`").says("has no catalog of the cluster");
     std::fs::remove_file(test.config()).unwrap();
     test.init().fails(78).says("shard `shard_3` has no catalog").says("epoch 2");
 }
@@ -81,11 +81,11 @@ fn an_empty_database_never_takes_the_place_of_a_shard() {
     let config = std::fs::read_to_string(test.config()).unwrap();
     // A URL that leads to an empty database, in the file, by flags, for one shard and for all.
     std::fs::write(test.config(), config.replace(&test.database(2), &empty.database(2))).unwrap();
-    test.run(&["init-shards"]).fails(78).says("shard_2").says("holds nothing of the cluster");
+    test.run(&["init-shards"]).fails(78).says("shard_2").says("has no catalog of the cluster");
     std::fs::write(test.config(), &config).unwrap();
     let mut command = test.command();
     command.arg("init-shards").args(empty.shard_flags());
-    Ran::of(command.spawn().unwrap()).fails(78).says("holds nothing of the cluster");
+    Ran::of(command.spawn().unwrap()).fails(78).says("has no catalog of the cluster");
     assert_eq!(std::fs::read_to_string(test.config()).unwrap(), config);
     for number in 1..=3 {
         let schemas = empty.query(number, "SELECT FROM pg_namespace WHERE nspname = 'ringshard'", &[]);

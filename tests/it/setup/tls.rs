@@ -31,11 +31,11 @@ fn each_sslmode_demands_what_libpq_documents() {
         ("require", none, WRONG, 0, Some(true), ""),
         ("require", missing, WRONG, 0, Some(true), "is not verified"),
         ("require", right, WRONG, 0, Some(true), ""),
-        ("require", wrong, RIGHT, 77, None, "other.crt` signed its certificate"),
+        ("require", wrong, RIGHT, 77, None, "other.crt` signed it"),
         ("verify-ca", right, RIGHT, 0, Some(true), ""),
         ("verify-ca", right, WRONG, 0, Some(true), ""),
-        ("verify-ca", wrong, RIGHT, 77, None, "other.crt` signed its certificate"),
-        ("verify-ca", impostor, RIGHT, 77, None, "impostor.crt` signed its certificate"),
+        ("verify-ca", wrong, RIGHT, 77, None, "other.crt` signed it"),
+        ("verify-ca", impostor, RIGHT, 77, None, "impostor.crt` signed it"),
         ("verify-ca", none, RIGHT, 78, None, "empty/.postgresql/root.crt` does not exist"),
         ("verify-ca", missing, RIGHT, 78, None, "missing.crt` does not exist"),
         ("verify-full", right, RIGHT, 0, Some(true), ""),
@@ -49,7 +49,7 @@ fn each_sslmode_demands_what_libpq_documents() {
             None,
             "is for `localhost`, `127.0.0.1`, not for `elsewhere.example`",
         ),
-        ("verify-full", wrong, RIGHT, 77, None, "hint: is this the right server?"),
+        ("verify-full", wrong, RIGHT, 77, None, "hint: if this is the right server"),
         ("verify-full", none, RIGHT, 78, None, "sslmode=require"),
     ] {
         let url = server.url("either", "", &format!("{host}&sslmode={mode}&{root}"));
@@ -125,7 +125,7 @@ fn other_server_certificates_are_verified() {
     server.read(&server.url("either", "localhost", &foreign), &[]).is(0, false);
     server.limit("TLSv1.3");
     server.show(None);
-    server.read(&url("localhost", "require", "root.crt"), &[]).is(78, None).says("turn on ssl");
+    server.read(&url("localhost", "require", "root.crt"), &[]).is(78, None).says("set ssl = on");
     server.read(&url("localhost", "prefer", "root.crt"), &[]).is(0, false);
     server.show(Some("server"));
     server.read(&url("localhost", "verify-full", "root.crt"), &[]).is(0, true);

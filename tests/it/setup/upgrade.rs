@@ -104,7 +104,7 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         let message = format!("has version {version}, and this ringshard needs version 6");
         old.run(&["rebalance", "status"]).fails(78).says(&message).says("ringshard init-shards upgrades it");
         let seen = old.run(&["doctor"]).fails(1);
-        let message = format!("version {version}, and this ringshard makes 6\tringshard init-shards");
+        let message = format!("version {version}; this ringshard needs 6\tringshard init-shards");
         assert_eq!(seen.stdout.matches(&message).count(), 3, "{seen:?}");
         if version >= 3 {
             old.execute(
@@ -208,7 +208,7 @@ fn a_row_written_during_initialisation_is_checked() {
     Ran::of(child)
         .fails(1)
         .says(&format!("user `{misplaced}` is on `shard_1`, its owner is `shard_2`"))
-        .says("shard `shard_1` was left as it was");
+        .says("shard `shard_1` was not changed");
     assert!(test.query(1, "SELECT FROM pg_namespace WHERE nspname = 'ringshard'", &[]).is_empty());
     test.execute(1, "DELETE FROM users");
     test.init().success();

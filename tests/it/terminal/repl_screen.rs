@@ -21,7 +21,7 @@ fn the_prompt_marks_a_rebalance_and_a_down_shard() {
     test.allow(2, true);
     terminal.press_enter_until(&prompt(&test, ""));
     add_shard(&test, 4).success();
-    test.command().args(["rebalance", "-y"]).env("RINGSHARD_CRASH", "after-adopt:1").status().unwrap();
+    test.command().args(["rebalance", "-y"]).env("RINGSHARD_CRASH", "after-receive:1").status().unwrap();
     terminal.press_enter_until(&prompt(&test, "*"));
     assert_eq!(terminal.exit_at_prompt().0, 0);
 }

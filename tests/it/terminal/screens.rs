@@ -91,7 +91,7 @@ fn a_rebalance_shows_its_plan_progress_and_waits() {
     terminal.wait_for_output("by modulo 75.00 %");
     terminal.wait_for_output("Carry this out? [y/N] ");
     terminal.send_keys("y\r");
-    terminal.wait_for_output(&format!("waits: session {pid} on shard `shard_2` is in an older transaction"));
+    terminal.wait_for_output(&format!("waiting: session {pid} on shard `shard_2` has an older transaction"));
     transaction.commit().unwrap();
     terminal.wait_for_output("-> shard_4");
     let (code, seen) = terminal.wait_for_exit();
@@ -110,7 +110,7 @@ fn only_the_confirmed_plan_is_carried_out() {
     terminal.send_keys("y\r");
     let (code, seen) = terminal.wait_for_exit();
     assert_eq!(code, 75, "{seen}");
-    assert!(seen.contains("is another one than was shown"), "{seen}");
+    assert!(seen.contains("is not the one that was planned"), "{seen}");
     assert_eq!(test.ids(4), Vec::<i64>::new());
 }
 

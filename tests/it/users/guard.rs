@@ -58,7 +58,7 @@ fn the_guard_accepts_own_rows_and_refuses_others_in_every_isolation_level() {
         for good in [3, 40, own.len() - 1] {
             let mixed = [&own[1..=good], &foreign[1..3]].concat();
             let db = not_owner(client.execute(many, &[&mixed]), foreign[1], 2);
-            assert!(db.detail().unwrap().ends_with("refused: 2"), "{db:?}");
+            assert!(db.detail().unwrap().ends_with("refused rows: 2"), "{db:?}");
         }
         // An upsert of an own row and of a foreign one.
         let upsert = "INSERT INTO users (user_id, name) VALUES ($1, 'up') ON CONFLICT (user_id) DO UPDATE SET name = excluded.name";
@@ -148,8 +148,11 @@ fn during_a_rebalance_the_message_names_the_new_owner() {
         .batch_execute("UPDATE ringshard.meta SET status = 'done', next_topology = NULL, participants = NULL")
         .unwrap();
     let db = refused(test.other_program("postgres", 3).batch_execute(&sql), "RS001");
-    assert_eq!(db.message(), format!("user `{id}` belongs on shard `shard_3`, whose catalog lacks its arc"));
-    assert_eq!(db.hint(), Some("ringshard doctor tells more"));
+    assert_eq!(
+        db.message(),
+        format!("user `{id}` belongs on shard `shard_3`, but the catalog of that shard lacks its arc")
+    );
+    assert_eq!(db.hint(), Some("run ringshard doctor"));
 }
 
 #[test]
@@ -188,7 +191,7 @@ fn a_role_needs_only_write_privileges_on_users() {
     // Objects of the same names that come first in the search path do not mislead the guard.
     client
         .batch_execute(
-            "CREATE TEMP TABLE arc (last uuid, first uuid, state text); CREATE TEMP TABLE these (user_id bigint); \
+            "CREATE TEMP TABLE arc (last uuid, first uuid, state text); CREATE TEMP TABLE new_rows (user_id bigint); \
              SET search_path = pg_temp, ringshard, public",
         )
         .unwrap();

@@ -15,7 +15,7 @@ use super::verify::{failure, told_of};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::rebalance::Goal;
+use crate::model::rebalance::Direction;
 use crate::model::rebalance::plan::{Load, Plan};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::Topology;
@@ -118,7 +118,7 @@ impl RebalanceArgs {
         rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
         let stale_primaries = failover::fence_stale_primaries(&cluster);
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
-        let mut report = carry_out(context, &cluster, &planned, Goal::Forward, &self.pace)?;
+        let mut report = carry_out(context, &cluster, &planned, Direction::Forward, &self.pace)?;
         let told = |stale_primaries: Result<_>| stale_primaries.map_or_else(|error| error, |of| told_of(&of));
         report.warnings.extend(stale_primaries.into_iter().map(told));
         Ok(report)
@@ -127,12 +127,12 @@ impl RebalanceArgs {
 
 /// Users that lie misplaced would seem to be at home where an arc is taken over.
 fn check_misplaced(planned: &Planned) -> Result<()> {
-    if planned.strays == 0 {
+    if planned.misplaced == 0 {
         return Ok(());
     }
     let message = format!(
         "nothing was moved: {} on shards that do not hold their arcs",
-        counted(planned.strays, "user")
+        counted(planned.misplaced, "user")
     );
     Err(Error::new(Kind::Failed, message)
         .hint("ringshard verify shows where, ringshard verify --fix puts each where it belongs"))
@@ -148,7 +148,7 @@ fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
         ));
     };
     // What goes back already goes on.
-    let goal = if planned.goes_back { Goal::Forward } else { Goal::Back(planned.epoch) };
+    let direction = if planned.goes_back { Direction::Forward } else { Direction::Back(planned.epoch) };
     rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
     let moved = counted(planned.moved.rows, "user");
     let question = if planned.goes_back {
@@ -160,26 +160,26 @@ fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
         format!("{moved} moved so far go back to where they were. The wish stays.\nTake the change back?")
     };
     context.console().confirm(&question)?;
-    carry_out(context, &cluster, &planned, goal, pace)
+    carry_out(context, &cluster, &planned, direction, pace)
 }
 
 fn carry_out(
     context: &Context<'_>,
     cluster: &Cluster,
     planned: &Planned,
-    goal: Goal,
+    direction: Direction,
     pace: &Pace,
 ) -> Result<Report> {
     let console = context.console();
-    let total = match goal {
-        Goal::Forward => planned.plan.moving(),
-        Goal::Back(_) => planned.moved,
+    let total = match direction {
+        Direction::Forward => planned.plan.moving(),
+        Direction::Back(_) => planned.moved,
     };
     let begun = Instant::now();
     let moved = {
         let interrupts = console.watch_interrupts();
         let moved =
-            rebalance::carry_out(cluster, planned, goal, pace.options(), |MoveProgress { load, at }| {
+            rebalance::carry_out(cluster, planned, direction, pace.options(), |MoveProgress { load, at }| {
                 let part = Some((load.rows.min(total.rows), total.rows.max(1)));
                 let at = format!("{}, {at}", bytes(load.bytes));
                 console.progress(Some(&Progress { rows: load.rows, part, at }));
@@ -191,11 +191,11 @@ fn carry_out(
     let seconds = begun.elapsed().as_secs_f64();
     cluster.refresh()?;
     let view = cluster.view();
-    if goal != Goal::Forward && view.topology != planned.plan.before {
+    if direction != Direction::Forward && view.topology != planned.plan.before {
         return Err(Error::new(Kind::Conflict, "the change was finished before it could be taken back")
             .hint("ringshard shards shows how the ring is now; a new wish leads back"));
     }
-    if goal == Goal::Forward && view.topology != planned.plan.after {
+    if direction == Direction::Forward && view.topology != planned.plan.after {
         return Err(Error::new(
             Kind::Locked,
             "somebody else changed the ring, or the wish for it, at the same time",
@@ -203,7 +203,7 @@ fn carry_out(
         .hint("ringshard shards shows how the ring is now, ringshard rebalance status what is wished for"));
     }
     let mut report = flows(&planned.plan);
-    if goal != Goal::Forward {
+    if direction != Direction::Forward {
         report.rows.clear();
     }
     report.notes.push(summary(moved, seconds));
@@ -230,7 +230,7 @@ fn carry_out(
         }
     }
     let is_clean = report.failure.is_none();
-    record::keep(context, cluster, planned, goal != Goal::Forward, (moved, seconds), is_clean);
+    record::keep(context, cluster, planned, direction != Direction::Forward, (moved, seconds), is_clean);
     if !left.is_empty() {
         context.reload()?;
     }
@@ -302,12 +302,12 @@ fn flows(plan: &Plan) -> Report {
 
 /// The plan, for a table and, whole, for JSON.
 fn plan_report(planned: &Planned, pace: &Pace) -> Report {
-    let Planned { plan, epoch, is_under_way, goes_back, moved, strays } = planned;
+    let Planned { plan, epoch, is_under_way, goes_back, moved, misplaced } = planned;
     let mut report = flows(plan);
     let moving = plan.moving();
     report.notes.push(describe_shares(plan));
     report.notes.push(describe_totals(planned, pace));
-    if *strays == 0 {
+    if *misplaced == 0 {
         report.notes.push("next: ringshard rebalance".into());
     } else {
         report.warnings.extend(check_misplaced(planned).err());
@@ -367,7 +367,7 @@ fn plan_report(planned: &Planned, pace: &Pace) -> Report {
         Cell::percent(plan.ideal_share()),
         Cell::percent(plan.modulo_share()),
         Cell::Decimal(pace.seconds(moving.rows), 1),
-        number(*strays),
+        number(*misplaced),
         Cell::Table(shards.columns, shards.rows),
         Cell::Table(flows.columns, flows.rows),
     ];

@@ -1,8 +1,8 @@
 //! Connection strings, and the addresses that they resolve to.
 //!
-//! A [`ConnectionString`] is what a person wrote and may hold a password, so it cannot be shown. An
-//! [`Address`] is what it means here and now: missing parts come from `PG*`, the password file and
-//! libpq's defaults, and its text has no password.
+//! A [`ConnectionString`] is the user's text. It may hold a password, so it has no `Display`. An [`Address`] is what the
+//! text resolves to on this machine: missing parts come from `PG*`, the password file and libpq's defaults. Its text has no
+//! password.
 
 mod show;
 mod target;
@@ -26,53 +26,53 @@ use crate::model::secret::Secret;
 use show::percent_encode;
 pub(crate) use target::TargetServer;
 
-/// What stands before the database's name when the private server has it.
+/// The prefix of a database name of the private server.
 const LOCAL_PREFIX: &str = "local:";
-/// Where a socket lies when nothing else is said: Debian's folder, then Postgres's own.
+/// The default folders of sockets: Debian's, then Postgres's.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const PORT_DEFAULT: u16 = 5432;
-/// How long TCP may wait for an acknowledgement of what was sent.
+/// How long sent data may stay unacknowledged before TCP closes the connection.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A URL (`postgresql://…`), a `key=value` string, or `local:DATABASE`: as given, and so perhaps with a
-/// password. It has no `Display`.
+/// A URL (`postgresql://…`), a `key=value` string, or `local:DATABASE`, as given. It may hold a password and has no
+/// `Display`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionString(Secret);
 
 impl ConnectionString {
-    /// Takes any text; whether it means something is found out by [`ConnectionString::resolve`].
+    /// Takes any text; [`ConnectionString::resolve`] validates it.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Secret::new(text))
     }
 
-    /// The private server's database of this name.
+    /// A database of the private server.
     pub fn local(database: &str) -> Self {
         Self::new(format!("{LOCAL_PREFIX}{database}"))
     }
 
-    /// The text with its password: only for the configuration file.
+    /// The text with its password; only for the configuration file.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// The private server's database that this names, if it names one.
+    /// The name of the private server's database, if it is one.
     pub fn local_database(&self) -> Option<&str> {
         self.expose().strip_prefix(LOCAL_PREFIX)
     }
 
-    /// The same server, another database; for `init-shards --server`.
+    /// Another database of the same server, for `init-shards --server`.
     pub fn with_database(&self, database: &str) -> Result<Self> {
         let requested = Parameters::parse(self.expose())?.with_database(database);
         let candidates = [self.with_path(database), Some(self.with_parameter(database))];
-        // A URL can be written in many ways: what counts is what the parser makes of it.
+        // A URL can be written in many ways, so the candidates are compared after parsing.
         let is_right = |made: &Self| Parameters::parse(made.expose()).is_ok_and(|made| made == requested);
         candidates.into_iter().flatten().find(is_right).ok_or_else(|| {
-            let message = format!("the server's URL cannot be pointed at the database `{database}`");
+            let message = format!("cannot change the database in the server's URL to `{database}`");
             Error::new(Kind::Configuration, message).hint("write it as `postgresql://USER@HOST:PORT`")
         })
     }
 
-    /// `…/DATABASE`, where nothing follows the server's address but an old database.
+    /// With the path `/DATABASE`, instead of any other path.
     fn with_path(&self, database: &str) -> Option<Self> {
         let (scheme, rest) = self.expose().split_once("://")?;
         let (before, query) =
@@ -82,18 +82,18 @@ impl ConnectionString {
         Some(Self::new(format!("{scheme}://{authority}/{}{query}", percent_encode(database))))
     }
 
-    /// `…dbname=DATABASE`, which overrides what stands before it.
+    /// With `dbname=DATABASE` at the end, which overrides an earlier database.
     fn with_parameter(&self, database: &str) -> Self {
         let text = self.expose();
         let Some((_, rest)) = text.split_once("://") else {
             return Self::new(format!("{text} dbname='{database}'"));
         };
-        let behind_password = rest.split_once('@').map_or(rest, |(_, rest)| rest);
-        let separator = if behind_password.contains('?') { '&' } else { '?' };
+        let after_password = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+        let separator = if after_password.contains('?') { '&' } else { '?' };
         Self::new(format!("{text}{separator}dbname={}", percent_encode(database)))
     }
 
-    /// Where databases can be created from: the database that is named, or else `postgres`.
+    /// Where to run CREATE DATABASE: the named database, or `postgres`.
     pub fn for_maintenance(&self) -> Result<Self> {
         if Parameters::parse(self.expose())?.get("dbname").is_some() {
             Ok(self.clone())
@@ -102,7 +102,8 @@ impl ConnectionString {
         }
     }
 
-    /// What the text means here: `local:` through the private server, the rest as libpq would.
+    /// Resolves `local:` through `server`, and anything else as libpq does. `timeout` applies unless the text sets
+    /// `connect_timeout`. Fails with `Configuration` if the text is invalid.
     pub fn resolve(&self, server: &PrivateServer, timeout: Duration) -> Result<Address> {
         if let Some(database) = self.local_database() {
             return Ok(Address::local(server, database, timeout));
@@ -113,25 +114,25 @@ impl ConnectionString {
     }
 }
 
-/// One place where the database may be: exactly one host and port, with the password for it.
+/// One host and port of an address, with the password for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// All but where it is.
+    /// Everything but host and port.
     pub(crate) config: Config,
     pub(crate) location: Location,
 }
 
-/// How to reach one database. Its text is a URL without the password, which psql understands.
+/// How to reach one database. Its text is a URL without the password, which psql accepts.
 #[derive(Debug, Clone)]
 pub struct Address {
-    /// At least one; in the order in which they are tried.
+    /// At least one, in the order in which they are tried.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) tls: Arc<Tls>,
     pub(crate) target: TargetServer,
-    /// How long one endpoint may take.
+    /// The timeout of each endpoint.
     pub(crate) timeout: Duration,
     pub(crate) is_shuffled: bool,
-    /// Where to look whether there is another way at the moment.
+    /// Where a proxy override of this address would be announced.
     pub(crate) proxy_override: Option<ProxyOverride>,
     shown: String,
     local: bool,
@@ -164,7 +165,7 @@ impl Address {
         let seconds: Option<i32> = parameters.number("connect_timeout")?;
         let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
         let timeout = seconds.map_or(timeout, Duration::from_secs);
-        let shuffles = parameters.word("load_balance_hosts", &[("disable", false), ("random", true)])?;
+        let shuffles = parameters.one_of("load_balance_hosts", &[("disable", false), ("random", true)])?;
         let is_shuffled = shuffles.unwrap_or(false);
         let mut base = base_config(parameters)?;
         base.connect_timeout(timeout);
@@ -175,7 +176,7 @@ impl Address {
         Ok(Self {
             tls: Arc::new(Tls::new(parameters)?),
             target: parameters
-                .word("target_session_attrs", &TargetServer::WORDS)?
+                .one_of("target_session_attrs", &TargetServer::NAMES)?
                 .unwrap_or(TargetServer::Any),
             shown: show::url(&endpoints, parameters),
             endpoints,
@@ -192,34 +193,34 @@ impl Address {
         &self.shown
     }
 
-    /// Whether the private server has this database.
+    /// Whether it is a database of the private server.
     pub fn is_local(&self) -> bool {
         self.local
     }
 
-    /// Where the password comes from, if there is one.
+    /// Where the password came from, if there is one.
     pub fn password_from(&self) -> Option<&'static str> {
         self.password_from
     }
 
-    /// The same, and connections take a proxy override whenever one is announced there.
+    /// With the proxy overrides of this folder.
     #[must_use]
     pub(crate) fn with_proxy_overrides(self, proxy_overrides: &ProxyOverrides) -> Self {
         let proxy_override = Some(proxy_overrides.of(&self.shown));
         Self { proxy_override, ..self }
     }
 
-    /// The same on no proxy override, and with at least so much time.
-    pub(crate) fn straight(&self, timeout: Duration) -> Self {
+    /// Without proxy overrides, and with at least this timeout.
+    pub(crate) fn without_proxy(&self, timeout: Duration) -> Self {
         Self { proxy_override: None, timeout: self.timeout.max(timeout), ..self.clone() }
     }
 
-    /// Whether somebody listens at one of its places, answer or not.
+    /// Whether a server listens at one of its endpoints, whatever it answers.
     pub(crate) fn accepts(&self, timeout: Duration) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.location.accepts(timeout))
     }
 
-    /// Another database of the same server, on no proxy override; shown as this one.
+    /// Another database of the same server, without proxy overrides; its shown text stays this one's.
     pub(crate) fn beside(&self, database: &str) -> Self {
         let mut other = Self { proxy_override: None, ..self.clone() };
         for endpoint in &mut other.endpoints {
@@ -228,7 +229,7 @@ impl Address {
         other
     }
 
-    /// How the program introduces itself to the server.
+    /// The `application_name`.
     pub(crate) fn application_name(&self) -> &str {
         self.endpoints[0].config.get_application_name().unwrap_or("ringshard")
     }
@@ -239,7 +240,7 @@ impl Address {
     }
 }
 
-/// All that does not depend on the host. What is missing is filled in as libpq does.
+/// Everything that does not depend on the host, with libpq's defaults.
 fn base_config(parameters: &Parameters) -> Result<Config> {
     let mut config = Config::new();
     let user = parameters.get("user").map_or_else(operating_system_user, |user| Ok(user.to_owned()))?;
@@ -249,7 +250,7 @@ fn base_config(parameters: &Parameters) -> Result<Config> {
         config.options(options);
     }
     let negotiation = [("postgres", SslNegotiation::Postgres), ("direct", SslNegotiation::Direct)];
-    if let Some(negotiation) = parameters.word("sslnegotiation", &negotiation)? {
+    if let Some(negotiation) = parameters.one_of("sslnegotiation", &negotiation)? {
         config.ssl_negotiation(negotiation);
     }
     let binding = [
@@ -257,10 +258,10 @@ fn base_config(parameters: &Parameters) -> Result<Config> {
         ("prefer", ChannelBinding::Prefer),
         ("require", ChannelBinding::Require),
     ];
-    if let Some(binding) = parameters.word("channel_binding", &binding)? {
+    if let Some(binding) = parameters.one_of("channel_binding", &binding)? {
         config.channel_binding(binding);
     }
-    // A peer that vanished is noticed after a while instead of never.
+    // Without a timeout, a server that vanished would never be noticed.
     config.tcp_user_timeout(match parameters.number("tcp_user_timeout")? {
         Some(milliseconds) if milliseconds > 0 => Duration::from_millis(milliseconds),
         _ => TCP_USER_TIMEOUT,
@@ -280,7 +281,7 @@ fn base_config(parameters: &Parameters) -> Result<Config> {
     Ok(config)
 }
 
-/// The places in their order, and where the first password came from.
+/// The endpoints in order, and where the first password came from.
 fn endpoints(parameters: &Parameters, base: &Config) -> Result<(Vec<Endpoint>, Option<&'static str>)> {
     let (hosts, addresses) = (parameters.list("host"), parameters.list("hostaddr"));
     let ports = parameters.list("port");
@@ -325,7 +326,7 @@ fn endpoints(parameters: &Parameters, base: &Config) -> Result<(Vec<Endpoint>, O
     Ok((found, password_from))
 }
 
-/// The usual socket if there is one, or else this machine by TCP.
+/// The folder of the default socket if there is one, otherwise `localhost`.
 fn default_host(port: u16) -> String {
     let has_socket = |folder: &&&str| Path::new(folder).join(socket_name(port)).exists();
     (*SOCKET_FOLDERS.iter().find(has_socket).unwrap_or(&"localhost")).to_owned()
@@ -345,7 +346,7 @@ fn find_password(
         };
         return Some((Secret::new(password), origin));
     }
-    // The password file calls the usual socket folders `localhost`.
+    // The password file has `localhost` for the default socket folders.
     let host = if SOCKET_FOLDERS.contains(&host) { "localhost" } else { host };
     let (database, user) = (config.get_dbname().unwrap_or_default(), config.get_user().unwrap_or_default());
     environment::password_from_file(host, port, database, user).map(|found| (found, "the password file"))
@@ -360,8 +361,11 @@ fn operating_system_user() -> Result<String> {
         (fields.nth(1)? == id).then(|| name.to_owned())
     });
     of_passwd.or_else(|| environment::variable("USER")).ok_or_else(|| {
-        Error::new(Kind::Configuration, "no database user is named, and this process has no name of its own")
-            .hint("put the user into the URL: `postgresql://USER@HOST/DATABASE`, or set PGUSER")
+        Error::new(
+            Kind::Configuration,
+            "no database user is given, and the operating system has no name for this process's user",
+        )
+        .hint("name the user in the URL: `postgresql://USER@HOST/DATABASE`, or set PGUSER")
     })
 }
 
@@ -406,9 +410,9 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_together_is_refused() {
+    fn contradictory_parameters_are_refused() {
         let server = PrivateServer::at(Some(Path::new("/tmp/none")), None).unwrap();
-        for (text, words) in [
+        for (text, expected) in [
             ("postgresql://h/d?sslmode=verify", "`sslmode` is not one of `disable`, `allow`"),
             ("postgresql://h/d?sslmode=require&sslrootcert=system", "weak sslmode `require`"),
             ("postgresql://h/d?sslnegotiation=direct", "weak sslmode `prefer`"),
@@ -420,14 +424,14 @@ mod tests {
             ("postgresql://h/d?sslcrl=x", "`sslcrl` is not supported"),
         ] {
             let refused = ConnectionString::new(text).resolve(&server, Duration::from_secs(1)).unwrap_err();
-            assert!(refused.message().contains(words), "{text}: {refused}");
+            assert!(refused.message().contains(expected), "{text}: {refused}");
             assert_eq!(refused.kind(), Kind::Configuration);
         }
     }
 
     #[test]
     fn another_database_of_the_same_server() {
-        for (text, want) in [
+        for (text, expected) in [
             ("postgresql://u:p@h:1/a", "postgresql://u:p@h:1/shard_1"),
             ("postgres://u@h", "postgres://u@h/shard_1"),
             ("postgres://u@h/", "postgres://u@h/shard_1"),
@@ -437,7 +441,7 @@ mod tests {
             ("postgresql://h/a?db%6Eame=o1", "postgresql://h/a?db%6Eame=o1&dbname=shard_1"),
             ("host=h user=u", "host=h user=u dbname='shard_1'"),
         ] {
-            assert_eq!(ConnectionString::new(text).with_database("shard_1").unwrap().expose(), want);
+            assert_eq!(ConnectionString::new(text).with_database("shard_1").unwrap().expose(), expected);
         }
     }
 

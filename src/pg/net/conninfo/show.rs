@@ -1,4 +1,4 @@
-//! An address as a URL that anybody may see: without the password, and such that psql takes it as printed.
+//! An address as a URL without the password, which psql accepts as printed.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,8 @@ use super::{Endpoint, PORT_DEFAULT};
 use crate::pg::net::location::{Location, host_and_port};
 use crate::pg::net::parameters::Parameters;
 
-/// What is kept as it was given, unless it is the default.
-const KEPT: [(&str, &str); 10] = [
+/// The parameters that are shown, each with the default at which it is not.
+const SHOWN: [(&str, &str); 10] = [
     ("sslmode", "prefer"),
     ("sslrootcert", ""),
     ("sslcert", ""),
@@ -20,7 +20,7 @@ const KEPT: [(&str, &str); 10] = [
     ("options", ""),
 ];
 
-/// `postgresql://USER@HOST:PORT,HOST:PORT/DATABASE?…`; sockets stand behind the `?`.
+/// `postgresql://USER@HOST:PORT,HOST:PORT/DATABASE?…`; sockets are parameters after the `?`.
 pub(crate) fn url(endpoints: &[Endpoint], parameters: &Parameters) -> String {
     let config = &endpoints[0].config;
     let mut out = String::from("postgresql://");
@@ -36,13 +36,13 @@ pub(crate) fn url(endpoints: &[Endpoint], parameters: &Parameters) -> String {
             query.push(format!("port={}", join(hosts.iter().map(|(_, port)| port.to_string()).collect())));
         }
     } else {
-        out.push_str(&join(hosts.iter().map(|(host, port)| encoded_place(host, *port)).collect()));
+        out.push_str(&join(hosts.iter().map(|(host, port)| encoded_endpoint(host, *port)).collect()));
     }
     if let (Some(addresses), Some(_)) = (parameters.get("hostaddr"), parameters.get("host")) {
         query.push(format!("hostaddr={addresses}"));
     }
     let _ = write!(out, "/{}", percent_encode(config.get_dbname().unwrap_or_default()));
-    for (keyword, default) in KEPT {
+    for (keyword, default) in SHOWN {
         if let Some(value) = parameters.get(keyword).filter(|value| *value != default) {
             query.push(format!("{keyword}={}", percent_encode(value)));
         }
@@ -60,7 +60,7 @@ fn parts(endpoint: &Endpoint) -> (String, u16) {
     }
 }
 
-fn encoded_place(host: &str, port: u16) -> String {
+fn encoded_endpoint(host: &str, port: u16) -> String {
     if host.contains(':') { host_and_port(host, port) } else { host_and_port(&percent_encode(host), port) }
 }
 

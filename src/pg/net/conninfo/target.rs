@@ -1,6 +1,6 @@
-//! `target_session_attrs`: which kind of server a connection string asks for (34.1.2 of the PostgreSQL documentation).
+//! `target_session_attrs`: which kind of server a connection string requires (34.1.2 of the PostgreSQL documentation).
 
-/// What kind of server is requested: `target_session_attrs`.
+/// The values of `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TargetServer {
     Any,
@@ -12,7 +12,7 @@ pub(crate) enum TargetServer {
 }
 
 impl TargetServer {
-    pub(crate) const WORDS: [(&'static str, Self); 6] = [
+    pub(crate) const NAMES: [(&'static str, Self); 6] = [
         ("any", Self::Any),
         ("read-write", Self::ReadWrite),
         ("read-only", Self::ReadOnly),
@@ -21,7 +21,7 @@ impl TargetServer {
         ("prefer-standby", Self::PreferStandby),
     ];
 
-    /// Why a server is not what is requested, in libpq's words.
+    /// Why a server does not match, in libpq's wording; `None` if it does.
     pub(crate) fn complaint(self, is_standby: bool, is_read_only: bool) -> Option<&'static str> {
         match self {
             Self::ReadWrite if is_read_only => Some("session is read-only"),

@@ -1,7 +1,7 @@
-//! TLS as libpq has it: what `sslmode` asks for, with which files, and what a failure means.
+//! TLS as in libpq: what `sslmode` requires, which files it uses, and what a failure means.
 //!
-//! After 34.19 of the PostgreSQL documentation. Nothing is read before a connection needs it, so that a
-//! run over unix sockets pays nothing.
+//! Follows 34.19 of the PostgreSQL documentation. No file is read before a connection needs it, so that connections over
+//! Unix sockets cost nothing.
 
 mod files;
 mod verifier;
@@ -20,20 +20,20 @@ use crate::error::{Error, Kind, Result};
 use files::FileSource;
 use verifier::{Roots, Verifier};
 
-/// What `sslmode` asks for, from the least to the most.
+/// The values of `sslmode`, from the weakest to the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mode {
     /// Never TLS.
     Disable,
-    /// TLS only if the server takes no other.
+    /// TLS only if the server refuses connections without it.
     Allow,
     /// TLS if the server has it.
     Prefer,
-    /// TLS. The certificate is verified if there is a root certificate: libpq's backward compatibility.
+    /// TLS. The certificate is verified only if there is a root certificate, as in libpq.
     Require,
-    /// TLS, with a certificate that an authority signed.
+    /// TLS, with a certificate that a trusted authority signed.
     VerifyCa,
-    /// The same, for the host that is connected to.
+    /// As [`Mode::VerifyCa`], and the certificate must be for the host.
     VerifyFull,
 }
 
@@ -46,28 +46,28 @@ const MODES: [(&str, Mode); 6] = [
     ("verify-full", Mode::VerifyFull),
 ];
 
-/// Where the root certificates are.
+/// The source of the root certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Root {
     System,
     File(FileSource),
 }
 
-/// How connections to one address are secured.
+/// The TLS settings of one address.
 pub(crate) struct Tls {
     mode: Mode,
     root: Root,
     certificate: FileSource,
     key: FileSource,
     sends_name: bool,
-    /// Made when a connection first needs it; kept, so that sessions can be resumed.
+    /// Made for the first connection, and kept so that TLS sessions can be resumed.
     connector: OnceLock<MakeRustlsConnect>,
 }
 
-/// What went wrong with the client's certificate, and what helps.
+/// The message and the hint for a refused client certificate.
 pub(crate) const CERTIFICATE_REFUSED: &str = "the server refused the client's certificate";
 pub(crate) const CERTIFICATE_HINT: &str =
-    "name one that an authority of that server's ssl_ca_file signed, as `sslcert` and `sslkey`";
+    "set `sslcert` and `sslkey` to a certificate that an authority in that server's ssl_ca_file signed";
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,20 +78,20 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// No TLS, for the private server.
     pub(crate) fn none() -> Self {
-        let nowhere = || FileSource::Nowhere;
-        Self::with(Mode::Disable, Root::File(nowhere()), nowhere(), nowhere(), true)
+        let no_file = || FileSource::None;
+        Self::with(Mode::Disable, Root::File(no_file()), no_file(), no_file(), true)
     }
 
     fn with(mode: Mode, root: Root, certificate: FileSource, key: FileSource, sends_name: bool) -> Self {
         Self { mode, root, certificate, key, sends_name, connector: OnceLock::new() }
     }
 
-    /// What the parameters ask for. Reads no file.
+    /// From the parameters. Reads no file.
     pub(crate) fn new(parameters: &Parameters) -> Result<Self> {
         let named = parameters.get("sslrootcert");
         let is_system = named == Some("system");
-        let usual = if is_system { Mode::VerifyFull } else { Mode::Prefer };
-        let mode = parameters.word("sslmode", &MODES)?.unwrap_or(usual);
+        let default = if is_system { Mode::VerifyFull } else { Mode::Prefer };
+        let mode = parameters.one_of("sslmode", &MODES)?.unwrap_or(default);
         let weak = |what: &str, use_instead: &str| {
             let name = MODES.iter().find(|(_, known)| *known == mode).map_or("", |(name, _)| name);
             let message = format!("weak sslmode `{name}` may not be used with {what}");
@@ -100,13 +100,13 @@ impl Tls {
         if is_system && mode != Mode::VerifyFull {
             return weak("sslrootcert=system", "verify-full");
         }
-        let is_direct = parameters.word("sslnegotiation", &[("postgres", false), ("direct", true)])?;
+        let is_direct = parameters.one_of("sslnegotiation", &[("postgres", false), ("direct", true)])?;
         if is_direct == Some(true) && mode < Mode::Require {
             return weak("sslnegotiation=direct", "require");
         }
-        // Kerberos encryption there is none, so nothing else may be demanded.
-        parameters.word("gssencmode", &[("disable", ()), ("prefer", ())])?;
-        let sends_name = parameters.word("sslsni", &[("0", false), ("1", true)])?.unwrap_or(true);
+        // ringshard has no Kerberos encryption, so `require` is refused.
+        parameters.one_of("gssencmode", &[("disable", ()), ("prefer", ())])?;
+        let sends_name = parameters.one_of("sslsni", &[("0", false), ("1", true)])?.unwrap_or(true);
         let root = if is_system { Root::System } else { Root::File(FileSource::new(named, "root.crt")) };
         let certificate = FileSource::new(parameters.get("sslcert"), "postgresql.crt");
         let key = FileSource::new(parameters.get("sslkey"), "postgresql.key");
@@ -117,7 +117,7 @@ impl Tls {
         self.mode
     }
 
-    /// What makes secured connections: reads the files when it is first asked.
+    /// The connector. The first call reads the files.
     pub(crate) fn connector(&self) -> Result<MakeRustlsConnect> {
         if let Some(made) = self.connector.get() {
             return Ok(made.clone());
@@ -143,12 +143,12 @@ impl Tls {
             None => builder.with_no_client_auth(),
         };
         config.enable_sni = self.sends_name;
-        // What libpq 17 names, and `sslnegotiation=direct` needs.
+        // As libpq 17; `sslnegotiation=direct` needs it.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(MakeRustlsConnect::new(config))
     }
 
-    /// Whom to believe; none where anybody will do.
+    /// The trusted roots; `None` if the certificate is not verified.
     fn roots(&self) -> Result<Option<Roots>> {
         if self.mode < Mode::Require {
             return Ok(None);
@@ -157,10 +157,10 @@ impl Tls {
         let read = |path: &Path| Ok(Some(Roots::new(files::certificates(what, "sslrootcert", path)?)));
         match &self.root {
             Root::System => read(&files::system_bundle()?),
-            Root::File(place) => match place.existing() {
+            Root::File(file) => match file.existing() {
                 Some(path) => read(path),
                 None if self.mode == Mode::Require => {
-                    if let (true, Some(path)) = (place.is_named(), place.path()) {
+                    if let (true, Some(path)) = (file.is_named(), file.path()) {
                         log::warn!(
                             "The server's certificate is not verified: root certificate file {} does not exist",
                             path.display()
@@ -169,23 +169,23 @@ impl Tls {
                     Ok(None)
                 }
                 None => {
-                    let message = match place.path() {
+                    let message = match file.path() {
                         Some(path) => format!("the {what} `{}` does not exist", path.display()),
-                        None => format!("no {what} is named, and there is no HOME to look for one"),
+                        None => format!("no {what} is named, and HOME is not set"),
                     };
                     Err(Error::new(Kind::Configuration, message).hint(
-                        "put the server's authority there or name it as `sslrootcert`, or take the system's with \
-                         sslrootcert=system, or set sslmode=require to verify nothing",
+                        "save the server's authority there or set `sslrootcert` to its file, or trust the system's with \
+                         sslrootcert=system, or set sslmode=require to skip the verification",
                     ))
                 }
             },
         }
     }
 
-    /// The client's own certificate, if there is one.
+    /// The client's certificate, if there is one.
     fn identity(&self, provider: &CryptoProvider) -> Result<Option<CertifiedKey>> {
         match self.read_identity(provider) {
-            // What nobody named and nothing demands may also be left out.
+            // A default file that is invalid is ignored unless the mode requires TLS.
             Err(error)
                 if self.mode < Mode::Require && !self.certificate.is_named() && !self.key.is_named() =>
             {
@@ -205,7 +205,7 @@ impl Tls {
         let certificates = files::certificates("client certificate", "sslcert", path)?;
         let Some(key_path) = self.key.path() else {
             let message = format!("there is a certificate `{}`, but no private key", path.display());
-            return Err(Error::new(Kind::Configuration, message).hint("name it as `sslkey`"));
+            return Err(Error::new(Kind::Configuration, message).hint("set `sslkey` to it"));
         };
         let key = provider.key_provider.load_private_key(files::key(key_path)?);
         let shown = key_path.display();
@@ -214,7 +214,7 @@ impl Tls {
                 .hint("correct `sslcert` and `sslkey` in the shard's URL")
         };
         let key = key.map_err(|cause| wrong(format!("cannot be used: {cause}")))?;
-        // Compared here, as rustls would not look into a certificate of version 1.
+        // Compared here, as rustls does not parse certificates of X.509 version 1.
         if let (Some(of_key), Some(of_certificate)) =
             (key.public_key(), verifier::public_key(&certificates[0]))
             && of_key.as_ref() != of_certificate
@@ -224,18 +224,18 @@ impl Tls {
         Ok(Some(CertifiedKey::new(certificates, key)))
     }
 
-    /// Whether the server is shown a certificate of the client.
+    /// Whether the client sends a certificate.
     pub(crate) fn offers_certificate(&self) -> bool {
         self.mode != Mode::Disable && self.certificate.existing().is_some()
     }
 
-    /// What a failed handshake means: what is wrong, what kind of failure that is, and what helps.
+    /// What a failed handshake means.
     pub(crate) fn explain(&self, cause: &rustls::Error) -> Explained {
-        let explained = |kind, words: String, hint: String| Explained { kind, words, hint };
+        let explained = |kind, message: String, hint: String| Explained { kind, message, hint };
         match cause {
             rustls::Error::InvalidCertificate(why) => {
-                let (words, hint) = self.explain_certificate(why);
-                explained(Kind::Permission, words, hint)
+                let (message, hint) = self.explain_certificate(why);
+                explained(Kind::Permission, message, hint)
             }
             rustls::Error::AlertReceived(alert) if is_about_the_client(*alert) => explained(
                 Kind::Permission,
@@ -246,13 +246,13 @@ impl Tls {
             | rustls::Error::PeerIncompatible(_)
             | rustls::Error::InvalidMessage(_) => explained(
                 Kind::Configuration,
-                format!("the server and ringshard agree on no TLS: {cause}"),
+                format!("the server and ringshard support no common TLS version or cipher: {cause}"),
                 "that server must offer TLS 1.2 or 1.3 (ssl_max_protocol_version, ssl_ciphers)".into(),
             ),
             _ => explained(
                 Kind::Unreachable,
                 format!("the TLS handshake failed: {cause}"),
-                "the log of that server tells more".into(),
+                "see the log of that server".into(),
             ),
         }
     }
@@ -261,43 +261,41 @@ impl Tls {
         use CertificateError as Bad;
         let root = match &self.root {
             Root::System => "the system's root certificates".to_owned(),
-            Root::File(place) => {
-                place.path().map_or_else(String::new, |path| format!("`{}`", path.display()))
-            }
+            Root::File(file) => file.path().map_or_else(String::new, |path| format!("`{}`", path.display())),
         };
-        let says = |what: &str| format!("the server could not prove who it is: {what}");
+        let says = |what: &str| format!("the server's certificate is not valid: {what}");
         match why {
             Bad::UnknownIssuer | Bad::BadSignature => (
-                says(&format!("no authority in {root} signed its certificate")),
-                "is this the right server? then let `sslrootcert` name the authority that signed its ssl_cert_file"
+                says(&format!("no authority in {root} signed it")),
+                "if this is the right server, set `sslrootcert` to the authority that signed its ssl_cert_file"
                     .into(),
             ),
             Bad::NotValidForNameContext { expected, presented } => {
                 let names = presented.iter().map(|name| name_shown(name)).collect::<Vec<_>>().join(", ");
                 let names = if names.is_empty() { "no host at all".into() } else { names };
                 (
-                    says(&format!("its certificate is for {names}, not for `{}`", expected.to_str())),
-                    "name the host as its certificate does, or set sslmode=verify-ca to check the authority alone"
+                    says(&format!("it is for {names}, not for `{}`", expected.to_str())),
+                    "use the host name of the certificate in the URL, or set sslmode=verify-ca to check only the authority"
                         .into(),
                 )
             }
             Bad::Expired | Bad::ExpiredContext { .. } => (
-                says("its certificate, or one of those above it, has expired"),
-                "renew ssl_cert_file of that server, and look at the clock of this machine".into(),
+                says("it, or one of its issuers' certificates, has expired"),
+                "renew ssl_cert_file of that server, and check the clock of this machine".into(),
             ),
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => (
-                says("its certificate, or one of those above it, is not valid yet"),
-                "look at the clock of this machine and of that server".into(),
+                says("it, or one of its issuers' certificates, is not valid yet"),
+                "check the clocks of this machine and of that server".into(),
             ),
             other => (
                 says(&rustls::Error::InvalidCertificate(other.clone()).to_string()),
-                format!("look at ssl_cert_file of that server (it must be X.509 version 3), and at {root}"),
+                format!("check ssl_cert_file of that server (it must be X.509 version 3), and {root}"),
             ),
         }
     }
 }
 
-/// A name in a certificate, without rustls' wrapping (`DnsName("localhost")`).
+/// A name in a certificate, without the wrapping of rustls (`DnsName("localhost")`).
 fn name_shown(name: &str) -> String {
     let inner = name.split_once("(\"").and_then(|(_, rest)| rest.strip_suffix("\")"));
     let inner = inner.or_else(|| name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')));
@@ -307,11 +305,11 @@ fn name_shown(name: &str) -> String {
 /// What a failed handshake means.
 pub(crate) struct Explained {
     pub(crate) kind: Kind,
-    pub(crate) words: String,
+    pub(crate) message: String,
     pub(crate) hint: String,
 }
 
-/// Whether an alert complains about the certificate that the client showed, or did not show.
+/// Whether an alert is about the client's certificate, or the lack of one.
 fn is_about_the_client(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(

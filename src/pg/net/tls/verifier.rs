@@ -1,10 +1,10 @@
-//! Whether a server is who it says it is, judged as libpq judges it.
+//! Verifies a server's certificate as libpq does.
 //!
-//! After 34.19.1 of the PostgreSQL documentation. webpki, which rustls asks, is stricter than OpenSSL in three
-//! ways, and what 18.9.5 of the same documentation makes meets all of them: it takes no authority's
-//! certificate as a server's own, it does not look at the common name, and it knows no certificate of X.509
-//! version 1, which has no extensions. All three are allowed here, as libpq allows them. The signatures of
-//! the handshake are always verified: whoever shows a certificate must have its key.
+//! Follows 34.19.1 of the PostgreSQL documentation. webpki, which rustls uses, is stricter than OpenSSL in three ways, and
+//! certificates made after 18.9.5 of that documentation fail all three: webpki refuses an authority's certificate as the
+//! server's own, ignores the common name, and does not parse X.509 version 1, which has no extensions. All three are
+//! accepted here, as libpq accepts them. The signature of the handshake is always verified: the server must have the key of
+//! its certificate.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::{Certificate, Version};
 
-/// The attribute of a subject that names a host in certificates without alternative names.
+/// The subject attribute that names the host in certificates without alternative names.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
-/// Whom to believe.
+/// The trusted root certificates.
 #[derive(Debug)]
 pub(crate) struct Roots {
     store: RootCertStore,
-    /// The same as they lie in the file: a server may show one of them as its own.
+    /// The same certificates as in the file: a server may have one of them as its own.
     certificates: Vec<CertificateDer<'static>>,
 }
 
@@ -41,13 +41,13 @@ impl Roots {
     }
 }
 
-/// How much of a certificate is verified.
+/// What of a certificate is verified.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     pub(crate) provider: Arc<CryptoProvider>,
-    /// None: anybody will do, as in `sslmode=require` without a root certificate.
+    /// `None`: nothing is verified, as for `sslmode=require` without a root certificate.
     pub(crate) roots: Option<Roots>,
-    /// Whether the certificate must be for the host that was named.
+    /// Whether the certificate must be for the host.
     pub(crate) checks_name: bool,
 }
 
@@ -122,8 +122,7 @@ impl Verifier {
         verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, intermediates, now, algorithms)
     }
 
-    /// A certificate of version 1 has nothing that webpki could look at but its signature, which must be that of
-    /// a root certificate itself.
+    /// Verifies a certificate of X.509 version 1, of which only the signature can be checked: a root must have made it.
     fn verify_signed_by_root(&self, roots: &Roots, own: &CertificateDer<'_>) -> Result<(), Error> {
         let own = decode(own)?;
         let (Ok(message), Some(signature), Ok(algorithm)) =
@@ -151,7 +150,7 @@ impl Verifier {
         }
     }
 
-    /// The signature of a TLS 1.2 handshake, by the key of a certificate that webpki does not parse.
+    /// Verifies a TLS 1.2 handshake with the key of a certificate that webpki does not parse.
     fn verify_signature_with_bare_key(
         &self,
         message: &[u8],
@@ -186,7 +185,7 @@ fn is_version_1(own: &CertificateDer<'_>) -> bool {
     decode(own).is_ok_and(|own| own.tbs_certificate.version == Version::V1)
 }
 
-/// Whether a DER sequence holds this algorithm, whose own bytes lack the sequence's head.
+/// Whether a DER sequence is this algorithm, whose bytes lack the header of the sequence.
 fn is_same(sequence: &[u8], algorithm: AlgorithmIdentifier) -> bool {
     match sequence {
         [0x30, length, rest @ ..] => usize::from(*length) == rest.len() && rest == algorithm.as_ref(),
@@ -198,7 +197,7 @@ fn decode(own: &CertificateDer<'_>) -> Result<Certificate, Error> {
     Certificate::from_der(own).map_err(|_| CertificateError::BadEncoding.into())
 }
 
-/// Whether a certificate names itself as its authority. webpki says of such a one what else is odd about it.
+/// Whether a certificate is self-issued. webpki reports another error for such a certificate.
 fn is_own_issuer(own: &CertificateDer<'_>) -> bool {
     decode(own).is_ok_and(|own| own.tbs_certificate.issuer == own.tbs_certificate.subject)
 }
@@ -216,7 +215,7 @@ fn verify_dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     Ok(())
 }
 
-/// The alternative names decide. Only where there is none, the common name does.
+/// Checks the alternative names; the common name counts only if there are none.
 fn verify_name(own: &CertificateDer<'_>, host: &ServerName<'_>) -> Result<(), Error> {
     let parsed = ParsedCertificate::try_from(own);
     let refused = match parsed.and_then(|parsed| verify_server_name(&parsed, host)) {
@@ -236,16 +235,15 @@ fn verify_name(own: &CertificateDer<'_>, host: &ServerName<'_>) -> Result<(), Er
         .filter(|attribute| attribute.oid == COMMON_NAME)
         .filter_map(|attribute| String::from_utf8(attribute.value.value().to_vec()).ok())
         .collect();
-    if common_names.iter().any(|name| is_name_of(name, host)) {
+    if common_names.iter().any(|name| matches_host(name, host)) {
         return Ok(());
     }
     let expected = host.to_owned();
     Err(CertificateError::NotValidForNameContext { expected, presented: common_names }.into())
 }
 
-/// Whether a common name stands for a host. `*.` stands for exactly one label, and never for a part of an
-/// address.
-fn is_name_of(name: &str, host: &ServerName<'_>) -> bool {
+/// Whether a common name matches a host. `*.` matches exactly one label, and never a part of an IP address.
+fn matches_host(name: &str, host: &ServerName<'_>) -> bool {
     let text = host.to_str();
     if name.eq_ignore_ascii_case(&text) {
         return true;
@@ -264,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_common_name_stands_for_a_host_or_for_one_label_below_it() {
+    fn a_common_name_matches_a_host_or_one_label_below_it() {
         for (name, host, fits) in [
             ("db.example.com", "DB.example.com", true),
             ("*.example.com", "db.example.com", true),
@@ -276,7 +274,7 @@ mod tests {
             ("*.0.0.1", "127.0.0.1", false),
             ("example.com", "example.com.evil.net", false),
         ] {
-            assert_eq!(is_name_of(name, &ServerName::try_from(host).unwrap()), fits, "{name} {host}");
+            assert_eq!(matches_host(name, &ServerName::try_from(host).unwrap()), fits, "{name} {host}");
         }
     }
 }

@@ -1,4 +1,4 @@
--- Who holds the lock of those that change the ring or mend its rows.
+-- The holder of the run lock.
 SELECT lock.pid, session.application_name
 FROM pg_catalog.pg_locks AS lock
 LEFT JOIN pg_catalog.pg_stat_activity AS session ON session.pid = lock.pid
