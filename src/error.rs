@@ -1,38 +1,37 @@
-//! What can go wrong, in the terms of the command line's contract.
+//! The error type of the program.
 //!
-//! An [`Error`] is made where a call crosses an edge (a shard, a file, the user's words) and is not
-//! wrapped again. Its [`Kind`] decides the exit code; the hint is kept apart from the message. Neither
-//! ever holds a password.
+//! An [`Error`] is made where a call crosses a boundary (a shard, a file, the user's input) and is not wrapped again. Its
+//! [`Kind`] decides the exit code; the hint is separate from the message. Neither ever has a password.
 
 use std::fmt;
 
-/// The result of everything that the world can make fail.
+/// The result of an operation that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kind of a failure: what a script can tell apart.
+/// The kind of an error, which scripts can distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Failed for a reason that no other kind names.
+    /// Any other failure.
     Failed,
-    /// The words of the command line do not fit its grammar.
+    /// The command line is not valid.
     Usage,
-    /// A confirmation was refused, or could not be asked for.
+    /// A confirmation was refused, or impossible without a terminal.
     Declined,
-    /// The user, shard or server that was named is not there.
+    /// The named user, shard or server does not exist.
     NotFound,
-    /// The user or shard exists already.
+    /// The user or shard exists, or its state conflicts with the command.
     Conflict,
-    /// Stopped part-way; safe to run again.
+    /// Stopped before the end; safe to run again.
     Partial,
-    /// Bad input data.
+    /// Invalid input data.
     BadInput,
     /// A shard cannot be reached.
     Unreachable,
-    /// Somebody else holds the lock.
+    /// Another session holds the lock, or a change is under way.
     Locked,
-    /// Authentication or permission.
+    /// Authentication failed, or a privilege is missing.
     Permission,
-    /// The configuration does not fit, or does not fit the shards.
+    /// The configuration is invalid, or contradicts the shards.
     Configuration,
 }
 
@@ -69,7 +68,7 @@ impl Kind {
         }
     }
 
-    /// The name that stands in a JSON error.
+    /// Its name in a JSON error.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -87,7 +86,7 @@ impl Kind {
     }
 }
 
-/// A failure: what failed, on which shard, why, and what to type next.
+/// An error: what failed, on which shard, why, and what to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
@@ -97,33 +96,33 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure of this kind. The message is lowercase, without a full stop, with values in backticks.
+    /// An error of this kind. The message is lowercase, without a full stop, with values in backticks.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None, shard: None }
     }
 
-    /// The same with the next thing to type.
+    /// With a hint: a command or an action.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same, and more about it: `; more`.
+    /// With text appended to the message, such as `; more`.
     #[must_use]
     pub fn adding(mut self, more: &str) -> Self {
         self.message.push_str(more);
         self
     }
 
-    /// The same with the shard that it happened on.
+    /// With the shard on which it happened.
     #[must_use]
     pub fn on_shard(mut self, shard: impl fmt::Display) -> Self {
         self.shard = Some(shard.to_string());
         self
     }
 
-    /// What kind of failure this is.
+    /// Its kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -133,12 +132,12 @@ impl Error {
         &self.message
     }
 
-    /// What to type next, if anything helps.
+    /// The hint, if there is one.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// The name of the shard that it happened on, if it happened on one.
+    /// The name of the shard on which it happened, if there is one.
     pub fn shard(&self) -> Option<&str> {
         self.shard.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Small files of JSON that one process leaves for the next. Caches: nothing depends on them.
+//! Small JSON files that one process leaves for the next. They are caches: nothing depends on them.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,12 +10,12 @@ use serde::de::DeserializeOwned;
 
 use super::atomic;
 
-/// Now, in seconds since 1970.
+/// The current time in seconds since 1970.
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// What was kept last; nothing if the file is missing, broken, or of another shape.
+/// Reads a file; `None` if it is missing or invalid.
 pub fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
     serde_json::from_str(&fs::read_to_string(file).ok()?).ok()
 }
@@ -29,6 +29,6 @@ pub fn write(file: &Path, value: &impl Serialize) {
         Ok(fresh.persist(file)?)
     });
     if let Err(cause) = written {
-        log::debug!("Did not keep {}: {cause}", file.display());
+        log::debug!("Could not write {}: {cause}", file.display());
     }
 }

@@ -1,6 +1,6 @@
-//! Finding Postgres's programs: folders that hold `initdb`, `pg_ctl` and `postgres`.
+//! Finds the Postgres programs: folders with `initdb`, `pg_ctl` and `postgres`.
 //!
-//! A folder counts only if the user whom the server is to run as can run what is in it, which is tried out.
+//! A folder counts only if the user that the server runs as can run its programs, which is tried.
 
 use std::env;
 use std::fmt::Write as _;
@@ -15,8 +15,8 @@ use crate::error::{Error, Kind, Result};
 
 const PREFERRED_MAJOR: u32 = 14;
 
-/// Where installers put Postgres: a parent, how the names of its children begin, and what lies between such a
-/// child and the programs.
+/// Where installers put Postgres: a parent folder, the prefix of its children's names, and the path from a child to the
+/// programs.
 const USUAL_FOLDERS: [(&str, &str, &str); 13] = [
     ("/usr/lib/postgresql", "", "bin"),                      // Debian, Ubuntu
     ("/usr", "pgsql-", "bin"),                               // the Postgres project's own RPMs
@@ -42,19 +42,18 @@ pub(super) struct Binaries {
     pub(super) version: String,
 }
 
-/// Why a folder cannot be used.
+/// Why a folder is not usable.
 enum Unfit {
-    /// There is no Postgres in it.
+    /// It has no Postgres.
     Absent,
-    /// There is one, which the server's user may not run, and why.
+    /// The server's user may not run its programs; the reason.
     Closed(String),
-    /// There is one that does not work, and why.
+    /// Its programs do not work; the reason.
     Broken(String),
 }
 
 impl Binaries {
-    /// The setting's folder, else the best of those that are found: of the major version of existing data, or
-    /// else 14 before the newest.
+    /// The configured folder, or the best one that is found: of the major version of existing data, or 14 before the newest.
     pub(super) fn find(setting: Option<&Path>, requested: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
         match setting {
             Some(folder) => Self::at(folder, requested, user),
@@ -65,11 +64,10 @@ impl Binaries {
     fn at(folder: &Path, requested: Option<u32>, user: Option<&RunAs>) -> Result<Self> {
         let shown = folder.display();
         let found = probe(folder, user).map_err(|unfit| match unfit {
-            Unfit::Absent => Error::new(
-                Kind::Configuration,
-                format!("`{shown}` holds no `postgres`, `initdb` and `pg_ctl`"),
-            )
-            .hint("set RINGSHARD_PG_BIN to a folder that does, or unset it to have one looked for"),
+            Unfit::Absent => {
+                Error::new(Kind::Configuration, format!("`{shown}` has no `postgres`, `initdb` and `pg_ctl`"))
+                    .hint("set RINGSHARD_PG_BIN to a folder that has them, or unset it to search for one")
+            }
             Unfit::Closed(why) => closed(folder, &why, user),
             Unfit::Broken(why) => {
                 Error::new(Kind::Configuration, format!("cannot use Postgres in `{shown}`: {why}"))
@@ -77,12 +75,12 @@ impl Binaries {
         })?;
         if found.major < OLDEST_MAJOR {
             let message =
-                format!("`{shown}` holds Postgres {}; {OLDEST_MAJOR} or newer is needed", found.version);
+                format!("`{shown}` has Postgres {}; {OLDEST_MAJOR} or newer is needed", found.version);
             return Err(Error::new(Kind::Configuration, message).hint(install_hint(requested)));
         }
         if let Some(requested) = requested.filter(|requested| *requested != found.major) {
             let message = format!(
-                "`{shown}` holds Postgres {}, but the private server's data was made by Postgres {requested}",
+                "`{shown}` has Postgres {}, but the private server's data was made by Postgres {requested}",
                 found.version
             );
             let hint = format!("set RINGSHARD_PG_BIN to the programs of Postgres {requested}, or unset it");
@@ -98,7 +96,7 @@ impl Binaries {
         let mut programs = Vec::new();
         for folder in folders {
             let shown = folder.display();
-            // One installation is often linked to from several places; some of them may be closed.
+            // Several links often lead to one installation; some may not be accessible.
             let program = fs::canonicalize(folder.join("postgres")).ok();
             if program.as_ref().is_some_and(|program| programs.contains(program)) {
                 continue;
@@ -123,7 +121,7 @@ impl Binaries {
         let fits = |found: &&Self| {
             requested.map_or(found.major >= OLDEST_MAJOR, |requested| found.major == requested)
         };
-        // Of equals the last is taken, so the order is turned round: what is found first wins.
+        // `max_by` takes the last of equals, so the order is reversed: the first one found wins.
         let best =
             found.iter().rev().filter(fits).max_by_key(|found| (found.major == PREFERRED_MAJOR, found.major));
         if let Some(best) = best {
@@ -140,7 +138,7 @@ impl Binaries {
 fn nothing_fits(found: &[Binaries], unfit: &str, requested: Option<u32>) -> Error {
     let mut message = match requested {
         Some(requested) => {
-            format!("the private server's data needs Postgres {requested}, by which it was made")
+            format!("the private server's data was made by Postgres {requested} and needs it")
         }
         None => format!("a private server needs Postgres {OLDEST_MAJOR} or newer"),
     };
@@ -165,7 +163,7 @@ fn closed(folder: &Path, why: &str, user: Option<&RunAs>) -> Error {
         return Error::new(Kind::Permission, format!("cannot run Postgres in `{shown}`: {why}"));
     };
     let message = format!(
-        "the user `{}`, whom the private server runs as under root, cannot run Postgres in `{shown}`: {why}",
+        "the user `{}`, as which the private server runs under root, cannot run Postgres in `{shown}`: {why}",
         user.name
     );
     let hint = format!(
@@ -175,7 +173,7 @@ fn closed(folder: &Path, why: &str, user: Option<&RunAs>) -> Error {
     Error::new(Kind::Permission, message).hint(hint)
 }
 
-/// What a folder holds.
+/// Checks the programs of a folder.
 fn probe(folder: &Path, user: Option<&RunAs>) -> std::result::Result<Binaries, Unfit> {
     for program in ["postgres", "initdb", "pg_ctl"] {
         match fs::metadata(folder.join(program)) {
@@ -186,11 +184,11 @@ fn probe(folder: &Path, user: Option<&RunAs>) -> std::result::Result<Binaries, U
             _ => return Err(Unfit::Absent),
         }
     }
-    // The programs put their own path between double quotes for a shell.
+    // The programs pass their own path to a shell in double quotes.
     if folder.as_os_str().as_encoded_bytes().iter().any(|byte| b"\"$`\\\n".contains(byte)) {
-        return Err(Unfit::Broken("its programs do not work below a name with \", $, ` or \\".into()));
+        return Err(Unfit::Broken("its programs do not work in a path with \", $, ` or \\".into()));
     }
-    // Of the three, only `postgres` says by its version that the whole installation is one.
+    // The version of `postgres` stands for the whole installation.
     let program = folder.join("postgres");
     let output = command(&program, user, Path::new("/")).arg("--version").output().map_err(|error| {
         let why = reason(&error);
@@ -204,7 +202,7 @@ fn probe(folder: &Path, user: Option<&RunAs>) -> std::result::Result<Binaries, U
     let said = String::from_utf8_lossy(&output.stdout);
     let broken = || {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        let first = complaint.lines().next().unwrap_or("it does not tell its version").to_owned();
+        let first = complaint.lines().next().unwrap_or("it does not print its version").to_owned();
         Unfit::Broken(first)
     };
     let (major, version) = parse_version(&said).filter(|_| output.status.success()).ok_or_else(broken)?;
@@ -225,7 +223,7 @@ fn parse_version(text: &str) -> Option<(u32, String)> {
     Some((version[..end].parse().ok()?, version.to_owned()))
 }
 
-/// The folders in which Postgres may be, best first.
+/// The folders that may have Postgres, best first.
 fn candidates() -> Vec<PathBuf> {
     let mut folders = Vec::new();
     let config = command("pg_config", None, Path::new("/")).arg("--bindir").output();
@@ -300,6 +298,6 @@ mod tests {
         let error = version(&folders[2..], Some(17)).unwrap_err();
         assert!(error.contains("needs Postgres 17") && error.contains("14.2 in"), "{error}");
         let old = Binaries::find(Some(&folders[0]), None, None).unwrap_err();
-        assert!(old.message().ends_with("holds Postgres 13.9; 14 or newer is needed"), "{old}");
+        assert!(old.message().ends_with("has Postgres 13.9; 14 or newer is needed"), "{old}");
     }
 }

@@ -1,4 +1,4 @@
-//! The data folder: made by `initdb`, whole or not at all.
+//! Makes the data folder with `initdb`, completely or not at all.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -13,11 +13,11 @@ use super::home::HomePaths;
 use super::run_as::command;
 use crate::error::{Error, Kind, Result};
 
-/// How the names of folders begin that are being made, or were left behind half-made.
+/// The name prefix of folders that are being made, or are left incomplete.
 const UNFINISHED: &str = "new-";
 
-/// What a private server needs beyond the defaults, which are durable ones. The socket's folder is named on the
-/// command line at each start, so that a home can be moved.
+/// The settings of a private server besides the defaults, which are durable. The socket's folder is an argument of each
+/// start, so that a home can be moved.
 const SETTINGS: &str = "
 # ringshard: no TCP, and room for many processes at once
 listen_addresses = ''
@@ -28,21 +28,22 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 ";
 
-/// The major version that made the data; none if there is no data yet.
+/// The major version that made the data; `None` if there is no data yet.
 pub(super) fn major(places: &HomePaths) -> Result<Option<u32>> {
     let mut children = match fs::read_dir(&places.data) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         read => on("open folder", &places.data, read)?,
     };
-    // An empty folder is as good as none: the new data takes its place.
+    // An empty folder counts as none; the new data replaces it.
     if children.next().is_none() {
         return Ok(None);
     }
     let text = fs::read_to_string(places.data.join("PG_VERSION")).unwrap_or_default();
     text.trim().parse().map(Some).map_err(|_| {
         let message =
-            format!("`{}` is no data folder of Postgres: it has no PG_VERSION", places.data.display());
-        Error::new(Kind::Configuration, message).hint("move it away, and the private server is made anew")
+            format!("`{}` is not a data folder of Postgres: it has no PG_VERSION", places.data.display());
+        Error::new(Kind::Configuration, message)
+            .hint("move it away; ringshard then makes a new private server")
     })
 }
 
@@ -50,7 +51,7 @@ pub(super) fn major(places: &HomePaths) -> Result<Option<u32>> {
 pub(super) fn make(places: &HomePaths, binaries: &Binaries) -> Result<()> {
     log::info!("making a private Postgres {} in `{}`", binaries.version, places.folder.display());
     remove_unfinished(places)?;
-    // The name is nobody else's: an initdb that outlived its parent must not write into this one.
+    // A unique name: an initdb that outlived its parent must not write into this folder.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let name = format!("{UNFINISHED}{}-{now}", std::process::id());
     let fresh = places.folder.join(&name);
@@ -64,7 +65,7 @@ pub(super) fn make(places: &HomePaths, binaries: &Binaries) -> Result<()> {
 
 fn fill(places: &HomePaths, binaries: &Binaries, name: &str) -> Result<()> {
     let mut initdb = command(binaries.folder.join("initdb"), places.run_as.as_ref(), &places.folder);
-    // The folder is named from within its parent, whose own name may hold anything.
+    // A relative name, as the path of the parent may have any characters.
     initdb.args(["-D", name, "-U", super::PrivateServer::USER, "--encoding=UTF8", "--locale=C"]);
     initdb.args(["--auth-local=trust", "--auth-host=reject", "--no-instructions"]);
     run(&mut initdb, places, "make the private server's data")?;
@@ -73,8 +74,8 @@ fn fill(places: &HomePaths, binaries: &Binaries, name: &str) -> Result<()> {
     on("write", &path, settings.write_all(SETTINGS.as_bytes()).and_then(|()| settings.sync_all()))
 }
 
-/// Removes what runs that were killed have left. Such a run's `initdb` may still be writing there, and a file of
-/// its may come between: hence some more tries. Without its folder it fails.
+/// Removes what killed runs have left. An `initdb` may still write there and add a file meanwhile, so this tries several
+/// times; without its folder that `initdb` fails.
 pub(super) fn remove_unfinished(places: &HomePaths) -> Result<()> {
     for child in on("read folder", &places.folder, fs::read_dir(&places.folder))?.flatten() {
         let unfinished = child.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
@@ -85,7 +86,7 @@ pub(super) fn remove_unfinished(places: &HomePaths) -> Result<()> {
     Ok(())
 }
 
-/// Runs one of Postgres's programs to its end; its words become the error's.
+/// Runs a Postgres program; its output becomes the error's message.
 pub(super) fn run(command: &mut Command, places: &HomePaths, purpose: &str) -> Result<()> {
     let program = Path::new(command.get_program()).display().to_string();
     log::debug!("{command:?}");
@@ -102,7 +103,7 @@ pub(super) fn run(command: &mut Command, places: &HomePaths, purpose: &str) -> R
     Err(Error::new(Kind::Failed, format!("cannot {purpose}: {words}")))
 }
 
-/// The lines of a program's complaint in one.
+/// The lines of a program's output, joined.
 pub(super) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join("; ")

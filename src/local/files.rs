@@ -1,7 +1,7 @@
-//! Steps on the file system, with failures that name the path.
+//! Steps on the file system, with errors that name the path.
 //!
-//! Holds no knowledge of Postgres. Nothing here follows a symbolic link in the last part of a path that it
-//! opens: as root, the folder may hold what another user put there.
+//! It knows nothing of Postgres. It follows no symbolic link in the last part of a path, as under root another user may have
+//! put it there.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use super::run_as::{RunAs, effective_uid, user_name};
 use crate::error::{Error, Kind, Result};
 
-/// The system's reason in the style of our messages: lowercase, without its number.
+/// The system's reason in the style of this program's messages: lowercase, without its number.
 pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
@@ -21,7 +21,7 @@ pub(super) fn reason(error: &io::Error) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// Gives a failure its path: `cannot make folder `/x`: permission denied`.
+/// Adds the path to an error: `cannot make folder `/x`: permission denied`.
 pub(super) fn on<T>(what: &str, path: &Path, result: io::Result<T>) -> Result<T> {
     result.map_err(|error| {
         let kind = match error.kind() {
@@ -37,13 +37,13 @@ pub(super) fn on<T>(what: &str, path: &Path, result: io::Result<T>) -> Result<T>
     })
 }
 
-/// Makes a folder and those above it that are missing, each with exactly this mode, whatever the umask says.
+/// Makes a folder and its missing parents, each with exactly this mode, whatever the umask.
 pub(super) fn make_folders(path: &Path, mode: u32) -> Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     missing.into_iter().rev().try_for_each(|folder| make_folder(folder, mode).map(drop))
 }
 
-/// Makes one folder; false when something by that name is there already.
+/// Makes one folder; returns false if the name exists.
 pub(super) fn make_folder(path: &Path, mode: u32) -> Result<bool> {
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => {
@@ -55,13 +55,13 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> Result<bool> {
     }
 }
 
-/// Makes a folder that only the server's user may enter, or takes over the one that is there if it is that user's.
+/// Makes a folder that only the server's user may enter, or uses an existing one of that user.
 pub(super) fn private_folder(path: &Path, user: Option<&RunAs>) -> Result<()> {
     make_folder(path, 0o700)?;
     let owner = user.map_or_else(effective_uid, |user| user.uid);
     let folder = on("open folder", path, open_folder(path))?;
     let found = on("look at", path, folder.metadata())?;
-    // Root's is one that a run of ours made and could not hand over any more.
+    // A folder of root is from an interrupted run that could not change its owner.
     if found.uid() != owner && found.uid() != effective_uid() {
         return Err(not_ours(path, found.uid(), owner));
     }
@@ -71,7 +71,7 @@ pub(super) fn private_folder(path: &Path, user: Option<&RunAs>) -> Result<()> {
     on("set the mode of", path, folder.set_permissions(Permissions::from_mode(0o700)))
 }
 
-/// The failure that a folder belongs to somebody else.
+/// The error for a folder of another user.
 pub(super) fn not_ours(path: &Path, found: u32, owner: u32) -> Error {
     let (found, owner) = (user_name(found), user_name(owner));
     let message = format!("the folder `{}` belongs to `{found}` and not to `{owner}`", path.display());
@@ -79,8 +79,7 @@ pub(super) fn not_ours(path: &Path, found: u32, owner: u32) -> Error {
         .hint("set RINGSHARD_HOME to another folder, or run ringshard as its owner")
 }
 
-/// Opens a file to append to it, and makes it if it is missing. Only its owner may use it; as root that is the
-/// server's user.
+/// Opens a file to append to it, and makes it if it is missing. Only its owner may use it, under root the server's user.
 pub(super) fn append(path: &Path, owner: Option<&RunAs>) -> Result<File> {
     let file = on("write", path, nofollow().create(true).append(true).mode(0o600).open(path))?;
     if let Some(owner) = owner {
@@ -89,7 +88,7 @@ pub(super) fn append(path: &Path, owner: Option<&RunAs>) -> Result<File> {
     Ok(file)
 }
 
-/// Opens the file that a lock lies on, and makes it if it is missing.
+/// Opens a lock file, and makes it if it is missing.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     nofollow().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }
@@ -105,8 +104,7 @@ fn open_folder(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
-/// Removes a file, or a folder with all that it holds; false when nothing was there. A symbolic link is
-/// removed, not followed.
+/// Removes a file, or a folder with its contents; returns false if there was none. A symbolic link is removed, not followed.
 pub(super) fn remove(path: &Path) -> Result<bool> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
@@ -119,7 +117,7 @@ pub(super) fn remove(path: &Path) -> Result<bool> {
     }
 }
 
-/// The path without symbolic links and `..`, as far as it exists: two spellings of one folder become one.
+/// The path without symbolic links and `..`, as far as it exists, so that one folder has one spelling.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     let path = on("find", path, std::path::absolute(path))?;
     let (mut found, rest) = path
@@ -136,7 +134,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     Ok(found)
 }
 
-/// Sixteen hexadecimal digits that stand for a path: FNV-1a, 64 bits.
+/// The hash of a path: FNV-1a, 64 bits, in hexadecimal.
 pub(super) fn hash(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

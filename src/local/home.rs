@@ -1,4 +1,4 @@
-//! Where the private server lives. Reads the file system, never writes to it.
+//! The folders of the private server. Reads the file system, never writes to it.
 
 use std::env;
 use std::fs;
@@ -8,30 +8,29 @@ use super::files;
 use super::run_as::{RunAs, effective_uid};
 use crate::error::{Error, Kind, Result};
 
-/// Where root's homes lie, and those homes of root that the server's user cannot reach.
+/// The folder of root's homes, including those that the server's user cannot reach.
 const ROOT_HOME: &str = "/var/lib/ringshard";
 
-/// Room in a socket's address without its closing zero: 107 bytes on Linux, 103 on macOS and the BSDs. The
-/// smaller one holds everywhere, so that a home works wherever it is taken.
+/// The length of a socket's address without the final zero: 107 bytes on Linux, 103 on macOS and the BSDs. The smaller one
+/// is used everywhere, so that a home can be moved.
 const SOCKET_PATH_MAX_BYTES: usize = 103;
 
-/// The places of one private server.
+/// The paths of one private server.
 #[derive(Debug, Clone)]
 pub(super) struct HomePaths {
-    /// The home that was asked for, without symbolic links.
+    /// The given home, without symbolic links.
     pub(super) home: PathBuf,
-    /// The server's own folder; all else lies in it, apart from a socket folder in `/tmp`.
+    /// The server's folder, which has everything else, except a socket folder in `/tmp`.
     pub(super) folder: PathBuf,
     pub(super) data: PathBuf,
     pub(super) log: PathBuf,
     pub(super) socket_dir: PathBuf,
-    /// Whom root gives the server to; none when it runs as the caller.
+    /// The user that the server runs as under root; `None` if it runs as the caller.
     pub(super) run_as: Option<RunAs>,
 }
 
-/// The folder that holds all files of ringshard when `RINGSHARD_HOME` names none: `ringshard` in
-/// `XDG_DATA_HOME`, else in `~/.local/share`. As root it is `/var/lib/ringshard`, because the server's user may
-/// not enter root's own home.
+/// The folder of all files of ringshard if `RINGSHARD_HOME` is not set: `ringshard` in `XDG_DATA_HOME`, or in
+/// `~/.local/share`. Under root it is `/var/lib/ringshard`, as the server's user may not enter root's home directory.
 pub fn default_home() -> Result<PathBuf> {
     if effective_uid() == 0 {
         return Ok(ROOT_HOME.into());
@@ -43,14 +42,14 @@ pub fn default_home() -> Result<PathBuf> {
         .ok_or_else(|| {
             Error::new(
                 Kind::Configuration,
-                "no place for ringshard's files: HOME and XDG_DATA_HOME are not set",
+                "no folder for ringshard's files: HOME and XDG_DATA_HOME are not set",
             )
             .hint("set RINGSHARD_HOME to a folder")
         })
 }
 
 impl HomePaths {
-    /// The places for a home; the default one when none is given.
+    /// The paths for a home, or for the default one.
     pub(super) fn find(home: Option<&Path>) -> Result<Self> {
         let home = files::resolve(&home.map_or_else(default_home, |home| Ok(home.to_path_buf()))?)?;
         // Postgres keeps paths in files of one line each.
@@ -73,12 +72,12 @@ impl HomePaths {
         })
     }
 
-    /// Whether the server could not be put into the home itself.
+    /// Whether the server is outside the home, as its user cannot reach it.
     pub(super) fn is_elsewhere(&self) -> bool {
         !self.folder.starts_with(&self.home)
     }
 
-    /// The user whom the server's files belong to.
+    /// The owner of the server's files.
     pub(super) fn owner(&self) -> u32 {
         self.run_as.as_ref().map_or_else(effective_uid, |user| user.uid)
     }
@@ -88,8 +87,7 @@ impl HomePaths {
     }
 }
 
-/// As root: a server that exists stays where it is and keeps its user. A new one goes into the home if its user
-/// can get there.
+/// Under root: an existing server keeps its folder and its user. A new one is made in the home if its user can reach it.
 fn place_for_root(home: &Path, own: PathBuf) -> Result<(PathBuf, Option<RunAs>)> {
     let elsewhere = Path::new(ROOT_HOME).join("homes").join(files::hash(home));
     for folder in [&own, &elsewhere] {
@@ -102,8 +100,8 @@ fn place_for_root(home: &Path, own: PathBuf) -> Result<(PathBuf, Option<RunAs>)>
     Ok((folder, Some(user)))
 }
 
-/// Whether the user can pass through all folders above the home, and through the home itself or after it was
-/// [opened](may_open).
+/// Whether the user can pass through all folders above the home, and through the home itself, if necessary after
+/// [opening](may_open) it.
 fn can_be_reached(home: &Path, user: &RunAs) -> bool {
     home.ancestors().all(|folder| match fs::metadata(folder) {
         Ok(found) => user.can_enter(&found) || (folder == home && may_open(home, &found)),
@@ -111,8 +109,7 @@ fn can_be_reached(home: &Path, user: &RunAs) -> bool {
     })
 }
 
-/// Whether root may let others pass through the home: it is root's, and made for ringshard, which root's own
-/// home directory is not.
+/// Whether root may let other users pass through the home: it is root's, but not root's home directory.
 pub(super) fn may_open(home: &Path, found: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     let roots_home = env::var_os("HOME").map(PathBuf::from);

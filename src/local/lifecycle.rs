@@ -1,4 +1,4 @@
-//! Starting and ending the server's process. Only called under the lock.
+//! Starts and stops the server's process. Only called under the lock.
 
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -15,15 +15,15 @@ use super::run_as::command;
 use crate::error::{Error, Kind, Result};
 
 const POLL: Duration = Duration::from_millis(10);
-/// How long a server may take to come up or to go down: recovery after a crash, the last checkpoint.
+/// How long a server may take to start or stop: for recovery after a crash, or the last checkpoint.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long a server that says it is ready may fail to answer on its socket.
+/// How long a server that is ready may fail to answer on its socket.
 const DEAF: Duration = Duration::from_secs(2);
-/// The children of a killed server take a moment to notice, and let go of its shared memory only then.
+/// How long the children of a killed server may take to notice it and release the shared memory.
 const CHILDREN_END: Duration = Duration::from_secs(10);
 
-/// Whether the server takes a connection. The folder of the socket must be the server's user's: in `/tmp` anybody
-/// could have put one there.
+/// Whether the server accepts a connection. The folder of the socket must belong to the server's user, as in `/tmp` anyone
+/// could have made it.
 pub(super) fn accepts(places: &HomePaths) -> bool {
     use std::os::unix::fs::MetadataExt;
     let ours = fs::symlink_metadata(&places.socket_dir)
@@ -35,8 +35,8 @@ fn socket(places: &HomePaths) -> std::path::PathBuf {
     places.socket_dir.join(format!(".s.PGSQL.{}", super::PORT))
 }
 
-/// Waits for a server that lives and does not answer: it is starting, or shutting down. True once it answers,
-/// false when none lives. One that is ready and cannot be reached has lost its socket, and is ended.
+/// Waits for a server that runs but does not answer, as it is starting or stopping. Returns true once it answers, false if
+/// none runs. A ready server that cannot be reached has lost its socket, and is stopped.
 pub(super) fn await_answer(places: &HomePaths) -> Result<bool> {
     let begun = Instant::now();
     let mut deaf_since = None;
@@ -45,19 +45,19 @@ pub(super) fn await_answer(places: &HomePaths) -> Result<bool> {
             return Ok(true);
         }
         if server.ready && deaf_since.get_or_insert_with(Instant::now).elapsed() > DEAF {
-            log::info!("the private server, process {}, has lost its socket: starting it anew", server.pid);
+            log::info!("the private server, process {}, has lost its socket: starting it again", server.pid);
             end(places, server)?;
             break;
         }
         if begun.elapsed() > PATIENCE {
-            return Err(see_log(places, "the private server runs and does not answer"));
+            return Err(see_log(places, "the private server runs but does not answer"));
         }
         thread::sleep(POLL);
     }
     Ok(false)
 }
 
-/// Starts the server on its data. False when another one has come up meanwhile: that of a run that was killed.
+/// Starts the server on its data. Returns false if another one has started meanwhile, from a killed run.
 pub(super) fn start(places: &HomePaths, binaries: &Binaries) -> Result<bool> {
     remove_stale(places)?;
     let mut log = files::append(&places.log, places.run_as.as_ref())?;
@@ -65,9 +65,9 @@ pub(super) fn start(places: &HomePaths, binaries: &Binaries) -> Result<bool> {
     loop {
         let before = files::on("read", &places.log, log.seek(SeekFrom::End(0)))?;
         let mut pg_ctl = command(binaries.folder.join("pg_ctl"), places.run_as.as_ref(), &places.folder);
-        // pg_ctl passes all this through a shell: paths from within the server's folder, and a plain one of the
-        // socket. It also gives the server a session of its own, out of reach of this terminal's ctrl-c; and the
-        // log keeps the server from holding our end of a pipe open.
+        // pg_ctl passes these arguments to a shell, so the paths are relative to the server's folder, and that of the socket
+        // has only plain characters. It starts the server in its own session, so that this terminal's Ctrl-C does not reach
+        // it; with a log file the server does not keep a pipe of this process open.
         pg_ctl.args(["start", "-w", "-s", "-D", "data", "-l", "postgres.log", "-t"]);
         pg_ctl.arg(PATIENCE.as_secs().to_string());
         pg_ctl.arg("-o").arg(format!("-k {}", places.socket_dir.display()));
@@ -89,10 +89,10 @@ pub(super) fn start(places: &HomePaths, binaries: &Binaries) -> Result<bool> {
         log::info!("started the private Postgres {}", binaries.version);
         return Ok(true);
     }
-    Err(see_log(places, "the private server started and ended again"))
+    Err(see_log(places, "the private server started and then exited"))
 }
 
-/// Ends the server without waiting for its clients; if that does not help, also without a last checkpoint.
+/// Stops the server without waiting for its clients; if that fails, without a last checkpoint.
 pub(super) fn end(places: &HomePaths, server: Postmaster) -> Result<()> {
     for harder in [false, true] {
         server.interrupt(places, harder)?;
@@ -103,27 +103,26 @@ pub(super) fn end(places: &HomePaths, server: Postmaster) -> Result<()> {
             }
             thread::sleep(POLL);
         }
-        log::info!("the private server, process {}, does not end", server.pid);
+        log::info!("the private server, process {}, does not exit", server.pid);
     }
-    Err(see_log(places, &format!("the private server, process {}, does not end", server.pid)))
+    Err(see_log(places, &format!("the private server, process {}, does not exit", server.pid)))
 }
 
-/// Removes the files by which a server that has died says that it lives: Postgres believes them when their number
-/// belongs to another process by now. Whether children of the dead server still use the data, the new one finds
-/// out itself, by its shared memory.
+/// Removes the pid and lock files of a dead server: Postgres trusts them if another process has the pid by now. The new
+/// server itself checks, by the shared memory, whether children of the dead one still use the data.
 fn remove_stale(places: &HomePaths) -> Result<()> {
     let socket = socket(places);
     let mut lock = socket.clone().into_os_string();
     lock.push(".lock");
     for path in [places.data.join("postmaster.pid"), lock.into(), socket] {
         if files::remove(&path)? {
-            log::debug!("removed `{}`, which a dead server has left", path.display());
+            log::debug!("removed `{}` of a dead server", path.display());
         }
     }
     Ok(())
 }
 
-/// The last lines of the log from an offset on.
+/// The last lines of the log after an offset.
 fn lines_after(places: &HomePaths, offset: u64) -> String {
     let mut raw = Vec::new();
     let read = fs::File::open(&places.log).and_then(|mut log| {
@@ -143,5 +142,5 @@ fn see_log(places: &HomePaths, message: &str) -> Error {
 }
 
 fn see_log_of(places: &HomePaths, kind: Kind, message: String) -> Error {
-    Error::new(kind, message).hint(format!("its log is `{}`", places.log.display()))
+    Error::new(kind, message).hint(format!("see its log `{}`", places.log.display()))
 }

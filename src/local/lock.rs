@@ -1,6 +1,6 @@
-//! One process at a time makes, starts, stops or removes the private server.
+//! The lock under which a process makes, starts, stops or removes the private server.
 //!
-//! Also makes the folders that the lock lies in; their modes let the server's user through.
+//! It also makes the folders of the lock file; their modes let the server's user pass.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::ErrorKind;
@@ -12,13 +12,13 @@ use super::home::{HomePaths, may_open};
 use super::run_as::effective_uid;
 use crate::error::{Error, Kind, Result};
 
-/// Held as long as it lives. The file is closed in child processes, so the server never inherits it.
+/// The held lock; dropping it releases it. Child processes, such as the server, do not inherit the file.
 pub(super) struct HomeLock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl HomeLock {
-    /// Takes the lock, and makes its folders first if they are missing.
+    /// Takes the lock, and makes missing folders first.
     pub(super) fn take(places: &HomePaths) -> Result<Self> {
-        // Another process may remove the folder between two steps, though hardly many times in a row.
+        // Another process may remove the folder between two steps, but hardly many times in a row.
         for _ in 0..100 {
             make_server_folder(places)?;
             if let Some(lock) = Self::take_existing(places)? {
@@ -27,11 +27,11 @@ impl HomeLock {
         }
         Err(Error::new(
             Kind::Locked,
-            format!("the folder `{}` is removed again and again", places.folder.display()),
+            format!("another process keeps removing the folder `{}`", places.folder.display()),
         ))
     }
 
-    /// Takes the lock unless the server has no folder.
+    /// Takes the lock; `None` if the server has no folder.
     pub(super) fn take_existing(places: &HomePaths) -> Result<Option<Self>> {
         let path = places.lock();
         loop {
@@ -42,12 +42,12 @@ impl HomeLock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    log::info!("waiting for another process that works on the private server");
+                    log::info!("waiting for another process that starts or stops the private server");
                     on("lock", &path, file.lock())?;
                 }
                 Err(TryLockError::Error(error)) => on("lock", &path, Err(error))?,
             }
-            // The one who held the lock before may have removed its file: then this one locks nothing.
+            // The previous holder may have removed the file; a lock on a removed file protects nothing.
             let locked = on("look at", &path, file.metadata())?;
             if fs::metadata(&path)
                 .is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
@@ -59,7 +59,7 @@ impl HomeLock {
 }
 
 fn make_server_folder(places: &HomePaths) -> Result<()> {
-    // As root others pass through, up to the data and the socket, which are closed; nobody lists.
+    // Under root other users may pass through, but not list; the data and the socket are closed to them.
     let mode = if places.run_as.is_some() { 0o711 } else { 0o700 };
     if !places.is_elsewhere() {
         files::make_folders(&places.home, mode)?;
@@ -67,7 +67,7 @@ fn make_server_folder(places: &HomePaths) -> Result<()> {
     } else if let Some(above) = places.folder.parent() {
         files::make_folders(above, mode)?;
         log::info!(
-            "the private server of `{}` lies in `{}`, because its user cannot reach the home",
+            "the private server of `{}` is in `{}`, as its user cannot reach the home",
             places.home.display(),
             places.folder.display()
         );
@@ -80,7 +80,7 @@ fn make_server_folder(places: &HomePaths) -> Result<()> {
     Ok(())
 }
 
-/// Lets the server's user pass through root's home.
+/// Lets the server's user pass through the home of root.
 fn open_home(places: &HomePaths) -> Result<()> {
     let Some(user) = &places.run_as else { return Ok(()) };
     let found = on("look at", &places.home, fs::metadata(&places.home))?;

@@ -1,16 +1,16 @@
-//! The private Postgres: a server of our own, made and started on demand from programs that are on the machine.
+//! The private Postgres: a server that ringshard makes and starts on demand, with the Postgres programs of this machine.
 //!
-//! It listens on a unix socket in a folder that only its user may enter, on no TCP port, and its settings are
-//! durable. Any number of processes may call for it at once. This module never talks to the server beyond a
-//! `connect`, never names a Postgres client, reads no `RINGSHARD_*` variable, and never prints.
+//! It listens on a Unix socket in a folder that only its user may enter, on no TCP port, and its settings are durable. Any
+//! number of processes may use it at the same time. This module only connects to its socket, names no Postgres client, reads
+//! no `RINGSHARD_*` variable, and never prints.
 //!
-//! - `home`: where it lives, and [`default_home`]
-//! - `run_as`: whom root gives it to
-//! - `binaries`, `install`: which programs it is run by, and where to get them
+//! - `home`: its folders, and [`default_home`]
+//! - `run_as`: the user that it runs as under root
+//! - `binaries`, `install`: finding its programs, and how to install them
 //! - `data`: making its data folder
-//! - `postmaster`: proof that a process is this server
-//! - `lifecycle`: start and end
-//! - `lock`, `files`: one at a time; steps on the file system
+//! - `postmaster`: proves that a process is this server
+//! - `lifecycle`: starting and stopping it
+//! - `lock`, `files`: mutual exclusion; steps on the file system
 
 mod binaries;
 mod data;
@@ -34,22 +34,22 @@ use postmaster::Postmaster;
 
 pub use home::default_home;
 
-/// Names the socket's file and nothing else, as there is no TCP: it cannot collide.
+/// Only a part of the name of the socket's file: without TCP it cannot collide.
 const PORT: u16 = 5432;
 
-/// A private Postgres below a home; it need not exist yet.
+/// A private Postgres below a home; it may not exist yet.
 #[derive(Debug, Clone)]
 pub struct PrivateServer {
     places: HomePaths,
     binaries: Option<PathBuf>,
 }
 
-/// How a private server is doing.
+/// The status of a private server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerStatus {
-    /// Whether it takes connections.
+    /// Whether it accepts connections.
     pub running: bool,
-    /// The version of its programs (`15.13`), or only the major one of its data when they are not found.
+    /// The version of its programs (`15.13`), or the major version of its data if they are not found.
     pub version: Option<String>,
     /// The folder of its data, which may not exist yet.
     pub data: PathBuf,
@@ -57,20 +57,20 @@ pub struct ServerStatus {
     pub socket_dir: PathBuf,
     /// The file that it writes its log to.
     pub log: PathBuf,
-    /// Its process, if one lives.
+    /// The pid of its process, if it runs.
     pub pid: Option<u32>,
-    /// The folder of the programs that it is started by; none if there are no fitting ones.
+    /// The folder of its programs; `None` if there are no suitable ones.
     pub binaries: Option<PathBuf>,
-    /// The user that it runs as, if that is not the caller.
+    /// The user that it runs as, if not the caller.
     pub run_as: Option<String>,
 }
 
 impl PrivateServer {
-    /// The user to connect as; the socket's folder is the protection.
+    /// The user to connect as; the folder of the socket is protected.
     pub const USER: &str = "postgres";
 
-    /// The server below this home, or below the [default one](default_home), run by the programs in the folder
-    /// `binaries`, or else by those that are found on the machine. Touches nothing.
+    /// The server below this home, or below the [default one](default_home), with the programs in the folder `binaries`, or
+    /// those found on the machine. Changes nothing.
     pub fn at(home: Option<&Path>, binaries: Option<&Path>) -> Result<Self> {
         let places = HomePaths::find(home)?;
         let binaries =
@@ -78,28 +78,28 @@ impl PrivateServer {
         Ok(Self { places, binaries })
     }
 
-    /// Where the socket lies: at most 89 bytes of letters, digits, `.`, `_`, `-` and `/`.
+    /// The folder of the socket: at most 89 bytes of letters, digits, `.`, `_`, `-` and `/`.
     pub fn socket_dir(&self) -> &Path {
         &self.places.socket_dir
     }
 
-    /// The port, which is part of the name of the socket's file.
+    /// The port, a part of the name of the socket's file.
     pub fn port(&self) -> u16 {
         PORT
     }
 
-    /// Where its data lies, or will lie.
+    /// The data folder, which may not exist yet.
     pub fn data(&self) -> &Path {
         &self.places.data
     }
 
-    /// Where its log lies, or will lie.
+    /// The log file, which may not exist yet.
     pub fn log_file(&self) -> &Path {
         &self.places.log
     }
 
-    /// Whether it takes connections: one `connect`, no process. A server that was killed a moment ago may still
-    /// seem to: its user's first query then fails, and is worth a second try after [`ensure_running`](Self::ensure_running).
+    /// Whether it accepts connections, by one `connect`. A server that was killed a moment ago may still seem to run; then the
+    /// first query fails, and can be repeated after [`ensure_running`](Self::ensure_running).
     pub fn accepts(&self) -> bool {
         lifecycle::accepts(&self.places)
     }
@@ -109,8 +109,8 @@ impl PrivateServer {
         self.places.data.is_dir()
     }
 
-    /// Makes it if there is none, and starts it if it is down. Any number of processes may call this at once, also
-    /// after some of them were killed. True if this call started it.
+    /// Makes it if it does not exist, and starts it if it is not running. Any number of processes may call this at the same
+    /// time. Returns whether this call started it.
     pub fn ensure_running(&self) -> Result<bool> {
         if self.accepts() {
             return Ok(false);
@@ -130,7 +130,7 @@ impl PrivateServer {
         lifecycle::start(places, &binaries)
     }
 
-    /// Stops it without waiting for those who are connected. False if it was not running.
+    /// Stops it without waiting for its clients. Returns whether it was running.
     pub fn stop(&self) -> Result<bool> {
         let Some(_lock) = HomeLock::take_existing(&self.places)? else { return Ok(false) };
         let Some(server) = Postmaster::find(&self.places)? else { return Ok(false) };
@@ -139,7 +139,7 @@ impl PrivateServer {
         Ok(true)
     }
 
-    /// How it is doing. Changes nothing.
+    /// Its status. Changes nothing.
     pub fn status(&self) -> Result<ServerStatus> {
         let places = &self.places;
         let major = data::major(places)?;
@@ -157,7 +157,7 @@ impl PrivateServer {
         })
     }
 
-    /// Stops it and removes its data, socket, log and lock, and nothing else of the home. False if there was nothing.
+    /// Stops it and removes its data, socket, log and lock, and nothing else of the home. Returns whether there was anything.
     pub fn destroy(&self) -> Result<bool> {
         let places = &self.places;
         let Some(_lock) = HomeLock::take_existing(places)? else { return Ok(false) };
@@ -169,7 +169,7 @@ impl PrivateServer {
         for path in [&places.data, &places.socket_dir, &places.log] {
             removed |= files::remove(path)?;
         }
-        // The lock last, then its folder; both may be in use again by one who comes after.
+        // The lock last, then its folder; another process may already use both again.
         files::remove(&places.lock())?;
         if fs::remove_dir(&places.folder).is_ok() {
             log::info!("removed the private server in `{}`", places.folder.display());

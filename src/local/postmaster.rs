@@ -1,7 +1,7 @@
-//! The running server, as its data folder and the system's list of processes tell of it.
+//! Finds the running server, by its data folder and the system's processes.
 //!
-//! The number in `postmaster.pid` is only a claim: after a crash it may by now belong to something else. No signal
-//! is sent here or elsewhere before the process was proven to be this server.
+//! After a crash the pid in `postmaster.pid` may belong to another process. No signal is sent before the process is proven to
+//! be this server.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,16 +16,16 @@ use super::home::HomePaths;
 use super::run_as::command;
 use crate::error::{Error, Kind, Result};
 
-/// A live process that was proven to be the server of a data folder.
+/// A process that is proven to be the server of a data folder.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Postmaster {
     pub(super) pid: u32,
-    /// Whether it says that it takes connections.
+    /// Whether its state is `ready`.
     pub(super) ready: bool,
 }
 
 impl Postmaster {
-    /// The server that runs on the data, if one does.
+    /// The server that runs on the data, if there is one.
     pub(super) fn find(places: &HomePaths) -> Result<Option<Self>> {
         let path = places.data.join("postmaster.pid");
         let text = match fs::read(&path) {
@@ -36,7 +36,7 @@ impl Postmaster {
         Ok(if is_server_of(places, claim.pid)? { Some(claim) } else { None })
     }
 
-    /// The first line is the process's number; the last one, which comes late, its state.
+    /// The first line is the pid; the last one, which is written later, the state.
     fn parse(text: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(text);
         let pid = text.lines().next()?.trim().parse().ok().filter(|pid| *pid > 1)?;
@@ -44,11 +44,11 @@ impl Postmaster {
         Some(Self { pid, ready })
     }
 
-    /// Asks it to end at once, without waiting for its clients. With `harder`, also without a clean shutdown.
+    /// Signals it to stop without waiting for its clients; with `harder`, without a clean shutdown.
     pub(super) fn interrupt(self, places: &HomePaths, harder: bool) -> Result<()> {
         let signal = if harder { Signal::QUIT } else { Signal::INT };
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
-        // Proven once more: time has passed since it was found.
+        // Proven again, as time has passed since it was found.
         if !self.is_alive(places)? {
             return Ok(());
         }
@@ -70,13 +70,13 @@ impl Postmaster {
     }
 }
 
-/// Whether a process is the postmaster of our data. It lives in the data folder; where that cannot be seen (in
-/// containers root often may not look at the processes of others), the socket folder on its command line tells.
+/// Whether a process is the postmaster of this data: its working directory is the data folder. Where that cannot be read (in
+/// containers root often may not inspect processes of other users), its command line must have the socket folder.
 fn is_server_of(places: &HomePaths, pid: u32) -> Result<bool> {
     if !Path::new("/proc/self/cmdline").exists() {
         return Ok(is_server_command(&command_line_from_ps(pid)?, &places.socket_dir));
     }
-    // Unreadable or empty: gone, or dead and not yet buried by its parent.
+    // Unreadable or empty: it has exited, or is a zombie.
     let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words: Vec<&[u8]> = raw.split(|byte| *byte == 0).collect();
     if !is_postgres(words[0]) {
@@ -91,7 +91,7 @@ fn is_server_of(places: &HomePaths, pid: u32) -> Result<bool> {
     }
 }
 
-/// Whether this is the command line that we start our server by.
+/// Whether this is the command line with which ringshard starts the server.
 fn is_server_command<Word: AsRef<[u8]>>(words: &[Word], socket_dir: &Path) -> bool {
     let names_socket =
         |pair: &[Word]| pair[0].as_ref() == b"-k" && pair[1].as_ref() == socket_dir.as_os_str().as_bytes();
@@ -103,9 +103,9 @@ fn is_postgres(program: &[u8]) -> bool {
     program.rsplit(|byte| *byte == b'/').next() == Some(b"postgres")
 }
 
-/// The words of a process's command line, where there is no `/proc`; none if there is no such process.
+/// The command line of a process without `/proc`; `None` if there is no such process.
 fn command_line_from_ps(pid: u32) -> Result<Vec<Vec<u8>>> {
-    // It is asked about this process too: only a `ps` that sees that one would also see the other.
+    // The query includes this process: only a `ps` that lists it would list the other one too.
     let own = std::process::id();
     let mut ps = command("ps", None, Path::new("/"));
     let output = ps.args(["-ww", "-o", "pid=,args=", "-p", &format!("{own},{pid}")]).output();
@@ -118,12 +118,12 @@ fn command_line_from_ps(pid: u32) -> Result<Vec<Vec<u8>>> {
     };
     if line_of(own).is_none() {
         let message = format!(
-            "cannot tell whether process {pid} is the private server: no `/proc`, and no `ps` that works"
+            "cannot check whether process {pid} is the private server: there is no `/proc` and no working `ps`"
         );
         return Err(Error::new(Kind::Failed, message));
     }
     let Some(line) = line_of(pid) else { return Ok(Vec::new()) };
-    // The folder of the programs may have blanks in its name; what follows it here has none.
+    // The path of the program may have spaces; the arguments after it have none.
     let end = line.windows(4).position(|four| four == b" -D ").unwrap_or(line.len());
     let rest = line[end..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     Ok(std::iter::once(&line[..end]).chain(rest).map(<[u8]>::to_vec).collect())

@@ -1,6 +1,6 @@
-//! Whom the server runs as: Postgres refuses to run as root.
+//! The user that the server runs as: Postgres refuses to run as root.
 //!
-//! Only here are users looked up and child processes given to one.
+//! Only this module looks up users and starts child processes as one.
 
 use std::env;
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Kind, Result};
 
-/// Who root hands the server to, best first.
+/// The users that root may run the server as, best first.
 const CANDIDATES: [&str; 3] = ["postgres", "_postgres", "nobody"];
 
 /// A user other than root.
@@ -34,19 +34,19 @@ impl RunAs {
         CANDIDATES.iter().find_map(|name| parse(&users).find(|user| user.name == *name)).ok_or_else(|| {
             Error::new(
                 Kind::Permission,
-                "as root the private server needs a user to run as, and there is no `postgres`, `_postgres` or `nobody`",
+                "under root the private server needs a user to run as, and there is no `postgres`, `_postgres` or `nobody`",
             )
-            .hint("run ringshard as a user other than root, or make one: useradd --system postgres")
+            .hint("run ringshard as a user other than root, or create one: useradd --system postgres")
         })
     }
 
-    /// The owner of something that exists; none if that is root.
+    /// The owner of a file; `None` if it is root.
     pub(super) fn owner_of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok().filter(|found| found.uid() != 0)?;
         Some(Self { uid: found.uid(), gid: found.gid(), name: user_name(found.uid()) })
     }
 
-    /// Whether the modes of a folder let this user pass through it.
+    /// Whether the mode of a folder lets this user pass through it.
     pub(super) fn can_enter(&self, folder: &fs::Metadata) -> bool {
         let bit = if folder.uid() == self.uid {
             0o100
@@ -84,8 +84,8 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
 }
 
-/// A child process without our input and without the settings that libpq and the server read from the
-/// environment; as root it belongs to the server's user, without root's groups.
+/// A child process without input, and without the variables that libpq and the server read; under root it runs as the
+/// server's user, without root's groups.
 pub(super) fn command(program: impl AsRef<std::ffi::OsStr>, user: Option<&RunAs>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null()).env("LC_ALL", "C");

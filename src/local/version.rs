@@ -1,4 +1,4 @@
-//! Which versions of Postgres can be a private server.
+//! The versions of Postgres that a private server can have.
 
 /// The oldest major version that `ringshard` works with.
 pub(super) const OLDEST_MAJOR: u32 = 14;

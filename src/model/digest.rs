@@ -1,5 +1,5 @@
-//! A running digest of users in order, by which a file is known again. No cryptographic hash: it tells files
-//! apart that differ by accident.
+//! A running digest of users in order, by which a file is recognized. It is not a cryptographic hash: it detects accidental
+//! differences.
 
 use super::ring::position::Position;
 use super::user::{UserId, UserRef};
@@ -12,7 +12,7 @@ const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 pub struct Digest(u64);
 
 impl Digest {
-    /// Adds a user, whose position is known already.
+    /// Adds a user with its position.
     pub fn push(&mut self, position: Position, user: UserRef<'_>) {
         #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
         self.mix(position.number() as u64);
@@ -27,7 +27,7 @@ impl Digest {
         }
     }
 
-    /// Adds a record that is no user.
+    /// Adds a rejected record.
     pub fn skip(&mut self) {
         self.mix(1);
     }

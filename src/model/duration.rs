@@ -1,29 +1,29 @@
-//! Lengths of time as they are typed: `500ms`, `10s`, `2m`, `1h`.
+//! Parses durations: `500ms`, `10s`, `2m`, `1h`.
 
-// Of `core`, which has no clock.
+// From `core`, which has no clock.
 use core::time::Duration;
 
-/// The units that can be typed, and how many seconds each has.
+/// The units, each in seconds.
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-/// The longest time that can be typed: a year.
+/// The longest duration: a year.
 const SECONDS_MAX: f64 = 366.0 * 24.0 * 3600.0;
 
-/// Reads a length of time: a number, which may have decimal places, and its unit. Never zero and never more than
-/// a year. The error is a sentence without the words that were read, as clap puts those before it.
+/// Parses a number, which may have decimal places, and a unit; more than zero and at most a year. The error does not quote
+/// the input, as clap adds it.
 pub fn parse_duration(words: &str) -> Result<Duration, String> {
     let unit_at = words.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(words.len());
     let (number, unit) = words.split_at(unit_at);
-    let shape = || "a length of time is a number and a unit, such as `500ms`, `10s`, `2m` or `1h`".to_owned();
+    let shape = || "a duration is a number and a unit, such as `500ms`, `10s`, `2m` or `1h`".to_owned();
     let number = number.parse::<f64>().map_err(|_| shape())?;
     let seconds =
         UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| seconds).ok_or_else(shape)?;
     let total = number * seconds;
     if total > SECONDS_MAX {
-        return Err("a length of time is a year at most".into());
+        return Err("a duration is at most a year".into());
     }
     let duration = Duration::from_secs_f64(total);
     if duration.is_zero() {
-        return Err("a length of time is more than zero".into());
+        return Err("a duration is more than zero".into());
     }
     Ok(duration)
 }

@@ -1,24 +1,24 @@
-//! What a machine says of itself: processor, memory, disks, network, and the processes that matter here.
+//! A sample of a machine: processors, memory, disks, network, and the relevant processes.
 
 /// How much of something is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskSpace {
     /// Bytes in use.
     pub used_bytes: u64,
-    /// Bytes in all.
+    /// Bytes in total.
     pub total_bytes: u64,
 }
 
 impl DiskSpace {
-    /// The part that is in use, 0 to 1; nothing of nothing.
+    /// The share in use, 0 to 1; `None` if the total is zero.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     pub fn share(self) -> Option<f64> {
         (self.total_bytes > 0).then(|| self.used_bytes as f64 / self.total_bytes as f64)
     }
 }
 
-/// Bytes a second, in and out: of a network interface, or of processes from and to the disk. Not known before it was
-/// looked at twice.
+/// Bytes a second, in and out: of a network interface, or of processes from and to the disk. Unknown before the second
+/// sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Throughput {
     /// Received, or read.
@@ -32,9 +32,9 @@ pub struct Throughput {
 pub struct Processes {
     /// How many there are.
     pub count: u64,
-    /// How many processors they keep busy: 1.5 is one and a half. Not known before it was looked at twice.
+    /// The number of processors that they use, such as 1.5. Unknown before the second sample.
     pub cores_busy: Option<f64>,
-    /// Their resident memory, added up: what they share counts once for each of them.
+    /// The sum of their resident memory; shared memory counts once for each.
     pub memory_bytes: u64,
     /// From and to the disk.
     pub disk: Throughput,
@@ -45,19 +45,19 @@ pub struct Processes {
 pub struct HostSample {
     /// How many processors it has.
     pub cores: u64,
-    /// The part of all processors that is busy, 0 to 1. Not known before it was looked at twice.
+    /// The busy share of all processors, 0 to 1. Unknown before the second sample.
     pub cpu_share: Option<f64>,
-    /// Its memory; what could be freed at once does not count as used.
+    /// Its memory; reclaimable memory does not count as used.
     pub memory: DiskSpace,
-    /// Its swap space; nothing if it has none.
+    /// Its swap space; `None` if it has none.
     pub swap: DiskSpace,
-    /// The file systems of the folders that were asked for, each with that folder.
+    /// The file systems of the requested folders, by folder.
     pub disks: Vec<(String, DiskSpace)>,
     /// Its network interfaces by name.
     pub networks: Vec<(String, Throughput)>,
     /// The processes of Postgres.
     pub postgres: Processes,
-    /// The processes of ringshard, this one too.
+    /// The processes of ringshard, including this one.
     pub ringshard: Processes,
 }
 

@@ -1,7 +1,7 @@
 //! The model: ring, arcs, topology, users, reports. Pure.
 //!
-//! Nothing here does I/O, asks a clock, draws a random number or names `postgres`: each function can
-//! be understood alone and is tested by laws.
+//! It does no I/O, reads no clock, draws no random number and names no `postgres`: each function can be understood alone and
+//! is tested by laws.
 
 pub mod digest;
 pub mod duration;

@@ -1,17 +1,15 @@
-//! Names that were checked once: shards and clusters.
+//! Validated names of shards and clusters.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest shard name, in bytes: a Postgres identifier's limit, since a database is named like it.
+/// The longest shard name in bytes: the limit of a Postgres identifier, as a database has the same name.
 pub const SHARD_NAME_BYTES_MAX: usize = 63;
 
-/// A shard's name: letters, digits, `_`, `-` and `.`, beginning with a letter, a digit or `_`.
-///
-/// So `NAME=URL`, `NAME:WEIGHT` and the virtual node `NAME#INDEX` can be told apart, and the name needs
-/// no quoting in a shell.
+/// A shard's name: letters, digits, `_`, `-` and `.`, beginning with a letter, a digit or `_`. So `NAME=URL`, `NAME:WEIGHT`
+/// and the virtual node `NAME#INDEX` are unambiguous, and the name needs no quoting in a shell.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ShardName(String);
@@ -61,7 +59,7 @@ impl fmt::Display for ShardName {
     }
 }
 
-/// A cluster's id, given once by the first shard that was initialised.
+/// A cluster's id, made once by `init-shards`.
 pub type ClusterId = uuid::Uuid;
 
 #[cfg(test)]

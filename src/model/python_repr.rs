@@ -1,10 +1,10 @@
-//! Values as Python writes them: the seed's prototype logs users and lists that way, and so do we.
+//! Values as Python's `repr` writes them, for the log lines of the Python prototype.
 
 use std::fmt::Write as _;
 
 use super::user::User;
 
-/// `repr(text)`: single quotes unless the text has some and no double ones; controls escaped.
+/// `repr(text)`: in single quotes, unless the text has some and no double quotes; control characters are escaped.
 pub fn repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::with_capacity(text.len() + 2);
@@ -33,7 +33,7 @@ pub fn list<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// `user.dict()` of the seed's model: `{'user_id': 1, 'name': 'Alice', 'region': None, 'email': None}`.
+/// `user.dict()` of the prototype's model: `{'user_id': 1, 'name': 'Alice', 'region': None, 'email': None}`.
 pub fn dict(user: &User) -> String {
     let text = |field: &Option<String>| field.as_deref().map_or_else(|| "None".into(), repr);
     format!(

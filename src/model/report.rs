@@ -1,7 +1,7 @@
-//! What a command answers with: a value, which the renderers make text of.
+//! The report of a command: a value, which renderers turn into text.
 //!
-//! A report knows nothing of terminals, colours or formats, and a renderer knows nothing of commands. What is
-//! too long for memory is a stream: rows or text that are made while they are written.
+//! A report knows no terminals, colors or formats, and a renderer knows no commands. Large data is a stream: rows or text
+//! that are made while they are written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,26 +13,26 @@ use crate::error::{Error, Result};
 /// One value of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
-    /// Not given, or not known.
+    /// Missing or unknown.
     Null,
-    /// Text as it is; renderers escape what the format needs.
+    /// Text; renderers escape it for their format.
     Text(String),
     /// Yes or no.
     Bool(bool),
     /// A whole number.
     Integer(i64),
-    /// A number as a server wrote it, of any size.
+    /// A number of any size, as the server wrote it.
     Number(String),
-    /// A number to be shown with this many decimal places.
+    /// A number with this many decimal places.
     Decimal(f64, usize),
-    /// Several texts, such as the shards that hold a row.
+    /// Several texts.
     List(Vec<String>),
-    /// A list of its own. Only a [`Report::whole`] has such cells.
+    /// A nested list; only in [`Report::whole`].
     Table(Vec<Column>, Vec<Vec<Cell>>),
 }
 
 impl Cell {
-    /// A share of 0 to 1 as per cent, with two decimal places.
+    /// A share of 0 to 1 as a percentage with two decimal places.
     pub fn percent(share: f64) -> Self {
         Self::Decimal(share * 100.0, 2)
     }
@@ -68,7 +68,7 @@ impl From<bool> for Cell {
     }
 }
 
-/// As text: 128 bits are more than a JSON reader can be trusted with.
+/// As text, as many JSON readers lose bits of 128-bit numbers.
 impl From<Position> for Cell {
     fn from(position: Position) -> Self {
         Self::Text(position.to_string())
@@ -81,27 +81,27 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
     }
 }
 
-/// How a column likes to be shown.
+/// How to show a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// Flush left.
     Text,
     /// Flush right.
     Number,
-    /// A number that a table may leave out where there is no room for all columns.
+    /// A number that a narrow table may leave out.
     Detail,
-    /// A number, with a bar of that length beside it where there is room for pictures.
+    /// A number, with a bar if there is room.
     Bar,
-    /// Yes or no, as a tick or a cross where there is room for pictures.
+    /// Yes or no, as a tick or a cross if there is room.
     Check,
 }
 
-/// A column: its name is also the JSON key, and a contract.
+/// A column. Its name is also the JSON key; scripts rely on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The name.
     pub name: Cow<'static, str>,
-    /// How it likes to be shown.
+    /// How to show it.
     pub look: Look,
 }
 
@@ -121,19 +121,18 @@ impl Column {
         Self { name: Cow::Borrowed(name), look: Look::Detail }
     }
 
-    /// A column of yes and no, worth a tick or a cross.
+    /// A column of yes and no.
     pub fn check(name: &'static str) -> Self {
         Self { look: Look::Check, ..Self::text(name) }
     }
 
-    /// A column of numbers worth a picture.
+    /// A column of numbers with bars.
     pub const fn bar(name: &'static str) -> Self {
         Self { name: Cow::Borrowed(name), look: Look::Bar }
     }
 }
 
-/// Whether a report is about one thing or a list of them: JSON has an object for the one, an array for
-/// the other, whatever the number of rows.
+/// Whether a report is one record or a list: JSON has an object or an array, whatever the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Exactly one row.
@@ -142,7 +141,7 @@ pub enum Shape {
     List,
 }
 
-/// Rows that are made while they are written: each a row, or why there are no more.
+/// Rows that are made while they are written; an error ends them.
 pub struct RowStream(Box<dyn Iterator<Item = Result<Vec<Cell>>>>);
 
 impl RowStream {
@@ -191,9 +190,9 @@ type WriteAll = dyn FnOnce(&mut dyn Write) -> std::result::Result<(), StreamEnd>
 
 /// Text to be written as it is, whatever the format.
 pub enum Document {
-    /// All of it: a completion script.
+    /// A complete text, such as a completion script.
     Text(String),
-    /// Made while it is written: an export.
+    /// A text that is made while it is written, such as an export.
     Stream(Box<WriteAll>),
 }
 
@@ -206,33 +205,33 @@ impl fmt::Debug for Document {
     }
 }
 
-/// The answer of a command.
+/// The report of a command.
 #[derive(Debug)]
 pub struct Report {
     /// One or a list.
     pub shape: Shape,
-    /// The columns; none at all for a command that has no data to show.
+    /// The columns; empty if the command has no data.
     pub columns: Vec<Column>,
-    /// As many cells a row as there are columns.
+    /// The rows, each with one cell for each column.
     pub rows: Vec<Vec<Cell>>,
-    /// The rows behind those.
+    /// Further rows, as a stream.
     pub more: Option<RowStream>,
     /// Text instead of rows.
     pub document: Option<Document>,
-    /// The same and more as one thing, for formats that nest: lists stand within it.
+    /// The same data and more as one record, with nested lists, for formats that nest.
     pub whole: Option<Box<Report>>,
-    /// Whether it may lie on its side, a record a column, where a table would be too wide: a few records of many fields.
+    /// Whether a table that is too wide may show each record as a column.
     pub may_turn: bool,
-    /// Sentences for a person who looks at a table: what it means, what to try next. Never data.
+    /// Notes for the reader of a table: what it means, what to do next. Never data.
     pub notes: Vec<String>,
-    /// What went wrong without stopping the command, such as a shard that is down.
+    /// Errors that did not stop the command, such as a shard that is down.
     pub warnings: Vec<Error>,
-    /// Why the command fails after all, although it has something to show.
+    /// Why the command fails, although it has data to show.
     pub failure: Option<Error>,
 }
 
 impl Report {
-    /// A list with these columns, still empty.
+    /// An empty list with these columns.
     pub fn list(columns: &[Column]) -> Self {
         Self {
             shape: Shape::List,
@@ -248,19 +247,19 @@ impl Report {
         }
     }
 
-    /// One thing.
+    /// One record.
     pub fn one(columns: &[Column], row: Vec<Cell>) -> Self {
         let mut report = Self { shape: Shape::One, ..Self::list(columns) };
         report.push(row);
         report
     }
 
-    /// No data, only a sentence.
+    /// No data, only a note.
     pub fn note(text: impl Into<String>) -> Self {
         Self { notes: vec![text.into()], ..Self::list(&[]) }
     }
 
-    /// No data, only a text to be written as it is.
+    /// No data, only a text that is written unchanged.
     pub fn document(text: String) -> Self {
         Self { document: Some(Document::Text(text)), ..Self::list(&[]) }
     }

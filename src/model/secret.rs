@@ -1,9 +1,8 @@
-//! Passwords, and what may hold one.
+//! A type for passwords, and for texts that may hold one.
 
 use std::fmt;
 
-/// A text that must never be shown: it has no `Display`, so that forgetting to redact it does not
-/// compile, and its `Debug` says nothing.
+/// A text that must never be shown: it has no `Display`, so that showing it does not compile, and its `Debug` is redacted.
 ///
 /// ```compile_fail
 /// let secret = ringshard::model::secret::Secret::new("hunter2");
@@ -23,12 +22,12 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text out of sight.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one place that must have it.
+    /// The text, for the few places that need it.
     pub fn expose(&self) -> &str {
         &self.0
     }

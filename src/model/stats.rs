@@ -1,33 +1,32 @@
-//! How a shard does: what it says at one moment, what two such moments say together, and what all shards say of the
-//! ring.
+//! Statistics of a shard: a sample, and the rates between two samples.
 //!
-//! Counters only ever grow, until a server crashes or somebody resets them. A rate is made of two samples of which
-//! the later one goes on from the earlier one; of any others it is not known, and never negative.
+//! Counters only grow, until a server crashes or they are reset. A rate needs two samples without a reset between them;
+//! otherwise it is unknown, and never negative.
 
 use super::rebalance::RingState;
 use super::rebalance::plan::Load;
 
-/// What a shard has counted since its counters began.
+/// The counters of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters {
-    /// Transactions of this database that were committed.
+    /// Committed transactions of this database.
     pub commits: i64,
-    /// Transactions of this database that were rolled back.
+    /// Rolled back transactions of this database.
     pub rollbacks: i64,
-    /// Blocks that were found in Postgres's own cache.
+    /// Blocks found in Postgres's cache.
     pub blocks_hit: i64,
-    /// Blocks that were not, and were read from the system's cache or the disk.
+    /// Blocks read from the system's cache or the disk.
     pub blocks_read: i64,
-    /// Deadlocks that were found.
+    /// Detected deadlocks.
     pub deadlocks: i64,
-    /// Bytes that were written to temporary files.
+    /// Bytes written to temporary files.
     pub temp_bytes: i64,
-    /// Bytes of WAL that the server has ever written, by its position; on a standby, that it has replayed.
+    /// Bytes of WAL written by the server so far; on a standby, replayed.
     pub wal_bytes: Option<i64>,
 }
 
 impl Counters {
-    /// The part of the blocks that was in the cache, 0 to 1.
+    /// The share of blocks found in the cache, 0 to 1.
     pub fn hit_share(&self) -> Option<f64> {
         hit_share(self.blocks_hit, self.blocks_read)
     }
@@ -35,93 +34,92 @@ impl Counters {
 
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
 fn hit_share(hit: i64, read: i64) -> Option<f64> {
-    let asked = hit.saturating_add(read);
-    (asked > 0).then(|| hit as f64 / asked as f64)
+    let requested = hit.saturating_add(read);
+    (requested > 0).then(|| hit as f64 / requested as f64)
 }
 
-/// How far copies of a server are behind it, or it is behind what it copies.
+/// The replication lag of a server's standbys, or of a standby.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Replication {
     /// How many standbys stream from this server.
     pub replicas: i64,
-    /// Bytes of WAL that the furthest behind of them has not replayed; on a standby, that it has received and not
-    /// replayed itself. Not known without a standby, or to a role that may not see it.
+    /// Bytes of WAL that the slowest standby has not replayed; on a standby, that it has received but not replayed. `None`
+    /// without a standby, or for a role that may not read it.
     pub lag_bytes: Option<i64>,
     /// The same in seconds; on a standby, the age of the last transaction that it replayed.
     pub lag_seconds: Option<f64>,
 }
 
-/// Who carries a change of the ring out, or was the last to do so, by what it wrote down.
+/// The client that carries out a change of the ring, or did last, by its own record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runner {
     /// Its process and machine.
     pub name: String,
-    /// Whether it is still there.
+    /// Whether its session still exists.
     pub is_at_work: bool,
-    /// What it is at, or was at last.
+    /// Its current or last phase.
     pub phase: String,
-    /// For how long, in seconds.
+    /// The duration of that phase, in seconds.
     pub phase_seconds: i64,
     /// How long ago it began, in seconds.
     pub seconds: i64,
-    /// What the whole change moves, by its plan.
+    /// What the whole change moves, by the plan.
     pub total: Load,
 }
 
-/// What a shard knows of a change of the ring.
+/// What a shard knows of the change under way.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Moves {
-    /// What it has taken over in the change under way, and from which shard.
+    /// What it has received, by source.
     pub arrived: Vec<(String, Load)>,
-    /// Who is at it; only the first shard knows.
+    /// The client that carries it out; only the arbiter knows.
     pub runner: Option<Runner>,
 }
 
-/// A shard at one moment. What its role may not see is not known.
+/// A sample of a shard. A value that the role may not read is `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// When, by the server's clock: seconds of Unix time.
+    /// The time of the sample, by the server's clock, in seconds since 1970.
     pub at_seconds: f64,
-    /// Since when the counters count, by what the server says: its start, and when they were reset last.
+    /// When the server was started, and when its counters were last reset, in seconds since 1970.
     pub counting_since: (f64, Option<f64>),
-    /// How long a statement that does nothing takes to go there and back, in milliseconds.
+    /// The round trip time of a statement that does nothing, in milliseconds.
     pub latency_ms: f64,
     /// Whether it is a standby.
     pub is_standby: bool,
-    /// About how many users lie here: Postgres's own estimate.
+    /// The number of users, as Postgres estimates it.
     pub rows: Option<i64>,
     /// Bytes of the whole database.
     pub size_bytes: Option<i64>,
     /// Sessions of all databases of the server.
     pub connections: i64,
-    /// How many it allows to those who are no superusers.
+    /// The most sessions of roles other than superusers.
     pub connections_allowed: i64,
-    /// What it has counted.
+    /// Its counters.
     pub counters: Counters,
-    /// Standbys.
+    /// Its replication.
     pub replication: Replication,
-    /// The folder of the server's data, where the server is on this machine.
+    /// The server's data folder, if the server is on this machine.
     pub data_folder: Option<String>,
-    /// What it says of the ring.
+    /// Its state of the ring.
     pub ring: RingState,
-    /// How far a change of the ring is, as far as it goes here; not known if none is under way or wished for.
+    /// The progress of a change on this shard; `None` if none is under way or desired.
     pub moves: Option<Moves>,
 }
 
-/// What happened between two samples.
+/// The rates between two samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
-    /// Transactions a second that ended, committed or not.
+    /// Ended transactions a second, committed or not.
     pub transactions: f64,
-    /// Of the blocks that were asked for, the part that was in the cache, 0 to 1; not known if none was.
+    /// The share of blocks found in the cache, 0 to 1; `None` if none was requested.
     pub hit_share: Option<f64>,
     /// Bytes of WAL a second.
     pub wal_bytes: Option<f64>,
 }
 
 impl Sample {
-    /// What happened since an earlier sample; not known if this one does not go on from it: the server or its
-    /// counters began anew, or no time has passed.
+    /// The rates since an earlier sample; `None` if the server was restarted, its counters were reset, or no time has passed.
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
     pub fn since(&self, earlier: &Self) -> Option<Rates> {
         let seconds = self.at_seconds - earlier.at_seconds;
@@ -142,7 +140,7 @@ impl Sample {
         })
     }
 
-    /// How many users came here in the change of the ring that is under way.
+    /// The data that this shard has received in the change under way.
     pub fn arrived(&self) -> Option<Load> {
         self.ring.change.as_ref()?;
         let none = Load { rows: 0, bytes: 0 };
@@ -192,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_what_was_counted_by_the_time_that_passed() {
+    fn a_rate_is_the_growth_divided_by_the_time() {
         let rates = sample(12.0, 300).since(&sample(10.0, 100)).expect("it goes on");
         assert_eq!(rates, Rates { transactions: 100.0, hit_share: Some(1.0), wal_bytes: Some(1000.0) });
         let idle = sample(12.0, 100).since(&sample(10.0, 100)).expect("it goes on");
@@ -200,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_began_anew_give_no_rate() {
+    fn reset_counters_give_no_rate() {
         let before = sample(10.0, 100);
         assert_eq!(sample(12.0, 99).since(&before), None, "less than before");
         assert_eq!(sample(10.0, 300).since(&before), None, "no time has passed");

@@ -1,4 +1,4 @@
-//! Text that is safe to show: control characters escaped, so that data never drives a terminal.
+//! Text that is safe to show: control characters are escaped, so that data never controls a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,15 +6,15 @@ use std::fmt::Write as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Whether a character could move the cursor, change colours or reorder what stands beside it.
+/// Whether a character could move the cursor, change colors or reorder the text around it.
 fn is_unsafe(c: char) -> bool {
-    // Controls of both sets; then what is invisible: bidirectional controls, line separators, blanks of no width
+    // Both sets of control characters, then invisible ones: bidirectional controls, line separators, zero-width spaces
     // (but not the joiners, which emoji and scripts need), tags.
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A moment, in seconds since 1970, as RFC 3339 has it, in UTC: `2026-11-25T03:12:45Z`.
+/// A time in seconds since 1970 in the format of RFC 3339, in UTC: `2026-11-25T03:12:45Z`.
 pub fn timestamp(seconds: u64) -> String {
     let moment = i64::try_from(seconds).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| "unknown".into())
@@ -44,7 +44,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, is_unsafe)
 }
 
-/// The same, but line breaks and tabs stay: for messages of several lines.
+/// As [`visible`], but line breaks and tabs stay, for messages of several lines.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_unsafe(c) && c != '\n' && c != '\t')
 }
@@ -67,8 +67,8 @@ fn escape(text: &str, hide: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The text with each password of a URL (`//user:password@`) or a `password=value` blotted out: for words
-/// that were not understood and are quoted back.
+/// The text with the passwords of URLs (`//user:password@`) and of `password=value` redacted, for quoting input that was
+/// not understood.
 pub fn redacted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -77,7 +77,7 @@ pub fn redacted(text: &str) -> String {
         out.push_str(before);
         let end = url.find(|c: char| c.is_whitespace() || c == '`').unwrap_or(url.len());
         let (url, after) = url.split_at(end);
-        // The last `@`: whoever forgot to write one as %40 has a password that goes on behind it.
+        // The last `@`, as a password may have an unescaped one.
         match url.rsplit_once('@') {
             Some((userinfo, host)) if userinfo.contains([':', '@']) => {
                 let user = userinfo.split([':', '@']).next().unwrap_or_default();
@@ -91,7 +91,7 @@ pub fn redacted(text: &str) -> String {
     without_keywords(&out)
 }
 
-/// A URL without an `@`: what stands behind the user's colon is a port, or a password whose host was forgotten.
+/// Redacts a URL without `@`: the text after the colon may be a port, or a password without a host.
 fn without_host(url: &str) -> Cow<'_, str> {
     let authority = url.find(['/', '?', '\'', '"']).map_or(url, |end| &url[..end]);
     let is_port = |port: &str| port.chars().all(|c| c.is_ascii_digit());
@@ -105,7 +105,7 @@ fn without_host(url: &str) -> Cow<'_, str> {
     }
 }
 
-/// The values of `password = value`, quoted or not, with blanks around the sign or without.
+/// Redacts the values of `password = value`, quoted or not, with or without spaces.
 fn without_keywords(text: &str) -> String {
     const KEYWORD: &str = "password";
     let mut out = String::with_capacity(text.len());

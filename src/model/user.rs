@@ -1,4 +1,4 @@
-//! Users: the data model of the seed, with the limits of its columns.
+//! Users: the data model of the Python prototype, with the limits of its columns.
 
 use std::fmt;
 use std::str::{FromStr, Utf8Error};
@@ -42,7 +42,7 @@ impl FromStr for UserId {
     }
 }
 
-/// Whether a text fits a column of at most `chars_max` characters; the reason if it does not.
+/// Checks that a text fits into a column of `chars_max` characters; fails with the reason.
 pub fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
     // A character has at least one byte.
     if text.len() > chars_max {
@@ -57,7 +57,7 @@ pub fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A text that fits a column of at most `MAX` characters: no NUL, which Postgres cannot store.
+/// A text of at most `MAX` characters without NUL, which Postgres cannot store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited<const MAX: usize>(String);
 
@@ -80,10 +80,10 @@ impl<const MAX: usize> FromStr for Limited<MAX> {
 pub type Name = Limited<NAME_CHARS_MAX>;
 /// A user's region, such as `EU`.
 pub type Region = Limited<REGION_CHARS_MAX>;
-/// A user's email address. Its form is not checked, as the seed does not.
+/// A user's email address. Its form is not checked, as in the Python prototype.
 pub type Email = Limited<EMAIL_CHARS_MAX>;
 
-/// A user as a shard stores it. Rows of other writers may lack any field but the id.
+/// A user as stored. Rows of other programs may lack any field but the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The key.
@@ -96,7 +96,7 @@ pub struct User {
     pub email: Option<String>,
 }
 
-/// A user whose texts lie elsewhere, such as in a buffer of rows.
+/// A user with borrowed texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserRef<'a> {
     /// The key.
@@ -109,7 +109,7 @@ pub struct UserRef<'a> {
     pub email: Option<&'a str>,
 }
 
-/// A user as a row brings it: bytes that a server vouches for as UTF-8, still to be checked.
+/// A user of a row, whose bytes are not checked to be UTF-8 yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserBytes<'a> {
     /// The key.
@@ -123,7 +123,7 @@ pub struct UserBytes<'a> {
 }
 
 impl UserBytes<'_> {
-    /// The same as texts of its own.
+    /// With owned texts; fails if they are not UTF-8.
     pub fn to_user(self) -> Result<User, Utf8Error> {
         let own = |bytes: Option<&[u8]>| bytes.map(|bytes| str::from_utf8(bytes).map(Into::into)).transpose();
         Ok(User {
@@ -136,7 +136,7 @@ impl UserBytes<'_> {
 }
 
 impl<'a> UserRef<'a> {
-    /// The same as bytes.
+    /// As bytes.
     pub fn bytes(self) -> UserBytes<'a> {
         let of = |text: Option<&'a str>| text.map(str::as_bytes);
         UserBytes {
@@ -147,14 +147,14 @@ impl<'a> UserRef<'a> {
         }
     }
 
-    /// The same with texts of its own.
+    /// With owned texts.
     pub fn to_user(self) -> User {
         let own = |text: Option<&str>| text.map(ToOwned::to_owned);
         User { user_id: self.user_id, name: own(self.name), region: own(self.region), email: own(self.email) }
     }
 }
 
-/// What an update sets: `None` leaves a field as it is, `Some(None)` empties it.
+/// What an update sets: `None` keeps a field, `Some(None)` sets it to NULL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserPatch {
     /// The new name.
@@ -166,12 +166,12 @@ pub struct UserPatch {
 }
 
 impl UserPatch {
-    /// True when nothing would change.
+    /// Whether it sets nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a user already is as this patch would leave it.
+    /// Whether a user already has the values of this patch.
     pub fn holds_for(&self, user: &User) -> bool {
         fn same<const MAX: usize>(want: Option<&Option<Limited<MAX>>>, have: Option<&str>) -> bool {
             want.is_none_or(|want| want.as_ref().map(Limited::as_str) == have)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ringshard::model::names::ShardName;
 use ringshard::model::rebalance::ShardState;
-use ringshard::model::verification::{Findings, RingFault, RowPlacement, judge, still_there};
+use ringshard::model::verification::{Findings, RingFault, RowPlacement, judge, lasting};
 
 use crate::shard::{Shard, place};
 
@@ -37,7 +37,7 @@ impl Auditor {
             seen.iter().map(|(name, shard)| (name.clone(), shard.state.clone())).collect();
         let findings = judge(&states);
         if let Some(before) = self.suspects.replace(findings.faults.clone())
-            && let [fault, ..] = still_there(&before, &findings.faults).as_slice()
+            && let [fault, ..] = lasting(&before, &findings.faults).as_slice()
         {
             return Err(format!("verify calls it damage: {fault}"));
         }

@@ -375,7 +375,7 @@ fn programs_must_fit_the_data() {
     assert_eq!(found.status().unwrap().binaries, None);
     assert_eq!(found.status().unwrap().version.as_deref(), Some("99"));
     fs::write(&version, "").unwrap();
-    failure(home.server.ensure_running(), Kind::Configuration, &["no data folder of Postgres"]);
+    failure(home.server.ensure_running(), Kind::Configuration, &["is not a data folder of Postgres"]);
     fs::write(&version, text).unwrap();
 
     let empty = home.above.path().join("empty");

@@ -137,7 +137,7 @@ fn unreachable_programs_are_skipped() {
         symlink(real.join(program), closed.join(program)).unwrap();
     }
     set_mode(&closed, 0o700);
-    let words = [closed.to_str().unwrap(), "permission denied", "whom the private server runs as"];
+    let words = [closed.to_str().unwrap(), "permission denied", "as which the private server runs"];
     failure(home.with_programs(&closed).ensure_running(), Kind::Permission, &words);
     let mut path = closed.as_os_str().to_owned();
     path.push(":");

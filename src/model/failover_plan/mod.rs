@@ -1,8 +1,7 @@
-//! When a shard is gone: what a replica that takes it over has not seen, and who gets the arcs of a shard that nobody
-//! takes over.
+//! Failover plans: which hand-overs a replica has not replayed, and which shards get the arcs of a dead shard.
 //!
-//! Pure. It decides from what the shards say that are still there. A position that one of them owns stays with it,
-//! whatever the shard that is gone said last; so nothing here makes a second owner.
+//! Pure. It uses the states of the surviving shards. A position that one of them owns stays with it, whatever the state of
+//! the lost primary was; so no plan makes a second owner.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +11,27 @@ use super::ring::arc::{Arc, merged, without};
 use super::ring::topology::{Epoch, Topology};
 use crate::model::ring::arc::{ArcState, ShardArc};
 
-/// What the shards that are there say.
+/// The states of the surviving shards.
 pub type Others = BTreeMap<ShardName, ShardState>;
 
-/// What a replica would bring back, or lack, as it has not seen all that its primary committed.
+/// A hand-over or change that the primary committed and its replica has not replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MissingHandover {
-    /// It has not heard of the end of a change.
+    /// The end of a change.
     Epoch {
-        /// That of the replica.
+        /// The epoch of the replica.
         has: Epoch,
-        /// That of the others.
+        /// The epoch of the others.
         should: Epoch,
     },
-    /// It still has arcs that were handed over to another shard.
+    /// Arcs that were handed over to another shard; the replica still owns them.
     Gave {
-        /// Who owns them.
+        /// Their owner.
         to: ShardName,
         /// The positions.
         arcs: Vec<Arc>,
     },
-    /// It does not have arcs that were taken over by its primary, and that nobody else has.
+    /// Arcs that its primary received; no shard has them.
     Took {
         /// The positions.
         arcs: Vec<Arc>,
@@ -40,41 +39,41 @@ pub enum MissingHandover {
 }
 
 fn arcs_of<'a>(arcs: impl IntoIterator<Item = &'a ShardArc>) -> Vec<Arc> {
-    merged(arcs.into_iter().map(|held| held.arc))
+    merged(arcs.into_iter().map(|shard_arc| shard_arc.arc))
 }
 
 fn owned(state: &ShardState) -> Vec<Arc> {
-    arcs_of(state.arcs.iter().filter(|held| held.state == ArcState::Owned))
+    arcs_of(state.arcs.iter().filter(|shard_arc| shard_arc.state == ArcState::Owned))
 }
 
-fn common(these: &[Arc], those: &[Arc]) -> Vec<Arc> {
-    without(these, &without(these, those))
+fn common(left: &[Arc], right: &[Arc]) -> Vec<Arc> {
+    without(left, &without(left, right))
 }
 
-/// The last epoch that any of these has heard of.
+/// The state with the latest epoch.
 fn newest(others: &Others) -> Option<&ShardState> {
     others.values().max_by_key(|state| state.ring.finished_last())
 }
 
-/// What lies on nobody's arcs, fenced ones too.
+/// The positions on none of these states' arcs, owned or fenced.
 fn orphans<'a>(states: impl Iterator<Item = &'a ShardState>) -> Vec<Arc> {
-    let held: Vec<Arc> = states.flat_map(|state| state.arcs.iter().map(|held| held.arc)).collect();
-    without(&[Arc::whole()], &merged(held))
+    let arcs: Vec<Arc> = states.flat_map(|state| state.arcs.iter().map(|shard_arc| shard_arc.arc)).collect();
+    without(&[Arc::whole()], &merged(arcs))
 }
 
-/// What a replica of `shard` has not seen of the hand-overs that its primary took part in. Nothing: it can take over,
-/// and no move is undone.
+/// The hand-overs of its primary that a replica has not replayed. If there are none, it can take over without undoing a
+/// move.
 pub fn missing_handovers(others: &Others, replica: &ShardState) -> Vec<MissingHandover> {
     let mut missing_handovers = Vec::new();
-    // One that has just not heard of a change, or of an epoch without one, is told.
+    // A change or an epoch that was only announced can be announced to it again.
     if let Some(newest) = newest(others)
         && replica.ring.epoch < newest.ring.epoch
         && replica.ring.topology != newest.ring.topology
     {
         missing_handovers.push(MissingHandover::Epoch { has: replica.ring.epoch, should: newest.ring.epoch });
     }
-    let held = arcs_of(&replica.arcs);
-    // One that it has fenced was handed over, or may still be: its rows are the owner's either way.
+    let own_arcs = arcs_of(&replica.arcs);
+    // A fenced arc was handed over, or still may be, so it is not in conflict with an owner.
     let has = owned(replica);
     for (to, state) in others {
         let arcs = common(&has, &owned(state));
@@ -82,15 +81,15 @@ pub fn missing_handovers(others: &Others, replica: &ShardState) -> Vec<MissingHa
             missing_handovers.push(MissingHandover::Gave { to: to.clone(), arcs });
         }
     }
-    let arcs = without(&orphans(others.values()), &held);
+    let arcs = without(&orphans(others.values()), &own_arcs);
     if !arcs.is_empty() {
         missing_handovers.push(MissingHandover::Took { arcs });
     }
     missing_handovers
 }
 
-/// The state that a replica of which [`missing_handovers`] tells something takes over with all the same: it lets go of what others
-/// own, and owns what nobody has.
+/// The state with which a replica takes over in spite of [`missing_handovers`]: it gives up arcs that others own, and owns
+/// arcs that no shard has.
 pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
     let mut state = replica.clone();
     if let Some(newest) =
@@ -101,89 +100,88 @@ pub fn forced(others: &Others, replica: &ShardState) -> ShardState {
         state.ring.change.clone_from(&newest.ring.change);
     }
     let mut arcs = Vec::new();
-    for held in &replica.arcs {
-        let peer = match &held.state {
-            // What its target has is forgotten as ever.
-            ArcState::Fenced(peer) if state.ring.change.is_some() => Some(peer),
-            // With nothing under way nothing is on its way.
+    for shard_arc in &replica.arcs {
+        let target = match &shard_arc.state {
+            // A mover purges it after the hand-over, as usual.
+            ArcState::Fenced(target) if state.ring.change.is_some() => Some(target),
+            // Without a change nothing is being moved.
             _ => None,
         };
         let taken =
-            others.iter().filter(|(shard, _)| Some(*shard) != peer).flat_map(|(_, state)| owned(state));
-        let left = without(&[held.arc], &merged(taken));
-        let is = if peer.is_some() { held.state.clone() } else { ArcState::Owned };
-        arcs.extend(left.into_iter().map(|arc| ShardArc { arc, epoch: held.epoch, state: is.clone() }));
+            others.iter().filter(|(shard, _)| Some(*shard) != target).flat_map(|(_, state)| owned(state));
+        let left = without(&[shard_arc.arc], &merged(taken));
+        let is = if target.is_some() { shard_arc.state.clone() } else { ArcState::Owned };
+        arcs.extend(left.into_iter().map(|arc| ShardArc { arc, epoch: shard_arc.epoch, state: is.clone() }));
     }
     let lost = without(&orphans(others.values()), &arcs_of(&replica.arcs));
-    // Since before the epoch, so that a change that is under way can still move it.
+    // An earlier epoch, so that a change under way can still move them.
     let epoch = Epoch::new(state.ring.epoch.number() - 1);
     arcs.extend(lost.into_iter().map(|arc| ShardArc { arc, epoch, state: ArcState::Owned }));
-    arcs.sort_by_key(|held| held.arc);
+    arcs.sort_by_key(|shard_arc| shard_arc.arc);
     state.arcs = arcs;
     state
 }
 
-/// Who gets what when a shard is removed that is gone for good.
+/// The reassignment of the arcs of a dead shard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reassignment {
-    /// The epoch that all are in then.
+    /// The new epoch.
     pub epoch: Epoch,
-    /// The topology in force then: without the shard.
+    /// The new topology in force, without the shard.
     pub topology: Topology,
-    /// The change that was under way and still is, without the shard.
+    /// The change that is still under way, without the shard.
     pub change: Option<Change>,
-    /// Each shard that has not heard of it: what it said, and what it has then.
+    /// The shards that still have to be updated.
     pub recipients: BTreeMap<ShardName, Recipient>,
 }
 
-/// A shard that is to hear of it.
+/// A shard to update.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipient {
-    /// What it said: it takes the rest only if it still says so.
+    /// Its old state, which must not have changed when it is updated.
     pub seen: ShardState,
-    /// What it inherits, positions that nobody held.
-    pub inherits: Vec<Arc>,
-    /// All that it holds then.
+    /// The arcs that are reassigned to it.
+    pub gains: Vec<Arc>,
+    /// All its new arcs.
     pub arcs: Vec<ShardArc>,
 }
 
 impl Reassignment {
-    /// What is reassigned, and by whom, in the order of the ring.
+    /// The reassigned arcs with their new owners, in the order of the ring.
     pub fn pieces(&self) -> Vec<(Arc, &ShardName)> {
         let mut pieces: Vec<_> = self
             .recipients
             .iter()
-            .flat_map(|(shard, recipient)| recipient.inherits.iter().map(move |arc| (*arc, shard)))
+            .flat_map(|(shard, recipient)| recipient.gains.iter().map(move |arc| (*arc, shard)))
             .collect();
         pieces.sort_unstable();
         pieces
     }
 }
 
-/// A state without what it has fenced for a shard that has taken it over, by these arcs.
+/// A state without the chunks that it has fenced for the dead shard and that the shard received, by these arcs.
 fn without_taken(state: &ShardState, dead: &ShardName, taken: &[Arc]) -> ShardState {
     let mut arcs = Vec::new();
-    for held in &state.arcs {
-        let is_for_it = matches!(&held.state, ArcState::Fenced(peer) if peer == dead);
-        let left = if is_for_it { without(&[held.arc], taken) } else { vec![held.arc] };
-        arcs.extend(left.into_iter().map(|arc| ShardArc { arc, ..held.clone() }));
+    for shard_arc in &state.arcs {
+        let is_for_it = matches!(&shard_arc.state, ArcState::Fenced(target) if target == dead);
+        let left = if is_for_it { without(&[shard_arc.arc], taken) } else { vec![shard_arc.arc] };
+        arcs.extend(left.into_iter().map(|arc| ShardArc { arc, ..shard_arc.clone() }));
     }
     ShardState { arcs, ..state.clone() }
 }
 
-/// Who inherits from a shard that is gone. What the others hold stays with them; what they had fenced for it is theirs
-/// again; what nobody holds goes to its owner by the ring without the shard (by that of the change that is under way, if
-/// one is). The reason, if there is nobody to reassign.
+/// Plans the removal of a dead shard. Arcs of the other shards stay with them; chunks that they have fenced for the dead
+/// shard are theirs again; arcs that no shard has go to their owner on the ring without the dead shard (on the next ring,
+/// during a change). Fails with the reason if no shard can get them. After an interrupted run, the plan for the remaining
+/// shards is the same.
 ///
-/// Where some have heard of it already, as an earlier run did not come to its end, it is the same for the rest.
-///
-/// `backup`: the arcs that the replica or backup owns whose rows are brought in. What another shard has fenced for the
-/// shard that is gone, and that had taken it over by then, is reassigned with those rows, which are the newer ones.
+/// `backup`: the arcs that the replica or backup owns, whose rows are recovered. A chunk that another shard has fenced for
+/// the dead shard, and that the backup owns, is reassigned with the rows of the backup, which are newer.
 pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Reassignment, String> {
-    let newest = newest(others).ok_or("no other shard is there")?;
-    let told = newest.ring.topology.shard(dead).is_none()
+    let newest = newest(others).ok_or("there is no other shard")?;
+    let is_announced = newest.ring.topology.shard(dead).is_none()
         && newest.ring.change.as_ref().is_none_or(|change| !change.participants.contains(dead));
-    let epoch = if told { newest.ring.epoch } else { newest.ring.epoch.next() };
+    let epoch = if is_announced { newest.ring.epoch } else { newest.ring.epoch.next() };
     let topology = if newest.ring.topology.shard(dead).is_some() {
         newest.ring.topology.without(dead)?
     } else {
@@ -195,11 +193,11 @@ pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Rea
         None => topology.clone(),
     };
     let ring = target.ring();
-    // Only who has not heard yet can be given anything.
-    let to_hear = |shard: &ShardName| others.get(shard).is_some_and(|state| state.ring.epoch < epoch);
-    let open = merged(ring.arcs().iter().filter(|owned| to_hear(owned.shard)).map(|owned| owned.arc));
+    // Only shards that are not updated yet can get arcs.
+    let is_outdated = |shard: &ShardName| others.get(shard).is_some_and(|state| state.ring.epoch < epoch);
+    let open = merged(ring.arcs().iter().filter(|owned| is_outdated(owned.shard)).map(|owned| owned.arc));
     let usable = common(backup, &open);
-    let let_go: Vec<ShardState> = others
+    let remaining: Vec<ShardState> = others
         .iter()
         .map(|(shard, state)| {
             let others = others.iter().filter(|(other, _)| *other != shard);
@@ -207,26 +205,29 @@ pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Rea
             without_taken(&without_taken(state, dead, &usable), dead, &elsewhere)
         })
         .collect();
-    let orphans = orphans(let_go.iter());
+    let orphans = orphans(remaining.iter());
     let mut recipients = BTreeMap::new();
     let mut is_settled = true;
-    for ((shard, state), let_go) in others.iter().zip(&let_go) {
+    for ((shard, state), remaining) in others.iter().zip(&remaining) {
         let own: Vec<Arc> =
             ring.arcs().iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc).collect();
-        let inherits = common(&orphans, &own);
-        let mut arcs: Vec<ShardArc> = let_go
+        let gains = common(&orphans, &own);
+        let mut arcs: Vec<ShardArc> = remaining
             .arcs
             .iter()
-            .map(|held| match &held.state {
-                ArcState::Fenced(peer) if peer == dead => ShardArc { state: ArcState::Owned, ..held.clone() },
-                _ => held.clone(),
+            .map(|shard_arc| match &shard_arc.state {
+                ArcState::Fenced(target) if target == dead => {
+                    ShardArc { state: ArcState::Owned, ..shard_arc.clone() }
+                }
+                _ => shard_arc.clone(),
             })
             .collect();
-        arcs.extend(inherits.iter().map(|arc| ShardArc { arc: *arc, epoch, state: ArcState::Owned }));
-        arcs.sort_by_key(|held| held.arc);
-        is_settled &= arcs.iter().all(|held| held.state == ArcState::Owned) && arcs_of(&arcs) == merged(own);
+        arcs.extend(gains.iter().map(|arc| ShardArc { arc: *arc, epoch, state: ArcState::Owned }));
+        arcs.sort_by_key(|shard_arc| shard_arc.arc);
+        is_settled &=
+            arcs.iter().all(|shard_arc| shard_arc.state == ArcState::Owned) && arcs_of(&arcs) == merged(own);
         if state.ring.epoch < epoch {
-            recipients.insert(shard.clone(), Recipient { seen: state.clone(), inherits, arcs });
+            recipients.insert(shard.clone(), Recipient { seen: state.clone(), gains, arcs });
         }
     }
     let participants = |change: &Change| {
@@ -234,7 +235,7 @@ pub fn reassign(others: &Others, dead: &ShardName, backup: &[Arc]) -> Result<Rea
         participants.retain(|member| member != dead);
         participants
     };
-    // Where all lies where it is to lie the change is at its end.
+    // If all arcs are on their owners the change is finished.
     let change = match &newest.ring.change {
         Some(_) if is_settled && target == topology => None,
         Some(change) => Some(Change { participants: participants(change), next_topology: target }),

@@ -1,62 +1,61 @@
-//! Whether what a client saw of a key can be true, by what all clients did to it: the checker of a load.
+//! The checker of a load: whether an answer about a key is possible, given all operations on it.
 //!
-//! A key is written by one client, one write after the other, and read by any. Each write has a version, from 1 on;
-//! version 0 is what was there before. A read that begins when version `min_version` counts already, and ends when version
-//! `begun` was sent last, may show any of these and nothing else. What one read has shown counts for all that begin
-//! afterwards. A write whose outcome is not known may show or not, and may even be done later: until a read has shown
-//! it, both are possible, and nobody writes that key.
+//! One client writes a key, one write after the other; any client reads it. Each write has a version, from 1; version 0 is
+//! the state before. A read that begins when version `min_version` is certain, and ends when version `begun` was sent last,
+//! may show any version from the one to the other. What a read has shown is certain for all reads that begin later. A write
+//! with an unknown outcome may show or not, or may be done later: until a read shows it, the key is not written again.
 
 use super::keys::Fingerprint;
 use super::write_tag::WriteTag;
 use crate::model::user::{User, UserId};
 
-/// Which write of a key: 0 is what was there before the first.
+/// The number of a write of a key; 0 is the state before the first.
 pub type Version = u32;
 
-/// When and by which shard a write was acknowledged.
+/// The acknowledgement of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// Since the run began.
+    /// Milliseconds since the run began.
     pub at_ms: u64,
     /// The caller's number of the shard.
     pub shard: usize,
 }
 
-/// Why an answer cannot be true.
+/// Why an answer is impossible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImpossibleAnswer {
-    /// What counted before something newer did: this version. A write is lost, or the answer was stale.
+    /// An older version than one that was certain: a write was lost, or the answer was stale.
     Older(Version),
-    /// No user, where there always was one.
+    /// No user, although it always existed.
     Missing,
     /// The row, the name or the value of another user.
     OtherUser,
-    /// A write that was never sent, or that was reported as not done.
+    /// A write that was never sent, or was certainly not done.
     NotDone(Version),
-    /// A value that nobody wrote in this run.
+    /// A value that this run did not write.
     Unknown,
 }
 
-/// What was taken back: writes that were acknowledged, and are not there any more.
+/// Acknowledged writes that were lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostWrites {
     /// How many writes.
     pub writes: u32,
     /// The last of them.
     pub last: Option<Acknowledgement>,
-    /// Whether the last of them was a delete: the user is back.
+    /// Whether the last of them was a delete, so that the user exists again.
     pub is_revival: bool,
 }
 
-/// All that was done to one key.
+/// The history of one key.
 #[derive(Debug, Clone)]
 pub struct KeyHistory {
     run: u32,
     key: UserId,
     client: u32,
-    /// The fingerprint of what no write changes.
+    /// The fingerprint of the fields that no write changes.
     lasting: u32,
-    /// The email's fingerprint before the first write, if the user was there.
+    /// The email's fingerprint before the first write, if the user existed.
     start: Option<u32>,
     /// The last write that was sent.
     begun: Version,

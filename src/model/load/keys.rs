@@ -1,4 +1,4 @@
-//! Which users there are to work with, and in what order or with what likelihood they are touched.
+//! The keys of a load: which users there are, and with which distribution they are chosen.
 
 use super::random::Stream;
 use crate::model::user::{User, UserId};
@@ -6,15 +6,15 @@ use crate::model::user::{User, UserId};
 /// How keys are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// Each is as likely as the others.
+    /// All with the same probability.
     Uniform,
-    /// A few are touched most: the n-th with a likelihood in proportion to 1/n.
+    /// A few most often: the n-th with a probability proportional to 1/n.
     Zipf,
     /// One after the other.
     Sequential,
 }
 
-/// Draws a place among `count` keys, from 0 on; `turn` is how often this was asked before.
+/// Chooses an index below `count`; `turn` is the number of earlier calls.
 pub fn draw(choice: Choice, count: u64, turn: u64, stream: &mut Stream) -> u64 {
     match choice {
         _ if count == 0 => 0,
@@ -45,7 +45,7 @@ fn zipf(count: u64, stream: &mut Stream) -> u64 {
     }
 }
 
-/// What is compared of a user, in a few bytes: the parts that a load never changes, and the one that it does.
+/// The fingerprint of a user: of the fields that a load never changes, and of the one that it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Of the name and the region.
@@ -64,7 +64,7 @@ impl Fingerprint {
 
 const FNV_BASIS: u64 = 0xCBF2_9CE4_8422_2325;
 
-/// FNV-1a, with a byte before each text that says whether it is there.
+/// FNV-1a, with a byte before each text for NULL or not.
 fn fold(hash: u64, text: Option<&str>) -> u64 {
     let bytes = std::iter::once(u8::from(text.is_some())).chain(text.unwrap_or_default().bytes());
     bytes.fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
@@ -75,10 +75,10 @@ const fn short(hash: u64) -> u32 {
     (hash ^ (hash >> 32)) as u32
 }
 
-/// The users that were there when the run began, by id.
+/// The users that existed when the run began, by id.
 #[derive(Debug, Default)]
 pub struct ExistingKeys {
-    /// Ids without a gap: the first of them, and the place of the first.
+    /// Runs of consecutive ids: the first id, and its index.
     runs: Vec<(i64, usize)>,
     prints: Vec<Fingerprint>,
     strangers: u64,
@@ -86,7 +86,7 @@ pub struct ExistingKeys {
 }
 
 impl ExistingKeys {
-    /// Takes in the next user; ids come in order.
+    /// Adds the next user; ids come in order.
     pub fn push(&mut self, user: &User) {
         let id = user.user_id.number();
         if self.last.is_none_or(|last| last.checked_add(1) != Some(id)) {
@@ -97,7 +97,7 @@ impl ExistingKeys {
         self.strangers += u64::from(!super::fake_users::is_synthetic(user.email.as_deref()));
     }
 
-    /// How many they are.
+    /// Their number.
     pub fn len(&self) -> usize {
         self.prints.len()
     }
@@ -107,19 +107,19 @@ impl ExistingKeys {
         self.prints.is_empty()
     }
 
-    /// How many of them no load has made. If there are any, all are only read.
+    /// How many of them no load has made. If there are any, the load only reads.
     pub fn strangers(&self) -> u64 {
         self.strangers
     }
 
-    /// The id at a place, which is less than [`Self::len`].
+    /// The id at an index less than [`Self::len`].
     pub fn id(&self, place: usize) -> UserId {
         let run = self.runs.partition_point(|(_, from)| *from <= place) - 1;
         let (first, from) = self.runs[run];
         UserId::new(first + i64::try_from(place - from).expect("ids without a gap"))
     }
 
-    /// What a user was like when the run began.
+    /// The fingerprint of a user when the run began.
     pub fn print(&self, id: UserId) -> Option<Fingerprint> {
         let run = self.runs.partition_point(|(first, _)| *first <= id.number()).checked_sub(1)?;
         let (first, from) = self.runs[run];

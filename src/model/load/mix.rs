@@ -1,4 +1,4 @@
-//! Which operations a load is made of, and how often each comes.
+//! The mix of a load: its operations, and how often each comes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,10 +19,10 @@ pub enum LoadOperation {
 }
 
 impl LoadOperation {
-    /// All of them, in the order in which they are told.
+    /// All operations, in the order of display.
     pub const ALL: [Self; 4] = [Self::Get, Self::Create, Self::Update, Self::Delete];
 
-    /// The word for it.
+    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -32,7 +32,7 @@ impl LoadOperation {
         }
     }
 
-    /// Its place in [`Self::ALL`].
+    /// Its index in [`Self::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -80,13 +80,13 @@ impl FromStr for Mix {
         for part in words.split(',') {
             let (name, weight) = part
                 .split_once('=')
-                .ok_or_else(|| format!("`{part}` is no OPERATION=WEIGHT, such as `get=80`"))?;
+                .ok_or_else(|| format!("`{part}` is not OPERATION=WEIGHT, such as `get=80`"))?;
             let operation = LoadOperation::ALL.into_iter().find(|operation| operation.name() == name);
             let operation =
-                operation.ok_or_else(|| format!("`{name}` is none of get, create, update, delete"))?;
+                operation.ok_or_else(|| format!("`{name}` is not get, create, update or delete"))?;
             let number =
                 weight.parse().ok().filter(|weight| *weight <= Self::WEIGHT_MAX).ok_or_else(|| {
-                    format!("the weight `{weight}` is no whole number from 0 to {}", Self::WEIGHT_MAX)
+                    format!("the weight `{weight}` is not a whole number from 0 to {}", Self::WEIGHT_MAX)
                 })?;
             if weights[operation.index()].replace(number).is_some() {
                 return Err(format!("`{name}` is named twice"));

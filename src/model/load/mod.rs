@@ -1,8 +1,6 @@
-//! A load, as values: who the users are that it is made of, which operations come in what mix, which keys they
-//! touch, and whether what was read can be true.
+//! A load: its fake users, its mix of operations, its choice of keys, and the checker of what was read.
 //!
-//! Random numbers follow from a seed, so each choice can be repeated. What the time is, and what a shard said, is
-//! told by the caller.
+//! Pure: random numbers follow from a seed, so that each choice can be repeated. The caller provides times and answers.
 
 pub mod fake_users;
 pub mod key_history;

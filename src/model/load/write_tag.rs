@@ -1,21 +1,21 @@
-//! What a write of a load leaves in the row: an email from which the run, the key, the client and the version can be
-//! told, so that a value in a wrong place is recognised.
+//! The tag of a write of a load: an email that encodes run, key, client and version, so that a value in a wrong row is
+//! recognized.
 
 use std::fmt;
 
 use super::fake_users::DOMAIN;
 use crate::model::user::UserId;
 
-/// The signature of one write.
+/// The tag of one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteTag {
-    /// Which run it was.
+    /// The run.
     pub run: u32,
-    /// Whose row it is.
+    /// The key.
     pub key: UserId,
-    /// Which of the run's clients wrote it.
+    /// The client.
     pub client: u32,
-    /// How many writes of this key this one makes, from 1 on.
+    /// The version of the key, from 1.
     pub version: u32,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for WriteTag {
 }
 
 impl WriteTag {
-    /// The tag that an email is, if it is one.
+    /// Parses an email; `None` if it is not a tag.
     pub fn read(email: &str) -> Option<Self> {
         let (local, host) = email.split_once('@')?;
         let run = host.strip_suffix(DOMAIN)?.strip_suffix('.')?.strip_prefix('r')?;
@@ -40,7 +40,7 @@ impl WriteTag {
             client: client.parse().ok()?,
             version: version.parse().ok()?,
         };
-        // Only what is written just so: `+1` and `01` are numbers too.
+        // Only the exact form counts, as `+1` and `01` parse as numbers too.
         (tag.to_string() == email).then_some(tag)
     }
 }

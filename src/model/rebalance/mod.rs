@@ -60,12 +60,12 @@ impl RingState {
         match (self.topology.shard(name), self.goal().shard(name)) {
             (Some(_), Some(_)) => "active",
             (None, Some(_)) => "joining",
-            // One that has left is still in the configuration, until the next rebalance.
+            // A shard that has left stays in the configuration until the next rebalance.
             (_, None) => "leaving",
         }
     }
 
-    /// Whether a topology, the change under way or the desired topology names a shard.
+    /// Whether the topology, the desired topology or the change under way names a shard.
     pub fn names(&self, name: &ShardName) -> bool {
         let next = self.change.as_ref().map(|change| &change.next_topology);
         let topologies = [Some(&self.topology), self.desired_topology.as_ref(), next];
@@ -95,12 +95,12 @@ impl RingState {
     }
 }
 
-/// What a shard says of itself, in one snapshot.
+/// The state of a shard, of one snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShardState {
-    /// What it says of the ring.
+    /// Its state of the ring.
     pub ring: RingState,
-    /// The arcs that it holds, in order.
+    /// Its arcs, in order.
     pub arcs: Vec<ShardArc>,
 }
 
@@ -151,16 +151,16 @@ pub enum Request<R> {
         epoch: Epoch,
         /// The chunk, owned by the shard since an earlier epoch.
         chunk: Arc,
-        /// Whom it is for.
+        /// The shard that it is for.
         target: ShardName,
     },
-    /// The rows of a chunk, in one snapshot with the proof that it is still fenced.
+    /// Read the rows of a chunk, in one snapshot with the proof that it is still fenced.
     Read {
         /// The epoch of the fence.
         epoch: Epoch,
         /// The chunk.
         chunk: Arc,
-        /// Whom it is for.
+        /// The shard that it is for.
         target: ShardName,
     },
     /// Receive a chunk with its rows. Its commit is the hand-over.
@@ -180,7 +180,7 @@ pub enum Request<R> {
         epoch: Epoch,
         /// The chunk.
         chunk: Arc,
-        /// Whom it was for.
+        /// The shard that it was for.
         target: ShardName,
     },
     /// Own a chunk again that was fenced in the epoch of a canceled change.
@@ -189,7 +189,7 @@ pub enum Request<R> {
         epoch: Epoch,
         /// The chunk.
         chunk: Arc,
-        /// Whom it was for.
+        /// The shard that it was for.
         target: ShardName,
     },
     /// Finish the change: its next topology becomes the topology in force.

@@ -59,33 +59,33 @@ impl fmt::Display for Arc {
     }
 }
 
-/// What a shard does with an arc.
+/// The state of an arc on a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArcState {
-    /// It owns it.
+    /// The shard owns it.
     Owned,
-    /// It has let go of it, for this shard.
+    /// The shard has fenced it, for this target.
     Fenced(ShardName),
 }
 
-/// An arc as a shard holds it.
+/// An arc in the catalog of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardArc {
     /// The positions.
     pub arc: Arc,
-    /// The epoch in which the shard took it, or let go of it.
+    /// The epoch in which the shard received or fenced it.
     pub epoch: Epoch,
-    /// What it does with it.
+    /// Its state.
     pub state: ArcState,
 }
 
 impl ShardArc {
-    /// An arc that a shard has owned since an epoch.
+    /// An owned arc, received in this epoch.
     pub fn owned(arc: Arc, epoch: Epoch) -> Self {
         Self { arc, epoch, state: ArcState::Owned }
     }
 
-    /// Whether the shard owns it; else it is fenced.
+    /// Whether it is owned and not fenced.
     pub fn is_owned(&self) -> bool {
         self.state == ArcState::Owned
     }
@@ -94,9 +94,9 @@ impl ShardArc {
 /// Where a set of arcs fails to cover each position exactly once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TilingFault {
-    /// Nobody has this arc.
+    /// No shard has this arc.
     Gap(Arc),
-    /// This arc is had more than once.
+    /// More than one shard has this arc.
     Overlap(Arc),
 }
 
@@ -124,13 +124,13 @@ pub fn check_tiling(arcs: impl IntoIterator<Item = Arc>) -> Result<(), TilingFau
     open.map_or(Ok(()), |open| Err(TilingFault::Gap(Arc::new(open, Position::LAST))))
 }
 
-/// Which of these arcs, in order and without overlap, a position lies on.
+/// The index of the arc with a position, in sorted arcs without overlaps.
 pub fn find(arcs: &[Arc], position: Position) -> Option<usize> {
     let at = arcs.partition_point(|arc| arc.last < position);
     arcs.get(at).filter(|arc| arc.contains(position)).map(|_| at)
 }
 
-/// Adds an arc behind the others, as part of the last one if they touch.
+/// Appends an arc, merged with the last one if they are adjacent.
 pub fn append(arcs: &mut Vec<Arc>, arc: Arc) {
     match arcs.last_mut() {
         Some(before) if before.last.next() == Some(arc.first) => *before = Arc::new(before.first, arc.last),
@@ -138,7 +138,7 @@ pub fn append(arcs: &mut Vec<Arc>, arc: Arc) {
     }
 }
 
-/// Arcs in order, neighbours made one. Overlaps stay as they are.
+/// Sorts arcs and merges adjacent ones. Overlaps stay.
 pub fn merged(arcs: impl IntoIterator<Item = Arc>) -> Vec<Arc> {
     let mut sorted: Vec<Arc> = arcs.into_iter().collect();
     sorted.sort_unstable();
@@ -149,13 +149,13 @@ pub fn merged(arcs: impl IntoIterator<Item = Arc>) -> Vec<Arc> {
     merged
 }
 
-/// What lies in `these` and not in `those`; both in order and without overlaps.
-pub fn without(these: &[Arc], those: &[Arc]) -> Vec<Arc> {
+/// The positions in `arcs` and not in `excluded`; both sorted and without overlaps.
+pub fn without(arcs: &[Arc], excluded: &[Arc]) -> Vec<Arc> {
     let mut left = Vec::new();
-    for arc in these {
+    for arc in arcs {
         let mut first = Some(arc.first());
-        let from = those.partition_point(|other| other.last() < arc.first());
-        for other in those[from..].iter().take_while(|other| other.first() <= arc.last()) {
+        let from = excluded.partition_point(|other| other.last() < arc.first());
+        for other in excluded[from..].iter().take_while(|other| other.first() <= arc.last()) {
             if let Some(first) = first.filter(|first| *first < other.first()) {
                 left.push(Arc::new(first, Position::new(other.first().number() - 1)));
             }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_made_one() {
+    fn adjacent_arcs_are_merged() {
         let all = [arc(5, 9), arc(0, 4), arc(11, 20), arc(21, u128::MAX)];
         assert_eq!(merged(all), [arc(0, 9), arc(11, u128::MAX)]);
         assert_eq!(merged([]), []);

@@ -1,7 +1,7 @@
-//! Coverage: which shard's rows count for each position, when all shards were asked at nearly the same time.
+//! Coverage: which shard's rows count for each position, from snapshots of all shards at nearly the same time.
 //!
-//! Each shard says which arcs it holds. Where a chunk was on its way between two answers, a position may be
-//! held twice or not at all. This module decides, and is pure: it holds no connection and no row.
+//! If a chunk moved between two snapshots, two shards may have its positions, or none. Pure: this module holds no connection
+//! and no row.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use super::arc::{Arc, ShardArc, append, merged};
 use super::position::Position;
 use crate::model::names::ShardName;
 
-/// What all shards hold, taken together.
+/// The arcs of all shards, combined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
-    /// Who serves what: arcs in order, neighbours of one shard merged. What nobody holds is missing.
+    /// The serving shard of each arc, in order, with adjacent arcs of one shard merged; without the gaps.
     routes: Vec<ServingArc>,
-    /// The arcs that a shard holds and another one serves: its rows there must be left out.
+    /// The arcs that a shard has and another one serves, so that its rows there must be excluded.
     left_out: BTreeMap<ShardName, Vec<Arc>>,
     gaps: Vec<Arc>,
 }
@@ -24,9 +24,9 @@ pub struct Coverage {
 pub struct ServingArc {
     /// The positions.
     pub arc: Arc,
-    /// Whose rows count.
+    /// The shard whose rows count.
     pub shard: ShardName,
-    /// Whether that shard owns the arc; else it is fenced there, and nobody has taken it over yet.
+    /// Whether that shard owns the arc; otherwise it is fenced there, and its target has not received it.
     pub owned: bool,
 }
 
@@ -43,15 +43,15 @@ impl<'held> Walk<'held> {
         Self { shard, rest }
     }
 
-    /// What the shard holds at a position, and the last position up to which that stays so. Positions must
-    /// be asked for in order.
+    /// The shard's arc at a position, and the last position up to which the answer holds. Calls must be in the order of the
+    /// positions.
     fn at(&mut self, position: Position) -> (Option<&'held ShardArc>, Position) {
         while self.rest.last().is_some_and(|held| held.arc.last() < position) {
             self.rest.pop();
         }
         match self.rest.last() {
             Some(held) if held.arc.first() <= position => (Some(held), held.arc.last()),
-            // It begins behind `position`, so it is not the first position of the ring.
+            // The arc begins after `position`, so not at the first position of the ring.
             Some(held) => (None, Position::new(held.arc.first().number() - 1)),
             None => (None, Position::LAST),
         }
@@ -61,12 +61,12 @@ impl<'held> Walk<'held> {
 impl Coverage {
     /// Decides for each position:
     ///
-    /// - the owner's rows count; of two owners those of the later epoch, as the other was asked before it let go
-    /// - if nobody owns it, the rows of a shard that is fenced there: the peer had not taken over when it was asked
-    /// - else it is a gap
+    /// - the rows of the owner count; of two owners that of the later epoch, as the other's snapshot is from before its fence
+    /// - without an owner, the rows of a shard that has it fenced count: in its snapshot the target had not received it
+    /// - otherwise it is a gap
     ///
-    /// Each committed state of a move has an owner or a fenced shard for every position, so a gap means that
-    /// a chunk changed hands between two answers.
+    /// In each committed state of a move every position is owned or fenced on some shard, so a gap means that a chunk was handed
+    /// over between two snapshots.
     pub fn of(held: &BTreeMap<ShardName, Vec<ShardArc>>) -> Self {
         let mut coverage = Self { routes: Vec::new(), left_out: BTreeMap::new(), gaps: Vec::new() };
         let mut walks: Vec<Walk<'_>> = held.iter().map(|(shard, arcs)| Walk::new(shard, arcs)).collect();
@@ -86,7 +86,7 @@ impl Coverage {
     }
 
     fn decide(&mut self, arc: Arc, holders: &[(&ShardName, &ShardArc)]) {
-        // Owners first, then later epochs; of equals the first, and they are in the order of their names.
+        // Owners first, then later epochs, then names.
         let best = holders.iter().rev().max_by_key(|(_, held)| (held.is_owned(), held.epoch));
         let Some((server, held)) = best else {
             append(&mut self.gaps, arc);
@@ -107,22 +107,22 @@ impl Coverage {
         }
     }
 
-    /// Who serves what, in order.
+    /// The serving shards, in order.
     pub fn routes(&self) -> &[ServingArc] {
         &self.routes
     }
 
-    /// What nobody holds, in order.
+    /// The arcs that no shard has, in order.
     pub fn gaps(&self) -> &[Arc] {
         &self.gaps
     }
 
-    /// Where rows of this shard must be left out, although it holds the arcs.
+    /// The arcs on which the rows of this shard must be excluded.
     pub fn left_out(&self, shard: &ShardName) -> &[Arc] {
         self.left_out.get(shard).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a shard that holds these arcs owns all that it serves here.
+    /// Whether a shard with these arcs owns everything that it serves here.
     pub fn is_owned_by(&self, shard: &ShardName, held: &[ShardArc]) -> bool {
         let owned = merged(held.iter().filter(|held| held.is_owned()).map(|held| held.arc));
         self.routes.iter().filter(|route| route.shard == *shard).all(|route| {
@@ -131,7 +131,7 @@ impl Coverage {
         })
     }
 
-    /// Who serves a position; nobody in a gap.
+    /// The serving shard of a position; `None` in a gap.
     pub fn route(&self, position: Position) -> Option<&ServingArc> {
         let at = self.routes.partition_point(|route| route.arc.last() < position);
         self.routes.get(at).filter(|route| route.arc.contains(position))
@@ -177,14 +177,14 @@ mod tests {
 
     #[test]
     fn each_step_of_a_move_has_one_server() {
-        // Before the fence, fenced, handed over and not purged, purged: S holds 0..=9 at first.
+        // Before the fence, fenced, handed over and not purged, purged: S has 0..=9 at first.
         let rest = held(10, ALL, 1, true);
         for (source, target, server, out_of_source) in [
             (vec![held(0, 9, 1, true)], vec![], "s", vec![]),
             (vec![held(0, 9, 2, false)], vec![], "s", vec![]),
             (vec![held(0, 9, 2, false)], vec![held(0, 9, 2, true)], "d", vec![(0, 9)]),
             (vec![], vec![held(0, 9, 2, true)], "d", vec![]),
-            // The source was asked before the fence, the target after it took over.
+            // The source's snapshot is from before the fence, the target's from after the hand-over.
             (vec![held(0, 9, 1, true)], vec![held(0, 9, 2, true)], "d", vec![(0, 9)]),
         ] {
             let target = [target, vec![rest.clone()]].concat();
@@ -194,14 +194,14 @@ mod tests {
             assert_eq!(left_out(&coverage, "s"), out_of_source);
             assert!(left_out(&coverage, "d").is_empty());
         }
-        // The source was asked after the purge, the target before it took over.
+        // The source's snapshot is from after the purge, the target's from before the hand-over.
         let coverage = cover([("s", vec![]), ("d", vec![rest])]);
         assert_eq!(coverage.gaps(), [Arc::new(Position::new(0), Position::new(9))]);
         assert_eq!(coverage.route(Position::new(3)), None);
     }
 
     #[test]
-    fn a_shard_that_let_go_of_an_arc_does_not_own_all() {
+    fn a_shard_with_a_fenced_arc_does_not_own_all() {
         let coverage = cover([
             ("a", vec![held(0, 9, 1, true), held(20, 29, 1, true)]),
             ("b", vec![held(10, 19, 1, true), held(30, ALL, 1, true)]),
@@ -226,7 +226,7 @@ mod tests {
         ]);
         assert_eq!(left_out(&coverage, "s"), [(5, 9)]);
         assert!(left_out(&coverage, "d").is_empty());
-        // Of two owners of one epoch, which only damage can make, the smaller name serves.
+        // Of two owners of one epoch, which only damage can cause, the smaller name serves.
         let coverage = cover([("b", vec![held(0, ALL, 1, true)]), ("a", vec![held(0, ALL, 1, true)])]);
         assert_eq!(coverage.routes()[0].shard.as_str(), "a");
     }

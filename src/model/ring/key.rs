@@ -1,9 +1,9 @@
-//! The key of a user, hashed once a command.
+//! The key of a user, which is hashed once for each command.
 
 use super::position::Position;
 use crate::model::user::UserId;
 
-/// A user's id with its position on the ring. Hashing costs more than any lookup, so a key is hashed once and carried.
+/// A user's id with its position. Hashing costs more than a lookup, so the position is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// The id.

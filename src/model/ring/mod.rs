@@ -1,4 +1,4 @@
-//! The ring: virtual nodes in order, and who owns a position.
+//! The ring: virtual nodes in order, and the owner of each position.
 //!
 //! Consistent hashing after Karger et al., "Consistent Hashing and Random Trees" (STOC 1997): the owner
 //! of a position is the shard of the first virtual node at or after it, clockwise; past the last one, the
@@ -19,13 +19,13 @@ use position::Position;
 /// One point of a shard on the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VirtualNode<'ring> {
-    /// The shard that it stands for.
+    /// Its shard.
     pub shard: &'ring ShardName,
     /// Its number among the shard's virtual nodes, from 0.
     pub index: u32,
-    /// Where it stands.
+    /// Its position.
     pub position: Position,
-    /// Whether a lookup came to it over the top of the ring.
+    /// Whether a lookup reached it over the top of the ring.
     pub wrapped: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Ring {
     shards: Vec<ShardName>,
     /// Sorted, without duplicates.
     points: Vec<Position>,
-    /// Whose point it is, beside `points`.
+    /// The shard of each point, parallel to `points`.
     labels: Vec<NodeLabel>,
     /// For each value of a position's top bits, the first point that is not below all such positions.
     /// With four times as many slots as points, most lookups look at one point or two.
@@ -158,12 +158,12 @@ impl Ring {
         Arc::new(Position::new(1), Position::new(point.wrapping_sub(before))).share()
     }
 
-    /// Who owns what: arcs in order, neighbours of one owner merged. They tile the ring.
+    /// The arcs with their owners, in order, adjacent ones of one owner merged. They tile the ring.
     pub fn arcs(&self) -> Vec<OwnedArc<'_>> {
         let mut arcs: Vec<OwnedArc<'_>> = Vec::new();
         let mut first = Some(Position::FIRST);
         let ends = self.virtual_nodes().map(|node| (node.position, node.shard));
-        // What lies past the last point belongs to the first one.
+        // Positions after the last point belong to the first one.
         let over_the_top = (Position::LAST, self.node(0).shard);
         for (last, shard) in ends.chain([over_the_top]) {
             let Some(start) = first else { break };
@@ -176,7 +176,7 @@ impl Ring {
         arcs
     }
 
-    /// Each shard's share of the ring, 0 to 1, sorted by name. They add up to 1.
+    /// The share of each shard, 0 to 1, sorted by name. The sum is 1.
     pub fn shares(&self) -> Vec<(&ShardName, f64)> {
         let mut shares: Vec<(&ShardName, f64)> = self.shards.iter().map(|name| (name, 0.0)).collect();
         for (at, label) in self.labels.iter().enumerate() {
@@ -185,7 +185,7 @@ impl Ring {
         shares
     }
 
-    /// A shard's share of the ring, 0 to 1; `None` if it has no part in it.
+    /// A shard's share of the ring, 0 to 1; `None` if it is not on it.
     pub fn share(&self, name: &ShardName) -> Option<f64> {
         self.shares().into_iter().find(|(of, _)| *of == name).map(|(_, share)| share)
     }

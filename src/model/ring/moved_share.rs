@@ -1,4 +1,4 @@
-//! What a change of the ring moves, against what it would move if keys were placed by modulo.
+//! The share of keys that a change of the ring moves, compared with `hash modulo shards`.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use super::Ring;
 use super::arc::Arc;
 use crate::model::names::ShardName;
 
-/// The shares of all keys that go from one shard to another, 0 to 1 each, by `(source, target)`.
+/// The share of all keys that move, 0 to 1, by `(source, target)`.
 pub type Flows<'names> = BTreeMap<(&'names ShardName, &'names ShardName), f64>;
 
-/// A piece of the ring that one shard has in one ring, and one, perhaps the same, in the next.
+/// A piece of the ring with its owners on two rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SharedArc<'rings> {
     /// The piece.
     pub arc: Arc,
-    /// Who has it in the first ring.
+    /// The owner on the first ring.
     pub source: &'rings ShardName,
-    /// Who has it in the second.
+    /// The owner on the second ring.
     pub target: &'rings ShardName,
 }
 
 impl SharedArc<'_> {
-    /// Whether it goes to another shard.
+    /// Whether the owners differ.
     pub fn moves(&self) -> bool {
         self.source != self.target
     }
 }
 
-/// Two rings laid over each other: the pieces tile the ring, in order.
+/// Overlays two rings; the pieces tile the ring, in order.
 pub fn overlay<'rings>(before: &'rings Ring, after: &'rings Ring) -> Vec<SharedArc<'rings>> {
     let (before, after) = (before.arcs(), after.arcs());
     let mut pieces = Vec::with_capacity(before.len() + after.len());
     let (mut i, mut j) = (0, 0);
-    // Both tile the ring: walk them together, one piece on which both are constant at a time.
+    // Both tile the ring, so they are walked together, piece by piece.
     while let (Some(old), Some(new)) = (before.get(i), after.get(j)) {
         let arc = Arc::new(old.arc.first().max(new.arc.first()), old.arc.last().min(new.arc.last()));
         pieces.push(SharedArc { arc, source: old.shard, target: new.shard });
@@ -42,7 +42,7 @@ pub fn overlay<'rings>(before: &'rings Ring, after: &'rings Ring) -> Vec<SharedA
     pieces
 }
 
-/// What moves when one ring follows another. Keys that stay are left out.
+/// The flows when one ring follows another.
 pub fn ring_flows<'rings>(before: &'rings Ring, after: &'rings Ring) -> Flows<'rings> {
     let mut flows = Flows::new();
     for piece in overlay(before, after).into_iter().filter(SharedArc::moves) {
@@ -51,9 +51,8 @@ pub fn ring_flows<'rings>(before: &'rings Ring, after: &'rings Ring) -> Flows<'r
     flows
 }
 
-/// What moves when keys lie at `names[hash % names.len()]` and one list of names follows another.
-///
-/// Exact: owners repeat every `lcm(before, after)` hashes. Weights mean nothing to modulo.
+/// The flows when keys are at `names[hash % names.len()]` and one list of names follows another. Exact, as owners repeat
+/// every `lcm(before, after)` hashes. Ignores weights.
 #[expect(clippy::cast_precision_loss, reason = "at most a million slots")]
 pub fn modulo_flows<'names>(before: &'names [ShardName], after: &'names [ShardName]) -> Flows<'names> {
     let slots = before.len() / greatest_common_divisor(before.len(), after.len()) * after.len();
@@ -85,12 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn modulo_moves_what_it_is_known_to_move() {
+    fn modulo_moves_the_known_shares() {
         let (three, four) = (names("a b c"), names("a b c d"));
         assert!((moved(&modulo_flows(&three, &four)) - 0.75).abs() < 1e-12);
         assert!((moved(&modulo_flows(&four, &three)) - 0.75).abs() < 1e-12);
         assert!(modulo_flows(&four, &four).is_empty());
-        // Only `a` of two and `a` of `a c` agree: half stays where it was, the other half was `b`'s.
+        // Only the half of `a` stays.
         assert!((moved(&modulo_flows(&names("a b"), &names("a c"))) - 0.5).abs() < 1e-12);
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::model::user::UserId;
 
-/// A place on the ring, `0 ..= 2^128 - 1`.
+/// A position on the ring, `0 ..= 2^128 - 1`.
 ///
 /// The position of a key is the MD5 (RFC 1321) of its UTF-8 bytes, read as a big-endian integer.
 /// Postgres computes the same with `md5(key)::uuid`, whose values compare as positions do.
@@ -26,12 +26,12 @@ impl Position {
         Self(number)
     }
 
-    /// Where a key lies.
+    /// The position of a key.
     pub fn of_key(key: &str) -> Self {
         Self::of_bytes(key.as_bytes())
     }
 
-    /// Where a user lies: the position of the id in decimal. Allocates nothing.
+    /// The position of a user: that of the id in decimal. Allocates nothing.
     pub fn of_user(id: UserId) -> Self {
         let mut text = [0_u8; 20];
         let mut rest = &mut text[..];
@@ -40,7 +40,7 @@ impl Position {
         Self::of_bytes(&text[..20 - unused])
     }
 
-    /// Where the virtual node `NAME#INDEX` of a shard lies.
+    /// The position of the virtual node `NAME#INDEX` of a shard.
     pub fn of_virtual_node(shard: &str, index: u32) -> Self {
         Self::of_key(&format!("{shard}#{index}"))
     }
@@ -55,13 +55,13 @@ impl Position {
         self.0
     }
 
-    /// The position that follows clockwise, unless this is the last one.
+    /// The next position, unless this is the last one.
     pub fn next(self) -> Option<Self> {
         self.0.checked_add(1).map(Self)
     }
 }
 
-/// As Postgres has it.
+/// As Postgres stores it.
 impl From<Position> for Uuid {
     fn from(position: Position) -> Self {
         Self::from_u128(position.0)
@@ -74,7 +74,7 @@ impl From<Uuid> for Position {
     }
 }
 
-/// In decimal, as the seed's prototype logs it.
+/// In decimal, as the Python prototype logs it.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

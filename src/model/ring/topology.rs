@@ -1,4 +1,4 @@
-//! The topology: which shards there are, how heavy each is, how many virtual nodes it has.
+//! The topology: the shards with their weights, and the number of virtual nodes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::Ring;
 use crate::model::names::{ClusterId, ShardName};
 
-/// Virtual nodes of a shard of weight 1, unless the topology says otherwise.
+/// The default number of virtual nodes of a shard with weight 1.
 pub const VIRTUAL_NODES_DEFAULT: u32 = 100;
-/// The most virtual nodes for a shard of weight 1.
+/// The most virtual nodes of a shard with weight 1.
 pub const VIRTUAL_NODES_MAX: u32 = 10_000;
-/// The most shards of one cluster.
+/// The most shards of a cluster.
 pub const SHARDS_MAX: usize = 1_000;
 
 /// Grows by one with each change of the topology; 0 is a guess that no shard has confirmed.
@@ -21,9 +21,9 @@ pub const SHARDS_MAX: usize = 1_000;
 pub struct Epoch(i64);
 
 impl Epoch {
-    /// The epoch of a topology that was guessed from the configuration.
+    /// The epoch of a guessed topology.
     pub const GUESSED: Self = Self(0);
-    /// The epoch that `init-shards` gives.
+    /// The epoch after `init-shards`.
     pub const FIRST: Self = Self(1);
 
     /// The epoch with this number.
@@ -31,7 +31,7 @@ impl Epoch {
         Self(number)
     }
 
-    /// The epoch that follows.
+    /// The next epoch.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -49,13 +49,13 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// How much of the ring a shard wants, as a multiple of a shard of weight 1.
+/// The share of the ring that a shard gets, as a multiple of a shard with weight 1.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Weight(f64);
 
 impl Weight {
-    /// The weight of a shard that was given none.
+    /// The default weight.
     pub const ONE: Self = Self(1.0);
 
     /// The weight as a number, 0.01 to 100.
@@ -107,15 +107,15 @@ pub struct ShardSpec {
     pub weight: Weight,
 }
 
-/// The hash that makes positions. One for now; written down so that another can follow.
+/// The hash that makes positions; stored so that another one can be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hash {
-    /// MD5, as the seed has it.
+    /// MD5, as in the Python prototype.
     Md5,
 }
 
-/// Shards, weights and virtual nodes: all that the ring is made from. Never empty, names unique and sorted.
+/// Shards, weights and virtual nodes: everything that determines the ring. Never empty; names are unique and sorted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct Topology {
@@ -145,7 +145,7 @@ impl From<Topology> for Unchecked {
 }
 
 impl Topology {
-    /// A topology of these shards, in any order; the reason if they do not make one.
+    /// A topology of these shards, in any order; fails with the reason if it is not valid.
     pub fn new(virtual_nodes: u32, mut shards: Vec<ShardSpec>) -> Result<Self, String> {
         if virtual_nodes == 0 || virtual_nodes > VIRTUAL_NODES_MAX {
             return Err(format!("virtual nodes are 1 to {VIRTUAL_NODES_MAX} a shard, not {virtual_nodes}"));
@@ -155,7 +155,7 @@ impl Topology {
         }
         shards.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(twice) = shards.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(format!("the shard `{}` is named twice", twice[0].name));
+            return Err(format!("shard `{}` is named twice", twice[0].name));
         }
         Ok(Self { virtual_nodes, shards })
     }
@@ -189,7 +189,7 @@ impl Topology {
         self.shards.iter().find(|shard| shard.name == *name)
     }
 
-    /// The same with another shard, or with another weight for one that is there.
+    /// With another shard, or with another weight of an existing one.
     pub fn with(&self, spec: ShardSpec) -> Result<Self, String> {
         let mut shards = self.shards.clone();
         shards.retain(|other| other.name != spec.name);
@@ -197,7 +197,7 @@ impl Topology {
         Self::new(self.virtual_nodes, shards)
     }
 
-    /// The same without a shard; the reason if that leaves none.
+    /// Without a shard; fails with the reason if no shard is left.
     pub fn without(&self, name: &ShardName) -> Result<Self, String> {
         let shards = self.shards.iter().filter(|shard| shard.name != *name).cloned().collect();
         Self::new(self.virtual_nodes, shards)
@@ -213,7 +213,7 @@ impl Topology {
     }
 }
 
-/// What a shard says of its cluster: its id, and the topology in force with its epoch.
+/// The id of a cluster, and its topology in force with the epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Membership {
     /// The cluster.

@@ -1,8 +1,8 @@
-//! Verification: whether what the shards say fits together, and whether a row lies where it is to lie.
+//! Verification: checks whether the states of the shards are consistent, and whether a row is on its owner.
 //!
-//! All shards are asked at nearly the same time, not at one instant. So while the ring changes their words may not
-//! fit together though nothing is wrong: the caller asks again, and a [`RingFault`] is one only if it stays. This module
-//! decides, and is pure: it holds no connection and no row.
+//! The states are read at nearly the same time, not at one instant. During a change they may contradict each other although
+//! nothing is wrong: the caller reads them again, and a [`RingFault`] counts only if it stays. Pure: this module holds no
+//! connection and no row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,38 +15,38 @@ use super::ring::coverage::Coverage;
 use super::ring::position::Position;
 use super::ring::topology::Topology;
 
-/// What does not fit together.
+/// A contradiction between the states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RingFault {
-    /// Epochs or topologies.
-    Words(Damage),
-    /// Nobody holds an arc.
+    /// The epochs or topologies differ.
+    States(Damage),
+    /// No shard has an arc.
     Nobody(Arc),
-    /// Two shards own an arc. A change that goes on between two answers looks like this, too, and does no harm:
-    /// see [`RingFault::is_harmless`].
+    /// Two shards own an arc. States of different times during a change look the same, and are harmless: see
+    /// [`RingFault::is_harmless`].
     Twice {
         /// The positions.
         arc: Arc,
-        /// The two.
+        /// The two shards.
         owners: [ShardName; 2],
     },
-    /// A shard does not own what the ring gives it.
+    /// A shard does not own an arc that is its own on the ring.
     Lacks {
         /// The shard.
         shard: ShardName,
         /// The positions.
         arc: Arc,
     },
-    /// A shard owns what the ring gives to another.
+    /// A shard owns an arc that belongs to another on the ring.
     Foreign {
         /// The shard.
         shard: ShardName,
         /// The positions.
         arc: Arc,
-        /// Whom the ring gives them to.
+        /// The owner on the ring.
         owner: ShardName,
     },
-    /// A shard has let go of an arc, and nothing is under way.
+    /// A shard has a fenced arc although no change is under way.
     Fenced {
         /// The shard.
         shard: ShardName,
@@ -56,7 +56,7 @@ pub enum RingFault {
 }
 
 impl RingFault {
-    /// Whether the rows can be judged in spite of it, if it does not stay: of two owners the later one serves.
+    /// Whether rows can be checked in spite of it if it does not stay: of two owners the later one serves.
     pub fn is_harmless(&self) -> bool {
         matches!(self, Self::Twice { .. })
     }
@@ -65,108 +65,106 @@ impl RingFault {
 impl fmt::Display for RingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Words(damage) => damage.fmt(f),
-            Self::Nobody(arc) => write!(f, "no shard holds the arc {arc}"),
+            Self::States(damage) => damage.fmt(f),
+            Self::Nobody(arc) => write!(f, "no shard has the arc {arc}"),
             Self::Twice { arc, owners: [one, other] } => {
                 write!(f, "shards `{one}` and `{other}` both own the arc {arc}")
             }
             Self::Lacks { shard, arc } => {
-                write!(f, "shard `{shard}` lacks the arc {arc}, which the ring gives it")
+                write!(f, "shard `{shard}` lacks the arc {arc}, which it owns on the ring")
             }
             Self::Foreign { shard, arc, owner } => {
-                write!(f, "shard `{shard}` owns the arc {arc}, which the ring gives to `{owner}`")
+                write!(f, "shard `{shard}` owns the arc {arc}, whose owner on the ring is `{owner}`")
             }
             Self::Fenced { shard, arc } => {
                 write!(
                     f,
-                    "shard `{shard}` has let go of the arc {arc}, and no change of the ring is under way"
+                    "shard `{shard}` owns let go of the arc {arc}, but no change of the ring is under way"
                 )
             }
         }
     }
 }
 
-/// What all words together come to.
+/// The result of a verification of the ring.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
-    /// What does not fit together; nothing if all is well.
+    /// The contradictions; empty if there are none.
     pub faults: Vec<RingFault>,
     /// Whether a change of the ring is under way.
     pub is_changing: bool,
-    /// Who serves which position.
+    /// Which shard serves each position.
     pub coverage: Coverage,
 }
 
-/// Decides what the words of all shards come to.
+/// Verifies the states of all shards.
 ///
-/// With nothing under way each shard owns just what the ring of the topology gives it. While a change is under way
-/// each position is held, no arc has two owners, and an owner is one by the old ring or by the new one.
-pub fn judge(words: &BTreeMap<ShardName, ShardState>) -> Findings {
-    let held = words.iter().map(|(shard, state)| (shard.clone(), state.arcs.clone())).collect();
+/// Without a change each shard must own exactly its arcs of the ring. During a change a shard must have each position, no arc
+/// may have two owners, and an owner must be one on the old or on the new ring.
+pub fn judge(states: &BTreeMap<ShardName, ShardState>) -> Findings {
+    let held = states.iter().map(|(shard, state)| (shard.clone(), state.arcs.clone())).collect();
     let coverage = Coverage::of(&held);
-    let is_changing = words.values().any(|word| word.ring.change.is_some());
+    let is_changing = states.values().any(|state| state.ring.change.is_some());
     let mut faults = Vec::new();
-    match situation(words) {
-        Ok(Situation::Idle { topology, .. }) => not_of_the_ring(words, &topology, &mut faults),
+    match situation(states) {
+        Ok(Situation::Idle { topology, .. }) => check_stable(states, &topology, &mut faults),
         Ok(Situation::Changing { topology, change, .. }) => {
-            uncovered(words, &coverage, &mut faults);
-            of_neither_ring(words, &topology, &change, &mut faults);
+            check_tiling(states, &coverage, &mut faults);
+            check_change(states, &topology, &change, &mut faults);
         }
         Err(damage) => {
-            faults.push(RingFault::Words(damage));
-            uncovered(words, &coverage, &mut faults);
+            faults.push(RingFault::States(damage));
+            check_tiling(states, &coverage, &mut faults);
         }
     }
     Findings { faults, is_changing, coverage }
 }
 
-fn owned(word: &ShardState) -> Vec<Arc> {
-    merged(word.arcs.iter().filter(|held| held.is_owned()).map(|held| held.arc))
+fn owned(state: &ShardState) -> Vec<Arc> {
+    merged(state.arcs.iter().filter(|held| held.is_owned()).map(|held| held.arc))
 }
 
-/// What the ring gives to a shard.
-fn given(ring: &Ring, shard: &ShardName) -> Vec<Arc> {
+/// The arcs of a shard on the ring.
+fn expected_arcs(ring: &Ring, shard: &ShardName) -> Vec<Arc> {
     ring.arcs().into_iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc).collect()
 }
 
-/// Nothing is under way: each shard owns what the ring gives it, and nothing else, and has let go of nothing.
-fn not_of_the_ring(
-    words: &BTreeMap<ShardName, ShardState>,
-    topology: &Topology,
-    faults: &mut Vec<RingFault>,
-) {
+/// Without a change: each shard must own exactly its arcs of the ring, and have no fenced one.
+fn check_stable(states: &BTreeMap<ShardName, ShardState>, topology: &Topology, faults: &mut Vec<RingFault>) {
     let ring = topology.ring();
-    let names: BTreeSet<&ShardName> = topology.names().chain(words.keys()).collect();
+    let names: BTreeSet<&ShardName> = topology.names().chain(states.keys()).collect();
     for shard in names {
-        let given = given(&ring, shard);
-        let has = words.get(shard).map(owned).unwrap_or_default();
-        let lacks = without(&given, &has);
+        let expected_arcs = expected_arcs(&ring, shard);
+        let owns = states.get(shard).map(owned).unwrap_or_default();
+        let lacks = without(&expected_arcs, &owns);
         faults.extend(lacks.into_iter().map(|arc| RingFault::Lacks { shard: shard.clone(), arc }));
-        foreign(shard, &without(&has, &given), &ring, faults);
-        let fenced = words.get(shard).into_iter().flat_map(|word| &word.arcs).filter(|held| !held.is_owned());
+        foreign(shard, &without(&owns, &expected_arcs), &ring, faults);
+        let fenced =
+            states.get(shard).into_iter().flat_map(|state| &state.arcs).filter(|held| !held.is_owned());
         faults.extend(fenced.map(|held| RingFault::Fenced { shard: shard.clone(), arc: held.arc }));
     }
 }
 
-/// A change is under way: an owner is one by the old ring or by the new one.
-fn of_neither_ring(
-    words: &BTreeMap<ShardName, ShardState>,
+/// During a change: an owner must be one on the old or on the new ring.
+fn check_change(
+    states: &BTreeMap<ShardName, ShardState>,
     topology: &Topology,
     change: &Change,
     faults: &mut Vec<RingFault>,
 ) {
     let (old, new) = (topology.ring(), change.next_topology.ring());
-    for (shard, word) in words {
-        // A change that takes another one back: what had moved then is owned by a ring that nobody tells of any more.
+    for (shard, state) in states {
+        // A change that cancels another one: the arcs that had moved are owned by the canceled ring, which is unknown here.
         if change.next_topology == *topology && change.participants.contains(shard) {
             continue;
         }
-        let rest = without(&without(&owned(word), &given(&old, shard)), &given(&new, shard));
-        foreign(shard, &rest, &new, faults);
+        let others =
+            without(&without(&owned(state), &expected_arcs(&old, shard)), &expected_arcs(&new, shard));
+        foreign(shard, &others, &new, faults);
     }
 }
 
-/// These arcs of a shard, by whom the ring gives them to.
+/// Faults for these arcs of a shard, with their owners on the ring.
 fn foreign(shard: &ShardName, arcs: &[Arc], ring: &Ring, faults: &mut Vec<RingFault>) {
     let of_ring = ring.arcs();
     for arc in arcs {
@@ -178,13 +176,13 @@ fn foreign(shard: &ShardName, arcs: &[Arc], ring: &Ring, faults: &mut Vec<RingFa
     }
 }
 
-/// What nobody holds, and what two shards own.
-fn uncovered(words: &BTreeMap<ShardName, ShardState>, coverage: &Coverage, faults: &mut Vec<RingFault>) {
+/// Faults for arcs that no shard has, and that two shards own.
+fn check_tiling(states: &BTreeMap<ShardName, ShardState>, coverage: &Coverage, faults: &mut Vec<RingFault>) {
     faults.extend(coverage.gaps().iter().map(|arc| RingFault::Nobody(*arc)));
-    let arcs = words.iter().flat_map(|(shard, word)| owned(word).into_iter().map(move |arc| (arc, shard)));
+    let arcs = states.iter().flat_map(|(shard, state)| owned(state).into_iter().map(move |arc| (arc, shard)));
     let mut arcs: Vec<(Arc, &ShardName)> = arcs.collect();
     arcs.sort_unstable();
-    // The one of those before that reaches the furthest.
+    // The earlier arc that ends last.
     let mut before: Option<(Arc, &ShardName)> = None;
     for (arc, shard) in arcs {
         if let Some(((other, owner), common)) =
@@ -199,18 +197,18 @@ fn uncovered(words: &BTreeMap<ShardName, ShardState>, coverage: &Coverage, fault
     }
 }
 
-/// Where a row lies, seen from the shard that it lies on.
+/// The placement of a row on its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowPlacement {
-    /// Where it belongs.
+    /// The shard serves it.
     Home,
-    /// On an arc that this shard still holds and that another one serves: on its way, or still to be forgotten.
+    /// On an arc that this shard still has and another one serves, during a change.
     InFlight,
-    /// Where it does not belong.
+    /// On none of its arcs.
     Misplaced,
 }
 
-/// Tells the rows of one shard apart.
+/// Classifies the rows of one shard.
 #[derive(Debug, Clone)]
 pub struct RowScanner {
     served: Vec<Arc>,
@@ -218,19 +216,19 @@ pub struct RowScanner {
 }
 
 impl Findings {
-    /// The scanner for the rows of a shard, in the snapshot that its word is of.
+    /// The scanner for the rows of a shard, in the snapshot of its state.
     pub fn scanner(&self, shard: &ShardName) -> RowScanner {
         let served = self.coverage.routes().iter().filter(|route| route.shard == *shard);
         RowScanner {
             served: merged(served.map(|route| route.arc)),
-            // With nothing under way nothing is in flight.
+            // Without a change nothing is in flight.
             in_flight: if self.is_changing { self.coverage.left_out(shard).to_vec() } else { Vec::new() },
         }
     }
 }
 
 impl RowScanner {
-    /// Where a row lies whose user has this position.
+    /// The placement of a row with this position.
     pub fn place(&self, position: Position) -> RowPlacement {
         let holds = |arcs: &[Arc]| {
             let at = arcs.partition_point(|arc| arc.last() < position);
@@ -244,8 +242,8 @@ impl RowScanner {
     }
 }
 
-/// What stays of what was said before: a fault that another look at all shards does not show was none.
-pub fn still_there(before: &[RingFault], now: &[RingFault]) -> Vec<RingFault> {
+/// The earlier faults that are still there: a fault that another round does not show was none.
+pub fn lasting(before: &[RingFault], now: &[RingFault]) -> Vec<RingFault> {
     before.iter().filter(|fault| now.contains(fault)).cloned().collect()
 }
 

@@ -28,7 +28,7 @@ fn at_rest() -> BTreeMap<ShardName, ShardState> {
         RingState { epoch: Epoch::FIRST, topology: topology.clone(), change: None, desired_topology: None };
     let word = |shard: &ShardName| ShardState {
         ring: state.clone(),
-        arcs: given(&ring, shard).into_iter().map(|arc| held(arc, 1, true)).collect(),
+        arcs: expected_arcs(&ring, shard).into_iter().map(|arc| held(arc, 1, true)).collect(),
     };
     (1..=4).map(name).map(|shard| (shard.clone(), word(&shard))).collect()
 }
@@ -75,7 +75,7 @@ fn at_rest_each_shard_owns_what_the_ring_gives_it() {
 #[test]
 fn at_rest_any_other_arc_is_a_fault_and_is_named() {
     let ring = topology(3).ring();
-    let arc = given(&ring, &name(1))[0];
+    let arc = expected_arcs(&ring, &name(1))[0];
     let half = Arc::new(arc.first(), Position::new(arc.first().number() + 9));
     let mut words = at_rest();
     take(words.get_mut(&name(1)).unwrap(), half);
@@ -98,7 +98,7 @@ fn at_rest_any_other_arc_is_a_fault_and_is_named() {
     // A shard of the topology that says nothing at all.
     let mut words = at_rest();
     words.remove(&name(2));
-    assert_eq!(judge(&words).faults.len(), given(&ring, &name(2)).len());
+    assert_eq!(judge(&words).faults.len(), expected_arcs(&ring, &name(2)).len());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn no_step_of_a_move_is_a_fault() {
     let findings = judge(&words);
     assert!(findings.faults.iter().all(RingFault::is_harmless) && findings.faults.len() == 1);
     assert_eq!(findings.scanner(&source).place(position), RowPlacement::InFlight);
-    assert_eq!(still_there(&findings.faults, &judge(&said[2]).faults), []);
+    assert_eq!(lasting(&findings.faults, &judge(&said[2]).faults), []);
     let mut words = said[3].clone();
     words.insert(name(4), said[1][&name(4)].clone());
     let findings = judge(&words);
@@ -161,15 +161,15 @@ fn no_step_of_a_move_is_a_fault() {
 }
 
 fn moved_to_four(from: usize) -> Vec<Arc> {
-    let four = given(&topology(4).ring(), &name(4));
-    let before = given(&topology(3).ring(), &name(from));
+    let four = expected_arcs(&topology(4).ring(), &name(4));
+    let before = expected_arcs(&topology(3).ring(), &name(from));
     before.iter().flat_map(|a| four.iter().filter_map(|b| a.intersection(*b))).collect()
 }
 
 #[test]
 fn during_a_change_an_owner_is_one_by_the_old_ring_or_by_the_new_one() {
     let mut words = announced();
-    let arc = given(&topology(3).ring(), &name(1))[0];
+    let arc = expected_arcs(&topology(3).ring(), &name(1))[0];
     take(words.get_mut(&name(1)).unwrap(), arc);
     words.get_mut(&name(2)).unwrap().arcs.push(held(arc, 2, true));
     let faults = judge(&words).faults;

@@ -1,4 +1,4 @@
-//! What a process knows of the topology: what the shards said last, or a guess.
+//! The view: what this process knows of the topology, from the shards, the cache, or a guess. It is never trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use crate::model::ring::topology::{Epoch, Topology};
 use crate::model::ring::{Ring, VirtualNode};
 use crate::pg::catalog::{ShardEndpoint, TopologyMd5};
 
-/// A ring at rest: no arc of it is on its way.
+/// A ring without a change under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StableRing {
-    /// Which ring.
+    /// The identity of its topology.
     pub ring: TopologyMd5,
     /// Its epoch.
     pub epoch: Epoch,
@@ -22,33 +22,32 @@ pub struct StableRing {
 /// A topology, its epoch and the ring that it makes.
 #[derive(Debug)]
 pub struct View {
-    /// The epoch; [`Epoch::GUESSED`] if no shard was asked yet.
+    /// The epoch; [`Epoch::GUESSED`] until a shard or the cache has given one.
     pub epoch: Epoch,
     /// The topology.
     pub topology: Topology,
     /// Its ring.
     pub ring: Ring,
-    /// The change that is under way, with the ring that it leads to, if one is known of.
+    /// The known change under way, with the ring that it leads to.
     pub change: Option<(Change, Ring)>,
-    /// The topology that is wished for, if that is known: only the first shard knows.
+    /// The desired topology, if known; only the arbiter has it.
     pub desired_topology: Option<Topology>,
-    /// Where the shards are, as far as a catalog was read.
+    /// The known endpoints of the shards.
     pub endpoints: BTreeMap<ShardName, ShardEndpoint>,
-    /// Addresses at which old data of shards may come back, and whose.
+    /// The addresses of stale primaries, each with its shard.
     pub stale_endpoints: BTreeMap<String, ShardName>,
-    /// By what the catalogs know the ring, if a shard that has its arcs said so to this process. A cache may hold anything.
+    /// Identifies the topology, if a shard has confirmed that it has its arcs; the cache does not count.
     pub topology_md5: Option<TopologyMd5>,
 }
 
 impl View {
-    /// The shards that may own something: those of the topology, and who takes part in a change of it.
+    /// The shards that may have arcs: those of the topology, and the participants of a change.
     pub fn participants(&self) -> BTreeSet<&ShardName> {
         let participants = self.change.iter().flat_map(|(change, _)| &change.participants);
         self.topology.names().chain(participants).collect()
     }
 
-    /// The ring by which owners are found, if nothing is known to be under way: a shard that says the same owns what the
-    /// ring gives it.
+    /// The stable ring, if no change is known to be under way: a shard with the same topology owns exactly its arcs of it.
     pub fn stable_ring(&self) -> Option<StableRing> {
         let ring = self.topology_md5.filter(|_| self.change.is_none())?;
         Some(StableRing { ring, epoch: self.epoch })
@@ -61,12 +60,12 @@ impl View {
         node
     }
 
-    /// Whether a shard may own something, or is to join.
+    /// Whether a shard may have arcs, or will join.
     pub fn belongs(&self, name: &ShardName) -> bool {
         self.participants().contains(name) || self.goal().shard(name).is_some()
     }
 
-    /// The topology that the ring is to have: by the change under way, else by the wish.
+    /// The topology that the ring will have: the next topology of a change, or the desired one, or the one in force.
     pub fn goal(&self) -> &Topology {
         let change = self.change.as_ref().map(|(change, _)| &change.next_topology);
         change.or(self.desired_topology.as_ref()).unwrap_or(&self.topology)

@@ -87,7 +87,7 @@ impl RemovalPlan {
             share: arcs.iter().map(|arc| arc.share()).sum(),
             rows: 0,
         };
-        recipients.map(|(shard, recipient)| (shard.clone(), reassigned(&recipient.inherits))).collect()
+        recipients.map(|(shard, recipient)| (shard.clone(), reassigned(&recipient.gains))).collect()
     }
 }
 
@@ -196,7 +196,7 @@ pub fn remove_dead_shard(
         }
         let committed = connection.session().client().batch_execute("COMMIT");
         committed.map_err(|cause| sqlstate::doing("reassign arcs", shard, &cause).hint(again))?;
-        for arc in &recipient.inherits {
+        for arc in &recipient.gains {
             log::info!("Arc {arc} reassigned to {shard}");
         }
     }

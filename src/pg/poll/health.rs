@@ -1,6 +1,6 @@
-//! Whether the shards answer, for a prompt that shows their state.
+//! The health of the shards, for the prompt.
 //!
-//! Nothing is logged, no server is started, and nothing is decided by it: what a command needs to know, it asks itself.
+//! It logs nothing, starts no server, and no command relies on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,45 +13,45 @@ use crate::model::names::ShardName;
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::Session;
 
-/// How often a shard is asked while nobody wants to know.
+/// The interval between two checks of a shard.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How long a shard is down before that is news: a restart is none.
+/// How long a shard must be down before it is reported, so that a restart is not.
 const NEWS_AFTER: Duration = Duration::from_secs(5);
 
-/// What is known of a shard.
+/// The health of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Life {
-    /// It was not asked yet, or did not answer yet.
+    /// It has not answered yet.
     Unknown,
     /// It answers.
     Up {
-        /// Whether it takes part in a change of the ring that is under way.
+        /// Whether it takes part in a change under way.
         changing: bool,
     },
     /// It cannot be reached, for this reason.
     Down(String),
 }
 
-/// What somebody who looks at a prompt should hear.
+/// What is reported above the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// A shard has been down for a while, for this reason.
     Down(ShardName, String),
-    /// A shard of which that was said is back.
+    /// A shard that was reported down answers again.
     Back(ShardName),
 }
 
 struct Probe {
-    /// The server that is asked.
+    /// The address of the server.
     server: String,
     life: Life,
-    /// The last round of questions that it has answered, or failed to.
+    /// The last completed round.
     round: u64,
     down_since: Option<Instant>,
     was_reported: bool,
 }
 
-/// Hears of news, on the threads that have them.
+/// Receives news, on the threads of the poller.
 pub type Listener = Arc<dyn Fn(News) + Send + Sync>;
 
 struct Probes {
@@ -60,20 +60,20 @@ struct Probes {
     listener: Listener,
 }
 
-/// What is known of the shards' health, kept up to date by threads that end when this is dropped.
+/// The health of the shards, updated by threads that end when this is dropped.
 pub struct Health {
     poller: Poller,
     probes: Arc<Probes>,
 }
 
 impl Health {
-    /// No shard is asked yet.
+    /// Checks no shard yet.
     pub fn new(listener: Listener) -> Self {
         let (by_shard, answered) = (Mutex::default(), Condvar::new());
         Self { poller: Poller::new(INTERVAL), probes: Arc::new(Probes { by_shard, answered, listener }) }
     }
 
-    /// Asks these shards and no others, and waits for their answers no longer than this.
+    /// Checks exactly these shards, and waits for their answers for at most `limit`.
     pub fn take(&self, addresses: Vec<(ShardName, Address)>, limit: Duration) -> BTreeMap<ShardName, Life> {
         let is_requested = |name: &ShardName, server: &str| {
             addresses.iter().any(|(requested, address)| requested == name && address.shown() == server)
@@ -105,7 +105,7 @@ impl Health {
 }
 
 impl Probes {
-    /// Records an answer, unless the shard is asked elsewhere by now, and reports what is news.
+    /// Records an answer, unless the shard has another address by now, and reports news.
     fn record(&self, name: &ShardName, address: &Address, life: Life, round: u64) {
         let mut probes = self.by_shard.lock();
         let Some(probe) = probes.get_mut(name).filter(|probe| probe.server == address.shown()) else {
@@ -126,7 +126,7 @@ fn ask(session: &mut Option<Session>, name: &ShardName, address: &Address) -> Li
     ask_again(session, connect, |session| answer(session).ok_or_else(closed)).unwrap_or_else(Life::Down)
 }
 
-/// `None`: the connection is lost.
+/// `None` if the connection was lost.
 fn answer(session: &mut Session) -> Option<Life> {
     let sql = "SELECT meta.status = 'pending' FROM ringshard.meta";
     match session.client().query_typed(sql, &[]) {
@@ -135,7 +135,7 @@ fn answer(session: &mut Session) -> Option<Life> {
             session.spoil();
             None
         }
-        // It answers, though it has no catalog: that is no matter of life and death.
+        // It answers, even if it has no catalog.
         Err(_) => Some(Life::Up { changing: false }),
     }
 }

@@ -79,11 +79,11 @@ impl Inner {
             Private::Start => self.cluster.shards().connect_unpooled(name),
             Private::Leave => Session::connect(name, &address),
         };
-        ask_again(session, connect, |session| self.ask_once(name, &address, session))
+        ask_again(session, connect, |session| self.sample_once(name, &address, session))
     }
 
     /// In one transaction: what is asked is counted as well, and is to count little.
-    fn ask_once(
+    fn sample_once(
         self: &Arc<Self>,
         name: &ShardName,
         address: &Address,
@@ -93,13 +93,13 @@ impl Inner {
         let begun = Instant::now();
         session.client().simple_query("BEGIN READ ONLY").map_err(fail)?;
         let latency_ms = begun.elapsed().as_secs_f64() * 1e3;
-        let sample = self.ask_everything(name, address, session, latency_ms);
+        let sample = self.read_sample(name, address, session, latency_ms);
         // One that failed is rolled back by this.
         session.client().simple_query("COMMIT").map_err(fail)?;
         sample
     }
 
-    fn ask_everything(
+    fn read_sample(
         self: &Arc<Self>,
         name: &ShardName,
         address: &Address,
@@ -107,15 +107,15 @@ impl Inner {
         latency_ms: f64,
     ) -> Result<Sample> {
         let fail = |cause| sqlstate::doing("look at how it does", name, &cause);
-        let said = catalog::describe(session, name)?;
-        catalog::check_identity(name, address, self.cluster.id(), said.identity())?;
-        self.cluster.learn_places(&said)?;
+        let description = catalog::describe(session, name)?;
+        catalog::check_identity(name, address, self.cluster.id(), description.identity())?;
+        self.cluster.learn_places(&description)?;
         self.poll_all();
         let row = only(session.query(SHARD, &[]).map_err(fail)?, "look at how it does", name)?;
         let data_folder: Option<String> = row.get("data_folder");
         let data_folder =
-            data_folder.filter(|_| address.endpoints.iter().all(|place| place.location.is_socket()));
-        let moves = moves(session, name, &said);
+            data_folder.filter(|_| address.endpoints.iter().all(|endpoint| endpoint.location.is_socket()));
+        let moves = moves(session, name, &description);
         Ok(Sample {
             at_seconds: row.get("at_seconds"),
             counting_since: (row.get("started_seconds"), row.get("reset_seconds")),
@@ -140,15 +140,15 @@ impl Inner {
                 lag_seconds: row.get("lag_seconds"),
             },
             data_folder,
-            ring: said.ring,
+            ring: description.ring,
             moves,
         })
     }
 }
 
 /// How far a change is, if one is under way or wished for. What this role may not see is not known.
-fn moves(session: &mut Session, name: &ShardName, said: &SelfDescription) -> Option<Moves> {
-    if said.ring.change.is_none() && said.ring.desired_topology.is_none() {
+fn moves(session: &mut Session, name: &ShardName, description: &SelfDescription) -> Option<Moves> {
+    if description.ring.change.is_none() && description.ring.desired_topology.is_none() {
         return None;
     }
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -158,7 +158,7 @@ fn moves(session: &mut Session, name: &ShardName, said: &SelfDescription) -> Opt
         (row.get("source"), load)
     });
     let arrived = arrived.collect();
-    if arbiter(&said.ring.topology) != name {
+    if arbiter(&description.ring.topology) != name {
         return Some(Moves { arrived, runner: None });
     }
     let lock: &[Parameter<'_>] = &[(&RUNNER, Type::INT8)];

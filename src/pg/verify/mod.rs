@@ -23,7 +23,7 @@ use crate::model::rebalance::ShardState;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
 use crate::model::user::UserId;
-use crate::model::verification::{Findings, RingFault, RowPlacement, RowScanner, judge, still_there};
+use crate::model::verification::{Findings, RingFault, RowPlacement, RowScanner, judge, lasting};
 use crate::pg::catalog;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
@@ -161,7 +161,7 @@ fn observe_until_consistent(cluster: &Cluster) -> Result<(ClusterSnapshot, Vec<R
         let observed = observe(cluster)?;
         let faults = &observed.findings.faults;
         // A fault that another round does not show came from snapshots of different times.
-        suspects = if is_first { faults.clone() } else { still_there(&suspects, faults) };
+        suspects = if is_first { faults.clone() } else { lasting(&suspects, faults) };
         if suspects.is_empty() {
             if faults.iter().all(RingFault::is_harmless) {
                 return Ok((observed, Vec::new()));

@@ -127,7 +127,7 @@ fn an_arc_without_an_owner_is_a_named_error() {
         "DELETE FROM ringshard.arc WHERE first <= md5('1')::uuid AND last >= md5('1')::uuid",
     );
     for words in [&["count"][..], &["list-users"], &["export"]] {
-        test.run(words).fails(1).says("no shard holds the arc").says("hint: ringshard doctor");
+        test.run(words).fails(1).says("no shard has the arc").says("hint: ringshard doctor");
     }
 }
 
