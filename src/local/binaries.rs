@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn closeness_to_the_wish_decides() {
+    fn the_version_closest_to_the_wanted_one_is_chosen() {
         use std::os::unix::fs::PermissionsExt;
         let above = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(above.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -296,7 +296,7 @@ mod tests {
         assert!(error.starts_with("a private server needs Postgres 14 or newer, and only these"), "{error}");
         assert!(error.contains("13.9 in `"), "{error}");
         let error = version(&folders[2..], Some(17)).unwrap_err();
-        assert!(error.contains("needs Postgres 17") && error.contains("14.2 in"), "{error}");
+        assert!(error.contains("made by Postgres 17") && error.contains("14.2 in"), "{error}");
         let old = Binaries::find(Some(&folders[0]), None, None).unwrap_err();
         assert!(old.message().ends_with("has Postgres 13.9; 14 or newer is needed"), "{old}");
     }

@@ -1,4 +1,4 @@
-//! Clusters at rest and in the middle of changes, from which a shard is taken away.
+//! Clusters, stable and during changes, from which a shard is removed.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn ring_state(epoch: Epoch, topology: &Topology) -> RingState {
     RingState { epoch, topology: topology.clone(), change: None, desired_topology: None }
 }
 
-fn at_rest(shards: usize) -> Others {
+fn stable(shards: usize) -> Others {
     let topology = topology(1..=shards);
     let ring = topology.ring();
     let state = |shard: &ShardName| {
@@ -39,9 +39,9 @@ fn take(state: &mut ShardState, hole: Arc) {
     state.arcs = left.collect();
 }
 
-/// A change to these shards under way, each of its moves as far as `steps` says: nothing, fenced, adopted, purged.
+/// A change to these shards under way, each of its moves as far as `steps` says: nothing, fenced, received, purged.
 fn changing(shards: usize, to: &[usize], steps: &[u8]) -> Others {
-    let mut states = at_rest(shards);
+    let mut states = stable(shards);
     let before = topology(1..=shards);
     let target = topology(to.iter().copied());
     let mut participants: Vec<ShardName> = before.names().chain(target.names()).cloned().collect();
@@ -88,7 +88,7 @@ fn union(arcs: &[Arc]) -> Vec<Arc> {
     without(&[Arc::whole()], &whole)
 }
 
-/// Does what is to be done on the first so many of the recipients.
+/// Updates the first `count` recipients.
 fn apply(states: &mut Others, reassignment: &Reassignment, count: usize) {
     for (shard, recipient) in reassignment.recipients.iter().take(count) {
         let state = states.get_mut(shard).unwrap();
@@ -100,7 +100,7 @@ fn apply(states: &mut Others, reassignment: &Reassignment, count: usize) {
     }
 }
 
-/// A number of shards, those that it is to become, and how far each move is.
+/// A number of shards, the shards of the next topology, and the progress of each move.
 fn changes() -> impl Strategy<Value = (usize, Vec<usize>, Vec<u8>)> {
     (3_usize..=5, proptest::collection::vec(0_u8..=3, 1..20), 0_usize..=2, 1_usize..=5).prop_map(
         |(shards, steps, kind, which)| {
@@ -122,26 +122,26 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whoever_is_gone_the_rest_is_a_cluster(
+    fn the_survivors_of_any_shard_are_a_cluster(
         (shards, to, steps) in changes(), which: usize, at_rest_first: bool, told: usize,
         has_backup: bool,
     ) {
-        let mut states = if at_rest_first { at_rest(shards) } else { changing(shards, &to, &steps) };
+        let mut states = if at_rest_first { stable(shards) } else { changing(shards, &to, &steps) };
         prop_assert_eq!(faults(&states), Vec::<String>::new());
         let dead = states.keys().nth(which % states.len()).unwrap().clone();
         let gone = states.remove(&dead).unwrap();
         let before = states.clone();
-        // A replica that has seen it all, or nobody.
+        // A complete replica, or none.
         let backup = if has_backup { owned(&gone) } else { Vec::new() };
         let reassignment = reassign(&states, &dead, &backup).unwrap();
-        // What is reassigned is what only the one that is gone held.
+        // Exactly the arcs that only the dead shard had are reassigned.
         let reassigned = merged(reassignment.pieces().into_iter().map(|(arc, _)| arc));
         let held = merged(before.values().flat_map(|state| arcs_of(&state.arcs)).collect::<Vec<_>>());
         let alone = without(&arcs_of(&gone.arcs), &held);
-        // With a replica it is also what it had taken over and others have not forgotten.
+        // With a replica also those that it had received and others have not purged.
         let desired_topology = if has_backup { merged([alone, owned(&gone)].concat()) } else { alone };
         prop_assert_eq!(&reassigned, &union(&desired_topology));
-        // Killed on the way, and begun anew.
+        // Interrupted, and run again.
         let count = told % (states.len() + 1);
         apply(&mut states, &reassignment, count);
         let again = reassign(&states, &dead, &backup).unwrap();
@@ -150,7 +150,7 @@ proptest! {
         apply(&mut states, &again, left);
         prop_assert_eq!(faults(&states), Vec::<String>::new());
         prop_assert!(states.values().all(|state| state.ring.topology.shard(&dead).is_none()));
-        // Who had something keeps it.
+        // The others keep their arcs.
         for (shard, state) in &before {
             prop_assert!(without(&owned(state), &owned(&states[shard])).is_empty());
         }
@@ -158,10 +158,10 @@ proptest! {
     }
 
     #[test]
-    fn a_replica_that_has_seen_all_takes_over_and_no_other_does(
+    fn only_a_replica_without_missing_handovers_takes_over_unforced(
         (shards, to, steps) in changes(), later in proptest::collection::vec(0_u8..=3, 1..20), which: usize,
     ) {
-        // As it was, and some steps later.
+        // Before, and some steps later.
         let then = changing(shards, &to, &steps);
         let later: Vec<u8> = (0..40).map(|at| steps[at % steps.len()].max(later[at % later.len()])).collect();
         let now = changing(shards, &to, &later);
@@ -171,7 +171,7 @@ proptest! {
         prop_assert_eq!(missing_handovers(&others, &primary), vec![]);
         let replica = &then[&shard];
         let found = missing_handovers(&others, replica);
-        // With the replica in its place the cluster is one if nothing is missing hand-overs.
+        // With the replica in its place the cluster is consistent if no hand-over is missing.
         let with = |state: &ShardState| {
             let mut states = others.clone();
             states.insert(shard.clone(), state.clone());
@@ -184,22 +184,22 @@ proptest! {
 }
 
 #[test]
-fn a_change_that_was_not_heard_of_is_told_and_its_end_is_unseen() {
-    let replica = at_rest(3)[&name(2)].clone();
+fn an_unheard_announcement_is_repeated_and_an_unheard_end_is_missing() {
+    let replica = stable(3)[&name(2)].clone();
     let mut others = changing(3, &[1, 2, 3, 4], &[0]);
     others.remove(&name(2));
     assert_eq!(missing_handovers(&others, &replica), []);
     let told = forced(&others, &replica);
     assert_eq!((told.ring.epoch, &told.ring.change), (Epoch::FIRST.next(), &others[&name(1)].ring.change));
     assert_eq!(told.arcs, replica.arcs);
-    // All moved, and finished.
+    // Everything moved, and finished.
     let mut others = finished(changing(3, &[1, 2, 3, 4], &[3]));
     others.remove(&name(2));
     let epochs = MissingHandover::Epoch { has: Epoch::FIRST, should: Epoch::FIRST.next() };
     assert_eq!(missing_handovers(&others, &replica)[0], epochs);
 }
 
-/// The change is at its end.
+/// Finishes the change.
 fn finished(mut states: Others) -> Others {
     for state in states.values_mut() {
         state.ring.topology = state.ring.change.take().unwrap().next_topology;
@@ -207,9 +207,9 @@ fn finished(mut states: Others) -> Others {
     states
 }
 
-/// A fence that outlived its change: its arc has gone on to somebody else since.
+/// A fence that outlived its change: its arc has moved to another shard since.
 #[test]
-fn a_fence_of_a_change_that_is_over_is_no_fence_any_more() {
+fn a_fence_of_a_finished_change_does_not_count() {
     let fenced = changing(3, &[1, 2, 3, 4], &[1]);
     let has_fence = |state: &ShardState| state.arcs.iter().any(|held| held.state != ArcState::Owned);
     let (source, replica) = fenced.iter().find(|(_, state)| has_fence(state)).unwrap();
@@ -223,8 +223,8 @@ fn a_fence_of_a_change_that_is_over_is_no_fence_any_more() {
 }
 
 #[test]
-fn the_last_shard_has_no_heir() {
-    let mut states = at_rest(1);
+fn the_last_shard_has_no_recipient() {
+    let mut states = stable(1);
     states.clear();
     assert_eq!(reassign(&states, &name(1), &[]).unwrap_err(), "no other shard is there");
 }

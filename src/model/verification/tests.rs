@@ -1,4 +1,4 @@
-//! What the words of shards come to: healthy, damaged, and in the middle of moves.
+//! Verification of states: healthy, damaged, and during moves.
 
 use proptest::prelude::*;
 
@@ -20,36 +20,36 @@ fn held(arc: Arc, epoch: i64, owned: bool) -> ShardArc {
     ShardArc { arc, epoch: Epoch::new(epoch), state: if owned { ArcState::Owned } else { fenced } }
 }
 
-/// Three shards at rest, and a fourth that is in no topology.
-fn at_rest() -> BTreeMap<ShardName, ShardState> {
+/// Three shards without a change, and a fourth that is in no topology.
+fn stable() -> BTreeMap<ShardName, ShardState> {
     let topology = topology(3);
     let ring = topology.ring();
     let state =
         RingState { epoch: Epoch::FIRST, topology: topology.clone(), change: None, desired_topology: None };
-    let word = |shard: &ShardName| ShardState {
+    let state = |shard: &ShardName| ShardState {
         ring: state.clone(),
         arcs: expected_arcs(&ring, shard).into_iter().map(|arc| held(arc, 1, true)).collect(),
     };
-    (1..=4).map(name).map(|shard| (shard.clone(), word(&shard))).collect()
+    (1..=4).map(name).map(|shard| (shard.clone(), state(&shard))).collect()
 }
 
-/// The same with a change to four shards announced.
+/// As `stable`, with an announced change to four shards.
 fn announced() -> BTreeMap<ShardName, ShardState> {
-    let mut words = at_rest();
-    for word in words.values_mut() {
-        word.ring.epoch = Epoch::new(2);
-        word.ring.change =
+    let mut states = stable();
+    for state in states.values_mut() {
+        state.ring.epoch = Epoch::new(2);
+        state.ring.change =
             Some(Change { next_topology: topology(4), participants: (1..=4).map(name).collect() });
     }
-    words
+    states
 }
 
-/// Takes an arc out of a word.
-fn take(word: &mut ShardState, hole: Arc) {
-    let left = word.arcs.iter().flat_map(|held| {
+/// Removes positions from the arcs of a state.
+fn take(state: &mut ShardState, hole: Arc) {
+    let left = state.arcs.iter().flat_map(|held| {
         without(&[held.arc], &[hole]).into_iter().map(|arc| ShardArc { arc, ..held.clone() })
     });
-    word.arcs = left.collect();
+    state.arcs = left.collect();
 }
 
 fn shown(findings: &Findings) -> Vec<String> {
@@ -57,9 +57,9 @@ fn shown(findings: &Findings) -> Vec<String> {
 }
 
 #[test]
-fn at_rest_each_shard_owns_what_the_ring_gives_it() {
-    let words = at_rest();
-    let findings = judge(&words);
+fn without_a_change_each_shard_owns_its_arcs_of_the_ring() {
+    let states = stable();
+    let findings = judge(&states);
     assert_eq!((findings.faults.as_slice(), findings.is_changing), (&[][..], false));
     for shard in [1, 2, 3, 4] {
         let scanner = findings.scanner(&name(shard));
@@ -73,47 +73,47 @@ fn at_rest_each_shard_owns_what_the_ring_gives_it() {
 }
 
 #[test]
-fn at_rest_any_other_arc_is_a_fault_and_is_named() {
+fn without_a_change_any_other_arc_is_a_fault() {
     let ring = topology(3).ring();
     let arc = expected_arcs(&ring, &name(1))[0];
     let half = Arc::new(arc.first(), Position::new(arc.first().number() + 9));
-    let mut words = at_rest();
-    take(words.get_mut(&name(1)).unwrap(), half);
+    let mut states = stable();
+    take(states.get_mut(&name(1)).unwrap(), half);
     let lacks = format!("shard `shard_1` lacks the arc {half}, which the ring gives it");
-    assert_eq!(shown(&judge(&words)), std::slice::from_ref(&lacks));
-    words.get_mut(&name(1)).unwrap().arcs.push(held(half, 1, false));
+    assert_eq!(shown(&judge(&states)), std::slice::from_ref(&lacks));
+    states.get_mut(&name(1)).unwrap().arcs.push(held(half, 1, false));
     let fenced =
-        format!("shard `shard_1` has let go of the arc {half}, and no change of the ring is under way");
-    assert_eq!(shown(&judge(&words)), [lacks.clone(), fenced]);
-    words.get_mut(&name(1)).unwrap().arcs.pop();
-    words.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
+        format!("shard `shard_1` has fenced the arc {half}, and no change of the ring is under way");
+    assert_eq!(shown(&judge(&states)), [lacks.clone(), fenced]);
+    states.get_mut(&name(1)).unwrap().arcs.pop();
+    states.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
     let foreign = format!("shard `shard_4` owns the arc {half}, which the ring gives to `shard_1`");
-    assert_eq!(shown(&judge(&words)), [lacks, foreign.clone()]);
-    let mut words = at_rest();
-    words.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
-    let findings = judge(&words);
+    assert_eq!(shown(&judge(&states)), [lacks, foreign.clone()]);
+    let mut states = stable();
+    states.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
+    let findings = judge(&states);
     assert_eq!(shown(&findings), [foreign]);
-    // Nothing is under way, so the other one's rows are in no flight.
+    // Without a change no row is in flight.
     assert_eq!(findings.scanner(&name(4)).place(half.first()), RowPlacement::Misplaced);
-    // A shard of the topology that says nothing at all.
-    let mut words = at_rest();
-    words.remove(&name(2));
-    assert_eq!(judge(&words).faults.len(), expected_arcs(&ring, &name(2)).len());
+    // A shard of the topology without a state.
+    let mut states = stable();
+    states.remove(&name(2));
+    assert_eq!(judge(&states).faults.len(), expected_arcs(&ring, &name(2)).len());
 }
 
 #[test]
-fn epochs_and_topologies_must_fit_together() {
-    let mut words = at_rest();
-    words.get_mut(&name(2)).unwrap().ring.epoch = Epoch::new(2);
-    assert!(shown(&judge(&words))[0].contains("restored from an old backup"));
-    let mut words = at_rest();
-    words.get_mut(&name(2)).unwrap().ring.topology = topology(2);
-    assert!(shown(&judge(&words))[0].contains("different topologies of one epoch"));
-    // One that left the ring has no part in later changes.
-    let mut words = at_rest();
-    words.get_mut(&name(4)).unwrap().ring.epoch = Epoch::new(0);
-    words.get_mut(&name(4)).unwrap().ring.topology = topology(4);
-    assert_eq!(judge(&words).faults, []);
+fn epochs_and_topologies_must_be_consistent() {
+    let mut states = stable();
+    states.get_mut(&name(2)).unwrap().ring.epoch = Epoch::new(2);
+    assert!(shown(&judge(&states))[0].contains("restored from an old backup"));
+    let mut states = stable();
+    states.get_mut(&name(2)).unwrap().ring.topology = topology(2);
+    assert!(shown(&judge(&states))[0].contains("different topologies in one epoch"));
+    // A shard that left the ring takes no part in later changes.
+    let mut states = stable();
+    states.get_mut(&name(4)).unwrap().ring.epoch = Epoch::new(0);
+    states.get_mut(&name(4)).unwrap().ring.topology = topology(4);
+    assert_eq!(judge(&states).faults, []);
 }
 
 #[test]
@@ -121,17 +121,17 @@ fn no_step_of_a_move_is_a_fault() {
     let from = (1..=3).find(|from| !moved_to_four(*from).is_empty()).unwrap();
     let chunk = moved_to_four(from)[0];
     let (source, position) = (name(from), chunk.first());
-    let mut words = announced();
-    let mut said = vec![words.clone()];
-    take(words.get_mut(&source).unwrap(), chunk);
-    words.get_mut(&source).unwrap().arcs.push(held(chunk, 2, false));
-    said.push(words.clone());
-    words.get_mut(&name(4)).unwrap().arcs.push(held(chunk, 2, true));
-    said.push(words.clone());
-    take(words.get_mut(&source).unwrap(), chunk);
-    said.push(words);
-    for (step, words) in said.iter().enumerate() {
-        let findings = judge(words);
+    let mut states = announced();
+    let mut said = vec![states.clone()];
+    take(states.get_mut(&source).unwrap(), chunk);
+    states.get_mut(&source).unwrap().arcs.push(held(chunk, 2, false));
+    said.push(states.clone());
+    states.get_mut(&name(4)).unwrap().arcs.push(held(chunk, 2, true));
+    said.push(states.clone());
+    take(states.get_mut(&source).unwrap(), chunk);
+    said.push(states);
+    for (step, states) in said.iter().enumerate() {
+        let findings = judge(states);
         assert_eq!(findings.faults, [], "step {step}");
         assert!(findings.is_changing);
         let at = |shard: &ShardName| findings.scanner(shard).place(position);
@@ -142,20 +142,20 @@ fn no_step_of_a_move_is_a_fault() {
         };
         assert_eq!((at(&source), at(&name(4))), expected, "step {step}");
     }
-    // Some have not heard of the change yet, or have finished it already.
-    let mut words = announced();
-    words.insert(name(2), at_rest()[&name(2)].clone());
-    assert_eq!(judge(&words).faults, []);
-    // Asked at two instants: two owners, which is harmless; nobody, which is not.
-    let mut words = said[0].clone();
-    words.insert(name(4), said[2][&name(4)].clone());
-    let findings = judge(&words);
+    // Some are not in the change yet, or have finished it.
+    let mut states = announced();
+    states.insert(name(2), stable()[&name(2)].clone());
+    assert_eq!(judge(&states).faults, []);
+    // States of two times: two owners, which is harmless; no owner, which is not.
+    let mut states = said[0].clone();
+    states.insert(name(4), said[2][&name(4)].clone());
+    let findings = judge(&states);
     assert!(findings.faults.iter().all(RingFault::is_harmless) && findings.faults.len() == 1);
     assert_eq!(findings.scanner(&source).place(position), RowPlacement::InFlight);
     assert_eq!(lasting(&findings.faults, &judge(&said[2]).faults), []);
-    let mut words = said[3].clone();
-    words.insert(name(4), said[1][&name(4)].clone());
-    let findings = judge(&words);
+    let mut states = said[3].clone();
+    states.insert(name(4), said[1][&name(4)].clone());
+    let findings = judge(&states);
     assert_eq!(findings.faults, [RingFault::Nobody(chunk)]);
     assert!(!findings.faults[0].is_harmless());
 }
@@ -167,37 +167,37 @@ fn moved_to_four(from: usize) -> Vec<Arc> {
 }
 
 #[test]
-fn during_a_change_an_owner_is_one_by_the_old_ring_or_by_the_new_one() {
-    let mut words = announced();
+fn during_a_change_an_owner_is_one_on_the_old_or_the_new_ring() {
+    let mut states = announced();
     let arc = expected_arcs(&topology(3).ring(), &name(1))[0];
-    take(words.get_mut(&name(1)).unwrap(), arc);
-    words.get_mut(&name(2)).unwrap().arcs.push(held(arc, 2, true));
-    let faults = judge(&words).faults;
+    take(states.get_mut(&name(1)).unwrap(), arc);
+    states.get_mut(&name(2)).unwrap().arcs.push(held(arc, 2, true));
+    let faults = judge(&states).faults;
     assert!(!faults.is_empty());
     assert!(
         faults.iter().all(|fault| matches!(fault, RingFault::Foreign { shard, .. } if *shard == name(2)))
     );
-    // One that takes back another one, of which nobody tells any more.
-    for word in words.values_mut() {
-        word.ring.change.as_mut().unwrap().next_topology = topology(3);
+    // A change that cancels another one, which no state has any more.
+    for state in states.values_mut() {
+        state.ring.change.as_mut().unwrap().next_topology = topology(3);
     }
-    assert_eq!(judge(&words).faults, []);
-    // But not for who takes no part in it.
-    for word in words.values_mut() {
-        word.ring.change.as_mut().unwrap().participants.retain(|member| *member != name(2));
+    assert_eq!(judge(&states).faults, []);
+    // But not on a shard that takes no part in it.
+    for state in states.values_mut() {
+        state.ring.change.as_mut().unwrap().participants.retain(|member| *member != name(2));
     }
-    assert!(!judge(&words).faults.is_empty());
+    assert!(!judge(&states).faults.is_empty());
 }
 
 #[test]
 fn a_weight_is_part_of_the_ring() {
-    let mut words = at_rest();
+    let mut states = stable();
     let spec = ShardSpec { name: name(1), weight: Weight::try_from(2.0).unwrap() };
     let heavier = topology(3).with(spec).unwrap();
-    for word in words.values_mut() {
-        word.ring.topology = heavier.clone();
+    for state in states.values_mut() {
+        state.ring.topology = heavier.clone();
     }
-    assert!(judge(&words).faults.iter().any(|fault| matches!(fault, RingFault::Lacks { .. })));
+    assert!(judge(&states).faults.iter().any(|fault| matches!(fault, RingFault::Lacks { .. })));
 }
 
 /// Arcs in order without overlaps, from a set of positions 0 to 127.
@@ -213,21 +213,21 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_left_is_the_difference_of_sets(these: u128, those: u128) {
-        prop_assert_eq!(without(&arcs_of(these), &arcs_of(those)), arcs_of(these & !those));
+    fn without_is_the_difference_of_sets(left: u128, right: u128) {
+        prop_assert_eq!(without(&arcs_of(left), &arcs_of(right)), arcs_of(left & !right));
     }
 
     #[test]
-    fn at_rest_every_difference_from_the_ring_is_found(
+    fn every_difference_from_a_stable_ring_is_found(
         shard in 1_usize..=3, first: u128, length in 0_u128..=u128::MAX / 2, to in 1_usize..=4,
     ) {
         let hole = Arc::new(Position::new(first), Position::new(first.saturating_add(length)));
-        let mut words = at_rest();
-        let before = words.clone();
-        take(words.get_mut(&name(shard)).unwrap(), hole);
-        let taken = without(&owned(&before[&name(shard)]), &owned(&words[&name(shard)]));
-        words.get_mut(&name(to)).unwrap().arcs.extend(taken.iter().map(|arc| held(*arc, 1, true)));
+        let mut states = stable();
+        let before = states.clone();
+        take(states.get_mut(&name(shard)).unwrap(), hole);
+        let taken = without(&owned(&before[&name(shard)]), &owned(&states[&name(shard)]));
+        states.get_mut(&name(to)).unwrap().arcs.extend(taken.iter().map(|arc| held(*arc, 1, true)));
         let is_same = taken.is_empty() || shard == to;
-        prop_assert_eq!(judge(&words).faults.is_empty(), is_same);
+        prop_assert_eq!(judge(&states).faults.is_empty(), is_same);
     }
 }
