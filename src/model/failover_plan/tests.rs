@@ -226,5 +226,5 @@ fn a_fence_of_a_finished_change_does_not_count() {
 fn the_last_shard_has_no_recipient() {
     let mut states = stable(1);
     states.clear();
-    assert_eq!(reassign(&states, &name(1), &[]).unwrap_err(), "no other shard is there");
+    assert_eq!(reassign(&states, &name(1), &[]).unwrap_err(), "there is no other shard");
 }

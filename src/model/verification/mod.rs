@@ -77,10 +77,7 @@ impl fmt::Display for RingFault {
                 write!(f, "shard `{shard}` owns the arc {arc}, whose owner on the ring is `{owner}`")
             }
             Self::Fenced { shard, arc } => {
-                write!(
-                    f,
-                    "shard `{shard}` owns let go of the arc {arc}, but no change of the ring is under way"
-                )
+                write!(f, "shard `{shard}` has fenced the arc {arc}, but no change of the ring is under way")
             }
         }
     }

@@ -79,11 +79,10 @@ fn without_a_change_any_other_arc_is_a_fault() {
     let half = Arc::new(arc.first(), Position::new(arc.first().number() + 9));
     let mut states = stable();
     take(states.get_mut(&name(1)).unwrap(), half);
-    let lacks = format!("shard `shard_1` lacks the arc {half}, which the ring gives it");
+    let lacks = format!("shard `shard_1` lacks the arc {half}, which it owns on the ring");
     assert_eq!(shown(&judge(&states)), std::slice::from_ref(&lacks));
     states.get_mut(&name(1)).unwrap().arcs.push(held(half, 1, false));
-    let fenced =
-        format!("shard `shard_1` has fenced the arc {half}, and no change of the ring is under way");
+    let fenced = format!("shard `shard_1` has fenced the arc {half}, but no change of the ring is under way");
     assert_eq!(shown(&judge(&states)), [lacks.clone(), fenced]);
     states.get_mut(&name(1)).unwrap().arcs.pop();
     states.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
