@@ -86,7 +86,7 @@ fn without_a_change_any_other_arc_is_a_fault() {
     assert_eq!(shown(&judge(&states)), [lacks.clone(), fenced]);
     states.get_mut(&name(1)).unwrap().arcs.pop();
     states.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
-    let foreign = format!("shard `shard_4` owns the arc {half}, which the ring gives to `shard_1`");
+    let foreign = format!("shard `shard_4` owns the arc {half}, whose owner on the ring is `shard_1`");
     assert_eq!(shown(&judge(&states)), [lacks, foreign.clone()]);
     let mut states = stable();
     states.get_mut(&name(4)).unwrap().arcs.push(held(half, 1, true));
