@@ -25,28 +25,28 @@ function __fish_ringshard_using_subcommand
 end
 
 complete -c ringshard -n "__fish_ringshard_needs_command" -s c -d 'Run a command; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_needs_command" -s f -d 'Run the commands of a file, a line each; `-` for standard input' -r -F
+complete -c ringshard -n "__fish_ringshard_needs_command" -s f -d 'Run the commands of a file, one per line; `-` for standard input' -r -F
 complete -c ringshard -n "__fish_ringshard_needs_command" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_needs_command" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_needs_command" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_needs_command" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_needs_command" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_needs_command" -l keep-going -d 'With -c or -f: go on after an error'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_needs_command" -l keep-going -d 'With -c or -f: continue after an error'
 complete -c ringshard -n "__fish_ringshard_needs_command" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_needs_command" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_needs_command" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_needs_command" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_needs_command" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_needs_command" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_needs_command" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_needs_command" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s V -l version -d 'Print version'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "init-shards" -d 'Create or adopt the shards: databases, tables, catalog'
@@ -56,1178 +56,1178 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "update-user" -d
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "delete-user" -d 'Delete a user'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "list-users" -d 'List users of all shards, by id'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "count" -d 'Count users, all of them or by shard or region'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Store the users of a file: CSV with a header, or JSON lines'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Write all users into a file, by id'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "load" -d 'Fill the shards with synthetic users, and run operations that are measured and checked'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one statement that reads on all shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Import users from a file: CSV with a header, or JSON lines'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Export all users to a file, by id'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "load" -d 'Store synthetic users, and run a load that measures and checks every answer'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one read-only SQL statement on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "stats" -d 'How each shard does, or this machine: sizes, rates, connections, lags'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "doctor" -d 'Can every shard be reached, is each set up right; what to do if not'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "add-shard" -d 'Plan a shard into the ring, or give one another weight; moves nothing'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "remove-shard" -d 'Plan a shard out of the ring; moves nothing'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "rebalance" -d 'Move users to where the planned ring wants them, online'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "verify" -d 'Every row on exactly one shard, its owner: look, and mend'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "replica" -d 'The replicas of the shards: which there are, and how far each is'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "promote" -d 'Make a replica the primary of a shard whose primary is gone'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "drill" -d 'Fail on purpose: a shard for a while, or its sessions; undone at the end'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "ring" -d 'Look at the ring: who owns what, and why'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "report" -d 'Write all there is to see into one page of HTML'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "local" -d 'The private Postgres that ringshard runs when it is given none'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "config" -d 'The settings in force'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "stats" -d 'Show statistics of each shard, or of this machine: sizes, rates, connections, lag'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "doctor" -d 'Check that every shard can be reached and is set up correctly, with a hint for each problem'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "add-shard" -d 'Plan to add a shard to the ring, or to change its weight; moves nothing'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "remove-shard" -d 'Plan to remove a shard from the ring; moves nothing'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "rebalance" -d 'Carry out the planned change of the ring by moving users, online'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "verify" -d 'Check that each row is on its owner and nowhere else, and repair'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "replica" -d 'Manage the replicas of the shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "promote" -d 'Make a replica the primary of a shard whose primary has failed'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "drill" -d 'Make a shard fail on purpose, for a limited time'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "ring" -d 'Show the ring: who owns what, and why'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "report" -d 'Write the state of the cluster into one HTML page'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "local" -d 'Manage the private Postgres that ringshard runs if it is given no server'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "config" -d 'Show the settings in force'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "completions" -d 'Print the completion script for a shell'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "man" -d 'Write the man pages into a folder'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "explain" -d 'Tell step by step what a command would do; runs nothing'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "help" -d 'Explain a command, or a topic such as consistent-hashing; without words, list them'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "repl" -d 'Type commands, one after the other; the default on a terminal when no command is given'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "tour" -d 'See all of it, step by step, on a private Postgres of its own'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "monitor" -d 'Watch how the shards, the ring and this machine do; q leaves'
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shards -d 'How many shards; `shard_1` and so on are their names [default: 3]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l server -d 'Make the shards as databases of this server' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Take this database as a shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "explain" -d 'Show step by step what a command would do, without running it'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "help" -d 'Explain a command, or a topic such as consistent-hashing'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "repl" -d 'Run commands interactively; the default on a terminal when no command is given'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "tour" -d 'Show how ringshard works, step by step, on its own private Postgres'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "monitor" -d 'Show shards, ring and this machine, live and full screen; q leaves'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shards -d 'The number of shards, which are named `shard_1` and so on [default: 3]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l server -d 'Create the shards as databases on this server' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Use this existing database as a shard; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l vnodes -d 'Virtual nodes of each shard [default: 100]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which decides the shard' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'Up to 100 characters' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'Up to 50 characters, such as EU' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'Up to 100 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which determines the shard' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'The name, up to 100 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'The region, such as EU, up to 50 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'The email address, up to 100 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l name -d 'The new name' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l region -d 'The new region' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l email -d 'The new email' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-region -d 'No region any more'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-email -d 'No email any more'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-region -d 'Remove the region'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-email -d 'Remove the email'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l region -d 'Only users of this region' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit -d 'At most so many, those with the smallest ids' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with a greater id than this: the last one of the page before' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit -d 'At most N users, those with the smallest ids' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with greater ids, for the page after the one that ended with this id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l region -d 'Only users of this region' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Break the count down' -r -f -a "shard\t'A line a shard'
-region\t'A line a region'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Count each group separately' -r -f -a "shard\t'One row for each shard'
+region\t'One row for each region'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l on-conflict -d 'What to do about a user that is there already, or comes twice' -r -f -a "error\t'Stop, and name the line'
-skip\t'Leave the user as it is'
-update\t'Set the columns that the file has'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l rejects -d 'Collect bad records in this file, and go on' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l batch-kib -d 'How large a batch gets, in KiB; for tests of what happens between two of them' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l on-conflict -d 'What to do about a user that exists already or appears twice; update sets the columns of the file' -r -f -a "error\t'Stop with an error'
+skip\t'Leave the existing user unchanged'
+update\t'Overwrite the existing user'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l rejects -d 'Write bad records to this file, and continue' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l restart -d 'Forget how far an interrupted import of this file came'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l restart -d 'Ignore the progress of an interrupted import of this file'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "fill" -d 'Store synthetic users: plausible names, most of them in one region; the same for the same seed'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "run" -d 'Run operations of many clients, measure them, and check every answer against what was written'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l seed -d 'Which users: the same seed gives the same user for an id' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l start -d 'The id of the first one' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l on-conflict -d 'What to do about a user that is there already' -r -f -a "error\t'Stop, and name the line'
-skip\t'Leave the user as it is'
-update\t'Set the columns that the file has'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "fill" -d 'Store synthetic users, most of them in one region; the same seed gives the same users'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "run" -d 'Run operations from many clients, measure them, and check every answer'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l seed -d 'The seed of the generator; the same seed gives the same user for an id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l start -d 'The id of the first user' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l on-conflict -d 'What to do about a user that exists already' -r -f -a "error\t'Stop with an error'
+skip\t'Leave the existing user unchanged'
+update\t'Overwrite the existing user'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l clients -d 'How many clients there are, each with one operation at a time' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l duration -d 'How long, such as 500ms, 10s or 2m' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l mix -d 'How often each operation comes: weights of get, create, update and delete' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l rate -d 'Operations a second, of all clients together; latencies then count from when an operation was due [default: as fast as they are answered]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keys -d 'Which users are touched' -r -f -a "uniform\t'Each user is as likely as the others'
-zipf\t'A few users are touched most, those with the lowest ids'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l clients -d 'The number of clients; each runs one operation at a time' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l duration -d 'The length of the run, such as 500ms, 10s or 2m' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l mix -d 'The weights of the operations get, create, update and delete' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l rate -d 'Operations per second, of all clients together; latencies then count from when an operation was due [default: no limit]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keys -d 'How the users are chosen' -r -f -a "uniform\t'Each user is equally likely'
+zipf\t'A few users are used most, those with the lowest ids'
 sequential\t'One user after the other'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l seed -d 'The seed of all that is drawn' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work with these users alone, and with those that are created; users that load did not make are only read [default: all]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l async-replica -d 'This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there count as `lost_unreplicated`, and not as wrong; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l seed -d 'The seed of the random choices' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work only with these existing users; if load did not make all of them, none of them is changed [default: all]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l async-replica -d 'This shard has an asynchronous replica that may be promoted during the run: lost writes there count as `lost_unreplicated` and not as wrong answers; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'Only on this shard; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show what the others have, say what is missing, exit with 6'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'How long to count transactions for: rates are of this time. Servers count up to a second late, so those of a shorter one say little' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'The interval over which rates are measured; servers update their counters up to a second late, so rates over a shorter interval are inexact' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l host -d 'Of this machine instead: processors, memory, disks, network, the processes of Postgres and ringshard'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l prometheus -d 'All of it in the text format of Prometheus, whatever --format says; nothing is waited for'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l host -d 'Show this machine instead: processors, memory, disks, network, processes of Postgres and ringshard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l prometheus -d 'Write the text format of Prometheus, whatever --format is; counters only, so it does not wait'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l weight -d 'How much of the ring it gets, as a multiple of a shard of weight 1 [default: 1]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l weight -d 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l recover-from -d 'With --dead: bring in the users of its replica, or of a backup that was restored there' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l recover-from -d 'With --dead: recover its users from this replica or restored backup' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l dead -d 'It is gone and will not come back: the others get its arcs at once'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l dead -d 'The shard is lost for good: give its arcs to the other shards at once'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l chunk-rows -d 'The most users that move at once; writers of these wait for the moment' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l max-rows-per-sec -d 'The most users that move a second, in all [default: no limit]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l jobs -d 'How many pairs of shards move users at once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l chunk-rows -d 'The most users in one chunk; writes to a chunk wait while it moves' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l max-rows-per-sec -d 'The most users that move per second, in total [default: no limit]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l jobs -d 'The number of pairs of shards that move users at once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l dry-run -d 'Show what would move, and move nothing'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l unlocked -d 'Take no lock; for tests of two movers at once'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l dry-run -d 'Show the plan without moving anything'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "status" -d 'Show how far it is, and who is at it'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "cancel" -d 'Go back to where the ring was before'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "status" -d 'Show the progress, and the process that runs it'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "cancel" -d 'Undo the change that is under way'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l chunk-rows -d 'The most users that move at once; writers of these wait for the moment' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l max-rows-per-sec -d 'The most users that move a second, in all [default: no limit]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l jobs -d 'How many pairs of shards move users at once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l chunk-rows -d 'The most users in one chunk; writes to a chunk wait while it moves' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l max-rows-per-sec -d 'The most users that move per second, in total [default: no limit]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l jobs -d 'The number of pairs of shards that move users at once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l unlocked -d 'Take no lock; for tests of two movers at once'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l deep -d 'Compare the contents where a user lies twice'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l fix -d 'Put each row where it belongs; what differs from its owner\'s row is kept in ringshard.quarantine'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l deep -d 'Compare the contents of users that are on two shards'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l fix -d 'Move misplaced rows to their owner; a row that differs from the owner\'s goes to ringshard.quarantine'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List the replicas that are known, and how far each is'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Make a streaming standby of a shard known to all'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Forget a replica; its server is left alone'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List the known replicas, and how far each has replayed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Register a streaming standby of a shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Unregister a replica; its server keeps running'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l replica -d 'The replica that is to take over [default: the one that has received the most]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l replica -d 'The replica to promote [default: the one that has received the most]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Take over though the replica has not seen all hand-overs of arcs: what it lacks is lost'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "kill-connections" -d 'End all sessions on a shard\'s database, whoever has them'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "outage" -d 'For a while, let a shard\'s database take no connections, from anybody'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "slow" -d 'For a while, delay what goes between ringshard and a shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "kill-connections" -d 'End all client sessions on a shard\'s database'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "outage" -d 'Let a shard\'s database refuse all connections for a while'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "slow" -d 'Delay the traffic between ringshard and a shard for a while'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'How long: 10s, 2m; 1h at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'How much later everything comes, each way: 50ms, 1s; 10s at most' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'How long: 10s, 2m; 1h at most' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'The delay in each direction, such as 50ms or 1s; at most 10s' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "show" -d 'Show each shard\'s part of the ring'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "locate" -d 'Show where keys lie, and why'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "simulate" -d 'Show what a change would move; changes nothing'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l svg -d 'Draw the ring into a file, as SVG; `-` for standard output' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l keys -d 'In the picture: show where these keys lie, with commas between' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l add -d 'As if this shard were added; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l remove -d 'As if this shard were removed; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "show" -d 'Show the part of the ring that each shard owns'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "locate" -d 'Show which shard owns each key, and why'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "simulate" -d 'Show what a change of the ring would move; changes nothing'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l svg -d 'Draw the ring into this file, as SVG; `-` for standard output' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l keys -d 'With --svg: mark these keys, separated by commas' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l add -d 'Assume that this shard is added; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l remove -d 'Assume that this shard is removed; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l vnodes -d 'A line a virtual node, clockwise'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l vnodes -d 'Show one row for each virtual node, clockwise'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l add -d 'As if this shard were added; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l remove -d 'As if this shard were removed; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l vnodes -d 'Another number of virtual nodes a shard' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l add -d 'Assume that this shard is added; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l remove -d 'Assume that this shard is removed; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l vnodes -d 'Assume this number of virtual nodes for each shard' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "start" -d 'Start the private Postgres; make it first if there is none'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "start" -d 'Start the private Postgres; create it first if there is none'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "stop" -d 'Stop it; its data stays'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "status" -d 'Where it is, and whether it runs'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "status" -d 'Show whether it runs, and where its files are'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "destroy" -d 'Stop it and delete all its data'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -f -a "show" -d 'Show each setting and where it comes from; passwords are not shown'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -f -a "show" -d 'Show each setting and its origin; passwords are redacted'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-init -d 'Do not run the init file'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l keep-going -d 'Without a terminal, lines are a script: go on after an error'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l keep-going -d 'If standard input is a script: continue after an error'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l at-once -d 'Do not wait for a key between the steps'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l interval -d 'The pause between two looks' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l interval -d 'The interval between two samples' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s o -l format -d 'How to write data' -r -f -a "auto\t'A table on a terminal, TSV without a header off it'
-table\t'A table for people'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
 json\t'One object, or an array of them'
-jsonl\t'One object a line'
-csv\t'Comma-separated, after RFC 4180'
-tsv\t'Tab-separated, with the escapes of Postgres\'s COPY'"
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l read-replica -d 'Whether reads may go to replicas, whose answer may be stale [default: never]' -r -f -a "auto\t'When the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
-always\t'Wherever a shard has a replica that answers'"
+always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s x -l expanded -d 'One field a line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s q -l quiet -d 'No notices and no progress; errors still show'
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s v -l verbose -d 'Log what happens to stderr; twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s y -l yes -d 'Answer every question with yes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-input -d 'Ask nothing: fail where a question would be asked'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s h -l help -d 'Print help (see more with \'--help\')'

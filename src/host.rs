@@ -1,4 +1,4 @@
-//! This machine: the prototype's `htop`, `df` and `netstat` in one place.
+//! Statistics of this machine: what `htop`, `df` and `netstat` show, which the prototype recommends.
 //!
 //! It knows no shard and no command, never talks to a server and never prints. Only this wing names `sysinfo`.
 
@@ -12,36 +12,36 @@ use sysinfo::{NetworkData, Networks, ProcessRefreshKind, ProcessesToUpdate, Syst
 use crate::error::{Error, Kind, Result};
 use crate::model::host::{DiskSpace, HostSample, Processes, Throughput};
 
-/// Between two looks at processors there must be as much time, or the second one tells nothing.
+/// The shortest interval between two samples that gives the load of the processors.
 pub const INTERVAL_MIN: Duration = sysinfo::MINIMUM_CPU_UPDATE_INTERVAL;
 
-/// Looks at this machine. What is told a second is of the time since the look before.
+/// Takes samples of this machine. Rates are over the time since the sample before.
 pub struct Host {
     system: System,
     networks: Networks,
-    looked: Option<Instant>,
+    sampled: Option<Instant>,
 }
 
 impl Host {
-    /// Nothing was looked at yet. An error where the system does not tell.
+    /// Begins without a sample. An error if the system does not support it.
     pub fn new() -> Result<Self> {
         let fail = |cause: sysinfo::Error| {
-            Error::new(Kind::Failed, format!("this system does not tell how it does: {cause}"))
-                .hint("ringshard stats, without --host, asks the shards alone")
+            Error::new(Kind::Failed, format!("this system does not report its load: {cause}"))
+                .hint("ringshard stats without --host shows the shards")
         };
         let networks = Networks::new_with_refreshed_list().map_err(fail)?;
-        Ok(Self { system: System::new().map_err(fail)?, networks, looked: None })
+        Ok(Self { system: System::new().map_err(fail)?, networks, sampled: None })
     }
 
-    /// Looks at it, and at the file systems of these folders.
-    pub fn look(&mut self, folders: &[PathBuf]) -> HostSample {
+    /// Takes a sample of the machine, and of the file systems of these folders.
+    pub fn sample(&mut self, folders: &[PathBuf]) -> HostSample {
         let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_disk_usage().without_tasks();
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
         self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
         self.networks.refresh(true);
-        let seconds = self.looked.map(|before| before.elapsed().as_secs_f64()).filter(|s| *s > 0.0);
-        self.looked = Some(Instant::now());
+        let seconds = self.sampled.map(|before| before.elapsed().as_secs_f64()).filter(|s| *s > 0.0);
+        self.sampled = Some(Instant::now());
         let share = f64::from(self.system.global_cpu_usage()) / 100.0;
         let room = |used_bytes, total_bytes| DiskSpace { used_bytes, total_bytes };
         HostSample {
@@ -90,7 +90,7 @@ fn flow(in_bytes: u64, out_bytes: u64, seconds: Option<f64>) -> Throughput {
     Throughput { in_bytes_per_second: rate(in_bytes), out_bytes_per_second: rate(out_bytes) }
 }
 
-/// How full the file system of a folder is, as `df` has it: what only root could still use is no room.
+/// The used and total space of the file system of a folder, as `df` shows it: blocks reserved for root do not count.
 pub fn room_in(folder: &Path) -> Option<DiskSpace> {
     let found = statvfs(folder).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);

@@ -2,18 +2,18 @@
 
 use std::ops::Range;
 
-/// A field: where its text lies, or nothing.
+/// A field: the place of its text, or missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
     /// Empty and not quoted.
     Missing,
     /// In the record itself.
     Plain(Range<usize>),
-    /// In the scratch space, with its doubled quotes halved.
+    /// In the scratch buffer, with doubled quotes resolved.
     Unquoted(Range<usize>),
 }
 
-/// Takes records apart; the space that this needs is kept.
+/// Splits records into fields, and reuses its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     pub(super) fields: Vec<Field>,
@@ -49,7 +49,7 @@ impl Splitter {
         }
     }
 
-    /// A field from behind its quote on; where it ends.
+    /// Reads a quoted field, and returns where it ends.
     fn quoted(&mut self, record: &str, mut at: usize) -> Result<usize, &'static str> {
         let begin = self.scratch.len();
         loop {
@@ -65,7 +65,7 @@ impl Splitter {
                     self.fields.push(Field::Unquoted(begin..self.scratch.len()));
                     return Ok(at);
                 }
-                Some(_) => return Err("text behind a closing quote; a quote within a field is doubled"),
+                Some(_) => return Err("text after a closing quote; double a quote within a field"),
             }
         }
     }

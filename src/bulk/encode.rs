@@ -8,7 +8,7 @@ use crate::model::user::UserBytes;
 /// The first line of a CSV file.
 pub const HEADER: &str = "user_id,name,region,email\n";
 
-/// Writes a user as one line. Its texts are taken for UTF-8; what is written is so if they are.
+/// Writes a user as one line, which is UTF-8 if its texts are.
 pub fn encode(format: FileFormat, user: UserBytes<'_>, out: &mut Vec<u8>) {
     let mut number = itoa::Buffer::new();
     let id = number.format(user.user_id.number()).as_bytes();
@@ -34,12 +34,12 @@ pub fn encode(format: FileFormat, user: UserBytes<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The bytes that a field of CSV is put in quotes for.
+/// The bytes that make CSV quote a field.
 const IN_QUOTES: [bool; 256] = marked(b",\"\n\r", 0);
-/// The bytes that are written as an escape in JSON.
+/// The bytes that JSON escapes.
 const ESCAPED: [bool; 256] = marked(b"\"\\", 0x20);
 
-/// A table of these bytes, and of all below a bound.
+/// A table with these bytes and all bytes below a bound.
 const fn marked(bytes: &[u8], below: usize) -> [bool; 256] {
     let mut table = [false; 256];
     let mut at = 0;
@@ -55,12 +55,12 @@ const fn marked(bytes: &[u8], below: usize) -> [bool; 256] {
     table
 }
 
-/// Whether one of the bytes is marked. Looks at all of them: texts are short, and most have none.
+/// Whether one of the bytes is in the table. Checks all bytes without a branch: texts are short, and most have none.
 fn any(bytes: &[u8], table: &[bool; 256]) -> bool {
     bytes.iter().fold(false, |any, byte| any | table[usize::from(*byte)])
 }
 
-/// A text that is there: in quotes if it is empty, or holds what separates fields and lines.
+/// A text that is not missing: in quotes if it is empty or contains a separator or a quote.
 fn csv_field(text: &[u8], out: &mut Vec<u8>) {
     if !text.is_empty() && !any(text, &IN_QUOTES) {
         out.extend_from_slice(text);
@@ -76,7 +76,7 @@ fn csv_field(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A key as it is given, and a text or null.
+/// A key as given, and a text or null.
 fn json_field(key: &[u8], text: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(key);
     let Some(text) = text else { return out.extend_from_slice(b"null") };
@@ -97,7 +97,7 @@ fn json_byte(byte: u8, out: &mut Vec<u8>) {
         b'\n' => out.extend_from_slice(b"\\n"),
         b'\r' => out.extend_from_slice(b"\\r"),
         b'\t' => out.extend_from_slice(b"\\t"),
-        0..0x20 => write!(out, "\\u{byte:04x}").expect("a vector takes all"),
+        0..0x20 => write!(out, "\\u{byte:04x}").expect("writing to a vector cannot fail"),
         _ => out.push(byte),
     }
 }

@@ -1,11 +1,11 @@
-//! Where a record begins and ends in a stream of bytes.
+//! Splits a stream of bytes into records.
 
 use std::io::{self, Read};
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter};
 
-/// A longer record is taken for one that a quote was left open in.
+/// A longer record is treated as one with an unclosed quote.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -16,22 +16,22 @@ pub(super) struct Frame {
     pub(super) bytes: Range<usize>,
     /// The number of its first line, from 1.
     pub(super) line: u64,
-    /// Why it is none: it does not end.
+    /// Why it is not a record: it does not end.
     pub(super) broken: Option<&'static str>,
 }
 
-/// Cuts a stream into records. Empty lines are passed over.
+/// Splits a stream into records. Empty lines are skipped.
 pub(super) struct Frames {
     input: Box<dyn Read + Send>,
     buffer: Vec<u8>,
-    /// What was read and not handed out yet.
+    /// The part of the buffer that was read and not returned yet.
     start: usize,
     end: usize,
     at_end: bool,
     line: u64,
-    /// Whether a line break between quotes belongs to the record.
+    /// Whether a record may contain line breaks in quotes.
     quotes: bool,
-    /// Whether the rest of a line is passed over that was too long.
+    /// Whether the rest of a line that is too long is being skipped.
     skipping: bool,
 }
 
@@ -49,17 +49,17 @@ impl Frames {
         }
     }
 
-    /// From here on, line breaks may stand between quotes.
+    /// From here on, quoted fields may contain line breaks.
     pub(super) fn mind_quotes(&mut self) {
         self.quotes = true;
     }
 
-    /// The bytes of a frame, which is the last one that was handed out or looked at.
+    /// The bytes of the frame that was returned last.
     pub(super) fn bytes(&self, frame: &Frame) -> &[u8] {
         &self.buffer[frame.bytes.clone()]
     }
 
-    /// The next record, which is the next one again until [`Frames::pass`].
+    /// The next record, without consuming it: [`Frames::pass`] does.
     pub(super) fn peek(&mut self) -> io::Result<Option<Frame>> {
         while self.skipping {
             match memchr(b'\n', &self.buffer[self.start..self.end]) {
@@ -80,7 +80,7 @@ impl Frames {
         loop {
             let mut searched = 0;
             let mut quotes = 0_usize;
-            // The end of the first line, to go on from if the record does not end.
+            // The end of the first line, to continue from if the record does not end.
             let mut first_line = None;
             let end = loop {
                 let rest = &self.buffer[self.start..self.end];
@@ -132,7 +132,7 @@ impl Frames {
         !self.quotes || memchr_iter(b'"', rest).count().is_multiple_of(2)
     }
 
-    /// Goes on behind a record.
+    /// Consumes a record.
     pub(super) fn pass(&mut self, frame: &Frame) {
         let lines = memchr_iter(b'\n', self.bytes(frame)).count() as u64;
         let mut end = frame.bytes.end;
@@ -146,7 +146,7 @@ impl Frames {
         self.start = end;
     }
 
-    /// Reads more behind what is there.
+    /// Reads more bytes.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;

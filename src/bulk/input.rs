@@ -1,4 +1,4 @@
-//! A file to read, or standard input; gunzipped on the way if it is gzipped.
+//! A file to read, or standard input; decompressed if it is gzipped.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -9,19 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Kind, Result};
+use crate::files;
 
-/// What a gzipped file begins with (RFC 1952).
+/// The first bytes of a gzipped file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// An open file.
 pub struct Input {
     /// Its name, for errors.
     pub name: String,
-    /// What it holds, gunzipped.
+    /// Its content, decompressed.
     pub reader: Box<dyn Read + Send>,
-    /// How many bytes of the file were read.
+    /// The number of bytes read from the file.
     pub bytes_read: Arc<AtomicU64>,
-    /// How many bytes it has, if that is known.
+    /// The size of the file, if it is known.
     pub bytes_total: Option<u64>,
 }
 
@@ -71,10 +72,6 @@ impl Input {
 }
 
 fn unreadable(name: &str, cause: &io::Error) -> Error {
-    let kind = match cause.kind() {
-        io::ErrorKind::PermissionDenied => Kind::Permission,
-        _ => Kind::BadInput,
-    };
-    Error::new(kind, format!("cannot read `{name}`: {cause}"))
-        .hint("name a file of users, or - for standard input")
+    Error::new(files::kind_of(cause, Kind::BadInput), format!("cannot read `{name}`: {cause}"))
+        .hint("give a file of users, or - for standard input")
 }

@@ -15,10 +15,10 @@ pub(super) struct JsonUser {
     pub(super) email: Option<String>,
 }
 
-/// Reads a line. The reason if it is no user names a column and not a line: that is known better outside.
+/// Parses a line. An error names the column and not the line, which the caller adds.
 pub(super) fn parse(text: &str) -> Result<JsonUser, String> {
     serde_json::from_str(text).map_err(|cause| {
-        let words = cause.to_string();
-        words.replacen(&format!(" at line {} column ", cause.line()), " at column ", 1)
+        let message = cause.to_string();
+        message.replacen(&format!(" at line {} column ", cause.line()), " at column ", 1)
     })
 }

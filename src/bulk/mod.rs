@@ -1,10 +1,10 @@
 //! Users in files: CSV with a header, or JSON lines; plain or gzipped.
 //!
-//! Reading gives one record at a time out of a buffer, so a file of any size needs little memory. This part
-//! knows files and formats; it knows no shard and no Postgres.
+//! Records are read one at a time from a buffer, so a file of any size needs little memory. This part knows files and
+//! formats, but no shard and no Postgres.
 //!
-//! CSV is RFC 4180 with the one rule that Postgres's COPY adds: an empty field is a missing value, and `""` is
-//! an empty text. The csv crate does not tell these two apart, which is why there is a parser here.
+//! CSV is RFC 4180 with one rule of COPY in Postgres: an empty field is a missing value, and `""` is
+//! an empty text. The csv crate does not distinguish them, so there is a parser here.
 
 mod csv;
 mod encode;
@@ -19,12 +19,12 @@ pub use input::Input;
 pub use output::Output;
 pub use records::{Record, Records};
 
-/// How a file writes users.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileFormat {
     /// Comma-separated, with a header.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line.
     JsonLines,
 }
 

@@ -1,4 +1,4 @@
-//! A file to write: there when it is whole, and not before; gzipped if its name says so.
+//! A file to write: it appears under its name when it is complete; compressed if the name ends with `.gz`.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -9,12 +9,12 @@ use flate2::write::GzEncoder;
 use tempfile::TempPath;
 
 use crate::error::{Error, Kind, Result};
-use crate::files::atomic;
+use crate::files::{self, atomic};
 
-/// A file that is being written beside its place.
+/// A file that is being written under a temporary name.
 pub struct Output {
     path: PathBuf,
-    /// Beside its place; `None` if it is written where it is.
+    /// The temporary file; `None` if the file is written directly.
     fresh: Option<TempPath>,
     writer: Writer,
 }
@@ -25,7 +25,7 @@ enum Writer {
 }
 
 impl Output {
-    /// Begins a file. What is not a plain file, such as `/dev/null` or a pipe, is written as it is.
+    /// Begins a file. A special file, such as `/dev/null` or a pipe, is written directly.
     pub fn create(path: &Path) -> Result<Self> {
         let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
         let begun = if is_special {
@@ -47,12 +47,12 @@ impl Output {
         Ok(Self { path: path.to_owned(), fresh, writer })
     }
 
-    /// What went wrong with the file, as an error that names it.
+    /// The error for a failed write, which names the file.
     pub fn unwritable(&self, cause: &io::Error) -> Error {
         unwritable(&self.path, cause)
     }
 
-    /// Ends the file and puts it into its place.
+    /// Completes the file and renames it.
     pub fn finish(self) -> Result<()> {
         let Self { path, fresh, writer } = self;
         let end = || {
@@ -68,10 +68,7 @@ impl Output {
 }
 
 fn unwritable(path: &Path, cause: &io::Error) -> Error {
-    let kind = match cause.kind() {
-        io::ErrorKind::PermissionDenied => Kind::Permission,
-        _ => Kind::Failed,
-    };
+    let kind = files::kind_of(cause, Kind::Failed);
     Error::new(kind, format!("cannot write `{}`: {cause}", path.display())).hint("name another file")
 }
 

@@ -1,4 +1,4 @@
-//! A file as records: each a user, or why it is none.
+//! The records of a file: each is a user, or the reason why not.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use super::jsonl;
 use crate::error::{Error, Kind, Result};
 use crate::model::user::{EMAIL_CHARS_MAX, NAME_CHARS_MAX, REGION_CHARS_MAX, UserId, UserRef, check_text};
 
-/// The columns that a file may have; `user_id` it must have.
+/// The columns of a file; `user_id` is required.
 const COLUMNS: [&str; 4] = ["user_id", "name", "region", "email"];
 
 /// One record.
@@ -19,7 +19,7 @@ pub struct Record<'a> {
     pub line: u64,
     /// Its bytes, without the line's end.
     pub raw: &'a [u8],
-    /// The user, or what is wrong.
+    /// The user, or the reason why it is not valid.
     pub user: std::result::Result<UserRef<'a>, String>,
 }
 
@@ -28,9 +28,9 @@ pub struct Records {
     name: String,
     frames: Frames,
     format: FileFormat,
-    /// The header as it was written; none in JSON lines.
+    /// The header of a CSV file, verbatim.
     header: Option<Vec<u8>>,
-    /// Where each of [`COLUMNS`] stands in a record.
+    /// The place of each of [`COLUMNS`] in a record.
     places: [Option<usize>; 4],
     width: usize,
     splitter: Splitter,
@@ -38,7 +38,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Reads the head of a file: which format it has, and a CSV file's header. `name` is for errors.
+    /// Detects the format of a file, and reads the header of a CSV file. `name` is for errors.
     pub fn new(name: &str, input: Box<dyn Read + Send>) -> Result<Self> {
         let mut records = Self {
             name: name.to_owned(),
@@ -52,7 +52,7 @@ impl Records {
         };
         let Some(frame) = records.peek()? else {
             return Err(records.bad(1, "the file is empty").hint(
-                "CSV begins with a header of user_id and any of name, region, email; JSON lines with `{\"user_id\": …`",
+                "CSV starts with a header of user_id and any of name, region, email; JSON lines start with `{\"user_id\": …`",
             ));
         };
         let head = records.frames.bytes(&frame);
@@ -61,8 +61,8 @@ impl Records {
             Some(b'{') => {}
             Some(b'[') => {
                 return Err(records
-                    .bad(frame.line, "a JSON array, and an object a line is needed")
-                    .hint("jq -c '.[]' makes JSON lines of it"));
+                    .bad(frame.line, "the file is a JSON array, but JSON lines have one object per line")
+                    .hint("jq -c '.[]' converts it to JSON lines"));
             }
             _ => records.read_header(&frame)?,
         }
@@ -80,13 +80,13 @@ impl Records {
             let name = self.splitter.text(text, at).unwrap_or_default().trim();
             let Some(column) = COLUMNS.iter().position(|column| *column == name) else {
                 return Err(self
-                    .bad(frame.line, &format!("the header names a column `{name}`, which users do not have"))
+                    .bad(frame.line, &format!("the header has the column `{name}`, which users do not have"))
                     .hint(
                         "the first line is a header of user_id and any of name, region, email, in any order",
                     ));
             };
             if self.places[column].replace(at).is_some() {
-                return Err(self.bad(frame.line, &format!("the header names the column `{name}` twice")));
+                return Err(self.bad(frame.line, &format!("the header has the column `{name}` twice")));
             }
         }
         if self.places[0].is_none() {
@@ -101,27 +101,27 @@ impl Records {
         Ok(())
     }
 
-    /// An error of kind [`Kind::BadInput`] that names the file and a line.
+    /// An error of kind [`Kind::BadInput`] that names the file and the line.
     pub fn bad(&self, line: u64, why: &str) -> Error {
         Error::new(Kind::BadInput, format!("{}:{line}: {why}", self.name))
     }
 
-    /// How the file writes users.
+    /// The format of the file.
     pub fn format(&self) -> FileFormat {
         self.format
     }
 
-    /// A CSV file's header, as it was written.
+    /// The header of a CSV file, verbatim.
     pub fn header(&self) -> Option<&[u8]> {
         self.header.as_deref()
     }
 
-    /// Whether records say something of name, region and email.
+    /// Whether records have the columns name, region and email.
     pub fn has(&self) -> [bool; 3] {
         [1, 2, 3].map(|column| self.places[column].is_some())
     }
 
-    /// The bytes of the next record, which stays the next one.
+    /// The bytes of the next record, without consuming it.
     pub fn peek_raw(&mut self) -> Result<Option<&[u8]>> {
         Ok(self.peek()?.map(|frame| self.frames.bytes(&frame)))
     }
@@ -135,14 +135,14 @@ impl Records {
                 _ => Kind::Failed,
             };
             Error::new(kind, format!("cannot read `{}`: {cause}", self.name))
-                .hint("is the file whole? run this again with it: what is in already is not sent again")
+                .hint("check that the file is complete, then run this again: stored users are not sent again")
         })
     }
 
     /// The next record.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>> {
         let Some(frame) = self.peek()? else { return Ok(None) };
-        // The bytes stay where they are until the next `peek`.
+        // The bytes stay in place until the next `peek`.
         self.frames.pass(&frame);
         let line = frame.line;
         let Self { frames, format, splitter, line: parsed, places, width, .. } = self;
@@ -170,7 +170,7 @@ fn of_csv<'a>(
     let splitter = &*splitter;
     let found = splitter.fields.len();
     if found != width {
-        return Err(format!("{found} fields, and the header has {width}"));
+        return Err(format!("{found} fields, but the header has {width}"));
     }
     let field = |column: usize| places[column].and_then(|at| splitter.text(text, at));
     let id = field(0).ok_or("no user_id")?;

@@ -1,4 +1,4 @@
-//! Round trips of hostile values, and what is no record.
+//! Round trips of hostile values, and bad records.
 
 use std::io::{self, Cursor, Read};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{FileFormat, HEADER, Records, encode};
 use crate::model::user::{User, UserId, UserRef};
 
-/// Gives a few bytes at a time, so that records lie across reads.
+/// Returns a few bytes at a time, so that records span several reads.
 struct Trickle(Cursor<Vec<u8>>, usize);
 
 impl Read for Trickle {
@@ -92,14 +92,14 @@ fn a_header_may_have_any_order_and_leave_columns_out() {
 }
 
 #[test]
-fn a_record_that_is_none_says_why_and_the_next_one_is_read() {
+fn a_bad_record_has_a_reason_and_the_next_one_is_read() {
     let lines = [
-        ("1,a,b", "3 fields, and the header has 4"),
+        ("1,a,b", "3 fields, but the header has 4"),
         ("x,a,b,c", "`x`: a user id is a whole number"),
         (",a,b,c", "no user_id"),
         ("9223372036854775808,a,b,c", "a whole number from"),
         ("1,a\"b,\"c,d", "a quote in the middle of a field"),
-        ("1,\"a\"b,c,d", "text behind a closing quote"),
+        ("1,\"a\"b,c,d", "text after a closing quote"),
         (&format!("1,{},b,c", "é".repeat(101)), "name: 101 characters, and the column holds 100"),
         ("1,a\0,b,c", "NUL"),
     ];
@@ -113,7 +113,7 @@ fn a_record_that_is_none_says_why_and_the_next_one_is_read() {
 }
 
 #[test]
-fn an_open_quote_spoils_its_own_line_alone() {
+fn an_open_quote_spoils_only_its_own_line() {
     let rest = "2,a,b,c\n".repeat(200_000);
     let all = read(format!("{HEADER}1,\"a,b,c\n{rest}").as_bytes(), usize::MAX);
     assert_eq!(all[0], (2, Err("a quote is not closed".into())));
@@ -153,12 +153,12 @@ fn json_lines_are_strict_about_names_and_types() {
 }
 
 #[test]
-fn a_file_that_is_none_is_refused_at_once() {
+fn a_file_without_users_is_refused_at_once() {
     for (bytes, why) in [
         (&b""[..], "f:1: the file is empty"),
         (b"\n\n", "the file is empty"),
-        (b"[{\"user_id\": 1}]", "f:1: a JSON array"),
-        (b"1,Alice,US,\n", "a column `1`"),
+        (b"[{\"user_id\": 1}]", "f:1: the file is a JSON array"),
+        (b"1,Alice,US,\n", "the column `1`"),
         (b"name,region\n", "lacks the column `user_id`"),
         (b"user_id,name,name\n", "`name` twice"),
         (b"user_id,\xff\n", "not UTF-8"),

@@ -1,4 +1,4 @@
-//! What lasts from one command to the next.
+//! The state that the commands of one process share.
 
 use crate::pg::scan;
 use std::cell::{Cell, RefCell};
@@ -19,7 +19,7 @@ use crate::pg::pool::{PoolOptions, Shards};
 use crate::pg::scan::Size;
 use crate::settings::{Flags, ReadReplica, Settings};
 
-/// What lasts from one command to the next: settings, pools, the topology.
+/// The state that the commands of one process share: settings, pools, the topology.
 pub struct Context<'terminal> {
     flags: Flags,
     settings: RefCell<Rc<Settings>>,
@@ -32,7 +32,7 @@ pub struct Context<'terminal> {
 }
 
 impl<'terminal> Context<'terminal> {
-    /// A context of these settings. Connects to nothing.
+    /// A context with these settings. Connects to nothing.
     pub fn new(flags: Flags, settings: Settings, console: &'terminal dyn Console) -> Self {
         let settings = RefCell::new(Rc::new(settings));
         let (cluster, active_sessions, health) = (RefCell::default(), Arc::default(), RefCell::default());
@@ -46,7 +46,7 @@ impl<'terminal> Context<'terminal> {
         Rc::clone(&self.settings.borrow())
     }
 
-    /// Reads the settings again, and forgets the cluster that the old ones led to.
+    /// Reads the settings again, and drops the cluster of the old ones.
     pub fn reload(&self) -> Result<()> {
         let settings = Settings::load(&self.flags)?;
         self.settings.replace(Rc::new(settings));
@@ -55,12 +55,12 @@ impl<'terminal> Context<'terminal> {
         Ok(())
     }
 
-    /// What the shards' sessions are at: another thread can stop it.
+    /// The sessions in use: another thread can cancel them.
     pub fn active_sessions(&self) -> &Arc<ActiveSessions> {
         &self.active_sessions
     }
 
-    /// Where reads may go from here on.
+    /// Sets where reads may go from now on.
     pub fn read_from(&self, read_replica: ReadReplica) {
         self.reads.set(read_replica.into());
         if let Some(cluster) = &*self.cluster.borrow() {
@@ -68,17 +68,17 @@ impl<'terminal> Context<'terminal> {
         }
     }
 
-    /// What was read from replicas since this was asked last, as warnings.
+    /// Warnings about reads from replicas since the last call.
     pub fn stale_reads(&self) -> Vec<Error> {
         self.cluster.borrow().as_ref().map_or_else(Vec::new, |cluster| cluster.shards().stale_reads())
     }
 
-    /// From here on this hears when a shard goes or comes, as long as [`Self::health`] is taken now and then.
+    /// Sets the listener for shards that go down or come back; it is called while [`Self::health`] is polled.
     pub fn listen(&self, listener: Listener) {
         self.listener.replace(listener);
     }
 
-    /// Whether the shards answer, by what is heard from them in this time. `None` without a cluster that is known.
+    /// Whether the shards answer, after waiting at most `limit`. `None` without a configured cluster.
     pub fn health(&self, limit: Duration) -> Option<BTreeMap<ShardName, Life>> {
         let cluster = self.cluster().ok()?;
         let shards = cluster.shards();
@@ -98,8 +98,8 @@ impl<'terminal> Context<'terminal> {
         self.cluster.borrow().as_ref()?.id()
     }
 
-    /// How many users lie on each shard, or why that is not known, if it can be counted in this time. The shards are told to
-    /// give up if not.
+    /// The number of users on each shard, or why it is not known. `None` if counting takes longer than `limit`; it is
+    /// then canceled.
     pub fn rows_in_time(&self, limit: Duration) -> Option<Vec<(ShardName, Result<i64>)>> {
         let cluster = self.cluster().ok()?;
         let (sender, receiver) = mpsc::sync_channel(1);
@@ -112,7 +112,7 @@ impl<'terminal> Context<'terminal> {
         Some(sizes?.into_iter().map(rows).collect())
     }
 
-    /// Whom to ask.
+    /// The terminal, for questions and progress.
     pub fn console(&self) -> &dyn Console {
         self.console
     }
@@ -127,18 +127,18 @@ impl<'terminal> Context<'terminal> {
         Ok(cluster)
     }
 
-    /// A cluster of its own with room for so many connections to each shard: what its sessions are at is neither timed
-    /// nor stopped from outside, and costs no more than it must. It reads from primaries, wherever reads go else.
+    /// A separate cluster with room for so many connections to each shard. Its sessions are neither timed nor canceled
+    /// from outside. It reads from primaries only.
     pub fn cluster_apart(&self, connections: u32) -> Result<Arc<Cluster>> {
         let options = self.settings().pool_options();
-        let shards = self.unattended(PoolOptions { size: options.size.max(connections), ..options })?;
+        let shards = self.uncancelled(PoolOptions { size: options.size.max(connections), ..options })?;
         shards.read_from(ReadFrom::Primary);
         self.open(shards)
     }
 
-    /// The same once more for somebody else: connections of its own, and what it learns from here on.
+    /// A copy of a cluster with its own connections and its own view of the topology.
     pub fn cluster_again(&self, cluster: &Cluster) -> Result<Cluster> {
-        let shards = self.unattended(self.settings().pool_options())?;
+        let shards = self.uncancelled(self.settings().pool_options())?;
         shards.read_from(ReadFrom::Primary);
         Ok(cluster.again(shards))
     }
@@ -149,8 +149,8 @@ impl<'terminal> Context<'terminal> {
         let id_is_unknown = id.is_none();
         let cluster = Arc::new(Cluster::open(shards, id, settings.state_folder.clone())?);
         if id_is_unknown && let Err(error) = cluster.refresh() {
-            // Nothing vouches for these databases but that they agree. Which of them is down is said where
-            // it matters.
+            // Without an id in the settings, the databases must at least agree. A shard that is down is reported by
+            // the command that needs it.
             if error.kind() == Kind::Configuration {
                 return Err(error);
             }
@@ -158,12 +158,12 @@ impl<'terminal> Context<'terminal> {
         Ok(cluster)
     }
 
-    /// The configured shards, whatever they are. Connects to none.
+    /// The configured shards. Connects to none.
     pub fn shards(&self) -> Result<Shards> {
-        Ok(self.unattended(self.settings().pool_options())?.with_cancellation(&self.active_sessions))
+        Ok(self.uncancelled(self.settings().pool_options())?.with_cancellation(&self.active_sessions))
     }
 
-    fn unattended(&self, options: PoolOptions) -> Result<Shards> {
+    fn uncancelled(&self, options: PoolOptions) -> Result<Shards> {
         let settings = self.settings();
         if settings.shards.is_empty() {
             let path = &settings.file.value;
@@ -173,7 +173,7 @@ impl<'terminal> Context<'terminal> {
                 format!("no shard is configured: there is no file `{}`", path.display())
             };
             return Err(Error::new(Kind::Configuration, message).hint(
-                "ringshard init-shards makes three on a private Postgres; --config names another file",
+                "ringshard init-shards creates three on a private Postgres; --config names another file",
             ));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
@@ -186,8 +186,8 @@ impl<'terminal> Context<'terminal> {
             shards.add_replicas(name, replicas)?;
         }
         shards.read_from(self.reads.get());
-        let known = settings.cluster.as_ref().zip(settings.state_folder.as_deref());
-        Ok(match known {
+        let remembered = settings.cluster.as_ref().zip(settings.state_folder.as_deref());
+        Ok(match remembered {
             Some((cluster, folder)) => shards.with_downtime_file(cluster.value, folder),
             None => shards,
         })

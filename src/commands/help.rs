@@ -1,6 +1,6 @@
-//! `help`: what there is, how a command is used, and what lies behind it.
+//! `help`: the overview, the usage of a command, and topics.
 //!
-//! The texts of the topics lie in `topics/`, one screen each.
+//! The texts of the topics are in `topics/`, one screen each.
 
 use std::ffi::OsStr;
 
@@ -13,22 +13,22 @@ use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 
-/// How wide a line of the overview is at most.
+/// The longest line of the overview.
 const LINE_CHARS: usize = 79;
-/// How many names a hint proposes at most.
+/// The most names that a hint proposes.
 const PROPOSALS_MAX: usize = 3;
 
-/// Something to learn about.
+/// A topic of the help.
 #[derive(Debug, Clone, Copy)]
 pub struct Topic {
-    /// What it is asked for by.
+    /// Its name.
     pub name: &'static str,
-    /// Other words for it. A command's name is none: there the command is meant.
+    /// Other names. The name of a command is not allowed here: it would mean the command.
     pub aliases: &'static [&'static str],
-    /// The commands whose help points at it.
+    /// The commands whose help refers to it.
     pub commands: &'static [&'static str],
     /// One screen of text: at most 23 lines of 79 characters, ASCII. Lines that begin with four spaces and
-    /// `ringshard` are commands to try, and work as they stand.
+    /// `ringshard` are commands to try, and work as printed.
     pub text: &'static str,
 }
 
@@ -93,13 +93,13 @@ pub const TOPICS: &[Topic] = &[
 /// The arguments of `help`.
 #[derive(Debug, Args)]
 pub struct HelpArgs {
-    /// A command, such as `ring locate`, or a topic, such as `rebalancing`; none: what there is
+    /// A command, such as `ring locate`, or a topic, such as `rebalancing`; without one, list them
     #[arg(value_name = "TOPIC|COMMAND", add = ArgValueCompleter::new(complete))]
     words: Vec<String>,
 }
 
 impl HelpArgs {
-    /// The text. A command goes before a topic.
+    /// Prints the text. A command takes precedence over a topic.
     pub fn run(&self) -> Result<Report> {
         let words = self.words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&self.words);
         if words.is_empty() {
@@ -139,9 +139,9 @@ fn overview() -> String {
     text + "\n" + &line + "\n\nringshard help COMMAND, ringshard help TOPIC, ringshard COMMAND --help\n"
 }
 
-/// The help of the command that all of these words name, and the topics behind it.
+/// The help of the command that these words name, with its topics.
 fn of_command(mut root: clap::Command, words: &[String]) -> Option<String> {
-    // So that its usage names the whole path.
+    // So that the usage line has the whole path.
     root.build();
     let mut command = &mut root;
     for word in words {
@@ -155,19 +155,19 @@ fn of_command(mut root: clap::Command, words: &[String]) -> Option<String> {
     Some(text)
 }
 
-/// The help of what only lines of the REPL and of scripts may say.
+/// The help of a command that exists only in the REPL and in scripts.
 fn of_session(words: &[String]) -> Option<String> {
     let text = of_command(ReplCommand::command(), words)?;
-    Some(text.replace("Usage: ringshard ", "Usage, in the repl and in scripts: "))
+    Some(text.replace("Usage: ringshard ", "Usage, in the REPL and in scripts: "))
 }
 
-/// The topic of this name or alias, however it is spelled.
+/// The topic with this name or alias, in any spelling.
 fn topic(word: &str) -> Option<&'static Topic> {
     let word = word.to_ascii_lowercase().replace(['_', ' '], "-");
     TOPICS.iter().find(|topic| topic.name == word || topic.aliases.contains(&word.as_str()))
 }
 
-/// That there is no such command or topic, and what may be meant.
+/// The error for words that name no command and no topic, with the nearest names.
 fn unknown(words: &[String]) -> Error {
     let root = Cli::command();
     let mut command = &root;
@@ -184,7 +184,7 @@ fn unknown(words: &[String]) -> Error {
     let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
     if !path.is_empty() {
         let names: Vec<String> = inner.collect();
-        let message = format!("`{}` has no command `{wrong}`", path.trim_end());
+        let message = format!("`{}` has no subcommand `{wrong}`", path.trim_end());
         let hint = match nearest(wrong, names.iter().map(String::as_str)).first() {
             Some(near) => format!("ringshard help {path}{near}"),
             None => format!("ringshard help {}", path.trim_end()),
@@ -204,7 +204,7 @@ fn unknown(words: &[String]) -> Error {
     Error::new(Kind::Usage, format!("there is no command and no topic `{}`", words.join(" "))).hint(hint)
 }
 
-/// The names that a word may be meant for: those that it begins, and those with few letters that differ.
+/// The names that a mistyped word may mean: those that begin with it, and those at a small edit distance.
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut near: Vec<(usize, &str)> = names
         .filter_map(|name| {
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_meant_is_found_by_few_edits_or_the_beginning() {
+    fn names_are_found_by_their_beginning_or_by_few_edits() {
         let names = || ["rebalance", "rebalancing", "region", "ring"].into_iter();
         assert_eq!(nearest("rebal", names()), ["rebalance", "rebalancing"]);
         assert_eq!(nearest("regoin", names()), ["region"]);

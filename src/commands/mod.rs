@@ -1,7 +1,7 @@
-//! The commands: one file a command or a family, its arguments above its `run`.
+//! The commands: one file for each command or family, the arguments above their `run`.
 //!
-//! A command turns its arguments into an operation and returns a report. It never prints; what it must ask
-//! or show on the way goes through [`Console`].
+//! A command turns its arguments into an operation and returns a report. It never prints; questions and progress
+//! go through [`Console`].
 
 mod context;
 pub mod explain;
@@ -35,7 +35,7 @@ pub use context::Context;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    failed for another reason; verify found something wrong
+  1    failed for another reason; verify found damage
   2    usage
   3    confirmation refused, or impossible without a terminal and --yes
   4    not found
@@ -43,29 +43,29 @@ Exit codes:
   6    stopped part-way; safe to run again
   65   bad input data: FILE:LINE: what is wrong
   69   a shard cannot be reached
-  75   somebody else holds the lock; try later
+  75   another process holds the lock; try again later
   77   authentication or permission
   78   configuration
   130  SIGINT, 143  SIGTERM
 
 Settings: flags, then RINGSHARD_* variables, then the file (--config, RINGSHARD_CONFIG,
 ./ringshard.toml, $XDG_CONFIG_HOME/ringshard/config.toml), then PG* for missing parts of a URL.
-RINGSHARD_HOME puts config, state and the private Postgres below one folder.";
+RINGSHARD_HOME keeps config, state and the private Postgres in one folder.";
 
-/// Shards a users table over Postgres databases by consistent hashing
+/// Shard a users table over Postgres databases by consistent hashing
 #[derive(Debug, Parser)]
 #[command(name = "ringshard", version, after_long_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     /// Run a command; may be given more than once
     #[arg(short = 'c', value_name = "COMMAND", conflicts_with = "script")]
     pub commands: Vec<String>,
-    /// Run the commands of a file, a line each; `-` for standard input
+    /// Run the commands of a file, one per line; `-` for standard input
     #[arg(short = 'f', value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// With -c or -f: go on after an error
+    /// With -c or -f: continue after an error
     #[arg(long)]
     pub keep_going: bool,
-    /// What holds for every command.
+    /// The global flags.
     #[command(flatten)]
     pub globals: Globals,
     /// The command.
@@ -81,19 +81,19 @@ pub struct Globals {
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// How to write data
+    /// The output format
     #[arg(short = 'o', long, global = true, value_enum)]
     pub format: Option<Format>,
     /// Leave out the header line
     #[arg(long, global = true)]
     pub no_header: bool,
-    /// One field a line
+    /// Write one field per line
     #[arg(short = 'x', long, global = true)]
     pub expanded: bool,
-    /// No notices and no progress; errors still show
+    /// Print no notices and no progress, only data and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Log what happens to stderr; twice: each hash, virtual node and statement too
+    /// Log to stderr what happens; given twice: each hash, virtual node and statement too
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours
@@ -102,25 +102,25 @@ pub struct Globals {
     /// Log to this file instead of stderr
     #[arg(long, global = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
-    /// Whether reads may go to replicas, whose answer may be stale [default: never]
+    /// Whether reads may go to replicas, which may return stale data [default: never]
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub read_replica: Option<ReadReplica>,
-    /// Answer every question with yes
+    /// Answer yes to every question
     #[arg(short, long, global = true)]
     pub yes: bool,
-    /// Ask nothing: fail where a question would be asked
+    /// Ask no questions: fail where an answer is needed
     #[arg(long, global = true)]
     pub no_input: bool,
 }
 
 impl Globals {
-    /// The first of these flags that one line of a script cannot have for itself.
+    /// The first of these flags that is valid only for a whole run, and not for one line of a script.
     pub fn flag_of_a_whole_run(&self) -> Option<&'static str> {
         let given = [("--config", self.config.is_some()), ("--log-file", self.log_file.is_some())];
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
-    /// What these flags say about settings.
+    /// The settings among these flags.
     pub fn settings(&self) -> Flags {
         Flags {
             config: self.config.clone(),
@@ -132,25 +132,25 @@ impl Globals {
     }
 }
 
-/// What a command line may ask for.
+/// The commands of the command line.
 #[derive(Debug, Subcommand)]
 pub enum Invocation {
-    /// What is answered with a report.
+    /// A command that returns a report.
     #[command(flatten)]
     Command(Command),
-    /// What goes on at the terminal.
+    /// A command that takes over the terminal.
     #[command(flatten)]
     Live(Live),
 }
 
-/// What goes on at the terminal for a while, and is the terminal's business.
+/// The commands that take over the terminal, which runs them itself.
 #[derive(Debug, Subcommand)]
 pub enum Live {
-    /// Type commands, one after the other; the default on a terminal when no command is given
+    /// Run commands interactively; the default on a terminal when no command is given
     Repl(ReplArgs),
-    /// See all of it, step by step, on a private Postgres of its own
+    /// Show how ringshard works, step by step, on its own private Postgres
     Tour(TourArgs),
-    /// Watch how the shards, the ring and this machine do; q leaves
+    /// Show shards, ring and this machine, live and full screen; q leaves
     Monitor(monitoring::monitor::MonitorArgs),
 }
 
@@ -168,12 +168,12 @@ pub struct ReplArgs {
     /// Do not run the init file
     #[arg(long)]
     pub no_init: bool,
-    /// Without a terminal, lines are a script: go on after an error
+    /// If standard input is a script: continue after an error
     #[arg(long)]
     pub keep_going: bool,
 }
 
-/// All commands that are answered with a report.
+/// The commands that return a report.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create or adopt the shards: databases, tables, catalog
@@ -190,61 +190,61 @@ pub enum Command {
     ListUsers(users::list_users::ListUsersArgs),
     /// Count users, all of them or by shard or region
     Count(users::count::CountArgs),
-    /// Store the users of a file: CSV with a header, or JSON lines
+    /// Import users from a file: CSV with a header, or JSON lines
     Import(users::import::ImportArgs),
-    /// Write all users into a file, by id
+    /// Export all users to a file, by id
     Export(users::export::ExportArgs),
-    /// Fill the shards with synthetic users, and run operations that are measured and checked
+    /// Store synthetic users, and run a load that measures and checks every answer
     #[command(subcommand)]
     Load(load::LoadCommand),
-    /// Run one statement that reads on all shards
+    /// Run one read-only SQL statement on all shards
     Sql(sql::SqlArgs),
     /// List the shards
     Shards(ring::shards::ShardsArgs),
-    /// How each shard does, or this machine: sizes, rates, connections, lags
+    /// Show statistics of each shard, or of this machine: sizes, rates, connections, lag
     Stats(monitoring::stats::StatsArgs),
-    /// Can every shard be reached, is each set up right; what to do if not
+    /// Check that every shard can be reached and is set up correctly, with a hint for each problem
     Doctor(setup::doctor::DoctorArgs),
-    /// Plan a shard into the ring, or give one another weight; moves nothing
+    /// Plan to add a shard to the ring, or to change its weight; moves nothing
     AddShard(ring::membership::AddShardArgs),
-    /// Plan a shard out of the ring; moves nothing
+    /// Plan to remove a shard from the ring; moves nothing
     RemoveShard(ring::membership::RemoveShardArgs),
-    /// Move users to where the planned ring wants them, online
+    /// Carry out the planned change of the ring by moving users, online
     Rebalance(ring::rebalance::RebalanceArgs),
-    /// Every row on exactly one shard, its owner: look, and repair
+    /// Check that each row is on its owner and nowhere else, and repair
     Verify(ring::verify::VerifyArgs),
-    /// The replicas of the shards: which there are, and how far each is
+    /// Manage the replicas of the shards
     #[command(subcommand)]
     Replica(failover::replica::ReplicaCommand),
-    /// Make a replica the primary of a shard whose primary is gone
+    /// Make a replica the primary of a shard whose primary has failed
     Promote(failover::promote::PromoteArgs),
-    /// Fail on purpose: a shard for a while, or its sessions; undone at the end
+    /// Make a shard fail on purpose, for a limited time
     #[command(subcommand)]
     Drill(failover::drill::DrillCommand),
-    /// Look at the ring: who owns what, and why
+    /// Show the ring: who owns what, and why
     #[command(subcommand)]
     Ring(ring::RingCommand),
-    /// Write all there is to see into one page of HTML
+    /// Write the state of the cluster into one HTML page
     Report(monitoring::report::ReportArgs),
-    /// The private Postgres that ringshard runs when it is given none
+    /// Manage the private Postgres that ringshard runs if it is given no server
     #[command(subcommand)]
     Local(setup::local::LocalCommand),
-    /// The settings in force
+    /// Show the settings in force
     #[command(subcommand)]
     Config(setup::config::ConfigCommand),
-    /// Print the completion script of a shell
+    /// Print the completion script for a shell
     Completions(setup::completions::CompletionsArgs),
     /// Write the man pages into a folder
     Man(setup::completions::ManArgs),
-    /// Tell step by step what a command would do; runs nothing
+    /// Show step by step what a command would do, without running it
     Explain(explain::ExplainArgs),
-    /// Explain a command, or a topic such as consistent-hashing; without words, list them
+    /// Explain a command, or a topic such as consistent-hashing
     #[command(alias = "\\?")]
     Help(help::HelpArgs),
 }
 
 impl Command {
-    /// Does what the command says.
+    /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {
             Self::InitShards(args) => args.run(context),
@@ -280,19 +280,19 @@ impl Command {
     }
 }
 
-/// How far a long command has come.
+/// The progress of a long command.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// How many users are done.
+    /// The number of users done.
     pub rows: u64,
-    /// How much is done, and how much there is, where that is known.
+    /// How much is done, out of how much, where that is known.
     pub part: Option<(u64, u64)>,
-    /// What it is at; empty if that goes without saying.
+    /// The current activity; may be empty.
     pub at: String,
 }
 
-/// Whether the person wants a long command to stop. While this lives, a first Ctrl-C (or SIGTERM) asks, and a
-/// second one ends the program; before and after, the first one does.
+/// Whether the user wants a long command to stop. While this lives, the first Ctrl-C (or SIGTERM) sets the request,
+/// and a second one ends the program; before and after, the first one ends it.
 #[derive(Debug)]
 pub struct Interrupts {
     /// Set by a signal.
@@ -302,7 +302,7 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Of these two flags, which signal handlers know.
+    /// With the two flags that the signal handlers use.
     pub fn new(asked: Arc<AtomicBool>, fatal: Arc<AtomicBool>) -> Self {
         asked.store(false, Ordering::SeqCst);
         fatal.store(false, Ordering::SeqCst);
@@ -325,20 +325,20 @@ impl Drop for Interrupts {
     }
 }
 
-/// What a command may ask of the terminal.
+/// The terminal, as commands use it.
 pub trait Console {
-    /// Asks for a yes. An error of kind `Declined` if the answer is no, or if nobody can be asked.
+    /// Asks the user to confirm. An error of kind `Declined` if the answer is no, or if there is no terminal.
     fn confirm(&self, question: &str) -> Result<()>;
 
-    /// Shows how far a long command has come; `None`: it is done. May be called as often as one likes.
+    /// Shows the progress of a long command; `None`: it is done. Cheap enough to be called often.
     fn progress(&self, progress: Option<&Progress>);
 
-    /// Tells a person something while the command goes on.
-    fn tell(&self, words: &str);
-    /// The same in words of the command's own: how much of how much there is, and what there is to say.
+    /// Prints a notice while the command continues.
+    fn tell(&self, text: &str);
+    /// Shows progress with a text of the command: how much is done, out of how much.
     fn status(&self, part: (u64, u64), text: &str);
 
-    /// From here on the command looks now and then whether it is to stop.
+    /// From here on the command polls whether it is to stop.
     fn watch_interrupts(&self) -> Interrupts;
 }
 

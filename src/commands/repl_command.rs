@@ -1,4 +1,4 @@
-//! What one line of the REPL or of a script may say: every command, and what is about the session itself.
+//! The grammar of one line of the REPL or of a script: every command, and those about the session.
 
 use std::path::PathBuf;
 
@@ -7,66 +7,65 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use super::{Globals, Invocation};
 use crate::settings::{ColorWhen, Format, ReadReplica};
 
-/// One line: the same commands and flags as in the shell, and what is about the session
+/// One line: the commands and flags of the command line, and those of the session
 #[derive(Debug, Parser)]
 #[command(name = "ringshard", disable_help_subcommand = true, disable_version_flag = true)]
 pub struct ReplCommand {
-    /// What holds for every command.
+    /// The global flags.
     #[command(flatten)]
     pub globals: Globals,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub action: Action,
 }
 
-/// What a line asks for.
+/// The command of a line.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// What the shell may ask for, too.
+    /// A command of the command line.
     #[command(flatten)]
     Invocation(Invocation),
-    /// What is about the session.
+    /// A command about the session.
     #[command(flatten)]
     Session(SessionCommand),
 }
 
-/// What is about the session: what it remembers, and where its commands come from.
+/// The commands about the session itself.
 #[derive(Debug, Subcommand)]
 pub enum SessionCommand {
-    /// Leave
+    /// Leave the REPL
     #[command(aliases = ["exit", "\\q"])]
     Quit,
-    /// Show how long each command took: all of it, and the parts of it that went into routing, waiting and
-    /// querying
+    /// Show how long each command took, in total and for routing, waiting and querying
     #[command(alias = "\\timing")]
     Timing(SwitchArgs),
-    /// Show one field a line
+    /// Write one field per line
     #[command(alias = "\\x")]
     Expanded(SwitchArgs),
-    /// Run a command again and again, until Ctrl-C
+    /// Run a command repeatedly, until Ctrl-C
     #[command(alias = "\\watch")]
     Watch(WatchArgs),
     /// Show the settings of this session, or change one
     #[command(alias = "\\set")]
     Set(SetArgs),
-    /// Take a setting back to what it was when the session began
+    /// Reset a setting to its value at the start of the session
     #[command(alias = "\\unset")]
     Unset(UnsetArgs),
     /// Run the commands of a file
     #[command(alias = "\\i")]
     Source(SourceArgs),
-    /// Show the lines that were typed
+    /// Show the lines typed so far
     #[command(alias = "\\s")]
     History(HistoryArgs),
-    /// Run a command of the system's shell: \! COMMAND
+    /// Run a command in the system's shell: \! COMMAND
     #[command(alias = "\\!")]
     Shell(ShellArgs),
 }
 
-/// Turns something on or off.
+/// The argument of a switch.
 #[derive(Debug, Args)]
 pub struct SwitchArgs {
-    /// The other way round, if not given
+    /// On or off; toggled if not given
     #[arg(value_enum)]
     pub state: Option<Switch>,
 }
@@ -90,7 +89,7 @@ impl Switch {
 /// The arguments of `watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// The command; a number before it is the pause in seconds, else 2
+    /// The command; a number before it is the interval in seconds [default: 2]
     #[arg(
         value_name = "[SECONDS] COMMAND",
         trailing_var_arg = true,
@@ -104,39 +103,39 @@ pub struct WatchArgs {
 /// The arguments of `set`.
 #[derive(Debug, Args)]
 pub struct SetArgs {
-    /// Which setting; without one, all are shown.
+    /// The setting; without one, all are shown.
     #[command(subcommand)]
     pub setting: Option<SetCommand>,
 }
 
-/// A setting of the session, with its value.
+/// A setting of the session with its new value.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum SetCommand {
-    /// How to write data
+    /// The output format
     Format {
         /// The format
         #[arg(value_enum)]
         value: Format,
     },
-    /// Whether there is a header line
+    /// Whether to write a header line
     Header {
         /// On or off
         #[arg(value_enum)]
         value: Switch,
     },
-    /// Whether there is one field a line
+    /// Whether to write one field per line
     Expanded {
         /// On or off
         #[arg(value_enum)]
         value: Switch,
     },
-    /// Whether notices and progress are left out
+    /// Whether to leave out notices and progress
     Quiet {
         /// On or off
         #[arg(value_enum)]
         value: Switch,
     },
-    /// Whether it is shown how long each command took
+    /// Whether to show how long each command took
     Timing {
         /// On or off
         #[arg(value_enum)]
@@ -176,15 +175,15 @@ pub enum LogLevel {
 /// The name of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SettingName {
-    /// How to write data.
+    /// The output format.
     Format,
-    /// Whether there is a header line.
+    /// Whether to write a header line.
     Header,
-    /// Whether there is one field a line.
+    /// Whether to write one field per line.
     Expanded,
-    /// Whether notices and progress are left out.
+    /// Whether to leave out notices and progress.
     Quiet,
-    /// Whether it is shown how long each command took.
+    /// Whether to show how long each command took.
     Timing,
     /// When to use colours.
     Color,
@@ -205,10 +204,10 @@ pub struct UnsetArgs {
 /// The arguments of `source`.
 #[derive(Debug, Args)]
 pub struct SourceArgs {
-    /// The file, a command a line
+    /// The file, with one command per line
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Go on after an error
+    /// Continue after an error
     #[arg(long)]
     pub keep_going: bool,
 }
@@ -216,7 +215,7 @@ pub struct SourceArgs {
 /// The arguments of `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// Only the last ones
+    /// Show only the last N lines
     #[arg(value_name = "N")]
     pub count: Option<usize>,
 }
@@ -224,7 +223,7 @@ pub struct HistoryArgs {
 /// The arguments of `shell`.
 #[derive(Debug, Args)]
 pub struct ShellArgs {
-    /// The command; a shell to type into, if not given
+    /// The command; an interactive shell if not given
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
 }

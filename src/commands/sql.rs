@@ -1,4 +1,4 @@
-//! `sql`: one statement that reads, on all shards or on some.
+//! `sql`: one reading statement on all shards, or on some.
 
 use crate::pg::scan;
 use clap::Args;
@@ -24,13 +24,10 @@ pub struct SqlArgs {
 }
 
 impl SqlArgs {
-    /// Runs it on each shard at once, and shows the rows shard by shard.
+    /// Runs the statement on all shards at once, and shows the rows shard by shard.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
-        let names = cluster.shards().names();
-        self.check(&names)?;
-        let requested = names.into_iter().filter(|name| self.shard.is_empty() || self.shard.contains(name));
-        let requested: Vec<ShardName> = requested.collect();
+        let requested = self.asked(cluster.shards().names())?;
         let Answers { columns, rows, missing } =
             scan::run_statement(&cluster, &self.statement, &requested, self.partial.allow_partial)?;
         let own = columns.into_iter().map(|column| Column {
@@ -44,15 +41,17 @@ impl SqlArgs {
             Ok(cells)
         });
         let mut report = Report::stream(&columns, RowStream::new(rows));
-        AllowPartial::tell(&cluster, missing, &mut report);
+        AllowPartial::add_missing(&cluster, missing, &mut report);
         Ok(report)
     }
-    /// Whether there are all the shards that are named.
-    pub(crate) fn check(&self, names: &[ShardName]) -> Result<()> {
-        match self.shard.iter().find(|name| !names.contains(name)) {
-            None => Ok(()),
-            Some(unknown) => Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))
-                .hint("ringshard shards lists them")),
+
+    /// The shards to ask, out of all. An error if one of --shard does not exist.
+    pub(crate) fn asked(&self, mut names: Vec<ShardName>) -> Result<Vec<ShardName>> {
+        if let Some(unknown) = self.shard.iter().find(|name| !names.contains(name)) {
+            return Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))
+                .hint("ringshard shards lists the shards"));
         }
+        names.retain(|name| self.shard.is_empty() || self.shard.contains(name));
+        Ok(names)
     }
 }

@@ -1,4 +1,4 @@
-//! What a command leaves in the state folder for a later look: `NAME-CLUSTER.json`.
+//! Results of commands in the state folder, for later commands: `NAME-CLUSTER.json`.
 
 use std::path::PathBuf;
 
@@ -15,14 +15,14 @@ fn file(context: &Context<'_>, cluster: &Cluster, name: &str) -> Option<PathBuf>
     Some(settings.state_folder.as_ref()?.join(format!("{name}-{}.json", cluster.id()?)))
 }
 
-/// Keeps a value. A failure is no more than logged.
+/// Stores a value. A failure is only logged.
 pub(crate) fn write(context: &Context<'_>, cluster: &Cluster, name: &str, value: &impl Serialize) {
     if let Some(file) = file(context, cluster, name) {
         json_file::write(&file, value);
     }
 }
 
-/// The value that was kept last; nothing if there is none, or if it is of another shape.
+/// The value that was stored last; `None` if there is none, or if it cannot be parsed.
 pub(crate) fn read<T: DeserializeOwned>(context: &Context<'_>, cluster: &Cluster, name: &str) -> Option<T> {
     json_file::read(&file(context, cluster, name)?)
 }

@@ -1,6 +1,6 @@
-//! Words of a command line that do not fit its grammar, as an error of ours.
+//! Errors of clap about a command line, turned into errors of ringshard.
 //!
-//! What clap says is taken apart here and nowhere else: the terminal, scripts and `explain` say the same.
+//! clap's message is taken apart only here, so that the terminal, scripts and `explain` print the same.
 
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
@@ -8,15 +8,15 @@ use clap::error::ErrorKind;
 use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind};
 
-/// What clap says about words that do not fit, as an error of ours. `words` is the whole command line.
+/// An error of clap as an error of ringshard. `words` is the whole command line.
 pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
     let text = cause.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let mut blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
     let message = match cause.kind() {
-        // clap shows the whole help then; for an error its line of usage is enough.
+        // clap shows the whole help here; the line of usage is enough for an error.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
-        _ => blocks.next().unwrap_or("the words do not fit"),
+        _ => blocks.next().unwrap_or("the arguments are not valid"),
     };
     let mut hints = Vec::new();
     for block in blocks {
@@ -42,8 +42,8 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
     error.hint(hints.join("; "))
 }
 
-/// The command that these words name, as far as they name one: `ring locate`.
-fn path_of(words: &[String]) -> String {
+/// The path of the command that these words name: `ring locate`.
+pub(super) fn path_of(words: &[String]) -> String {
     let mut command = ReplCommand::command();
     let mut path = Vec::new();
     for word in words {

@@ -56,6 +56,13 @@ impl From<i64> for Cell {
     }
 }
 
+/// A count, which is less than `i64::MAX`.
+impl From<u64> for Cell {
+    fn from(count: u64) -> Self {
+        Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
 impl From<u32> for Cell {
     fn from(number: u32) -> Self {
         Self::Integer(number.into())

@@ -4,20 +4,20 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use crate::error::{Error, Kind, Result};
-use crate::files::atomic;
+use crate::files::{self, atomic};
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::net::conninfo::ConnectionString;
 
-/// What a new file begins with.
+/// The header of a new file.
 const HEADER: &str = "\
-# How ringshard reaches its shards. `ringshard config show` tells what is in force, and why.
+# How ringshard reaches its shards. `ringshard config show` prints the settings in force and their origins.
 # URLs may hold passwords: keep this file to yourself (mode 0600), or use ~/.pgpass instead.
 ";
 
-/// The keys that stand at the top of the file, beside `[shards.NAME]`.
+/// The top-level keys of the file.
 const KEYS: [&str; 9] = [
     "cluster",
     "shards",
@@ -30,7 +30,7 @@ const KEYS: [&str; 9] = [
     "pg_bin",
 ];
 
-/// A shard as the file has it.
+/// A shard in the file.
 #[derive(Debug)]
 pub(super) struct ShardEntry {
     pub(super) name: ShardName,
@@ -38,7 +38,7 @@ pub(super) struct ShardEntry {
     pub(super) replicas: Vec<ConnectionString>,
 }
 
-/// A file as it was read. A missing file is an empty one.
+/// A configuration file. A missing file counts as empty.
 #[derive(Debug, Default)]
 pub(super) struct ConfigFile {
     document: DocumentMut,
@@ -46,38 +46,35 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads a file, if it is there.
+    /// Reads a file, if it exists.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
             Err(cause) => {
-                let kind = match cause.kind() {
-                    ErrorKind::PermissionDenied => Kind::Permission,
-                    _ => Kind::Configuration,
-                };
+                let kind = files::kind_of(&cause, Kind::Configuration);
                 return Err(Error::new(kind, format!("cannot read `{}`: {cause}", path.display()))
                     .hint("name another file with --config"));
             }
         };
         let document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| {
-            // The parser's words quote the line, which may hold a password: only its place is told.
+            // The parser's full message quotes the line, which may hold a password: only its place is reported.
             let line =
                 cause.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
             Error::new(Kind::Configuration, format!("{}:{line}: {}", path.display(), cause.message()))
-                .hint("correct that line; strings stand in double quotes")
+                .hint("correct that line; strings need double quotes")
         })?;
         let file = Self { document, path: path.to_owned() };
         if let Some((key, _)) = file.document.iter().find(|(key, _)| !KEYS.contains(key)) {
-            return Err(file.wrong(key, "no such setting", &format!("the settings are {}", KEYS.join(", "))));
+            return Err(file.wrong(key, "unknown setting", &format!("the settings are {}", KEYS.join(", "))));
         }
         Ok(file)
     }
 
-    /// Reads a file and changes it, while no other process does.
+    /// Reads a file and changes it, while other processes are locked out.
     pub(super) fn edit<T>(path: &Path, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        // Of the folder, as the file is replaced as a whole. Where it cannot be locked, or is not there yet, it is the
-        // change itself that fails or makes it.
+        // The folder is locked, because the file is replaced. If the folder cannot be locked, or does not exist, the
+        // change itself fails or creates it.
         let lock = File::open(atomic::folder_of(path)).ok();
         if let Some(lock) = &lock {
             let _ = lock.lock();
@@ -89,16 +86,16 @@ impl ConfigFile {
         Error::new(Kind::Configuration, format!("{}: `{key}`: {why}", self.path.display())).hint(hint)
     }
 
-    /// A setting's text; numbers count as text.
+    /// The text of a setting; a number counts as text.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>> {
         let Some(item) = self.document.get(key) else { return Ok(None) };
         let text = item.as_str().map(ToOwned::to_owned).or_else(|| item.as_integer().map(|n| n.to_string()));
         text.map(Some).ok_or_else(|| {
-            self.wrong(key, "neither a text nor a whole number", "write it as `key = \"value\"`")
+            self.wrong(key, "neither a string nor a whole number", "write it as `key = \"value\"`")
         })
     }
 
-    /// The shards of `[shards.NAME]`, as they stand.
+    /// The shards of `[shards.NAME]`, in order.
     pub(super) fn shards(&self) -> Result<Vec<ShardEntry>> {
         let Some(item) = self.document.get("shards") else { return Ok(Vec::new()) };
         let example = "write it as\n  [shards.shard_1]\n  url = \"postgresql://USER@HOST/DATABASE\"";
@@ -110,12 +107,12 @@ impl ConfigFile {
             let shard: ShardName = name.parse().map_err(|why: String| self.wrong(&key, &why, example))?;
             let fields = item.as_table_like().ok_or_else(|| self.wrong(&key, "not a table", example))?;
             if let Some((other, _)) = fields.iter().find(|(field, _)| !["url", "replicas"].contains(field)) {
-                return Err(self.wrong(&format!("{key}.{other}"), "no such setting of a shard", example));
+                return Err(self.wrong(&format!("{key}.{other}"), "unknown setting of a shard", example));
             }
             let url = fields
                 .get("url")
                 .and_then(Item::as_str)
-                .ok_or_else(|| self.wrong(&key, "it has no `url`", example))?;
+                .ok_or_else(|| self.wrong(&key, "`url` is missing", example))?;
             let replicas = match fields.get("replicas") {
                 None => Vec::new(),
                 Some(item) => self.replicas(&format!("{key}.replicas"), item)?,
@@ -133,22 +130,14 @@ impl ConfigFile {
         Ok(urls.into_iter().map(ConnectionString::new).collect())
     }
 
-    /// Writes down where a shard and its replicas are, and leaves all else as it is.
+    /// Writes the addresses of a shard and its replicas, and keeps everything else.
     pub(super) fn set_places(
         &mut self,
         name: &ShardName,
         url: &ConnectionString,
         replicas: &[ConnectionString],
     ) -> Result<()> {
-        let table = self.document.entry("shards").or_insert_with(|| {
-            let mut table = Table::new();
-            table.set_implicit(true);
-            Item::Table(table)
-        });
-        let table = table.as_table_like_mut().expect("`shards` was read as a table");
-        let entry = table.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
-        let fields = entry.as_table_like_mut().expect("a shard was read as a table");
-        set_text(fields.entry("url").or_insert(Item::None), url.expose());
+        let fields = self.set_url(name, url);
         if replicas.is_empty() {
             fields.remove("replicas");
         } else {
@@ -158,14 +147,14 @@ impl ConfigFile {
         self.write()
     }
 
-    /// Writes down the cluster and its shards, and leaves all else as it is.
+    /// Writes the cluster and its shards, and keeps everything else.
     pub(super) fn set_cluster(
         &mut self,
         cluster: ClusterId,
         shards: &[(ShardName, ConnectionString)],
     ) -> Result<()> {
         if self.document.iter().next().is_none() {
-            // Comments of a file without keys would end up behind the first one.
+            // In a file without keys, comments would end up behind the first key.
             let comments = self.document.trailing().as_str().unwrap_or_default().to_owned();
             let above = if comments.trim().is_empty() { HEADER } else { &comments };
             self.document.set_trailing("");
@@ -176,21 +165,27 @@ impl ConfigFile {
         } else {
             set_text(&mut self.document["cluster"], &cluster.to_string());
         }
+        for (name, url) in shards {
+            self.set_url(name, url);
+        }
+        self.write()
+    }
+
+    /// Sets the URL of a shard, which is added if it is new, and returns its table.
+    fn set_url(&mut self, name: &ShardName, url: &ConnectionString) -> &mut dyn TableLike {
         let table = self.document.entry("shards").or_insert_with(|| {
             let mut table = Table::new();
             table.set_implicit(true);
             Item::Table(table)
         });
-        for (name, url) in shards {
-            let table = table.as_table_like_mut().expect("`shards` was read as a table");
-            let entry = table.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
-            let fields = entry.as_table_like_mut().expect("a shard was read as a table");
-            set_text(fields.entry("url").or_insert(Item::None), url.expose());
-        }
-        self.write()
+        let table = table.as_table_like_mut().expect("`shards` was read as a table");
+        let entry = table.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+        let fields = entry.as_table_like_mut().expect("a shard was read as a table");
+        set_text(fields.entry("url").or_insert(Item::None), url.expose());
+        fields
     }
 
-    /// Takes a shard out, and leaves all else as it is. Whether it was there.
+    /// Removes a shard, and keeps everything else. Returns whether it was in the file.
     pub(super) fn remove_shard(&mut self, name: &ShardName) -> Result<bool> {
         let table = self.document.get_mut("shards").and_then(Item::as_table_like_mut);
         if table.is_none_or(|table| table.remove(name.as_str()).is_none()) {
@@ -199,17 +194,14 @@ impl ConfigFile {
         self.write().map(|()| true)
     }
 
-    /// Replaces the file in one step. It is the user's own: mode 0600.
+    /// Replaces the file atomically, with mode 0600.
     fn write(&self) -> Result<()> {
         let fail = |cause: std::io::Error| {
-            let kind = match cause.kind() {
-                ErrorKind::PermissionDenied => Kind::Permission,
-                _ => Kind::Configuration,
-            };
+            let kind = files::kind_of(&cause, Kind::Configuration);
             Error::new(kind, format!("cannot write `{}`: {cause}", self.path.display()))
                 .hint("name another file with --config")
         };
-        // A link stays a link.
+        // A symbolic link is kept.
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let folder = atomic::folder_of(&target);
         let write = || {
@@ -224,7 +216,7 @@ impl ConfigFile {
     }
 }
 
-/// Sets a text, and keeps what stands around it; an equal one is not touched at all.
+/// Sets a text, and keeps its comments; an equal text is not touched.
 fn set_text(item: &mut Item, text: &str) {
     if item.as_str() == Some(text) {
         return;
@@ -264,7 +256,7 @@ mod tests {
         assert_eq!(text, format!("{HEADER}{body}"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(ConfigFile::read(&path).unwrap().shards().unwrap().len(), 2);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no scraps");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary files");
     }
 
     #[test]
@@ -285,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_taken_out_and_the_rest_stays() {
+    fn a_shard_is_removed_and_the_rest_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.toml");
         fs::write(&path, "# mine\n\n[shards.a] # first\nurl = \"x\"\n\n[shards.b]\nurl = \"y\"\n").unwrap();
@@ -311,7 +303,7 @@ mod tests {
         let path = folder.path().join("c.toml");
         for (text, words) in [
             ("pool_size = 1\n\nurl = postgresql://u:hunter2@h", ":3:"),
-            ("pool = 1", "`pool`: no such setting"),
+            ("pool = 1", "`pool`: unknown setting"),
             ("[shards.x]\nurll = \"postgresql://u:hunter2@h\"", "`shards.x.urll`"),
             ("[shards.\"a b\"]\nurl = \"x\"", "`shards.a b`"),
             ("shards = 1", "not a table"),

@@ -1,6 +1,6 @@
-//! Settings: flags, then `RINGSHARD_*`, then the file, then defaults; each knows where it comes from.
+//! Settings: flags, then `RINGSHARD_*`, then the file, then defaults; each with its origin.
 //!
-//! Missing parts of a URL (`PG*`, the password file) are the business of `pg::conninfo`.
+//! Missing parts of a URL (`PG*`, the password file) are added by `pg::net::conninfo`.
 
 mod file;
 
@@ -22,20 +22,20 @@ use crate::pg::pool::PoolOptions;
 use crate::pg::pool::read_routing::ReadFrom;
 use file::{ConfigFile, ShardEntry};
 
-/// How a report is written.
+/// The output format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A table on a terminal, TSV without a header off it.
+    /// A table on a terminal, else TSV without a header.
     Auto,
-    /// A table for people.
+    /// A table.
     Table,
     /// One object, or an array of them.
     Json,
-    /// One object a line.
+    /// One object per line.
     Jsonl,
-    /// Comma-separated, after RFC 4180.
+    /// Comma-separated values (RFC 4180).
     Csv,
-    /// Tab-separated, with the escapes of Postgres's COPY.
+    /// Tab-separated values, with the escapes of COPY in Postgres.
     Tsv,
 }
 
@@ -49,11 +49,11 @@ impl Format {
 /// Whether reads may go to replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReadReplica {
-    /// When the primary cannot be reached.
+    /// If the primary cannot be reached.
     Auto,
     /// Never: a shard whose primary is down fails.
     Never,
-    /// Wherever a shard has a replica that answers.
+    /// If the shard has a replica that answers.
     Always,
 }
 
@@ -78,7 +78,7 @@ pub enum ColorWhen {
     Never,
 }
 
-/// Where a setting comes from.
+/// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A flag of the command line.
@@ -87,7 +87,7 @@ pub enum Origin {
     Variable(&'static str),
     /// The configuration file.
     File(PathBuf),
-    /// Nowhere: the built-in value.
+    /// The built-in value.
     Default,
 }
 
@@ -101,12 +101,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value and where it comes from.
+/// A value and its origin.
 #[derive(Debug, Clone)]
 pub struct Sourced<T> {
     /// The value.
     pub value: T,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
@@ -116,7 +116,7 @@ impl<T> Sourced<T> {
     }
 }
 
-/// What the command line says about settings.
+/// The settings of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--config`.
@@ -134,11 +134,11 @@ pub struct Flags {
 /// All settings in force.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The configuration file: the one that was found, or where `init-shards` would make one.
+    /// The configuration file: the one found, or the one that `init-shards` would create.
     pub file: Sourced<PathBuf>,
     /// The folder that `RINGSHARD_HOME` names.
     pub home: Option<PathBuf>,
-    /// Where the cache of the topology lies.
+    /// The folder of the cache of the topology and of other state.
     pub state_folder: Option<PathBuf>,
     /// The cluster's id.
     pub cluster: Option<Sourced<ClusterId>>,
@@ -146,7 +146,7 @@ pub struct Settings {
     pub shards: Vec<(ShardName, Sourced<ConnectionString>)>,
     /// The replicas of each shard, as written; from the file alone.
     pub replicas: BTreeMap<ShardName, Vec<ConnectionString>>,
-    /// How long to wait for a connection.
+    /// The timeout for connecting.
     pub connect_timeout: Sourced<Duration>,
     /// The most connections to one shard.
     pub pool_size: Sourced<u32>,
@@ -154,19 +154,20 @@ pub struct Settings {
     pub read_replica: Sourced<ReadReplica>,
     /// The folder of Postgres's programs, for the private server.
     pub pg_bin: Option<Sourced<PathBuf>>,
-    /// How reports are written.
+    /// The output format.
     pub format: Sourced<Format>,
     /// When colours are used.
     pub color: Sourced<ColorWhen>,
-    /// Where the log goes instead of stderr.
+    /// The log file, instead of stderr.
     pub log_file: Option<Sourced<PathBuf>>,
 }
 
 impl Settings {
-    /// Reads everything that settings come from.
+    /// Reads the settings from all origins.
     pub fn load(flags: &Flags) -> Result<Self> {
         let home = path_variable("RINGSHARD_HOME").map(std::path::absolute).transpose().map_err(|cause| {
-            Error::new(Kind::Configuration, format!("`RINGSHARD_HOME` is no folder: {cause}"))
+            Error::new(Kind::Configuration, format!("`RINGSHARD_HOME` is not a folder: {cause}"))
+                .hint("set RINGSHARD_HOME to a folder")
         })?;
         let place = find_file(flags, home.as_deref());
         let file = ConfigFile::read(&place.value)?;
@@ -206,12 +207,12 @@ impl Settings {
         })
     }
 
-    /// Where the REPL keeps the lines that were typed, if there is a place for it.
+    /// The history file of the REPL, if there is a state folder.
     pub fn history_file(&self) -> Option<PathBuf> {
         self.state_folder.as_ref().map(|folder| folder.join("history"))
     }
 
-    /// The commands that the REPL begins with, if there is a place for them.
+    /// The init file of the REPL, if there is a folder for it.
     pub fn init_file(&self) -> Option<PathBuf> {
         match &self.home {
             Some(home) => Some(home.join("init")),
@@ -224,22 +225,22 @@ impl Settings {
         PrivateServer::at(self.home.as_deref(), self.pg_bin.as_ref().map(|sourced| sourced.value.as_path()))
     }
 
-    /// How the pools behave.
+    /// The options of the connection pools.
     pub fn pool_options(&self) -> PoolOptions {
         PoolOptions { connect_timeout: self.connect_timeout.value, size: self.pool_size.value }
     }
 
-    /// Where proxy overrides are announced, if there is a place for it.
+    /// The folder of proxy overrides, if there is a state folder.
     pub fn proxy_overrides(&self) -> Option<ProxyOverrides> {
         self.state_folder.as_deref().map(ProxyOverrides::in_folder)
     }
 
-    /// Writes the cluster and its shards into the configuration file, comments kept, mode 0600.
+    /// Writes the cluster and its shards into the configuration file; keeps its comments, mode 0600.
     pub fn write_cluster(&self, cluster: ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
         ConfigFile::edit(&self.file.value, |file| file.set_cluster(cluster, shards))
     }
 
-    /// Writes down where a shard and its replicas are, comments kept.
+    /// Writes the addresses of a shard and its replicas into the configuration file; keeps its comments.
     pub fn write_places(
         &self,
         name: &ShardName,
@@ -249,9 +250,8 @@ impl Settings {
         ConfigFile::edit(&self.file.value, |file| file.set_places(name, url, replicas))
     }
 
-    /// Takes a shard out of the configuration file, unless it turns out to belong to the ring after all. That is
-    /// asked while nobody else can write the file: who makes a shard belong writes its line afterwards. Whether it
-    /// belongs.
+    /// Removes a shard from the configuration file unless it belongs to the ring, which is checked while the file is
+    /// locked: a process that adds a shard to the ring writes the file afterwards. Returns whether it belongs.
     pub fn forget_shard(&self, name: &ShardName, belongs: impl FnOnce() -> Result<bool>) -> Result<bool> {
         ConfigFile::edit(&self.file.value, |file| {
             let stays = belongs()?;
@@ -262,10 +262,15 @@ impl Settings {
         })
     }
 
-    /// Whether a variable of the environment names the shards, and not the file.
+    /// Whether the environment names the shards, and not the file.
     pub fn shards_are_from_environment(&self) -> bool {
         self.shards.iter().any(|(_, url)| matches!(url.origin, Origin::Variable(_)))
     }
+}
+
+/// The name of a value as it is written in settings and flags.
+pub fn value_name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn flag_first<T>(flag: Option<T>, name: &'static str, other: Option<Sourced<T>>, default: T) -> Sourced<T> {
@@ -274,14 +279,14 @@ fn flag_first<T>(flag: Option<T>, name: &'static str, other: Option<Sourced<T>>,
         .unwrap_or(Sourced::new(default, Origin::Default))
 }
 
-/// A variable that is set to something. One that is no text is an error: what it names would be passed over.
+/// A variable that is set and not empty. One that is not UTF-8 is an error, because it must not be ignored.
 fn variable(name: &str) -> Result<Option<String>> {
     match env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => {
             Err(Error::new(Kind::Configuration, format!("`{name}` in the environment is not UTF-8"))
-                .hint(format!("set {name} anew, or unset it")))
+                .hint(format!("set {name} again, or unset it")))
         }
     }
 }
@@ -296,7 +301,7 @@ fn xdg_folder(name: &str, below_home: &str) -> Option<PathBuf> {
         .or_else(|| path_variable("HOME").map(|home| home.join(below_home)))
 }
 
-/// The file that counts. If none is there: where the next one goes.
+/// The configuration file in force; if there is none, the path of a new one.
 fn find_file(flags: &Flags, home: Option<&Path>) -> Sourced<PathBuf> {
     if let Some(path) = &flags.config {
         return Sourced::new(path.clone(), Origin::Flag("--config"));
@@ -318,7 +323,7 @@ fn find_file(flags: &Flags, home: Option<&Path>) -> Sourced<PathBuf> {
 /// The shards, and the replicas of each.
 type Shards = (Vec<(ShardName, Sourced<ConnectionString>)>, BTreeMap<ShardName, Vec<ConnectionString>>);
 
-/// Variables first, then the file.
+/// Looks settings up: variables first, then the file.
 struct Lookup<'a> {
     file: &'a ConfigFile,
     path: &'a Path,
@@ -339,7 +344,7 @@ impl Lookup<'_> {
             _ => (key, self.path.display().to_string()),
         };
         Error::new(Kind::Configuration, format!("`{setting}` in {place} is wrong: {why}"))
-            .hint(format!("correct `{setting}` in {place}, or take it out"))
+            .hint(format!("correct `{setting}` in {place}, or remove it"))
     }
 
     fn parsed<T: FromStr<Err: ToString>>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
@@ -351,9 +356,8 @@ impl Lookup<'_> {
     fn choice<T: ValueEnum>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
         let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
         let value = T::from_str(&value, false).map_err(|_| {
-            let names = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-            let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
-            self.wrong(name, key, &origin, &format!("`{value}` is none of {}", names.join(", ")))
+            let names: Vec<String> = T::value_variants().iter().map(value_name).collect();
+            self.wrong(name, key, &origin, &format!("`{value}` is not one of {}", names.join(", ")))
         })?;
         Ok(Some(Sourced::new(value, origin)))
     }
@@ -366,7 +370,7 @@ impl Lookup<'_> {
     ) -> Result<Option<Sourced<u32>>> {
         let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
         let number = value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            let why = format!("`{value}` is no whole number from {} to {}", range.start(), range.end());
+            let why = format!("`{value}` is not a whole number from {} to {}", range.start(), range.end());
             self.wrong(name, key, &origin, &why)
         })?;
         Ok(Some(Sourced::new(number, origin)))
@@ -391,33 +395,19 @@ impl Lookup<'_> {
             }
             return Ok((shards, replicas));
         };
-        let shards: Vec<(ShardName, Sourced<ConnectionString>)> = text
-            .split_whitespace()
-            .map(|pair| {
-                let (name, url) =
-                    pair.split_once('=').filter(|(_, url)| !url.is_empty()).ok_or_else(|| {
-                        self.wrong(
-                            NAME,
-                            "",
-                            &Origin::Variable(NAME),
-                            "it is a list of NAME=URL, with spaces between",
-                        )
-                    })?;
-                let name: ShardName = name
-                    .parse()
-                    .map_err(|why: String| self.wrong(NAME, "", &Origin::Variable(NAME), &why))?;
-                Ok((name, Sourced::new(ConnectionString::new(url), Origin::Variable(NAME))))
-            })
-            .collect::<Result<_>>()?;
-        for (at, (name, _)) in shards.iter().enumerate() {
-            if shards[..at].iter().any(|(other, _)| other == name) {
-                return Err(self.wrong(
-                    NAME,
-                    "",
-                    &Origin::Variable(NAME),
-                    &format!("`{name}` is named twice"),
-                ));
+        let origin = Origin::Variable(NAME);
+        let wrong = |why: &str| self.wrong(NAME, "", &origin, why);
+        let mut shards: Vec<(ShardName, Sourced<ConnectionString>)> = Vec::new();
+        for pair in text.split_whitespace() {
+            let (name, url) = pair
+                .split_once('=')
+                .filter(|(_, url)| !url.is_empty())
+                .ok_or_else(|| wrong("it is not a list of NAME=URL, separated by spaces"))?;
+            let name: ShardName = name.parse().map_err(|why: String| wrong(&why))?;
+            if shards.iter().any(|(other, _)| *other == name) {
+                return Err(wrong(&format!("`{name}` is named twice")));
             }
+            shards.push((name, Sourced::new(ConnectionString::new(url), origin.clone())));
         }
         Ok((shards, BTreeMap::new()))
     }

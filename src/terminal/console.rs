@@ -1,4 +1,4 @@
-//! Questions to the person at the terminal, and how far a long command has come.
+//! Questions to the user at the terminal, and the progress of long commands.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -18,37 +18,47 @@ use crate::commands::{ActiveSessions, Console, Interrupts, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{thousands, visible_lines};
 
-/// How often a line of the log tells how far a command has come, where no bar can be drawn.
+/// How often progress is logged where no bar can be drawn.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How far the command that runs now has come.
+/// The progress of the command that is running.
 #[derive(Debug)]
 struct Shown {
     begun: Instant,
     logged: Instant,
-    /// Hidden where nobody looks.
+    /// Hidden if stderr is not a terminal.
     bar: ProgressBar,
 }
 
-/// Asks on stderr and reads stdin.
+impl Shown {
+    /// Whether the progress must be logged, as no bar shows it.
+    fn is_log_due(&mut self) -> bool {
+        let is_due = self.bar.is_hidden() && self.logged.elapsed() >= LOG_INTERVAL;
+        if is_due {
+            self.logged = Instant::now();
+        }
+        is_due
+    }
+}
+
+/// Asks on stderr and reads the answer from stdin.
 #[derive(Debug)]
 pub(super) struct Terminal {
     /// `--yes` and `--no-input` of the whole run.
     of_run: (bool, bool),
-    /// The same, with those of the line that runs now.
+    /// The same, combined with those of the line that is running.
     now: Cell<(bool, bool)>,
-    /// Whether progress is not shown.
+    /// Whether progress is hidden.
     quiet: Cell<bool>,
     running: RefCell<Option<Shown>>,
-    /// Whether Ctrl-C ends no more than a command.
+    /// Whether Ctrl-C ends only the command.
     stays: Cell<bool>,
-    /// The flags of the signal handlers: asked to stop, and whether a signal ends the program. Once they are
-    /// there they stay.
+    /// The flags of the signal handlers: whether to stop, and whether a signal ends the program. Handlers are set once.
     signals: OnceCell<(Arc<AtomicBool>, Arc<AtomicBool>)>,
 }
 
 impl Terminal {
-    /// A console of a run with these flags.
+    /// The terminal of a run with these flags.
     pub(super) fn new(yes: bool, no_input: bool, quiet: bool) -> Self {
         let of_run = (yes, no_input);
         Self {
@@ -61,10 +71,15 @@ impl Terminal {
         }
     }
 
-    /// From here on a line with these flags runs.
+    /// Sets the flags of the line that runs next.
     pub(super) fn answer_for_a_line(&self, yes: bool, no_input: bool, quiet: bool) {
         self.now.set((self.of_run.0 || yes, self.of_run.1 || no_input));
         self.quiet.set(quiet);
+    }
+
+    fn shown(&self, part: Option<(u64, u64)>) -> Shown {
+        let is_visible = !self.quiet.get() && io::stderr().is_terminal();
+        Shown { begun: Instant::now(), logged: Instant::now(), bar: bar(part, is_visible) }
     }
 
     /// Whether every question is answered with yes.
@@ -72,21 +87,21 @@ impl Terminal {
         self.now.get().0
     }
 
-    /// From here on Ctrl-C ends no more than a command: one that looks whether it is to stop is asked to, and
-    /// what another one has under way at the servers is cancelled; so is the first kind's by a second Ctrl-C.
-    pub(super) fn stay(&self, running: Arc<ActiveSessions>) {
+    /// From here on Ctrl-C ends only the command: a command that polls is asked to stop, and the statements of another
+    /// one are canceled at the servers; a second Ctrl-C cancels those of the first kind, too.
+    pub(super) fn stay(&self, sessions: Arc<ActiveSessions>) {
         let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGTERM]));
         let (asked, unwatched) = (Arc::clone(asked), Arc::clone(fatal));
         if self.stays.replace(true) {
             return;
         }
-        // A terminal that is closed asks as well; then there is no next line, and the session ends.
+        // Closing the terminal (SIGHUP) does the same; then there is no next line, and the session ends.
         let Ok(mut signals) = Signals::new([SIGINT, SIGHUP]) else { return };
         thread::spawn(move || {
             for _ in signals.forever() {
                 let is_second = asked.swap(true, Ordering::SeqCst);
                 if is_second || unwatched.load(Ordering::SeqCst) {
-                    running.stop();
+                    sessions.stop();
                 }
             }
         });
@@ -101,19 +116,19 @@ impl Console for Terminal {
         }
         if no_input || !io::stdin().is_terminal() {
             return Err(Error::new(Kind::Declined, format!("not confirmed: {question}"))
-                .hint("nobody can be asked here; --yes answers with yes"));
+                .hint("add --yes to confirm without a terminal"));
         }
         write_stderr(&format!("{} [y/N] ", visible_lines(question)));
         let mut answer = String::new();
         io::stdin()
             .lock()
             .read_line(&mut answer)
-            .map_err(|cause| Error::new(Kind::Declined, format!("no answer could be read: {cause}")))?;
+            .map_err(|cause| Error::new(Kind::Declined, format!("cannot read the answer: {cause}")))?;
         if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
             Ok(())
         } else {
             Err(Error::new(Kind::Declined, "not confirmed; nothing was changed")
-                .hint("answer with y, or give --yes"))
+                .hint("answer y, or add --yes"))
         }
     }
 
@@ -125,18 +140,13 @@ impl Console for Terminal {
             }
             return;
         };
-        let running = running.get_or_insert_with(|| Shown {
-            begun: Instant::now(),
-            logged: Instant::now(),
-            bar: bar(progress.part, !self.quiet.get() && io::stderr().is_terminal()),
-        });
+        let running = running.get_or_insert_with(|| self.shown(progress.part));
         running.bar.set_position(progress.part.map_or(progress.rows, |(done, _)| done));
-        #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+        #[expect(clippy::cast_precision_loss, reason = "a rounded rate")]
         let rate = progress.rows as f64 / running.begun.elapsed().as_secs_f64().max(0.001);
         let at = if progress.at.is_empty() { String::new() } else { format!(", {}", progress.at) };
         running.bar.set_message(format!("{} users, {rate:.0}/s{at}", HumanCount(progress.rows)));
-        if running.bar.is_hidden() && running.logged.elapsed() >= LOG_INTERVAL {
-            running.logged = Instant::now();
+        if running.is_log_due() {
             let part = progress
                 .part
                 .map_or_else(String::new, |(done, total)| format!(", {} %", done * 100 / total.max(1)));
@@ -144,24 +154,19 @@ impl Console for Terminal {
         }
     }
 
-    fn tell(&self, words: &str) {
+    fn tell(&self, text: &str) {
         if !self.quiet.get() {
-            write_stderr(&format!("{}\n", visible_lines(words)));
+            write_stderr(&format!("{}\n", visible_lines(text)));
         }
     }
 
     fn status(&self, part: (u64, u64), text: &str) {
         let mut running = self.running.borrow_mut();
-        let running = running.get_or_insert_with(|| Shown {
-            begun: Instant::now(),
-            logged: Instant::now(),
-            bar: bar(Some(part), !self.quiet.get() && io::stderr().is_terminal()),
-        });
+        let running = running.get_or_insert_with(|| self.shown(Some(part)));
         running.bar.set_length(part.1);
         running.bar.set_position(part.0);
         running.bar.set_message(text.to_owned());
-        if running.bar.is_hidden() && running.logged.elapsed() >= LOG_INTERVAL {
-            running.logged = Instant::now();
+        if running.is_log_due() {
             log::info!("{} %: {text}", part.0 * 100 / part.1.max(1));
         }
     }
@@ -175,8 +180,8 @@ impl Console for Terminal {
 fn handle_signals(signals: &[i32]) -> (Arc<AtomicBool>, Arc<AtomicBool>) {
     let (asked, fatal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
     for &signal in signals {
-        // The order counts: what was set before this signal came decides. Where no handler can be set, the
-        // signal ends the program as it always did.
+        // In this order, so that the state before the signal decides. If no handler can be set, the signal ends the
+        // program by default.
         let _ = flag::register_conditional_default(signal, Arc::clone(&fatal))
             .and_then(|_| flag::register(signal, Arc::clone(&asked)));
     }

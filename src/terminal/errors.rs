@@ -1,4 +1,4 @@
-//! Errors on stderr: two lines for people, one object for scripts.
+//! Errors on stderr: two lines of text, or one JSON object.
 
 use super::output::{Screen, write_stderr};
 use crate::error::Error;
@@ -14,7 +14,7 @@ pub(super) fn show(error: &Error, place: Option<&str>, as_json: bool, screen: Sc
     });
 }
 
-/// Shows a problem that did not stop the command.
+/// Shows a warning.
 pub(super) fn warn(error: &Error, as_json: bool, screen: Screen) {
     write_stderr(&if as_json {
         to_json("warning", error, None)
@@ -33,7 +33,7 @@ fn to_text(label: &str, color: &str, error: &Error, place: Option<&str>, screen:
     text
 }
 
-/// Safe to show. What goes on in a second line is set in, so that no value can pose as a line of ours.
+/// Redacted and escaped. Further lines are indented, so that no value looks like a message of its own.
 fn indented(text: &str) -> String {
     visible_lines(&redacted(text)).replace('\n', "\n  ").replace("\n    ", "\n  ")
 }

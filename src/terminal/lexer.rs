@@ -1,57 +1,56 @@
-//! The words of a line, quoted as in a shell, and where each stands: to run it, complete it and colour it.
+//! The tokens of a line, quoted as in a shell, with their places: for running, completion and colours.
 //!
-//! After 2.2 ("Quoting") and 2.3 of the POSIX shell command language, as far as they are about words. A line
-//! that begins with a backslash is one of psql's: its first word is taken as it stands, and what follows `\!`
-//! is one word.
+//! The rules are those of 2.2 ("Quoting") and 2.3 of the POSIX shell command language. A line that begins with a
+//! backslash is a command as in psql: its first token is taken verbatim, and the text behind `\!` is one token.
 
 use std::ops::Range;
 
-/// A word.
+/// A token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
-    /// Where it stands, with its quotes.
+    /// Its place, with the quotes.
     pub(super) span: Range<usize>,
-    /// What it says, without them.
+    /// Its text, without the quotes.
     pub(super) text: String,
     /// Whether any of it is quoted.
     pub(super) is_quoted: bool,
 }
 
-/// What a line lacks to be whole.
+/// Why a line is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Open {
-    /// The end of a quote.
+    /// A quote is open.
     Quote,
-    /// What a backslash at the end is to go on with.
+    /// It ends with a backslash.
     Backslash,
 }
 
-/// A line as words.
+/// A line as tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Lexer {
-    pub(super) list: Vec<Token>,
-    /// Comments: from a `#` that begins a word to the end of the line.
+    pub(super) tokens: Vec<Token>,
+    /// Comments: from a `#` that begins a token to the end of the line.
     pub(super) comments: Vec<Range<usize>>,
     pub(super) open: Option<Open>,
-    /// Where a newline ends a command.
+    /// The newlines that end a command.
     breaks: Vec<usize>,
 }
 
 impl Lexer {
-    /// The words of a text.
+    /// The tokens of a text.
     pub(super) fn of(text: &str) -> Self {
-        let mut words = Self::default();
+        let mut lexer = Self::default();
         let start = text.len() - text.trim_start().len();
         let is_meta = text[start..].starts_with('\\') && !text[start..].starts_with("\\\n");
         let mut at = start;
         if is_meta && text[start..].len() > 1 {
-            at = words.take_meta(text, start);
+            at = lexer.take_meta(text, start);
         }
         let mut reader = Reader { text, at };
         while reader.at < text.len() {
-            words.take(&mut reader);
+            lexer.take(&mut reader);
         }
-        words
+        lexer
     }
 
     fn take_meta(&mut self, text: &str, start: usize) -> usize {
@@ -60,21 +59,21 @@ impl Lexer {
         };
         let verbatim = |span: Range<usize>| Token { text: text[span.clone()].into(), span, is_quoted: false };
         if text[start..].starts_with("\\!") {
-            self.list.push(verbatim(start..start + 2));
+            self.tokens.push(verbatim(start..start + 2));
             let end = end_of(start, |c| c == '\n');
             let rest = text[start + 2..end].trim();
             if !rest.is_empty() {
                 let from = start + 2 + text[start + 2..].find(rest).unwrap_or_default();
-                self.list.push(verbatim(from..from + rest.len()));
+                self.tokens.push(verbatim(from..from + rest.len()));
             }
             return end;
         }
         let end = end_of(start, |c| c.is_ascii_whitespace() || c == ';');
-        self.list.push(verbatim(start..end));
+        self.tokens.push(verbatim(start..end));
         end
     }
 
-    /// A word, a comment or what stands between them.
+    /// Takes a token, a comment, or a blank.
     fn take(&mut self, reader: &mut Reader<'_>) {
         let start = reader.at;
         match reader.peek() {
@@ -89,31 +88,31 @@ impl Lexer {
                 self.comments.push(start..reader.at);
             }
             _ => {
-                let mut word = Token { span: start..start, text: String::new(), is_quoted: false };
-                self.open = reader.word(&mut word);
-                word.span.end = reader.at;
-                // A backslash before a newline between words is no word.
-                if word.is_quoted || !word.text.is_empty() {
-                    self.list.push(word);
+                let mut token = Token { span: start..start, text: String::new(), is_quoted: false };
+                self.open = reader.token(&mut token);
+                token.span.end = reader.at;
+                // A backslash before a newline between tokens is not a token.
+                if token.is_quoted || !token.text.is_empty() {
+                    self.tokens.push(token);
                 }
             }
         }
     }
 
-    /// The texts alone.
+    /// The texts of the tokens.
     #[cfg(test)]
     fn texts(&self) -> Vec<String> {
-        self.list.iter().map(|word| word.text.clone()).collect()
+        self.tokens.iter().map(|token| token.text.clone()).collect()
     }
 }
 
-/// The commands of a text of several lines, such as one that was pasted: one a line, but a quote or a
-/// backslash at the end of a line goes on to the next.
+/// The commands of a text of several lines, such as a pasted one: one per line, unless an open quote or a backslash
+/// at the end continues the line.
 pub(super) fn commands(text: &str) -> Vec<&str> {
     let mut commands = Vec::new();
     let mut rest = text;
     loop {
-        // From each break anew: only the beginning of a line can be a backslash command.
+        // Lexed again from each break, because a backslash command is recognised at the beginning of a line.
         let Some(at) = Lexer::of(rest).breaks.first().copied() else {
             commands.push(rest);
             break;
@@ -141,14 +140,14 @@ impl Reader<'_> {
         Some(next)
     }
 
-    fn word(&mut self, word: &mut Token) -> Option<Open> {
+    fn token(&mut self, token: &mut Token) -> Option<Open> {
         while let Some(next) = self.peek() {
             match next {
                 ' ' | '\t' | '\r' | '\n' => return None,
                 '\'' | '"' => {
                     self.at += 1;
-                    word.is_quoted = true;
-                    if !self.quoted(next, &mut word.text) {
+                    token.is_quoted = true;
+                    if !self.quoted(next, &mut token.text) {
                         return Some(Open::Quote);
                     }
                 }
@@ -159,21 +158,21 @@ impl Reader<'_> {
                         Some('\n') if self.at == self.text.len() => return Some(Open::Backslash),
                         Some('\n') => {}
                         Some(escaped) => {
-                            word.is_quoted = true;
-                            word.text.push(escaped);
+                            token.is_quoted = true;
+                            token.text.push(escaped);
                         }
                     }
                 }
                 _ => {
                     self.at += next.len_utf8();
-                    word.text.push(next);
+                    token.text.push(next);
                 }
             }
         }
         None
     }
 
-    /// Up to the closing quote; false if there is none.
+    /// Reads up to the closing quote; false if there is none.
     fn quoted(&mut self, quote: char, out: &mut String) -> bool {
         while let Some(next) = self.next() {
             if next == quote {
@@ -206,22 +205,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_are_those_of_a_shell(text in r##"[a\\ '"#$\n-]{0,24}"##) {
-            // shlex makes a word of a backslash and newline between words, which a shell does not; and a line
-            // that begins with a backslash is ours.
+        fn tokens_are_the_words_of_a_shell(text in r##"[a\\ '"#$\n-]{0,24}"##) {
+            // shlex makes a word of a backslash and newline between words, which a shell does not; and lines that
+            // begin with a backslash are an extension.
             prop_assume!(!text.contains("\\\n") && !text.trim_start().starts_with('\\'));
-            let words = Lexer::of(&text);
+            let lexer = Lexer::of(&text);
             match shlex::split(&text) {
-                Some(theirs) => prop_assert_eq!((words.texts(), words.open), (theirs, None)),
-                None => prop_assert!(words.open.is_some()),
+                Some(theirs) => prop_assert_eq!((lexer.texts(), lexer.open), (theirs, None)),
+                None => prop_assert!(lexer.open.is_some()),
             }
         }
 
         #[test]
-        fn spans_tile_what_is_no_blank(text in r##"[a\\ '"#é!\n-]{0,24}"##) {
-            let words = Lexer::of(&text);
+        fn spans_cover_all_but_blanks(text in r##"[a\\ '"#é!\n-]{0,24}"##) {
+            let lexer = Lexer::of(&text);
             let mut at = 0;
-            let mut spans: Vec<_> = words.list.iter().map(|word| word.span.clone()).chain(words.comments).collect();
+            let mut spans: Vec<_> = lexer.tokens.iter().map(|token| token.span.clone()).chain(lexer.comments).collect();
             spans.sort_by_key(|span| span.start);
             for span in spans {
                 prop_assert!(span.start >= at && span.end > span.start && text.is_char_boundary(span.end));
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backslash_begins_a_command_of_psql() {
+    fn a_backslash_begins_a_command_as_in_psql() {
         assert_eq!(texts(" \\timing on"), ["\\timing", "on"]);
         assert_eq!(texts("\\q;"), ["\\q", ";"]);
         assert_eq!(texts("\\! echo 'a b' | wc"), ["\\!", "echo 'a b' | wc"]);
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_text_is_one_command_a_line() {
+    fn a_pasted_text_has_one_command_per_line() {
         assert_eq!(commands("count\nget-user 1\n\n"), ["count", "get-user 1"]);
         assert_eq!(commands("sql 'a\nb'\n\\x\ncount"), ["sql 'a\nb'", "\\x", "count"]);
         assert_eq!(commands("count \\\n --by shard\nshards"), ["count \\\n --by shard", "shards"]);

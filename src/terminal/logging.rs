@@ -1,4 +1,4 @@
-//! The log: `2025-06-02 13:25:01,123 [INFO] message`, as the seed's prototype has it, written by simplelog.
+//! The log: `2025-06-02 13:25:01,123 [INFO] message`, in the format of the prototype, written by simplelog.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -11,12 +11,13 @@ use simplelog::{Config, ConfigBuilder, LevelPadding, WriteLogger, format_descrip
 
 use crate::commands::repl_command::LogLevel;
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::model::text::{redacted, visible};
 
 /// Whether the log goes to a file.
 static TO_FILE: AtomicBool = AtomicBool::new(false);
 
-/// The level that `-v` and `-vv` stand for.
+/// The level of `-v` and `-vv`.
 pub(super) fn level_of(verbose: u8) -> Option<LogLevel> {
     match verbose {
         0 => None,
@@ -25,8 +26,7 @@ pub(super) fn level_of(verbose: u8) -> Option<LogLevel> {
     }
 }
 
-/// From here on this much is logged. Without `-v` nothing goes to stderr (errors are shown anyway); a file gets
-/// INFO at least.
+/// Sets the level. Without `-v` nothing is logged to stderr (errors are shown anyway); a file gets at least INFO.
 pub(super) fn set_level(level: LogLevel) {
     log::set_max_level(match level {
         LogLevel::Off if TO_FILE.load(Ordering::Relaxed) => LevelFilter::Info,
@@ -36,7 +36,7 @@ pub(super) fn set_level(level: LogLevel) {
     });
 }
 
-/// Starts the log, which says nothing before its level is set.
+/// Starts the log, which is silent until its level is set.
 pub(super) fn start(file: Option<&Path>) -> Result<()> {
     TO_FILE.store(file.is_some(), Ordering::Relaxed);
     let out: Box<dyn Write + Send> = match file {
@@ -44,10 +44,7 @@ pub(super) fn start(file: Option<&Path>) -> Result<()> {
         Some(path) => {
             let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
             Box::new(opened.map_err(|cause| {
-                let kind = match cause.kind() {
-                    io::ErrorKind::PermissionDenied => Kind::Permission,
-                    _ => Kind::Configuration,
-                };
+                let kind = files::kind_of(&cause, Kind::Configuration);
                 Error::new(kind, format!("cannot write the log to `{}`: {cause}", path.display()))
                     .hint("name another file with --log-file")
             })?)
@@ -70,12 +67,12 @@ fn format() -> Config {
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
         .add_filter_allow_str("ringshard");
-    // Local time; where that cannot be known, UTC stays.
+    // Local time; UTC if the offset cannot be determined.
     let _ = builder.set_time_offset_to_local();
     builder.build()
 }
 
-/// Makes control characters visible before simplelog sees them: data must not forge lines or drive terminals.
+/// Escapes control characters before simplelog writes them: data must not forge lines or control terminals.
 struct Escaping<L> {
     inner: L,
 }
@@ -105,7 +102,7 @@ impl<L: Log> Log for Escaping<L> {
     }
 }
 
-/// Hands on whole lines, so that processes can share a file, with Python's name for the level `WARN`.
+/// Writes whole lines, so that processes can share a file, and names the level `WARN` as Python does.
 struct LogLines {
     line: Vec<u8>,
     out: Box<dyn Write + Send>,

@@ -1,4 +1,4 @@
-//! The terminal: words in, text out. The only part that prints.
+//! The terminal: parses commands and prints reports. Only this part of the program prints.
 
 mod console;
 mod errors;

@@ -1,14 +1,14 @@
-//! The streams, and what they can show: colours, width, characters.
+//! The output streams, and their capabilities: colours, cursor movement, characters.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use crate::settings::ColorWhen;
 
-/// What one stream can show.
+/// The capabilities of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Screen {
-    /// Whether a person looks at it.
+    /// Whether it is a terminal.
     pub(super) terminal: bool,
     /// Whether colours are requested.
     pub(super) color: bool,
@@ -19,12 +19,12 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// What stdout can show.
+    /// The capabilities of stdout.
     pub(super) fn stdout(when: ColorWhen) -> Self {
         Self::of(io::stdout().is_terminal(), when)
     }
 
-    /// What stderr can show.
+    /// The capabilities of stderr.
     pub(super) fn stderr(when: ColorWhen) -> Self {
         Self::of(io::stderr().is_terminal(), when)
     }
@@ -46,18 +46,18 @@ impl Screen {
     }
 }
 
-/// Whether the locale's character set is UTF-8, by the variables that `setlocale` looks at.
+/// Whether the locale's character set is UTF-8, by the variables that `setlocale` reads.
 fn locale_is_utf8() -> bool {
     let value = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
         .unwrap_or_default()
         .to_ascii_lowercase();
-    // macOS has UTF-8 terminals and sets nothing.
+    // Terminals of macOS use UTF-8 and set no variable.
     value.contains("utf-8") || value.contains("utf8") || (value.is_empty() && cfg!(target_os = "macos"))
 }
 
-/// Writes text to stdout. `Ok(false)`: nobody reads any more, which is no failure.
+/// Writes text to stdout. `Ok(false)`: the pipe is closed, which is not a failure.
 pub(super) fn write_stdout(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -67,7 +67,7 @@ pub(super) fn write_stdout(text: &str) -> io::Result<bool> {
     }
 }
 
-/// Writes text to stderr. If that fails there is nobody left to tell.
+/// Writes text to stderr. A failure is ignored.
 pub(super) fn write_stderr(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! From the text of a line to what it asks for.
+//! Parses a line.
 
 use std::cell::RefCell;
 
@@ -10,71 +10,70 @@ use crate::commands::repl_command::ReplCommand;
 use crate::commands::usage;
 use crate::error::{Error, Kind, Result};
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug)]
 pub(super) enum Parsed {
     /// Nothing, or a comment.
     Nothing,
-    /// What to do.
+    /// A command.
     Line(Box<ReplCommand>),
-    /// Help or a version, which clap answers itself.
+    /// Help or a version, which clap formats itself.
     Text(String),
 }
 
 thread_local! {
-    /// The definition, made once: that takes several times as long as a line.
+    /// The grammar, built once: that takes longer than parsing a line.
     static DEFINITION: RefCell<clap::Command> = RefCell::new(ReplCommand::command());
 }
 
-fn parsed(words: &[String]) -> std::result::Result<ReplCommand, clap::Error> {
-    let words = std::iter::once("ringshard").chain(words.iter().map(String::as_str));
+fn parsed(arguments: &[String]) -> std::result::Result<ReplCommand, clap::Error> {
+    let arguments = std::iter::once("ringshard").chain(arguments.iter().map(String::as_str));
     DEFINITION.with_borrow_mut(|definition| {
-        let mut matches = definition.try_get_matches_from_mut(words)?;
+        let mut matches = definition.try_get_matches_from_mut(arguments)?;
         ReplCommand::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(definition))
     })
 }
 
-/// Parses a line: a leading `ringshard` and a trailing `;` are dropped, and `~/` at the beginning of a word is the
+/// Parses a line: a leading `ringshard` and a trailing `;` are dropped, and `~/` at the beginning of a token is the
 /// user's home.
 pub(super) fn parse(text: &str) -> Result<Parsed> {
-    let words = Lexer::of(text);
-    if let Some(open) = words.open {
+    let Lexer { mut tokens, open, .. } = Lexer::of(text);
+    if let Some(open) = open {
         let message = match open {
             Open::Quote => "a quote is not closed",
-            Open::Backslash => "a backslash ends the line, and nothing follows",
+            Open::Backslash => "the line ends with a backslash, and no line follows",
         };
-        return Err(Error::new(Kind::Usage, message).hint("quote as in a shell"));
+        return Err(Error::new(Kind::Usage, message).hint("lines are quoted as in a shell"));
     }
-    let mut words = words.list;
-    if let Some(last) = words.last_mut()
+    if let Some(last) = tokens.last_mut()
         && !text.trim_start().starts_with("\\!")
-        // It is no part of a quote, as that would end behind it.
+        // It is not quoted, because a quote would end behind it.
         && text[last.span.clone()].ends_with(';')
         && !text[last.span.clone()].ends_with("\\;")
         && let Some(stripped) = last.text.strip_suffix(';')
     {
         last.text = stripped.to_owned();
     }
-    for word in words.iter_mut().filter(|word| text[word.span.clone()].starts_with("~/")) {
+    for token in tokens.iter_mut().filter(|token| text[token.span.clone()].starts_with("~/")) {
         if let Ok(home) = std::env::var("HOME") {
-            word.text.replace_range(..1, &home);
+            token.text.replace_range(..1, &home);
         }
     }
-    words.retain(|word| word.is_quoted || !word.text.is_empty());
-    parse_words(&words.into_iter().map(|word| word.text).collect::<Vec<_>>())
+    tokens.retain(|token| token.is_quoted || !token.text.is_empty());
+    parse_arguments(&tokens.into_iter().map(|token| token.text).collect::<Vec<_>>())
 }
 
-/// Parses the words of a line.
-pub(super) fn parse_words(words: &[String]) -> Result<Parsed> {
-    let words = words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(words);
-    if words.is_empty() {
+/// Parses the arguments of a line.
+pub(super) fn parse_arguments(arguments: &[String]) -> Result<Parsed> {
+    let arguments = arguments.strip_prefix(&["ringshard".to_owned()]).unwrap_or(arguments);
+    if arguments.is_empty() {
         return Ok(Parsed::Nothing);
     }
-    match parsed(words) {
+    match parsed(arguments) {
         Ok(line) => Ok(Parsed::Line(Box::new(line))),
         Err(cause) if matches!(cause.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Parsed::Text(cause.render().to_string()))
         }
-        Err(cause) => Err(usage::error_of(&cause, words)),
+        Err(cause) => Err(usage::error_of(&cause, arguments)),
     }
 }

@@ -1,4 +1,4 @@
-//! A report's data on its way to standard output, piece by piece, so that a long list needs no memory.
+//! Writes the data of a report to standard output in pages, so that a long list needs little memory.
 
 use std::io::{self, Write};
 
@@ -9,16 +9,16 @@ use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::visible_lines;
 
-/// How many rows of a long list are rendered at once; a table of more rows begins anew behind them.
-const PIECE_ROWS: usize = 1_000;
+/// The rows of a page; a longer table is written as several tables.
+const PAGE_ROWS: usize = 1_000;
 
-/// How writing ended.
+/// The result of writing.
 pub(super) enum WriteEnd {
-    /// All of it was written.
+    /// Everything was written.
     Done,
-    /// Nobody reads any more, which is no failure.
+    /// The pipe is closed, which is not a failure.
     PipeClosed,
-    /// It could not be written, or not be made.
+    /// Reading or writing the data failed.
     Failed(Error),
 }
 
@@ -31,7 +31,7 @@ impl From<io::Error> for WriteEnd {
     }
 }
 
-/// Writes the data of a report to standard output. Takes the rows out of it as it goes.
+/// Writes the data of a report to standard output. Consumes its rows.
 pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn() -> Result<()>) -> WriteEnd {
     match report.document.take() {
         Some(Document::Text(text)) => return written(&text).unwrap_or(WriteEnd::Done),
@@ -53,16 +53,15 @@ pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn(
     let mut first = true;
     let mut failure = None;
     loop {
-        while failure.is_none() && report.rows.len() < PIECE_ROWS {
+        while failure.is_none() && report.rows.len() < PAGE_ROWS {
             match more.next() {
                 Some(Ok(row)) => report.push(row),
                 Some(Err(error)) => failure = Some(error),
                 None => break,
             }
         }
-        let last = failure.is_none() && report.rows.len() < PIECE_ROWS;
-        // After a failure what came before it is written, and an array stays open: it is not all there. Where
-        // nothing came, there is nothing.
+        let last = failure.is_none() && report.rows.len() < PAGE_ROWS;
+        // Rows that arrived before a failure are written, and a JSON array stays open because it is incomplete.
         if !(first && failure.is_some() && report.rows.is_empty())
             && let Some(end) = written(&render::render(report, style, TablePage { first, last }))
         {
@@ -73,7 +72,7 @@ pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn(
             None if last => return WriteEnd::Done,
             None => {}
         }
-        // A long list may be stopped between two pieces.
+        // A long list can be interrupted between two pages.
         if let Err(error) = going_on() {
             return WriteEnd::Failed(error);
         }
@@ -82,7 +81,7 @@ pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn(
     }
 }
 
-/// A terminal: what could drive it is written as an escape. Takes whole lines at a time.
+/// Escapes control characters for a terminal. Gets whole lines.
 struct Escaped<'a>(&'a mut dyn Write);
 
 impl Write for Escaped<'_> {
@@ -96,7 +95,7 @@ impl Write for Escaped<'_> {
     }
 }
 
-/// Writes text; an end if there was no going on.
+/// Writes text. `Some` if writing must stop.
 fn written(text: &str) -> Option<WriteEnd> {
     match write_stdout(text) {
         Ok(true) => None,

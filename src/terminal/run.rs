@@ -1,4 +1,4 @@
-//! From argv to an exit code.
+//! The run of the program, from its arguments to its exit code.
 
 use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::FileTypeExt as _;
@@ -19,7 +19,7 @@ use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
 use crate::error::{Error, Kind};
 use crate::settings::{ColorWhen, Format, Settings};
 
-/// Runs the program: completes a command line, or parses one and does what it says.
+/// Runs the program: completes a command line, or parses and runs one.
 pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
@@ -50,8 +50,8 @@ pub fn main() -> ExitCode {
     let shell = Shell::new(&console, context, options, repl::run);
     let end = match (&cli.command, &cli.script) {
         (Some(_), _) if !cli.commands.is_empty() || cli.script.is_some() => {
-            let error = Error::new(Kind::Usage, "a command and -c or -f exclude each other");
-            shell.fail(&error.hint("give the one or the other"), shell.here())
+            let error = Error::new(Kind::Usage, "a command cannot be combined with -c or -f");
+            shell.fail(&error.hint("leave out the command, or -c and -f"), shell.here())
         }
         (Some(Invocation::Live(Live::Repl(args))), _) => {
             begin(&shell, args, cli.keep_going || args.keep_going)
@@ -62,13 +62,13 @@ pub fn main() -> ExitCode {
         (None, None) if has_lines_to_read() => begin(&shell, &ReplArgs::default(), cli.keep_going),
         (None, None) => {
             let error = Error::new(Kind::Usage, "a command is missing");
-            shell.fail(&error.hint("ringshard --help lists them"), shell.here())
+            shell.fail(&error.hint("ringshard --help lists the commands"), shell.here())
         }
     };
     ExitCode::from(end.code())
 }
 
-/// Commands from whoever is at the other end: a person at a terminal, or a script.
+/// Reads commands from a terminal, or a script from standard input.
 fn begin(shell: &Shell<'_>, args: &ReplArgs, keep_going: bool) -> End {
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         return repl::run(shell, args);
@@ -76,44 +76,45 @@ fn begin(shell: &Shell<'_>, args: &ReplArgs, keep_going: bool) -> End {
     shell.run_batched(Script::stdin(), keep_going)
 }
 
-/// Whether standard input is something to read commands from: a terminal, a pipe, a file; not `/dev/null`.
+/// Whether standard input can hold commands: a terminal, a pipe or a file, but not `/dev/null`.
 fn has_lines_to_read() -> bool {
     let kind = std::fs::metadata(Path::new("/dev/stdin")).map(|metadata| metadata.file_type());
     io::stdin().is_terminal() || kind.is_ok_and(|kind| kind.is_fifo() || kind.is_file() || kind.is_socket())
 }
 
-/// What the words that clap refuses, or answers itself, end with.
+/// Handles arguments that clap rejects or answers itself.
 fn misused(cause: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     if matches!(cause.kind(), DisplayHelp | DisplayVersion) {
         let _ = cause.print();
         return ExitCode::SUCCESS;
     }
-    // The words could not be parsed, so what they say about the format is looked for by eye.
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let as_json = asks_for_json(&words);
-    errors::show(&usage::error_of(cause, &words), None, as_json, Screen::stderr(ColorWhen::Auto));
+    // The arguments were not parsed, so the format is searched for in their text.
+    let arguments: Vec<String> =
+        std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
+    let as_json = requests_json(&arguments);
+    errors::show(&usage::error_of(cause, &arguments), None, as_json, Screen::stderr(ColorWhen::Auto));
     ExitCode::from(Kind::Usage.exit_code())
 }
 
-/// Whether JSON is requested, by the words alone: they could not be parsed, so they are looked at one by one.
-fn asks_for_json(words: &[String]) -> bool {
-    let wants_json = |word: &str| word == "json" || word == "jsonl";
-    let apart = |pair: &[String]| ["-o", "--format"].contains(&pair[0].as_str()) && wants_json(&pair[1]);
-    let glued = |word: &String| {
-        let value = ["--format=", "-o=", "-o"].iter().find_map(|flag| word.strip_prefix(flag));
-        value.is_some_and(wants_json)
+/// Whether arguments that cannot be parsed request JSON.
+fn requests_json(arguments: &[String]) -> bool {
+    let is_json = |text: &str| text == "json" || text == "jsonl";
+    let separate = |pair: &[String]| ["-o", "--format"].contains(&pair[0].as_str()) && is_json(&pair[1]);
+    let joined = |argument: &String| {
+        let value = ["--format=", "-o=", "-o"].iter().find_map(|flag| argument.strip_prefix(flag));
+        value.is_some_and(is_json)
     };
-    words.windows(2).any(apart) || words.iter().any(glued) || environment_asks_for_json()
+    arguments.windows(2).any(separate) || arguments.iter().any(joined) || environment_requests_json()
 }
 
-fn environment_asks_for_json() -> bool {
+fn environment_requests_json() -> bool {
     std::env::var("RINGSHARD_FORMAT").is_ok_and(|format| format == "json" || format == "jsonl")
 }
 
 /// An error before the settings are known.
 fn early(error: &Error, globals: &Globals) -> ExitCode {
-    let as_json = globals.format.map_or_else(environment_asks_for_json, Format::is_json);
+    let as_json = globals.format.map_or_else(environment_requests_json, Format::is_json);
     errors::show(error, None, as_json, Screen::stderr(globals.color.unwrap_or(ColorWhen::Auto)));
     ExitCode::from(error.kind().exit_code())
 }

@@ -1,4 +1,4 @@
-//! Runs lines, from wherever they come, and shows what they answer.
+//! Runs commands, wherever they come from, and shows their reports.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -28,9 +28,9 @@ use crate::settings::Format;
 pub(super) enum End {
     Done,
     Failed(Kind),
-    /// Nobody reads what is written.
+    /// The output pipe is closed.
     PipeClosed,
-    /// The user wants to leave.
+    /// The user leaves.
     Quit,
 }
 
@@ -43,38 +43,38 @@ impl End {
     }
 }
 
-/// Where a command is run: its place in a script, and how its user wants things.
+/// The place of a command in a script, and the options in force for it.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) place: Option<&'a str>,
     pub(super) options: SessionOptions,
 }
 
-/// Opens the prompt on a shell, until its user leaves. The prompt stands above the shell, which is told of it.
+/// Runs the REPL on a shell. Passed in, because the REPL is a layer above the shell.
 pub(super) type OpenRepl = fn(&Shell<'_>, &ReplArgs) -> End;
 
-/// What lasts from one command to the next.
+/// The state that commands share.
 pub(super) struct Shell<'terminal> {
     open_repl: OpenRepl,
     pub(super) console: &'terminal Terminal,
     pub(super) context: Context<'terminal>,
     pub(super) options: Cell<SessionOptions>,
-    /// Those that the session began with.
+    /// The options at the start of the session.
     pub(super) initial: SessionOptions,
-    /// What is drawn below everything else on stderr; hidden unless a script runs.
+    /// The bar of a running script at the bottom of stderr; otherwise hidden.
     progress: RefCell<ProgressBar>,
-    /// How many files deep `source` is.
+    /// The nesting depth of `source`.
     pub(super) depth: Cell<u32>,
-    /// The lines that were typed, for `history`.
+    /// The typed lines, for `history`.
     pub(super) typed: RefCell<Vec<String>>,
-    /// Whether a person types the lines.
+    /// Whether a user types the lines.
     pub(super) is_interactive: Cell<bool>,
-    /// Whether a command is run again and again: Ctrl-C is how that ends.
+    /// Whether `watch` runs, which Ctrl-C ends.
     pub(super) is_watching: Cell<bool>,
 }
 
 impl<'terminal> Shell<'terminal> {
-    /// A session that begins with these options.
+    /// A shell with these options.
     pub(super) fn new(
         console: &'terminal Terminal,
         context: Context<'terminal>,
@@ -95,7 +95,7 @@ impl<'terminal> Shell<'terminal> {
         }
     }
 
-    /// Where the whole run has its place.
+    /// Not in a script, with the options of the session.
     pub(super) fn here(&self) -> At<'static> {
         At { place: None, options: self.options.get() }
     }
@@ -109,28 +109,28 @@ impl<'terminal> Shell<'terminal> {
         match self.context.active_sessions().check() {
             Ok(()) => show(error),
             Err(_) if self.is_watching.get() => End::Failed(error.kind()),
-            // It says so itself, and how to go on.
+            // The error itself says that it was stopped, and how to continue.
             Err(_) if error.kind() == Kind::Partial => show(error),
-            // What the user did is the cause; what came of it are the server's words.
+            // The interruption is the cause; the server's message is the effect.
             Err(stopped) => show(&Error::new(stopped.kind(), format!("{stopped}: {error}"))),
         }
     }
 
-    /// A sentence for a person, unless a program reads stderr or nothing is to be said.
+    /// Prints a notice, unless the format is JSON or notices are off.
     pub(super) fn tell(&self, text: &str, at: At<'_>) {
         if !at.options.quiet && !at.options.style().is_json() {
             self.progress.borrow().suspend(|| write_stderr(&format!("{}\n", visible_lines(text))));
         }
     }
 
-    /// Runs what the shell may ask for.
+    /// Runs a command of the command line.
     pub(super) fn run_invocation(&self, invocation: &Invocation, at: At<'_>) -> End {
         match invocation {
             Invocation::Command(command) => self.run_command(command, at),
             Invocation::Live(Live::Tour(args)) => self.tour(args, at),
             Invocation::Live(Live::Monitor(args)) => self.monitor(args, at),
             Invocation::Live(Live::Repl(_)) if self.is_interactive.get() => {
-                self.tell("this is the repl already", at);
+                self.tell("this is the REPL already", at);
                 End::Done
             }
             Invocation::Live(Live::Repl(args)) => (self.open_repl)(self, args),
@@ -145,7 +145,7 @@ impl<'terminal> Shell<'terminal> {
             report.warnings.extend(self.context.stale_reads());
             report
         });
-        // One that failed leaves its bar behind.
+        // A command that failed leaves its bar behind.
         Console::progress(self.console, None);
         let end = match answer {
             Ok(mut report) => self.show(&mut report, at),
@@ -157,7 +157,7 @@ impl<'terminal> Shell<'terminal> {
         end
     }
 
-    /// How long a command took. It was asked for: it is told whatever else is to be quiet.
+    /// Prints how long a command took, even if notices are off, because timing was requested.
     fn tell_time(&self, whole: Duration, at: At<'_>) {
         let TimeSpent { route, wait, query } = self.context.active_sessions().spent();
         let [whole, route, wait, query] = [whole, route, wait, query].map(|time| time.as_secs_f64() * 1e3);
@@ -171,7 +171,7 @@ impl<'terminal> Shell<'terminal> {
         self.progress.borrow().suspend(|| write_stderr(&text));
     }
 
-    /// Shows a report, with all that is to be said about it.
+    /// Prints a report with its warnings, notes and failure.
     pub(super) fn show(&self, report: &mut Report, at: At<'_>) -> End {
         let style = at.options.style();
         let going_on = || self.context.active_sessions().check();
@@ -185,9 +185,9 @@ impl<'terminal> Shell<'terminal> {
             for warning in &report.warnings {
                 errors::warn(warning, as_json, screen);
             }
-            let for_people = style.effective_format() == Format::Table || report.columns.is_empty();
-            // With JSON, stderr is for a program too: no prose there.
-            for note in report.notes.iter().filter(|_| for_people && !as_json) {
+            let is_for_terminal = style.effective_format() == Format::Table || report.columns.is_empty();
+            // With JSON, a program reads stderr too.
+            for note in report.notes.iter().filter(|_| is_for_terminal && !as_json) {
                 write_stderr(&format!("{}\n", visible_lines(note)));
             }
         };
@@ -200,12 +200,12 @@ impl<'terminal> Shell<'terminal> {
         }
     }
 
-    /// Runs one line. Its flags hold for itself alone.
+    /// Runs one line. Its flags apply only to it.
     pub(super) fn run_text(&self, text: &str, place: Option<&str>) -> End {
         self.run_parsed(parse(text), place)
     }
 
-    /// Runs what a line says.
+    /// Runs a parsed line.
     pub(super) fn run_parsed(&self, parsed: Result<Parsed>, place: Option<&str>) -> End {
         self.context.active_sessions().begin();
         let at = At { place, options: self.options.get() };
@@ -217,12 +217,12 @@ impl<'terminal> Shell<'terminal> {
         }
     }
 
-    /// Runs a line that was parsed.
+    /// Runs the command of a line.
     pub(super) fn run_line(&self, line: &ReplCommand, place: Option<&str>) -> End {
         let at = At { place, options: self.options.get().for_line(&line.globals) };
         if let Some(flag) = line.globals.flag_of_a_whole_run() {
-            let error = Error::new(Kind::Usage, format!("{flag} holds for a whole run, not for one line"));
-            return self.fail(&error.hint(format!("ringshard {flag} … begins a run with it")), at);
+            let error = Error::new(Kind::Usage, format!("{flag} applies to a whole run, not to one line"));
+            return self.fail(&error.hint(format!("start ringshard again with {flag}")), at);
         }
         self.console.answer_for_a_line(line.globals.yes, line.globals.no_input, at.options.quiet);
         logging::set_level(at.options.log);
@@ -234,7 +234,7 @@ impl<'terminal> Shell<'terminal> {
         end
     }
 
-    /// Runs the commands that were given with `-c`.
+    /// Runs the commands of `-c`.
     pub(super) fn run_commands(&self, commands: &[String], keep_going: bool) -> End {
         let entries = commands
             .iter()
@@ -243,7 +243,7 @@ impl<'terminal> Shell<'terminal> {
         self.run_entries(entries, keep_going)
     }
 
-    /// Runs a script, with a bar where a person looks at it.
+    /// Runs a script, with a progress bar on a terminal.
     pub(super) fn run_script(&self, path: &Path, keep_going: bool) -> End {
         let script = match Script::open(path) {
             Ok(script) => script,
@@ -255,7 +255,7 @@ impl<'terminal> Shell<'terminal> {
         end
     }
 
-    /// Runs what comes, to the first error or, with `keep_going`, to the end.
+    /// Runs commands up to the first error or, with `keep_going`, to the end.
     pub(super) fn run_entries(&self, entries: impl Iterator<Item = Entry>, keep_going: bool) -> End {
         let mut end = End::Done;
         for entry in entries {
@@ -268,11 +268,11 @@ impl<'terminal> Shell<'terminal> {
         end
     }
 
-    /// How a script ends, if it ends behind a command that ended so; `end` becomes how all of it ends if not.
+    /// The result of a script if it ends with this command; otherwise `end` is updated.
     pub(super) fn last_of(&self, ended: End, end: &mut End, keep_going: bool) -> Option<End> {
         self.progress.borrow().inc(1);
         match (ended, self.context.active_sessions().check()) {
-            // Ctrl-C means all of it.
+            // Ctrl-C ends the whole script.
             (End::Done, Err(stopped)) => Some(self.fail(&stopped, self.here())),
             (End::Done, Ok(())) => None,
             (End::Failed(_), Ok(())) if keep_going => {
@@ -283,11 +283,11 @@ impl<'terminal> Shell<'terminal> {
         }
     }
 
-    /// A bar on stderr where a person looks at it, and nothing else is written there line by line.
+    /// A bar on stderr if that is a terminal, and the output of the commands goes elsewhere.
     fn progress_of(&self, path: &Path) -> ProgressBar {
         let options = self.options.get();
         let shown = !options.quiet && io::stderr().is_terminal() && !options.style().screen.terminal;
-        // A pipe cannot be read twice.
+        // The lines are counted first, and a pipe cannot be read twice.
         let text = if shown && path.is_file() { std::fs::read_to_string(path).ok() } else { None };
         let Some(lines) = text.map(|text| text.lines().count()) else {
             return ProgressBar::hidden();
@@ -301,7 +301,7 @@ impl<'terminal> Shell<'terminal> {
         ProgressBar::new(lines as u64).with_style(style)
     }
 
-    /// From here on a person types, and Ctrl-C ends no more than a command.
+    /// From here on a user types the lines, and Ctrl-C ends only the command.
     pub(super) fn attend(&self) {
         self.is_interactive.set(true);
         self.context.active_sessions().always_check_liveness();

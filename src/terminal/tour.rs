@@ -1,6 +1,6 @@
-//! `tour`: the whole of it, step by step, on a private Postgres that is made for it and goes with it.
+//! `tour`: a guided tour on a private Postgres, which is created for it and deleted at the end.
 //!
-//! Each command is run as a process of its own, as its user would run it, in a home of its own.
+//! Each command runs as a separate process with its own `RINGSHARD_HOME`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,10 +17,10 @@ use crate::commands::TourArgs;
 use crate::error::{Error, Kind, Result};
 
 const TEXT: &str = include_str!("tour.txt");
-/// How many users are imported.
+/// The number of users that are imported.
 const USERS: u32 = 10_000;
 
-/// The folder of the tour, and its server. Both go with it.
+/// The folder of the tour with its server. Both are deleted on drop.
 struct Home {
     folder: PathBuf,
     program: PathBuf,
@@ -31,16 +31,16 @@ impl Home {
         let folder = std::env::temp_dir().join(format!("ringshard-tour-{}", process::id()));
         let fail = |what: &str, cause: io::Error| {
             Error::new(Kind::Failed, format!("cannot {what} for the tour: {cause}"))
-                .hint("set TMPDIR to a folder that can be written to")
+                .hint("set TMPDIR to a writable folder")
         };
         let program = std::env::current_exe().map_err(|cause| fail("find this program", cause))?;
-        fs::create_dir(&folder).map_err(|cause| fail(&format!("make `{}`", folder.display()), cause))?;
+        fs::create_dir(&folder).map_err(|cause| fail(&format!("create `{}`", folder.display()), cause))?;
         let home = Self { folder, program };
         fs::write(home.folder.join("users.csv"), users()).map_err(|cause| fail("write users", cause))?;
         Ok(home)
     }
 
-    /// Runs a command, and returns whether it went well.
+    /// Runs a command, and returns whether it succeeded.
     fn run(&self, words: &[String]) -> Result<bool> {
         let mut command = self.command(words);
         let status = command.status().map_err(|cause| {
@@ -49,7 +49,7 @@ impl Home {
         Ok(status.success())
     }
 
-    /// In an environment in which nothing leads to other servers.
+    /// A command in an environment that names no other servers.
     fn command(&self, words: &[String]) -> process::Command {
         let mut command = process::Command::new(&self.program);
         let leads_elsewhere = |name: &str| {
@@ -72,7 +72,7 @@ impl Drop for Home {
     }
 }
 
-/// Users from 2 on: the tour stores the first one by hand. Regions of unequal size, as they are.
+/// The users from id 2 on, as the tour creates the first one itself. The regions have different sizes.
 fn users() -> String {
     let regions = ["US", "US", "US", "US", "US", "EU", "EU", "EU", "ASIA", "LATAM"];
     let mut text = String::from("user_id,name,region,email\n");
@@ -83,15 +83,17 @@ fn users() -> String {
 }
 
 impl Shell<'_> {
-    /// Goes through all steps, with a key press between them.
+    /// Runs all steps, and waits for a key between them.
     pub(super) fn tour(&self, args: &TourArgs, at: At<'_>) -> End {
         let is_asked = !(args.at_once || self.console.says_yes());
         if is_asked && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-            let error =
-                Error::new(Kind::Declined, "the tour waits for a key between its steps, and nobody is here");
+            let error = Error::new(
+                Kind::Declined,
+                "the tour waits for a key after each step, and needs a terminal for it",
+            );
             return self.fail(&error.hint("ringshard tour --at-once does not wait"), at);
         }
-        // Ctrl-C ends the tour, and not before it has cleaned up.
+        // Ctrl-C ends the tour, which cleans up first.
         self.console.stay(std::sync::Arc::clone(self.context.active_sessions()));
         let end = Home::make().and_then(|home| self.walk(&home, is_asked, at));
         match end {
@@ -117,12 +119,12 @@ impl Shell<'_> {
                 if !say(&format!("\n{prompt} {command}\n"))? {
                     return Ok(End::PipeClosed);
                 }
-                let words: Vec<String> = Lexer::of(command).list.into_iter().map(|word| word.text).collect();
-                let is_well = home.run(&words)?;
+                let arguments: Vec<String> = Lexer::of(command).tokens.into_iter().map(|t| t.text).collect();
+                let has_succeeded = home.run(&arguments)?;
                 self.context.active_sessions().check()?;
-                if !is_well {
+                if !has_succeeded {
                     return Err(Error::new(Kind::Failed, format!("`{command}` of the tour failed"))
-                        .hint("the lines above say why; ringshard doctor looks at your own shards"));
+                        .hint("see the error above; ringshard doctor checks your own shards"));
                 }
             }
             if number < steps.len() {
@@ -137,29 +139,29 @@ impl Shell<'_> {
         Ok(End::Done)
     }
 
-    /// False if the user wants to leave.
+    /// Returns false if the user leaves.
     fn wait_for_a_key(&self, number: usize, count: usize, screen: Screen) -> Result<bool> {
-        write_stderr(&format!("[{number}/{count}] a key goes on, q leaves "));
+        write_stderr(&format!("[{number}/{count}] press a key to continue, q to leave "));
         let key = key();
         // Clear the line again: EL of ECMA-48.
         write_stderr(if screen.can_move { "\r\x1b[K" } else { "\n" });
         self.context.active_sessions().check()?;
-        // Ctrl-C and Ctrl-D are keys here.
+        // Ctrl-C and Ctrl-D arrive as keys here.
         Ok(!matches!(key?, None | Some(b'q' | b'Q' | 3 | 4)))
     }
 }
 
-/// False if nobody reads any more.
+/// Prints text. Returns false if the pipe is closed.
 fn say(text: &str) -> Result<bool> {
     write_stdout(text)
         .map_err(|cause| Error::new(Kind::Failed, format!("cannot write to standard output: {cause}")))
 }
 
-/// One key, without waiting for Enter; `None` at the end of input.
+/// Reads one key without waiting for Enter; `None` at the end of input.
 fn key() -> Result<Option<u8>> {
     let fail = |cause: io::Error| {
         Error::new(Kind::Failed, format!("cannot read a key: {cause}"))
-            .hint("ringshard tour --at-once needs none")
+            .hint("ringshard tour --at-once does not wait for keys")
     };
     let stdin = io::stdin();
     let before = tcgetattr(&stdin).map_err(|cause| fail(cause.into()))?;

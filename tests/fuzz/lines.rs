@@ -37,7 +37,7 @@ proptest! {
     #[test]
     fn words_tile_a_line(text in text_like(LINES)) {
         let words = Lexer::of(&text);
-        let mut spans: Vec<_> = words.list.iter().map(|word| word.span.clone()).collect();
+        let mut spans: Vec<_> = words.tokens.iter().map(|word| word.span.clone()).collect();
         spans.extend(words.comments.iter().cloned());
         spans.sort_by_key(|span| span.start);
         let end = text.len()..text.len();
@@ -58,7 +58,7 @@ proptest! {
         let line: String = list.iter().map(|(word, form)| format!(" {}", quoted(word, *form))).collect();
         let words = Lexer::of(&format!("sql{line}"));
         prop_assert_eq!(words.open, None);
-        let read: Vec<&str> = words.list[1..].iter().map(|word| word.text.as_str()).collect();
+        let read: Vec<&str> = words.tokens[1..].iter().map(|word| word.text.as_str()).collect();
         prop_assert_eq!(read, list.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>());
     }
 

@@ -1,22 +1,20 @@
 //! `explain`: what a command would do, step by step. It runs nothing.
 //!
-//! What is told comes from the topology that is known here, and from what makes the statements that are really
-//! sent. A new command has no explanation until it stands in the one `match` below.
+//! Each explanation begins with the command's line of help. The steps behind it come from the topology that
+//! this process knows, from the builders of the statements that are sent, and from the arguments; what `help`
+//! prints about a command is not repeated.
 
 mod all_shards;
 mod change;
-mod drill;
-mod failover;
-mod load;
+mod failures;
 mod one_user;
 mod ring;
-mod servers;
 mod steps;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser as _};
+use clap::{Args, CommandFactory as _, Parser as _};
 
-use super::{Cli, Command, Context, Invocation, Live, usage};
+use super::{Cli, Command, Context, Invocation, usage};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
 use steps::Steps;
@@ -31,7 +29,7 @@ pub struct ExplainArgs {
 }
 
 impl ExplainArgs {
-    /// Tells what the command would do.
+    /// Explains the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let words = self.words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&self.words);
         let line = std::iter::once("ringshard").chain(words.iter().map(String::as_str));
@@ -48,75 +46,55 @@ impl ExplainArgs {
                 Error::new(Kind::Usage, "explain takes one command").hint("ringshard explain get-user 1")
             );
         };
-        if cli.globals.config.is_some() {
-            return Err(Error::new(Kind::Usage, "--config stands before explain")
-                .hint("ringshard --config FILE explain COMMAND"));
+        if let Some(path) = &cli.globals.config {
+            let hint = format!("ringshard --config {} explain {}", path.display(), usage::path_of(words));
+            return Err(Error::new(Kind::Usage, "--config stands before explain").hint(hint));
         }
-        match command {
-            Invocation::Command(command) => Ok(command.explain(context)?.report()),
-            Invocation::Live(live) => Ok(live.explain().report()),
-        }
+        let steps = match command {
+            Invocation::Command(command) => command.explain(context)?,
+            Invocation::Live(_) => Steps::default(),
+        };
+        Ok(steps.report(&summary(words)))
     }
 }
 
-impl Live {
-    /// What would go on at the terminal.
-    fn explain(&self) -> Steps {
-        match self {
-            Self::Repl(_) => Steps::default()
-                .add("read", "lines are read, at a terminal with an editor; each is parsed as the shell's words are")
-                .add("run", "each is run as in the shell; connections, prepared statements and the ring stay from one to the next"),
-            Self::Tour(_) => Steps::default()
-                .add("make", "a folder of its own, and in it a private Postgres and three shards")
-                .add("show", "each step is told, its commands are run, and a key goes on")
-                .add("clean", "server and folder are deleted at the end, whatever the end is; your own shards are never touched"),
-            Self::Monitor(args) => Steps::default()
-                .add("ask", format!("each shard by a thread and a connection of its own, every {:?}; this machine too; nothing is started or changed", args.interval))
-                .add("show", "full screen: the shards, the ring, a change of it, this machine; a shard that does not answer is `down`")
-                .add("leave", "q leaves, and the terminal is as it was"),
+/// The line of help of the command that these words name.
+fn summary(words: &[String]) -> String {
+    let mut command = Cli::command();
+    for word in words {
+        if let Some(inner) = command.find_subcommand(word).cloned() {
+            command = inner;
         }
     }
+    command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
 impl Command {
-    /// What the command would do.
+    /// The steps that show more than the command's help.
     fn explain(&self, context: &Context<'_>) -> Result<Steps> {
-        Ok(match self {
-            Self::InitShards(args) => servers::init_shards(args),
-            Self::CreateUser(args) => one_user::create(args, context)?,
-            Self::GetUser(args) => one_user::get(args, context)?,
-            Self::UpdateUser(args) => one_user::update(args, context)?,
-            Self::DeleteUser(args) => one_user::delete(args, context)?,
-            Self::ListUsers(args) => all_shards::list_users(args, context)?,
-            Self::Count(args) => all_shards::count(args, context)?,
-            Self::Import(args) => all_shards::import(args, context)?,
-            Self::Export(args) => all_shards::export(args, context)?,
-            Self::Load(command) => load::of(command, context)?,
-            Self::Sql(args) => all_shards::sql(args, context)?,
-            Self::Shards(_) => servers::shards(context)?,
-            Self::Stats(args) => servers::stats(args, context)?,
-            Self::Doctor(_) => servers::doctor(context)?,
-            Self::AddShard(args) => change::add_shard(args, context)?,
-            Self::RemoveShard(args) => change::remove_shard(args, context)?,
-            Self::Rebalance(args) => change::rebalance(args, context)?,
-            Self::Verify(args) => all_shards::verify(args, context)?,
-            Self::Replica(command) => failover::replica(command, context)?,
-            Self::Promote(args) => failover::promote(args, context)?,
-            Self::Drill(command) => drill::of(command, context)?,
-            Self::Ring(command) => ring::of(command, context)?,
-            Self::Report(args) => all_shards::report(args, context)?,
-            Self::Local(command) => servers::local(command),
-            Self::Config(command) => servers::config(command),
-            Self::Completions(args) => servers::completions(args),
-            Self::Man(args) => servers::man(args),
-            Self::Explain(_) => Steps::default()
-                .add("parse", "the words behind `explain` are parsed as a command line of their own")
-                .add(
-                    "answer",
-                    "the steps of that command, by the topology that is known here; nothing is run",
-                ),
-            Self::Help(_) => Steps::default()
-                .add("answer", "the help of a command, or the text of a topic; both are part of the program"),
-        })
+        match self {
+            Self::InitShards(args) => all_shards::init_shards(args, context),
+            Self::CreateUser(args) => one_user::create(args, context),
+            Self::GetUser(args) => one_user::get(args, context),
+            Self::UpdateUser(args) => one_user::update(args, context),
+            Self::DeleteUser(args) => one_user::delete(args, context),
+            Self::ListUsers(args) => all_shards::list_users(args, context),
+            Self::Count(args) => all_shards::count(args, context),
+            Self::Import(_) => all_shards::import(context),
+            Self::Export(_) => all_shards::export(context),
+            Self::Load(command) => all_shards::load(command, context),
+            Self::Sql(args) => all_shards::sql(args, context),
+            Self::Shards(_) => all_shards::shards(context),
+            Self::Stats(_) => all_shards::stats(context),
+            Self::Report(_) => all_shards::report(context),
+            Self::Verify(args) => all_shards::verify(args, context),
+            Self::AddShard(args) => change::add_shard(args, context),
+            Self::RemoveShard(args) => change::remove_shard(args, context),
+            Self::Rebalance(args) => change::rebalance(args, context),
+            Self::Promote(args) => failures::promote(args, context),
+            Self::Drill(command) => failures::drill(command, context),
+            Self::Ring(command) => ring::of(command, context),
+            _ => Ok(Steps::default()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! An explanation while it is put together: numbered steps, a short word and a sentence each.
+//! An explanation: numbered steps, each with a name and a text.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use crate::commands::Context;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
-use crate::model::ring::topology::Epoch;
+use crate::model::ring::moved_share::{moved, ring_flows};
+use crate::model::ring::topology::{Epoch, Topology};
 use crate::pg::cluster::Cluster;
 use crate::pg::cluster::view::View;
 use crate::pg::preview::Statement;
@@ -16,13 +17,13 @@ use crate::pg::preview::Statement;
 pub(crate) struct Steps(Vec<(&'static str, String)>);
 
 impl Steps {
-    /// The same with another step behind.
+    /// Adds a step at the end.
     pub(crate) fn add(mut self, what: &'static str, detail: impl Into<String>) -> Self {
         self.0.push((what, detail.into()));
         self
     }
 
-    /// The same with a statement and its parameters.
+    /// Adds a statement and its parameters.
     pub(crate) fn statement(self, statement: Statement) -> Self {
         let with_sql = self.add("statement", statement.sql);
         if statement.parameters.is_empty() {
@@ -34,11 +35,12 @@ impl Steps {
         with_sql.add("values", values.join(", "))
     }
 
-    /// As the answer of `explain`.
-    pub(crate) fn report(self) -> Report {
+    /// The answer of `explain`, with the command's line of help as the first step.
+    pub(crate) fn report(self, summary: &str) -> Report {
         let columns = [Column::number("step"), Column::text("what"), Column::text("detail")];
         let mut report = Report::list(&columns);
-        for ((what, detail), step) in self.0.into_iter().zip(1..) {
+        let steps = std::iter::once(("command", summary.to_owned())).chain(self.0);
+        for ((what, detail), step) in steps.zip(1..) {
             report.push(vec![Cell::Integer(step), what.into(), detail.into()]);
         }
         report.notes.push("nothing was run: this is what the command would do".into());
@@ -46,7 +48,7 @@ impl Steps {
     }
 }
 
-/// What is known of the cluster, with the step that says so.
+/// The cluster as this process knows it, with the step that describes it.
 pub(crate) struct KnownCluster {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) view: Arc<View>,
@@ -58,34 +60,38 @@ impl KnownCluster {
     pub(crate) fn of(context: &Context<'_>) -> Result<Self> {
         let cluster = context.cluster()?;
         let view = cluster.view();
-        let shards = view.topology.shards().len();
-        let nodes = view.ring.len();
+        let (shards, nodes) = (view.topology.shards().len(), view.ring.len());
         let detail = if view.epoch == Epoch::GUESSED {
             format!(
                 "a guess, as no shard was asked yet: {shards} shards of equal weight, {nodes} virtual nodes; \
-                 the first answer says whether it is right"
+                 the first answer confirms or corrects it"
             )
         } else {
             format!(
-                "epoch {}, {shards} shards, {nodes} virtual nodes, as they said last; each answer carries the shard's \
-                 epoch, and a newer one means that the topology is read again",
+                "epoch {}, {shards} shards, {nodes} virtual nodes, by the last answer; each answer carries the shard's \
+                 epoch, and if that is newer, the topology is read again",
                 view.epoch
             )
         };
         Ok(Self { cluster, view, steps: Steps::default().add("topology", detail) })
     }
 
-    /// The shards that may hold users, by what is known.
+    /// The shards that may hold users.
     pub(crate) fn holding(&self) -> Vec<ShardName> {
         let participants = self.view.participants();
         let names = self.cluster.shards().names().into_iter();
         names.filter(|name| self.view.epoch == Epoch::GUESSED || participants.contains(name)).collect()
     }
 
-    /// Where a shard is, without any password.
+    /// The address of a shard, without any password.
     pub(crate) fn shown_address(&self, name: &ShardName) -> Result<String> {
         Ok(self.cluster.shards().address(name)?.shown().to_owned())
     }
+}
+
+/// The share of all keys that moves from one topology to another, in per cent.
+pub(crate) fn moved_pct(before: &Topology, after: &Topology) -> f64 {
+    moved(&ring_flows(&before.ring(), &after.ring())) * 100.0
 }
 
 /// Names for a sentence.

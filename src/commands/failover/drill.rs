@@ -1,4 +1,4 @@
-//! `drill`: failures on purpose, to see what they do. Each is undone at the end.
+//! `drill`: failures on purpose, which end by themselves.
 
 use crate::pg::drill;
 use std::thread;
@@ -15,9 +15,9 @@ use crate::model::report::{Cell, Column, Report};
 use crate::model::text::counted;
 use crate::pg::drill::{Drill, ProgramSessions};
 
-/// How often it is looked whether the time is up, or somebody wants an end.
+/// How often a drill checks whether its time is up, or the user wants it to stop.
 const STEP: Duration = Duration::from_millis(100);
-/// The longest that a shard may be hurt: what goes on for longer is no drill.
+/// The longest drill.
 const LENGTH_MAX: Duration = Duration::from_hours(1);
 /// The longest delay.
 const DELAY_MAX: Duration = Duration::from_secs(10);
@@ -25,14 +25,14 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 /// The commands of `drill`.
 #[derive(Debug, Subcommand)]
 pub enum DrillCommand {
-    /// End all sessions on a shard's database, whoever has them
+    /// End all client sessions on a shard's database
     KillConnections(KillArgs),
-    /// For a while, let a shard's database take no connections, from anybody
+    /// Let a shard's database refuse all connections for a while
     Outage(OutageArgs),
-    /// For a while, delay what goes between ringshard and a shard
+    /// Delay the traffic between ringshard and a shard for a while
     ///
-    /// Every ringshard of this user goes through a proxy in this process meanwhile, and comes back when the drill
-    /// ends, however it ends. Programs that are not ringshard are not slowed, nor is the server.
+    /// Meanwhile every ringshard process of this user connects through a proxy in this process; when the drill ends,
+    /// for whatever reason, they connect directly again. Other programs and the server are not slowed.
     Slow(SlowArgs),
 }
 
@@ -60,27 +60,27 @@ pub struct SlowArgs {
     /// The shard
     #[arg(add = ArgValueCompleter::new(complete_shard))]
     pub(crate) shard: ShardName,
-    /// How much later everything comes, each way: 50ms, 1s; 10s at most
+    /// The delay in each direction, such as 50ms or 1s; at most 10s
     #[arg(long, value_name = "TIME", value_parser = delay)]
     pub(crate) delay: Duration,
     #[command(flatten)]
     pub(crate) length: Length,
 }
 
-/// How long a drill lasts.
+/// The length of a drill.
 #[derive(Debug, Args)]
 pub struct Length {
-    /// How long: 10s, 2m; 1h at most
+    /// The length of the drill, such as 10s or 2m; at most 1h
     #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = length)]
     pub(crate) length: Duration,
 }
 
-fn length(words: &str) -> std::result::Result<Duration, String> {
-    parse_duration(words).and_then(|length| at_most(length, LENGTH_MAX, "a drill lasts an hour at most"))
+fn length(text: &str) -> std::result::Result<Duration, String> {
+    parse_duration(text).and_then(|length| at_most(length, LENGTH_MAX, "a drill lasts at most an hour"))
 }
 
-fn delay(words: &str) -> std::result::Result<Duration, String> {
-    parse_duration(words).and_then(|delay| at_most(delay, DELAY_MAX, "the delay is 10 seconds at most"))
+fn delay(text: &str) -> std::result::Result<Duration, String> {
+    parse_duration(text).and_then(|delay| at_most(delay, DELAY_MAX, "the delay is at most 10 seconds"))
 }
 
 fn at_most(length: Duration, most: Duration, why: &str) -> std::result::Result<Duration, String> {
@@ -88,7 +88,7 @@ fn at_most(length: Duration, most: Duration, why: &str) -> std::result::Result<D
 }
 
 impl DrillCommand {
-    /// Says what will be hurt, asks, hurts, and undoes it.
+    /// Shows what will fail, asks, makes it fail, and undoes it.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {
             Self::KillConnections(args) => args.run(context),
@@ -98,12 +98,12 @@ impl DrillCommand {
     }
 }
 
-/// What will be hurt.
+/// The database and the sessions that the drill affects.
 fn describe(drill: &Drill<'_>, sessions: &[ProgramSessions]) -> String {
     let each: Vec<String> = sessions
         .iter()
         .map(|ProgramSessions { application, count, .. }| {
-            format!("{count} of {}", if application.is_empty() { "no name" } else { application })
+            format!("{count} of {}", if application.is_empty() { "unnamed programs" } else { application })
         })
         .collect();
     let all: i64 = sessions.iter().map(|sessions| sessions.count).sum();
@@ -112,7 +112,7 @@ fn describe(drill: &Drill<'_>, sessions: &[ProgramSessions]) -> String {
     format!("Database `{}`, {}, with {sessions}{list}", drill.database(), drill.shown_address())
 }
 
-/// Until the time is up, or somebody wants an end; how long it was, and whether it was to be longer.
+/// Waits until the time is up, or until the user stops it; returns the time waited, and whether it was stopped.
 fn wait(
     length: Duration,
     is_asked: impl Fn() -> bool,
@@ -129,13 +129,13 @@ fn wait(
     Ok((begun.elapsed(), false))
 }
 
-/// Ctrl-C ended it.
+/// The error for a drill that Ctrl-C ended.
 fn stopped(lasted: Duration) -> Error {
     Error::new(
         Kind::Partial,
         format!("the drill was stopped after {:.1} s; it is undone", lasted.as_secs_f64()),
     )
-    .hint("run it again for the whole time")
+    .hint("run it again to drill for the whole time")
 }
 
 fn seconds(lasted: Duration) -> Cell {
@@ -149,7 +149,7 @@ impl KillArgs {
         let sessions = drill.sessions()?;
         drill.check_permission(&sessions)?;
         context.console().confirm(&format!(
-            "{}.\nEach of them loses its connection, whatever it is in the middle of.\nEnd them?",
+            "{}.\nAll of them lose their connection, also in the middle of a transaction.\nEnd them?",
             describe(&drill, &sessions)
         ))?;
         let ended = drill.kill_connections()?;
@@ -160,10 +160,9 @@ impl KillArgs {
         }
         let all: i64 = ended.iter().map(|sessions| sessions.count).sum();
         let all = counted(u64::try_from(all).unwrap_or_default(), "session");
-        report.notes.push(format!(
-            "{all} ended on shard `{}`; nothing is to be undone: who wants to connects again",
-            self.shard
-        ));
+        report
+            .notes
+            .push(format!("ended {all} on shard `{}`; clients can connect again at once", self.shard));
         Ok(report)
     }
 }
@@ -177,7 +176,7 @@ impl OutageArgs {
         drill.check_permission(&sessions)?;
         let length = self.length.length;
         console.confirm(&format!(
-            "{}.\nAll of them are ended, and for {} s nobody can connect.\nBegin?",
+            "{}.\nAll of them are ended, and for {} s no client can connect.\nBegin?",
             describe(&drill, &sessions),
             length.as_secs_f64()
         ))?;
@@ -185,14 +184,14 @@ impl OutageArgs {
         let interrupts = console.watch_interrupts();
         let mut outage = drill.outage(length)?;
         console.tell(&format!(
-            "Shard `{}` takes no connections for {} s; Ctrl-C ends it now.\n\
-             Watch meanwhile, in another terminal: ringshard shards; ringshard count --allow-partial; ringshard doctor",
+            "Shard `{}` refuses connections for {} s; Ctrl-C ends the drill.\n\
+             Try in another terminal: ringshard shards; ringshard count --allow-partial; ringshard doctor",
             self.shard,
             length.as_secs_f64()
         ));
         let waited = wait(length, || interrupts.asked(), || outage.keep_out().map(|_| ()));
         let ended = outage.end()?;
-        let undone = "; the outage is undone, and the database takes connections";
+        let undone = "; the outage is undone, and the database accepts connections";
         let (lasted, is_cut_short) = waited.map_err(|error| error.adding(undone))?;
         let columns = [
             Column::text("shard"),
@@ -210,7 +209,7 @@ impl OutageArgs {
         ];
         let mut report = Report::one(&columns, row);
         report.notes.push(format!(
-            "shard `{}` took no connections for {:.1} s; it takes them again, as was tried just now",
+            "shard `{}` refused connections for {:.1} s; a test connection succeeds again",
             self.shard,
             lasted.as_secs_f64()
         ));
@@ -225,7 +224,7 @@ impl SlowArgs {
         let proxy_overrides = context.settings().proxy_overrides().ok_or_else(|| {
             Error::new(
                 Kind::Configuration,
-                "there is no state folder, where other ringshards could learn of it",
+                "the drill needs a state folder, through which other ringshard processes learn of it",
             )
             .hint("set HOME, or RINGSHARD_HOME")
         })?;
@@ -233,8 +232,8 @@ impl SlowArgs {
         let sessions = drill.sessions()?;
         let (length, delay) = (self.length.length, self.delay);
         console.confirm(&format!(
-            "{}.\nFor {} s everything between it and any ringshard of yours takes {} ms longer, each way. \
-             Idle sessions of ringshard are ended, so that they come back through the slow line.\nBegin?",
+            "{}.\nFor {} s all traffic between it and your ringshard processes is delayed by {} ms in each direction. \
+             Idle sessions of ringshard are ended, so that they reconnect through the proxy.\nBegin?",
             describe(&drill, &sessions),
             length.as_secs_f64(),
             delay.as_millis()
@@ -242,8 +241,8 @@ impl SlowArgs {
         let interrupts = console.watch_interrupts();
         let mut slow = drill.slow(&proxy_overrides, delay)?;
         console.tell(&format!(
-            "The line to shard `{}` is {} ms slower each way for {} s; Ctrl-C ends it now.\n\
-             Watch meanwhile, in the REPL of another terminal: \\timing on; get-user 1; count --by shard",
+            "Traffic to shard `{}` is delayed by {} ms in each direction for {} s; Ctrl-C ends the drill.\n\
+             Try in the REPL in another terminal: \\timing on; get-user 1; count --by shard",
             self.shard,
             delay.as_millis(),
             length.as_secs_f64()
@@ -276,7 +275,7 @@ impl SlowArgs {
         ];
         let mut report = Report::one(&columns, row);
         report.notes.push(format!(
-            "the line to shard `{}` was {} ms slower each way for {:.1} s, for {}; it is as before",
+            "traffic to shard `{}` was delayed by {} ms in each direction for {:.1} s, on {}; the delay is undone",
             self.shard,
             delay.as_millis(),
             lasted.as_secs_f64(),
@@ -284,9 +283,9 @@ impl SlowArgs {
         ));
         if slowed.cut > 0 {
             let cut = counted(slowed.cut, "connection");
-            report.notes.push(format!(
-                "{cut} did not come to an end in time, and was cut: their programs connect again"
-            ));
+            report
+                .notes
+                .push(format!("{cut} stayed busy too long and was closed: the programs must connect again"));
         }
         report.failure = is_cut_short.then(|| stopped(lasted));
         Ok(report)

@@ -1,4 +1,4 @@
-//! Commands about servers that fail.
+//! The commands about servers that fail.
 
 pub mod drill;
 pub mod promote;

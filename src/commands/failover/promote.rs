@@ -1,4 +1,4 @@
-//! `promote`: a replica takes over a shard whose primary is gone.
+//! `promote`: a replica takes over a shard whose primary has failed.
 
 use crate::pg::failover;
 use clap::Args;
@@ -18,13 +18,13 @@ use crate::pg::net::conninfo::ConnectionString;
 /// The arguments of `promote`.
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
-    /// The shard whose primary is gone
+    /// The shard whose primary has failed
     #[arg(add = ArgValueCompleter::new(complete_shard))]
     pub(crate) name: ShardName,
-    /// The replica that is to take over [default: the one that has received the most]
+    /// The replica to promote [default: the one that has received the most]
     #[arg(long, value_name = "URL", value_parser = connection_string)]
     pub(crate) replica: Option<ConnectionString>,
-    /// Take over though the replica has not seen all hand-overs of arcs: what it lacks is lost
+    /// Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -41,7 +41,7 @@ impl PromoteArgs {
                 context,
                 &after,
                 &done,
-                "the shard was taken over before; all is told of it now",
+                "the replica had taken over before; now all shards have recorded it",
             );
         }
         let requested = self.replica.as_ref().map(|url| shown_of(context, &self.name, url)).transpose()?;
@@ -52,17 +52,20 @@ impl PromoteArgs {
         context.console().confirm(&self.question(&plan))?;
         let done = failover::take_over(&cluster, &plan)?;
         let note = format!(
-            "the old primary at {} must not serve again: if it comes back, ringshard shards, verify and rebalance fence it",
+            "do not start the old primary at {} again; if it comes back, ringshard shards fences it",
             plan.before
         );
         let mut report = self.done(context, &plan.after, &done, &note)?;
         if !plan.others.is_empty() {
-            report.notes.push(format!("still to be pointed at the new primary: {}", plan.others.join(", ")));
+            report.notes.push(format!(
+                "replicas that must be pointed at the new primary: {}",
+                plan.others.join(", ")
+            ));
         }
         Ok(report)
     }
 
-    /// Writes down where the shard is now, and says so.
+    /// Writes the new address into the configuration, and reports it.
     fn done(&self, context: &Context<'_>, after: &str, done: &TakenOver, note: &str) -> Result<Report> {
         let settings = context.settings();
         let mut replicas = configured_replicas(context, &self.name)?;
@@ -94,16 +97,16 @@ impl PromoteArgs {
 
     fn question(&self, plan: &Takeover) -> String {
         let age = plan.age_seconds.map_or_else(
-            || "it has replayed no transaction since it was started".to_owned(),
+            || "it has replayed no transaction since it started".to_owned(),
             |seconds| format!("its last replayed transaction is {seconds:.1} s old"),
         );
-        let begun = if plan.is_begun { " (an earlier run has begun it)" } else { "" };
+        let begun = if plan.is_begun { " (an earlier run began this)" } else { "" };
         let lost: String =
             missing_handovers(&plan.missing_handovers).iter().map(|line| format!("\nlost: {line}")).collect();
         format!(
-            "shard {}: {} takes over from {}, which does not answer{begun}\n\
+            "shard {}: {} will take over from {}, which does not answer{begun}\n\
              the replica has replayed the log up to {}; {age}\n\
-             what the old primary acknowledged after that is lost{lost}\nPromote it?",
+             later transactions of the old primary are lost{lost}\nPromote it?",
             self.name, plan.after, plan.before, plan.replayed
         )
     }
@@ -111,37 +114,37 @@ impl PromoteArgs {
     fn refusal(&self, plan: &Takeover) -> Error {
         let lines = missing_handovers(&plan.missing_handovers);
         let message = format!(
-            "the replica of shard `{}` at {} lags behind a hand-over of ownership, and would undo it:\n  {}",
+            "the replica of shard `{}` at {} has not replayed a hand-over of arcs, and would undo it:\n  {}",
             self.name,
             plan.after,
             lines.join("\n  ")
         );
         Error::new(Kind::Conflict, message)
             .hint(format!(
-                "ringshard promote {} --replica URL takes another one; --force takes it all the same, and loses that",
+                "ringshard replica list shows other replicas, for --replica; ringshard promote {} --force accepts the loss",
                 self.name
             ))
             .on_shard(&self.name)
     }
 }
 
-/// What a replica has not seen, in words, and what that means.
+/// The hand-overs that a replica has not replayed, and their consequences, as text.
 fn missing_handovers(missing_handovers: &[MissingHandover]) -> Vec<String> {
     let share =
         |arcs: &[crate::model::ring::arc::Arc]| arcs.iter().map(|arc| arc.share()).sum::<f64>() * 100.0;
     missing_handovers
         .iter()
-        .map(|missing_handovers| match missing_handovers {
+        .map(|missing| match missing {
             MissingHandover::Epoch { has, should } => {
-                format!("it is in epoch {has}, and the others in {should}: it is brought there")
+                format!("it is in epoch {has} and the others are in {should}: it will be advanced")
             }
             MissingHandover::Gave { to, arcs } => format!(
-                "{} ({:.2} % of the ring) that `{to}` has taken over: they stay there, and the old rows here are set aside",
+                "{} ({:.2} % of the ring) that `{to}` has received: they stay there, and the old rows go to quarantine",
                 counted(arcs.len() as u64, "arc"),
                 share(arcs)
             ),
             MissingHandover::Took { arcs } => format!(
-                "{} ({:.2} % of the ring) that the old primary had taken over: the users on them are gone",
+                "{} ({:.2} % of the ring) that the old primary had received: the users on them are lost",
                 counted(arcs.len() as u64, "arc"),
                 share(arcs)
             ),

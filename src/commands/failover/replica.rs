@@ -1,4 +1,4 @@
-//! `replica`: the standbys of the shards.
+//! `replica`: the streaming standbys of the shards.
 
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
@@ -15,11 +15,11 @@ use crate::pg::pool::replica_status::ReplicaStatus;
 /// The commands of `replica`.
 #[derive(Debug, Subcommand)]
 pub enum ReplicaCommand {
-    /// List the replicas that are known, and how far each is
+    /// List the known replicas, and how far each has replayed
     List,
-    /// Make a streaming standby of a shard known to all
+    /// Register a streaming standby of a shard
     Add(ReplicaArgs),
-    /// Forget a replica; its server is left alone
+    /// Unregister a replica; its server keeps running
     Remove(ReplicaArgs),
 }
 
@@ -29,13 +29,13 @@ pub struct ReplicaArgs {
     /// The shard
     #[arg(add = ArgValueCompleter::new(complete_shard))]
     pub(crate) name: ShardName,
-    /// Where the replica is
+    /// The address of the replica
     #[arg(value_parser = connection_string)]
     pub(crate) url: ConnectionString,
 }
 
 impl ReplicaCommand {
-    /// Lists replicas, or changes who is one.
+    /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {
             Self::List => list(context),
@@ -47,7 +47,7 @@ impl ReplicaCommand {
 
 fn list(context: &Context<'_>) -> Result<Report> {
     let cluster = context.cluster()?;
-    // Others may know of more; which shards do not answer is no matter here.
+    // Other processes may have added replicas; shards that do not answer do not matter here.
     let _ = cluster.refresh();
     let mut report = Report::list(&[
         Column::text("shard"),
@@ -57,10 +57,10 @@ fn list(context: &Context<'_>) -> Result<Report> {
         Column::number("age_seconds"),
         Column::text("replayed"),
     ]);
-    for (name, url, standing) in cluster.replica_statuses() {
-        let (state, lag, age, replayed) = match standing {
+    for (name, url, status) in cluster.replica_statuses() {
+        let (state, lag, age, replayed) = match status {
             Ok(ReplicaStatus { is_standby: false, .. }) => ("primary", None, None, None),
-            Ok(standing) => ("standby", standing.lag_bytes, standing.age_seconds, Some(standing.replayed)),
+            Ok(status) => ("standby", status.lag_bytes, status.age_seconds, Some(status.replayed)),
             Err(error) => {
                 report.warnings.push(error);
                 ("down", None, None, None)
@@ -84,12 +84,12 @@ impl ReplicaArgs {
         cluster.refresh()?;
         let shown = shown_of(context, &self.name, &self.url)?;
         cluster.check_replica(&self.name, &self.url)?;
-        let mut known = configured_replicas(context, &self.name)?;
-        if known.iter().all(|(_, other)| *other != shown) {
-            known.push((self.url.clone(), shown.clone()));
+        let mut configured = configured_replicas(context, &self.name)?;
+        if configured.iter().all(|(_, other)| *other != shown) {
+            configured.push((self.url.clone(), shown.clone()));
         }
         cluster.shards().add_replicas(&self.name, std::slice::from_ref(&self.url))?;
-        self.tell(context, known, "added", &shown)
+        self.record(context, configured, "added", &shown)
     }
 
     fn remove(&self, context: &Context<'_>) -> Result<Report> {
@@ -97,18 +97,18 @@ impl ReplicaArgs {
         cluster.refresh()?;
         let shown = shown_of(context, &self.name, &self.url)?;
         if !cluster.shards().remove_replica(&self.name, &shown)? {
-            let message = format!("{shown} is no replica of shard `{}` that is known", self.name);
+            let message = format!("{shown} is not a known replica of shard `{}`", self.name);
             return Err(Error::new(Kind::NotFound, message)
-                .hint("ringshard replica list")
+                .hint("ringshard replica list shows the known ones")
                 .on_shard(&self.name));
         }
-        let mut known = configured_replicas(context, &self.name)?;
-        known.retain(|(_, other)| *other != shown);
-        self.tell(context, known, "removed", &shown)
+        let mut configured = configured_replicas(context, &self.name)?;
+        configured.retain(|(_, other)| *other != shown);
+        self.record(context, configured, "removed", &shown)
     }
 
-    /// Tells all shards which replicas there are, and writes it into the configuration.
-    fn tell(
+    /// Records the replicas on all shards and in the configuration.
+    fn record(
         &self,
         context: &Context<'_>,
         configured: Vec<(ConnectionString, String)>,
@@ -116,10 +116,10 @@ impl ReplicaArgs {
         shown: &str,
     ) -> Result<Report> {
         let (cluster, settings) = (context.cluster()?, context.settings());
-        let untold = cluster.write_replicas(&self.name)?;
+        let failed = cluster.write_replicas(&self.name)?;
         let columns = [Column::text("shard"), Column::text("url"), Column::text("result")];
         let mut report = Report::one(&columns, vec![self.name.as_str().into(), shown.into(), result.into()]);
-        report.warnings.extend(untold);
+        report.warnings.extend(failed);
         let url = settings.shards.iter().find(|(name, _)| *name == self.name).map(|(_, url)| &url.value);
         if let Some(url) = url.filter(|_| !settings.shards_are_from_environment()) {
             let replicas: Vec<ConnectionString> = configured.into_iter().map(|(url, _)| url).collect();
@@ -130,7 +130,7 @@ impl ReplicaArgs {
     }
 }
 
-/// Where a URL leads, without its password.
+/// The address that a URL leads to, without its password.
 pub(crate) fn shown_of(context: &Context<'_>, name: &ShardName, url: &ConnectionString) -> Result<String> {
     let settings = context.settings();
     let entry = [(name.clone(), url.clone())];
@@ -138,7 +138,7 @@ pub(crate) fn shown_of(context: &Context<'_>, name: &ShardName, url: &Connection
     Ok(shards.address(name)?.shown().to_owned())
 }
 
-/// The replicas of a shard in the configuration, and where each is.
+/// The replicas of a shard in the configuration, with their addresses.
 pub(crate) fn configured_replicas(
     context: &Context<'_>,
     name: &ShardName,

@@ -1,5 +1,4 @@
-//! The check at the end of a run: every key that was written is read once more, with patience for shards that are
-//! down.
+//! The check at the end of a run: every key that was written is read again, and shards that are down are retried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,40 +14,40 @@ use crate::model::names::ShardName;
 use crate::model::user::UserId;
 use crate::pg::rows::Router;
 
-/// How long shards that do not answer are tried again.
+/// How long shards that do not answer are retried.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long all of it may take once the person wants it to end.
-const PATIENCE_OF_A_PERSON: Duration = Duration::from_secs(5);
-/// The pause before they are tried again.
+/// How long the check may still take after the user asked to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// The pause before a retry.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often it is looked whether to stop.
+/// How often the check polls whether to stop.
 const STEP: Duration = Duration::from_millis(100);
-/// How long it may take until any key is read: after that a shard hangs, and so do the threads that ask it.
-const ONE_KEY: Duration = Duration::from_secs(15);
+/// How long the check waits for any progress before it counts a shard as hanging.
+const PROGRESS_PATIENCE: Duration = Duration::from_secs(15);
 
-/// How far the check came.
+/// The result of the check.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     pub(crate) keys: u64,
-    /// The keys that could not be read, by the shard that owns them.
+    /// The number of keys that could not be read, by owner.
     pub(crate) unchecked: BTreeMap<ShardName, u64>,
-    /// Whether the person ended it.
+    /// Whether the user stopped it.
     pub(crate) was_stopped: bool,
 }
 
 struct Work {
     keys: Vec<UserId>,
     is_checked: Vec<AtomicBool>,
-    /// Which of the keys are to be read now, and how many of them were taken.
+    /// The keys to read in this round, and how many of them were taken by a thread.
     round: Mutex<Arc<Vec<usize>>>,
     taken: AtomicUsize,
     done: AtomicUsize,
     halt: AtomicBool,
 }
 
-/// Reads all keys that were written. `tell` hears how many were read, and of how many; when it answers `false`, the
+/// Reads all keys that were written. `progress` gets how many were read, and of how many; when it returns `false`, the
 /// check ends soon.
-pub(crate) fn check(context: &Arc<RunContext>, mut tell: impl FnMut(usize, usize) -> bool) -> Checked {
+pub(crate) fn check(context: &Arc<RunContext>, mut progress: impl FnMut(usize, usize) -> bool) -> Checked {
     let keys = context.histories.keys();
     let all = keys.len();
     let work = Arc::new(Work {
@@ -63,9 +62,9 @@ pub(crate) fn check(context: &Arc<RunContext>, mut tell: impl FnMut(usize, usize
     let mut give_up_at = None;
     loop {
         let has_ended = run_round(context, &work, || {
-            is_requested &= tell(work.done.load(Ordering::Relaxed), all);
+            is_requested &= progress(work.done.load(Ordering::Relaxed), all);
             if !is_requested {
-                give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE_OF_A_PERSON);
+                give_up_at.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
             }
             give_up_at.is_none_or(|at| Instant::now() < at)
         });
@@ -91,8 +90,8 @@ impl Work {
     }
 }
 
-/// Reads the keys of a round, with a thread for each client. Whether all threads have ended: one that hangs is left
-/// behind.
+/// Reads the keys of a round, with a thread for each client. Returns whether all threads have ended; one that hangs is
+/// left behind.
 fn run_round(context: &Arc<RunContext>, work: &Arc<Work>, mut goes_on: impl FnMut() -> bool) -> bool {
     let (sender, ended) = channel::<()>();
     for _ in 0..context.plan.clients {
@@ -113,7 +112,7 @@ fn run_round(context: &Arc<RunContext>, work: &Arc<Work>, mut goes_on: impl FnMu
         if now_done > done {
             (done, since) = (now_done, Instant::now());
         }
-        let hangs = since.elapsed() > ONE_KEY;
+        let hangs = since.elapsed() > PROGRESS_PATIENCE;
         if !goes_on() || hangs {
             work.halt.store(true, Ordering::SeqCst);
         }

@@ -1,4 +1,4 @@
-//! One client of a run: a thread that does one operation after the other, and checks each answer.
+//! One client of a run: a thread that runs one operation after the other and checks each answer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,32 +20,32 @@ use crate::model::user::{User, UserId, UserPatch};
 use crate::pg::cluster::Cluster;
 use crate::pg::rows::Router;
 
-/// How often a user is looked for that can be changed.
+/// How often a client draws a key before it gives up finding a user that it can change.
 const TRIES: u32 = 16;
-/// How long a shard that failed is left alone: at first, and at most.
-const REST: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// How soon a client that waits for its turn notices the end.
+/// How long a client pauses a shard that failed: at first, and at most.
+const SHARD_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How often a waiting client polls whether the run has ended.
 const STEP: Duration = Duration::from_millis(50);
-/// After so many operations in a row that were not tried, it waits a little.
+/// After so many skipped operations in a row the client sleeps a little.
 const SKIPS_IN_A_ROW: u32 = 64;
-/// The kind of errors of operations that were not tried, as their shard had just failed.
+/// The kind of error of an operation that was skipped because its shard had just failed.
 pub(crate) const NOT_TRIED: &str = "not_tried";
 
-/// A shard that failed: it is left alone for a while, so that the client is there for the others.
+/// The pause of a shard that failed, so that the client works with the others.
 struct ShardPause {
     until: Instant,
     pause: Duration,
 }
 
-/// A client at work.
+/// A running client.
 pub(crate) struct Client {
     context: Arc<RunContext>,
     cluster: Cluster,
     number: u32,
     stream: Stream,
-    /// How many keys were drawn, of all and of its own.
+    /// The number of keys drawn, from all keys and from its own.
     turns: (u64, u64),
-    resting: HashMap<ShardName, ShardPause>,
+    paused_shards: HashMap<ShardName, ShardPause>,
     skipped_in_a_row: u32,
     /// When the last operation ended.
     ended: Instant,
@@ -54,11 +54,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(context: Arc<RunContext>, cluster: Cluster, number: u32) -> Self {
         let stream = Stream::new(context.plan.seed, u64::from(number));
-        let (resting, ended) = (HashMap::new(), Instant::now());
-        Self { context, cluster, number, stream, turns: (0, 0), resting, skipped_in_a_row: 0, ended }
+        let (paused_shards, ended) = (HashMap::new(), Instant::now());
+        Self { context, cluster, number, stream, turns: (0, 0), paused_shards, skipped_in_a_row: 0, ended }
     }
 
-    /// Works until the time is over.
+    /// Runs operations until the end of the run.
     pub(crate) fn work(mut self) {
         let (begun, plan) = (self.context.begun, &self.context.plan);
         let end = begun + plan.duration;
@@ -80,7 +80,7 @@ impl Client {
             self.perform(operation, due);
             due += interval.unwrap_or_default();
         }
-        // What was due and never begun must not make the others look good.
+        // Operations that were due and never begun must be counted.
         if let Some(interval) = interval {
             let left = end.min(Instant::now()).saturating_duration_since(due);
             let late = left.as_secs_f64() / interval.as_secs_f64();
@@ -90,7 +90,7 @@ impl Client {
         }
     }
 
-    /// Waits until then, or until the run is halted; the time then.
+    /// Waits until `due`, or until the run is halted; returns the time then.
     fn wait_for(&self, due: Instant) -> Instant {
         loop {
             let now = Instant::now();
@@ -102,7 +102,7 @@ impl Client {
         }
     }
 
-    /// Does one operation. Its latency counts from when it was due.
+    /// Runs one operation. Its latency counts from when it was due.
     fn perform(&mut self, requested: LoadOperation, due: Instant) {
         let context = Arc::clone(&self.context);
         let own = match requested {
@@ -111,7 +111,7 @@ impl Client {
         };
         let any = match requested {
             LoadOperation::Create => None,
-            // Where no user can be changed, one is read.
+            // If no user can be changed, one is read.
             _ => own.or_else(|| self.draw_any()),
         };
         let (operation, key) = match (requested, any) {
@@ -124,7 +124,7 @@ impl Client {
             }
             (_, Some(key)) => (requested, key),
         };
-        if !self.resting.is_empty() && self.rests(operation, key) {
+        if !self.paused_shards.is_empty() && self.skips(operation, key) {
             return;
         }
         let answered = match operation {
@@ -138,8 +138,8 @@ impl Client {
         match answered {
             Ok(shard) => {
                 self.skipped_in_a_row = 0;
-                if !self.resting.is_empty() {
-                    self.resting.remove(&shard);
+                if !self.paused_shards.is_empty() {
+                    self.paused_shards.remove(&shard);
                 }
                 let number = context.number_of(&shard);
                 context.tally(self.number as usize).answered(operation, Some(number), at, took);
@@ -148,62 +148,64 @@ impl Client {
                 let shard = error.shard().and_then(|shard| shard.parse().ok());
                 let shard: ShardName = shard.unwrap_or_else(|| self.owner(key));
                 let number = context.number_of(&shard);
-                let told = || error.message().to_owned();
+                let message = || error.message().to_owned();
                 let mut tally = context.tally(self.number as usize);
-                tally.failed(operation, Some(number), at, error.kind().name(), told);
+                tally.failed(operation, Some(number), at, error.kind().name(), message);
                 drop(tally);
                 if error.kind() != Kind::Locked {
-                    let rest =
-                        self.resting.entry(shard).or_insert(ShardPause { until: self.ended, pause: REST.0 });
-                    rest.until = self.ended + rest.pause;
-                    rest.pause = (rest.pause * 2).min(REST.1);
+                    let pause = self
+                        .paused_shards
+                        .entry(shard)
+                        .or_insert(ShardPause { until: self.ended, pause: SHARD_PAUSE.0 });
+                    pause.until = self.ended + pause.pause;
+                    pause.pause = (pause.pause * 2).min(SHARD_PAUSE.1);
                 }
             }
         }
     }
 
-    /// Whether the owner of a key failed just now: then the operation fails without being tried.
-    fn rests(&mut self, operation: LoadOperation, key: UserId) -> bool {
+    /// Whether the owner of a key has just failed: then the operation fails without being tried.
+    fn skips(&mut self, operation: LoadOperation, key: UserId) -> bool {
         let owner = self.owner(key);
         let now = Instant::now();
-        if self.resting.get(&owner).is_none_or(|rest| rest.until <= now) {
+        if self.paused_shards.get(&owner).is_none_or(|pause| pause.until <= now) {
             return false;
         }
         let number = self.context.number_of(&owner);
         let at = now.saturating_duration_since(self.context.begun);
-        let told = || format!("shard `{owner}` failed just before, and was left alone for a moment");
+        let message = || format!("not tried, because shard `{owner}` had just failed");
         let mut tally = self.context.tally(self.number as usize);
-        tally.failed(operation, Some(number), at, NOT_TRIED, told);
+        tally.failed(operation, Some(number), at, NOT_TRIED, message);
         drop(tally);
         self.skipped_in_a_row += 1;
         if self.skipped_in_a_row >= SKIPS_IN_A_ROW {
-            thread::sleep(REST.0 / 10);
+            thread::sleep(SHARD_PAUSE.0 / 10);
         }
         true
     }
 
-    /// The owner of a key, by what this client knows.
+    /// The owner of a key in this client's view.
     fn owner(&self, key: UserId) -> ShardName {
         self.cluster.view().ring.owner(Position::of_user(key)).clone()
     }
 
-    /// Any user that is there, or may be.
+    /// Draws any user that exists or may exist.
     fn draw_any(&mut self) -> Option<UserId> {
-        let (known, created) = (self.context.known.len() as u64, &self.context.created);
+        let (existing, created) = (self.context.existing.len() as u64, &self.context.created);
         let counts = created.iter().map(|created| created.load(Ordering::Relaxed));
         let clients = u64::from(self.context.plan.clients);
-        let all = known + counts.sum::<u64>();
+        let all = existing + counts.sum::<u64>();
         if all == 0 {
             return None;
         }
         let turn = self.turns.0 * clients + u64::from(self.number);
         self.turns.0 += 1;
         let at = draw(self.context.plan.choice, all, turn, &mut self.stream);
-        if at < known {
-            return Some(self.context.known.id(usize::try_from(at).ok()?));
+        if at < existing {
+            return Some(self.context.existing.id(usize::try_from(at).ok()?));
         }
-        // The clients create in turns, but not at the same pace: whose turn it is may not have come yet.
-        let at = at - known;
+        // The clients create in turns, but not at the same pace: this client may not have created its user yet.
+        let at = at - existing;
         (0..clients).find_map(|further| {
             let client = (at + further) % clients;
             let count = created[usize::try_from(client).ok()?].load(Ordering::Relaxed);
@@ -211,22 +213,23 @@ impl Client {
         })
     }
 
-    /// A user that this client may change: each is one client's.
+    /// Draws a user that this client may change: each user belongs to one client.
     fn draw_own(&mut self) -> Option<UserId> {
         let (clients, number) = (u64::from(self.context.plan.clients), u64::from(self.number));
-        let known = if self.context.known.strangers() > 0 { 0 } else { self.context.known.len() as u64 };
-        let known = known / clients + u64::from(known % clients > number);
+        let existing = &self.context.existing;
+        let existing = if existing.strangers() > 0 { 0 } else { existing.len() as u64 };
+        let existing = existing / clients + u64::from(existing % clients > number);
         let created = self.context.created[self.number as usize].load(Ordering::Relaxed);
-        for _ in 0..TRIES.min(u32::try_from(known + created).unwrap_or(TRIES)) {
-            let at = draw(self.context.plan.choice, known + created, self.turns.1, &mut self.stream);
+        for _ in 0..TRIES.min(u32::try_from(existing + created).unwrap_or(TRIES)) {
+            let at = draw(self.context.plan.choice, existing + created, self.turns.1, &mut self.stream);
             self.turns.1 += 1;
-            let key = if at < known {
-                self.context.known.id(usize::try_from(at * clients + number).ok()?)
+            let key = if at < existing {
+                self.context.existing.id(usize::try_from(at * clients + number).ok()?)
             } else {
-                self.new_id(number, at - known)
+                self.new_id(number, at - existing)
             };
             let is_writable =
-                |history: Option<&mut KeyHistory>| history.is_none_or(|known| known.is_writable());
+                |history: Option<&mut KeyHistory>| history.is_none_or(|history| history.is_writable());
             if self.context.histories.with(key, is_writable) {
                 return Some(key);
             }
@@ -234,10 +237,12 @@ impl Client {
         None
     }
 
-    /// The id of the n-th user that a client creates, from 0 on.
+    /// The id of the n-th user that a client creates, from 0.
     fn new_id(&self, client: u64, nth: u64) -> UserId {
         let further = nth * u64::from(self.context.plan.clients) + client;
-        UserId::new(self.context.new_ids.0 + i64::try_from(further).expect("it is less than the claim"))
+        UserId::new(
+            self.context.new_ids.0 + i64::try_from(further).expect("less than the number of reserved ids"),
+        )
     }
 
     /// The id of this client's next new user, unless all are used up.
@@ -277,7 +282,7 @@ impl Client {
         let user = fake_users::user(self.context.plan.seed, key);
         let new = || KeyHistory::new(self.context.plan.run, key, self.number, Fingerprint::of(&user), false);
         let tag = self.context.histories.with_new(key, new, |history| history.begin(false));
-        // From here on others read it.
+        // From here on other clients may read it.
         self.context.created[self.number as usize].fetch_add(1, Ordering::Relaxed);
         let user = User { email: Some(tag.to_string()), ..user };
         let answer = Router(&self.cluster).create_user(&user);
@@ -296,7 +301,7 @@ impl Client {
                     asked: LoadOperation::Create.name(),
                     at_ms: self.context.now_ms(),
                     expected: "no user".into(),
-                    seen: "a user that is there already".into(),
+                    seen: "a user that exists already".into(),
                     acknowledged: None,
                 });
                 Ok(shard)
@@ -305,12 +310,12 @@ impl Client {
         }
     }
 
-    /// Changes or deletes a user that is there for sure.
+    /// Updates or deletes a user that exists.
     fn change(&mut self, key: UserId, deletes: bool) -> Result<ShardName> {
         let context = Arc::clone(&self.context);
-        let print = context.known.print(key);
+        let print = context.existing.print(key);
         let new = || {
-            let print = print.expect("a user that is not known yet was created, and has a history");
+            let print = print.expect("a user that did not exist before was created, and has a history");
             KeyHistory::new(context.plan.run, key, self.number, print, true)
         };
         let (min_version, tag) =
@@ -346,7 +351,7 @@ impl Client {
         self.context.histories.with(key, |history| history.map(KeyHistory::refuse));
     }
 
-    /// A write failed. Only of one that waited for a move in vain is it sure that it was not done.
+    /// Handles a failed write. Only one that gave up waiting for a move is known not to have been applied.
     fn not_done(&self, key: UserId, error: Error) -> Result<ShardName> {
         if error.kind() == Kind::Locked {
             self.refuse(key);
@@ -359,8 +364,8 @@ impl Client {
     }
 }
 
-/// What an update sets.
+/// The fields that an update sets.
 fn patch(tag: WriteTag) -> UserPatch {
-    let email = tag.to_string().parse().expect("a tag is shorter than an email may be");
+    let email = tag.to_string().parse().expect("a tag fits into an email");
     UserPatch { email: Some(Some(email)), ..UserPatch::default() }
 }

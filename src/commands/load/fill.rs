@@ -1,4 +1,4 @@
-//! `load fill`: synthetic users, stored as an import stores those of a file.
+//! `load fill`: synthetic users, stored as an import stores the users of a file.
 
 use std::thread;
 
@@ -17,22 +17,22 @@ use crate::pg::import::{Feeder, Import, ImportOptions};
 /// The arguments of `load fill`.
 #[derive(Debug, Args)]
 pub struct FillArgs {
-    /// How many users
+    /// The number of users
     #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: u64,
-    /// Which users: the same seed gives the same user for an id
+    /// The seed of the generator; the same seed gives the same user for an id
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// The id of the first one
+    /// The id of the first user
     #[arg(long, value_name = "ID", default_value = "1", allow_negative_numbers = true)]
     pub(crate) start: UserId,
-    /// What to do about a user that is there already
+    /// What to do about a user that exists already
     #[arg(long, value_enum, value_name = "WHAT", default_value = "error")]
     pub(crate) on_conflict: Conflict,
 }
 
 impl FillArgs {
-    /// Makes the users and stores them on all shards at once.
+    /// Generates the users and stores them on all shards at once.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let (first, last) = (self.start.number(), self.last()?);
         let name = format!("load fill {} --seed {} --start {first}", self.count, self.seed);
@@ -47,7 +47,7 @@ impl FillArgs {
         let cluster = context.cluster()?;
         let (import, feeder) = Import::begin(&cluster, options)?;
         let seed = self.seed;
-        // Not joined: it ends with the import, or just after it.
+        // Not joined: it ends when the import ends.
         thread::spawn(move || feed(feeder, seed, first, last));
         let console = context.console();
         let interrupts = console.watch_interrupts();
@@ -58,8 +58,11 @@ impl FillArgs {
         });
         console.progress(None);
         let summary = summary.map_err(|error| match error.kind() {
-            Kind::Conflict => hinted(&error, "--on-conflict skip leaves such users as they are, update makes them the seed's; --start ID begins elsewhere"),
-            Kind::Partial => hinted(&error, "run this again: it goes on from there"),
+            Kind::Conflict => hinted(
+                &error,
+                "--on-conflict skip keeps existing users, --on-conflict update overwrites them, --start sets another first id",
+            ),
+            Kind::Partial => hinted(&error, "run this again to continue"),
             _ => error,
         })?;
         let columns = [
@@ -71,14 +74,13 @@ impl FillArgs {
             Column::number("first_id"),
             Column::number("last_id"),
         ];
-        let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
         let counts = [summary.records, summary.inserted, summary.updated, summary.skipped, summary.resumed];
-        let mut row = counts.map(number).to_vec();
+        let mut row = counts.map(Cell::from).to_vec();
         row.extend([first.into(), last.into()]);
         let mut report = Report::one(&columns, row);
         if summary.resumed > 0 {
-            let told = counted(summary.resumed, "user");
-            report.notes.push(format!("in already, from a fill that was interrupted: {told}"));
+            let users = counted(summary.resumed, "user");
+            report.notes.push(format!("already stored by the interrupted run of this command: {users}"));
         }
         Ok(report)
     }
@@ -88,13 +90,14 @@ impl FillArgs {
         let first = self.start.number();
         let last = i64::try_from(self.count - 1).ok().and_then(|more| first.checked_add(more));
         last.ok_or_else(|| {
-            let message = format!("{} users from id `{first}` on are more than there are ids", self.count);
-            Error::new(Kind::Usage, message).hint(format!("the last id is `{}`", i64::MAX))
+            let message = format!("there are no ids for {} users from id `{first}` on", self.count);
+            Error::new(Kind::Usage, message)
+                .hint(format!("choose a smaller number or --start; the greatest id is `{}`", i64::MAX))
         })
     }
 }
 
-/// The same failure with a hint that fits this command.
+/// The same error with a hint for this command.
 fn hinted(error: &Error, hint: &str) -> Error {
     let new = Error::new(error.kind(), error.message()).hint(hint);
     match error.shard() {

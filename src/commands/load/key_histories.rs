@@ -1,4 +1,4 @@
-//! The histories of all keys that a run has written, for all of its clients.
+//! The histories of all keys that the clients of a run have written.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use crate::model::load::key_history::{KeyHistory, Version};
 use crate::model::user::UserId;
 
-/// How many parts there are, so that clients seldom wait for each other.
+/// The number of stripes; with many, clients seldom wait for each other.
 const STRIPES: u64 = 256;
 
 /// Histories by key.
@@ -19,12 +19,12 @@ impl KeyHistories {
         Self((0..STRIPES).map(|_| Mutex::default()).collect())
     }
 
-    /// Works with the history of a key, if it has one.
+    /// Applies `work` to the history of a key, if it has one.
     pub(crate) fn with<T>(&self, key: UserId, work: impl FnOnce(Option<&mut KeyHistory>) -> T) -> T {
         work(self.stripe(key).lock().get_mut(&key))
     }
 
-    /// The same, and a key that has none gets one.
+    /// Applies `work` to the history of a key, which is created if it has none.
     pub(crate) fn with_new<T>(
         &self,
         key: UserId,
@@ -35,12 +35,12 @@ impl KeyHistories {
         work(stripe.entry(key).or_insert_with(new))
     }
 
-    /// Which version of a key counts now.
+    /// The minimum version that a read of the key may return now.
     pub(crate) fn min_version(&self, key: UserId) -> Version {
         self.with(key, |history| history.map_or(0, |history| history.min_version()))
     }
 
-    /// The keys whose histories tell what is to be there.
+    /// The keys whose expected value is known.
     pub(crate) fn keys(&self) -> Vec<UserId> {
         let mut keys = Vec::new();
         for stripe in &self.0 {
@@ -53,6 +53,6 @@ impl KeyHistories {
 
     fn stripe(&self, key: UserId) -> &Mutex<HashMap<UserId, KeyHistory>> {
         let at = key.number().cast_unsigned() % STRIPES;
-        &self.0[usize::try_from(at).expect("there are so many")]
+        &self.0[usize::try_from(at).expect("less than the number of stripes")]
     }
 }

@@ -1,4 +1,4 @@
-//! `load`: users to play with, and clients that work with them and check every answer.
+//! `load`: synthetic users, and clients that work with them and check every answer.
 
 mod check;
 mod client;
@@ -20,14 +20,14 @@ pub use run::RunArgs;
 /// The commands of `load`.
 #[derive(Debug, Subcommand)]
 pub enum LoadCommand {
-    /// Store synthetic users: plausible names, most of them in one region; the same for the same seed
+    /// Store synthetic users, most of them in one region; the same seed gives the same users
     Fill(FillArgs),
-    /// Run operations of many clients, measure them, and check every answer against what was written
+    /// Run operations from many clients, measure them, and check every answer
     Run(RunArgs),
 }
 
 impl LoadCommand {
-    /// Does it.
+    /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {
             Self::Fill(args) => args.run(context),

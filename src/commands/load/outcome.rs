@@ -1,4 +1,4 @@
-//! What a run has shown: as a report, and as JSON for a later look.
+//! The result of a run: as a report, and as JSON for `report`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, thousands};
 
-/// How many findings are told as warnings.
-const FINDINGS_TOLD: usize = 5;
-/// How many lines of a picture there are at most, and how long a bar is.
+/// How many wrong answers are reported as warnings.
+const FINDINGS_REPORTED: usize = 5;
+/// The most lines of the picture of throughput, and the longest bar.
 const LINES_MAX: usize = 10;
 const BAR_CHARS: f64 = 40.0;
 
@@ -28,27 +28,23 @@ pub(crate) struct LoadOutcome<'a> {
     pub(crate) context: &'a RunContext,
     pub(crate) run: LoadRun,
     pub(crate) checked: Checked,
-    /// Since 1970.
+    /// The start of the run, since 1970.
     pub(crate) begun_at: Duration,
     pub(crate) keys: String,
 }
 
-fn number(number: u64) -> Cell {
-    Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts for the eye")]
+#[expect(clippy::cast_precision_loss, reason = "rounded counts")]
 fn real(number: u64) -> f64 {
     number as f64
 }
 
-/// Milliseconds of a time since the run began, as seconds.
+/// Milliseconds since the run began, as seconds.
 fn seconds(at_ms: u64) -> Cell {
     Cell::Decimal(real(at_ms) / 1e3, 3)
 }
 
 impl LoadOutcome<'_> {
-    /// As the answer of the command.
+    /// The answer of the command.
     pub(crate) fn report(&self) -> Report {
         let columns = [
             Column::text("operation"),
@@ -64,20 +60,20 @@ impl LoadOutcome<'_> {
         ];
         let mut report = Report::list(&columns);
         for operation in LoadOperation::ALL {
-            let mut of_it: Vec<&Measurement> =
+            let mut of_operation: Vec<&Measurement> =
                 self.run.tally.measured.iter().filter(|measured| measured.operation == operation).collect();
-            of_it.sort_by_key(|measured| self.name(measured.shard));
+            of_operation.sort_by_key(|measured| self.name(measured.shard));
             let mut all = Histogram::<u64>::new(3).expect("three digits are allowed");
             let (mut answered, mut errors) = (0, 0);
-            for measured in &of_it {
+            for measured in &of_operation {
                 let shard = self.name(measured.shard);
                 let latency = &measured.latency_us;
                 report.push(self.row(operation, shard.as_ref(), measured.answered, measured.errors, latency));
-                all.add(latency).expect("it grows as it needs to");
+                all.add(latency).expect("the histogram resizes itself");
                 answered += measured.answered;
                 errors += measured.errors;
             }
-            if !of_it.is_empty() {
+            if !of_operation.is_empty() {
                 report.push(self.row(operation, None, answered, errors, &all));
             }
         }
@@ -97,7 +93,7 @@ impl LoadOutcome<'_> {
         real(count) / self.run.elapsed.as_secs_f64().max(0.001)
     }
 
-    /// One line; no shard stands for all of them.
+    /// One row; without a shard it is the sum of all.
     fn row(
         &self,
         operation: LoadOperation,
@@ -111,8 +107,8 @@ impl LoadOutcome<'_> {
         vec![
             operation.name().into(),
             shard.map(ShardName::as_str).into(),
-            number(answered),
-            number(errors),
+            answered.into(),
+            errors.into(),
             Cell::Decimal(self.per_second(answered), 0),
             at(0.5),
             at(0.9),
@@ -122,7 +118,7 @@ impl LoadOutcome<'_> {
         ]
     }
 
-    /// Answered operations by shard.
+    /// The number of answered operations by shard.
     fn by_shard(&self) -> BTreeMap<ShardName, u64> {
         let mut by_shard = BTreeMap::new();
         for measured in &self.run.tally.measured {
@@ -133,7 +129,7 @@ impl LoadOutcome<'_> {
         by_shard
     }
 
-    /// How many users were created, as far as it was begun.
+    /// The number of users whose creation was begun.
     fn created(&self) -> u64 {
         let created = self.context.created.iter();
         created.map(|created| created.load(std::sync::atomic::Ordering::Relaxed)).sum()
@@ -143,11 +139,11 @@ impl LoadOutcome<'_> {
         self.checked.unchecked.values().sum()
     }
 
-    /// All of it as one thing.
+    /// The whole result as one object.
     fn whole(&self, report: &Report, findings: &WrongAnswers) -> Report {
         let (plan, tally) = (&self.context.plan, &self.run.tally);
         let fields: Vec<(&'static str, Cell)> = vec![
-            ("begun_at_unix_s", number(self.begun_at.as_secs())),
+            ("begun_at_unix_s", self.begun_at.as_secs().into()),
             ("clients", plan.clients.into()),
             ("duration_s", Cell::Decimal(plan.duration.as_secs_f64(), 3)),
             ("elapsed_s", Cell::Decimal(self.run.elapsed.as_secs_f64(), 3)),
@@ -155,17 +151,17 @@ impl LoadOutcome<'_> {
             ("rate", plan.rate.into()),
             ("keys", self.keys.as_str().into()),
             ("seed", Cell::Number(plan.seed.to_string())),
-            ("users", number(self.context.known.len() as u64)),
-            ("created", number(self.created())),
-            ("operations", number(tally.answered)),
-            ("errors", number(tally.failed)),
-            ("not_begun", number(tally.not_begun)),
+            ("users", Cell::from(self.context.existing.len() as u64)),
+            ("created", self.created().into()),
+            ("operations", tally.answered.into()),
+            ("errors", tally.failed.into()),
+            ("not_begun", tally.not_begun.into()),
             ("per_sec", Cell::Decimal(self.per_second(tally.answered), 1)),
-            ("answers_checked", number(tally.checked)),
-            ("keys_written", number(self.checked.keys)),
-            ("keys_unchecked", number(self.unchecked())),
-            ("wrong", number(findings.wrong)),
-            ("lost_unreplicated", number(findings.lost_unreplicated)),
+            ("answers_checked", tally.checked.into()),
+            ("keys_written", self.checked.keys.into()),
+            ("keys_unchecked", self.unchecked().into()),
+            ("wrong", findings.wrong.into()),
+            ("lost_unreplicated", findings.lost_unreplicated.into()),
             ("stopped", (self.run.was_stopped || self.checked.was_stopped).into()),
             ("by_operation", Cell::Table(report.columns.clone(), report.rows.clone())),
             ("by_shard", self.shards_table()),
@@ -183,7 +179,7 @@ impl LoadOutcome<'_> {
         let all = self.run.tally.answered.max(1);
         let columns = vec![Column::text("shard"), Column::number("operations"), Column::number("share_pct")];
         let row = |(shard, count): (ShardName, u64)| {
-            vec![shard.as_str().into(), number(count), Cell::percent(real(count) / real(all))]
+            vec![shard.as_str().into(), count.into(), Cell::percent(real(count) / real(all))]
         };
         Cell::Table(columns, self.by_shard().into_iter().map(row).collect())
     }
@@ -193,7 +189,7 @@ impl LoadOutcome<'_> {
         let rows = self.run.tally.errors.iter().map(|((kind, shard), errors)| {
             let shard = self.name(*shard);
             let shard = shard.as_ref().map(ShardName::as_str);
-            vec![(*kind).into(), shard.into(), number(errors.count), errors.first.as_str().into()]
+            vec![(*kind).into(), shard.into(), errors.count.into(), errors.first.as_str().into()]
         });
         Cell::Table(columns, rows.collect())
     }
@@ -202,7 +198,7 @@ impl LoadOutcome<'_> {
         let columns = ["second", "operations", "errors"].map(Column::number).to_vec();
         let rows = self.run.tally.seconds.iter().zip(1..);
         let row = |(second, at): (&super::tally::Second, i64)| {
-            vec![at.into(), number(second.answered), number(second.errors)]
+            vec![at.into(), second.answered.into(), second.errors.into()]
         };
         Cell::Table(columns, rows.map(row).collect())
     }
@@ -210,10 +206,10 @@ impl LoadOutcome<'_> {
     fn unchecked_table(&self) -> Cell {
         let columns = vec![Column::text("shard"), Column::number("keys")];
         let rows = self.checked.unchecked.iter();
-        Cell::Table(columns, rows.map(|(shard, keys)| vec![shard.as_str().into(), number(*keys)]).collect())
+        Cell::Table(columns, rows.map(|(shard, keys)| vec![shard.as_str().into(), (*keys).into()]).collect())
     }
 
-    /// Sentences and pictures for a person.
+    /// The notes for a terminal.
     fn notes(&self, findings: &WrongAnswers) -> Vec<String> {
         let tally = &self.run.tally;
         let mut notes = vec![format!(
@@ -236,20 +232,19 @@ impl LoadOutcome<'_> {
         }
         if tally.not_begun > 0 {
             notes.push(format!(
-                "the rate was not reached: {} were due and could not be begun",
+                "the rate was not reached: {} were due but never begun",
                 counted(tally.not_begun, "operation")
             ));
         }
-        if self.context.known.strangers() > 0 {
+        if self.context.existing.strangers() > 0 {
             notes.push(format!(
-                "the users that were there are only read, as {} of them were not made by load; --users FIRST..LAST \
-                 names some that were",
-                thousands(self.context.known.strangers())
+                "existing users were only read, because load did not make {} of them; --users selects a range without them",
+                thousands(self.context.existing.strangers())
             ));
         }
         if findings.wrong == 0 {
             notes.push(format!(
-                "checked: {}, and at the end {} that were written: nothing wrong",
+                "checked: {}, and at the end {} that were written: no wrong answers",
                 counted(tally.checked, "answer"),
                 counted(self.checked.keys - self.unchecked(), "user")
             ));
@@ -257,9 +252,9 @@ impl LoadOutcome<'_> {
         notes
     }
 
-    /// Bars over time, ten at most.
+    /// The throughput over time, as bars.
     fn throughput_picture(&self) -> Vec<String> {
-        // Seconds that are whole, or nearly.
+        // Only full seconds, or nearly full ones.
         let whole = (self.run.elapsed + Duration::from_millis(50)).as_secs();
         let whole = usize::try_from(whole).unwrap_or(usize::MAX);
         let seconds = &self.run.tally.seconds[..whole.min(self.run.tally.seconds.len())];
@@ -274,7 +269,7 @@ impl LoadOutcome<'_> {
             })
             .collect();
         let most = means.iter().copied().fold(0.0, f64::max);
-        let mut lines = vec!["operations a second, over time:".to_owned()];
+        let mut lines = vec!["operations per second over time:".to_owned()];
         for (mean, at) in means.into_iter().zip((0..).step_by(step)) {
             let until = (at + step).min(seconds.len());
             lines.push(format!("  {:>7}  {mean:>7.0}  {}", format!("{until} s"), bar(mean, most)));
@@ -285,31 +280,30 @@ impl LoadOutcome<'_> {
     fn warnings(&self, findings: &WrongAnswers) -> Vec<Error> {
         let mut warnings = Vec::new();
         for ((kind, shard), errors) in &self.run.tally.errors {
-            let is_it =
-                |known: &Kind| known.name() == *kind || (*kind == NOT_TRIED && *known == Kind::Unreachable);
-            let known = Kind::ALL.into_iter().find(is_it).unwrap_or(Kind::Failed);
-            let what = format!("{} ({kind}), the first: {}", counted(errors.count, "error"), errors.first);
-            let warning = Error::new(known, what);
+            let matches = |of: &Kind| of.name() == *kind || (*kind == NOT_TRIED && *of == Kind::Unreachable);
+            let of_kind = Kind::ALL.into_iter().find(matches).unwrap_or(Kind::Failed);
+            let message = format!("{} ({kind}), the first: {}", counted(errors.count, "error"), errors.first);
+            let warning = Error::new(of_kind, message);
             warnings.push(match self.name(*shard) {
                 Some(shard) => warning.on_shard(shard),
                 None => warning,
             });
         }
-        for finding in findings.first.iter().take(FINDINGS_TOLD) {
-            warnings.push(told(finding));
+        for finding in findings.first.iter().take(FINDINGS_REPORTED) {
+            warnings.push(warning(finding));
         }
         if findings.lost_unreplicated > 0 {
             warnings.push(Error::new(
                 Kind::Failed,
                 format!(
-                    "{} acknowledged and not yet replicated when a replica took over are lost (lost_unreplicated)",
+                    "{} lost that were acknowledged but not replicated before a takeover (lost_unreplicated)",
                     counted(findings.lost_unreplicated, "write")
                 ),
             ));
         }
         if self.run.stuck > 0 {
-            let message = format!("{} did not come back", counted(self.run.stuck.into(), "client"));
-            warnings.push(Error::new(Kind::Unreachable, message + ": an operation is still not answered"));
+            let message = format!("{} did not finish", counted(self.run.stuck.into(), "client"));
+            warnings.push(Error::new(Kind::Unreachable, message + ": an operation was not answered"));
         }
         warnings
     }
@@ -323,31 +317,29 @@ impl LoadOutcome<'_> {
                 wrong.map(|(kind, count)| format!("{kind} {}", thousands(*count))).collect();
             let message = format!("WRONG ANSWERS: {} ({})", thousands(findings.wrong), kinds.join(", "));
             return Some(Error::new(Kind::Failed, message).hint(
-                "ringshard verify --deep looks at every row; -o json names the first hundred; did another program, or \
-                 another load run, change the same users?",
+                "ringshard verify --deep checks every row; -o json lists the first hundred wrong answers; check that no \
+                 other program, and no other load run, changed the same users",
             ));
         }
         if self.run.was_stopped {
             let message = format!("stopped after {:.1} s", self.run.elapsed.as_secs_f64());
             return Some(
-                Error::new(Kind::Partial, message).hint("the report tells of what was done until then"),
+                Error::new(Kind::Partial, message).hint("the report covers the operations until then"),
             );
         }
         if self.checked.was_stopped {
             let message = format!(
-                "stopped while what was written was read again: {} were not",
+                "stopped during the final check: {} were not checked",
                 counted(self.unchecked(), "user")
             );
-            return Some(
-                Error::new(Kind::Partial, message).hint("ringshard verify --deep looks at every row"),
-            );
+            return Some(Error::new(Kind::Partial, message).hint("ringshard verify --deep checks every row"));
         }
         if self.unchecked() > 0 {
             let by_shard = self.checked.unchecked.iter();
             let by_shard: Vec<String> =
                 by_shard.map(|(shard, keys)| format!("{keys} of `{shard}`")).collect();
             let message = format!(
-                "not checked at the end, as their shard did not answer: {} ({})",
+                "not checked at the end, because their shard did not answer: {} ({})",
                 counted(self.unchecked(), "user"),
                 by_shard.join(", ")
             );
@@ -356,14 +348,14 @@ impl LoadOutcome<'_> {
             );
         }
         if tally.answered == 0 && tally.failed > 0 {
-            let message = format!("of {} not one was answered", counted(tally.failed, "operation"));
-            return Some(Error::new(Kind::Unreachable, message).hint("ringshard doctor tells what is wrong"));
+            let message = format!("none of {} was answered", counted(tally.failed, "operation"));
+            return Some(Error::new(Kind::Unreachable, message).hint("ringshard doctor shows what is wrong"));
         }
         None
     }
 }
 
-/// The JSON of a run, for a later look.
+/// The JSON of a run, for `report`.
 pub(crate) fn json(report: &Report) -> Option<Value> {
     let whole = report.whole.as_ref()?;
     serde_json::from_str(&json::object(&whole.columns, whole.rows.first()?)).ok()
@@ -377,7 +369,7 @@ fn bar(value: f64, most: f64) -> String {
 
 fn counts_table(counts: &BTreeMap<&'static str, u64>) -> Cell {
     let columns = vec![Column::text("kind"), Column::number("count")];
-    Cell::Table(columns, counts.iter().map(|(kind, count)| vec![(*kind).into(), number(*count)]).collect())
+    Cell::Table(columns, counts.iter().map(|(kind, count)| vec![(*kind).into(), (*count).into()]).collect())
 }
 
 fn findings_table(findings: &[WrongAnswer]) -> Cell {
@@ -412,15 +404,15 @@ fn findings_table(findings: &[WrongAnswer]) -> Cell {
     Cell::Table(columns.map(Column::text).to_vec(), findings.iter().map(row).collect())
 }
 
-/// A finding in a sentence.
-fn told(finding: &WrongAnswer) -> Error {
+/// The warning about a wrong answer.
+fn warning(finding: &WrongAnswer) -> Error {
     let WrongAnswer { kind, key, shard, asked, expected, seen, .. } = finding;
     let acknowledged = finding.acknowledged.as_ref().map_or_else(String::new, |(at_ms, by)| {
         format!("; the last write was acknowledged at {:.3} s by shard `{by}`", real(*at_ms) / 1e3)
     });
     let at = real(finding.at_ms) / 1e3;
     let message = format!(
-        "wrong answer ({kind}) of shard `{shard}` about user `{key}`, {asked} at {at:.3} s: expected {expected}, seen \
+        "wrong answer ({kind}) of shard `{shard}` about user `{key}`, {asked} at {at:.3} s: expected {expected}, got \
          {seen}{acknowledged}"
     );
     Error::new(Kind::Failed, message).hint(format!("ringshard ring locate {key}")).on_shard(shard)

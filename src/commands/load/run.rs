@@ -27,21 +27,22 @@ use crate::model::text::{counted, thousands};
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::scan::list::Filter;
+use crate::settings::value_name;
 use crate::threads;
 
-/// How often progress is shown, and looked whether to stop.
+/// How often progress is shown, and the run polls whether to stop.
 const STEP: Duration = Duration::from_millis(100);
-/// How long a client may be at its last operation: to connect, to wait for a move, and to end a lost session.
+/// How long the last operation of a client may take: to connect, to wait for a move, and to end a lost session.
 const LAST_OPERATION: Duration = Duration::from_secs(25);
-/// How often reading the users that are there is told.
-const TOLD_EVERY: usize = 10_000;
+/// After how many users the progress of reading them is shown.
+const PROGRESS_EVERY: usize = 10_000;
 
 /// How keys are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Keys {
-    /// Each user is as likely as the others
+    /// Each user is equally likely
     Uniform,
-    /// A few users are touched most, those with the lowest ids
+    /// A few users are used most, those with the lowest ids
     Zipf,
     /// One user after the other
     Sequential,
@@ -54,10 +55,10 @@ pub(crate) struct IdRange {
     pub(crate) last: UserId,
 }
 
-fn parse_ids(words: &str) -> std::result::Result<IdRange, String> {
-    let shape = || "users are two ids, such as `1..1000`".to_owned();
-    let (first, last) = words.split_once("..").ok_or_else(shape)?;
-    let id = |word: &str| word.parse::<UserId>().map_err(|_| shape());
+fn parse_ids(text: &str) -> std::result::Result<IdRange, String> {
+    let shape = || "write it as two ids, such as `1..1000`".to_owned();
+    let (first, last) = text.split_once("..").ok_or_else(shape)?;
+    let id = |text: &str| text.parse::<UserId>().map_err(|_| shape());
     let range = IdRange { first: id(first)?, last: id(last)? };
     if range.last < range.first { Err("the last id is less than the first".into()) } else { Ok(range) }
 }
@@ -65,53 +66,52 @@ fn parse_ids(words: &str) -> std::result::Result<IdRange, String> {
 /// The arguments of `load run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// How many clients there are, each with one operation at a time
+    /// The number of clients; each runs one operation at a time
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) clients: u32,
-    /// How long, such as 500ms, 10s or 2m
+    /// The length of the run, such as 500ms, 10s or 2m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub(crate) duration: Duration,
-    /// How often each operation comes: weights of get, create, update and delete
+    /// The weights of the operations get, create, update and delete
     #[arg(long, value_name = "MIX", default_value = "get=80,create=15,update=5")]
     pub(crate) mix: Mix,
-    /// Operations a second, of all clients together; latencies then count from when an operation was due [default:
-    /// as fast as they are answered]
+    /// Operations per second, of all clients together; latencies then count from when an operation was due [default:
+    /// no limit]
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
-    /// Which users are touched
+    /// How the users are chosen
     #[arg(long, value_enum, value_name = "HOW", default_value = "uniform")]
     pub(crate) keys: Keys,
-    /// The seed of all that is drawn
+    /// The seed of the random choices
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Work with these users alone, and with those that are created; users that load did not make are only read
-    /// [default: all]
+    /// Work only with these existing users; if load did not make all of them, none of them is changed [default: all]
     #[arg(long, value_name = "FIRST..LAST", value_parser = parse_ids, allow_hyphen_values = true)]
     pub(crate) users: Option<IdRange>,
-    /// This shard has an asynchronous replica that may be promoted meanwhile: acknowledged writes that are gone there
-    /// count as `lost_unreplicated`, and not as wrong; may be given more than once
+    /// This shard has an asynchronous replica that may be promoted during the run: lost writes there count as
+    /// `lost_unreplicated` and not as wrong answers; may be given more than once
     #[arg(long, value_name = "SHARD", add = clap_complete::ArgValueCompleter::new(crate::commands::complete_shard))]
     pub(crate) async_replica: Vec<ShardName>,
 }
 
 impl RunArgs {
-    /// Runs the clients, checks what they wrote, and tells.
+    /// Runs the clients, checks what they wrote, and reports.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster_apart(self.clients + 1)?;
         let names = cluster.shards().names();
         if let Some(unknown) = self.async_replica.iter().find(|name| !names.contains(name)) {
             return Err(Error::new(Kind::NotFound, format!("there is no shard `{unknown}`"))
-                .hint("ringshard shards lists them"));
+                .hint("ringshard shards lists the shards"));
         }
-        // A cache does not tell which incarnations there are. What fails here will fail where it is told.
+        // The cache does not hold incarnations. An error here is reported by the first operation that needs the shard.
         drop(cluster.refresh());
         let console = context.console();
         let interrupts = console.watch_interrupts();
-        let known = self.read_users(&cluster, console, &interrupts)?;
+        let existing = self.read_users(&cluster, console, &interrupts)?;
         let creates = self.mix.weight(LoadOperation::Create) > 0;
-        if known.is_empty() && !creates {
-            return Err(Error::new(Kind::NotFound, "there are no users to work with, and none are created")
-                .hint("ringshard load fill 100000 stores some"));
+        if existing.is_empty() && !creates {
+            return Err(Error::new(Kind::NotFound, "there are no users, and the mix creates none")
+                .hint("ringshard load fill 100000 stores some users"));
         }
         let claim = creates.then(|| rows::reserve_ids(&cluster)).transpose()?;
         let clients =
@@ -120,7 +120,7 @@ impl RunArgs {
         let begun_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let new_ids = claim.as_ref().map_or((0, 0), |claim| (claim.first.number(), claim.count));
         let run_context =
-            Arc::new(RunContext::new(Arc::clone(&cluster), self.plan(begun_at), known, new_ids));
+            Arc::new(RunContext::new(Arc::clone(&cluster), self.plan(begun_at), existing, new_ids));
         let run = work(&run_context, clients, console, &interrupts);
         let checked = check(&run_context, |done, all| {
             console.status((done as u64, all as u64), "checking what was written");
@@ -155,48 +155,48 @@ impl RunArgs {
     }
 
     pub(crate) fn keys_name(&self) -> String {
-        self.keys.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        value_name(&self.keys)
     }
 
-    /// Which users there are, and what they are like now.
+    /// Reads the existing users.
     fn read_users(
         &self,
         cluster: &Cluster,
         console: &dyn Console,
         interrupts: &Interrupts,
     ) -> Result<ExistingKeys> {
-        // Ids greater than the one before the first; of the very first id, all.
+        // The filter is exclusive: it starts behind the id before the first one.
         let after = self.users.and_then(|users| users.first.number().checked_sub(1)).map(UserId::new);
         let filter = Filter { after, ..Filter::default() };
-        let mut known = ExistingKeys::default();
+        let mut existing = ExistingKeys::default();
         for user in scan::list_users(cluster, &filter, false)?.0 {
             let user = user?;
             if self.users.is_some_and(|users| user.user_id > users.last) {
                 break;
             }
-            known.push(&user);
-            if known.len().is_multiple_of(TOLD_EVERY) {
-                let at = "to see which there are".into();
-                console.progress(Some(&Progress { rows: known.len() as u64, part: None, at }));
+            existing.push(&user);
+            if existing.len().is_multiple_of(PROGRESS_EVERY) {
+                let at = "reading the existing users".into();
+                console.progress(Some(&Progress { rows: existing.len() as u64, part: None, at }));
                 if interrupts.asked() {
-                    return Err(Error::new(Kind::Partial, "stopped before anything was run")
-                        .hint("--users FIRST..LAST works with some users alone"));
+                    return Err(Error::new(Kind::Partial, "stopped before the run began")
+                        .hint("a smaller range is read faster: ringshard load run --users 1..1000"));
                 }
             }
         }
         console.progress(None);
-        Ok(known)
+        Ok(existing)
     }
 }
 
-/// Opens the connections that the clients are going to need, so that no operation pays for them. What fails here will
-/// fail where it is told.
+/// Opens the connections of the clients, so that no operation pays for it. An error is reported by the first operation
+/// that needs the connection.
 fn warm_up(clients: &[Cluster]) {
     threads::at_once(clients, |cluster| drop(cluster.refresh()));
 }
 
-/// Starts the clients, shows how they do, and waits for them. Each has connections of its own, and its own view of the
-/// ring, as programs have that know nothing of each other.
+/// Starts the clients, shows their progress, and waits for them. Each has its own connections and its own view of the
+/// ring, as separate programs have.
 fn work(
     context: &Arc<RunContext>,
     clusters: Vec<Cluster>,
@@ -228,18 +228,18 @@ fn work(
         left -= wait(&ended);
     }
     let mut tally = sum(context);
-    // What was answered later counts, and so does the time until then.
+    // Operations answered after the end count, and so does the time until then.
     let elapsed = elapsed.max(tally.last_at);
     tally.pad(elapsed);
     LoadRun { tally, elapsed, was_stopped, stuck: left }
 }
 
-/// Waits a little; how many clients have ended.
+/// Waits a little, and returns how many clients have ended.
 fn wait(ended: &Receiver<()>) -> u32 {
     match ended.recv_timeout(STEP) {
         Ok(()) => 1,
         Err(RecvTimeoutError::Timeout) => 0,
-        // None can be left: each says so when it ends, unless it panicked.
+        // All have ended, unless one panicked.
         Err(RecvTimeoutError::Disconnected) => {
             thread::sleep(STEP);
             0
@@ -255,7 +255,7 @@ fn sum(context: &RunContext) -> Tally {
     sum
 }
 
-/// What is shown while it runs.
+/// The status line during the run.
 struct LiveView {
     begun: Instant,
     since: Instant,
@@ -276,7 +276,7 @@ impl LiveView {
                 (tally.answered, tally.failed)
             });
             let (answered, failed) = counts.fold((0, 0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
-            #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+            #[expect(clippy::cast_precision_loss, reason = "a rounded rate")]
             let rate = (answered - self.answered) as f64 / seconds;
             self.text = format!("{rate:.0} operations/s, {}", counted(failed, "error"));
             let wrong = context.findings().wrong;

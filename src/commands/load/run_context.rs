@@ -1,4 +1,4 @@
-//! What the clients of a run have in common: the users, what was written, and what was found wrong.
+//! The state that the clients of a run share: the users, what was written, and the wrong answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
 use crate::pg::rows::Router;
 
-/// How many findings are told one by one.
+/// How many wrong answers are kept one by one.
 const FINDINGS_KEPT: usize = 100;
 
-/// What a run is to be like.
+/// The parameters of a run.
 #[derive(Debug)]
 pub(crate) struct LoadPlan {
     pub(crate) clients: u32,
     pub(crate) duration: Duration,
     pub(crate) mix: Mix,
-    /// Operations a second, of all clients together; `None`: as fast as they are answered.
+    /// Operations per second of all clients together; `None`: as fast as they are answered.
     pub(crate) rate: Option<u32>,
     pub(crate) choice: Choice,
     pub(crate) seed: u64,
-    /// Told by the marks of this run.
+    /// The number of this run in its write tags.
     pub(crate) run: u32,
-    /// The shards whose replica may lack what was acknowledged last.
+    /// The shards with an asynchronous replica, which may lack the last acknowledged writes.
     pub(crate) async_replicas: Vec<ShardName>,
 }
 
@@ -44,23 +44,23 @@ pub(crate) struct LoadPlan {
 pub(crate) struct WrongAnswer {
     pub(crate) kind: &'static str,
     pub(crate) key: UserId,
-    /// Who answered.
+    /// The shard that answered.
     pub(crate) shard: ShardName,
-    /// What was asked: an operation, or the check at the end.
+    /// The operation, or the check at the end.
     pub(crate) asked: &'static str,
     /// Since the run began.
     pub(crate) at_ms: u64,
     pub(crate) expected: String,
     pub(crate) seen: String,
-    /// When, and by whom, the last write was acknowledged that is not seen.
+    /// The time and the shard of the acknowledgement of the last write that is missing.
     pub(crate) acknowledged: Option<(u64, ShardName)>,
 }
 
-/// All that was found.
+/// All wrong answers.
 #[derive(Debug, Default)]
 pub(crate) struct WrongAnswers {
     pub(crate) wrong: u64,
-    /// Writes that were acknowledged by a shard with an asynchronous replica, and are gone.
+    /// Writes that a shard with an asynchronous replica acknowledged, and that are lost.
     pub(crate) lost_unreplicated: u64,
     pub(crate) by_kind: BTreeMap<&'static str, u64>,
     pub(crate) first: Vec<WrongAnswer>,
@@ -69,36 +69,36 @@ pub(crate) struct WrongAnswers {
 /// The kind of writes that an asynchronous replica may lack.
 pub(crate) const LOST_UNREPLICATED: &str = "lost_unreplicated";
 
-/// What all clients share.
+/// The state that all clients share.
 pub(crate) struct RunContext {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) plan: LoadPlan,
-    pub(crate) known: ExistingKeys,
+    pub(crate) existing: ExistingKeys,
     pub(crate) histories: KeyHistories,
-    /// The first id of users that are created, and how many there may be.
+    /// The first id for new users, and how many ids are reserved.
     pub(crate) new_ids: (i64, u64),
-    /// How many users each client has begun to create.
+    /// The number of users that each client has begun to create.
     pub(crate) created: Vec<AtomicU64>,
     pub(crate) begun: Instant,
     pub(crate) halt: AtomicBool,
     pub(crate) tallies: Vec<Mutex<Tally>>,
     names: RwLock<Vec<ShardName>>,
-    /// Which incarnation of each shard there was when the run began.
+    /// The incarnation of each shard when the run began.
     incarnations: BTreeMap<ShardName, Incarnation>,
     findings: Mutex<WrongAnswers>,
 }
 
-/// Which incarnation of each shard there is, by what is known.
+/// The incarnation of each shard in the cluster's view.
 fn incarnations(cluster: &Cluster) -> BTreeMap<ShardName, Incarnation> {
     let view = cluster.view();
-    view.endpoints.iter().map(|(name, place)| (name.clone(), place.incarnation)).collect()
+    view.endpoints.iter().map(|(name, endpoint)| (name.clone(), endpoint.incarnation)).collect()
 }
 
 impl RunContext {
     pub(crate) fn new(
         cluster: Arc<Cluster>,
         plan: LoadPlan,
-        known: ExistingKeys,
+        existing: ExistingKeys,
         new_ids: (i64, u64),
     ) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl RunContext {
             halt: AtomicBool::new(false),
             cluster,
             plan,
-            known,
+            existing,
             new_ids,
         }
     }
@@ -130,7 +130,7 @@ impl RunContext {
         })
     }
 
-    /// The shards by their numbers.
+    /// The names of the shards, by number.
     pub(crate) fn names(&self) -> parking_lot::RwLockReadGuard<'_, Vec<ShardName>> {
         self.names.read()
     }
@@ -143,7 +143,7 @@ impl RunContext {
         self.tallies[client].lock()
     }
 
-    /// The owner of a key, by what is known.
+    /// The owner of a key in the cluster's view.
     pub(crate) fn owner(&self, key: UserId) -> ShardName {
         self.cluster.view().ring.owner(Position::of_user(key)).clone()
     }
@@ -156,9 +156,9 @@ impl RunContext {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether an answer can be true, and whether that is known at all. `min_version` is what counted when the question was
-    /// asked.
-    fn judge(
+    /// Compares an answer with the history of its key. `Ok(false)` if the expected value is not known. `min_version` is
+    /// the minimum version when the operation began.
+    fn compare(
         &self,
         key: UserId,
         min_version: Version,
@@ -166,20 +166,20 @@ impl RunContext {
     ) -> Result<bool, ImpossibleAnswer> {
         self.histories.with(key, |history| match history {
             Some(history) => history.judge(min_version, seen).map(|()| !history.is_broken()),
-            None => self.judge_unwritten(key, seen),
+            None => self.compare_unwritten(key, seen),
         })
     }
 
-    /// The same for a key that nobody in this run writes.
-    fn judge_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<bool, ImpossibleAnswer> {
+    /// The same for a key that no client of this run has written.
+    fn compare_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<bool, ImpossibleAnswer> {
         if seen.is_some_and(|user| user.user_id != key) {
             return Err(ImpossibleAnswer::OtherUser);
         }
-        // Users that no load has made may be changed, and deleted, by whom they belong to.
-        if self.known.strangers() > 0 {
+        // Users that load did not make may be changed by other programs.
+        if self.existing.strangers() > 0 {
             return Ok(false);
         }
-        match (self.known.print(key), seen) {
+        match (self.existing.print(key), seen) {
             (None, _) => Ok(false),
             (Some(_), None) => Err(ImpossibleAnswer::Missing),
             (Some(print), Some(user)) if print == Fingerprint::of(user) => Ok(true),
@@ -190,7 +190,7 @@ impl RunContext {
         }
     }
 
-    /// Judges an answer, and notes what is wrong with it. Whether it could be judged.
+    /// Compares an answer, and records it if it is wrong. Returns whether the expected value was known.
     pub(crate) fn check(
         &self,
         asked: &'static str,
@@ -199,7 +199,7 @@ impl RunContext {
         seen: Option<&User>,
         shard: &ShardName,
     ) -> bool {
-        let wrong = match self.judge(key, min_version, seen) {
+        let wrong = match self.compare(key, min_version, seen) {
             Ok(is_known) => return is_known,
             Err(wrong) => wrong,
         };
@@ -214,7 +214,7 @@ impl RunContext {
             acknowledged: None,
         };
         match wrong {
-            ImpossibleAnswer::Older(_) => self.look_again(finding, min_version),
+            ImpossibleAnswer::Older(_) => self.read_again(finding, min_version),
             ImpossibleAnswer::Missing => self.give_up(WrongAnswer { kind: "missing_user", ..finding }),
             ImpossibleAnswer::OtherUser => self.give_up(WrongAnswer { kind: "wrong_user", ..finding }),
             ImpossibleAnswer::NotDone(_) => self.give_up(WrongAnswer { kind: "phantom_write", ..finding }),
@@ -229,14 +229,14 @@ impl RunContext {
             .with(key, |history| history.map_or_else(as_it_was, |history| history.expected(min_version)))
     }
 
-    /// Something older was seen than what counts: one more read tells a stale answer from a lost write.
-    fn look_again(&self, finding: WrongAnswer, min_version: Version) {
+    /// The answer is too old: a second read distinguishes a stale answer from a lost write.
+    fn read_again(&self, finding: WrongAnswer, min_version: Version) {
         let key = finding.key;
         let Ok((seen, shard)) = Router(&self.cluster).find_user(key) else {
             return self.give_up(WrongAnswer { kind: "older_value", ..finding });
         };
-        match self.judge(key, min_version, seen.as_ref()) {
-            // Another client was here first, and has told it.
+        match self.compare(key, min_version, seen.as_ref()) {
+            // Another client has recorded it already.
             Ok(_) if self.histories.min_version(key) < min_version => {}
             Ok(_) => self.note(WrongAnswer { kind: "stale_read", ..finding }),
             Err(ImpossibleAnswer::Older(version)) => {
@@ -246,7 +246,7 @@ impl RunContext {
         }
     }
 
-    /// Writes are gone.
+    /// Records lost writes.
     fn take_back(&self, finding: WrongAnswer, version: Version, min_version: Version) {
         let take_back = |history: Option<&mut KeyHistory>| {
             history.map(|history| history.take_back_to(version, min_version))
@@ -272,15 +272,15 @@ impl RunContext {
         self.note(WrongAnswer { kind, acknowledged, ..finding });
     }
 
-    /// Whether a replica has taken a shard over since the run began.
+    /// Whether a replica has taken over a shard since the run began.
     fn was_taken_over(&self, shard: &ShardName) -> bool {
         let Some(before) = self.incarnations.get(shard) else { return false };
-        let is_another = || incarnations(&self.cluster).get(shard).is_some_and(|now| now > before);
-        // Who answered last may not have told of it.
-        is_another() || self.cluster.refresh().is_ok() && is_another()
+        let has_changed = || incarnations(&self.cluster).get(shard).is_some_and(|now| now > before);
+        // The last answer may not have shown it.
+        has_changed() || self.cluster.refresh().is_ok() && has_changed()
     }
 
-    /// After this nothing is known of the key any more.
+    /// Records a wrong answer after which the expected value of the key is not known.
     pub(crate) fn give_up(&self, finding: WrongAnswer) {
         let key = finding.key;
         let nothing = Fingerprint { lasting: 0, changing: 0 };
@@ -297,7 +297,7 @@ impl RunContext {
 
     fn note(&self, finding: WrongAnswer) {
         log::error!(
-            "ImpossibleAnswer answer ({}) of shard {} about user {}: expected {}, seen {}",
+            "Wrong answer ({}) of shard {} about user {}: expected {}, seen {}",
             finding.kind,
             finding.shard,
             finding.key,

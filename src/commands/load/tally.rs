@@ -1,4 +1,4 @@
-//! What one client has done: counts, latencies, errors, second by second.
+//! The counts, latencies and errors of a client, second by second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use hdrhistogram::Histogram;
 
 use crate::model::load::mix::LoadOperation;
 
-/// What a latency is cut off at.
+/// The greatest latency that is recorded.
 const LATENCY_MAX: Duration = Duration::from_hours(1);
 
-/// Which shard, by the number that the run gave it; `None` if none can be named.
+/// The number of a shard in this run; `None` if the shard is not known.
 pub(crate) type ShardNumber = Option<usize>;
 
-/// One operation on one shard.
+/// The measurements of one operation on one shard.
 #[derive(Debug)]
 pub(crate) struct Measurement {
     pub(crate) operation: LoadOperation,
     pub(crate) shard: ShardNumber,
-    /// Those that were answered.
+    /// The number of answered operations.
     pub(crate) answered: u64,
     pub(crate) errors: u64,
-    /// In microseconds, of those that were answered.
+    /// The latencies of the answered operations, in microseconds.
     pub(crate) latency_us: Histogram<u64>,
 }
 
-/// What happened in one second of the run.
+/// The counts of one second of the run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Second {
     pub(crate) answered: u64,
     pub(crate) errors: u64,
 }
 
-/// Errors of one kind on one shard.
+/// The errors of one kind on one shard.
 #[derive(Debug)]
 pub(crate) struct Errors {
     pub(crate) count: u64,
-    /// What the first of them said.
+    /// The message of the first one.
     pub(crate) first: String,
 }
 
-/// The counts of a client, or of all of them.
+/// The counts of one client, or of all.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) measured: Vec<Measurement>,
@@ -50,17 +50,17 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// Answers that were compared with what was written.
     pub(crate) checked: u64,
-    /// Operations that were due, and that the client was too late for to begin.
+    /// Operations that were due but never begun.
     pub(crate) not_begun: u64,
-    /// When the last operation ended, since the run began.
+    /// The time of the run at which the last operation ended.
     pub(crate) last_at: Duration,
 }
 
 impl Tally {
     fn measured(&mut self, operation: LoadOperation, shard: ShardNumber) -> &mut Measurement {
-        let is_it = |known: &Measurement| known.operation == operation && known.shard == shard;
-        let at = self.measured.iter().position(is_it).unwrap_or_else(|| {
-            // Three digits, from a microsecond on, as long as it takes.
+        let matches = |measured: &Measurement| measured.operation == operation && measured.shard == shard;
+        let at = self.measured.iter().position(matches).unwrap_or_else(|| {
+            // Three significant digits, from one microsecond on.
             let latency_us = Histogram::new(3).expect("three digits are allowed");
             self.measured.push(Measurement { operation, shard, answered: 0, errors: 0, latency_us });
             self.measured.len() - 1
@@ -69,21 +69,21 @@ impl Tally {
     }
 
     fn second(&mut self, at: Duration) -> &mut Second {
-        let at = usize::try_from(at.as_secs()).expect("a run is shorter than that");
+        let at = usize::try_from(at.as_secs()).expect("a run has fewer seconds");
         if self.seconds.len() <= at {
             self.seconds.resize(at + 1, Second::default());
         }
         &mut self.seconds[at]
     }
 
-    /// The seconds of a run that took this long, also those in which nothing happened.
+    /// Adds the seconds in which nothing happened, for a run of this length.
     pub(crate) fn pad(&mut self, elapsed: Duration) {
         if let Some(last) = elapsed.as_secs().checked_sub(1) {
             self.second(Duration::from_secs(last));
         }
     }
 
-    /// An operation was answered at this time of the run, after this long.
+    /// Records an operation that was answered at this time of the run, with this latency.
     pub(crate) fn answered(
         &mut self,
         operation: LoadOperation,
@@ -98,10 +98,10 @@ impl Tally {
         measured.answered += 1;
         let took = took.min(LATENCY_MAX).as_micros();
         let recorded = measured.latency_us.record(u64::try_from(took).expect("an hour has fewer"));
-        recorded.expect("it grows as it needs to");
+        recorded.expect("the histogram resizes itself");
     }
 
-    /// An operation failed.
+    /// Records an operation that failed.
     pub(crate) fn failed(
         &mut self,
         operation: LoadOperation,
@@ -117,13 +117,13 @@ impl Tally {
         self.errors.entry((kind, shard)).or_insert_with(|| Errors { count: 0, first: message() }).count += 1;
     }
 
-    /// Takes in what another client has done.
+    /// Adds the counts of another client.
     pub(crate) fn add(&mut self, other: &Self) {
         for theirs in &other.measured {
             let ours = self.measured(theirs.operation, theirs.shard);
             ours.answered += theirs.answered;
             ours.errors += theirs.errors;
-            ours.latency_us.add(&theirs.latency_us).expect("it grows as it needs to");
+            ours.latency_us.add(&theirs.latency_us).expect("the histogram resizes itself");
         }
         for (key, theirs) in &other.errors {
             let first = || Errors { count: 0, first: theirs.first.clone() };
@@ -144,13 +144,13 @@ impl Tally {
     }
 }
 
-/// How the clients' work went.
+/// The result of running the clients.
 #[derive(Debug)]
 pub(crate) struct LoadRun {
     pub(crate) tally: Tally,
     pub(crate) elapsed: Duration,
     pub(crate) was_stopped: bool,
-    /// Clients that did not come back from their last operation.
+    /// Clients whose last operation was not answered.
     pub(crate) stuck: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Commands that show how the cluster does.
+//! The commands that show the state of the cluster.
 
 pub mod monitor;
 mod prometheus;

@@ -1,4 +1,4 @@
-//! `monitor`: whom it asks. What is shown of it, and the keys, are the terminal's business.
+//! `monitor`: collects samples of the shards and of this machine. The terminal shows them and handles the keys.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,27 +22,27 @@ use crate::pg::poll::stats::{Private, Watch};
 /// The arguments of `monitor`.
 #[derive(Debug, Args)]
 pub struct MonitorArgs {
-    /// The pause between two looks
+    /// The interval between two samples
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
 }
 
-/// What was heard.
+/// A sample, or why there is none.
 #[derive(Debug)]
 pub enum MonitorSample {
-    /// How a shard does, or why it does not answer.
+    /// A sample of a shard, or why it does not answer.
     Shard(ShardName, Box<Result<Sample>>),
-    /// How this machine does.
+    /// A sample of this machine.
     Host(HostSample),
 }
 
-/// Takes what was heard, on the threads that hear it.
+/// Receives the samples, on the threads that take them.
 pub type Listener = Arc<dyn Fn(MonitorSample) + Send + Sync>;
 
 struct MonitorInput {
     ended: bool,
     interval: Duration,
-    /// Where the servers on this machine have their data, and this program what it knows.
+    /// The data folders of the servers on this machine, and the state folder.
     folders: BTreeSet<PathBuf>,
 }
 
@@ -57,8 +57,8 @@ impl Machine {
     }
 }
 
-/// Asks all shards and looks at this machine, again and again, until it is dropped. A private Postgres that is down
-/// stays so: that is what one wants to see.
+/// Samples all shards and this machine at an interval, until it is dropped. It does not start a private Postgres that is
+/// down, because the monitor must show that.
 pub struct Observation {
     shards: Watch,
     machine: Arc<Machine>,
@@ -72,22 +72,22 @@ impl Observation {
         let folders = settings.state_folder.iter().filter(|folder| folder.is_dir()).cloned();
         let state = MonitorInput { ended: false, interval, folders: folders.collect() };
         let machine = Arc::new(Machine { state: Mutex::new(state), changed: Condvar::new() });
-        let (there, tell) = (Arc::clone(&machine), Arc::clone(listener));
-        thread::spawn(move || look_again_and_again(&there, &tell));
-        let (there, tell) = (Arc::clone(&machine), Arc::clone(listener));
-        let hear = move |name: &ShardName, sample: Result<Sample>| {
+        let (sampled, send) = (Arc::clone(&machine), Arc::clone(listener));
+        thread::spawn(move || sample_machine(&sampled, &send));
+        let (sampled, send) = (Arc::clone(&machine), Arc::clone(listener));
+        let receive = move |name: &ShardName, sample: Result<Sample>| {
             let folder =
                 sample.as_ref().ok().and_then(|sample| sample.data_folder.clone()).map(PathBuf::from);
             if let Some(folder) = folder {
-                there.state().folders.insert(folder);
+                sampled.state().folders.insert(folder);
             }
-            tell(MonitorSample::Shard(name.clone(), Box::new(sample)));
+            send(MonitorSample::Shard(name.clone(), Box::new(sample)));
         };
-        let shards = Watch::begin(cluster, interval, Private::Leave, Arc::new(hear));
+        let shards = Watch::begin(cluster, interval, Private::Leave, Arc::new(receive));
         Ok(Self { shards, machine })
     }
 
-    /// From here on there is this pause between two looks.
+    /// Changes the interval between two samples.
     pub fn set_interval(&self, interval: Duration) {
         self.shards.set_interval(interval);
         self.machine.state().interval = interval;
@@ -102,20 +102,20 @@ impl Drop for Observation {
     }
 }
 
-/// A machine that does not tell how it does is looked at no more.
-fn look_again_and_again(machine: &Machine, tell: &Listener) {
+/// Samples this machine, unless the system does not support it.
+fn sample_machine(machine: &Machine, send: &Listener) {
     let Ok(mut host) = Host::new() else { return };
     loop {
         let folders: Vec<PathBuf> = machine.state().folders.iter().cloned().collect();
-        let looked = Instant::now();
-        let sample = host.look(&folders);
+        let begun = Instant::now();
+        let sample = host.sample(&folders);
         if machine.state().ended {
             return;
         }
-        tell(MonitorSample::Host(sample));
+        send(MonitorSample::Host(sample));
         let mut state = machine.state();
         loop {
-            let left = state.interval.max(host::INTERVAL_MIN).saturating_sub(looked.elapsed());
+            let left = state.interval.max(host::INTERVAL_MIN).saturating_sub(begun.elapsed());
             if state.ended {
                 return;
             }

@@ -1,4 +1,4 @@
-//! `report`: the cluster as one page of HTML.
+//! `report`: the state of the cluster as one HTML page.
 
 use crate::pg::scan;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::pg::cluster::Cluster;
 use crate::pg::cluster::view::View;
 use crate::pg::scan::list::{Counted, RegionCount};
 
-/// What `load run` keeps of each operation and shard, and how the page calls it.
+/// The columns of `load run`'s result, and their headings on the page.
 const LOAD_COLUMNS: [(&str, &str); 9] = [
     ("operation", "operation"),
     ("shard", "shard"),
@@ -39,30 +39,30 @@ const LOAD_COLUMNS: [(&str, &str); 9] = [
 /// The arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The file, which is to be opened in a browser; `-` for standard output
+    /// The HTML file to write, for a browser; `-` for standard output
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
 
 impl ReportArgs {
-    /// Asks all shards, and writes what is known. A shard that is down is named on the page.
+    /// Asks all shards, and writes the page. It names shards that are down.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let mut report = Report::list(&[]);
         let view = freshest(&cluster, &mut report)?;
-        let unconfirmed_replies = std::mem::take(&mut report.warnings);
+        let refresh_errors = std::mem::take(&mut report.warnings);
         let Counted { by_shard, missing } = scan::count(&cluster, true, None, true)?;
         let mut down: Vec<ShardName> = missing.shards.iter().map(|(name, _)| name.clone()).collect();
-        AllowPartial::tell(&cluster, missing, &mut report);
-        // One that is to join is not counted, so it is not among what is missing.
-        for error in unconfirmed_replies {
+        AllowPartial::add_missing(&cluster, missing, &mut report);
+        // A shard that will join is not counted, so `missing` does not name it.
+        for error in refresh_errors {
             let name = error.shard().and_then(|name| name.parse::<ShardName>().ok());
             if let Some(name) = name.filter(|name| !down.contains(name)) {
                 down.push(name);
                 report.warnings.push(error);
             }
         }
-        let words: Vec<String> =
+        let messages: Vec<String> =
             report.failure.iter().chain(&report.warnings).map(ToString::to_string).collect();
         let then = following(&view);
         let facts = shard_facts(&cluster, &view, then.as_ref(), &by_shard, &down);
@@ -75,7 +75,7 @@ impl ReportArgs {
             version: env!("CARGO_PKG_VERSION"),
             picture: RingPicture { heading: "The ring", now: &view.ring, then: then.as_ref(), keys: &[] },
             shards: &facts,
-            missing: &words,
+            missing: &messages,
             load: load.as_ref(),
             rebalance: rebalance.as_ref(),
         };
@@ -84,15 +84,13 @@ impl ReportArgs {
             report.document = Some(Document::Text(html));
         } else {
             write(&self.file, &html)?;
-            report
-                .notes
-                .push(format!("wrote the report into `{}`: open it in a browser", self.file.display()));
+            report.notes.push(format!("wrote the report to `{}`: open it in a browser", self.file.display()));
         }
         Ok(report)
     }
 }
 
-/// Those of the ring, those that are to join, and those that still hold something.
+/// The shards of the ring, those that will join, and those that still hold rows.
 fn shard_facts(
     cluster: &Cluster,
     view: &View,
@@ -117,7 +115,7 @@ fn shard_facts(
                     .map_or(0, |spec| spec.weight.virtual_nodes(view.topology.virtual_nodes())),
                 share: share(&view.ring, &name),
                 share_then: then.map(|then| share(then, &name)),
-                // One that is to join was not asked, as it owns nothing.
+                // A shard that will join was not asked, because it owns nothing.
                 rows: if is_down { None } else { rows.or(Some(Vec::new())) },
                 name,
             }
@@ -130,7 +128,7 @@ fn last_rebalance(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> 
     let facts = [
         ("ended", timestamp(last.ended_at_unix_s)),
         ("led to epoch", last.epoch.to_string()),
-        ("direction", if last.went_back { "taken back" } else { "forward" }.to_owned()),
+        ("direction", if last.went_back { "canceled" } else { "forward" }.to_owned()),
         ("users moved", thousands(last.rows)),
         ("bytes moved", thousands(last.bytes)),
         ("chunks", thousands(last.chunks)),
@@ -148,7 +146,7 @@ fn last_rebalance(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> 
     })
 }
 
-/// What `load run` kept; whatever of it is understood.
+/// The result that `load run` stored, as far as it can be parsed.
 fn last_load(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> {
     let run: Value = state_file::read(context, cluster, "load")?;
     load_facts(&run)
@@ -174,7 +172,7 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
         ("lost_unreplicated", "lost, not replicated", ""),
     ] {
         if let Some(text) = run.get(key).and_then(figure) {
-            // A mix is to have places where it can be broken.
+            // A mix needs blanks, where a line of the page can break.
             facts.push((name.to_owned(), text.replace(',', if key == "mix" { ", " } else { "," }) + unit));
         }
     }
@@ -191,7 +189,7 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
     (!facts.is_empty()).then_some(RunFacts { facts, heads, names: 2, rows })
 }
 
-/// A text, or a number with its thousands apart.
+/// A text, or a number with separators.
 fn figure(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -205,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_load_run_whatever_is_understood_is_told() {
+    fn a_load_run_is_shown_as_far_as_it_can_be_parsed() {
         assert_eq!(load_facts(&serde_json::json!([1])), None);
         assert_eq!(load_facts(&serde_json::json!({"operations": null, "other": 1})), None);
         let run = serde_json::json!({
@@ -213,9 +211,9 @@ mod tests {
             "by_operation": [{"operation": "get", "shard": null, "count": 7, "p99_ms": 1.25}, 3],
         });
         let facts = load_facts(&run).unwrap();
-        let told: Vec<(&str, &str)> = facts.facts.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let shown: Vec<(&str, &str)> = facts.facts.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(
-            told,
+            shown,
             [("mix", "get=80, create=20"), ("operations", "12,345"), ("throughput", "1234.5/s")]
         );
         assert_eq!(facts.rows[0], ["get", "all", "7", "–", "–", "–", "1.25", "–", "–"]);

@@ -1,4 +1,4 @@
-//! `stats`: how each shard does, and the machine, once.
+//! `stats`: statistics of each shard, or of this machine, taken once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,13 +22,13 @@ use crate::model::stats::{Rates, Sample};
 use crate::pg::cluster::Cluster;
 use crate::pg::poll::stats::{Private, Watch, silent};
 
-/// The shortest pause between two samples.
+/// The shortest interval between two samples.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(100);
-/// The longest one.
+/// The longest interval.
 const INTERVAL_MAX: Duration = Duration::from_hours(1);
-/// How soon Ctrl-C is noticed.
+/// How often the command polls for Ctrl-C.
 const STEP: Duration = Duration::from_millis(20);
-/// What a shard may take to answer, beside what connecting may.
+/// How long a shard may take to answer, in addition to the timeout for connecting.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
 const COLUMNS: [Column; 21] = [
@@ -67,30 +67,30 @@ const HOST_COLUMNS: [Column; 6] = [
 /// The arguments of `stats`.
 #[derive(Debug, Args)]
 pub struct StatsArgs {
-    /// How long to count transactions for: rates are of this time. Servers count up to a second late, so those of a
-    /// shorter one say little
+    /// The interval over which rates are measured; servers update their counters up to a second late, so rates over a
+    /// shorter interval are inexact
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
     pub(crate) interval: Duration,
-    /// Of this machine instead: processors, memory, disks, network, the processes of Postgres and ringshard
+    /// Show this machine instead: processors, memory, disks, network, processes of Postgres and ringshard
     #[arg(long)]
     pub(crate) host: bool,
-    /// All of it in the text format of Prometheus, whatever --format says; nothing is waited for
+    /// Write the text format of Prometheus, whatever --format is; counters only, so it does not wait
     #[arg(long, conflicts_with_all = ["interval"])]
     pub(crate) prometheus: bool,
 }
 
-/// Reads the pause between two samples.
-pub fn parse_interval(words: &str) -> Result<Duration, String> {
-    let interval = parse_duration(words)?;
+/// Parses the interval between two samples.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
     if (INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
         Ok(interval)
     } else {
-        Err("an interval is from `100ms` to `1h`".into())
+        Err("the interval must be from `100ms` to `1h`".into())
     }
 }
 
 impl StatsArgs {
-    /// Asks each shard twice, or looks at the machine twice.
+    /// Takes two samples of each shard, or of this machine.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         if self.host && !self.prometheus {
             return self.host(context);
@@ -98,21 +98,23 @@ impl StatsArgs {
         let (cluster, limit) =
             (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
         let interval = (!self.prometheus).then_some(self.interval);
-        let heard = ask(context, &cluster, interval, limit)?;
-        let words = heard.iter().filter_map(|(name, heard)| Some((name, &heard.as_ref().ok()?.0.ring)));
-        let ring = RingState::newest(words);
+        let samples = ask(context, &cluster, interval, limit)?;
+        let states = samples.iter().filter_map(|(name, sample)| Some((name, &sample.as_ref().ok()?.0.ring)));
+        let ring = RingState::newest(states);
         let mut report = if self.prometheus {
-            let host = if self.host { Some(look_once(context, &folders(&heard))?) } else { None };
-            Report::document(prometheus::text(&heard, ring.as_ref(), host.as_ref()))
+            let host = if self.host { Some(sample_once(context, &folders(&samples))?) } else { None };
+            Report::document(prometheus::text(&samples, ring.as_ref(), host.as_ref()))
         } else {
             let mut report = Report { may_turn: true, ..Report::list(&COLUMNS) };
-            report.rows =
-                heard.iter().map(|(name, heard)| row(name, heard.as_ref().ok(), ring.as_ref())).collect();
+            report.rows = samples
+                .iter()
+                .map(|(name, samples)| row(name, samples.as_ref().ok(), ring.as_ref()))
+                .collect();
             report
         };
-        let count = heard.len();
-        report.warnings = heard.into_values().filter_map(Result::err).collect();
-        // A wrong database is no shard that is down.
+        let count = samples.len();
+        report.warnings = samples.into_values().filter_map(Result::err).collect();
+        // A wrong database must not be reported as a shard that is down.
         let belongs = |error: &&Error| {
             let shard = error.shard().and_then(|name| name.parse().ok());
             shard.is_none_or(|name| ring.as_ref().is_none_or(|ring| ring.names(&name)))
@@ -121,7 +123,7 @@ impl StatsArgs {
         if let Some(error) = report.warnings.iter().filter(wrong).find(belongs) {
             return Err(error.clone());
         }
-        // With some shards down the list is an answer; with all of them down it is not.
+        // If all shards are down, the command fails.
         if report.warnings.len() == count {
             report.failure = report.warnings.pop();
         }
@@ -131,33 +133,33 @@ impl StatsArgs {
     fn host(&self, context: &Context<'_>) -> Result<Report> {
         let (cluster, limit) =
             (context.cluster()?, context.settings().connect_timeout.value + ANSWER_PATIENCE);
-        // Only for where its servers have their data: one that is down has them nowhere.
-        let heard = ask(context, &cluster, None, limit)?;
+        // Only for the data folders of the servers on this machine.
+        let samples = ask(context, &cluster, None, limit)?;
         let mut host = Host::new()?;
-        let folders = of_the_machine(context, folders(&heard));
-        host.look(&folders);
+        let folders = of_the_machine(context, folders(&samples));
+        host.sample(&folders);
         pause(context, self.interval.max(host::INTERVAL_MIN))?;
-        Ok(host_report(&host.look(&folders)))
+        Ok(host_report(&host.sample(&folders)))
     }
 }
 
-/// The machine, without what takes two looks.
-fn look_once(context: &Context<'_>, folders: &BTreeSet<PathBuf>) -> Result<HostSample> {
-    Ok(Host::new()?.look(&of_the_machine(context, folders.clone())))
+/// One sample of this machine, without rates.
+fn sample_once(context: &Context<'_>, folders: &BTreeSet<PathBuf>) -> Result<HostSample> {
+    Ok(Host::new()?.sample(&of_the_machine(context, folders.clone())))
 }
 
-/// The folders of data, and the one where this program keeps what it knows.
+/// The data folders, and the state folder of this program.
 fn of_the_machine(context: &Context<'_>, mut folders: BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let settings = context.settings();
     let state = settings.state_folder.as_deref();
-    // It may not have been made yet.
-    let there = state.and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
-    folders.extend(there.map(Path::to_path_buf));
+    // It may not exist yet.
+    let existing = state.and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
+    folders.extend(existing.map(Path::to_path_buf));
     folders.into_iter().collect()
 }
 
-fn folders(heard: &BTreeMap<ShardName, ShardSample>) -> BTreeSet<PathBuf> {
-    let samples = heard.values().filter_map(|heard| heard.as_ref().ok());
+fn folders(samples: &BTreeMap<ShardName, ShardSample>) -> BTreeSet<PathBuf> {
+    let samples = samples.values().filter_map(|samples| samples.as_ref().ok());
     samples.filter_map(|(sample, _)| sample.data_folder.as_ref().map(PathBuf::from)).collect()
 }
 
@@ -170,7 +172,7 @@ fn pause(context: &Context<'_>, length: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Asks all shards at once: twice, or once without an interval. One that has not answered by then counts as down.
+/// Asks all shards at once: twice, or once without an interval. A shard that does not answer in time counts as down.
 fn ask(
     context: &Context<'_>,
     cluster: &Arc<Cluster>,
@@ -178,21 +180,21 @@ fn ask(
     limit: Duration,
 ) -> Result<BTreeMap<ShardName, ShardSample>> {
     let (sender, receiver) = mpsc::channel();
-    let tell = Arc::new(move |name: &ShardName, sample| drop(sender.send((name.clone(), sample))));
-    let watch = Watch::begin(Arc::clone(cluster), interval.unwrap_or(INTERVAL_MAX), Private::Start, tell);
+    let send = Arc::new(move |name: &ShardName, sample| drop(sender.send((name.clone(), sample))));
+    let watch = Watch::begin(Arc::clone(cluster), interval.unwrap_or(INTERVAL_MAX), Private::Start, send);
     let begun = Instant::now();
     let mut first: BTreeMap<ShardName, Sample> = BTreeMap::new();
-    let mut heard: BTreeMap<ShardName, ShardSample> = BTreeMap::new();
+    let mut samples: BTreeMap<ShardName, ShardSample> = BTreeMap::new();
     loop {
         let names = cluster.shards().names();
-        if names.iter().all(|name| heard.contains_key(name)) {
+        if names.iter().all(|name| samples.contains_key(name)) {
             break;
         }
         let waited = begun.elapsed();
         if waited >= limit + interval.unwrap_or_default() {
             for name in names {
                 let once = first.remove(&name).map(|sample| (sample, None));
-                heard.entry(name).or_insert_with_key(|name| once.ok_or_else(|| silent(name, waited)));
+                samples.entry(name).or_insert_with_key(|name| once.ok_or_else(|| silent(name, waited)));
             }
             break;
         }
@@ -202,17 +204,13 @@ fn ask(
             (Ok(sample), None) if interval.is_some() => drop(first.insert(name, sample)),
             (Ok(sample), before) => {
                 let rates = before.and_then(|before| sample.since(&before));
-                heard.insert(name, Ok((sample, rates)));
+                samples.insert(name, Ok((sample, rates)));
             }
-            (Err(error), _) => drop(heard.insert(name, Err(error))),
+            (Err(error), _) => drop(samples.insert(name, Err(error))),
         }
     }
     drop(watch);
-    Ok(heard)
-}
-
-fn number(count: u64) -> Cell {
-    Cell::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+    Ok(samples)
 }
 
 fn decimal(number: Option<f64>, places: usize) -> Cell {
@@ -223,8 +221,8 @@ fn percent(share: Option<f64>) -> Cell {
     share.map_or(Cell::Null, Cell::percent)
 }
 
-fn row(name: &ShardName, heard: Option<&(Sample, Option<Rates>)>, ring: Option<&RingState>) -> Vec<Cell> {
-    let Some((sample, rates)) = heard else {
+fn row(name: &ShardName, samples: Option<&(Sample, Option<Rates>)>, ring: Option<&RingState>) -> Vec<Cell> {
+    let Some((sample, rates)) = samples else {
         let mut row = vec![Cell::Null; COLUMNS.len()];
         row[0] = name.as_str().into();
         row[1] = "down".into();
@@ -245,34 +243,34 @@ fn row(name: &ShardName, heard: Option<&(Sample, Option<Rates>)>, ring: Option<&
         sample.connections_allowed.into(),
         percent(counters.hit_share()),
         counters.wal_bytes.into(),
-        disk.map_or(Cell::Null, |disk| number(disk.used_bytes)),
-        disk.map_or(Cell::Null, |disk| number(disk.total_bytes)),
+        disk.map_or(Cell::Null, |disk| disk.used_bytes.into()),
+        disk.map_or(Cell::Null, |disk| disk.total_bytes.into()),
         replication.replicas.into(),
         replication.lag_bytes.into(),
         decimal(replication.lag_seconds, 3),
         decimal(Some(sample.latency_ms), 3),
-        sample.arrived().map_or(Cell::Null, |load| number(load.rows)),
+        sample.arrived().map_or(Cell::Null, |load| load.rows.into()),
         counters.deadlocks.into(),
         counters.temp_bytes.into(),
     ]
 }
 
-/// One measure a line: machines have different things, and a screen is narrow.
+/// One row for each measure: machines differ, and a screen is narrow.
 fn host_report(sample: &HostSample) -> Report {
     let mut report = Report::list(&HOST_COLUMNS);
     let mut push = |[item, name, measure, unit]: [&str; 4], value: Cell, total: Cell| {
         let name = Some(name).filter(|name| !name.is_empty());
         report.push(vec![item.into(), name.into(), measure.into(), value, total, unit.into()]);
     };
-    let cores = || number(sample.cores);
-    #[expect(clippy::cast_precision_loss, reason = "no machine has that many processors")]
+    let cores = || sample.cores.into();
+    #[expect(clippy::cast_precision_loss, reason = "no machine has so many processors")]
     let busy = sample.cpu_share.map(|share| share * sample.cores as f64);
     push(["cpu", "", "busy", "cores"], decimal(busy, 2), cores());
     let disks = sample.disks.iter().map(|(folder, room)| ("disk", folder.as_str(), *room));
     for (item, name, room) in
         [("memory", "", sample.memory), ("swap", "", sample.swap)].into_iter().chain(disks)
     {
-        push([item, name, "used", "bytes"], number(room.used_bytes), number(room.total_bytes));
+        push([item, name, "used", "bytes"], room.used_bytes.into(), room.total_bytes.into());
     }
     for (name, flow) in &sample.networks {
         push(["network", name, "in", "bytes/s"], decimal(flow.in_bytes_per_second, 0), Cell::Null);
@@ -281,9 +279,9 @@ fn host_report(sample: &HostSample) -> Report {
     for (name, processes) in [("postgres", sample.postgres), ("ringshard", sample.ringshard)] {
         let Processes { count, cores_busy, memory_bytes, disk } = processes;
         let of = |measure, unit| ["processes", name, measure, unit];
-        push(of("count", "processes"), number(count), Cell::Null);
+        push(of("count", "processes"), count.into(), Cell::Null);
         push(of("busy", "cores"), decimal(cores_busy, 2), cores());
-        push(of("memory", "bytes"), number(memory_bytes), number(sample.memory.total_bytes));
+        push(of("memory", "bytes"), memory_bytes.into(), sample.memory.total_bytes.into());
         push(of("read", "bytes/s"), decimal(disk.in_bytes_per_second, 0), Cell::Null);
         push(of("written", "bytes/s"), decimal(disk.out_bytes_per_second, 0), Cell::Null);
     }

@@ -1,4 +1,4 @@
-//! `add-shard` and `remove-shard`: which shards the ring is to have. They move nothing.
+//! `add-shard` and `remove-shard`: they change the desired topology and move nothing.
 
 use crate::pg::rebalance;
 use crate::pg::rows;
@@ -22,13 +22,13 @@ use crate::pg::rebalance::{DesiredChange, Topologies};
 /// The arguments of `add-shard`.
 #[derive(Debug, Args)]
 pub struct AddShardArgs {
-    /// The shard's name; one that is there gets another weight
+    /// The shard's name; an existing shard gets the weight
     pub(crate) name: ShardName,
-    /// Its database, which is to be empty or is made [default: beside the others]
-    // Any text passes here: an error of clap's would quote it, and it may hold a password.
+    /// Its database, which must be empty; created if it is missing [default: on the server of the others]
+    // Any text is accepted here, because an error of clap would quote it, and it may hold a password.
     #[arg(value_parser = connection_string)]
     pub(crate) url: Option<ConnectionString>,
-    /// How much of the ring it gets, as a multiple of a shard of weight 1 [default: 1]
+    /// Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]
     #[arg(long)]
     pub(crate) weight: Option<Weight>,
 }
@@ -39,51 +39,45 @@ pub struct RemoveShardArgs {
     /// The shard's name
     #[arg(add = ArgValueCompleter::new(complete_shard))]
     pub(crate) name: ShardName,
-    /// It is gone and will not come back: the others get its arcs at once
+    /// The shard is lost for good: give its arcs to the other shards at once
     #[arg(long)]
     pub(crate) dead: bool,
-    /// With --dead: bring in the users of its replica, or of a backup that was restored there
+    /// With --dead: recover its users from this replica or restored backup
     #[arg(long, value_name = "URL", requires = "dead", value_parser = connection_string)]
     pub(crate) recover_from: Option<ConnectionString>,
 }
 
 impl AddShardArgs {
-    /// Makes what is missing, and writes down the wish.
+    /// Creates what is missing, and stores the desired topology.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
-        let standing = rebalance::topologies(&cluster)?;
-        let (desired_topology, wished) = standing.with(&self.name, self.weight)?;
-        if wished != DesiredChange::Joins {
+        let topologies = rebalance::topologies(&cluster)?;
+        let (desired_topology, change) = topologies.with(&self.name, self.weight)?;
+        if change != DesiredChange::Joins {
             if let Some(url) = &self.url
                 && shown_of(context, &self.name, url)? != cluster.shards().address(&self.name)?.shown()
             {
-                let message = format!("shard `{}` is there already, and has its database", self.name);
-                return Err(Error::new(Kind::Conflict, message)
-                    .hint("leave out the URL; ringshard config show names where its own comes from"));
+                let message = format!("shard `{}` exists already, with another database", self.name);
+                return Err(Error::new(Kind::Conflict, message).hint(
+                    "leave the URL out; ringshard config show prints its own and where it comes from",
+                ));
             }
-            rebalance::set_desired_topology(&cluster, &standing, &desired_topology)?;
-            return Ok(report(&standing, &desired_topology, &self.name, wished));
+            rebalance::set_desired_topology(&cluster, &topologies, &desired_topology)?;
+            return Ok(report(&topologies, &desired_topology, &self.name, change));
         }
         let settings = context.settings();
         let is_from_environment = settings.shards_are_from_environment();
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => match settings.shards.iter().find(|(name, _)| *name == self.name) {
-                // Written down by hand, or by a run that did not come to its end.
-                Some((_, url)) => url.value.clone(),
-                None => beside_the_others(context, &self.name)?,
-            },
-        };
-        make_database(context, &url, &self.name)?;
-        rebalance::provision_shard(&cluster, &standing, &self.name, &url)?;
+        let url = self.new_url(context)?;
+        create_database(context, &url, &self.name)?;
+        rebalance::provision_shard(&cluster, &topologies, &self.name, &url)?;
         let entry = [(self.name.clone(), url.clone())];
         if !is_from_environment {
-            settings.write_cluster(standing.membership.cluster, &entry)?;
+            settings.write_cluster(topologies.membership.cluster, &entry)?;
         }
-        if let Err(error) = rebalance::set_desired_topology(&cluster, &standing, &desired_topology) {
-            let was_there = settings.shards.iter().any(|(name, _)| *name == self.name);
-            if !is_from_environment && !was_there {
-                // Unless somebody else was faster with the same shard.
+        if let Err(error) = rebalance::set_desired_topology(&cluster, &topologies, &desired_topology) {
+            let was_configured = settings.shards.iter().any(|(name, _)| *name == self.name);
+            if !is_from_environment && !was_configured {
+                // It stays if another process added the same shard first.
                 settings.forget_shard(&self.name, || {
                     Ok(cluster.refresh().is_err() || cluster.view().goal().shard(&self.name).is_some())
                 })?;
@@ -91,10 +85,10 @@ impl AddShardArgs {
             return Err(error);
         }
         if !is_from_environment {
-            // Once more: a rebalance that took the shard out before may have cleaned up behind it until the wish.
-            settings.write_cluster(standing.membership.cluster, &entry)?;
+            // Again: a rebalance that removed the shard may have cleaned up until the desired topology was stored.
+            settings.write_cluster(topologies.membership.cluster, &entry)?;
         }
-        let mut report = report(&standing, &desired_topology, &self.name, wished);
+        let mut report = report(&topologies, &desired_topology, &self.name, change);
         if is_from_environment {
             let url = cluster.shards().address(&self.name)?;
             report.notes.push(format!("add it to RINGSHARD_SHARDS: {}={}", self.name, url.shown()));
@@ -102,30 +96,44 @@ impl AddShardArgs {
         context.reload()?;
         Ok(report)
     }
+
+    /// Where the database of a new shard is.
+    pub(crate) fn new_url(&self, context: &Context<'_>) -> Result<ConnectionString> {
+        if let Some(url) = &self.url {
+            return Ok(url.clone());
+        }
+        match context.settings().shards.iter().find(|(name, _)| *name == self.name) {
+            // Written by hand, or by a run that did not finish.
+            Some((_, url)) => Ok(url.value.clone()),
+            None => beside_the_others(context, &self.name),
+        }
+    }
 }
 
 impl RemoveShardArgs {
-    /// Writes down the wish; or takes the shard out at once, if it is gone.
+    /// Stores the desired topology; or removes the shard at once, if it is dead.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         if self.dead {
             return remove_dead::remove_dead(&self.name, self.recover_from.as_ref(), context);
         }
         let cluster = context.cluster()?;
-        let standing = rebalance::topologies(&cluster)?;
+        let topologies = rebalance::topologies(&cluster)?;
         let is_configured = context.settings().shards.iter().any(|(name, _)| *name == self.name);
         if is_configured && !cluster.view().belongs(&self.name) {
-            // It has left, by a rebalance elsewhere, or never came.
+            // It left in a rebalance run elsewhere, or never joined.
             let note = forget(context, &cluster, &self.name)?;
             context.reload()?;
-            let mut report =
-                Report::note(format!("`{}` does not belong to the ring, and is forgotten here", self.name));
+            let mut report = Report::note(format!(
+                "`{}` is not part of the ring; removed from the configuration",
+                self.name
+            ));
             report.notes.extend(note);
             return Ok(report);
         }
-        let (desired_topology, wished) = standing.without(&self.name)?;
-        rebalance::set_desired_topology(&cluster, &standing, &desired_topology)?;
-        let mut report = report(&standing, &desired_topology, &self.name, wished);
-        if wished == DesiredChange::Forgotten {
+        let (desired_topology, change) = topologies.without(&self.name)?;
+        rebalance::set_desired_topology(&cluster, &topologies, &desired_topology)?;
+        let mut report = report(&topologies, &desired_topology, &self.name, change);
+        if change == DesiredChange::Forgotten {
             report.notes.extend(forget(context, &cluster, &self.name)?);
             context.reload()?;
         }
@@ -133,15 +141,15 @@ impl RemoveShardArgs {
     }
 }
 
-/// Takes a shard that owns nothing out of the configuration; what to say of it. In the catalogs its address may stay:
-/// only those of shards that belong to the ring are looked at.
+/// Removes a shard that owns nothing from the configuration, and returns a note about its database. The catalogs may
+/// keep its address: only addresses of shards in the ring are used.
 pub(crate) fn forget(context: &Context<'_>, cluster: &Cluster, name: &ShardName) -> Result<Option<String>> {
     let settings = context.settings();
     let database = cluster.shards().address(name).map(|address| address.shown().to_owned());
     let left = rows::left_on(cluster, name);
     cluster.shards().remove(name);
     if settings.shards_are_from_environment() {
-        return Ok(Some(format!("take `{name}` out of RINGSHARD_SHARDS")));
+        return Ok(Some(format!("remove `{name}` from RINGSHARD_SHARDS")));
     }
     let belongs = || cluster.refresh().map(|_| cluster.view().belongs(name));
     if settings.forget_shard(name, belongs)? {
@@ -150,21 +158,21 @@ pub(crate) fn forget(context: &Context<'_>, cluster: &Cluster, name: &ShardName)
     Ok(database.ok().map(|url| match left {
         Some((0, 0)) => format!("`{name}` owns nothing; its database stays, empty, at {url}"),
         Some((rows, set_aside)) => format!(
-            "`{name}` owns nothing; its database stays at {url}, and is NOT empty: {rows} rows in `users`, {set_aside} that \
-             were set aside in `ringshard.quarantine`"
+            "`{name}` owns nothing; its database stays at {url}, and is NOT empty: {rows} rows in `users`, {set_aside} in \
+             `ringshard.quarantine`"
         ),
-        None => format!("`{name}` owns nothing; its database, at {url}, was not looked at"),
+        None => format!("`{name}` owns nothing; whether its database at {url} is empty is not known"),
     }))
 }
 
-/// A database of the shard's name, where the other shards have theirs.
+/// A database with the shard's name on the server of the other shards.
 fn beside_the_others(context: &Context<'_>, name: &ShardName) -> Result<ConnectionString> {
     let settings = context.settings();
     let urls: Vec<&ConnectionString> = settings.shards.iter().map(|(_, url)| &url.value).collect();
     if !urls.is_empty() && urls.iter().all(|url| url.local_database().is_some()) {
         return Ok(ConnectionString::local(name.as_str()));
     }
-    // One server holds them all if the addresses differ in nothing but the database.
+    // All are on one server if their addresses differ only in the database.
     let mut servers = Vec::new();
     for url in &urls {
         servers.push(shown_of(context, name, &url.with_database("postgres")?)?);
@@ -174,14 +182,14 @@ fn beside_the_others(context: &Context<'_>, name: &ShardName) -> Result<Connecti
         (Some(url), 1) => url.with_database(name.as_str()),
         _ => Err(Error::new(
             Kind::Usage,
-            format!("the shards lie on several servers; where is `{name}` to be?"),
+            format!("the shards are on several servers, so `{name}` needs a URL"),
         )
         .hint(format!("ringshard add-shard {name} postgresql://USER@HOST/DATABASE"))),
     }
 }
 
-/// Makes the shard's database if its server does not have it.
-fn make_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName) -> Result<()> {
+/// Creates the shard's database if it is missing.
+fn create_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName) -> Result<()> {
     let settings = context.settings();
     let private = settings.private_server()?;
     let maintenance: ShardName = "postgres".parse().expect("letters");
@@ -196,7 +204,7 @@ fn make_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName
             Err(error) if error.kind() == Kind::Configuration => {}
             result => return result.map(|_| ()),
         }
-        // Only what can be quoted safely is made.
+        // Only a name that can be quoted safely is created.
         let Ok(database) = database.parse() else { return Ok(()) };
         (database, url.with_database("postgres")?)
     };
@@ -206,10 +214,10 @@ fn make_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName
 }
 
 fn report(
-    standing: &Topologies,
+    topologies: &Topologies,
     desired_topology: &Topology,
     name: &ShardName,
-    wished: DesiredChange,
+    change: DesiredChange,
 ) -> Report {
     let columns = [
         Column::text("shard"),
@@ -222,14 +230,14 @@ fn report(
         let ring = topology.ring();
         Cell::percent(ring.share(name).unwrap_or(0.0))
     };
-    let result = match wished {
+    let result = match change {
         DesiredChange::Joins => "joining",
         DesiredChange::Stays => "stays",
         DesiredChange::Weighs => "reweighed",
         DesiredChange::Leaves => "leaving",
         DesiredChange::Forgotten => "forgotten",
     };
-    let now = &standing.membership.topology;
+    let now = &topologies.membership.topology;
     let weight = desired_topology.shard(name).or(now.shard(name)).map(|spec| spec.weight.number());
     let row = vec![
         name.as_str().into(),
@@ -240,7 +248,7 @@ fn report(
     ];
     let mut report = Report::one(&columns, row);
     report.notes.push(if desired_topology == now {
-        "the ring stays as it is: nothing will move".into()
+        "the ring does not change: nothing will move".into()
     } else {
         "nothing has moved yet; next: ringshard rebalance --dry-run".to_owned()
     });

@@ -1,4 +1,4 @@
-//! `ring`: who owns how much, why a key lies where it lies, and what a change would move.
+//! `ring`: the shares of the shards, the place of a key, and what a change would move.
 
 pub mod membership;
 pub mod rebalance;
@@ -27,22 +27,22 @@ use crate::pg::cluster::Cluster;
 use crate::pg::cluster::prototype_log;
 use crate::pg::cluster::view::View;
 
-/// Virtual nodes a shard, to compare with: what more points would give.
+/// The number of virtual nodes of a shard that the note of `ring show` compares with.
 const MANY_VIRTUAL_NODES: u32 = 1_000;
 
 /// The commands of `ring`.
 #[derive(Debug, Subcommand)]
 pub enum RingCommand {
-    /// Show each shard's part of the ring
+    /// Show the part of the ring that each shard owns
     Show(ShowArgs),
-    /// Show where keys lie, and why
+    /// Show which shard owns each key, and why
     Locate(LocateArgs),
-    /// Show what a change would move; changes nothing
+    /// Show what a change of the ring would move; changes nothing
     Simulate(SimulateArgs),
 }
 
 impl RingCommand {
-    /// Does it.
+    /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {
             Self::Show(args) => args.run(context),
@@ -52,12 +52,12 @@ impl RingCommand {
     }
 }
 
-/// The topology as the shards have it; if none answers, the last one that is known, with a warning.
+/// The topology of the shards; if none answers, the last known one with a warning.
 pub(crate) fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sync::Arc<View>> {
     match cluster.refresh() {
         Ok(failed) => report.warnings.extend(failed.into_iter().map(|(_, error)| error)),
         Err(error) if error.kind() == Kind::Configuration || cluster.view().epoch == Epoch::GUESSED => {
-            // A guess is no answer.
+            // A guessed topology is not shown.
             return Err(error);
         }
         Err(error) => report.warnings.push(error),
@@ -68,7 +68,7 @@ pub(crate) fn freshest(cluster: &Cluster, report: &mut Report) -> Result<std::sy
 /// The arguments of `ring show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A line a virtual node, clockwise
+    /// Show one row for each virtual node, clockwise
     #[arg(long, conflicts_with = "svg")]
     pub(crate) vnodes: bool,
     #[command(flatten)]
@@ -97,7 +97,7 @@ impl ShowArgs {
         ];
         let mut report = Report::list(&columns);
         let view = freshest(&cluster, &mut report)?;
-        // A shard that is down was warned of just now.
+        // For a shard that is down there is a warning already.
         let sizes = scan::sizes(&cluster);
         let rows_of = |name: &ShardName| {
             let size = sizes.iter().find(|(of, _)| of == name);
@@ -110,7 +110,7 @@ impl ShowArgs {
         let share_of = |shares: &[(&ShardName, f64)], name: &ShardName| {
             shares.iter().find(|(of, _)| *of == name).map(|(_, share)| *share)
         };
-        // Those that are to join stand behind those that are there.
+        // Shards that will join come last.
         let joining = goal.shards().iter().filter(|spec| view.topology.shard(&spec.name).is_none());
         let shown: Vec<&ShardSpec> = view.topology.shards().iter().chain(joining).collect();
         let all_rows: i64 = shown.iter().filter_map(|spec| rows_of(&spec.name)).sum();
@@ -132,10 +132,8 @@ impl ShowArgs {
         }
         if *goal != view.topology {
             report.notes.push(match &view.change {
-                Some(_) => "a change of the ring is under way: ringshard rebalance status".into(),
-                None => {
-                    "another ring is wished for: ringshard rebalance --dry-run shows what would move".into()
-                }
+                Some(_) => "a rebalance is under way: ringshard rebalance status".into(),
+                None => "a change is planned: ringshard rebalance --dry-run shows what would move".into(),
             });
         }
         report.notes.push(balance_note(&view)?);
@@ -166,8 +164,9 @@ fn balance_note(view: &View) -> Result<String> {
 }
 
 fn topology(virtual_nodes: u32, shards: Vec<ShardSpec>) -> Result<Topology> {
-    Topology::new(virtual_nodes, shards)
-        .map_err(|why| Error::new(Kind::Usage, why).hint("ringshard shards lists what there is now"))
+    Topology::new(virtual_nodes, shards).map_err(|why| {
+        Error::new(Kind::Usage, why).hint("ringshard shards lists the shards and their weights")
+    })
 }
 
 fn virtual_nodes(cluster: &Cluster) -> Result<Report> {
@@ -195,7 +194,7 @@ pub struct LocateArgs {
 }
 
 impl LocateArgs {
-    /// Explains the way of each key, and asks all shards who has its row.
+    /// Explains the place of each key, and asks all shards whether they hold its row.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let columns = [
@@ -227,13 +226,14 @@ impl LocateArgs {
                 moving_to.map(ShardName::as_str).into(),
             ]);
         }
-        // Who asks for one key gets one answer, not a list.
+        // One key gives one object and not a list.
         if self.keys.len() == 1 {
             report.shape = Shape::One;
         }
         if let Some(missing) = report.warnings.first() {
-            let message = "not every shard could be asked who holds the rows";
-            let failure = Error::new(Kind::Partial, message).hint("ringshard shards shows which are down");
+            let message = "some shards could not be asked whether they hold the rows";
+            let failure =
+                Error::new(Kind::Partial, message).hint("ringshard shards shows which shards are down");
             report.failure = Some(match missing.shard() {
                 Some(shard) => failure.on_shard(shard),
                 None => failure,
@@ -243,10 +243,14 @@ impl LocateArgs {
     }
 }
 
-/// The shards that hold the key's row; `None` if the key is no user's.
+/// The user of a key; `None` if no user has it. `007` is a key, but not of user 7.
+pub(crate) fn user_of_key(key: &str) -> Option<UserId> {
+    key.parse::<UserId>().ok().filter(|id| id.to_string() == key)
+}
+
+/// The shards that hold the key's row; `None` if no user has the key.
 fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<ShardName>> {
-    // `007` is a key of its own, and no user's.
-    let id = key.parse::<UserId>().ok().filter(|id| id.to_string() == key)?;
+    let id = user_of_key(key)?;
     let mut holders = Vec::new();
     for (name, holds) in rows::holders(cluster, id) {
         match holds {
@@ -264,8 +268,11 @@ fn explain(key: &str, position: Position, view: &View, holders: Option<&[ShardNa
     let distance = node.position.number().wrapping_sub(position.number());
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let distance_pct = distance as f64 / 2_f64.powi(128) * 100.0;
-    let step =
-        if node.wrapped { "past the last point, so the first one" } else { "the first point clockwise" };
+    let step = if node.wrapped {
+        "past the last virtual node; the first one"
+    } else {
+        "the next virtual node clockwise"
+    };
     let found = match holders {
         None => "no user has this key".into(),
         Some([]) => "no shard holds such a user".into(),
@@ -302,13 +309,13 @@ impl std::str::FromStr for Addition {
     }
 }
 
-/// Shards that may come and go.
+/// Shards to add and to remove in a what-if.
 #[derive(Debug, Args)]
 pub struct Changes {
-    /// As if this shard were added; may be given more than once
+    /// Assume that this shard is added; may be given more than once
     #[arg(long, value_name = "NAME[:WEIGHT]")]
     add: Vec<Addition>,
-    /// As if this shard were removed; may be given more than once
+    /// Assume that this shard is removed; may be given more than once
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete_shard))]
     remove: Vec<ShardName>,
 }
@@ -318,19 +325,19 @@ impl Changes {
         self.add.is_empty() && self.remove.is_empty()
     }
 
-    /// The topology that would follow this one; why not, if there is none.
+    /// The topology after these changes, or why there is none.
     fn target(&self, now: &Topology, virtual_nodes: u32) -> Result<Topology> {
         let mut shards = now.shards().to_vec();
         for name in &self.remove {
             if now.shard(name).is_none() {
                 return Err(Error::new(Kind::NotFound, format!("there is no shard `{name}` to remove"))
-                    .hint("ringshard shards lists them"));
+                    .hint("ringshard shards lists the shards"));
             }
             shards.retain(|spec| spec.name != *name);
         }
         for Addition { name, weight } in &self.add {
             if shards.iter().any(|spec| spec.name == *name) {
-                return Err(Error::new(Kind::Conflict, format!("there is a shard `{name}` already"))
+                return Err(Error::new(Kind::Conflict, format!("shard `{name}` exists already"))
                     .hint("choose another name; ringshard shards lists those in use"));
             }
             shards.push(ShardSpec { name: name.clone(), weight: *weight });
@@ -344,13 +351,13 @@ impl Changes {
 pub struct SimulateArgs {
     #[command(flatten)]
     changes: Changes,
-    /// Another number of virtual nodes a shard
+    /// Assume this number of virtual nodes for each shard
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=VIRTUAL_NODES_MAX as i64))]
     vnodes: Option<u32>,
 }
 
 impl SimulateArgs {
-    /// Compares the ring now with the ring then, and both with modulo.
+    /// Compares the ring now with the ring after the changes, and with placement by modulo.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         self.check()?;
         let cluster = context.cluster()?;
@@ -360,7 +367,7 @@ impl SimulateArgs {
             Column::bar("after_pct"),
             Column::number("in_pct"),
             Column::number("out_pct"),
-            // What would leave this shard if keys were placed by modulo.
+            // The share that would leave this shard if keys were placed by modulo.
             Column::number("modulo_pct"),
         ];
         let mut report = Report::list(&columns);
@@ -368,7 +375,7 @@ impl SimulateArgs {
         let target = self.target(&view.topology)?;
         let after = target.ring();
         let flows = ring_flows(&view.ring, &after);
-        // Modulo hashes onto a list of shards: the old ones in their order, the new ones behind.
+        // Modulo hashes onto a list of shards: the old ones in their order, then the new ones.
         let old: Vec<ShardName> = view.topology.names().cloned().collect();
         let mut new: Vec<ShardName> =
             old.iter().filter(|name| !self.changes.remove.contains(name)).cloned().collect();
@@ -400,12 +407,12 @@ impl SimulateArgs {
     fn check(&self) -> Result<()> {
         if self.changes.is_empty() && self.vnodes.is_none() {
             return Err(Error::new(Kind::Usage, "nothing to simulate")
-                .hint("ringshard ring simulate --add shard_4; or --remove NAME, or --vnodes N"));
+                .hint("ringshard ring simulate --add shard_4; or use --remove, or --vnodes"));
         }
         Ok(())
     }
 
-    /// The topology that would follow this one; why not, if there is none.
+    /// The topology after these changes, or why there is none.
     pub(crate) fn checked_target(&self, now: &Topology) -> Result<Topology> {
         self.check()?;
         self.target(now)

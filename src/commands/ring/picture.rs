@@ -1,4 +1,4 @@
-//! `ring show --svg`: the ring as a picture.
+//! `ring show --svg`: a picture of the ring.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::model::report::{Document, Report};
 use crate::model::ring::Ring;
 use crate::pg::cluster::view::View;
 
-/// The arguments that are about the picture.
+/// The arguments of the picture.
 #[derive(Debug, Args)]
 pub(crate) struct PictureArgs {
-    /// Draw the ring into a file, as SVG; `-` for standard output
+    /// Draw the ring into this file, as SVG; `-` for standard output
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// In the picture: show where these keys lie, with commas between
+    /// With --svg: mark these keys, separated by commas
     #[arg(long, value_name = "KEY", value_delimiter = ',', allow_negative_numbers = true)]
     keys: Vec<String>,
     #[command(flatten)]
@@ -28,12 +28,12 @@ pub(crate) struct PictureArgs {
 }
 
 impl PictureArgs {
-    /// The file to draw into, if a picture is desired topology. An error if what only a picture shows is desired topology without one.
+    /// The file of the picture, if there is to be one. An error if only flags of the picture are given.
     pub(crate) fn file(&self) -> Result<Option<&Path>> {
         if self.svg.is_none() && !(self.keys.is_empty() && self.changes.is_empty()) {
-            let message = "--keys, --add and --remove are shown by the picture alone";
+            let message = "--keys, --add and --remove need --svg";
             return Err(Error::new(Kind::Usage, message).hint(
-                "add --svg FILE; as tables: ringshard ring locate KEY, ringshard ring simulate --add NAME",
+                "add --svg ring.svg; for tables use ringshard ring locate and ringshard ring simulate",
             ));
         }
         Ok(self.svg.as_deref())
@@ -58,19 +58,19 @@ impl PictureArgs {
             report.document = Some(Document::Text(svg));
         } else {
             write(file, &svg)?;
-            report.notes.push(format!("wrote the ring into `{}`", file.display()));
+            report.notes.push(format!("wrote the ring to `{}`", file.display()));
         }
         Ok(report)
     }
 }
 
-/// The ring that is to follow: by the change that is under way, or by the wish.
+/// The ring of the next topology, or of the desired one; `None` if the ring does not change.
 pub(crate) fn following(view: &View) -> Option<Ring> {
     let goal = view.goal();
     (*goal != view.topology).then(|| goal.ring())
 }
 
-/// Puts a text into a file, which is there when it is whole.
+/// Writes a file, which appears under its name only when it is complete.
 pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
     let mut output = Output::create(file)?;
     output.write_all(text.as_bytes()).map_err(|cause| output.unwritable(&cause))?;

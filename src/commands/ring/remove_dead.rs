@@ -1,4 +1,4 @@
-//! `remove-shard --dead`: a shard that is gone for good.
+//! `remove-shard --dead`: removes a shard that is lost for good.
 
 use crate::commands::{Context, Progress};
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::pg::failover::{Reassigned, RemovalPlan, Removed};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::scan;
 
-/// Gives the arcs of a shard to the others, with its users if they can be recovered.
+/// Gives the arcs of a shard to the others, with its users if there is a server to recover them from.
 pub(crate) fn remove_dead(
     name: &ShardName,
     recover_from: Option<&ConnectionString>,
@@ -19,40 +19,38 @@ pub(crate) fn remove_dead(
 ) -> Result<Report> {
     let cluster = context.cluster()?;
     let recovery = recover_from.map(|url| failover::open_recovery(&cluster, name, url)).transpose();
-    // That the shard is not gone, or is none, is said first.
+    // A shard that answers, or is unknown, is reported before a bad URL.
     let plan = failover::plan_removal(&cluster, name, recovery.as_ref().ok().and_then(Option::as_ref))?;
     let recovery = recovery?;
     let console = context.console();
     console.confirm(&question(name, &plan, recovery.is_some(), &cluster))?;
-    let told = |rows| console.progress(Some(&Progress { rows, part: None, at: "recovering".into() }));
-    let done = failover::remove_dead_shard(&cluster, &plan, recovery, told);
+    let progress = |rows| console.progress(Some(&Progress { rows, part: None, at: "recovering".into() }));
+    let done = failover::remove_dead_shard(&cluster, &plan, recovery, progress);
     console.progress(None);
     let done = done?;
     let settings = context.settings();
     let mut report = report(&done);
     if settings.shards_are_from_environment() {
-        report.notes.push(format!("take `{name}` out of RINGSHARD_SHARDS"));
+        report.notes.push(format!("remove `{name}` from RINGSHARD_SHARDS"));
     } else {
         settings.forget_shard(name, || Ok(false))?;
     }
     if done.ignored > 0 {
         let users = counted(done.ignored, "user");
-        report.notes.push(format!("passed by, as other shards own their arcs: {users}"));
+        report.notes.push(format!("not recovered, because other shards own their arcs: {users}"));
     }
     if done.is_changing {
-        report
-            .notes
-            .push("a change of the ring is still under way: ringshard rebalance goes on with it".into());
+        report.notes.push("a rebalance is still under way; to continue it: ringshard rebalance".into());
     }
     report.notes.push(format!(
-        "`{name}` must not serve again: if it comes back at {}, ringshard shards, verify and rebalance fence it",
+        "do not start the old server of `{name}` again; if it comes back at {}, ringshard shards fences it",
         plan.url
     ));
     context.reload()?;
     Ok(report)
 }
 
-/// What goes where, what is lost, and whether that is desired topology.
+/// The question to confirm: what goes where, and what is lost.
 fn question(name: &ShardName, plan: &RemovalPlan, is_recovered: bool, cluster: &Cluster) -> String {
     let recipients = plan.recipients();
     let share: f64 = recipients.values().map(|recipient| recipient.share).sum();
@@ -61,26 +59,24 @@ fn question(name: &ShardName, plan: &RemovalPlan, is_recovered: bool, cluster: &
         format!("{recipient} gets {arcs}, {:.2} % of the ring", reassigned.share * 100.0)
     };
     let mut lines = vec![format!(
-        "shard `{name}` at {} does not answer, and is taken out for good, with {:.2} % of the ring",
+        "shard `{name}` at {} does not answer; it will be removed for good, with {:.2} % of the ring",
         plan.url,
         share * 100.0
     )];
     if plan.is_begun {
-        lines.push("(an earlier run has begun it, and other shards have heard of it)".into());
+        lines.push("(an earlier run began this, and some shards have recorded it)".into());
     }
     lines.extend(recipients.iter().map(line));
     lines.push(match (is_recovered, scan::last_known_rows(cluster, name)) {
-        (true, _) => {
-            "its users are brought in as they are where they are recovered from; what is newer is lost".into()
-        }
+        (true, _) => "its users are read from the server of --recover-from; newer changes are lost".into(),
         (false, Some((rows, at))) => {
             let users = counted(u64::try_from(rows).unwrap_or(0), "user");
-            format!("lost: {users}, as counted at {}", timestamp(at))
+            format!("lost: {users}, by the count of {}", timestamp(at))
         }
-        (false, None) => "lost: all its users; how many is not known here".into(),
+        (false, None) => "lost: all its users; their number is not known".into(),
     });
     if plan.has_desired_topology {
-        lines.push("what was wished for of the ring is given up with it".into());
+        lines.push("the planned change of the ring is discarded".into());
     }
     lines.push("Remove it?".into());
     lines.join("\n")
@@ -94,13 +90,12 @@ fn report(done: &Removed) -> Report {
         Column::number("rows"),
         Column::number("epoch"),
     ]);
-    let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     for (shard, Reassigned { arcs, share, rows }) in &done.recipients {
         report.push(vec![
             shard.as_str().into(),
-            number(*arcs),
+            (*arcs).into(),
             Cell::percent(*share),
-            number(*rows),
+            (*rows).into(),
             done.epoch.number().into(),
         ]);
     }

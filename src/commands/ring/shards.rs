@@ -1,10 +1,10 @@
-//! `shards`: one line a shard.
+//! `shards`: one row for each shard.
 
 use crate::pg::failover;
 use crate::pg::scan;
 use clap::Args;
 
-use super::verify::told_of;
+use super::verify::warning;
 use crate::commands::Context;
 use crate::error::Result;
 use crate::model::names::ShardName;
@@ -31,34 +31,33 @@ const COLUMNS: [Column; 10] = [
 pub struct ShardsArgs {}
 
 impl ShardsArgs {
-    /// Lists the shards, those that are down too.
+    /// Lists the shards, also those that are down.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let mut report = Report::list(&COLUMNS);
-        // Which shards do not answer is seen below, shard by shard.
+        // Shards that do not answer are reported one by one below.
         if let Err(error) = cluster.refresh()
             && error.kind() == crate::error::Kind::Configuration
         {
             return Err(error);
         }
-        for stale_primaries in failover::fence_stale_primaries(&cluster) {
-            report.warnings.push(
-                stale_primaries.map_or_else(|error| error, |stale_primaries| told_of(&stale_primaries)),
-            );
-        }
-        let told = report.warnings.len();
+        let stale_primaries = failover::fence_stale_primaries(&cluster).into_iter();
+        report
+            .warnings
+            .extend(stale_primaries.map(|found| found.map_or_else(|error| error, |of| warning(&of))));
+        let warnings = report.warnings.len();
         let view = cluster.view();
         let shares = view.ring.shares();
         let goal = view.goal();
         let goal_ring = goal.ring();
-        let desired_topology = goal_ring.shares();
-        // A guess is no answer.
+        let target_shares = goal_ring.shares();
+        // A guessed topology is not shown.
         let is_known = view.epoch != Epoch::GUESSED;
         for (name, size) in scan::sizes(&cluster) {
             let spec = view.topology.shard(&name).filter(|_| is_known);
             let share = shares.iter().find(|(of, _)| spec.is_some() && **of == name).map(|(_, share)| *share);
-            let desired_topology =
-                desired_topology.iter().find(|(of, _)| is_known && **of == name).map(|(_, share)| *share);
+            let target =
+                target_shares.iter().find(|(of, _)| is_known && **of == name).map(|(_, share)| *share);
             let spec = spec.or(goal.shard(&name).filter(|_| is_known));
             let (size, state) = match size {
                 Ok(size) => (Some(size), state(&view, &name)),
@@ -78,24 +77,24 @@ impl ShardsArgs {
                 state.into(),
                 size.map(|size| size.size_bytes).into(),
                 cluster.shards().address(&name)?.shown().into(),
-                desired_topology.map_or(Cell::Null, Cell::percent),
+                target.map_or(Cell::Null, Cell::percent),
                 cluster.shards().down_since(&name).filter(|_| state == "down").map(timestamp).into(),
             ]);
         }
-        // With some shards down the list is an answer; with all of them down it is not.
-        if report.rows.len() == report.warnings.len() - told {
+        // If all shards are down, the command fails.
+        if report.rows.len() == report.warnings.len() - warnings {
             report.failure = report.warnings.pop();
         }
         Ok(report)
     }
 }
 
-/// What becomes of a shard that answers.
+/// The state of a shard that answers.
 pub(crate) fn state(view: &View, name: &ShardName) -> &'static str {
     match (view.topology.shard(name), view.goal().shard(name)) {
         (Some(_), Some(_)) => "active",
         (None, Some(_)) => "joining",
-        // One that has left is still in the configuration, until the next rebalance.
+        // A shard that has left stays in the configuration until the next rebalance.
         (_, None) => "leaving",
     }
 }

@@ -1,4 +1,4 @@
-//! `verify`: every row on exactly one shard, its owner; and with `--fix`, what mends it.
+//! `verify`: checks that each row is on its owner and nowhere else; with `--fix` it repairs.
 
 use crate::pg::failover;
 use crate::pg::rows;
@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::report::{Cell, Column, Report};
+use crate::model::report::{Column, Report};
 use crate::model::text::{counted, thousands};
 use crate::pg::cluster::Cluster;
 use crate::pg::failover::StalePrimary;
@@ -25,60 +25,63 @@ const COLUMNS: [Column; 6] = [
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Compare the contents where a user lies twice
+    /// Compare the contents of users that are on two shards
     #[arg(long)]
     pub(crate) deep: bool,
-    /// Put each row where it belongs; what differs from its owner's row is kept in ringshard.quarantine
+    /// Move misplaced rows to their owner; a row that differs from the owner's goes to ringshard.quarantine
     #[arg(long)]
     pub(crate) fix: bool,
 }
 
 impl VerifyArgs {
-    /// Looks at every row of every shard, and mends what is wrong if that is desired topology.
+    /// Checks every row of every shard, and with --fix repairs what is wrong.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         cluster.refresh()?;
-        let (stale_primaries, missing_handovers): (Vec<_>, Vec<_>) =
-            failover::fence_stale_primaries(&cluster).into_iter().partition(Result::is_ok);
-        let stale_primaries: Vec<StalePrimary> = stale_primaries.into_iter().flatten().collect();
-        let missing_handovers: Vec<Error> = missing_handovers.into_iter().filter_map(Result::err).collect();
+        let (mut stale_primaries, mut errors) = (Vec::new(), Vec::new());
+        for found in failover::fence_stale_primaries(&cluster) {
+            match found {
+                Ok(stale_primary) => stale_primaries.push(stale_primary),
+                Err(error) => errors.push(error),
+            }
+        }
         failover::include_stale_primaries(&cluster, &stale_primaries)?;
-        let mut report = self.look(context, &cluster, stale_primaries)?;
-        report.warnings.extend(missing_handovers);
+        let mut report = self.check(context, &cluster, stale_primaries)?;
+        report.warnings.extend(errors);
         Ok(report)
     }
 
-    fn look(
+    fn check(
         &self,
         context: &Context<'_>,
         cluster: &Cluster,
         stale_primaries: Vec<StalePrimary>,
     ) -> Result<Report> {
         let console = context.console();
-        let told = |rows| console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
+        let progress = |rows| console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
         let verify = |deep| {
-            let verified = verify::verify(cluster, deep, told);
+            let verified = verify::verify(cluster, deep, progress);
             console.progress(None);
             verified
         };
         if !self.fix {
             return Ok(report(&verify(self.deep)?, None, &stale_primaries));
         }
-        // Before the look at the rows: what is seen stays so until it is repaired.
+        // Begun before the rows are read, so that nothing moves until they are repaired.
         let mut fixing = verify::begin_repair(cluster)?;
         let found = verify(true)?;
         fixing.check(&found)?;
         if !found.faults.is_empty() {
-            // Where a row belongs is not known.
+            // Without a sound ring the owner of a row is not known.
             return Ok(report(&found, None, &stale_primaries));
         }
         if found.is_clean() {
             let mut report = report(&found, None, &stale_primaries);
-            report.notes.push("there is nothing to repair".into());
+            report.notes.push("nothing to repair".into());
             return Ok(report);
         }
         console.confirm(&question(&found))?;
-        let repaired = fixing.carry_out(&found, told);
+        let repaired = fixing.carry_out(&found, progress);
         console.progress(None);
         let repaired = repaired?;
         let again = verify(true)?;
@@ -91,10 +94,10 @@ impl VerifyArgs {
             let aside =
                 rows::left_on(cluster, &name).map_or(0, |(_, aside)| u64::try_from(aside).unwrap_or(0));
             report.notes.push(match aside {
-                0 => format!("`{name}` at {url} is empty now, and forgotten; that database can be dropped"),
+                0 => format!("the database of `{name}` at {url} is empty and no longer used; it can be dropped"),
                 aside => format!(
-                    "`{name}` at {url} is forgotten, and owns nothing; before that database is dropped, look at the {} in its \
-                     `ringshard.quarantine`: their owners have others of these ids",
+                    "the database of `{name}` at {url} is no longer used; before you drop it, look at the {} in its \
+                     `ringshard.quarantine`: their owners have different rows with the same ids",
                     counted(aside, "user")
                 ),
             });
@@ -103,47 +106,49 @@ impl VerifyArgs {
     }
 }
 
-/// That old data of a shard is there again.
-pub(crate) fn told_of(stale_primaries: &StalePrimary) -> Error {
-    let StalePrimary { shard, name, url, rows, is_newly_fenced } = stale_primaries;
-    let since = if *is_newly_fenced { "is fenced from now on" } else { "is fenced" };
+/// The warning that a stale primary is back.
+pub(crate) fn warning(stale_primary: &StalePrimary) -> Error {
+    let StalePrimary { shard, name, url, rows, is_newly_fenced } = stale_primary;
+    let fenced = if *is_newly_fenced { "has just been fenced" } else { "is fenced" };
     let rows = counted(u64::try_from(*rows).unwrap_or(0), "user");
     let message = format!(
-        "old data of shard `{shard}` is back at {url}: it {since}, is called `{name}`, and has {rows}"
+        "an old server of shard `{shard}` is back at {url}: it {fenced}, is named `{name}`, and holds {rows}"
     );
-    let hint =
-        "ringshard verify --fix brings home what the owners lack, and empties it; nothing is overwritten";
+    let hint = "ringshard verify --fix moves the users that their owners lack, and empties it; it overwrites nothing";
     Error::new(Kind::Failed, message).hint(hint).on_shard(name)
 }
 
-/// The plan, and whether it is desired topology.
+/// The question to confirm: what would be repaired.
 fn question(found: &Verified) -> String {
     let plan = &found.plan;
     let parts = [
-        (plan.to_move, "to be moved to the owner, which lacks the user"),
-        (plan.to_purge, "to be deleted, as the owner has an equal one"),
+        (plan.to_move, "to be moved to the owner, which does not have the user"),
+        (plan.to_purge, "to be deleted, because the owner has an equal row"),
         (
             plan.to_quarantine,
-            "to be put into `ringshard.quarantine` where it lies, as the owner has another one",
+            "to be put into `ringshard.quarantine` of its shard, because the owner has a different row",
         ),
     ];
     let parts = parts.into_iter().filter(|(rows, _)| *rows > 0);
     let parts: Vec<String> = parts.map(|(rows, what)| format!("{}: {what}", counted(rows, "row"))).collect();
-    format!("misplaced: {}\n{}\nDo it?", counted(found.sum(|tally| tally.misplaced), "row"), parts.join("\n"))
+    format!(
+        "misplaced: {}\n{}\nRepair them?",
+        counted(found.sum(|tally| tally.misplaced), "row"),
+        parts.join("\n")
+    )
 }
 
 fn report(verified: &Verified, repaired: Option<Repaired>, stale_primaries: &[StalePrimary]) -> Report {
     let mut report = Report::list(&COLUMNS);
-    report.warnings.extend(stale_primaries.iter().map(told_of));
-    let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    report.warnings.extend(stale_primaries.iter().map(warning));
     for (shard, tally) in &verified.tallies {
         report.push(vec![
             shard.as_str().into(),
-            number(tally.rows),
-            number(tally.misplaced),
-            number(tally.duplicate),
-            tally.differing.map_or(Cell::Null, number),
-            number(tally.missing),
+            tally.rows.into(),
+            tally.misplaced.into(),
+            tally.duplicate.into(),
+            tally.differing.into(),
+            tally.missing.into(),
         ]);
     }
     if let Some(Repaired { moved, purged, quarantined }) = repaired {
@@ -156,11 +161,11 @@ fn report(verified: &Verified, repaired: Option<Repaired>, stale_primaries: &[St
     }
     if verified.is_changing {
         let in_flight = counted(verified.sum(|tally| tally.in_flight), "row");
-        report.notes.push(format!("a change of the ring is under way: {in_flight} in flight"));
+        report.notes.push(format!("a rebalance is under way: {in_flight} in flight"));
     }
     if verified.unexamined > 0 {
-        let told = counted(verified.unexamined, "misplaced row");
-        report.notes.push(format!("too many to look at one by one: {told} only counted"));
+        let rows = counted(verified.unexamined, "misplaced row");
+        report.notes.push(format!("too many to examine one by one: {rows} were only counted"));
     }
     if verified.is_clean() {
         let rows = verified.sum(|tally| tally.rows - tally.in_flight);
@@ -180,19 +185,19 @@ pub(crate) fn failure(verified: &Verified) -> Error {
         };
         let rows = rows.map_or(String::new(), |rows| format!("; {rows}"));
         return Error::new(Kind::Failed, format!("{first}{more}{rows}"))
-            .hint("ringshard doctor tells what to do about it; then: ringshard verify");
+            .hint("ringshard doctor shows how to repair it; then: ringshard verify");
     }
     let has_twins = verified.tallies.values().any(|tally| tally.duplicate > 0 && tally.differing.is_none());
-    let hint = "ringshard verify --fix puts each where it belongs";
+    let hint = "ringshard verify --fix moves each row to its owner";
     let hint = if has_twins {
-        format!("ringshard verify --deep compares what lies twice; {hint}")
+        format!("ringshard verify --deep compares rows that exist twice; {hint}")
     } else {
         hint.to_owned()
     };
     Error::new(Kind::Failed, rows.unwrap_or_default()).hint(hint)
 }
 
-/// What is wrong with the rows, if anything is.
+/// What is wrong with the rows; `None` if nothing is.
 fn rows_misplaced(verified: &Verified) -> Option<String> {
     let misplaced = verified.sum(|tally| tally.misplaced);
     if misplaced == 0 {

@@ -1,4 +1,4 @@
-//! `completions` and `man`: made from the definition of the command line.
+//! `completions` and `man`: generated from the definition of the command line.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::commands::Cli;
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::model::report::Report;
 
 /// The arguments of `completions`.
@@ -35,7 +36,7 @@ pub fn script(shell: Shell) -> String {
 /// The arguments of `man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The folder; made if it is not there
+    /// The folder; created if it is missing
     pub(crate) dir: PathBuf,
 }
 
@@ -43,23 +44,20 @@ impl ManArgs {
     /// Writes a page for ringshard and one for each command.
     pub fn run(&self) -> Result<Report> {
         let fail = |cause: io::Error| {
-            let kind = match cause.kind() {
-                io::ErrorKind::PermissionDenied => Kind::Permission,
-                _ => Kind::Failed,
-            };
-            Error::new(kind, format!("cannot write man pages into `{}`: {cause}", self.dir.display()))
-                .hint("name a folder that can be written to")
+            let kind = files::kind_of(&cause, Kind::Failed);
+            Error::new(kind, format!("cannot write man pages to `{}`: {cause}", self.dir.display()))
+                .hint("name a writable folder")
         };
         std::fs::create_dir_all(&self.dir).map_err(fail)?;
         let pages = man_pages().map_err(fail)?;
         for (name, text) in &pages {
             std::fs::write(self.dir.join(name), text).map_err(fail)?;
         }
-        Ok(Report::note(format!("wrote {} man pages into `{}`", pages.len(), self.dir.display())))
+        Ok(Report::note(format!("wrote {} man pages to `{}`", pages.len(), self.dir.display())))
     }
 }
 
-/// All man pages: their files' names, and their texts.
+/// All man pages: file names and texts.
 pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut command = Cli::command();
     command.build();

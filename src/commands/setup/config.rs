@@ -1,4 +1,4 @@
-//! `config`: the settings in force, and where each comes from.
+//! `config`: the settings in force, and the origin of each.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::error::Result;
 use crate::local::PrivateServer;
 use crate::model::report::{Cell, Column, Report};
 use crate::pg::net::conninfo::ConnectionString;
-use crate::settings::{Origin, Sourced};
+use crate::settings::{Origin, Sourced, value_name};
 
 /// The commands of `config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Show each setting and where it comes from; passwords are not shown
+    /// Show each setting and its origin; passwords are redacted
     Show,
 }
 
 impl ConfigCommand {
-    /// Does it.
+    /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let Self::Show = self;
         let settings = context.settings();
@@ -84,7 +84,7 @@ fn shard_lines(
     }
 }
 
-/// One address without its password; where that comes from, if there is one.
+/// Adds an address without its password, and returns the origin of the password, if it has one.
 fn address_lines(
     line: &mut impl FnMut(&str, Cell, &dyn ToString),
     setting: &str,
@@ -103,8 +103,4 @@ fn address_lines(
             None
         }
     }
-}
-
-fn value_name(value: &impl clap::ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -1,4 +1,4 @@
-//! `doctor`: a tick or a cross for each check, and for every cross what to type.
+//! `doctor`: a tick or a cross for each check, with a hint for every cross.
 
 use clap::Args;
 
@@ -10,7 +10,7 @@ use crate::pg::doctor;
 use crate::pg::doctor::ConfiguredBy;
 use crate::settings::Origin;
 
-/// How many crosses the last line names; the table has them all.
+/// How many failed checks the last line names; the table has them all.
 const CROSSES_NAMED: usize = 5;
 
 /// The arguments of `doctor`: none.
@@ -18,7 +18,7 @@ const CROSSES_NAMED: usize = 5;
 pub struct DoctorArgs {}
 
 impl DoctorArgs {
-    /// Examines all shards, those that are down too. Changes nothing.
+    /// Examines all shards, also those that are down. Changes nothing.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let settings = context.settings();
         let shards = context.shards()?;
@@ -53,7 +53,7 @@ impl DoctorArgs {
         }
         let checks = report.rows.len();
         if crosses.is_empty() {
-            report.notes.push(format!("{checks} checks, all is well"));
+            report.notes.push(format!("{checks} checks passed"));
             return Ok(report);
         }
         let shown = crosses.iter().take(CROSSES_NAMED).cloned().collect::<Vec<_>>().join(", ");
@@ -68,7 +68,7 @@ impl DoctorArgs {
                 format!("shards {} cannot be reached; {failed}", many.join(", ")),
             ),
         };
-        report.failure = Some(error.hint("the column `hint` says what to type; then: ringshard doctor"));
+        report.failure = Some(error.hint("follow the column `hint`, then: ringshard doctor"));
         Ok(report)
     }
 }

@@ -1,4 +1,4 @@
-//! `init-shards`: from nothing, or from databases that are there, to a cluster.
+//! `init-shards`: makes a cluster of new or existing databases.
 
 use clap::Args;
 
@@ -20,14 +20,14 @@ const SHARDS_DEFAULT: u32 = 3;
 /// The arguments of `init-shards`.
 #[derive(Debug, Args)]
 pub struct InitShardsArgs {
-    /// How many shards; `shard_1` and so on are their names [default: 3]
+    /// The number of shards, which are named `shard_1` and so on [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SHARDS_MAX as i64))]
     pub(crate) shards: Option<u32>,
-    /// Make the shards as databases of this server
-    // Any text passes here: an error of clap's would quote it, and it may hold a password.
+    /// Create the shards as databases on this server
+    // Any text is accepted here, because an error of clap would quote it, and it may hold a password.
     #[arg(long, value_name = "URL", value_parser = connection_string, conflicts_with = "shard")]
     pub(crate) server: Option<ConnectionString>,
-    /// Take this database as a shard; may be given more than once
+    /// Use this existing database as a shard; may be given more than once
     #[arg(long, value_name = "NAME=URL", value_parser = connection_string, conflicts_with = "shards")]
     pub(crate) shard: Vec<ConnectionString>,
     /// Virtual nodes of each shard [default: 100]
@@ -35,7 +35,7 @@ pub struct InitShardsArgs {
     pub(crate) vnodes: Option<u32>,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "clap wants a result")]
+#[expect(clippy::unnecessary_wraps, reason = "clap requires a result")]
 pub(crate) fn connection_string(text: &str) -> std::result::Result<ConnectionString, String> {
     Ok(ConnectionString::new(text))
 }
@@ -43,26 +43,27 @@ pub(crate) fn connection_string(text: &str) -> std::result::Result<ConnectionStr
 type Entries = Vec<(ShardName, ConnectionString)>;
 
 impl InitShardsArgs {
-    /// Makes what is missing, and writes down how to reach it.
+    /// Creates what is missing, and writes the shards into the configuration.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let settings = context.settings();
         let server = settings.private_server()?;
         let entries = self.entries(&settings)?;
         self.check_against_config(&settings, &entries)?;
-        // A private server that was destroyed took its cluster along: a new one may follow it.
+        // The cluster of a private server that was destroyed no longer exists: a new one may replace it.
         let all_local = entries.iter().all(|(_, url)| url.local_database().is_some());
-        let is_gone = all_local && !server.exists();
+        let is_destroyed = all_local && !server.exists();
         let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
 
-        let known = settings.cluster.as_ref().filter(|_| !is_gone).map(|cluster| cluster.value);
+        let known = settings.cluster.as_ref().filter(|_| !is_destroyed).map(|cluster| cluster.value);
         self.create_databases(&settings, &server, &entries, &shards, known)?;
         let made = init::initialise(&shards, known, self.vnodes)?;
         let from_environment = settings.shards_are_from_environment();
         let is_new_file = !from_environment && !settings.file.value.exists();
         if !from_environment {
             settings.write_cluster(made.membership.cluster, &entries).map_err(|error| {
-                let message = format!("the shards are made, but {}", error.message());
-                Error::new(error.kind(), message).hint("run this again with a --config that can be written")
+                let message = format!("the shards are created, but {}", error.message());
+                Error::new(error.kind(), message)
+                    .hint("run this again with --config and the name of a writable file")
             })?;
         }
         if let Some(folder) = &settings.state_folder {
@@ -89,20 +90,21 @@ impl InitShardsArgs {
             ]);
         }
         if !is_new_file && made.done.iter().all(|(_, done)| *done == InitOutcome::Unchanged) {
-            report.notes.push("all was there already".into());
+            report.notes.push("nothing to do: all shards are complete".into());
             return Ok(report);
         }
         if !from_environment {
             report.notes.push(format!("wrote `{}`", settings.file.value.display()));
         }
-        report
-            .notes
-            .push("next: ringshard create-user --id 1 --name Alice\n      ringshard ring show".into());
+        // Only shards that were all created now are known to hold no users.
+        let is_new = made.done.iter().all(|(_, done)| *done == InitOutcome::Created);
+        let next = if is_new { "ringshard create-user --id 1 --name Alice\n      " } else { "" };
+        report.notes.push(format!("next: {next}ringshard ring show"));
         Ok(report)
     }
 
-    /// The shards that are asked for: by flags, else by the configuration, else on the private server.
-    fn entries(&self, settings: &Settings) -> Result<Entries> {
+    /// The shards of the flags, else of the configuration, else on the private server.
+    pub(crate) fn entries(&self, settings: &Settings) -> Result<Entries> {
         if !self.shard.is_empty() {
             return self.shard.iter().map(parse_shard).collect();
         }
@@ -121,17 +123,17 @@ impl InitShardsArgs {
         }
         if self.shards.is_some_and(|requested| requested as usize != settings.shards.len()) {
             let message = format!(
-                "`{}` describes a cluster of {} shards already",
+                "`{}` already describes a cluster of {} shards",
                 settings.file.value.display(),
                 settings.shards.len()
             );
             return Err(Error::new(Kind::Conflict, message)
-                .hint("ringshard shards lists them; another --config makes another cluster"));
+                .hint("ringshard shards lists them; for another cluster, name another file with --config"));
         }
         Ok(settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone())).collect())
     }
 
-    /// Makes the databases that are missing, where that is ours to do: on the private server, and with `--server`.
+    /// Creates the databases that are missing on the private server, or on that of `--server`.
     fn create_databases(
         &self,
         settings: &Settings,
@@ -141,7 +143,7 @@ impl InitShardsArgs {
         known: Option<ClusterId>,
     ) -> Result<()> {
         let maintenance: ShardName = "postgres".parse().expect("letters");
-        // Each shard that may be made, and its database.
+        // Each shard whose database may be created, and the database.
         let pairs: Vec<(&ShardName, ShardName)> = match &self.server {
             Some(_) => entries.iter().map(|(name, _)| (name, name.clone())).collect(),
             None => entries
@@ -160,22 +162,22 @@ impl InitShardsArgs {
             ConnectionString::local("postgres")
         };
         let server = Shards::new([(maintenance.clone(), url)], private.clone(), settings.pool_options())?;
-        let of_the_server = |error: Error| {
-            // What was connected to is no shard yet.
+        let server_error = |error: Error| {
+            // The connection was not to a shard yet.
             let message = error.message().replace("shard `postgres`", "the server");
-            let hint = "is the URL right, and may its user connect? psql with the same URL shows it";
+            let hint = "check the URL, and that its user may connect, with psql and the same URL";
             let hint = error.hint_text().filter(|_| error.kind() == Kind::Permission).unwrap_or(hint);
             Error::new(error.kind(), message).hint(hint.to_owned())
         };
         let databases: Vec<ShardName> = pairs.iter().map(|(_, database)| database.clone()).collect();
-        let missing = init::missing_databases(&server, &maintenance, &databases).map_err(of_the_server)?;
-        let gone = pairs.iter().find(|(_, database)| missing.contains(database));
-        if let (Some(cluster), Some((name, database))) = (known, gone) {
+        let missing = init::missing_databases(&server, &maintenance, &databases).map_err(server_error)?;
+        let lost = pairs.iter().find(|(_, database)| missing.contains(database));
+        if let (Some(cluster), Some((name, database))) = (known, lost) {
             let message = format!(
-                "the database `{database}` of shard `{name}` is gone, with its part of the cluster `{cluster}`"
+                "the database `{database}` of shard `{name}` is missing, with its part of the cluster `{cluster}`"
             );
             return Err(Error::new(Kind::Configuration, message)
-                .hint("restore it from a backup; for another cluster name another file with --config")
+                .hint("restore it from a backup; for a new cluster, name another file with --config")
                 .on_shard(name));
         }
         let there: Vec<ShardName> = pairs
@@ -184,21 +186,21 @@ impl InitShardsArgs {
             .map(|(name, _)| (*name).clone())
             .collect();
         init::check_catalogs(shards, &there, &shards.names(), self.vnodes)?;
-        init::create_databases(&server, &maintenance, &missing).map_err(of_the_server)
+        init::create_databases(&server, &maintenance, &missing).map_err(server_error)
     }
 
-    /// One configuration, one cluster: what is there is gone on with, not replaced.
+    /// A configuration file describes one cluster, which is never replaced by another one.
     fn check_against_config(&self, settings: &Settings, entries: &Entries) -> Result<()> {
         let mut names: Vec<&ShardName> = entries.iter().map(|(name, _)| name).collect();
         names.sort();
         if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is named twice"))
-                .hint("give each --shard a name of its own"));
+            return Err(Error::new(Kind::Usage, format!("the shard `{twice}` is given twice"))
+                .hint("give each --shard a different name"));
         }
         if settings.shards_are_from_environment() && (self.server.is_some() || !self.shard.is_empty()) {
-            let message = "RINGSHARD_SHARDS names the shards, and so do these flags";
+            let message = "both RINGSHARD_SHARDS and the flags name the shards";
             return Err(
-                Error::new(Kind::Conflict, message).hint("unset RINGSHARD_SHARDS, or leave out the flags")
+                Error::new(Kind::Conflict, message).hint("unset RINGSHARD_SHARDS, or leave the flags out")
             );
         }
         let mut configured: Vec<&ShardName> = settings.shards.iter().map(|(name, _)| name).collect();
@@ -208,11 +210,11 @@ impl InitShardsArgs {
         }
         let list: Vec<String> = configured.iter().map(|name| format!("`{name}`")).collect();
         let message = format!(
-            "`{}` describes another cluster already, of {}",
+            "`{}` already describes another cluster, of {}",
             settings.file.value.display(),
             list.join(", ")
         );
-        Err(Error::new(Kind::Conflict, message).hint("name another file with --config for another cluster"))
+        Err(Error::new(Kind::Conflict, message).hint("for another cluster, name another file with --config"))
     }
 }
 
@@ -223,7 +225,7 @@ fn parse_shard(text: &ConnectionString) -> Result<(ShardName, ConnectionString)>
             .hint("write it as --shard shard_1=postgresql://USER@HOST/DATABASE")
     };
     let (name, url) =
-        text.expose().split_once('=').ok_or_else(|| wrong("there is no `=` between name and URL"))?;
+        text.expose().split_once('=').ok_or_else(|| wrong("`=` is missing between name and URL"))?;
     let name = name.parse().map_err(|why: String| wrong(&why))?;
     if url.is_empty() {
         return Err(wrong("the URL is empty"));
@@ -231,15 +233,15 @@ fn parse_shard(text: &ConnectionString) -> Result<(ShardName, ConnectionString)>
     Ok((name, ConnectionString::new(url)))
 }
 
-/// A database that may be made on the private server.
+/// The name of a database that may be created on the private server.
 pub(crate) fn local_database(name: &str) -> Result<ShardName> {
     let why = match name {
-        "postgres" | "template0" | "template1" => "that database is the server's own".to_owned(),
+        "postgres" | "template0" | "template1" => "that database belongs to the server".to_owned(),
         _ => match name.parse() {
             Ok(name) => return Ok(name),
             Err(why) => why,
         },
     };
-    Err(Error::new(Kind::Configuration, format!("`local:` and a database: {why}"))
+    Err(Error::new(Kind::Configuration, format!("the database of `local:`: {why}"))
         .hint("write it as `local:shard_1`"))
 }

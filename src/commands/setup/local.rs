@@ -9,18 +9,18 @@ use crate::model::report::{Column, Report};
 /// The commands of `local`.
 #[derive(Debug, Subcommand)]
 pub enum LocalCommand {
-    /// Start the private Postgres; make it first if there is none
+    /// Start the private Postgres; create it first if there is none
     Start,
     /// Stop it; its data stays
     Stop,
-    /// Where it is, and whether it runs
+    /// Show whether it runs, and where its files are
     Status,
     /// Stop it and delete all its data
     Destroy,
 }
 
 impl LocalCommand {
-    /// Does it.
+    /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let server = context.settings().private_server()?;
         match self {
@@ -29,12 +29,16 @@ impl LocalCommand {
                 Ok(Report::note(if started {
                     "started the private Postgres"
                 } else {
-                    "it was running already"
+                    "the private Postgres is already running"
                 }))
             }
             Self::Stop => {
                 let stopped = server.stop()?;
-                Ok(Report::note(if stopped { "stopped the private Postgres" } else { "it was not running" }))
+                Ok(Report::note(if stopped {
+                    "stopped the private Postgres"
+                } else {
+                    "the private Postgres is not running"
+                }))
             }
             Self::Status => {
                 let status = server.status()?;
@@ -70,9 +74,9 @@ impl LocalCommand {
                 }
                 let destroyed = server.destroy()?;
                 Ok(Report::note(if destroyed {
-                    "deleted the private Postgres and its data; ringshard init-shards makes a new one"
+                    "deleted the private Postgres and its data; ringshard init-shards creates a new one"
                 } else {
-                    "there was no private Postgres"
+                    "there is no private Postgres"
                 }))
             }
         }

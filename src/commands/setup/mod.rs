@@ -1,4 +1,4 @@
-//! Commands that set up the cluster and this program.
+//! The commands that set up the cluster and this program.
 
 pub mod completions;
 pub mod config;

@@ -1,4 +1,4 @@
-//! `count`: how many users there are.
+//! `count`: the number of users.
 
 use crate::pg::scan;
 use std::collections::BTreeMap;
@@ -12,12 +12,12 @@ use crate::model::report::{Cell, Column, Report};
 use crate::model::user::Region;
 use crate::pg::scan::list::Counted;
 
-/// What a count is broken down by.
+/// The groups of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
-    /// A line a shard
+    /// One row for each shard
     Shard,
-    /// A line a region
+    /// One row for each region
     Region,
 }
 
@@ -27,7 +27,7 @@ pub struct CountArgs {
     /// Only users of this region
     #[arg(long, value_name = "S")]
     pub(crate) region: Option<Region>,
-    /// Break the count down
+    /// Count each group separately
     #[arg(long, value_enum)]
     pub(crate) by: Option<By>,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub struct CountArgs {
 }
 
 impl CountArgs {
-    /// Counts on all shards at once, each user once, also while chunks move.
+    /// Counts on all shards at once. Each user counts once, also while chunks move.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let region = self.region.as_ref().map(Region::as_str);
@@ -68,7 +68,7 @@ impl CountArgs {
                 Report::one(&[rows], vec![sum.into()])
             }
         };
-        AllowPartial::tell(&cluster, missing, &mut report);
+        AllowPartial::add_missing(&cluster, missing, &mut report);
         Ok(report)
     }
 }

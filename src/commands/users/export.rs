@@ -1,4 +1,4 @@
-//! `export`: all users into a file, by id.
+//! `export`: writes all users into a file, by id.
 
 use crate::pg::scan;
 use std::io::Write;
@@ -16,17 +16,17 @@ use crate::model::user::{UserBytes, UserId};
 use crate::pg::scan::list::{Filter, Merged, RowBatcher};
 use crate::settings::{Format, Origin};
 
-/// How long a batch of lines grows.
+/// The size of a batch of lines.
 const BATCH_BYTES: usize = 64 << 10;
-/// About how many lines that is.
+/// About as many lines as fit into a batch.
 const LINES: usize = BATCH_BYTES / 32;
-/// How much is written at once.
+/// The size of one write.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// The arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The file, CSV or JSON lines (.jsonl) by its name, gzipped with .gz; `-` for standard output
+    /// The file: CSV, or JSON lines if it ends with .jsonl; compressed if it ends with .gz; `-` for standard output
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     pub(crate) file: PathBuf,
     #[command(flatten)]
@@ -45,9 +45,9 @@ impl ExportArgs {
             Report { document: Some(Document::Stream(Box::new(write))), ..Report::list(&[]) }
         } else {
             let rows = self.write_file(context, format, lines)?;
-            Report::note(format!("wrote {} into `{}`", counted(rows, "user"), self.file.display()))
+            Report::note(format!("wrote {} to `{}`", counted(rows, "user"), self.file.display()))
         };
-        AllowPartial::tell(&cluster, missing, &mut report);
+        AllowPartial::add_missing(&cluster, missing, &mut report);
         Ok(report)
     }
 
@@ -59,8 +59,8 @@ impl ExportArgs {
     ) -> Result<u64> {
         let mut output = Output::create(&self.file)?;
         let console = context.console();
-        let mut tell = |rows| console.progress(Some(&Progress { rows, part: None, at: String::new() }));
-        let written = write_all(format, lines, &mut output, &mut tell);
+        let mut progress = |rows| console.progress(Some(&Progress { rows, part: None, at: String::new() }));
+        let written = write_all(format, lines, &mut output, &mut progress);
         console.progress(None);
         let rows = written.map_err(|end| match end {
             StreamEnd::Unwritable(cause) => output.unwritable(&cause),
@@ -70,16 +70,15 @@ impl ExportArgs {
         Ok(rows)
     }
 
-    /// What `-o` says, else what the file's name says, else CSV.
+    /// The format of `-o`, else that of the file's name, else CSV.
     pub(crate) fn format(&self, context: &Context<'_>) -> Result<FileFormat> {
         let settings = context.settings();
         match (settings.format.value, &settings.format.origin) {
             (Format::Csv, _) => return Ok(FileFormat::Csv),
             (Format::Json | Format::Jsonl, _) => return Ok(FileFormat::JsonLines),
             (Format::Table | Format::Tsv, Origin::Flag(_)) => {
-                return Err(Error::new(Kind::Usage, "export writes CSV or JSON lines").hint(
-                    "ringshard export -o csv, or -o jsonl; ringshard list-users has the other formats",
-                ));
+                return Err(Error::new(Kind::Usage, "export writes CSV or JSON lines")
+                    .hint("use -o csv or -o jsonl; ringshard list-users has the other formats"));
             }
             _ => {}
         }
@@ -127,7 +126,7 @@ impl RowBatcher for ExportLines {
     }
 
     fn not_utf8(&self) -> Option<UserId> {
-        // What stands between the texts is ASCII, so no text can make up for another.
+        // The bytes between the texts are ASCII, so two invalid texts cannot form a valid one.
         let valid = str::from_utf8(&self.bytes).err()?.valid_up_to();
         Some(self.ids[self.ends.partition_point(|end| *end <= valid)])
     }
@@ -139,12 +138,12 @@ impl RowBatcher for ExportLines {
     }
 }
 
-/// Writes all lines; how many users they were. `tell` hears how many there are so far.
+/// Writes all lines and returns the number of users. `progress` gets the number so far.
 fn write_all(
     format: FileFormat,
     mut lines: Merged<ExportLines>,
     out: &mut dyn Write,
-    tell: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64),
 ) -> std::result::Result<u64, StreamEnd> {
     let mut buffer = Vec::with_capacity(WRITE_BYTES + 4096);
     if format == FileFormat::Csv {
@@ -157,7 +156,7 @@ fn write_all(
         if buffer.len() >= WRITE_BYTES {
             out.write_all(&buffer)?;
             buffer.clear();
-            tell(rows);
+            progress(rows);
         }
     }
     out.write_all(&buffer)?;
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_names_the_user_whose_text_is_no_utf8() {
+    fn a_batch_names_the_user_whose_text_is_not_utf8() {
         for format in [FileFormat::Csv, FileFormat::JsonLines] {
             let mut lines = ExportLines::new(format);
             let mut push = |id, name, email| {

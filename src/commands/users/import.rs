@@ -1,10 +1,10 @@
-//! `import`: the users of a file, each onto the shard that owns it.
+//! `import`: stores the users of a file, each on the shard that owns it.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 
 use clap::{Args, ValueEnum};
@@ -12,22 +12,23 @@ use clap::{Args, ValueEnum};
 use crate::bulk::{Input, Records};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::report::{Cell, Column, Report};
+use crate::files;
+use crate::model::report::{Column, Report};
 use crate::model::ring::position::Position;
 use crate::model::text::{counted, visible};
 use crate::pg::import::{Feeder, Import, ImportOptions, OnConflict, Stopped, Summary};
 
-/// How many rejected records are told one by one.
-const REJECTS_TOLD: u64 = 10;
+/// How many rejected records are reported one by one.
+const REJECTS_REPORTED: u64 = 10;
 
-/// What becomes of a user that is there already.
+/// What to do about a user that exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Conflict {
-    /// Stop, and name the line
+    /// Stop with an error
     Error,
-    /// Leave the user as it is
+    /// Leave the existing user unchanged
     Skip,
-    /// Set the columns that the file has
+    /// Overwrite the existing user
     Update,
 }
 
@@ -44,19 +45,19 @@ impl From<Conflict> for OnConflict {
 /// The arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file: CSV with a header (in any order), or JSON lines; gzipped or not; `-` for standard input
+    /// The file: CSV with a header (columns in any order), or JSON lines; gzipped or not; `-` for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// What to do about a user that is there already, or comes twice
+    /// What to do about a user that exists already or appears twice; update sets the columns of the file
     #[arg(long, value_enum, value_name = "WHAT", default_value = "error")]
     pub(crate) on_conflict: Conflict,
-    /// Collect bad records in this file, and go on
+    /// Write bad records to this file, and continue
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
-    /// Forget how far an interrupted import of this file came
+    /// Ignore the progress of an interrupted import of this file
     #[arg(long)]
     pub(crate) restart: bool,
-    /// How large a batch gets, in KiB; for tests of what happens between two of them
+    /// The size of a batch in KiB; for tests of what happens between two of them
     #[arg(long, value_name = "KIB", hide = true)]
     pub(crate) batch_kib: Option<u16>,
 }
@@ -81,8 +82,8 @@ impl ImportArgs {
         };
         let cluster = context.cluster()?;
         let (import, feeder) = Import::begin(&cluster, options)?;
-        // Not joined: it may wait for input that never comes, and the import may be over before.
-        let fed = {
+        // Not joined: it may wait for input that never comes after the import has failed.
+        let rejected = {
             let (sender, receiver) = channel();
             thread::spawn(move || drop(sender.send(feed(records, feeder, rejects))));
             receiver
@@ -96,7 +97,8 @@ impl ImportArgs {
         });
         console.progress(None);
         let summary = summary?;
-        Ok(self.report(&name, &summary, &rejected(&fed)))
+        // The reader has finished by now.
+        Ok(self.report(&name, &summary, &rejected.recv().unwrap_or_default()))
     }
 
     fn report(&self, name: &str, summary: &Summary, rejected: &Rejected) -> Report {
@@ -109,27 +111,26 @@ impl ImportArgs {
             Column::number("rejected"),
             Column::number("resumed"),
         ];
-        let number = |number: u64| Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX));
         let Summary { records, inserted, updated, skipped, resumed, ref cleanup_errors } = *summary;
         let row = vec![
             name.into(),
-            number(records),
-            number(inserted),
-            number(updated),
-            number(skipped),
-            number(rejected.count),
-            number(resumed),
+            records.into(),
+            inserted.into(),
+            updated.into(),
+            skipped.into(),
+            rejected.count.into(),
+            resumed.into(),
         ];
         let mut report = Report::one(&columns, row);
         if resumed > 0 {
-            let told = counted(resumed, "user");
-            report.notes.push(format!("in already, from an import that was interrupted: {told}"));
+            let users = counted(resumed, "user");
+            report.notes.push(format!("already stored by the interrupted import of this file: {users}"));
         }
         for cause in cleanup_errors {
             let message =
-                format!("all users of the file are in; but {cause}, and may still hold it for interrupted");
+                format!("all users are stored, but the progress of the import could not be cleared: {cause}");
             let mut warning = Error::new(cause.kind(), message)
-                .hint("before a later import of the same file: ringshard import FILE --restart");
+                .hint(format!("to import this file again: ringshard import {name} --restart"));
             if let Some(shard) = cause.shard() {
                 warning = warning.on_shard(shard.to_owned());
             }
@@ -140,27 +141,27 @@ impl ImportArgs {
         }
         if let Some(path) = self.rejects.as_ref().filter(|_| rejected.count > 0) {
             let message = format!("rejected: {}", counted(rejected.count, "record"));
-            report.warnings.push(Error::new(Kind::BadInput, message).hint(format!(
-                "they are in `{0}`; correct them, then: ringshard import {0}",
-                path.display()
-            )));
+            report.warnings.push(
+                Error::new(Kind::BadInput, message)
+                    .hint(format!("correct them in `{0}`, then: ringshard import {0}", path.display())),
+            );
         }
         report
     }
 }
 
-/// What tells the file from others: how it begins. `None` if it has no records.
+/// The identity of a file: the hash of its beginning. `None` if it has no records.
 fn source_of(records: &mut Records) -> Result<Option<Position>> {
     let header = records.header().unwrap_or_default().to_vec();
     let first = records.peek_raw()?;
     Ok(first.map(|first| Position::of_bytes(&[header.as_slice(), b"\n", first].concat())))
 }
 
-/// The records that were no users.
+/// The records that are not valid users.
 #[derive(Debug, Default)]
 struct Rejected {
     count: u64,
-    /// Why, of the first of them: `FILE:LINE: …`.
+    /// The reasons of the first ones: `FILE:LINE: …`.
     first: Vec<String>,
 }
 
@@ -174,7 +175,7 @@ struct Rejects {
 impl Rejects {
     fn create(path: &Path, input: &Path, records: &Records) -> Result<Self> {
         if path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|input| input == path)) {
-            return Err(Error::new(Kind::Usage, "the rejects would overwrite the file that is imported")
+            return Err(Error::new(Kind::Usage, "--rejects names the file that is imported")
                 .hint("name another file with --rejects"));
         }
         let unwritable = |cause| unwritable(path, &cause);
@@ -188,7 +189,7 @@ impl Rejects {
     fn take(&mut self, raw: &[u8], why: String) -> Result<()> {
         log::warn!("Rejected {why}");
         self.rejected.count += 1;
-        if self.rejected.count <= REJECTS_TOLD {
+        if self.rejected.count <= REJECTS_REPORTED {
             self.rejected.first.push(why);
         }
         let written = self.writer.write_all(raw).and_then(|()| self.writer.write_all(b"\n"));
@@ -197,17 +198,8 @@ impl Rejects {
 }
 
 fn unwritable(path: &Path, cause: &std::io::Error) -> Error {
-    let kind = match cause.kind() {
-        std::io::ErrorKind::PermissionDenied => Kind::Permission,
-        _ => Kind::Failed,
-    };
-    Error::new(kind, format!("cannot write `{}`: {cause}", path.display()))
+    Error::new(files::kind_of(cause, Kind::Failed), format!("cannot write `{}`: {cause}", path.display()))
         .hint("name another file with --rejects")
-}
-
-/// Waits for the one who reads the file, which is at its end then.
-fn rejected(fed: &Receiver<Rejected>) -> Rejected {
-    fed.recv().unwrap_or_default()
 }
 
 /// Reads the file to its end, or until something stops it.
@@ -250,7 +242,7 @@ fn feed_one(
         let line = record.line;
         return Err(records
             .bad(line, &why)
-            .hint("correct it; or --rejects FILE collects such records, and goes on"));
+            .hint("correct it; or add --rejects FILE to collect bad records and continue"));
     };
     let (line, raw) = (record.line, record.raw.to_vec());
     let why = records.bad(line, &why).message().to_owned();

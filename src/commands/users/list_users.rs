@@ -1,4 +1,4 @@
-//! `list-users`: users of all shards, by id.
+//! `list-users`: lists the users of all shards, by id.
 
 use crate::pg::scan;
 use clap::Args;
@@ -17,10 +17,10 @@ pub struct ListUsersArgs {
     /// Only users of this region
     #[arg(long, value_name = "S")]
     region: Option<Region>,
-    /// At most so many, those with the smallest ids
+    /// At most N users, those with the smallest ids
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Only users with a greater id than this: the last one of the page before
+    /// Only users with greater ids, for the page after the one that ended with this id
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     after: Option<UserId>,
     #[command(flatten)]
@@ -28,16 +28,16 @@ pub struct ListUsersArgs {
 }
 
 impl ListUsersArgs {
-    /// Asks all shards at once, and shows the rows while they come.
+    /// Asks all shards at once, and shows the rows as they arrive.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         let (users, missing) = scan::list_users(&cluster, &self.filter(), self.partial.allow_partial)?;
         let mut report = Report::stream(&COLUMNS, RowStream::new(users.map(|user| user.map(cells))));
-        AllowPartial::tell(&cluster, missing, &mut report);
+        AllowPartial::add_missing(&cluster, missing, &mut report);
         Ok(report)
     }
 
-    /// Which users are requested.
+    /// The users to list.
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             region: self.region.as_ref().map(|region| region.as_str().to_owned()),

@@ -1,4 +1,4 @@
-//! Commands about users.
+//! The commands about users.
 
 pub mod count;
 pub mod export;

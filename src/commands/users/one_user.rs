@@ -13,7 +13,7 @@ use crate::pg::rows::batch_create::{BatchOutcome, UserOutcome};
 pub(crate) const COLUMNS: [Column; 4] =
     [Column::number("user_id"), Column::text("name"), Column::text("region"), Column::text("email")];
 
-/// A user as a row of them.
+/// A user as a row.
 pub(crate) fn cells(user: User) -> Vec<Cell> {
     vec![Cell::Integer(user.user_id.number()), user.name.into(), user.region.into(), user.email.into()]
 }
@@ -22,7 +22,7 @@ fn report(user: User) -> Report {
     Report::one(&COLUMNS, cells(user))
 }
 
-/// The id of a user, as a flag or alone.
+/// The id of a user, as a flag or as an argument.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true))]
 pub struct WhichUser {
@@ -31,60 +31,62 @@ pub struct WhichUser {
     flag: Option<UserId>,
     /// The user's id
     #[arg(value_name = "ID", allow_negative_numbers = true, group = "which")]
-    word: Option<UserId>,
+    argument: Option<UserId>,
 }
 
 impl WhichUser {
     pub(crate) fn id(&self) -> Result<UserId> {
-        self.flag.or(self.word).ok_or_else(|| Error::new(Kind::Usage, "no user is named").hint("--id N"))
+        self.flag
+            .or(self.argument)
+            .ok_or_else(|| Error::new(Kind::Usage, "the user id is missing").hint("add --id 1"))
     }
 }
 
 /// The arguments of `create-user`.
 #[derive(Debug, Args)]
 pub struct CreateUserArgs {
-    /// The user's id, which decides the shard
+    /// The user's id, which determines the shard
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     id: UserId,
-    /// Up to 100 characters
+    /// The name, up to 100 characters
     #[arg(long, value_name = "S")]
     name: Name,
-    /// Up to 50 characters, such as EU
+    /// The region, such as EU, up to 50 characters
     #[arg(long, value_name = "S")]
     region: Option<Region>,
-    /// Up to 100 characters
+    /// The email address, up to 100 characters
     #[arg(long, value_name = "S")]
     email: Option<Email>,
 }
 
-/// What became of one of many users.
+/// The outcome for one of many users.
 pub enum CreateOutcome {
-    /// It is stored; its report.
+    /// It is stored.
     Stored(Report),
-    /// Nothing was done about it yet: `create-user` is still to be run.
+    /// It was not tried: `create-user` must still be run.
     Open,
-    /// It was tried, and is not stored, or it is not known whether it is.
+    /// It is not stored, or whether it is stored is not known.
     Failed(Error),
 }
 
-/// Stores many users at once: all of them or, but for a connection that is lost at the wrong moment, none. What
-/// is open then is to be run one by one, in order: that finds out what is wrong, and with whom.
+/// Stores many users at once: all or none, unless a connection is lost at the wrong moment. The caller runs those
+/// that are `Open` one by one, in order, which finds the user that fails and why.
 pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<CreateOutcome> {
     let users: Vec<User> = args.iter().map(|args| args.user()).collect();
-    // What is wrong with the cluster is told by the first of them.
+    // A problem of the cluster is reported by the first user that is run alone.
     let batch =
         context.cluster().map_or(BatchOutcome::NotStored, |cluster| Router(&cluster).create_users(&users));
     let stored = |user: User| CreateOutcome::Stored(report(user));
     match batch {
         BatchOutcome::Stored => users.into_iter().map(stored).collect(),
         BatchOutcome::NotStored => users.iter().map(|_| CreateOutcome::Open).collect(),
-        BatchOutcome::Partial(fates) => {
-            let outcome = |(user, fate)| match fate {
+        BatchOutcome::Partial(outcomes) => {
+            let outcome = |(user, outcome)| match outcome {
                 UserOutcome::Stored => stored(user),
                 UserOutcome::Absent => CreateOutcome::Open,
                 UserOutcome::Failed(error) => CreateOutcome::Failed(error),
             };
-            users.into_iter().zip(fates).map(outcome).collect()
+            users.into_iter().zip(outcomes).map(outcome).collect()
         }
     }
 }
@@ -97,7 +99,7 @@ impl CreateUserArgs {
         Ok(report(user))
     }
 
-    /// The user that is to be stored.
+    /// The user to store.
     pub(crate) fn user(&self) -> User {
         User {
             user_id: self.id,
@@ -134,25 +136,25 @@ pub struct UpdateUserArgs {
     /// The new region
     #[arg(long, value_name = "S", group = "change")]
     region: Option<Region>,
-    /// No region any more
+    /// Remove the region
     #[arg(long, group = "change", conflicts_with = "region")]
     no_region: bool,
     /// The new email
     #[arg(long, value_name = "S", group = "change")]
     email: Option<Email>,
-    /// No email any more
+    /// Remove the email
     #[arg(long, group = "change", conflicts_with = "email")]
     no_email: bool,
 }
 
 impl UpdateUserArgs {
-    /// Changes the user and shows it as it is then.
+    /// Changes the user and shows the result.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let (user, _) = Router(&*context.cluster()?).update_user(self.which.id()?, &self.patch())?;
         Ok(report(user))
     }
 
-    /// What is to be changed.
+    /// The fields to change.
     pub(crate) fn patch(&self) -> UserPatch {
         UserPatch {
             name: self.name.clone(),
@@ -173,10 +175,10 @@ impl DeleteUserArgs {
     /// Deletes the user and shows it as it was.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let id = self.which.id()?;
-        // After a lost connection it is known that the user is gone, but not what it was.
+        // After a lost connection it is known that the user is deleted, but not what it was.
         let (deleted, _) = Router(&*context.cluster()?).delete_user(id)?;
         Ok(deleted.map_or_else(
-            || Report::note(format!("user `{id}` is gone; the connection was lost on the way")),
+            || Report::note(format!("deleted user `{id}`; the connection was lost before its data arrived")),
             report,
         ))
     }

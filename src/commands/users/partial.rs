@@ -1,4 +1,4 @@
-//! `--allow-partial`: an answer of the shards that are there, and what it lacks.
+//! `--allow-partial`: an answer without the shards that are down.
 
 use clap::Args;
 
@@ -11,14 +11,14 @@ use crate::pg::scan::snapshot::Missing;
 /// The flag of all commands that read from every shard.
 #[derive(Debug, Args)]
 pub struct AllowPartial {
-    /// If a shard is down: show what the others have, say what is missing, exit with 6
+    /// If a shard is down: show the result of the others, name what is missing, exit with code 6
     #[arg(long)]
     pub allow_partial: bool,
 }
 
 impl AllowPartial {
-    /// Says in a report which shards it lacks.
-    pub fn tell(cluster: &Cluster, missing: Missing, report: &mut Report) {
+    /// Adds to a report which shards are missing from it.
+    pub fn add_missing(cluster: &Cluster, missing: Missing, report: &mut Report) {
         if missing.is_empty() {
             return;
         }
@@ -33,10 +33,10 @@ impl AllowPartial {
             });
         let gaps = missing.gaps.iter().map(|gap| format!("the arc {gap}, which no shard holds"));
         let parts: Vec<String> = names.chain(gaps).collect();
-        let message = format!("a part is missing, that of {}", parts.join(", "));
+        let message = format!("the result is incomplete: missing {}", parts.join(", "));
         report.failure = Some(
             Error::new(Kind::Partial, message)
-                .hint("ringshard shards shows which shards answer; once they do, run this again"),
+                .hint("ringshard shards shows which shards answer; run this again once all do"),
         );
         report.warnings.extend(missing.shards.into_iter().map(|(_, error)| error));
     }

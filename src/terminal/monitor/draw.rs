@@ -1,4 +1,4 @@
-//! The frame of the screen: title, views, keys, help. What is in it comes from the views.
+//! The frame of the screen: title, views, keys, help.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -10,23 +10,23 @@ use super::state::{MonitorState, Screen};
 use super::theme::Theme;
 use super::{host, rebalance, ring, shards, text};
 
-/// Below this nothing can be read.
+/// The smallest usable screen.
 const LEAST: (u16, u16) = (40, 10);
 
 const HELP: [(&str, &str); 10] = [
     ("q Esc Ctrl-C", "leave"),
     ("1 2 3 4 Tab", "shards, ring, rebalance, host"),
     ("s", "sort the shards by the next column"),
-    ("r", "the other way round"),
-    ("p Space", "stand still, or go on"),
-    ("+ -", "look less often, or more often"),
-    ("j k arrows", "down and up a long list"),
-    ("?", "this"),
+    ("r", "reverse the order"),
+    ("p Space", "pause, or continue"),
+    ("+ -", "longer or shorter interval"),
+    ("j k arrows", "scroll a long list"),
+    ("?", "show this help"),
     ("", ""),
-    ("any key", "goes back"),
+    ("any key", "close this help"),
 ];
 
-/// Draws all of it.
+/// Draws the screen.
 pub(super) fn draw(frame: &mut Frame<'_>, state: &MonitorState, theme: Theme) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
@@ -59,7 +59,7 @@ fn body_lines(state: &MonitorState, area: Rect, theme: Theme) -> Vec<Line<'stati
     }
 }
 
-/// The name at the left, how all of it stands at the right.
+/// The title: the name on the left, the summary on the right.
 fn title_line(state: &MonitorState, width: u16) -> Line<'static> {
     let (up, all) = (state.up(), state.shards.len());
     let mut parts = Vec::new();
@@ -68,12 +68,12 @@ fn title_line(state: &MonitorState, width: u16) -> Line<'static> {
     }
     parts.push(format!("{up} of {all} up"));
     if let Some(rings) = &state.rings {
-        parts.push(format!("epoch {}", rings.word.epoch));
+        parts.push(format!("epoch {}", rings.state.epoch));
     }
     parts.push(format!("every {}", text::interval(state.interval)));
     let mut right = parts.join("  ") + " ";
     let (name, width) = (" ringshard", usize::from(width));
-    // What comes first matters most.
+    // The first parts are the most important.
     while right.len() + name.len() > width && parts.pop().is_some() {
         right = parts.join("  ") + " ";
     }
@@ -90,7 +90,7 @@ fn views_line(state: &MonitorState) -> Line<'static> {
         } else {
             Modifier::empty()
         });
-        // Brackets tell it where nothing is underlined.
+        // Brackets, for terminals that do not underline.
         let name = if is_shown {
             format!("[{number} {}]", view.name())
         } else {
@@ -102,7 +102,7 @@ fn views_line(state: &MonitorState) -> Line<'static> {
 }
 
 fn keys_line(state: &MonitorState, width: u16, theme: Theme) -> Line<'static> {
-    let pause = if state.is_paused { "p go on" } else { "p pause" };
+    let pause = if state.is_paused { "p continue" } else { "p pause" };
     let sorting = ["s sort", "r reverse"].into_iter().filter(|_| state.view == Screen::Shards);
     let keys = ["? help", "q leave", "Tab view"].into_iter().chain(sorting).chain([pause, "+/- interval"]);
     let mut line = String::new();

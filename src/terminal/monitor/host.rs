@@ -18,7 +18,7 @@ pub(super) fn lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Lin
     let Some(host) = &state.host else {
         return vec![
             Line::raw(""),
-            Line::styled(" this machine has not told yet how it does", theme.label()),
+            Line::styled(" waiting for the first sample of this machine", theme.label()),
         ];
     };
     let picture_chars = width.saturating_sub(12 + 26).min(50);

@@ -1,5 +1,5 @@
-//! `monitor`: the whole screen, live. Threads ask; what they hear goes into a [`state::MonitorState`], and the screen is drawn
-//! from that alone.
+//! `monitor`: a live view on the full screen. Threads take samples, which go into a [`state::MonitorState`]; the screen is
+//! drawn from that alone.
 
 mod draw;
 mod host;
@@ -33,12 +33,12 @@ use screen::FullScreen;
 use state::{Act, Key, MonitorState};
 use theme::Theme;
 
-/// How long a key, a signal or news wait at most.
+/// How often the loop polls for keys, signals and samples.
 const STEP: Duration = Duration::from_millis(50);
-/// How long the screen stays as it is: what it says of times goes on.
+/// How often the screen is redrawn without samples, because it shows elapsed times.
 const REDRAW: Duration = Duration::from_millis(500);
 
-/// Signals that end it, once one has come: the last of them.
+/// Handlers for the signals that end the monitor, and the last signal received.
 struct Signals {
     last: Arc<AtomicUsize>,
     handlers: Vec<signal_hook::SigId>,
@@ -69,21 +69,21 @@ impl Drop for Signals {
 }
 
 impl Shell<'_> {
-    /// Shows all shards, until the person leaves.
+    /// Runs the monitor until the user leaves.
     pub(super) fn monitor(&self, args: &MonitorArgs, at: At<'_>) -> End {
         let screen = at.options.style().screen;
         let refuse = |message: &str, hint: &str| self.fail(&Error::new(Kind::Usage, message).hint(hint), at);
         if !(io::stdin().is_terminal() && screen.terminal) {
             return refuse(
-                "monitor needs a terminal to draw on and keys to read",
-                "ringshard stats tells it once",
+                "monitor needs a terminal for its screen and its keys",
+                "ringshard stats shows the same once",
             );
         }
         if !screen.can_move {
-            let hint = "ringshard -c \"watch 2 stats\" tells it line by line";
+            let hint = "ringshard -c \"watch 2 stats\" shows the same line by line";
             return refuse("monitor cannot draw on this terminal: TERM is `dumb`", hint);
         }
-        // A line of the log in the middle of the screen would spoil it; a file gets its lines.
+        // Lines of the log on stderr would spoil the screen; a log file still gets them.
         logging::set_level(LogLevel::Off);
         let theme = Theme { color: screen.color, unicode: screen.unicode };
         let watched = self.watch_shards(args, theme);
@@ -91,7 +91,7 @@ impl Shell<'_> {
         match watched {
             Ok(None) => End::Done,
             Ok(Some(signal)) => {
-                // The terminal is as it was: now the signal does what it does.
+                // The terminal is restored: now the signal takes effect.
                 let _ = low_level::emulate_default_handler(signal);
                 End::Done
             }
@@ -99,21 +99,21 @@ impl Shell<'_> {
         }
     }
 
-    /// The signal that ended it, if one did.
+    /// Shows the screen, and returns the signal that ended it, if one did.
     fn watch_shards(&self, args: &MonitorArgs, theme: Theme) -> Result<Option<i32>> {
         let fail = |cause: io::Error| {
             Error::new(Kind::Failed, format!("cannot use the terminal: {cause}"))
-                .hint("ringshard stats tells it once")
+                .hint("ringshard stats shows the same once")
         };
         let names = self.context.cluster()?.shards().names();
-        let (sender, news) = mpsc::channel();
-        // As long as these live no signal ends the program by itself.
+        let (sender, samples) = mpsc::channel();
+        // While these exist, no signal ends the program.
         let _interrupts = self.console.watch_interrupts();
         let signals = Signals::catch();
         let mut screen = FullScreen::enter(theme.color).map_err(fail)?;
         let sender = Mutex::new(sender);
-        let tell = move |heard| drop(sender.lock().send(heard));
-        let observation = Observation::begin(&self.context, args.interval, &(Arc::new(tell) as _))?;
+        let send = move |sample| drop(sender.lock().send(sample));
+        let observation = Observation::begin(&self.context, args.interval, &(Arc::new(send) as _))?;
         let mut state = MonitorState::new(names, args.interval);
         let begun = Instant::now();
         let mut drawn: Option<Instant> = None;
@@ -122,12 +122,12 @@ impl Shell<'_> {
                 return Ok(Some(signal));
             }
             state.tick(begun.elapsed());
-            let mut is_news = false;
-            for heard in news.try_iter() {
-                state.hear(heard);
-                is_news = true;
+            let mut is_changed = false;
+            for sample in samples.try_iter() {
+                state.receive(sample);
+                is_changed = true;
             }
-            if is_news || drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW) {
+            if is_changed || drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW) {
                 screen.terminal.draw(|frame| draw::draw(frame, &state, theme)).map_err(fail)?;
                 drawn = Some(Instant::now());
             }
@@ -145,7 +145,7 @@ impl Shell<'_> {
     }
 }
 
-/// The key of an event; nothing if it is none, or none that says anything here.
+/// The key of an event; `None` if it is not a key that the monitor uses.
 fn key_of(event: &Event) -> Option<Key> {
     let Event::Key(key) = event else { return None };
     if key.kind == KeyEventKind::Release {

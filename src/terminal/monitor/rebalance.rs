@@ -1,4 +1,4 @@
-//! The view of a change of the ring: what it leads to, who is at it, how far it is. As `rebalance status` tells it.
+//! The view of a rebalance: its change, the process that runs it, and its progress, as in `rebalance status`.
 
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -11,52 +11,52 @@ use crate::model::rebalance::RingState;
 use crate::model::ring::topology::Topology;
 use crate::model::text::bytes;
 
-/// The longest name that is shown whole.
+/// The longest name that is not cut.
 const NAME_CHARS_MAX: usize = 16;
 
-/// What changes, in words.
+/// The difference of two topologies as text.
 fn difference(from: &Topology, to: &Topology) -> String {
     let list = |names: Vec<&ShardName>| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let joining: Vec<&ShardName> = to.names().filter(|name| from.shard(name).is_none()).collect();
     let leaving: Vec<&ShardName> = from.names().filter(|name| to.shard(name).is_none()).collect();
-    let weighs_otherwise = |name: &&ShardName| {
+    let is_reweighted = |name: &&ShardName| {
         let weight = |topology: &Topology| topology.shard(name).map(|spec| spec.weight.number());
         weight(from).zip(weight(to)).is_some_and(|(before, after)| before.to_bits() != after.to_bits())
     };
-    let weighed: Vec<&ShardName> = to.names().filter(weighs_otherwise).collect();
-    let parts = [("joins: ", joining), ("leaves: ", leaving), ("weighs otherwise: ", weighed)];
+    let weighed: Vec<&ShardName> = to.names().filter(is_reweighted).collect();
+    let parts = [("joins: ", joining), ("leaves: ", leaving), ("new weight: ", weighed)];
     let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
     parts.map(|(what, names)| what.to_owned() + &list(names)).collect::<Vec<_>>().join("; ")
 }
 
-/// The state, as `rebalance status` has it.
-fn state_of(word: &RingState) -> &'static str {
-    match (&word.change, &word.desired_topology) {
-        (Some(change), _) if change.next_topology == word.topology => "going back",
+/// The state, as in `rebalance status`.
+fn state_of(ring: &RingState) -> &'static str {
+    match (&ring.change, &ring.desired_topology) {
+        (Some(change), _) if change.next_topology == ring.topology => "going back",
         (Some(_), _) => "under way",
         (None, Some(_)) => "planned",
         (None, None) => "idle",
     }
 }
 
-/// A few lines on the change, and one for each pair of shards.
+/// Some lines about the change, and one for each pair of shards.
 pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
-    let Some(Rings { word, .. }) = &state.rings else {
-        return vec![Line::raw(""), Line::styled(" no shard has told of the ring yet", theme.label())];
+    let Some(Rings { state: ring, .. }) = &state.rings else {
+        return vec![Line::raw(""), Line::styled(" waiting for the first answer of a shard", theme.label())];
     };
     let plain = |text: String| vec![Span::raw(text::cut(&text, width.saturating_sub(12), theme.unicode))];
-    let name = state_of(word);
+    let name = state_of(ring);
     let style = if name == "idle" { theme.good() } else { theme.moving() };
-    let epoch = Span::raw(format!(", epoch {}", word.epoch));
+    let epoch = Span::raw(format!(", epoch {}", ring.epoch));
     let mut lines = vec![Line::raw(""), labelled("state", vec![Span::styled(name, style), epoch], theme)];
     if name == "idle" {
-        lines.push(labelled("", plain("the ring is as it is wished for".into()), theme));
+        lines.push(labelled("", plain("nothing is planned and nothing is under way".into()), theme));
         return lines;
     }
     if name == "going back" {
-        lines.push(labelled("change", plain("back to where the ring was before".into()), theme));
+        lines.push(labelled("change", plain("canceled: users move back".into()), theme));
     } else {
-        lines.push(labelled("change", plain(difference(&word.topology, word.goal())), theme));
+        lines.push(labelled("change", plain(difference(&ring.topology, ring.goal())), theme));
     }
     let runner = state.runner();
     match runner.filter(|runner| runner.is_at_work || name != "planned") {
@@ -67,7 +67,11 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
             lines.push(labelled("phase", plain(format!("{}, for {since}", runner.phase)), theme));
         }
         Some(_) => {
-            lines.push(labelled("at work", plain("nobody: ringshard rebalance goes on".into()), theme));
+            lines.push(labelled(
+                "at work",
+                plain("no process; to continue: ringshard rebalance".into()),
+                theme,
+            ));
         }
         None if name == "planned" => {
             lines.push(labelled("", plain("nothing has moved yet; next: ringshard rebalance".into()), theme));
@@ -78,12 +82,12 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
     lines
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share and a rate for the eye")]
+#[expect(clippy::cast_precision_loss, reason = "rounded values")]
 fn progress_lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
     let Some(progress) = state.progress() else { return Vec::new() };
     let mut lines = Vec::new();
     let moved = progress.moved;
-    // What the plan counted may have been less than there is by now.
+    // There may be more users now than the plan counted.
     let total = progress.total.map(|total| total.rows.max(moved.rows)).filter(|rows| *rows > 0);
     let share = total.map(|total| moved.rows as f64 / total as f64);
     if let Some(share) = share {

@@ -1,4 +1,4 @@
-//! The view of the ring: who owns which part, who owns how much, and what that is to become.
+//! The view of the ring: who owns which part and how much, now and after the change.
 
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -11,17 +11,17 @@ use crate::model::ring::Ring;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Topology;
 
-/// The longest name that is shown whole.
+/// The longest name that is not cut.
 const NAME_CHARS_MAX: usize = 16;
-/// What stands beside a bar.
+/// The width of the columns beside a bar.
 const TABLE_CHARS: usize = 38;
 
-/// The letter that stands for the shard at this place of the list.
+/// The letter of the shard at this place of the list.
 fn letter(at: usize) -> char {
     char::from(b'A' + u8::try_from(at % 26).unwrap_or(0))
 }
 
-/// The ring cut open at position 0: one letter for each part, that of who owns its middle.
+/// The ring as a line from position 0: each character is the letter of the shard that owns the middle of its part.
 fn strip(ring: &Ring, names: &[&ShardName], width: usize, theme: Theme) -> Line<'static> {
     let part = u128::MAX / (width.max(1) as u128);
     let owners = (0..width as u128).map(|at| {
@@ -32,12 +32,12 @@ fn strip(ring: &Ring, names: &[&ShardName], width: usize, theme: Theme) -> Line<
     std::iter::once(Span::raw(" ")).chain(letters).collect()
 }
 
-/// Strips, and a line a shard.
+/// The strips, and a line for each shard.
 pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
-    let Some(Rings { word, now, goal }) = &state.rings else {
-        return vec![Line::raw(""), Line::styled(" no shard has told of the ring yet", theme.label())];
+    let Some(Rings { state: ring, now, goal }) = &state.rings else {
+        return vec![Line::raw(""), Line::styled(" waiting for the first answer of a shard", theme.label())];
     };
-    let mut names: Vec<&ShardName> = word.topology.names().chain(word.goal().names()).collect();
+    let mut names: Vec<&ShardName> = ring.topology.names().chain(ring.goal().names()).collect();
     names.sort();
     names.dedup();
     let points = |topology: &Topology, ring: &Ring| {
@@ -46,12 +46,12 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
     let title = |text: String| Line::styled(text::cut(&text, width, theme.unicode), theme.label());
     let strip_chars = width.saturating_sub(2);
     let mut lines = vec![
-        title(format!(" from position 0 to 2^128: {}", points(&word.topology, now))),
+        title(format!(" from position 0 to 2^128: {}", points(&ring.topology, now))),
         strip(now, &names, strip_chars, theme),
     ];
     if let Some(goal) = goal {
-        let when = if word.change.is_some() { "becomes" } else { "is wished to become" };
-        lines.push(title(format!(" {when}: {}", points(word.goal(), goal))));
+        let when = if ring.change.is_some() { "next" } else { "planned" };
+        lines.push(title(format!(" {when}: {}", points(ring.goal(), goal))));
         lines.push(strip(goal, &names, strip_chars, theme));
     }
     lines.push(Line::raw(""));
@@ -63,18 +63,17 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
     let room = height.saturating_sub(lines.len());
     let scrolled = state.scrolled(names.len(), room);
     for (at, name) in names.iter().enumerate().skip(scrolled).take(room) {
-        let spec = word.topology.shard(name).or(word.goal().shard(name));
+        let spec = ring.topology.shard(name).or(ring.goal().shard(name));
         let weight = spec.map_or(0.0, |spec| spec.weight.number());
-        let virtual_nodes = spec.map_or(0, |spec| spec.weight.virtual_nodes(word.topology.virtual_nodes()));
+        let virtual_nodes = spec.map_or(0, |spec| spec.weight.virtual_nodes(ring.topology.virtual_nodes()));
         let percent = |share: Option<f64>| share.map_or(text::NONE.into(), |s| format!("{:.2}", s * 100.0));
         let share = now.share(name);
-        let desired_topology =
-            goal.as_ref().and_then(|goal| goal.share(name)).or(share.filter(|_| goal.is_none()));
+        let target = goal.as_ref().and_then(|goal| goal.share(name)).or(share.filter(|_| goal.is_none()));
         let name = text::cut(name.as_str(), longest, theme.unicode);
         let numbers = format!(
             " {name:<longest$} {weight:>6.2} {virtual_nodes:>6} {:>7} {:>6} ",
             percent(share),
-            percent(desired_topology)
+            percent(target)
         );
         let bar = text::bar(share.unwrap_or(0.0) / biggest.max(f64::MIN_POSITIVE), bar_chars, theme.unicode);
         lines.push(Line::from(vec![

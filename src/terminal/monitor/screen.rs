@@ -1,4 +1,4 @@
-//! The whole screen of the terminal, for a while. However that ends, the terminal is as it was.
+//! The full screen of the terminal, which is restored in any case.
 
 use std::io::{self, Stdout};
 use std::panic;
@@ -15,28 +15,28 @@ use ratatui::crossterm::terminal::{
 
 type Hook = Arc<dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync>;
 
-/// The screen, until it is dropped.
+/// The full screen, until it is dropped.
 pub(super) struct FullScreen {
     pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
-    /// What said that the program panics, before.
+    /// The panic hook from before.
     hook: Hook,
 }
 
 impl FullScreen {
-    /// Takes the screen. Who panics gives it back first: the words of a panic would be wiped away with it.
+    /// Takes the screen. A panic restores the terminal first, or its message would be lost with the screen.
     pub(super) fn enter(color: bool) -> io::Result<Self> {
-        // Whether there are colours was decided before, also against NO_COLOR.
+        // Colours are already decided, including NO_COLOR.
         force_color_output(color);
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         let hook: Hook = panic::take_hook().into();
         let inner = Arc::clone(&hook);
         panic::set_hook(Box::new(move |info| {
-            give_back();
+            restore();
             inner(info);
         }));
         let screen = Self { terminal, hook };
         enable_raw_mode()?;
-        // Not by the terminal's own `clear`: that asks where the cursor is, and not every terminal answers.
+        // Not by `Terminal::clear`, which asks for the position of the cursor: not every terminal answers.
         execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
         Ok(screen)
     }
@@ -44,7 +44,7 @@ impl FullScreen {
 
 impl Drop for FullScreen {
     fn drop(&mut self) {
-        give_back();
+        restore();
         if !std::thread::panicking() {
             let hook = Arc::clone(&self.hook);
             panic::set_hook(Box::new(move |info| hook(info)));
@@ -52,8 +52,8 @@ impl Drop for FullScreen {
     }
 }
 
-/// If this fails there is no terminal any more.
-fn give_back() {
+/// Restores the terminal. It fails only if there is no terminal any more.
+fn restore() {
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }

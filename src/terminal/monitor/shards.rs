@@ -1,4 +1,4 @@
-//! The view of the shards: a table that leaves out what there is no room for, and what all of it adds up to.
+//! The view of the shards: a table of the columns that fit, and a summary.
 
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -11,14 +11,14 @@ use crate::model::names::ShardName;
 use crate::model::stats::Sample;
 use crate::model::text::{bytes, fractional_bytes};
 
-/// The longest name that is shown whole.
+/// The longest name that is not cut.
 const NAME_CHARS_MAX: usize = 16;
-/// What a trend needs to be one, and the longest.
+/// The shortest and the longest trend.
 const TREND_CHARS: (usize, usize) = (8, 60);
-/// How many lines stand below the table.
+/// The number of lines of the summary.
 const SUMMARY_LINES: usize = 5;
 
-/// Which columns there are, in the order of the screen.
+/// The columns in the order of the screen.
 const ORDER: [SortColumn; 12] = [
     SortColumn::Shard,
     SortColumn::State,
@@ -34,7 +34,7 @@ const ORDER: [SortColumn; 12] = [
     SortColumn::Wal,
 ];
 
-/// The same, what matters most first.
+/// The columns by priority.
 const PRIORITY: [SortColumn; 12] = [
     SortColumn::Shard,
     SortColumn::State,
@@ -50,11 +50,11 @@ const PRIORITY: [SortColumn; 12] = [
     SortColumn::Wal,
 ];
 
-/// What there is room for, each with its width.
+/// The columns that fit, each with its width.
 fn columns(state: &MonitorState, width: usize) -> Vec<(SortColumn, usize)> {
     let longest = state.shards.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
     let has = |of: &dyn Fn(&Row) -> bool| state.shards.values().any(of);
-    let changes = state.rings.as_ref().is_some_and(|rings| rings.word.change.is_some());
+    let changes = state.rings.as_ref().is_some_and(|rings| rings.state.change.is_some());
     let replicates = has(&|row: &Row| {
         row.sample.as_ref().is_some_and(|sample| sample.is_standby || sample.replication.replicas > 0)
     });
@@ -74,13 +74,13 @@ fn columns(state: &MonitorState, width: usize) -> Vec<(SortColumn, usize)> {
     let mut chosen: Vec<(SortColumn, usize)> = Vec::new();
     let mut room = width;
     for column in PRIORITY {
-        let is_told = match column {
+        let is_shown = match column {
             SortColumn::Moved => changes,
             SortColumn::Lag => replicates,
             _ => true,
         };
         // A blank before each.
-        if is_told && room > chars(column) {
+        if is_shown && room > chars(column) {
             room -= chars(column) + 1;
             chosen.push((column, chars(column)));
         }
@@ -113,7 +113,7 @@ fn is_flush_left(column: SortColumn) -> bool {
     matches!(column, SortColumn::Shard | SortColumn::State | SortColumn::Trend)
 }
 
-/// A text in its place, with the blank before it.
+/// A text in its column, with the blank before it.
 fn placed(text: &str, column: SortColumn, chars: usize, unicode: bool) -> String {
     let text = text::cut(text, chars, unicode);
     if is_flush_left(column) { format!(" {text:<chars$}") } else { format!(" {text:>chars$}") }
@@ -129,31 +129,31 @@ fn cell(
     theme: Theme,
 ) -> Span<'static> {
     let plain = Style::new();
-    let known = state.value(column, row);
+    let value = state.value(column, row);
     let (text, style) = match column {
         SortColumn::Shard => (name.to_string(), plain.add_modifier(Modifier::BOLD)),
         SortColumn::State => {
-            let word = state.word(name, row);
-            let style = match word {
+            let state = state.state(name, row);
+            let style = match state {
                 "down" => theme.bad(),
                 "active" => theme.good(),
                 _ => theme.moving(),
             };
-            (word.to_owned(), style)
+            (state.to_owned(), style)
         }
         SortColumn::Trend => (text::trend(row.tps.values(), chars, theme.unicode), theme.picture()),
         SortColumn::Sessions => {
-            let sample = row.sample.as_ref().filter(|_| known.is_some());
+            let sample = row.sample.as_ref().filter(|_| value.is_some());
             let text = sample.map(|sample| {
                 let whole = format!("{}/{}", sample.connections, sample.connections_allowed);
                 if whole.len() <= chars { whole } else { sample.connections.to_string() }
             });
-            // Soon nobody else can connect.
+            // Almost all connections are in use.
             let is_full = sample.is_some_and(|s| s.connections * 10 >= s.connections_allowed * 9);
             (text.unwrap_or(text::NONE.into()), if is_full { theme.bad() } else { plain })
         }
         _ => {
-            let text = known.map(|value| match column {
+            let text = value.map(|value| match column {
                 SortColumn::Rows | SortColumn::Moved => text::users_in(value as u64, chars),
                 SortColumn::Tps => text::rate(value),
                 SortColumn::Hit => format!("{:.1}", value * 100.0),
@@ -180,23 +180,23 @@ fn header(state: &MonitorState, columns: &[(SortColumn, usize)], theme: Theme) -
     spans.collect()
 }
 
-/// The table, why shards are down, and the sum of it all.
+/// The table, the reasons why shards are down, and the summary.
 pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
     let columns = columns(state, width);
     let mut lines = vec![header(state, &columns, theme)];
-    let troubles: Vec<Line<'static>> = state
+    let down: Vec<Line<'static>> = state
         .shards
         .iter()
         .filter_map(|(name, row)| {
-            let (seconds, why) = state.trouble(row)?;
+            let (seconds, why) = state.down(row)?;
             let why = crate::model::text::visible(&why).into_owned();
             let text = format!(" {name} is down for {}: {why}", text::span(seconds.as_secs_f64().floor()));
             Some(Line::styled(text::cut(&text, width, theme.unicode), theme.bad()))
         })
         .collect();
     let rows = state.sorted();
-    // A line of each part at least: the table can be scrolled.
-    let room = height.saturating_sub(1 + troubles.len().min(height / 3) + 1).max(1);
+    // At least one line for the table, which can be scrolled.
+    let room = height.saturating_sub(1 + down.len().min(height / 3) + 1).max(1);
     let summary = if rows.len() + SUMMARY_LINES <= room { SUMMARY_LINES } else { 0 };
     let shown = rows.len().min(room - summary);
     let scrolled = state.scrolled(rows.len(), shown);
@@ -210,7 +210,7 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
     } else {
         lines.push(Line::raw(""));
     }
-    lines.extend(troubles);
+    lines.extend(down);
     if summary > 0 {
         if lines.last().is_some_and(|line| line.width() > 0) && lines.len() + SUMMARY_LINES < height {
             lines.push(Line::raw(""));
@@ -220,7 +220,7 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
     lines
 }
 
-/// What all shards do together, and the machine.
+/// The sums of all shards, and the machine.
 fn summary_lines(state: &MonitorState, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let trend_chars = width.saturating_sub(12 + 24).min(TREND_CHARS.1);
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! What the screen is drawn from: what was heard, and what the person wants to see. Pure: the time is told to it.
+//! The state that the screen is drawn from: samples, and the choices of the user. Pure: it gets the time as an argument.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -16,13 +16,13 @@ use crate::model::ring::Ring;
 use crate::model::ring::topology::Epoch;
 use crate::model::stats::{Rates, Runner, Sample};
 
-/// How many values of a trend are kept: more than a line has characters.
+/// The length of a trend, more than a line has characters.
 const TREND_MAX: usize = 300;
-/// What a shard may take to answer, beside the interval, before it counts as down.
+/// How long after the interval a shard may answer before it counts as down.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The rate of a change of the ring is that of this time.
-const RATE_OF: Duration = Duration::from_secs(10);
-/// What `+` and `-` choose from, in milliseconds.
+/// The rate of a rebalance is measured over this time.
+const MOVE_RATE_OVER: Duration = Duration::from_secs(10);
+/// The intervals of `+` and `-`, in milliseconds.
 const INTERVALS_MS: [u64; 9] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
 
 /// A key that was pressed.
@@ -37,16 +37,16 @@ pub(super) enum Key {
     CtrlC,
 }
 
-/// What a key asks of whoever shows the screen.
+/// What the loop must do after a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
     Nothing,
     Leave,
-    /// From here on there is another pause between two looks.
+    /// Change the interval between samples.
     SetInterval(Duration),
 }
 
-/// What fills the screen.
+/// The views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Screen {
     Shards,
@@ -90,7 +90,7 @@ pub(super) enum SortColumn {
     Wal,
 }
 
-/// Those that the table can be sorted by, in the order of `s`.
+/// The columns that the table can be sorted by, in the order of the key `s`.
 const SORTS: [SortColumn; 10] = [
     SortColumn::Shard,
     SortColumn::State,
@@ -104,7 +104,7 @@ const SORTS: [SortColumn; 10] = [
     SortColumn::Wal,
 ];
 
-/// The last values of something, the newest last; what is not known is a gap.
+/// The last values of a measure, the newest last; `None` is a gap.
 #[derive(Debug, Default)]
 pub(super) struct Trend(VecDeque<Option<f64>>);
 
@@ -128,44 +128,44 @@ struct ShardDown {
     why: String,
 }
 
-/// Rates are of no less than this: a server counts what its sessions have done up to a second late.
-const RATES_OF: Duration = Duration::from_secs(2);
+/// Rates are measured over at least this time, because a server updates its counters up to a second late.
+const RATES_OVER: Duration = Duration::from_secs(2);
 
 /// One shard.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    /// The last that was heard of it.
+    /// The last sample.
     pub(super) sample: Option<Sample>,
-    /// Those before it that rates may be of, and when they were heard; the oldest first.
+    /// Earlier samples with the times of their arrival, for rates; the oldest first.
     before: VecDeque<(Duration, Sample)>,
-    /// What happened between the last one and one that is some seconds older.
+    /// The rates between the last sample and an earlier one.
     pub(super) rates: Option<Rates>,
     pub(super) tps: Trend,
-    /// When something was heard of it, and when it was a sample.
-    heard: Duration,
+    /// When the shard answered last, with a sample or an error, and when with a sample.
+    answered: Duration,
     sampled: Duration,
-    trouble: Option<ShardDown>,
+    down: Option<ShardDown>,
 }
 
-/// The ring, and the one that it is to become.
+/// The ring, and the ring that it will become.
 pub(super) struct Rings {
-    pub(super) word: RingState,
+    pub(super) state: RingState,
     pub(super) now: Ring,
-    /// If it is to be another one.
+    /// The next ring, if there is a change.
     pub(super) goal: Option<Ring>,
 }
 
-/// How far a change of the ring is.
+/// The progress of a rebalance.
 pub(super) struct ChangeProgress {
     pub(super) moved: Load,
-    /// By the plan of who is, or was last, at it.
+    /// The total in the plan of the current or last runner.
     pub(super) total: Option<Load>,
     pub(super) users_per_second: Option<f64>,
-    /// From whom to whom, and how much.
+    /// Source, target, and the amount.
     pub(super) flows: Vec<(String, ShardName, Load)>,
 }
 
-/// All of it.
+/// The state of the monitor.
 pub(super) struct MonitorState {
     pub(super) shards: BTreeMap<ShardName, Row>,
     pub(super) rings: Option<Rings>,
@@ -178,19 +178,19 @@ pub(super) struct MonitorState {
     pub(super) interval: Duration,
     pub(super) sort: SortColumn,
     pub(super) is_reversed: bool,
-    /// How many lines of a list lie above the screen, and how many there can be, by what was drawn last.
+    /// The number of lines scrolled out at the top, and its maximum in the last drawing.
     scrolled: usize,
     scrolled_max: Cell<usize>,
-    /// How long this is being watched.
+    /// The time since the start.
     clock: Duration,
-    /// The same; it stands still while the screen does.
+    /// The same, stopped while the screen is paused.
     pub(super) now: Duration,
-    /// What had moved at which time, in the change of this epoch.
+    /// The users moved so far, by time and epoch.
     moved: VecDeque<(Duration, Epoch, u64)>,
 }
 
 impl MonitorState {
-    /// Nothing was heard yet of these shards.
+    /// A state without samples of these shards.
     pub(super) fn new(names: impl IntoIterator<Item = ShardName>, interval: Duration) -> Self {
         Self {
             shards: names.into_iter().map(|name| (name, Row::default())).collect(),
@@ -212,7 +212,7 @@ impl MonitorState {
         }
     }
 
-    /// Time passes, also while the screen stands still.
+    /// Sets the time.
     pub(super) fn tick(&mut self, now: Duration) {
         self.clock = now;
         if !self.is_paused {
@@ -220,17 +220,17 @@ impl MonitorState {
         }
     }
 
-    /// Takes what was heard. While the screen stands still it is let go: what comes later says it again.
-    pub(super) fn hear(&mut self, heard: MonitorSample) {
+    /// Stores a sample. While the screen is paused it is dropped.
+    pub(super) fn receive(&mut self, sample: MonitorSample) {
         if self.is_paused {
-            // It is no reason to call the shard silent.
-            if let MonitorSample::Shard(name, _) = heard {
-                self.shards.entry(name).or_default().heard = self.clock;
+            // The shard has answered, and must not count as silent later.
+            if let MonitorSample::Shard(name, _) = sample {
+                self.shards.entry(name).or_default().answered = self.clock;
             }
             return;
         }
-        match heard {
-            MonitorSample::Shard(name, sample) => self.hear_shard(name, *sample),
+        match sample {
+            MonitorSample::Shard(name, sample) => self.receive_shard(name, *sample),
             MonitorSample::Host(sample) => {
                 self.cpu.push(sample.cpu_share);
                 self.tps.push(self.transactions());
@@ -239,28 +239,27 @@ impl MonitorState {
         }
     }
 
-    fn hear_shard(&mut self, name: ShardName, sample: Result<Sample>) {
+    fn receive_shard(&mut self, name: ShardName, sample: Result<Sample>) {
         let now = self.now;
         let why = |message: &str| {
-            // The row says which shard it is, and the configuration where.
+            // The line of the screen names the shard, so its name and address are cut off.
             let connecting = format!("cannot connect to shard `{name}` at ");
-            let words = message.strip_prefix(&connecting).and_then(|rest| rest.split_once(": "));
-            words.map_or(message, |(_, words)| words).to_owned()
+            let cause = message.strip_prefix(&connecting).and_then(|rest| rest.split_once(": "));
+            cause.map_or(message, |(_, cause)| cause).to_owned()
         };
         let sample = sample.map_err(|error| why(error.message()));
         let row = self.shards.entry(name).or_default();
-        // What came too late is over.
-        row.heard = now;
+        row.answered = now;
         match sample {
             Ok(sample) => {
-                row.trouble = None;
+                row.down = None;
                 if let Some(last) = row.sample.take() {
                     row.before.push_back((row.sampled, last));
                 }
-                while row.before.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= RATES_OF) {
+                while row.before.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= RATES_OVER) {
                     row.before.pop_front();
                 }
-                // Not of one from before the counters began anew.
+                // Only since a sample of the same counters: they restart with the server.
                 row.rates = row.before.iter().find_map(|(_, before)| sample.since(before));
                 row.tps.push(row.rates.map(|rates| rates.transactions));
                 (row.sample, row.sampled) = (Some(sample), now);
@@ -271,33 +270,33 @@ impl MonitorState {
                 row.rates = None;
                 row.before.clear();
                 row.tps.push(None);
-                let since = row.trouble.take().map_or(now, |trouble| trouble.since);
-                row.trouble = Some(ShardDown { since, why });
+                let since = row.down.take().map_or(now, |down| down.since);
+                row.down = Some(ShardDown { since, why });
             }
         }
     }
 
-    /// A ring is made anew only when it is another one.
+    /// Builds the rings if the newest state is another one.
     fn learn_ring(&mut self) {
-        let words = self.shards.iter().filter_map(|(name, row)| Some((name, &row.sample.as_ref()?.ring)));
-        let Some(word) = RingState::newest(words) else { return };
-        if self.rings.as_ref().is_some_and(|rings| rings.word == word) {
+        let states = self.shards.iter().filter_map(|(name, row)| Some((name, &row.sample.as_ref()?.ring)));
+        let Some(state) = RingState::newest(states) else { return };
+        if self.rings.as_ref().is_some_and(|rings| rings.state == state) {
             return;
         }
-        let goal = (word.goal() != &word.topology).then(|| word.goal().ring());
-        self.rings = Some(Rings { now: word.topology.ring(), goal, word });
+        let goal = (state.goal() != &state.topology).then(|| state.goal().ring());
+        self.rings = Some(Rings { now: state.topology.ring(), goal, state });
     }
 
     fn note_moved(&mut self) {
         let Some(rings) = &self.rings else { return };
-        let (epoch, now) = (rings.word.epoch, self.now);
+        let (epoch, now) = (rings.state.epoch, self.now);
         let rows = self.arrived().map(|(_, _, load)| load.rows).sum();
-        self.moved.retain(|(at, of, _)| *of == epoch && now.saturating_sub(*at) <= RATE_OF);
+        self.moved.retain(|(at, of, _)| *of == epoch && now.saturating_sub(*at) <= MOVE_RATE_OVER);
         self.moved.push_back((now, epoch, rows));
     }
 
     fn arrived(&self) -> impl Iterator<Item = (&str, &ShardName, Load)> {
-        let epoch = self.rings.as_ref().map(|rings| rings.word.epoch);
+        let epoch = self.rings.as_ref().map(|rings| rings.state.epoch);
         let of_now = self.shards.iter().filter_map(move |(name, row)| {
             let sample = row.sample.as_ref()?;
             Some((name, sample.moves.as_ref()?)).filter(|_| Some(sample.ring.epoch) == epoch)
@@ -307,16 +306,16 @@ impl MonitorState {
         })
     }
 
-    /// Who carries a change out, by the word of the first shard.
+    /// The process that runs the change, as recorded on the first shard.
     pub(super) fn runner(&self) -> Option<&Runner> {
-        let first = arbiter(&self.rings.as_ref()?.word.topology);
+        let first = arbiter(&self.rings.as_ref()?.state.topology);
         self.shards.get(first)?.sample.as_ref()?.moves.as_ref()?.runner.as_ref()
     }
 
-    /// How far the change under way is; nothing if there is none.
-    #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+    /// The progress of the change under way; `None` if there is none.
+    #[expect(clippy::cast_precision_loss, reason = "a rounded rate")]
     pub(super) fn progress(&self) -> Option<ChangeProgress> {
-        self.rings.as_ref()?.word.change.as_ref()?;
+        self.rings.as_ref()?.state.change.as_ref()?;
         let flows: Vec<_> =
             self.arrived().map(|(source, target, load)| (source.to_owned(), target.clone(), load)).collect();
         let moved = flows.iter().fold(Load::default(), |sum, (_, _, load)| sum.plus(*load));
@@ -332,65 +331,65 @@ impl MonitorState {
         })
     }
 
-    /// Transactions a second on all shards; nothing if none of them is known.
+    /// Transactions per second on all shards; `None` if not known for any.
     pub(super) fn transactions(&self) -> Option<f64> {
-        let up = self.shards.values().filter(|row| self.trouble(row).is_none());
+        let up = self.shards.values().filter(|row| self.down(row).is_none());
         let known = up.filter_map(|row| row.rates.map(|rates| rates.transactions));
         known.fold(None, |sum, tps| Some(sum.unwrap_or(0.0) + tps))
     }
 
-    /// Since when a shard does not answer, and why; nothing if it does.
-    pub(super) fn trouble(&self, row: &Row) -> Option<(Duration, String)> {
-        let silent = self.now.saturating_sub(row.heard);
-        if let Some(trouble) = &row.trouble {
-            return Some((self.now.saturating_sub(trouble.since), trouble.why.clone()));
+    /// For how long a shard has not answered, and why; `None` if it answers.
+    pub(super) fn down(&self, row: &Row) -> Option<(Duration, String)> {
+        let silent = self.now.saturating_sub(row.answered);
+        if let Some(down) = &row.down {
+            return Some((self.now.saturating_sub(down.since), down.why.clone()));
         }
         (silent > self.interval + PATIENCE).then(|| (silent, "it does not answer".into()))
     }
 
-    /// The shard's state in a word.
-    pub(super) fn word(&self, name: &ShardName, row: &Row) -> &'static str {
+    /// The state of a shard.
+    pub(super) fn state(&self, name: &ShardName, row: &Row) -> &'static str {
         match (&self.rings, &row.sample) {
-            _ if self.trouble(row).is_some() => "down",
-            (Some(rings), Some(_)) => rings.word.state(name),
+            _ if self.down(row).is_some() => "down",
+            (Some(rings), Some(_)) => rings.state.state(name),
             _ => "asked",
         }
     }
 
-    /// How many of these lines of a list lie above the screen, if there is room for so many.
+    /// The number of lines of a list that are scrolled out, if there is `room` for so many.
     pub(super) fn scrolled(&self, lines: usize, room: usize) -> usize {
         self.scrolled_max.set(lines.saturating_sub(room));
         self.scrolled.min(self.scrolled_max.get())
     }
 
-    /// How many shards answer.
+    /// The number of shards that answer.
     pub(super) fn up(&self) -> usize {
-        let up = |row: &&Row| row.sample.is_some() && self.trouble(row).is_none();
+        let up = |row: &&Row| row.sample.is_some() && self.down(row).is_none();
         self.shards.values().filter(up).count()
     }
 
-    /// The shards in the order that is wished for; what is not known comes last.
+    /// The shards in the chosen order; unknown values come last.
     pub(super) fn sorted(&self) -> Vec<(&ShardName, &Row)> {
         let mut rows: Vec<_> = self.shards.iter().collect();
         rows.sort_by(|(one, first), (other, second)| {
             let values = (self.value(self.sort, first), self.value(self.sort, second));
-            let turned = |order: Ordering| if self.is_reversed { order.reverse() } else { order };
+            let ordered = |order: Ordering| if self.is_reversed { order.reverse() } else { order };
             match (self.sort, values) {
-                (SortColumn::State, _) => turned(self.word(one, first).cmp(self.word(other, second))),
-                (_, (Some(value), Some(than))) => turned(value.total_cmp(&than)),
+                (SortColumn::State, _) => ordered(self.state(one, first).cmp(self.state(other, second))),
+                (_, (Some(value), Some(than))) => ordered(value.total_cmp(&than)),
                 (_, (Some(_), None)) => Ordering::Less,
                 (_, (None, Some(_))) => Ordering::Greater,
-                (SortColumn::Shard, (None, None)) => turned(one.cmp(other)),
+                (SortColumn::Shard, (None, None)) => ordered(one.cmp(other)),
                 (_, (None, None)) => Ordering::Equal,
             }
         });
         rows
     }
 
-    /// A number of a shard that is up; nothing if it is not known.
+    /// A value of a shard that is up; `None` if it is not known.
     #[expect(clippy::cast_precision_loss, reason = "to sort by, and to show a few digits")]
     pub(super) fn value(&self, column: SortColumn, row: &Row) -> Option<f64> {
-        let sample = row.sample.as_ref().filter(|_| self.trouble(row).is_none())?;
+        let sample = row.sample.as_ref().filter(|_| self.down(row).is_none())?;
         match column {
             SortColumn::Shard | SortColumn::State | SortColumn::Trend => None,
             SortColumn::Rows => sample.rows.map(|rows| rows as f64),
@@ -399,14 +398,14 @@ impl MonitorState {
             SortColumn::Sessions => Some(sample.connections as f64),
             SortColumn::Hit => row.rates.and_then(|rates| rates.hit_share),
             SortColumn::Probe => Some(sample.latency_ms),
-            // Seconds are what the standby told last, and stand still when it does.
+            // In bytes: the seconds stop when the standby does.
             SortColumn::Lag => sample.replication.lag_bytes.map(|bytes| bytes as f64),
             SortColumn::Moved => sample.arrived().map(|load| load.rows as f64),
             SortColumn::Wal => row.rates.and_then(|rates| rates.wal_bytes),
         }
     }
 
-    /// Does what a key asks for, and says what is left to do.
+    /// Handles a key, and returns what the loop must do.
     pub(super) fn press(&mut self, key: Key) -> Act {
         if self.shows_help && !matches!(key, Key::CtrlC | Key::Char('q')) {
             self.shows_help = false;
@@ -449,9 +448,9 @@ impl MonitorState {
         };
         let Some(next) = next else { return Act::Nothing };
         self.interval = next;
-        // Who answered in time by the old one is not late by the new one.
+        // A shard that answered in time by the old interval is not late by the new one.
         for row in self.shards.values_mut() {
-            row.heard = row.heard.max(self.clock.saturating_sub(next));
+            row.answered = row.answered.max(self.clock.saturating_sub(next));
         }
         Act::SetInterval(next)
     }

@@ -1,4 +1,4 @@
-//! What a person sees, drawn from what was heard alone: no server, no clock.
+//! Tests of the screen, drawn from samples alone: no server, no clock.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn topology(count: usize) -> Topology {
     Topology::of_equals(100, names(count)).unwrap()
 }
 
-/// A shard that has been busy for so many seconds.
+/// A sample of a shard after so many seconds.
 fn sample(number: usize, seconds: u32) -> Sample {
     let (number, time) = (i64::try_from(number).unwrap(), i64::from(seconds));
     Sample {
@@ -43,7 +43,7 @@ fn sample(number: usize, seconds: u32) -> Sample {
         connections: 7 + number,
         connections_allowed: 97,
         counters: Counters {
-            // More each second, so that there is a trend.
+            // More each second, which makes a trend.
             commits: 50 * number * time * time,
             rollbacks: 0,
             blocks_hit: 995 * time,
@@ -59,9 +59,9 @@ fn sample(number: usize, seconds: u32) -> Sample {
     }
 }
 
-fn hear(state: &mut MonitorState, number: usize, sample: Result<Sample, Error>) {
+fn receive(state: &mut MonitorState, number: usize, sample: Result<Sample, Error>) {
     let name = names(number).pop().unwrap();
-    state.hear(MonitorSample::Shard(name, Box::new(sample)));
+    state.receive(MonitorSample::Shard(name, Box::new(sample)));
 }
 
 fn host(seconds: u32) -> MonitorSample {
@@ -79,15 +79,15 @@ fn host(seconds: u32) -> MonitorSample {
     })
 }
 
-/// Three shards that were watched for ten seconds.
+/// Three shards after ten seconds.
 fn watched() -> MonitorState {
     let mut state = MonitorState::new(names(3), Duration::from_secs(1));
     for seconds in 0..=10 {
         state.tick(Duration::from_secs(seconds.into()));
         for number in 1..=3 {
-            hear(&mut state, number, Ok(sample(number, seconds)));
+            receive(&mut state, number, Ok(sample(number, seconds)));
         }
-        state.hear(host(seconds));
+        state.receive(host(seconds));
     }
     state
 }
@@ -99,20 +99,20 @@ fn down() -> Error {
     )
 }
 
-/// The same, and the second one has been down for four seconds.
+/// The same, with the second one down for four seconds.
 fn one_down() -> MonitorState {
     let mut state = watched();
     for seconds in 11..=15 {
         state.tick(Duration::from_secs(seconds.into()));
-        hear(&mut state, 1, Ok(sample(1, seconds)));
-        hear(&mut state, 2, Err(down()));
-        hear(&mut state, 3, Ok(sample(3, seconds)));
-        state.hear(host(seconds));
+        receive(&mut state, 1, Ok(sample(1, seconds)));
+        receive(&mut state, 2, Err(down()));
+        receive(&mut state, 3, Ok(sample(3, seconds)));
+        state.receive(host(seconds));
     }
     state
 }
 
-/// A fourth one joins: half of it has moved.
+/// A fourth shard is joining: half of its users have moved.
 fn changing() -> MonitorState {
     let mut state = MonitorState::new(names(3), Duration::from_millis(500));
     let change = Change { next_topology: topology(4), participants: names(4) };
@@ -135,7 +135,7 @@ fn changing() -> MonitorState {
             let arrived =
                 if number == 4 { vec![("shard_1".into(), load), ("shard_3".into(), load)] } else { vec![] };
             sample.moves = Some(Moves { arrived, runner: (number == 1).then(|| runner.clone()) });
-            hear(&mut state, number, Ok(sample));
+            receive(&mut state, number, Ok(sample));
         }
     }
     state
@@ -174,7 +174,7 @@ fn large_small_and_without_unicode() {
     insta::assert_snapshot!("ascii", drawn(&one_down(), 80, 24, Theme { unicode: false, ..PLAIN }));
     insta::assert_snapshot!("too_small", drawn(&watched(), 39, 9, PLAIN));
     insta::assert_snapshot!(
-        "nothing_heard",
+        "no_samples",
         drawn(&MonitorState::new(names(3), Duration::from_secs(1)), 80, 24, PLAIN)
     );
     let mut state = watched();
@@ -188,13 +188,13 @@ fn a_standby_that_lags_has_a_column() {
     let mut behind = sample(2, 11);
     behind.replication = Replication { replicas: 1, lag_bytes: Some(3_200_000), lag_seconds: Some(0.4) };
     assert!(!drawn(&state, 80, 24, PLAIN).contains("lag"));
-    hear(&mut state, 2, Ok(behind));
+    receive(&mut state, 2, Ok(behind));
     let text = drawn(&state, 80, 24, PLAIN);
     let line = text.lines().find(|line| line.contains("shard_2")).unwrap();
     assert!(text.contains(" lag") && line.contains("3.1 MiB"), "{text}");
 }
 
-/// At no size anything panics, and in ASCII there is nothing else.
+/// Drawing never panics, and in ASCII it writes only ASCII.
 #[test]
 fn any_size_will_do() {
     for mut state in [watched(), one_down(), changing()] {
@@ -212,7 +212,7 @@ fn any_size_will_do() {
 }
 
 #[test]
-fn colours_only_where_they_are_wanted() {
+fn colours_only_if_requested() {
     let colors = |theme| {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, &one_down(), theme)).unwrap();
@@ -242,7 +242,7 @@ fn keys_do_what_help_says() {
     for key in [Key::Char('q'), Key::Escape, Key::CtrlC] {
         assert_eq!(state.press(key), Act::Leave);
     }
-    // Help takes any other key to go back.
+    // Any other key closes the help.
     press(&mut state, "?3");
     assert_eq!((state.shows_help, state.view), (false, Screen::Host));
     press(&mut state, "?");
@@ -264,7 +264,7 @@ fn the_interval_has_its_limits() {
 }
 
 #[test]
-fn sorted_by_any_column_with_the_unknown_at_the_end() {
+fn sorted_by_any_column_with_unknown_values_at_the_end() {
     let mut state = one_down();
     let order =
         |state: &MonitorState| state.sorted().iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
@@ -275,23 +275,23 @@ fn sorted_by_any_column_with_the_unknown_at_the_end() {
     assert_eq!(state.sort, SortColumn::Rows);
     assert_eq!(order(&state), ["shard_3", "shard_1", "shard_2"], "down has no rows");
     press(&mut state, "r");
-    assert_eq!(order(&state), ["shard_1", "shard_3", "shard_2"], "also the other way round");
+    assert_eq!(order(&state), ["shard_1", "shard_3", "shard_2"], "also in reverse");
 }
 
 #[test]
 fn a_shard_that_is_back_goes_on() {
     let mut state = one_down();
     let name = &names(2)[1];
-    let (since, why) = state.trouble(&state.shards[name]).unwrap();
+    let (since, why) = state.down(&state.shards[name]).unwrap();
     assert_eq!((since, why.as_str()), (Duration::from_secs(4), "Connection refused"));
-    assert_eq!((state.word(name, &state.shards[name]), state.up()), ("down", 2));
+    assert_eq!((state.state(name, &state.shards[name]), state.up()), ("down", 2));
     let mut restarted = sample(2, 16);
     restarted.counting_since = (1e9 + 15.5, None);
-    hear(&mut state, 2, Ok(restarted.clone()));
-    assert_eq!((state.word(name, &state.shards[name]), state.up()), ("active", 3));
-    assert!(state.shards[name].rates.is_none(), "its counters began anew");
+    receive(&mut state, 2, Ok(restarted.clone()));
+    assert_eq!((state.state(name, &state.shards[name]), state.up()), ("active", 3));
+    assert!(state.shards[name].rates.is_none(), "its counters restarted");
     restarted.at_seconds += 1.0;
-    hear(&mut state, 2, Ok(restarted));
+    receive(&mut state, 2, Ok(restarted));
     assert!(state.shards[name].rates.is_some());
 }
 
@@ -302,44 +302,44 @@ fn a_shard_that_hangs_is_down_after_a_while() {
     assert_eq!(state.up(), 3);
     state.tick(Duration::from_secs(15));
     assert_eq!(state.up(), 0);
-    let (_, why) = state.trouble(&state.shards[&names(1)[0]]).unwrap();
+    let (_, why) = state.down(&state.shards[&names(1)[0]]).unwrap();
     assert_eq!(why, "it does not answer");
-    hear(&mut state, 1, Ok(sample(1, 15)));
+    receive(&mut state, 1, Ok(sample(1, 15)));
     assert_eq!(state.up(), 1);
 }
 
 #[test]
-fn a_screen_that_stands_still_stays_as_it_is() {
+fn a_paused_screen_does_not_change() {
     let mut state = watched();
     press(&mut state, "p");
     let before = drawn(&state, 80, 24, PLAIN);
     assert!(before.contains("PAUSED"));
     state.tick(Duration::from_mins(1));
-    hear(&mut state, 1, Err(down()));
-    state.hear(host(3));
+    receive(&mut state, 1, Err(down()));
+    state.receive(host(3));
     assert_eq!(drawn(&state, 80, 24, PLAIN), before);
     press(&mut state, " ");
     state.tick(Duration::from_secs(61));
-    hear(&mut state, 2, Err(down()));
+    receive(&mut state, 2, Err(down()));
     assert!(!drawn(&state, 80, 24, PLAIN).contains("PAUSED"));
-    assert_eq!(state.word(&names(2)[1], &state.shards[&names(2)[1]]), "down");
+    assert_eq!(state.state(&names(2)[1], &state.shards[&names(2)[1]]), "down");
 }
 
 #[test]
-fn whoever_answers_while_the_screen_stands_still_is_not_silent() {
+fn a_shard_that_answers_while_the_screen_is_paused_is_not_silent() {
     let mut state = watched();
     press(&mut state, "p");
     for second in 10..60 {
         state.tick(Duration::from_secs(second));
-        hear(&mut state, 1, Ok(sample(1, 15)));
+        receive(&mut state, 1, Ok(sample(1, 15)));
     }
     press(&mut state, "p");
     state.tick(Duration::from_mins(1));
-    let is_up = |number: usize| state.trouble(&state.shards[&names(3)[number - 1]]).is_none();
+    let is_up = |number: usize| state.down(&state.shards[&names(3)[number - 1]]).is_none();
     assert!(is_up(1) && !is_up(2), "the second has not answered");
-    // Nor is one that answered in time by an interval that was longer.
+    // Nor is a shard that answered in time by a longer interval.
     let mut state = MonitorState::new(names(1), Duration::from_mins(1));
-    hear(&mut state, 1, Ok(sample(1, 0)));
+    receive(&mut state, 1, Ok(sample(1, 0)));
     state.tick(Duration::from_secs(50));
     while state.interval > Duration::from_secs(1) {
         press(&mut state, "-");
@@ -350,16 +350,16 @@ fn whoever_answers_while_the_screen_stands_still_is_not_silent() {
 }
 
 #[test]
-fn the_rate_of_a_shard_that_is_silent_is_no_part_of_the_sum() {
+fn the_sum_leaves_out_the_rate_of_a_silent_shard() {
     let mut state = watched();
     let all = state.transactions().unwrap();
     state.tick(Duration::from_secs(9));
     for number in 1..=2 {
-        hear(&mut state, number, Ok(sample(number, 5)));
+        receive(&mut state, number, Ok(sample(number, 5)));
     }
     state.tick(Duration::from_secs(16));
     for number in 1..=2 {
-        hear(&mut state, number, Ok(sample(number, 6)));
+        receive(&mut state, number, Ok(sample(number, 6)));
     }
     assert!(state.transactions().unwrap() < all && state.up() == 2);
 }
@@ -377,15 +377,15 @@ fn no_number_is_cut() {
     let mut state = watched();
     let mut many = sample(1, 16);
     (many.connections, many.connections_allowed) = (120, 4_997);
-    hear(&mut state, 1, Ok(many));
+    receive(&mut state, 1, Ok(many));
     assert!(drawn(&state, 80, 24, PLAIN).contains("  120 "));
 }
 
 #[test]
-fn hostile_words_of_a_server_move_no_cursor() {
+fn a_hostile_message_of_a_server_moves_no_cursor() {
     let mut state = watched();
     let hostile = Error::new(Kind::Failed, "\u{1b}[2J\u{202e}gone");
-    hear(&mut state, 1, Err(hostile));
+    receive(&mut state, 1, Err(hostile));
     let text = drawn(&state, 80, 24, PLAIN);
     assert!(text.contains("\\x1b[2J\\u{202e}gone") && !text.contains('\u{1b}'), "{text}");
 }
@@ -400,7 +400,7 @@ fn a_long_list_can_be_scrolled() {
     }
     let last = drawn(&state, 80, 12, PLAIN);
     assert!(last.contains("shard_9 ") && !last.contains("shard_1 "), "{last}");
-    // The way back begins at once.
+    // Scrolling back has an effect at once.
     state.press(Key::Up);
     assert_ne!(drawn(&state, 80, 12, PLAIN), last);
     state.press(Key::Char('2'));

@@ -1,13 +1,13 @@
-//! Numbers for the eye, bars and trends: texts of a few characters.
+//! Rounded numbers, bars and trends as short texts.
 
 use std::time::Duration;
 
 use crate::model::text::thousands;
 
-/// What is not known.
+/// An unknown value.
 pub(super) const NONE: &str = "-";
 
-/// A number of things a second: `0.4`, `12`, `1,234`, `123k`.
+/// A rate per second: `0.4`, `12`, `1,234`, `123k`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100,000")]
 pub(super) fn rate(number: f64) -> String {
     match number {
@@ -18,12 +18,12 @@ pub(super) fn rate(number: f64) -> String {
     }
 }
 
-/// A number of users; from ten thousand millions on in millions.
+/// A number of users; from 10,000 millions on, in millions.
 pub(super) fn users(number: u64) -> String {
     if number < 10_000_000_000 { thousands(number) } else { format!("{}M", thousands(number / 1_000_000)) }
 }
 
-/// A number of users in so many characters: in thousands or millions if it has more.
+/// A number of users in at most so many characters: in thousands or millions if needed.
 pub(super) fn users_in(number: u64, chars: usize) -> String {
     let ways = [thousands(number), format!("{}k", thousands(number / 1_000))];
     let short = ways.into_iter().find(|text| text.len() <= chars);
@@ -51,7 +51,7 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
-/// The pause between two looks: `500 ms`, `2 s`.
+/// The interval between two samples: `500 ms`, `2 s`.
 pub(super) fn interval(length: Duration) -> String {
     match length.as_millis() {
         ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
@@ -60,7 +60,7 @@ pub(super) fn interval(length: Duration) -> String {
     }
 }
 
-/// A share of 0 to 1 as a bar of so many characters, empty ones too.
+/// A share of 0 to 1 as a bar of exactly so many characters.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the width")]
 pub(super) fn bar(share: f64, chars: usize, unicode: bool) -> String {
     let full =
@@ -69,8 +69,8 @@ pub(super) fn bar(share: f64, chars: usize, unicode: bool) -> String {
     on.repeat(full) + &off.repeat(chars - full)
 }
 
-/// The last values as a line of so many characters, the newest at its right end; each as high as its part of the
-/// highest. What is not known is a gap.
+/// The last values as a line of so many characters, the newest at the right end, scaled to the highest. An unknown value
+/// is a gap.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
 pub(super) fn trend<'a>(
     values: impl DoubleEndedIterator<Item = &'a Option<f64>> + Clone,
@@ -90,7 +90,7 @@ pub(super) fn trend<'a>(
     format!("{line:>chars$}")
 }
 
-/// The text in so many characters: cut if it is longer, with a sign that it was.
+/// The text, cut to so many characters with a sign at its end.
 pub(super) fn cut(text: &str, chars: usize, unicode: bool) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();

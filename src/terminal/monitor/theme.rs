@@ -1,9 +1,9 @@
-//! The colours of the screen, and what stands in for them where there are none.
+//! The styles of the screen, with and without colours.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-/// What the terminal can show.
+/// The capabilities of the terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Theme {
     pub(super) color: bool,
@@ -15,32 +15,32 @@ impl Theme {
         if self.color { Style::new().fg(color) } else { Style::new() }
     }
 
-    /// Something is wrong.
+    /// A problem.
     pub(super) fn bad(self) -> Style {
         self.of(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// Something is on its way.
+    /// A change under way.
     pub(super) fn moving(self) -> Style {
         self.of(Color::Yellow)
     }
 
-    /// All is well.
+    /// A good state.
     pub(super) fn good(self) -> Style {
         self.of(Color::Green)
     }
 
-    /// A picture.
+    /// A bar or a trend.
     pub(super) fn picture(self) -> Style {
         self.of(Color::Cyan)
     }
 
-    /// What explains, and is no data. Dim is no colour, but as faint as one where there is none.
+    /// A label.
     pub(super) fn label(self) -> Style {
         self.of(Color::DarkGray)
     }
 
-    /// That of the shard at this place of the ring's list.
+    /// The colour of the shard at this place of the ring's list.
     pub(super) fn shard(self, at: usize) -> Style {
         let colors = [
             Color::Cyan,
@@ -56,7 +56,7 @@ impl Theme {
     }
 }
 
-/// A label and what it is of.
+/// A line with a label.
 pub(super) fn labelled(label: &str, rest: Vec<Span<'static>>, theme: Theme) -> Line<'static> {
     let label = Span::styled(format!(" {label:<10} "), theme.label());
     std::iter::once(label).chain(rest).collect()

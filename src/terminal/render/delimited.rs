@@ -1,15 +1,15 @@
 //! CSV (RFC 4180) and TSV (the text format of Postgres's COPY).
 //!
-//! Both tell a missing value from an empty text, as COPY does: CSV by quoting the empty text, TSV by `\N`,
-//! so that a shell's `read` never loses a column.
+//! Both distinguish a missing value from an empty text, as COPY does: CSV quotes the empty text, TSV writes `\N`, so
+//! that `read` in a shell never loses a column.
 
 use super::{Style, TablePage, plain};
 use crate::model::report::{Cell, Report};
 use crate::model::text::{visible, visible_lines};
 
 /// Comma-separated lines.
-pub(super) fn csv(report: &Report, style: Style, piece: TablePage) -> String {
-    lines(report, style, piece, ',', |cell| {
+pub(super) fn csv(report: &Report, style: Style, page: TablePage) -> String {
+    lines(report, style, page, ',', |cell| {
         let Some(text) = plain(cell) else { return String::new() };
         let text = if style.screen.terminal { visible_lines(&text).into_owned() } else { text };
         if text.is_empty() || text.contains([',', '"', '\n', '\r']) {
@@ -21,8 +21,8 @@ pub(super) fn csv(report: &Report, style: Style, piece: TablePage) -> String {
 }
 
 /// Tab-separated lines.
-pub(super) fn tsv(report: &Report, style: Style, piece: TablePage) -> String {
-    lines(report, style, piece, '\t', |cell| {
+pub(super) fn tsv(report: &Report, style: Style, page: TablePage) -> String {
+    lines(report, style, page, '\t', |cell| {
         let Some(text) = plain(cell) else { return "\\N".into() };
         let mut out = String::with_capacity(text.len());
         for c in text.chars() {
@@ -42,7 +42,7 @@ pub(super) fn tsv(report: &Report, style: Style, piece: TablePage) -> String {
 fn lines(
     report: &Report,
     style: Style,
-    piece: TablePage,
+    page: TablePage,
     separator: char,
     field: impl Fn(&Cell) -> String,
 ) -> String {
@@ -54,7 +54,7 @@ fn lines(
     };
     if style.expanded {
         for (at, row) in report.rows.iter().enumerate() {
-            if at > 0 || !piece.first {
+            if at > 0 || !page.first {
                 line(Vec::new());
             }
             for (column, cell) in report.columns.iter().zip(row) {
@@ -63,7 +63,7 @@ fn lines(
         }
         return out;
     }
-    if piece.first && style.has_header() {
+    if page.first && style.has_header() {
         line(report.columns.iter().map(|column| column.name.to_string()).collect());
     }
     for row in &report.rows {

@@ -1,13 +1,13 @@
-//! Reports as JSON: an array or an object, or an object a line.
+//! Reports as JSON: an array or an object, or one object per line.
 
 use super::TablePage;
 use crate::model::json::object;
 use crate::model::report::{Report, Shape};
 
-/// One object, or an array with an object a line.
-pub(super) fn render(report: &Report, piece: TablePage) -> String {
+/// One object, or an array with one object per line.
+pub(super) fn render(report: &Report, page: TablePage) -> String {
     if let Some(whole) = &report.whole {
-        return render(whole, piece);
+        return render(whole, page);
     }
     let objects: Vec<String> = report.rows.iter().map(|row| object(&report.columns, row)).collect();
     if report.shape == Shape::One {
@@ -15,16 +15,16 @@ pub(super) fn render(report: &Report, piece: TablePage) -> String {
     }
     let mut out = String::new();
     if !objects.is_empty() {
-        out += if piece.first { "[\n  " } else { ",\n  " };
+        out += if page.first { "[\n  " } else { ",\n  " };
         out += &objects.join(",\n  ");
     }
-    if piece.last {
-        out += if piece.first && objects.is_empty() { "[]\n" } else { "\n]\n" };
+    if page.last {
+        out += if page.first && objects.is_empty() { "[]\n" } else { "\n]\n" };
     }
     out
 }
 
-/// One object a line.
+/// One object per line.
 pub(super) fn render_lines(report: &Report) -> String {
     if let Some(whole) = &report.whole {
         return render_lines(whole);

@@ -1,4 +1,4 @@
-//! Reports as text: one renderer a format. A renderer never learns about a command.
+//! Reports as text: one renderer for each format. A renderer knows no command.
 
 mod delimited;
 mod json;
@@ -9,7 +9,7 @@ use crate::model::json::value;
 use crate::model::report::{Cell, Report};
 use crate::settings::Format;
 
-/// How to write a report.
+/// The style of a report.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     pub(super) format: Format,
@@ -19,7 +19,7 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// The format that `auto` stands for here.
+    /// The format, with `auto` resolved.
     pub(super) fn effective_format(self) -> Format {
         match self.format {
             Format::Auto if self.screen.terminal => Format::Table,
@@ -28,18 +28,18 @@ impl Style {
         }
     }
 
-    /// Whether a program reads this, and so stderr too.
+    /// Whether the output is JSON, and therefore errors too.
     pub(super) fn is_json(self) -> bool {
         self.effective_format().is_json()
     }
 
     fn has_header(self) -> bool {
-        // Off a terminal `auto` is for `while read`.
+        // If stdout is not a terminal, `auto` serves shell loops.
         !(self.no_header || self.format == Format::Auto && !self.screen.terminal)
     }
 }
 
-/// Which part of a long list is at hand. A short one is first and last at once.
+/// The position of a page in a list. A short list is one page, the first and the last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TablePage {
     pub(super) first: bool,
@@ -47,25 +47,25 @@ pub(super) struct TablePage {
 }
 
 impl TablePage {
-    /// All of it.
+    /// The only page.
     pub(super) const WHOLE: Self = Self { first: true, last: true };
 }
 
-/// The rows that a report holds, as text. Empty if it is not about data.
-pub(super) fn render(report: &Report, style: Style, piece: TablePage) -> String {
+/// The rows of a report as text. Empty for a report without columns.
+pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
     if report.columns.is_empty() {
         return String::new();
     }
     match style.effective_format() {
-        Format::Auto | Format::Table => table::render(report, style, piece),
-        Format::Json => json::render(report, piece),
+        Format::Auto | Format::Table => table::render(report, style, page),
+        Format::Json => json::render(report, page),
         Format::Jsonl => json::render_lines(report),
-        Format::Csv => delimited::csv(report, style, piece),
-        Format::Tsv => delimited::tsv(report, style, piece),
+        Format::Csv => delimited::csv(report, style, page),
+        Format::Tsv => delimited::tsv(report, style, page),
     }
 }
 
-/// A cell as plain text, before any escaping; `None` for [`Cell::Null`] and a list of nothing.
+/// A cell as plain text, before escaping; `None` for [`Cell::Null`] and an empty list.
 fn plain(cell: &Cell) -> Option<String> {
     Some(match cell {
         Cell::Null => return None,

@@ -1,4 +1,4 @@
-//! Tables for people. Only this file knows comfy-table.
+//! Tables for terminals. Only this file uses comfy-table.
 
 use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell as Shown, CellAlignment, Color, ContentArrangement, Table};
@@ -7,17 +7,17 @@ use super::{Style, TablePage, plain};
 use crate::model::report::{Cell, Column, Look, Report, Shape};
 use crate::model::text::visible;
 
-/// The length of the longest bar where there is room for it, and what a bar is worth drawing from.
+/// The shortest and the longest bar.
 const BAR_CHARS: std::ops::RangeInclusive<u32> = 6..=24;
-/// What a column needs to be read, unless it holds less.
+/// The width that a column needs, unless its content is shorter.
 const COLUMN_CHARS: usize = 12;
-/// Borders and padding of a column.
+/// The width of borders and padding of a column.
 const FRAME_CHARS: usize = 3;
 
-/// A table, or one field a line: with `-x`, and where a table would be wider than the terminal can bear.
-pub(super) fn render(report: &Report, style: Style, piece: TablePage) -> String {
-    // What comes in pieces has said its columns already, unless there were no rows at all.
-    if report.rows.is_empty() && !piece.first {
+/// A table, or one field per line: with `-x`, and if the table would be too wide for the terminal.
+pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
+    // An earlier page had the header.
+    if report.rows.is_empty() && !page.first {
         return String::new();
     }
     let mut table = empty(style);
@@ -25,38 +25,38 @@ pub(super) fn render(report: &Report, style: Style, piece: TablePage) -> String 
     let narrowed = width.filter(|width| *width < least_width(report)).and_then(|_| without_details(report));
     let report = narrowed.as_ref().filter(|_| !style.expanded).unwrap_or(report);
     let is_too_wide = width.is_some_and(|width| width < least_width(report));
-    // Without a header nobody would know which record is which.
+    // The header of a transposed table names the records.
     if is_too_wide && report.may_turn && !style.expanded && !style.no_header {
-        let turned = turned(report);
-        if width.is_some_and(|width| width >= least_width(&turned)) {
-            fill(&turned, style, None, &mut table);
+        let transposed = transposed(report);
+        if width.is_some_and(|width| width >= least_width(&transposed)) {
+            fill(&transposed, style, None, &mut table);
             return format!("{table}\n");
         }
     }
     if style.expanded || is_too_wide {
         let records: Vec<String> =
             report.rows.iter().map(|row| record(&report.columns, row, style)).collect();
-        return if piece.first { "" } else { "\n" }.to_owned() + &records.join("\n");
+        return if page.first { "" } else { "\n" }.to_owned() + &records.join("\n");
     }
     fill(report, style, bar_chars(report, width), &mut table);
     format!("{table}\n")
 }
 
-/// The same on its side: a record a column under its first field, and a field a line.
-fn turned(report: &Report) -> Report {
+/// The report transposed: one column for each record, headed by its first field.
+fn transposed(report: &Report) -> Report {
     let names = report.rows.iter().map(|row| plain(&row[0]).map(|text| visible(&text).into_owned()));
     let number = |name: Option<String>| Column { name: name.unwrap_or_default().into(), look: Look::Number };
     let first = Column { name: report.columns[0].name.clone(), look: Look::Text };
     let columns: Vec<Column> = std::iter::once(first).chain(names.map(number)).collect();
-    let mut turned = Report::list(&columns);
+    let mut transposed = Report::list(&columns);
     for (at, column) in report.columns.iter().enumerate().skip(1) {
         let cells = report.rows.iter().map(|row| row[at].clone());
-        turned.push(std::iter::once(Cell::Text(column.name.to_string())).chain(cells).collect());
+        transposed.push(std::iter::once(Cell::Text(column.name.to_string())).chain(cells).collect());
     }
-    turned
+    transposed
 }
 
-/// The same without the columns that may be left out, if there are any.
+/// The report without its columns of details, if it has any.
 fn without_details(report: &Report) -> Option<Report> {
     let stays: Vec<bool> = report.columns.iter().map(|column| column.look != Look::Detail).collect();
     if stays.iter().all(|stays| *stays) {
@@ -83,7 +83,7 @@ fn empty(style: Style) -> Table {
     table.load_style(if style.screen.unicode { UTF8_FULL_CONDENSED } else { ASCII_FULL_CONDENSED });
     if style.screen.terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        // That of stdout: the terminal that controls the process may be another one.
+        // The width of stdout; the controlling terminal may be another one.
         if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout())
             && size.ws_col > 0
         {
@@ -107,7 +107,7 @@ fn record(columns: &[Column], row: &[Cell], style: Style) -> String {
     format!("{table}\n")
 }
 
-/// How wide the texts of each column are.
+/// The width of each column's texts.
 fn widths(report: &Report) -> impl Iterator<Item = usize> {
     report.columns.iter().enumerate().map(|(at, column)| {
         let cells = report.rows.iter().filter_map(move |row| plain(&row[at]));
@@ -115,8 +115,7 @@ fn widths(report: &Report) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Below this a table is a puzzle, and one field a line is better. Names of columns are not broken, and a
-/// single row not at all.
+/// The least width for a readable table. Names of columns are not broken, and neither are the values of a single row.
 fn least_width(report: &Report) -> usize {
     let columns = widths(report).zip(&report.columns).map(|(width, column)| match report.shape {
         Shape::One => width,
@@ -125,7 +124,7 @@ fn least_width(report: &Report) -> usize {
     columns.map(|width| width + FRAME_CHARS).sum::<usize>() + 1
 }
 
-/// The length of the longest bar that fits beside all texts; `None` if there is no room for one.
+/// The longest bar that fits beside all texts; `None` if there is no room.
 fn bar_chars(report: &Report, width: Option<usize>) -> Option<u32> {
     let Some(width) = width else { return Some(*BAR_CHARS.end()) };
     let texts = widths(report).map(|width| width + FRAME_CHARS).sum::<usize>() + 1;
@@ -182,7 +181,7 @@ fn value(cell: &Cell, look: Look, style: Style) -> Shown {
     if matches!(look, Look::Text | Look::Check) { shown } else { shown.set_alignment(CellAlignment::Right) }
 }
 
-/// For a locale that has no more: what it cannot show becomes `?`.
+/// The text for a locale that is not UTF-8: other characters become `?`.
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
@@ -194,7 +193,7 @@ fn number(cell: &Cell) -> f64 {
     }
 }
 
-/// A bar as long as the value is large, to an eighth of a character.
+/// A bar in proportion to the value, to an eighth of a character.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 192")]
 fn bar(value: f64, longest: f64, chars: u32, unicode: bool) -> String {
     if longest <= 0.0 {

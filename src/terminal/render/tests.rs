@@ -1,4 +1,4 @@
-//! Each format, of a report with everything that is hard to write.
+//! Tests of each format with a report of values that are hard to write.
 
 use super::{Style, TablePage};
 use crate::model::report::{Cell, Column, Report};

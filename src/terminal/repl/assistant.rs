@@ -1,4 +1,4 @@
-//! What helps while a line is typed: completion, hints, colours, and whether the line is whole.
+//! Assistance while a line is typed: completion, hints, colours, and whether the line is complete.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -17,12 +17,12 @@ use rustyline::{Context, Helper, Result};
 use super::grammar::{Grammar, Role, SeenValues};
 use crate::terminal::lexer::{Lexer, Token};
 
-/// Up to how many candidates are listed with what each is for.
+/// Up to so many candidates are listed with their help.
 const EXPLAINED_MAX: usize = 16;
-/// How wide such a list may be, in columns.
+/// The width of that list in columns.
 const WIDTH: usize = 76;
 
-/// What rustyline asks.
+/// The helper of rustyline.
 pub(super) struct Assistant {
     grammar: Grammar,
     history: HistoryHinter,
@@ -30,17 +30,17 @@ pub(super) struct Assistant {
 }
 
 impl Assistant {
-    /// One that knows of what was seen.
+    /// A helper that completes with the values seen.
     pub(super) fn new(seen: &Arc<Mutex<SeenValues>>, color: bool) -> Self {
         Self { grammar: Grammar::new(seen), history: HistoryHinter::new(), color }
     }
 
-    /// The ids of users that a line names.
+    /// The user ids in a line.
     pub(super) fn ids(&self, text: &str) -> Vec<i64> {
-        self.grammar.place(&Lexer::of(text).list).ids
+        self.grammar.context(&Lexer::of(text).tokens).ids
     }
 
-    /// Whether colours are requested from here on.
+    /// Turns colours on or off.
     pub(super) fn set_color(&mut self, color: bool) {
         self.color = color;
     }
@@ -52,21 +52,22 @@ impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
-        let Lexer { list: mut words, comments, .. } = Lexer::of(&line[..pos]);
+        let Lexer { mut tokens, comments, .. } = Lexer::of(&line[..pos]);
         if comments.last().is_some_and(|comment| comment.end == pos) {
             return Ok((pos, Vec::new()));
         }
-        let current = words.pop_if(|word| word.span.end == pos);
-        let start = current.as_ref().map_or(pos, |word| word.span.start);
-        if let Some(word) = current.as_ref().filter(|word| words.is_empty() && word.text.starts_with('\\')) {
-            let found: Vec<_> = self.grammar.metas(&word.text).into_iter().map(|meta| (meta, None)).collect();
+        let current = tokens.pop_if(|token| token.span.end == pos);
+        let start = current.as_ref().map_or(pos, |token| token.span.start);
+        if let Some(meta) = current.as_ref().filter(|token| tokens.is_empty() && token.text.starts_with('\\'))
+        {
+            let found: Vec<_> = self.grammar.metas(&meta.text).into_iter().map(|meta| (meta, None)).collect();
             return Ok((start, pairs(&found, is_apart(line, pos))));
         }
-        let outer = self.grammar.place(&words).outer_of(&words);
+        let outer = self.grammar.context(&tokens).outer_of(&tokens);
         let mut args = vec![OsString::from("ringshard")];
-        args.extend(words.iter().skip(outer).map(|word| OsString::from(&word.text)));
+        args.extend(tokens.iter().skip(outer).map(|token| OsString::from(&token.text)));
         let index = args.len();
-        args.push(current.map_or_else(OsString::new, |word| word.text.into()));
+        args.push(current.map_or_else(OsString::new, |token| token.text.into()));
         let mut tree = self.grammar.tree.clone();
         let Ok(found) = complete(&mut tree, args, index, Some(Path::new("."))) else {
             return Ok((start, Vec::new()));
@@ -82,23 +83,23 @@ impl Completer for Assistant {
     }
 }
 
-/// Whether a blank stands behind the cursor.
+/// Whether a blank follows the cursor.
 fn is_apart(line: &str, pos: usize) -> bool {
     line[pos..].starts_with(char::is_whitespace)
 }
 
-/// The word as it is typed: in quotes if a shell's words need them.
+/// The value as it must be typed: in quotes if the lexer needs them.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-\\".contains(c);
     let (home, rest) = value.split_at(if value.starts_with("~/") { 2 } else { 0 });
     if !rest.is_empty() && rest.chars().all(is_plain) || rest.is_empty() && !home.is_empty() {
         return value.to_owned();
     }
-    // A tilde in quotes is a tilde.
+    // A quoted tilde would not be expanded.
     shlex::try_quote(rest).map_or_else(|_| value.to_owned(), |quoted| format!("{home}{quoted}"))
 }
 
-/// Candidates as they are listed, and as they are put into the line.
+/// Candidates as they are listed, and as they are inserted.
 fn pairs(found: &[(String, Option<String>)], is_apart: bool) -> Vec<Pair> {
     let widest = found.iter().map(|(value, _)| value.chars().count()).max().unwrap_or_default();
     let is_only = found.len() == 1;
@@ -111,7 +112,7 @@ fn pairs(found: &[(String, Option<String>)], is_apart: bool) -> Vec<Pair> {
             display = format!("{value:widest$}   {help}");
         }
         let mut replacement = quoted(value);
-        // What is complete is followed by a blank; a folder goes on.
+        // A complete value is followed by a blank, but not a folder.
         if is_only && !is_apart && !value.ends_with(['/', '=']) {
             replacement.push(' ');
         }
@@ -120,10 +121,10 @@ fn pairs(found: &[(String, Option<String>)], is_apart: bool) -> Vec<Pair> {
     found.iter().map(pair).collect()
 }
 
-/// What is shown dim behind the cursor.
+/// A hint, shown dim behind the cursor.
 pub(super) struct Tip {
     text: String,
-    /// What the right arrow takes over.
+    /// The text that the right arrow inserts.
     taken: Option<String>,
 }
 
@@ -144,13 +145,9 @@ impl Hinter for Assistant {
         if line.trim().is_empty() || pos < line.len() {
             return None;
         }
-        let words = Lexer::of(line);
-        // Behind a blank, or a whole command or flag: what is missing. In the middle of a word: the history.
-        let missing = if words.open.is_some() || !words.comments.is_empty() {
-            None
-        } else {
-            self.missing(line, &words.list)
-        };
+        let Lexer { tokens, comments, open, .. } = Lexer::of(line);
+        // After a blank, or a complete command or flag: what is missing. Within a token: the history.
+        let missing = if open.is_some() || !comments.is_empty() { None } else { self.missing(line, &tokens) };
         if let Some(text) = missing {
             return Some(Tip { text, taken: None });
         }
@@ -161,22 +158,22 @@ impl Hinter for Assistant {
 }
 
 impl Assistant {
-    fn missing(&self, line: &str, words: &[Token]) -> Option<String> {
-        let place = self.grammar.place(words);
-        if place.roles.contains(&Role::Unknown) {
+    fn missing(&self, line: &str, tokens: &[Token]) -> Option<String> {
+        let context = self.grammar.context(tokens);
+        if context.roles.contains(&Role::Unknown) {
             return None;
         }
         let is_apart = line.ends_with([' ', '\t']);
-        // A word that is still being typed may become another one.
-        if !is_apart && place.roles.last() == Some(&Role::Value) {
+        // A value that is still being typed may become another one.
+        if !is_apart && context.roles.last() == Some(&Role::Value) {
             return None;
         }
         let blank = if is_apart { "" } else { " " };
-        if let Some(arg) = place.pending {
+        if let Some(arg) = context.pending {
             let names = arg.get_value_names().and_then(|names| names.first());
             return Some(format!("{blank}{}", names.map_or_else(|| "VALUE".into(), ToString::to_string)));
         }
-        let missing = place.missing();
+        let missing = context.missing();
         if missing.is_empty() { None } else { Some(format!("{blank}{}", missing.join(" "))) }
     }
 }
@@ -193,18 +190,14 @@ impl Highlighter for Assistant {
         if !self.color {
             return Cow::Borrowed(line);
         }
-        let words = Lexer::of(line);
-        let roles = self.grammar.place(&words.list).roles;
-        let mut parts: Vec<_> = words
-            .list
-            .iter()
-            .zip(roles)
-            .map(|(word, role)| {
-                let is_typed = word.span.end == pos && pos == line.len();
-                (word.span.clone(), color_of(word, role, is_typed && self.may_become(word)))
-            })
-            .collect();
-        parts.extend(words.comments.into_iter().map(|span| (span, "2")));
+        let Lexer { tokens, comments, .. } = Lexer::of(line);
+        let roles = self.grammar.context(&tokens).roles;
+        let color = |(token, role): (&Token, Role)| {
+            let is_typed = token.span.end == pos && pos == line.len();
+            (token.span.clone(), color_of(token, role, is_typed && self.may_become(token)))
+        };
+        let mut parts: Vec<_> = tokens.iter().zip(roles).map(color).collect();
+        parts.extend(comments.into_iter().map(|span| (span, "2")));
         parts.sort_by_key(|(span, _)| span.start);
         let mut out = String::with_capacity(line.len() * 2);
         let mut at = 0;
@@ -233,26 +226,26 @@ impl Highlighter for Assistant {
 }
 
 impl Assistant {
-    /// Whether a word may yet become a command.
-    fn may_become(&self, word: &Token) -> bool {
-        let begins = |name: &str| name.starts_with(&word.text);
+    /// Whether a token may still become a command.
+    fn may_become(&self, token: &Token) -> bool {
+        let begins = |name: &str| name.starts_with(&token.text);
         self.grammar.tree.get_subcommands().any(|inner| {
             begins(inner.get_name())
                 || inner.get_all_aliases().any(begins)
                 || inner.get_subcommands().any(|inner| begins(inner.get_name()))
-        }) || word.text.starts_with('-')
+        }) || token.text.starts_with('-')
     }
 }
 
-/// SGR parameters; none for what has no colour.
-fn color_of(word: &Token, role: Role, may_become: bool) -> &'static str {
+/// The SGR parameters of a token; empty without a colour.
+fn color_of(token: &Token, role: Role, may_become: bool) -> &'static str {
     match role {
         Role::Unknown if may_become => "",
         Role::Unknown => "31",
         Role::Command => "1;32",
         Role::Flag => "36",
-        Role::Value if word.is_quoted => "33",
-        Role::Value if word.text.parse::<f64>().is_ok() => "35",
+        Role::Value if token.is_quoted => "33",
+        Role::Value if token.text.parse::<f64>().is_ok() => "35",
         Role::Value => "",
     }
 }

@@ -1,4 +1,4 @@
-//! What a line means so far, by the one definition of the command line: for hints, colours and completion.
+//! The meaning of an incomplete line, by the definition of the command line: for hints, colours and completion.
 
 use std::any::TypeId;
 use std::collections::VecDeque;
@@ -15,15 +15,15 @@ use crate::model::names::ShardName;
 use crate::model::user::UserId;
 use crate::terminal::lexer::Token;
 
-/// How many ids are remembered.
+/// The most ids that are remembered.
 const IDS_MAX: usize = 20;
 
-/// What the session has seen, for completion.
+/// Values that the session has seen, for completion.
 #[derive(Debug, Default)]
 pub(super) struct SeenValues {
     /// The names of the shards.
     pub(super) shards: Vec<String>,
-    /// The ids that were used lately, the last one first.
+    /// The ids used last, the newest first.
     ids: VecDeque<i64>,
 }
 
@@ -36,46 +36,46 @@ impl SeenValues {
     }
 }
 
-/// What a word is.
+/// The role of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Command,
     Flag,
     Value,
-    /// Nothing that can stand here.
+    /// Not allowed here.
     Unknown,
 }
 
-/// How far a line has come.
+/// The state of the grammar at the end of a line.
 pub(super) struct CursorContext<'a> {
-    /// The command that it is at.
+    /// The current command.
     pub(super) command: &'a Command,
-    /// What each word is.
+    /// The role of each token.
     pub(super) roles: Vec<Role>,
-    /// The flag whose value is next.
+    /// The flag whose value comes next.
     pub(super) pending: Option<&'a Arg>,
-    /// The arguments that are given.
+    /// The arguments given so far.
     given: Vec<&'a Arg>,
-    /// How many words stand before the command that is explained, or watched.
+    /// The number of tokens before the command that is explained or watched.
     pub(super) outer: usize,
-    /// The ids of users that it names.
+    /// The user ids in the line.
     pub(super) ids: Vec<i64>,
 }
 
-/// The definition of a line, and what the session knows besides.
+/// The grammar of a line, completed with the values that the session has seen.
 pub(super) struct Grammar {
     pub(super) tree: Command,
 }
 
 impl Grammar {
-    /// With completion of shards and ids that were seen.
+    /// With completion of the shards and ids seen.
     pub(super) fn new(seen: &Arc<Mutex<SeenValues>>) -> Self {
         let mut tree = with_completers(ReplCommand::command(), seen);
         tree.build();
         Self { tree }
     }
 
-    /// The commands of psql's kind that begin like this.
+    /// The backslash commands that begin like this.
     pub(super) fn metas(&self, typed: &str) -> Vec<String> {
         let commands = self.tree.get_subcommands().flat_map(Command::get_all_aliases);
         let mut metas: Vec<String> =
@@ -84,38 +84,38 @@ impl Grammar {
         metas
     }
 
-    /// What these words mean.
-    pub(super) fn place(&self, words: &[Token]) -> CursorContext<'_> {
-        let mut place = CursorContext {
+    /// Parses these tokens.
+    pub(super) fn context(&self, tokens: &[Token]) -> CursorContext<'_> {
+        let mut context = CursorContext {
             command: &self.tree,
-            roles: Vec::with_capacity(words.len()),
+            roles: Vec::with_capacity(tokens.len()),
             pending: None,
             given: Vec::new(),
             outer: 0,
             ids: Vec::new(),
         };
-        for (at, word) in words.iter().enumerate() {
-            let role = if at == 0 && word.text == "ringshard" {
-                place.outer = 1;
+        for (at, token) in tokens.iter().enumerate() {
+            let role = if at == 0 && token.text == "ringshard" {
+                context.outer = 1;
                 Role::Command
             } else {
-                place.step(&self.tree, at, word)
+                context.step(&self.tree, at, token)
             };
-            place.roles.push(role);
+            context.roles.push(role);
         }
-        place
+        context
     }
 }
 
 impl<'a> CursorContext<'a> {
-    fn step(&mut self, tree: &'a Command, at: usize, word: &Token) -> Role {
-        let text = word.text.as_str();
+    fn step(&mut self, tree: &'a Command, at: usize, token: &Token) -> Role {
+        let text = token.text.as_str();
         if let Some(arg) = self.pending.take() {
             self.value(arg, text);
             return Role::Value;
         }
         if self.takes_a_command() {
-            // `watch 2 shards`: the pause comes first.
+            // `watch 2 shards`: the interval comes first.
             if self.command.get_name() == "watch" && text.parse::<f64>().is_ok() {
                 return Role::Value;
             }
@@ -181,24 +181,24 @@ impl<'a> CursorContext<'a> {
         self.given.push(arg);
     }
 
-    /// How many of these words stand before the command that the next word belongs to.
-    pub(super) fn outer_of(&self, words: &[Token]) -> usize {
-        if self.takes_a_command() { words.len() } else { self.outer }
+    /// The number of these tokens before the command that the next token belongs to.
+    pub(super) fn outer_of(&self, tokens: &[Token]) -> usize {
+        if self.takes_a_command() { tokens.len() } else { self.outer }
     }
 
-    /// Whether the next word begins a command that is explained, or watched.
+    /// Whether the next token begins a command that is explained or watched.
     fn takes_a_command(&self) -> bool {
         ["explain", "watch"].contains(&self.command.get_name())
     }
 
-    /// The required arguments that are still missing, as a usage line has them.
+    /// The required arguments that are missing, as in a usage line.
     pub(super) fn missing(&self) -> Vec<String> {
         if self.takes_a_command() {
             return vec!["COMMAND".into()];
         }
         let is_given = |id: &clap::Id| self.given.iter().any(|arg| arg.get_id() == id);
         let mut missing = Vec::new();
-        // Nothing is missing before a command was typed at all.
+        // Before a command is typed, nothing is reported as missing.
         let has_begun = self.roles.iter().skip(self.outer).any(|role| *role == Role::Command);
         if self.command.is_subcommand_required_set() && has_begun {
             missing.push("COMMAND".to_owned());
@@ -225,7 +225,7 @@ fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
 }
 
-/// How an argument is written.
+/// An argument as in a usage line.
 pub(super) fn shape(arg: &Arg) -> String {
     let value = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
     let value = value.unwrap_or_else(|| arg.get_id().to_string().to_uppercase());
@@ -240,7 +240,7 @@ fn is_of<T: 'static>(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<T>()
 }
 
-/// Every argument that is a shard or a user, wherever it stands, is completed by what was seen.
+/// Adds completion with the values seen to every argument that is a shard or a user id.
 fn with_completers(command: Command, seen: &Arc<Mutex<SeenValues>>) -> Command {
     let of_arg = |arg: Arg| {
         let seen = Arc::clone(seen);

@@ -1,4 +1,4 @@
-//! Three lines at the beginning: the shards, the users and how they are spread, where help is.
+//! The three lines of the greeting: the shards, the users and their distribution, the help.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::model::text::{counted, redacted};
 use crate::terminal::shell::Shell;
 
 /// How long the greeting waits for the shards to answer.
-const PULSE_PATIENCE: Duration = Duration::from_secs(1);
-/// How long it waits for the users to be counted.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it waits for the count of the users.
 const COUNT_PATIENCE: Duration = Duration::from_secs(1);
-/// Up to how many shards are named one by one.
+/// Up to so many shards are named one by one.
 const NAMED_MAX: usize = 4;
 
-/// Says what matters.
+/// Prints the greeting.
 pub(super) fn greet(shell: &Shell<'_>) {
-    let state = shell.context.health(PULSE_PATIENCE);
+    let state = shell.context.health(HEALTH_PATIENCE);
     let version = env!("CARGO_PKG_VERSION");
     let (first, second) = match &state {
         None => match shell.context.cluster() {
@@ -59,7 +59,7 @@ fn shards(lives: &[(&ShardName, &Life)]) -> String {
 /// `100,000 users: shard_1 33.9 %, shard_2 32.0 %, shard_3 34.1 %`.
 fn users(shell: &Shell<'_>) -> String {
     let Some(rows) = shell.context.rows_in_time(COUNT_PATIENCE) else {
-        return "the users are too many to count at once: count does it".into();
+        return "counting the users takes too long here: count counts them".into();
     };
     let (mut counts, mut failed) = (Vec::new(), None);
     for (name, rows) in rows {
@@ -72,19 +72,19 @@ fn users(shell: &Shell<'_>) -> String {
         Some(error) if counts.is_empty() => {
             format!("the users cannot be counted: {}", redacted(error.message()))
         }
-        Some(_) => format!("on the shards that answer {}", spread(&counts)),
+        Some(_) => format!("on the shards that answer: {}", spread(&counts)),
         None if counts.iter().all(|(_, rows)| *rows == 0) => {
-            "0 users: create-user --id 1 --name Alice stores the first one".into()
+            "0 users; to create the first one: create-user --id 1 --name Alice".into()
         }
         None => spread(&counts),
     }
 }
 
-/// How many users there are, and how they are spread.
+/// The number of users, and their distribution.
 fn spread(counts: &[(ShardName, i64)]) -> String {
     let total: i64 = counts.iter().map(|(_, rows)| rows).sum();
     let share = |(name, rows): &(ShardName, i64)| {
-        #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
+        #[expect(clippy::cast_precision_loss, reason = "a rounded share")]
         let percent = *rows as f64 * 100.0 / total.max(1) as f64;
         format!("{name} {percent:.1} %")
     };

@@ -1,4 +1,4 @@
-//! The REPL: an editor in front of the same shell that runs scripts. It knows no command.
+//! The REPL: a line editor in front of the shell that runs scripts. It knows no command.
 
 mod assistant;
 mod grammar;
@@ -29,14 +29,14 @@ use crate::model::text::{redacted, visible_lines};
 use assistant::Assistant;
 use grammar::SeenValues;
 
-/// How many lines the history keeps.
+/// The longest history.
 const HISTORY_LINES_MAX: usize = 10_000;
-/// How long a prompt waits for the shards' state; what comes later is in the next one.
-const PULSE_PATIENCE: Duration = Duration::from_millis(60);
+/// How long a prompt waits for the health of the shards; a later answer is in the next prompt.
+const HEALTH_PATIENCE: Duration = Duration::from_millis(60);
 
 type LineEditor = Editor<Assistant, FileHistory>;
 
-/// What happened beside the commands, until it can be said without breaking the line that is typed.
+/// Notices from other threads, kept until they can be printed without breaking the typed line.
 #[derive(Default)]
 struct Notices {
     waiting: Mutex<Vec<String>>,
@@ -46,7 +46,7 @@ struct Notices {
 }
 
 impl Notices {
-    fn say(&self, news: &News) {
+    fn print(&self, news: &News) {
         let text = match news {
             News::Down(shard, why) => format!("notice: shard `{shard}` is down: {why}\n"),
             News::Back(shard) => format!("notice: shard `{shard}` is back\n"),
@@ -68,7 +68,7 @@ impl Notices {
     }
 }
 
-/// Reads lines from a person and runs them, until the person leaves.
+/// Reads lines from the user and runs them, until the user leaves.
 pub(super) fn run(shell: &Shell<'_>, args: &ReplArgs) -> End {
     shell.attend();
     match Prompt::begin(shell) {
@@ -89,7 +89,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
     fn begin(shell: &'a Shell<'terminal>) -> Result<Self> {
         let fail = |cause: ReadlineError| {
             Error::new(Kind::Failed, format!("cannot read from the terminal: {cause}"))
-                .hint("ringshard -f FILE runs a script")
+                .hint("to run a script, use ringshard -f")
         };
         let config = Config::builder()
             .max_history_size(HISTORY_LINES_MAX)
@@ -106,7 +106,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
             *notices.printer.lock() = Some(Box::new(printer));
         }
         let listener = Arc::clone(&notices);
-        shell.context.listen(Arc::new(move |news| listener.say(&news)));
+        shell.context.listen(Arc::new(move |news| listener.print(&news)));
         let mut session = Self { shell, editor, seen, notices, history_file: None };
         session.open_history();
         Ok(session)
@@ -137,7 +137,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
             for command in lexer::commands(&text) {
                 match self.shell.run_text(command, None) {
                     End::Done => {}
-                    // What was pasted behind it may count on it.
+                    // The commands pasted after it may depend on it.
                     End::Failed(_) => break,
                     End::Quit | End::PipeClosed => return End::Done,
                 }
@@ -146,7 +146,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
     }
 
     fn read(&mut self) -> std::result::Result<String, ReadlineError> {
-        let state = self.shell.context.health(PULSE_PATIENCE);
+        let state = self.shell.context.health(HEALTH_PATIENCE);
         if let Some(state) = &state {
             let names = state.keys().map(ToString::to_string).collect();
             self.seen.lock().shards = names;
@@ -165,7 +165,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         read
     }
 
-    /// Opens the history, of mode 0600; without a folder for it there is none behind this session.
+    /// Opens the history file with mode 0600; without a state folder the history ends with the session.
     fn open_history(&mut self) {
         let Some(path) = self.shell.context.settings().history_file() else { return };
         let opened = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
@@ -173,7 +173,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
             file.set_permissions(fs::Permissions::from_mode(0o600))
         });
         if let Err(cause) = opened {
-            let text = format!("the history is not kept: `{}`: {cause}", path.display());
+            let text = format!("the history is not saved: `{}`: {cause}", path.display());
             self.shell.tell(&text, self.shell.here());
             return;
         }
@@ -184,7 +184,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         self.history_file = Some(path);
     }
 
-    /// Writes a line into the history, without passwords. It is there even if this program is killed.
+    /// Appends a line to the history at once, without passwords.
     fn remember(&mut self, text: &str) {
         let ids = self.editor.helper().map(|assistant| assistant.ids(text)).unwrap_or_default();
         {

@@ -1,4 +1,4 @@
-//! The prompt: which cluster, how many shards, and whether something is going on with them.
+//! The prompt: the cluster, the number of its shards, and signs for a rebalance and for a shard that is down.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use crate::commands::Life;
 use crate::model::names::{ClusterId, ShardName};
 use crate::terminal::output::Screen;
 
-/// From how many columns on the prompt says whose it is.
+/// From so many columns on, the prompt contains the name and the cluster.
 const WIDE_COLUMNS: usize = 60;
-/// So much of a cluster's id tells it from others, as with a commit.
+/// The length of the shown part of a cluster's id.
 const ID_CHARACTERS: usize = 8;
 
-/// `ringshard 3f2a91bc 3*!> `: the cluster, how many shards it has, `*` while a rebalance is under way, `!` when
-/// a shard is down. As it is, and with colours.
+/// `ringshard 3f2a91bc 3*!> `: the cluster, its number of shards, `*` while a rebalance is under way, `!` while a shard
+/// is down. Returns it plain and with colours.
 pub(super) fn prompt(
     cluster: Option<ClusterId>,
     state: Option<&BTreeMap<ShardName, Life>>,
@@ -30,14 +30,14 @@ pub(super) fn prompt(
             begin.push(' ');
         }
     }
-    let (mut star, mut mark) = ("", "");
+    let (mut changing, mut down) = ("", "");
     if let Some(state) = state {
         begin.push_str(&state.len().to_string());
         let lives = || state.values();
-        star = if lives().any(|life| *life == Life::Up { changing: true }) { "*" } else { "" };
-        mark = if lives().any(|life| matches!(life, Life::Down(_))) { "!" } else { "" };
+        changing = if lives().any(|life| *life == Life::Up { changing: true }) { "*" } else { "" };
+        down = if lives().any(|life| matches!(life, Life::Down(_))) { "!" } else { "" };
     }
     let paint = |code, text: &str| if text.is_empty() { String::new() } else { screen.paint(code, text) };
-    let styled = format!("{}{}{}> ", paint("1", &begin), paint("1;33", star), paint("1;31", mark));
-    (format!("{begin}{star}{mark}> "), styled)
+    let styled = format!("{}{}{}> ", paint("1", &begin), paint("1;33", changing), paint("1;31", down));
+    (format!("{begin}{changing}{down}> "), styled)
 }

@@ -1,4 +1,4 @@
-//! Hints, colours and completion of lines, without a terminal.
+//! Tests of hints, colours and completion, without a terminal.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn assistant() -> Assistant {
     Assistant::new(&Arc::new(Mutex::new(seen)), true)
 }
 
-/// What TAB would put in place of the word at the end.
+/// The candidates of TAB for the token at the end.
 fn completed(line: &str) -> Vec<String> {
     let history = FileHistory::new();
     let (_, found) = assistant().complete(line, line.len(), &Context::new(&history)).unwrap();
@@ -58,7 +58,7 @@ fn commands_flags_values_shards_and_ids_are_completed() {
 }
 
 #[test]
-fn what_is_missing_is_hinted_and_else_the_history() {
+fn hints_show_missing_arguments_or_the_history() {
     let missing = |text: &str| Some((text.to_owned(), false));
     assert_eq!(hint("create-user"), missing(" --id N --name S"));
     assert_eq!(hint("create-user --id 1 "), missing("--name S"));
@@ -73,7 +73,7 @@ fn what_is_missing_is_hinted_and_else_the_history() {
 }
 
 #[test]
-fn words_have_the_colours_of_what_they_are() {
+fn tokens_have_the_colours_of_their_roles() {
     let colored = |line: &str| assistant().highlight(line, line.len()).into_owned();
     let painted = |code: &str, text: &str| format!("\x1b[{code}m{text}\x1b[0m");
     assert_eq!(
@@ -88,7 +88,7 @@ fn words_have_the_colours_of_what_they_are() {
         ]
         .join(" ")
     );
-    // While it is typed it may yet become a command.
+    // While it is typed it may still become a command.
     assert_eq!(colored("creat"), "creat");
     assert_eq!(colored("creat "), format!("{} ", painted("31", "creat")));
     assert_eq!(colored("xyz"), painted("31", "xyz"));

@@ -1,7 +1,7 @@
-//! Scripts whose lines are known ahead: a run of `create-user` lines is stored many at a time.
+//! Runs a script, and stores consecutive `create-user` lines in batches.
 //!
-//! It looks as if they were run one by one: in order, to the first error. Nothing is waited for that is not there
-//! yet, and whatever is out of the ordinary is left to the way of single lines.
+//! The result is as if the lines ran one by one: in order, up to the first error. A batch never waits for a line that
+//! is not available yet, and users that a batch does not store are run one by one.
 
 use super::{Entry, Script};
 use crate::commands::repl_command::{Action, ReplCommand};
@@ -11,10 +11,10 @@ use crate::error::Result;
 use crate::terminal::parse::Parsed;
 use crate::terminal::shell::{At, End, Shell};
 
-/// How many users are stored at a time at most.
+/// The largest batch.
 const WINDOW_MAX: usize = 512;
 
-/// A line that was read, and what it says.
+/// A line that was read and parsed.
 struct Ready {
     place: String,
     parsed: Result<Parsed>,
@@ -25,7 +25,7 @@ impl Ready {
         Self { place: entry.place.clone(), parsed: entry.parsed() }
     }
 
-    /// The line, if it stores a user and has no wish of its own about the log.
+    /// The line, if it is a `create-user` without logging flags.
     fn create(&self) -> Option<(&ReplCommand, &CreateUserArgs)> {
         let Ok(Parsed::Line(line)) = &self.parsed else { return None };
         let Action::Invocation(Invocation::Command(Command::CreateUser(args))) = &line.action else {
@@ -36,34 +36,34 @@ impl Ready {
     }
 }
 
-/// The lines of a script, one of which may have been read too early.
+/// The lines of a script, with one line of lookahead.
 struct ScriptLines {
     script: Script,
-    early: Option<Ready>,
+    lookahead: Option<Ready>,
 }
 
 impl ScriptLines {
     fn next(&mut self) -> Option<Ready> {
-        self.early.take().or_else(|| self.script.next().map(Ready::new))
+        self.lookahead.take().or_else(|| self.script.next().map(Ready::new))
     }
 
-    /// The next line, if it is there already and stores a user.
+    /// The next line, if it is available and a `create-user`.
     fn next_create(&mut self) -> Option<Ready> {
-        let next = self.early.take().or_else(|| self.script.next_if_ready().map(Ready::new))?;
+        let next = self.lookahead.take().or_else(|| self.script.next_if_ready().map(Ready::new))?;
         if next.create().is_some() {
             return Some(next);
         }
-        self.early = Some(next);
+        self.lookahead = Some(next);
         None
     }
 }
 
 impl Shell<'_> {
-    /// Runs a script, to the first error or, with `keep_going`, to the end.
+    /// Runs a script up to the first error or, with `keep_going`, to the end.
     pub(crate) fn run_batched(&self, script: Script, keep_going: bool) -> End {
-        let mut lines = ScriptLines { script, early: None };
+        let mut lines = ScriptLines { script, lookahead: None };
         let mut end = End::Done;
-        // Twice as many after each success: most of it is quick, and an error costs little.
+        // The batch doubles after each success, so that an early error costs little.
         let mut window = 1;
         while let Some(first) = lines.next() {
             let is_many = window > 1 && first.create().is_some() && self.is_silent();
@@ -83,12 +83,12 @@ impl Shell<'_> {
         end
     }
 
-    /// Whether nobody wants to see of each line how it goes, or how long it takes.
+    /// Whether neither logging nor timing is on, which need each line run alone.
     fn is_silent(&self) -> bool {
         log::max_level() == log::LevelFilter::Off && !self.options.get().timing
     }
 
-    /// Runs lines; `Ok(true)` if all went well at the first try. `Err`: the script ends so.
+    /// Runs lines. `Ok(true)` if all succeeded at the first try; `Err` if the script ends.
     fn run_together(
         &self,
         lines: Vec<Ready>,
@@ -103,7 +103,7 @@ impl Shell<'_> {
         } else {
             Vec::new()
         };
-        let mut is_smooth = true;
+        let mut all_succeeded = true;
         outcomes.resize_with(lines.len(), || CreateOutcome::Open);
         let is_single = lines.len() == 1;
         for (ready, outcome) in lines.into_iter().zip(outcomes) {
@@ -115,15 +115,15 @@ impl Shell<'_> {
                     self.fail(&error, at)
                 }
                 (CreateOutcome::Open, Ok(())) => {
-                    is_smooth &= is_single;
+                    all_succeeded &= is_single;
                     self.run_parsed(ready.parsed, Some(&ready.place))
                 }
             };
-            is_smooth &= ended == End::Done;
+            all_succeeded &= ended == End::Done;
             if let Some(last) = self.last_of(ended, end, keep_going) {
                 return Err(last);
             }
         }
-        Ok(is_smooth)
+        Ok(all_succeeded)
     }
 }

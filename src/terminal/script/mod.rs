@@ -1,5 +1,5 @@
-//! Commands from a file: a line each, quoted as in a shell, `#` comments, `FILE:LINE` in errors. A quote or a
-//! backslash that is open at the end of a line goes on to the next.
+//! Scripts: one command per line, quoted as in a shell, with `#` comments and `FILE:LINE` in errors. An open quote or
+//! a backslash at the end continues a line.
 
 pub(crate) mod batching;
 
@@ -12,23 +12,24 @@ use std::thread;
 use super::lexer::Lexer;
 use super::parse::{Parsed, parse};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 
-/// How many lines are read ahead.
-const AHEAD_LINES: usize = 2_000;
-/// How long a command of several lines may be: behind a quote that is never closed the rest is not swallowed.
+/// How many commands are read ahead.
+const READ_AHEAD_MAX: usize = 2_000;
+/// The longest command of several lines, so that an unclosed quote does not swallow the rest of the script.
 const ENTRY_BYTES_MAX: usize = 64 * 1024;
 
-/// A command of a script, of one line or more.
+/// A command of a script, on one line or more.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// `FILE:LINE`, the first of them.
+    /// `FILE:LINE` of its first line.
     pub(crate) place: String,
-    /// Its text, or why that cannot be read.
+    /// Its text, or why it cannot be read.
     pub(crate) text: Result<String>,
 }
 
 impl Entry {
-    /// What it says.
+    /// The parsed command.
     pub(crate) fn parsed(self) -> Result<Parsed> {
         self.text.and_then(|text| parse(&text))
     }
@@ -36,43 +37,40 @@ impl Entry {
 
 /// The commands of a file or of standard input, read as they are needed.
 pub(crate) enum Script {
-    /// Somebody types them: nothing is read before it is needed.
+    /// Typed at a terminal: a line is read when it is needed.
     Typed(Entries),
-    /// A thread reads ahead, so that what is there already can be told from what is yet to come.
-    Ahead(Receiver<Entry>),
+    /// A thread reads ahead, which shows whether the next command is available.
+    ReadAhead(Receiver<Entry>),
 }
 
 impl Script {
-    /// Of this file; `-` is standard input.
+    /// Opens a file; `-` is standard input.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::stdin());
         }
         let name = path.display().to_string();
         let fail = |cause: io::Error| {
-            let kind = match cause.kind() {
-                io::ErrorKind::PermissionDenied => Kind::Permission,
-                _ => Kind::BadInput,
-            };
-            Error::new(kind, format!("cannot read `{name}`: {cause}")).hint("name a file of commands with -f")
+            Error::new(files::kind_of(&cause, Kind::BadInput), format!("cannot read `{name}`: {cause}"))
+                .hint("give a file of commands with -f")
         };
         let file = File::open(path).map_err(fail)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(fail(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(Self::ahead(Entries { name, reader: Box::new(BufReader::new(file)), number: 0 }))
+        Ok(Self::read_ahead(Entries { name, reader: Box::new(BufReader::new(file)), number: 0 }))
     }
 
-    /// Of standard input.
+    /// Reads standard input.
     pub(crate) fn stdin() -> Self {
         let reader = Box::new(BufReader::new(io::stdin()));
         let entries = Entries { name: "stdin".into(), reader, number: 0 };
-        // Questions are answered at the terminal, too.
-        if io::stdin().is_terminal() { Self::Typed(entries) } else { Self::ahead(entries) }
+        // At a terminal, answers to questions are read from the same input.
+        if io::stdin().is_terminal() { Self::Typed(entries) } else { Self::read_ahead(entries) }
     }
 
-    fn ahead(entries: Entries) -> Self {
-        let (sender, receiver) = sync_channel(AHEAD_LINES);
+    fn read_ahead(entries: Entries) -> Self {
+        let (sender, receiver) = sync_channel(READ_AHEAD_MAX);
         thread::spawn(move || {
             for entry in entries {
                 if sender.send(entry).is_err() {
@@ -80,14 +78,14 @@ impl Script {
                 }
             }
         });
-        Self::Ahead(receiver)
+        Self::ReadAhead(receiver)
     }
 
-    /// The next one, if it is there already.
+    /// The next command, if it is available.
     pub(crate) fn next_if_ready(&mut self) -> Option<Entry> {
         match self {
             Self::Typed(_) => None,
-            Self::Ahead(receiver) => receiver.try_recv().ok(),
+            Self::ReadAhead(receiver) => receiver.try_recv().ok(),
         }
     }
 }
@@ -98,7 +96,7 @@ impl Iterator for Script {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Typed(entries) => entries.next(),
-            Self::Ahead(receiver) => receiver.recv().ok(),
+            Self::ReadAhead(receiver) => receiver.recv().ok(),
         }
     }
 }
@@ -107,18 +105,18 @@ impl Iterator for Script {
 pub(crate) struct Entries {
     name: String,
     reader: Box<dyn BufRead + Send>,
-    /// Of the line that was read last, from 1 on.
+    /// The number of the line that was read last, from 1.
     number: u64,
 }
 
 impl Entries {
-    /// A line without its end.
+    /// The next line, without its end.
     fn line(&mut self) -> Option<Result<String>> {
         let mut bytes = Vec::new();
         let read = self.reader.read_until(b'\n', &mut bytes);
         self.number += 1;
         let bad = |cause: String| {
-            Error::new(Kind::BadInput, cause).hint("a script is a file of UTF-8 text, a command a line")
+            Error::new(Kind::BadInput, cause).hint("a script is UTF-8 text with one command per line")
         };
         match read {
             Ok(0) => return None,
@@ -147,7 +145,7 @@ impl Iterator for Entries {
         if self.number == 1 {
             text = text.trim_start_matches('\u{feff}').into();
         }
-        // Most lines have nothing that could be open.
+        // Only lines with these characters can be incomplete.
         while text.contains(['\'', '"', '\\'])
             && text.len() < ENTRY_BYTES_MAX
             && Lexer::of(&text).open.is_some()

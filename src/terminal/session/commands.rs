@@ -1,4 +1,4 @@
-//! The commands about the session itself: `set`, `timing`, `watch`, `source` and their kind.
+//! The commands about the session itself: `set`, `timing`, `watch`, `source` and others.
 
 use std::process;
 use std::thread;
@@ -10,14 +10,14 @@ use crate::commands::repl_command::{Action, SessionCommand, Switch, SwitchArgs, 
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Column, Report};
 use crate::terminal::output::{Screen, write_stderr};
-use crate::terminal::parse::{Parsed, parse_words};
+use crate::terminal::parse::{Parsed, parse_arguments};
 use crate::terminal::shell::{At, End, Shell};
 
-/// How many files deep `source` may go.
+/// The deepest nesting of `source`.
 const DEPTH_MAX: u32 = 16;
-/// The pause between two runs of `watch`.
-const WATCH_PAUSE: Duration = Duration::from_secs(2);
-/// How soon Ctrl-C is noticed in that pause.
+/// The default interval of `watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// How often `watch` polls for Ctrl-C.
 const WATCH_STEP: Duration = Duration::from_millis(20);
 
 impl Shell<'_> {
@@ -32,20 +32,20 @@ impl Shell<'_> {
             SessionCommand::Watch(args) => self.watch(args, at),
             SessionCommand::Set(args) => match args.setting {
                 Some(setting) => {
-                    self.choose(|options| options.set(setting));
+                    self.update(|options| options.set(setting));
                     End::Done
                 }
                 None => self.show(&mut self.options.get().report(), at),
             },
             SessionCommand::Unset(args) => {
-                self.choose(|options| options.take_from(args.name, self.initial));
+                self.update(|options| options.reset(args.name, self.initial));
                 End::Done
             }
             SessionCommand::Source(args) => {
                 if self.depth.get() == DEPTH_MAX {
-                    let message = format!("`source` goes more than {DEPTH_MAX} files deep");
+                    let message = format!("`source` is nested more than {DEPTH_MAX} files deep");
                     let error = Error::new(Kind::Usage, message);
-                    return self.fail(&error.hint("look for a file that sources itself"), at);
+                    return self.fail(&error.hint("check whether a file sources itself"), at);
                 }
                 self.depth.set(self.depth.get() + 1);
                 let end = self.run_script(&args.file, args.keep_going);
@@ -68,13 +68,13 @@ impl Shell<'_> {
         }
     }
 
-    fn choose(&self, change: impl FnOnce(&mut SessionOptions)) {
+    fn update(&self, change: impl FnOnce(&mut SessionOptions)) {
         let mut options = self.options.get();
         change(&mut options);
         self.options.set(options);
     }
 
-    /// Turns a switch, the other way round if it is not said which.
+    /// Sets a switch, or toggles it.
     fn turn(
         &self,
         name: &str,
@@ -82,7 +82,7 @@ impl Shell<'_> {
         of: fn(&mut SessionOptions) -> &mut bool,
         at: At<'_>,
     ) -> End {
-        self.choose(|options| {
+        self.update(|options| {
             let switch = of(options);
             *switch = args.state.map_or(!*switch, Switch::is_on);
         });
@@ -91,13 +91,13 @@ impl Shell<'_> {
         End::Done
     }
 
-    /// Runs a command again and again. An error is shown and does not end it: what is watched may be down.
+    /// Runs a command repeatedly. An error is shown and does not end it, because a watched shard may be down.
     fn watch(&self, args: &WatchArgs, at: At<'_>) -> End {
-        let (pause, words) = match pause_of(&args.words) {
+        let (interval, arguments) = match interval_of(&args.words) {
             Ok(parts) => parts,
             Err(error) => return self.fail(&error, at),
         };
-        let invocation = match parse_words(words) {
+        let invocation = match parse_arguments(arguments) {
             Ok(Parsed::Line(line)) => line,
             Ok(_) => {
                 let error = Error::new(Kind::Usage, "`watch` needs a command");
@@ -107,14 +107,14 @@ impl Shell<'_> {
         };
         let at = At { options: at.options.for_line(&invocation.globals), ..at };
         let Action::Invocation(command @ Invocation::Command(_)) = &invocation.action else {
-            let error = Error::new(Kind::Usage, "`watch` runs only commands that answer at once");
+            let error = Error::new(Kind::Usage, "`watch` runs only commands that return a report");
             return self.fail(&error.hint("watch 2 shards"), at);
         };
         let screen = Screen::stdout(at.options.color);
         loop {
-            let title = format!("every {} s: {}", pause.as_secs_f64(), words.join(" "));
+            let title = format!("every {} s: {}", interval.as_secs_f64(), arguments.join(" "));
             if screen.terminal && screen.can_move {
-                // Clear all and begin at the top: ED and CUP of ECMA-48.
+                // Clear the screen and move to its top: ED and CUP of ECMA-48.
                 write_stderr("\x1b[2J\x1b[H");
             }
             self.tell(&title, at);
@@ -124,7 +124,7 @@ impl Shell<'_> {
             if end == End::PipeClosed {
                 return end;
             }
-            let until = Instant::now() + pause;
+            let until = Instant::now() + interval;
             loop {
                 if self.context.active_sessions().check().is_err() {
                     return End::Done;
@@ -139,19 +139,22 @@ impl Shell<'_> {
     }
 }
 
-/// The pause, if the first word is a number, and the words of the command.
-fn pause_of(words: &[String]) -> Result<(Duration, &[String])> {
-    let Some((first, rest)) = words.split_first() else { return Ok((WATCH_PAUSE, words)) };
-    let Ok(seconds) = first.parse::<f64>() else { return Ok((WATCH_PAUSE, words)) };
-    let pause = Duration::try_from_secs_f64(seconds).ok().filter(|pause| pause.as_secs() <= 86_400);
-    let pause = pause.filter(|pause| !pause.is_zero()).ok_or_else(|| {
-        Error::new(Kind::Usage, format!("`{first}` is no pause: more than 0, and at most 86400 seconds"))
-            .hint("watch 2 shards")
+/// The interval, if the first argument is a number, and the arguments of the command.
+fn interval_of(arguments: &[String]) -> Result<(Duration, &[String])> {
+    let Some((first, rest)) = arguments.split_first() else { return Ok((WATCH_INTERVAL, arguments)) };
+    let Ok(seconds) = first.parse::<f64>() else { return Ok((WATCH_INTERVAL, arguments)) };
+    let interval = Duration::try_from_secs_f64(seconds).ok().filter(|interval| interval.as_secs() <= 86_400);
+    let interval = interval.filter(|interval| !interval.is_zero()).ok_or_else(|| {
+        Error::new(
+            Kind::Usage,
+            format!("the interval `{first}` is not more than 0 and at most 86400 seconds"),
+        )
+        .hint("watch 2 shards")
     })?;
-    Ok((pause, rest))
+    Ok((interval, rest))
 }
 
-/// Runs a command of the system's shell, or a shell to type into.
+/// Runs a command in the system's shell, or an interactive shell.
 fn system_shell(command: &str) -> Result<()> {
     let shell =
         std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
@@ -161,7 +164,7 @@ fn system_shell(command: &str) -> Result<()> {
     }
     let fail = |why: String| {
         Error::new(Kind::Failed, format!("`{}` {why}", shell.to_string_lossy()))
-            .hint("\\! COMMAND runs a command of the shell that SHELL names")
+            .hint("the variable SHELL names the shell")
     };
     let status = process.status().map_err(|cause| fail(format!("cannot be run: {cause}")))?;
     if status.success() { Ok(()) } else { Err(fail(format!("ended with {status}"))) }

@@ -1,4 +1,4 @@
-//! What belongs to a session: its commands and its options.
+//! The commands and the options of a session.
 
 pub(crate) mod commands;
 pub(crate) mod options;

@@ -1,13 +1,13 @@
-//! What a session remembers of how its user wants things: `set`, `unset`.
+//! The options of a session, which `set` and `unset` change.
 
 use crate::commands::Globals;
 use crate::commands::repl_command::{LogLevel, SetCommand, SettingName, Switch};
 use crate::model::report::{Cell, Column, Report};
-use crate::settings::{ColorWhen, Format, ReadReplica};
+use crate::settings::{ColorWhen, Format, ReadReplica, value_name};
 use crate::terminal::logging;
 use crate::terminal::render::Style;
 
-/// The settings of a session, or of one line.
+/// The options of a session, or of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "switches are what it holds")]
 pub(crate) struct SessionOptions {
@@ -22,7 +22,7 @@ pub(crate) struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// These, with the flags of one line.
+    /// These options with the flags of one line.
     pub(crate) fn for_line(self, flags: &Globals) -> Self {
         Self {
             format: flags.format.unwrap_or(self.format),
@@ -36,7 +36,7 @@ impl SessionOptions {
         }
     }
 
-    /// How data is to look.
+    /// The output style.
     pub(crate) fn style(self) -> Style {
         Style {
             format: self.format,
@@ -46,7 +46,7 @@ impl SessionOptions {
         }
     }
 
-    /// Changes one.
+    /// Changes an option.
     pub(crate) fn set(&mut self, setting: SetCommand) {
         match setting {
             SetCommand::Format { value } => self.format = value,
@@ -60,53 +60,46 @@ impl SessionOptions {
         }
     }
 
-    /// Takes one back to what it is there.
-    pub(crate) fn take_from(&mut self, name: SettingName, other: Self) {
+    /// Resets an option to its value in `initial`.
+    pub(crate) fn reset(&mut self, name: SettingName, initial: Self) {
         match name {
-            SettingName::Format => self.format = other.format,
-            SettingName::Header => self.header = other.header,
-            SettingName::Expanded => self.expanded = other.expanded,
-            SettingName::Quiet => self.quiet = other.quiet,
-            SettingName::Timing => self.timing = other.timing,
-            SettingName::Color => self.color = other.color,
-            SettingName::Log => self.log = other.log,
-            SettingName::ReadReplica => self.read_replica = other.read_replica,
+            SettingName::Format => self.format = initial.format,
+            SettingName::Header => self.header = initial.header,
+            SettingName::Expanded => self.expanded = initial.expanded,
+            SettingName::Quiet => self.quiet = initial.quiet,
+            SettingName::Timing => self.timing = initial.timing,
+            SettingName::Color => self.color = initial.color,
+            SettingName::Log => self.log = initial.log,
+            SettingName::ReadReplica => self.read_replica = initial.read_replica,
         }
     }
 
-    /// All of them, with what they can be.
+    /// All options, with their possible values.
     pub(crate) fn report(self) -> Report {
         let switch = |on: bool| if on { Switch::On } else { Switch::Off };
         let mut report =
             Report::list(&[Column::text("setting"), Column::text("value"), Column::text("values")]);
         let rows = [
-            ("format", name(&self.format), names::<Format>()),
-            ("header", name(&switch(self.header)), names::<Switch>()),
-            ("expanded", name(&switch(self.expanded)), names::<Switch>()),
-            ("quiet", name(&switch(self.quiet)), names::<Switch>()),
-            ("timing", name(&switch(self.timing)), names::<Switch>()),
-            ("color", name(&self.color), names::<ColorWhen>()),
-            ("log", name(&self.log), names::<LogLevel>()),
-            ("read-replica", name(&self.read_replica), names::<ReadReplica>()),
+            ("format", value_name(&self.format), names::<Format>()),
+            ("header", value_name(&switch(self.header)), names::<Switch>()),
+            ("expanded", value_name(&switch(self.expanded)), names::<Switch>()),
+            ("quiet", value_name(&switch(self.quiet)), names::<Switch>()),
+            ("timing", value_name(&switch(self.timing)), names::<Switch>()),
+            ("color", value_name(&self.color), names::<ColorWhen>()),
+            ("log", value_name(&self.log), names::<LogLevel>()),
+            ("read-replica", value_name(&self.read_replica), names::<ReadReplica>()),
         ];
         for (setting, value, values) in rows {
             report.push(vec![setting.into(), value.into(), Cell::List(values)]);
         }
-        report
-            .notes
-            .push("set NAME VALUE changes one, unset NAME takes it back; config show has the rest".into());
+        report.notes.push(
+            "set NAME VALUE changes an option, unset NAME resets it; config show lists the other settings"
+                .into(),
+        );
         report
     }
 }
 
-fn name<T: clap::ValueEnum>(value: &T) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
 fn names<T: clap::ValueEnum>() -> Vec<String> {
-    T::value_variants()
-        .iter()
-        .filter_map(clap::ValueEnum::to_possible_value)
-        .map(|v| v.get_name().into())
-        .collect()
+    T::value_variants().iter().map(value_name).collect()
 }

@@ -91,7 +91,7 @@ fn rebalance_status_works_with_a_shard_down() {
     };
     test.allow(3, false);
     let (idle, stderr) = state(6);
-    assert!(idle == "idle" && stderr.contains("by the word of the shards that answer"), "{stderr}");
+    assert!(idle == "idle" && stderr.contains("covers only the shards that answer"), "{stderr}");
     assert!(stderr.contains("`shard_3`"), "{stderr}");
     test.allow(3, true);
     add_shard(&test, 4);

@@ -104,7 +104,7 @@ fn an_outage_affects_one_shard_and_ends() {
     until("ended", || other.simple_query("SELECT 1").is_err());
     get(&test, ids[0]).fails(69).says("not currently accepting connections");
     get(&test, ids[1]).success();
-    let ran = Ran::of(drill).success().says("Watch meanwhile").says("ringshard shards");
+    let ran = Ran::of(drill).success().says("Try in another terminal").says("ringshard shards");
     let row = ran.json();
     assert_eq!((&row["shard"], &row["database"]), (&"shard_1".into(), &test.database(1).into()));
     assert_eq!(row["undone"], true);
@@ -330,7 +330,7 @@ fn ctrl_c_at_the_prompt_ends_the_drill_but_not_the_session() {
     terminal.wait_for_text("Begin? [y/N]");
     assert!(terminal.screen().contains(&socket_dir().display().to_string()));
     terminal.send_keys("y\r");
-    terminal.wait_for_text("Ctrl-C ends it now");
+    terminal.wait_for_text("Ctrl-C ends the drill");
     assert!(!is_open(&test, 1));
     terminal.send_keys("\x03");
     terminal.wait_for_text("it is undone");

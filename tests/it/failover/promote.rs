@@ -92,9 +92,9 @@ fn a_replica_without_a_hand_over_is_promoted_only_with_force() {
     servers.run(&["update-user", "5", "--name", "new"]).success();
     servers.crash(2);
     let ran = promote(&servers, &[]).fails(5);
-    assert!(ran.stderr.contains("lags behind a hand-over of ownership"), "{ran:?}");
+    assert!(ran.stderr.contains("has not replayed a hand-over of arcs"), "{ran:?}");
     assert!(
-        ran.stderr.contains("that `shard_4` has taken over") && ran.stderr.contains("it is in epoch 1"),
+        ran.stderr.contains("that `shard_4` has received") && ran.stderr.contains("it is in epoch 1"),
         "{ran:?}"
     );
     let question = servers.run(&["promote", "shard_2", "--force", "--no-input"]).fails(3);
@@ -124,7 +124,7 @@ fn forced_promotion_reports_the_users_on_arcs_the_replica_lacks() {
     assert!(had > has);
     servers.crash(2);
     let ran = promote(&servers, &[]).fails(5);
-    assert!(ran.stderr.contains("the users on them are gone"), "{ran:?}");
+    assert!(ran.stderr.contains("the users on them are lost"), "{ran:?}");
     promote(&servers, &["--force"]).success();
     servers.assert_healthy(200 - (had - has));
 }

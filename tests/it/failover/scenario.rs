@@ -57,7 +57,7 @@ fn no_acknowledged_write_is_lost_through_failover_and_rebalance() {
     // The killed server is back with its old data, and serves no request.
     servers.start(2);
     let ran = servers.run(&["shards"]).success();
-    assert!(ran.stderr.contains("old data of shard `shard_2` is back"), "{ran:?}");
+    assert!(ran.stderr.contains("an old server of shard `shard_2` is back"), "{ran:?}");
     let ran = Ran::of(child);
     assert_eq!(ran.code, 0, "{ran:?}");
     let report = ran.json();

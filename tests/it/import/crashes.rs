@@ -10,7 +10,7 @@ use crate::support::servers::Servers;
 use crate::support::user_files::{file_of, users};
 
 /// The warning when all users are stored and the final cleanup of a shard failed.
-const UNFORGOTTEN: &str = "all users of the file are in; but";
+const UNFORGOTTEN: &str = "all users are stored, but";
 
 /// Asserts that the shards hold the users of the file, each once.
 fn assert_file_is_stored(servers: &Servers, text: &[u8], count: usize, when: &str) {

@@ -56,7 +56,7 @@ fn empty_and_invalid_files_are_handled() {
         ("empty", "empty:1: the file is empty"),
         ("half.gz", "cannot read `half.gz`"),
         ("array.json", "jq -c"),
-        ("headless.csv", "headless.csv:1: the header names a column `1`"),
+        ("headless.csv", "headless.csv:1: the header has the column `1`"),
         ("missing", "cannot read `missing`"),
         (".", "cannot read `.`"),
     ] {
@@ -244,7 +244,7 @@ fn an_export_replaces_the_file_only_when_complete() {
     write(&test, "f.csv", file_of(&all, FileFormat::Csv));
     test.run(&["import", "f.csv"]).success();
     assert_eq!(test.run(&["export", "-"]).success().stdout.as_bytes(), file_of(&all, FileFormat::Csv));
-    test.run(&["export", "out.csv"]).success().says("wrote 1,999 users into `out.csv`");
+    test.run(&["export", "out.csv"]).success().says("wrote 1,999 users to `out.csv`");
     assert_eq!(fs::read(test.home.path().join("out.csv")).unwrap(), file_of(&all, FileFormat::Csv));
     test.run(&["export", "out.jsonl"]).success();
     assert_eq!(fs::read(test.home.path().join("out.jsonl")).unwrap(), file_of(&all, FileFormat::JsonLines));

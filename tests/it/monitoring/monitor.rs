@@ -49,11 +49,11 @@ fn keys_switch_views_and_quit() {
     terminal.send_keys("2");
     terminal.wait_for_text("3 shards, 300 virtual nodes");
     terminal.send_keys("\t");
-    terminal.wait_for_text("the ring is as it is wished for");
+    terminal.wait_for_text("nothing is planned and nothing is under way");
     terminal.send_keys("4");
     terminal.wait_for_text("cores busy");
     terminal.send_keys("?");
-    terminal.wait_for_text("any key       goes back");
+    terminal.wait_for_text("any key       close this help");
     terminal.send_keys(" ");
     terminal.wait_for_text("cores busy");
     terminal.send_keys("1p");
@@ -146,7 +146,7 @@ fn the_monitor_shows_a_rebalance_in_progress() {
     mover.kill().unwrap();
     mover.wait().unwrap();
     terminal.send_keys("3");
-    terminal.wait_for_text("nobody: ringshard rebalance goes on");
+    terminal.wait_for_text("no process; to continue: ringshard rebalance");
     test.run(&["rebalance", "-y"]).success();
     terminal.wait_for_text("idle, epoch 2");
     terminal.send_keys("2");

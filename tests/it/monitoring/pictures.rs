@@ -48,7 +48,7 @@ fn line(page: &str, first: &str) -> Vec<String> {
 #[test]
 fn the_svg_shows_the_ring_and_the_effect_of_a_change() {
     let test = Test::initialised();
-    test.run(&["ring", "show", "--svg", "ring.svg"]).success().says("wrote the ring into");
+    test.run(&["ring", "show", "--svg", "ring.svg"]).success().says("wrote the ring to");
     let svg = read(&test, "ring.svg");
     let shown = texts(&svg);
     for (name, share) in prototype_ring(3).shares() {
@@ -77,8 +77,8 @@ fn the_svg_shows_the_ring_and_the_effect_of_a_change() {
 #[test]
 fn an_impossible_picture_is_refused_and_leaves_no_file() {
     let test = Test::initialised();
-    test.run(&["ring", "show", "--keys", "1"]).fails(2).says("--svg FILE");
-    test.run(&["ring", "show", "--add", "shard_4"]).fails(2).says("--svg FILE");
+    test.run(&["ring", "show", "--keys", "1"]).fails(2).says("add --svg");
+    test.run(&["ring", "show", "--add", "shard_4"]).fails(2).says("add --svg");
     test.run(&["ring", "show", "--svg", "x.svg", "--vnodes"]).fails(2);
     test.run(&["ring", "show", "--svg", "x.svg", "--add", "shard_1"]).fails(5);
     test.run(&["ring", "show", "--svg", "x.svg", "--remove", "shard_9"]).fails(4);

@@ -308,7 +308,7 @@ fn the_last_remaining_shard_finishes_with_the_leaving_one() {
     }
     // The remaining shard has finished, and only the leaving one still knows of the change.
     assert_eq!(rebalance_to_failpoint(&test, "after-finish:1", &[]).code, -1);
-    test.run(&["rebalance", "cancel", "-y"]).fails(5).says("finished before it could be taken back");
+    test.run(&["rebalance", "cancel", "-y"]).fails(5).says("finished before it could be canceled");
     test.run(&["rebalance", "-y"]).success();
     test.run(&["doctor"]).success();
     assert_settled(&test, &topology_of(&[1]), 1..100);

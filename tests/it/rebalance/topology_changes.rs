@@ -91,7 +91,7 @@ fn a_desired_topology_moves_nothing_and_can_be_undone() {
     assert_eq!(test.run(&["add-shard", "shard_1"]).success().fields()[0][1], "stays");
     assert_eq!(state("shard_1").unwrap(), "active");
     test.run(&["add-shard", "shard_1"]).fails(5).says("`shard_1` is a shard of the cluster already");
-    test.run(&["add-shard", "shard_1", &test.url(5), "--weight", "2"]).fails(5).says("has its database");
+    test.run(&["add-shard", "shard_1", &test.url(5), "--weight", "2"]).fails(5).says("with another database");
     assert_eq!(test.run(&["add-shard", "shard_1", "--weight", "2"]).success().fields()[0][1], "reweighed");
     assert_eq!(test.run(&["add-shard", "shard_1", "--weight", "1"]).success().fields()[0][1], "reweighed");
     assert_eq!(test.run(&["rebalance", "--dry-run"]).success().stdout, "");
@@ -182,14 +182,16 @@ fn a_stopped_rebalance_resumes() {
 #[test]
 fn a_cancelled_rebalance_restores_the_ring_and_keeps_the_desired_topology() {
     let test = filled(3_000);
-    test.run(&["rebalance", "cancel", "-y"]).fails(4).says("no change of the ring is under way");
+    test.run(&["rebalance", "cancel", "-y"]).fails(4).says("no rebalance is under way");
     add_shard(&test, 4).success();
-    test.run(&["rebalance", "cancel", "-y"]).fails(4).says("a wish is taken back by its opposite");
+    test.run(&["rebalance", "cancel", "-y"])
+        .fails(4)
+        .says("to undo what is planned: ringshard remove-shard shard_4");
     let child = start_slow_rebalance(&test, 100);
     wait_for_moved_rows(&test, &[4], 100);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     Ran::of(child).fails(6);
-    test.run(&["rebalance", "cancel"]).fails(3).says("Take the change back?");
+    test.run(&["rebalance", "cancel"]).fails(3).says("Cancel the rebalance?");
     // After the cancellation there is nothing left to cancel.
     for (words, code) in [(&["rebalance", "cancel", "-y"][..], 0), (&["rebalance", "cancel", "-y"], 4)] {
         assert_eq!(test.run(words).code, code);
@@ -264,7 +266,7 @@ fn misplaced_users_must_be_repaired_before_a_rebalance() {
     // An older copy of a user that will move there, and one that exists nowhere else.
     test.execute(4, "INSERT INTO users VALUES (5, 'old', NULL, NULL)");
     test.execute(2, "INSERT INTO users VALUES (1000000, 'lost', NULL, NULL), (1000001, 'lost', NULL, NULL)");
-    test.run(&["rebalance", "--dry-run"]).success().says("do not hold their arcs");
+    test.run(&["rebalance", "--dry-run"]).success().says("on shards that do not own them");
     test.run(&["rebalance", "-y"]).fails(1).says("nothing was moved").says("ringshard verify --fix");
     assert_eq!(epochs(&test), [1, 1, 1]);
     test.run(&["verify", "--fix", "-y"]).success();

@@ -30,7 +30,7 @@ fn a_clean_cluster_verifies_and_the_columns_are_a_contract() {
     assert_eq!(json.json().as_array().unwrap().len(), 3);
     assert_eq!(test.run(&["-o", "json", "verify"]).success().json()[0]["differing"], serde_json::Value::Null);
     test.run(&["-o", "table", "verify"]).success().says("300 users, each on its owner and nowhere else");
-    test.run(&["-o", "table", "verify", "--fix"]).success().says("there is nothing to repair");
+    test.run(&["-o", "table", "verify", "--fix"]).success().says("nothing to repair");
     // A cluster without any user.
     let empty = Test::initialised();
     empty.run(&["verify", "--deep"]).success();
@@ -136,7 +136,7 @@ fn rows_in_flight_are_no_damage_but_misplaced_rows_are() {
     let clean = |in_flight: i64| {
         let ran = test.run(&["-o", "table", "verify", "--deep"]).success();
         let rows = if in_flight == 1 { "row" } else { "rows" };
-        ran.says(&format!("a change of the ring is under way: {in_flight} {rows} in flight"))
+        ran.says(&format!("a rebalance is under way: {in_flight} {rows} in flight"))
             .says("300 users, each on its owner and nowhere else");
     };
     clean(0);
@@ -207,7 +207,7 @@ fn a_partial_announcement_is_no_damage_but_a_wrong_owner_is() {
     let pend = "UPDATE ringshard.meta SET status = 'pending', topology_md5 = NULL, next_topology = $1, participants = $2, epoch = 2";
     for shard in 1..=3 {
         test.client(shard).execute(pend, &[&target, &participants]).unwrap();
-        test.run(&["-o", "table", "verify"]).success().says("a change of the ring is under way");
+        test.run(&["-o", "table", "verify"]).success().says("a rebalance is under way");
     }
     // Shard 2 stays, so its arcs do not move.
     let id = (1..10_000).find(|id| owner(*id) == 2).unwrap();

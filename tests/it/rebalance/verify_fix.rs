@@ -77,7 +77,7 @@ fn a_repair_needs_confirmation() {
     for words in [
         "misplaced: 5 rows",
         "3 rows: to be moved to the owner",
-        "1 row: to be deleted, as the owner has an equal one",
+        "1 row: to be deleted, because the owner has an equal row",
         "1 row: to be put into `ringshard.quarantine`",
         "--yes",
     ] {

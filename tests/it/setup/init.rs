@@ -142,10 +142,10 @@ fn shards_of_different_clusters_are_refused() {
     ran.fails(78).says("shard_3");
     // One more than the cluster has.
     let ran = test.run(&["init-shards", "--shards", "4"]);
-    ran.fails(5).says("3 shards already");
+    ran.fails(5).says("a cluster of 3 shards");
     // Other shards than the configuration has.
     let ran = test.run(&["init-shards", "--shard", &flag("x", fresh.url(1))]);
-    ran.fails(5).says("another cluster already");
+    ran.fails(5).says("already describes another cluster");
     assert!(!fresh.config().exists());
 }
 
@@ -188,7 +188,7 @@ fn init_shards_creates_databases_on_a_server() {
     assert!(admin().query(made, &[]).unwrap().is_empty());
     // A missing database is not created again, empty.
     admin().batch_execute("DROP DATABASE shard_2 WITH (FORCE)").unwrap();
-    test.run(&words).fails(78).says("`shard_2` is gone");
+    test.run(&words).fails(78).says("of shard `shard_2` is missing");
     admin().batch_execute("DROP DATABASE shard_1 WITH (FORCE)").unwrap();
 }
 

@@ -147,7 +147,7 @@ fn scan(nodes: &[VirtualNode<'_>], position: Position) -> String {
     for (passed, node) in nodes.iter().enumerate() {
         if node.position >= position {
             return format!(
-                "clockwise from 0 it lies behind {passed} of {} points; the first one at or after it is {}#{} at {}",
+                "{passed} of {} virtual nodes have lower positions; the next one clockwise is {}#{} at {}",
                 nodes.len(),
                 node.shard,
                 node.index,
@@ -157,7 +157,7 @@ fn scan(nodes: &[VirtualNode<'_>], position: Position) -> String {
     }
     let first = nodes[0];
     format!(
-        "clockwise from 0 it lies behind all {} points; over the top, the first of all is {}#{} at {}",
+        "all {} virtual nodes have lower positions; the ring wraps around to the first one, {}#{} at {}",
         nodes.len(),
         first.shard,
         first.index,
@@ -196,7 +196,7 @@ fn the_explained_owner_is_where_the_user_is_stored() {
         let number = stored.iter().position(|ids| ids.contains(id)).unwrap() + 1;
         assert!(owners[at].starts_with(&format!("`shard_{number}`, which has ")), "{id}: {}", owners[at]);
     }
-    assert!(walks.iter().any(|walk| walk.contains("over the top")));
+    assert!(walks.iter().any(|walk| walk.contains("wraps around")));
 }
 
 #[test]
@@ -286,18 +286,18 @@ fn explain_includes_a_known_topology_change() {
         test.run(&["-c", "shards", "-c", &explain, "-c", "explain rebalance"]).success().stdout
     };
     let stdout = explained(moving);
-    assert!(stdout.contains("\twish\ta rebalance would move this user to `shard_4`"), "{stdout}");
+    assert!(stdout.contains("\tchange\tplanned; a rebalance would move this user to `shard_4`"), "{stdout}");
     assert!(stdout.contains("by what is known here, 22.93 % of all keys are to move"), "{stdout}");
-    assert!(!explained(staying).contains("\twish\ta rebalance"));
+    assert!(!explained(staying).contains("\tchange\tplanned"));
 
     let child = start_slow_rebalance(&test, 100);
     wait_for_moved_rows(&test, &[4], 20);
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     drop(Ran::of(child));
     let stdout = explained(moving);
-    assert!(stdout.contains("\tchange\tone is under way, and gives this user to `shard_4`"), "{stdout}");
+    assert!(stdout.contains("\tchange\tunder way; it moves this user to `shard_4`"), "{stdout}");
     let stdout = explained(staying);
-    assert!(stdout.contains("\tchange\tone is under way; `shard_"), "{stdout}");
+    assert!(stdout.contains("\tchange\tunder way; `shard_"), "{stdout}");
     // The next process: what the cache does not hold is not explained.
     assert!(!test.run(&["explain", "get-user", &moving.to_string()]).success().stdout.contains("\tchange\t"));
 }

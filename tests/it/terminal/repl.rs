@@ -44,7 +44,7 @@ fn without_a_cluster_the_repl_says_how_to_create_one() {
     let mut terminal = Terminal::repl(&test, 100, &[]);
     terminal.wait_for_last_line("ringshard>");
     terminal.wait_for_text("no shard is configured");
-    terminal.wait_for_text("init-shards makes three");
+    terminal.wait_for_text("init-shards creates three");
     let flags = test.shard_flags().iter().map(|flag| format!(" '{flag}'")).collect::<String>();
     terminal.send_keys(&format!("init-shards{flags}\r"));
     terminal.wait_until("at a prompt of three", |terminal| terminal.last_line().ends_with(" 3>"));

@@ -47,17 +47,17 @@ fn every_command_of_the_tour_works_and_nothing_is_left() {
 fn keys_advance_and_quit_the_tour() {
     let test = Test::initialised();
     let mut terminal = Terminal::run_in_session(&command(&test), 100, &["tour"], &[]);
-    terminal.wait_for_text("[1/11] a key goes on");
+    terminal.wait_for_text("[1/11] press a key to continue");
     assert!(!is_empty(test.home.path()));
     terminal.send_keys(" ");
     terminal.wait_for_text("THE RING");
-    terminal.wait_for_text("[2/11] a key goes on");
+    terminal.wait_for_text("[2/11] press a key to continue");
     terminal.send_keys("q");
     assert_eq!(terminal.wait_for_exit().0, 0);
     assert!(is_empty(test.home.path()));
     // A terminal that is closed cleans up as well.
     let mut terminal = Terminal::run_in_session(&command(&test), 100, &["tour"], &[]);
-    terminal.wait_for_text("[1/11] a key goes on");
+    terminal.wait_for_text("[1/11] press a key to continue");
     Command::new("kill").args(["-HUP", &terminal.pid().to_string()]).status().unwrap();
     terminal.send_keys(" ");
     assert_eq!(terminal.wait_for_exit().0, 6);

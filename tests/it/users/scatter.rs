@@ -161,7 +161,8 @@ fn with_a_shard_down_reads_fail_or_are_marked_partial() {
         let failed = run(words).fails(69).says("cannot connect to shard `shard_2`");
         assert_eq!(failed.stdout, "");
         let words = [words, &["--allow-partial"]].concat();
-        let partial = run(&words).fails(6).says("a part is missing, that of `shard_2` (33.05 % of the ring)");
+        let partial =
+            run(&words).fails(6).says("the result is incomplete: missing `shard_2` (33.05 % of the ring)");
         assert!(partial.stderr.contains("warning: cannot connect to shard `shard_2`"), "{partial:?}");
         match words[0] {
             "count" => assert_eq!(partial.stdout, format!("{}\n", there.len())),

@@ -1,4 +1,4 @@
-//! `rebalance`: carries out what `add-shard` and `remove-shard` wished for.
+//! `rebalance`: carries out the change that `add-shard` and `remove-shard` plan.
 
 pub(crate) mod record;
 mod status;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 
 use super::membership;
-use super::verify::{failure, told_of};
+use super::verify::{failure, warning};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -23,9 +23,9 @@ use crate::model::text::{bytes, counted, thousands};
 use crate::pg::cluster::Cluster;
 use crate::pg::rebalance::{MoveProgress, Moved, Planned, RebalanceOptions};
 
-/// The most rows of a chunk: they are held in memory, and writers of that chunk wait.
+/// The upper limit of --chunk-rows: a chunk is held in memory, and writes to it wait.
 const CHUNK_ROWS_MAX: i64 = 10_000;
-/// How many rows move a second, for an estimate before anything was measured.
+/// The rate of an estimate before anything was measured.
 const ROWS_PER_SECOND_GUESSED: f64 = 50_000.0;
 
 /// The arguments of `rebalance`.
@@ -34,7 +34,7 @@ const ROWS_PER_SECOND_GUESSED: f64 = 50_000.0;
 pub struct RebalanceArgs {
     #[command(subcommand)]
     pub(crate) command: Option<RebalanceCommand>,
-    /// Show what would move, and move nothing
+    /// Show the plan without moving anything
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -44,18 +44,18 @@ pub struct RebalanceArgs {
 /// How fast to move.
 #[derive(Debug, Args)]
 pub struct Pace {
-    /// The most users that move at once; writers of these wait for the moment
+    /// The most users in one chunk; writes to a chunk wait while it moves
     #[arg(long, value_name = "N", default_value_t = RebalanceOptions::default().chunk_rows,
           value_parser = clap::value_parser!(u32).range(1..=CHUNK_ROWS_MAX))]
     pub(crate) chunk_rows: u32,
-    /// The most users that move a second, in all [default: no limit]
+    /// The most users that move per second, in total [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_rows_per_sec: Option<u32>,
-    /// How many pairs of shards move users at once
+    /// The number of pairs of shards that move users at once
     #[arg(long, value_name = "N", default_value_t = RebalanceOptions::default().jobs,
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: u32,
-    /// Take no lock; for tests of two movers at once
+    /// Take no lock; for tests with two concurrent runs
     #[arg(long, hide = true)]
     pub(crate) unlocked: bool,
 }
@@ -63,9 +63,9 @@ pub struct Pace {
 /// The commands of `rebalance`.
 #[derive(Debug, Subcommand)]
 pub enum RebalanceCommand {
-    /// Show how far it is, and who is at it
+    /// Show the progress, and the process that runs it
     Status,
-    /// Go back to where the ring was before
+    /// Undo the change that is under way
     Cancel(Pace),
 }
 
@@ -79,7 +79,7 @@ impl Pace {
         }
     }
 
-    /// About how long this many rows take, in seconds.
+    /// The estimated time for so many rows, in seconds.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn seconds(&self, rows: u64) -> f64 {
         let rate = self.max_rows_per_sec.map_or(ROWS_PER_SECOND_GUESSED, f64::from);
@@ -100,18 +100,18 @@ impl RebalanceArgs {
             let mut report = Report::list(&FLOW_COLUMNS);
             if !self.dry_run {
                 rebalance::drop_position_indexes(&cluster)?;
-                // Of a run that ended before it could.
+                // Left by a run that did not finish.
                 for name in cluster.departed() {
                     report.notes.extend(membership::forget(context, &cluster, &name)?);
                 }
             }
-            report.notes.push("the ring is as it is wished for: nothing is to be moved".into());
+            report.notes.push("nothing to move: the ring is as planned".into());
             return Ok(report);
         };
         if self.dry_run {
             return Ok(plan_report(&planned, &self.pace));
         }
-        // Once it is under way, it is to come to its end.
+        // A change that is under way must be completed in any case.
         if !planned.is_under_way {
             check_misplaced(&planned)?;
         }
@@ -119,45 +119,61 @@ impl RebalanceArgs {
         let stale_primaries = failover::fence_stale_primaries(&cluster);
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
         let mut report = carry_out(context, &cluster, &planned, Direction::Forward, &self.pace)?;
-        let told = |stale_primaries: Result<_>| stale_primaries.map_or_else(|error| error, |of| told_of(&of));
-        report.warnings.extend(stale_primaries.into_iter().map(told));
+        let stale_primaries = stale_primaries.into_iter();
+        report
+            .warnings
+            .extend(stale_primaries.map(|found| found.map_or_else(|error| error, |of| warning(&of))));
         Ok(report)
     }
 }
 
-/// Users that lie misplaced would seem to be at home where an arc is taken over.
+/// Fails if rows are misplaced: on a shard that receives their arc they would look as if they belonged there.
 fn check_misplaced(planned: &Planned) -> Result<()> {
     if planned.misplaced == 0 {
         return Ok(());
     }
-    let message = format!(
-        "nothing was moved: {} on shards that do not hold their arcs",
-        counted(planned.misplaced, "user")
-    );
+    let message =
+        format!("nothing was moved: {} on shards that do not own them", counted(planned.misplaced, "user"));
     Err(Error::new(Kind::Failed, message)
-        .hint("ringshard verify shows where, ringshard verify --fix puts each where it belongs"))
+        .hint("ringshard verify shows the shards, ringshard verify --fix moves each row to its owner"))
 }
 
-/// Takes back the change that is under way.
+/// How to undo a change that is planned.
+fn undo_hint(planned: Option<&Planned>) -> String {
+    let Some(Planned { plan: Plan { before, after, .. }, .. }) = planned else {
+        return "nothing is planned either: ringshard rebalance status".into();
+    };
+    let joining = after.names().filter(|name| before.shard(name).is_none());
+    let joining = joining.map(|name| format!("ringshard remove-shard {name}"));
+    let others = before.shards().iter().filter(|spec| after.shard(&spec.name) != Some(*spec));
+    let others =
+        others.map(|spec| format!("ringshard add-shard {} --weight {}", spec.name, spec.weight.number()));
+    let commands: Vec<String> = joining.chain(others).collect();
+    format!("to undo what is planned: {}", commands.join("; "))
+}
+
+/// Undoes the change that is under way.
 fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
     let cluster = context.cluster()?;
-    let planned = rebalance::plan_change(&cluster)?;
-    let Some(planned) = planned.filter(|planned| planned.is_under_way) else {
-        return Err(Error::new(Kind::NotFound, "no change of the ring is under way").hint(
-            "a wish is taken back by its opposite: ringshard remove-shard NAME, or ringshard add-shard NAME",
-        ));
+    let planned = match rebalance::plan_change(&cluster)? {
+        Some(planned) if planned.is_under_way => planned,
+        planned => {
+            return Err(
+                Error::new(Kind::NotFound, "no rebalance is under way").hint(undo_hint(planned.as_ref()))
+            );
+        }
     };
-    // What goes back already goes on.
+    // A change that is being undone already is carried on.
     let direction = if planned.goes_back { Direction::Forward } else { Direction::Back(planned.epoch) };
     rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
     let moved = counted(planned.moved.rows, "user");
     let question = if planned.goes_back {
         format!(
-            "The change is being taken back already; {} are still to go back.\nGo on?",
+            "The rebalance is already being canceled; {} still have to move back.\nContinue?",
             counted(planned.plan.moving().rows, "user")
         )
     } else {
-        format!("{moved} moved so far go back to where they were. The wish stays.\nTake the change back?")
+        format!("{moved} moved so far will move back. The planned change stays.\nCancel the rebalance?")
     };
     context.console().confirm(&question)?;
     carry_out(context, &cluster, &planned, direction, pace)
@@ -192,26 +208,27 @@ fn carry_out(
     cluster.refresh()?;
     let view = cluster.view();
     if direction != Direction::Forward && view.topology != planned.plan.before {
-        return Err(Error::new(Kind::Conflict, "the change was finished before it could be taken back")
-            .hint("ringshard shards shows how the ring is now; a new wish leads back"));
+        return Err(Error::new(Kind::Conflict, "the rebalance finished before it could be canceled").hint(
+            "ringshard shards shows the ring; the opposite ringshard add-shard or remove-shard leads back",
+        ));
     }
     if direction == Direction::Forward && view.topology != planned.plan.after {
         return Err(Error::new(
             Kind::Locked,
-            "somebody else changed the ring, or the wish for it, at the same time",
+            "another process changed the ring, or the plan, at the same time",
         )
-        .hint("ringshard shards shows how the ring is now, ringshard rebalance status what is wished for"));
+        .hint("ringshard shards shows the ring, ringshard rebalance status the plan"));
     }
     let mut report = flows(&planned.plan);
     if direction != Direction::Forward {
         report.rows.clear();
     }
     report.notes.push(summary(moved, seconds));
-    let left: Vec<ShardName> = gone(cluster, planned);
+    let left = departed(cluster, planned);
     for name in &left {
         report.notes.extend(membership::forget(context, cluster, name)?);
     }
-    // What was moved is looked at once more, row by row.
+    // Check every row after the move.
     let verified = verify::verify(cluster, false, |rows| {
         console.progress(Some(&Progress { rows, part: None, at: "verifying".into() }));
     });
@@ -225,7 +242,7 @@ fn carry_out(
         }
         Ok(verified) => report.failure = Some(failure(&verified)),
         Err(error) => {
-            let message = format!("the change is done, and could not be verified: {error}");
+            let message = format!("the rebalance is complete, but verifying it failed: {error}");
             report.failure = Some(Error::new(error.kind(), message).hint("ringshard verify"));
         }
     }
@@ -237,11 +254,11 @@ fn carry_out(
     Ok(report)
 }
 
-/// The shards that took part in the change and do not belong to the ring any more.
-fn gone(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
+/// The shards that took part in the change and are no longer in the ring.
+fn departed(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
     let view = cluster.view();
     let participants = planned.plan.before.names();
-    // A shard whose joining was taken back is still wished for.
+    // A shard whose joining was canceled is still planned.
     participants
         .filter(|name| view.topology.shard(name).is_none() && view.goal().shard(name).is_none())
         .cloned()
@@ -252,7 +269,7 @@ fn gone(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a rate for the eye"
+    reason = "a rounded rate"
 )]
 fn summary(moved: Moved, seconds: f64) -> String {
     let Moved { load, chunks } = moved;
@@ -274,10 +291,6 @@ const FLOW_COLUMNS: [Column; 6] = [
     Column::number("rows_pct"),
 ];
 
-fn number(count: u64) -> Cell {
-    Cell::Integer(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
 fn part(rows: u64, of: u64) -> Cell {
     if of == 0 { Cell::Null } else { Cell::percent(rows as f64 / of as f64) }
@@ -291,16 +304,16 @@ fn flows(plan: &Plan) -> Report {
         report.push(vec![
             flow.source.as_str().into(),
             flow.target.as_str().into(),
-            number(flow.ranges.len() as u64),
-            number(rows),
-            number(bytes),
+            Cell::from(flow.ranges.len() as u64),
+            rows.into(),
+            bytes.into(),
             part(rows, plan.total.rows),
         ]);
     }
     report
 }
 
-/// The plan, for a table and, whole, for JSON.
+/// The plan as a table, and in full as JSON.
 fn plan_report(planned: &Planned, pace: &Pace) -> Report {
     let Planned { plan, epoch, is_under_way, goes_back, moved, misplaced } = planned;
     let mut report = flows(plan);
@@ -356,18 +369,18 @@ fn plan_report(planned: &Planned, pace: &Pace) -> Report {
         Cell::Integer(epoch.number()),
         (*is_under_way).into(),
         (*goes_back).into(),
-        number(moving.rows),
-        number(moving.bytes),
-        number(moved.rows),
-        number(moved.bytes),
-        number(plan.total.rows),
-        number(plan.total.bytes),
+        moving.rows.into(),
+        moving.bytes.into(),
+        moved.rows.into(),
+        moved.bytes.into(),
+        plan.total.rows.into(),
+        plan.total.bytes.into(),
         part(moving.rows, plan.total.rows),
         Cell::percent(plan.share()),
         Cell::percent(plan.ideal_share()),
         Cell::percent(plan.modulo_share()),
         Cell::Decimal(pace.seconds(moving.rows), 1),
-        number(*misplaced),
+        (*misplaced).into(),
         Cell::Table(shards.columns, shards.rows),
         Cell::Table(flows.columns, flows.rows),
     ];
@@ -404,7 +417,7 @@ fn describe_totals(planned: &Planned, pace: &Pace) -> String {
     let before = match (is_under_way, goes_back) {
         (false, _) => String::new(),
         (true, false) => format!("under way, {} moved so far; ", counted(moved.rows, "user")),
-        (true, true) => "being taken back; ".to_owned(),
+        (true, true) => "being canceled; ".to_owned(),
     };
     format!(
         "{before}{} of {} ({share:.2} %, {}) are to move; ideal {:.2} %, by modulo {:.2} %; about {:.0} s",
@@ -417,7 +430,7 @@ fn describe_totals(planned: &Planned, pace: &Pace) -> String {
     )
 }
 
-/// The plan as a few lines above a question.
+/// The plan as a few lines above the question.
 fn describe(planned: &Planned, pace: &Pace) -> String {
     let mut lines: Vec<String> = planned
         .plan

@@ -1,4 +1,4 @@
-//! What the last rebalance did, kept in the state folder for `report`.
+//! The result of the last rebalance, kept in the state folder for `report`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,28 +10,28 @@ use crate::pg::rebalance::{Moved, Planned};
 /// The name of its file, before the cluster's id.
 const NAME: &str = "rebalance";
 
-/// A rebalance that came to its end.
+/// A rebalance that was completed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// When it ended, in seconds since 1970.
     pub(crate) ended_at_unix_s: u64,
     /// The epoch that it led to.
     pub(crate) epoch: i64,
-    /// Whether it took a change back.
+    /// Whether it canceled a change.
     pub(crate) went_back: bool,
-    /// How many users this run moved, and how many bytes they have.
+    /// The number of users that this run moved, and of their bytes.
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) chunks: u64,
-    /// How long it took.
+    /// The duration.
     pub(crate) seconds: f64,
-    /// Whether each user was found on its owner, and nowhere else, afterwards.
+    /// Whether each user was on its owner and nowhere else afterwards.
     pub(crate) verified: bool,
-    /// What the plan moved, by source and target; nothing if it went back.
+    /// The moves of the plan, by source and target; empty if the change was canceled.
     pub(crate) flows: Vec<RecordedFlow>,
 }
 
-/// What went from one shard to another.
+/// The users that moved from one shard to another.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RecordedFlow {
     pub(crate) source: ShardName,
@@ -40,7 +40,7 @@ pub(crate) struct RecordedFlow {
     pub(crate) bytes: u64,
 }
 
-/// Keeps what was done.
+/// Stores the result.
 pub(crate) fn keep(
     context: &Context<'_>,
     cluster: &Cluster,
@@ -69,7 +69,7 @@ pub(crate) fn keep(
     state_file::write(context, cluster, NAME, &record);
 }
 
-/// The last one that this computer knows of.
+/// The last result on this computer.
 pub(crate) fn last(context: &Context<'_>, cluster: &Cluster) -> Option<Record> {
     state_file::read(context, cluster, NAME)
 }
