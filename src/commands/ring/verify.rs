@@ -108,8 +108,8 @@ impl VerifyArgs {
 
 /// The warning that a stale primary is back.
 pub(crate) fn warning(stale_primary: &StalePrimary) -> Error {
-    let StalePrimary { shard, name, url, rows, is_newly_fenced } = stale_primary;
-    let fenced = if *is_newly_fenced { "has just been fenced" } else { "is fenced" };
+    let StalePrimary { shard, name, url, rows, is_new } = stale_primary;
+    let fenced = if *is_new { "has just been fenced" } else { "is fenced" };
     let rows = counted(u64::try_from(*rows).unwrap_or(0), "user");
     let message = format!(
         "an old server of shard `{shard}` is back at {url}: it {fenced}, is named `{name}`, and holds {rows}"

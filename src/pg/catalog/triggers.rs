@@ -13,15 +13,12 @@ struct Trigger {
     rows: (Option<&'static str>, Option<&'static str>),
 }
 
+const OLD: Option<&str> = Some("old_rows");
+const NEW: Option<&str> = Some("new_rows");
 const TRIGGERS: [Trigger; 4] = [
-    Trigger { name: "ringshard_insert", kind: 4, function: "guard", rows: (None, Some("new_rows")) },
-    Trigger {
-        name: "ringshard_update",
-        kind: 16,
-        function: "guard",
-        rows: (Some("old_rows"), Some("new_rows")),
-    },
-    Trigger { name: "ringshard_delete", kind: 8, function: "guard", rows: (Some("old_rows"), None) },
+    Trigger { name: "ringshard_insert", kind: 4, function: "guard", rows: (None, NEW) },
+    Trigger { name: "ringshard_update", kind: 16, function: "guard", rows: (OLD, NEW) },
+    Trigger { name: "ringshard_delete", kind: 8, function: "guard", rows: (OLD, None) },
     Trigger { name: "ringshard_truncate", kind: 34, function: "guard_truncate", rows: (None, None) },
 ];
 

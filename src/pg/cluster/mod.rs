@@ -67,21 +67,16 @@ impl Cluster {
             stale_endpoints,
             topology_md5,
         };
-        Ok(Self::with_view(shards, id, cache_folder, Arc::new(view)))
+        Ok(Self::of(shards, id, cache_folder, Arc::new(view)))
     }
 
     /// The same cluster with other pools; from now on both learn separately.
     #[must_use]
     pub fn again(&self, shards: Shards) -> Self {
-        Self::with_view(shards, self.id(), self.cache_folder.clone(), self.view())
+        Self::of(shards, self.id(), self.cache_folder.clone(), self.view())
     }
 
-    fn with_view(
-        shards: Shards,
-        id: Option<ClusterId>,
-        cache_folder: Option<PathBuf>,
-        view: Arc<View>,
-    ) -> Self {
+    fn of(shards: Shards, id: Option<ClusterId>, cache_folder: Option<PathBuf>, view: Arc<View>) -> Self {
         Self {
             shards,
             id: RwLock::new(id),

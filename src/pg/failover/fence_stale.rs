@@ -12,7 +12,7 @@ use crate::pg::catalog::SelfDescription;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Session, only};
-use crate::pg::net::sqlstate;
+use crate::pg::net::sqlstate::{self, on_shard};
 use crate::pg::rebalance::connection::Connection;
 use crate::threads;
 
@@ -28,7 +28,7 @@ pub struct StalePrimary {
     /// Its number of users.
     pub rows: i64,
     /// Whether it was fenced just now, and so may have served until now.
-    pub is_newly_fenced: bool,
+    pub is_new: bool,
 }
 
 /// Probes the addresses of all stale primaries, and fences those that answer. An error for each that answers and cannot be
@@ -100,20 +100,14 @@ fn fence(
                 (&Json(&view.topology), Type::JSONB),
             ],
         )
-        .map_err(|error| error.on("fence a stale primary", shard))?;
-    let is_newly_fenced = description.shard == *shard;
-    if is_newly_fenced {
+        .map_err(on_shard("fence a stale primary", shard))?;
+    let is_new = description.shard == *shard;
+    if is_new {
         log::warn!(
             "Fenced a stale primary of shard {shard} at {url}: its name is {name} now, and it owns nothing"
         );
     }
-    Ok(Some(StalePrimary {
-        shard: shard.clone(),
-        name,
-        url: url.to_owned(),
-        rows: row.get(1),
-        is_newly_fenced,
-    }))
+    Ok(Some(StalePrimary { shard: shard.clone(), name, url: url.to_owned(), rows: row.get(1), is_new }))
 }
 
 /// Makes all shards forget the address of a stale primary.

@@ -21,7 +21,7 @@ use crate::model::ring::topology::Epoch;
 use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session};
-use crate::pg::net::sqlstate;
+use crate::pg::net::sqlstate::{self, on_shard};
 use crate::pg::pool::Server;
 use crate::pg::pool::replica_status::ReplicaStatus;
 use crate::pg::rebalance::connection::{Connection, ObservedShard};
@@ -151,8 +151,7 @@ pub fn plan_takeover(cluster: &Cluster, shard: &ShardName, requested: Option<&st
         return Err(failed.unwrap_or_else(|| none_known(shard, requested)));
     };
     best.catch_up()?;
-    let observed =
-        best.connection.observe(cluster).map_err(|error| error.on("read the catalog of a replica", shard))?;
+    let observed = best.connection.read_catalog(cluster)?;
     let is_begun = !best.status.is_standby && observed.description.incarnation > survivors.incarnation(shard);
     Ok(Takeover {
         before: cluster.shards().address(shard)?.shown().to_owned(),
@@ -194,51 +193,39 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let survivors = if is_changing { survivors::read(cluster, shard)? } else { survivors };
     let others = survivors.states();
     let mut candidate = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
-    let observed = candidate
-        .connection
-        .observe(cluster)
-        .map_err(|error| error.on("read the catalog of a replica", shard))?;
+    let observed = candidate.connection.read_catalog(cluster)?;
     if missing_handovers(&others, &observed.state).iter().any(|one| !plan.missing_handovers.contains(one)) {
         return Err(changed("a hand-over was made"));
     }
     let Candidate { connection, status, .. } = candidate;
     let mut connection = if status.is_standby { promote(shard, connection)? } else { connection };
-    let observed = connection.observe(cluster).map_err(|error| error.on("read the catalog", shard))?;
+    let ObservedShard { description, state } = connection.read_catalog(cluster)?;
     // By now everything received is replayed. The new primary may still be in an earlier epoch.
-    let is_late = survivors.epoch().is_some_and(|epoch| observed.state.ring.epoch < epoch);
-    if is_late || !missing_handovers(&others, &observed.state).is_empty() {
-        let state = forced(&others, &observed.state);
+    let is_late = survivors.epoch().is_some_and(|epoch| state.ring.epoch < epoch);
+    if is_late || !missing_handovers(&others, &state).is_empty() {
+        let new = forced(&others, &state);
         let forced = ForcedState {
-            epoch: state.ring.epoch,
-            topology: &state.ring.topology,
-            change: state.ring.change.as_ref(),
-            arcs: &state.arcs,
+            epoch: new.ring.epoch,
+            topology: &new.ring.topology,
+            change: new.ring.change.as_ref(),
+            arcs: &new.arcs,
             dead: None,
         };
-        let reply = connection
-            .overwrite_state(&observed.state, &forced)
-            .map_err(|error| error.on("write its new state", shard))?;
-        if matches!(reply, Reply::Stale) {
+        let reply = connection.overwrite_state(&state, &forced);
+        if matches!(reply.map_err(on_shard("write its new state", shard))?, Reply::Stale) {
             return Err(Error::new(Kind::Locked, format!("shard `{shard}` was changed in the meantime"))
                 .hint(format!("ringshard promote {shard} continues"))
                 .on_shard(shard));
         }
     }
-    let known = survivors.incarnation(shard);
-    let has_begun = observed.description.incarnation > known;
-    let incarnation = if has_begun {
-        observed.description.incarnation
-    } else {
-        Incarnation(known.0.max(observed.description.incarnation.0) + 1)
-    };
-    let newest = survivors.epoch().unwrap_or(observed.state.ring.epoch).max(observed.state.ring.epoch);
-    let is_changing = is_changing || survivors.is_changing() || observed.state.ring.change.is_some();
+    let (known, found) = (survivors.incarnation(shard), description.incarnation);
+    let has_begun = found > known;
+    let incarnation = if has_begun { found } else { Incarnation(known.0.max(found.0) + 1) };
+    let newest = survivors.epoch().unwrap_or(state.ring.epoch).max(state.ring.epoch);
+    let is_changing = is_changing || survivors.is_changing() || state.ring.change.is_some();
     // A continued takeover keeps the epoch that it began with.
-    let epoch = if is_changing || (has_begun && observed.state.ring.epoch == newest) {
-        newest
-    } else {
-        newest.next()
-    };
+    let keeps_epoch = is_changing || (has_begun && state.ring.epoch == newest);
+    let epoch = if keeps_epoch { newest } else { newest.next() };
     // During a change the epoch of the other shards is not raised: a shard that has not heard of the change would seem
     // to have finished it.
     let raised_to = if is_changing { Epoch::GUESSED } else { epoch };
@@ -270,8 +257,7 @@ fn announce_anew(cluster: &Cluster, survivors: &Survivors) -> Result<bool> {
     };
     for name in survivors.names().filter(|name| announcement.change.participants.contains(name)) {
         let mut connection = Connection::open(cluster, name)?;
-        let reply =
-            connection.announce(&announcement).map_err(|error| error.on("announce a new epoch", name))?;
+        let reply = connection.announce(&announcement).map_err(on_shard("announce a new epoch", name))?;
         if matches!(reply, Reply::Stale) {
             return Err(Error::new(Kind::Locked, format!("shard `{name}` was changed in the meantime"))
                 .hint("try again in a moment")
@@ -298,7 +284,7 @@ pub fn finish_takeover(
     // If the new primary does not answer either, another replica must take over.
     let Ok(mut connection) = Connection::open(cluster, shard) else { return Ok(None) };
     let survivors = survivors::read(cluster, shard)?;
-    let observed = connection.observe(cluster).map_err(|error| error.on("read the catalog", shard))?;
+    let observed = connection.read_catalog(cluster)?;
     let (incarnation, epoch) = (observed.description.incarnation, observed.state.ring.epoch);
     let has_learned = |observed: &ObservedShard| {
         observed.description.endpoints.get(shard).is_some_and(|of| of.incarnation == incarnation)
@@ -376,7 +362,7 @@ fn record_on(connection: &mut Connection, arguments: &TakeoverArguments) -> Resu
         (epoch, Type::INT8),
     ];
     let answer = connection.answer("SELECT ringshard.replace_primary($1, $2, $3, $4, $5, $6)", parameters);
-    let recorded = answer.map_err(|error| error.on("record the new primary", &shard));
+    let recorded = answer.map_err(on_shard("record the new primary", &shard));
     match recorded.map_err(|error| error.hint(format!("ringshard promote {of} continues")))? {
         Reply::Stale => {
             let message = format!("shard `{shard}` knows of a later takeover of shard `{of}`");

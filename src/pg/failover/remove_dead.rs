@@ -26,7 +26,7 @@ use crate::pg::cluster::Cluster;
 use crate::pg::cluster::prototype_log;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Parameter, Session, only};
-use crate::pg::net::sqlstate;
+use crate::pg::net::sqlstate::{self, on_shard};
 use crate::pg::rebalance::connection::Connection;
 use crate::pg::scan::snapshot::held_of;
 
@@ -186,9 +186,8 @@ pub fn remove_dead_shard(
             dead: Some((dead, &plan.url)),
         };
         let again = format!("ringshard remove-shard {dead} --dead continues");
-        let reply = connection
-            .overwrite_state(&recipient.seen, &forced)
-            .map_err(|error| error.on("reassign arcs", shard));
+        let reply =
+            connection.overwrite_state(&recipient.seen, &forced).map_err(on_shard("reassign arcs", shard));
         let reply = reply.map_err(|error| error.hint(again.clone()))?;
         if matches!(reply, Reply::Stale) {
             let message = format!("shard `{shard}` was changed in the meantime, and has no new arcs yet");

@@ -87,7 +87,7 @@ pub(crate) fn read(cluster: &Cluster, shard: &ShardName) -> Result<Survivors> {
     names.retain(|name| name != shard);
     let observed = threads::at_once(names, |name| {
         let mut connection = Connection::open(cluster, &name)?;
-        let observed = connection.observe(cluster).map_err(|error| error.on("read the catalog", &name))?;
+        let observed = connection.read_catalog(cluster)?;
         Ok((name, observed))
     });
     Ok(Survivors { observed: observed.into_iter().collect::<Result<_>>()? })

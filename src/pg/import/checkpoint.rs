@@ -95,7 +95,7 @@ pub(crate) enum ResumeNeed {
 /// The checkpoints of all shards, and what follows for each record.
 #[derive(Debug)]
 pub(crate) struct ResumePlan {
-    checkpoint: BTreeMap<ShardName, Checkpoint>,
+    checkpoints: BTreeMap<ShardName, Checkpoint>,
     /// Whether records are routed as in the earlier run: then a shard's checkpoint holds for the records routed to it now.
     same_routing: bool,
     /// All records up to this one are stored on all shards, as a shard's [`DONE`] says.
@@ -108,31 +108,19 @@ pub(crate) struct ResumePlan {
 impl ResumePlan {
     /// From the checkpoints of these shards, `None` for a shard without one.
     pub(crate) fn new(by_shard: BTreeMap<ShardName, Option<Checkpoint>>, fingerprint: &str) -> Self {
-        let done = by_shard
-            .values()
-            .flatten()
-            .filter(|checkpoint| checkpoint.routing == DONE)
-            .map(|checkpoint| checkpoint.committed_through)
-            .max();
-        let high_water_mark =
-            by_shard.values().flatten().map(|checkpoint| checkpoint.high_water_mark).max().unwrap_or(0);
-        let checkpoint: BTreeMap<ShardName, Checkpoint> =
-            by_shard.into_iter().filter_map(|(shard, checkpoint)| Some((shard, checkpoint?))).collect();
+        let all = || by_shard.values().flatten();
+        let done = all().filter(|one| one.routing == DONE).map(|one| one.committed_through).max();
+        let high_water_mark = all().map(|one| one.high_water_mark).max().unwrap_or(0);
         // A shard without a checkpoint stored nothing, under any routing.
-        let same_routing =
-            done.is_none() && checkpoint.values().all(|checkpoint| checkpoint.routing == fingerprint);
-        Self {
-            checkpoint,
-            same_routing,
-            all_through: done.unwrap_or(0),
-            high_water_mark,
-            is_done: done.is_some(),
-        }
+        let same_routing = done.is_none() && all().all(|one| one.routing == fingerprint);
+        let checkpoints = by_shard.into_iter().filter_map(|(shard, one)| Some((shard, one?))).collect();
+        let (all_through, is_done) = (done.unwrap_or(0), done.is_some());
+        Self { checkpoints, same_routing, all_through, is_done, high_water_mark }
     }
 
     /// Whether there is no checkpoint.
     fn is_empty(&self) -> bool {
-        self.checkpoint.is_empty()
+        self.checkpoints.is_empty()
     }
 
     /// Whether record number `record`, now routed to `shard`, must be sent.
@@ -145,7 +133,7 @@ impl ResumePlan {
             return ResumeNeed::Fresh;
         }
         if self.same_routing {
-            return match self.checkpoint.get(shard) {
+            return match self.checkpoints.get(shard) {
                 Some(checkpoint) if record <= checkpoint.committed_through => ResumeNeed::Stored,
                 Some(checkpoint) if record <= checkpoint.high_water_mark => ResumeNeed::Doubtful,
                 _ => ResumeNeed::Fresh,
@@ -161,14 +149,12 @@ impl ResumePlan {
 
     /// Compares the digest with the checkpoints at this record: whether the file so far is the one that they are about.
     pub(crate) fn agrees(&self, record: u64, digest: i64) -> bool {
-        self.checkpoint
-            .values()
-            .all(|checkpoint| checkpoint.committed_through != record || checkpoint.digest == digest)
+        self.checkpoints.values().all(|one| one.committed_through != record || one.digest == digest)
     }
 
     /// The last record with a checkpoint.
     pub(crate) fn last_record(&self) -> u64 {
-        self.checkpoint.values().map(|checkpoint| checkpoint.committed_through).max().unwrap_or(0)
+        self.checkpoints.values().map(|one| one.committed_through).max().unwrap_or(0)
     }
 
     /// If records were routed differently: the checkpoint that is true for every shard, which each must write before anything
@@ -177,22 +163,15 @@ impl ResumePlan {
         if self.is_empty() || self.same_routing {
             return None;
         }
-        let digest = self
-            .checkpoint
-            .values()
-            .find(|checkpoint| checkpoint.committed_through == self.all_through)
-            .map_or(0, |checkpoint| checkpoint.digest);
-        Some(Checkpoint {
-            committed_through: self.all_through,
-            high_water_mark: self.high_water_mark,
-            digest,
-            routing: MIXED.to_owned(),
-        })
+        let (committed_through, high_water_mark) = (self.all_through, self.high_water_mark);
+        let at_end = self.checkpoints.values().find(|one| one.committed_through == committed_through);
+        let digest = at_end.map_or(0, |one| one.digest);
+        Some(Checkpoint { committed_through, high_water_mark, digest, routing: MIXED.to_owned() })
     }
 
     /// The checkpoint of a shard.
     pub(crate) fn of(&self, shard: &ShardName) -> Option<&Checkpoint> {
-        self.checkpoint.get(shard)
+        self.checkpoints.get(shard)
     }
 }
 
@@ -208,12 +187,12 @@ mod tests {
         Checkpoint { committed_through, high_water_mark, digest: 7, routing: routing.into() }
     }
 
-    fn resume_plan(a: Checkpoint, b: impl Into<Option<Checkpoint>>) -> ResumePlan {
+    fn plan_of(a: Checkpoint, b: impl Into<Option<Checkpoint>>) -> ResumePlan {
         ResumePlan::new(BTreeMap::from([(shard("a"), Some(a)), (shard("b"), b.into())]), "now")
     }
 
-    fn needs(resume_plan: &ResumePlan, shard_name: &str) -> String {
-        let letter = |record| match resume_plan.need(record, &shard(shard_name)) {
+    fn needs(plan: &ResumePlan, shard_name: &str) -> String {
+        let letter = |record| match plan.need(record, &shard(shard_name)) {
             ResumeNeed::Stored => 's',
             ResumeNeed::Doubtful => 'd',
             ResumeNeed::Fresh => 'f',
@@ -223,63 +202,43 @@ mod tests {
 
     #[test]
     fn with_the_same_routing_each_checkpoint_holds_for_its_shard() {
-        let resume_plan = resume_plan(checkpoint(4, 4, "now"), checkpoint(2, 2, "now"));
-        assert_eq!(
-            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
-            ("ssssff", "ssffff")
-        );
-        assert!(
-            resume_plan.agrees(4, 7)
-                && resume_plan.agrees(3, 8)
-                && !resume_plan.agrees(4, 8)
-                && !resume_plan.agrees(2, 8)
-        );
-        assert_eq!(resume_plan.last_record(), 4);
+        let plan = plan_of(checkpoint(4, 4, "now"), checkpoint(2, 2, "now"));
+        assert_eq!(["a", "b"].map(|shard| needs(&plan, shard)), ["ssssff", "ssffff"]);
+        assert!(plan.agrees(4, 7) && plan.agrees(3, 8) && !plan.agrees(4, 8) && !plan.agrees(2, 8));
+        assert_eq!(plan.last_record(), 4);
     }
 
     #[test]
     fn with_another_routing_every_record_is_doubtful() {
         for routing in ["then", MIXED] {
-            let resume_plan = resume_plan(checkpoint(4, 5, routing), checkpoint(2, 2, "now"));
-            assert_eq!(
-                (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
-                ("dddddd", "dddddd")
-            );
+            let plan = plan_of(checkpoint(4, 5, routing), checkpoint(2, 2, "now"));
+            assert_eq!(["a", "b"].map(|shard| needs(&plan, shard)), ["dddddd", "dddddd"]);
         }
-        let resume_plan = resume_plan(checkpoint(4, 5, "then"), None);
-        assert_eq!(needs(&resume_plan, "b"), "dddddd");
+        let plan = plan_of(checkpoint(4, 5, "then"), None);
+        assert_eq!(needs(&plan, "b"), "dddddd");
         let baseline =
             Checkpoint { committed_through: 0, high_water_mark: 5, digest: 0, routing: MIXED.into() };
-        assert_eq!(resume_plan.baseline(), Some(baseline));
+        assert_eq!(plan.baseline(), Some(baseline));
     }
 
     #[test]
     fn records_sent_under_an_older_routing_stay_doubtful() {
         // Both have stored a batch under the new routing since their checkpoints were reset to the baseline.
-        let resume_plan = resume_plan(checkpoint(3, 6, "now"), checkpoint(2, 6, "now"));
-        assert_eq!(
-            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
-            ("sssddd", "ssdddd")
-        );
-        assert!(!resume_plan.allows_another_routing(6) && resume_plan.allows_another_routing(7));
+        let plan = plan_of(checkpoint(3, 6, "now"), checkpoint(2, 6, "now"));
+        assert_eq!(["a", "b"].map(|shard| needs(&plan, shard)), ["sssddd", "ssdddd"]);
+        assert!(!plan.allows_another_routing(6) && plan.allows_another_routing(7));
     }
 
     #[test]
     fn a_shard_without_a_checkpoint_has_nothing() {
-        let resume_plan = resume_plan(checkpoint(3, 3, "now"), None);
-        assert_eq!(
-            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
-            ("sssfff", "ffffff")
-        );
-        assert!(resume_plan.baseline().is_none() && ResumePlan::new(BTreeMap::new(), "now").is_empty());
+        let plan = plan_of(checkpoint(3, 3, "now"), None);
+        assert_eq!(["a", "b"].map(|shard| needs(&plan, shard)), ["sssfff", "ffffff"]);
+        assert!(plan.baseline().is_none() && ResumePlan::new(BTreeMap::new(), "now").is_empty());
     }
 
     #[test]
     fn a_checkpoint_with_done_holds_for_all_shards() {
-        let resume_plan = resume_plan(checkpoint(5, 5, DONE), None);
-        assert_eq!(
-            (needs(&resume_plan, "a").as_str(), needs(&resume_plan, "b").as_str()),
-            ("sssssf", "sssssf")
-        );
+        let plan = plan_of(checkpoint(5, 5, DONE), None);
+        assert_eq!(["a", "b"].map(|shard| needs(&plan, shard)), ["sssssf", "sssssf"]);
     }
 }

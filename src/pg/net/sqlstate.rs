@@ -15,13 +15,11 @@ pub(crate) enum ShardError {
     Local(Error),
 }
 
-impl ShardError {
-    /// The error for a request that failed on a shard. `what` completes "cannot …".
-    pub(crate) fn on(self, what: &str, shard: &ShardName) -> Error {
-        match self {
-            Self::Server(cause) => doing(what, shard, &cause),
-            Self::Local(error) => error,
-        }
+/// Makes the error for a request that failed on a shard. `what` completes "cannot …".
+pub(crate) fn on_shard(what: &str, shard: &ShardName) -> impl Fn(ShardError) -> Error {
+    move |error| match error {
+        ShardError::Server(cause) => doing(what, shard, &cause),
+        ShardError::Local(error) => error,
     }
 }
 

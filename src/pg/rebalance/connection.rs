@@ -16,8 +16,7 @@ use crate::pg::catalog;
 use crate::pg::catalog::SelfDescription;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session, only};
-use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::ShardError;
+use crate::pg::net::sqlstate::{self, ShardError, on_shard};
 
 /// The settings of each of these connections. The functions require READ COMMITTED. `enable_seqscan` is off so that the index
 /// on the position is used although the statistics of a new table are against it. Then a statement without an index seems so
@@ -67,6 +66,11 @@ impl Connection {
     /// The session, for other statements.
     pub(crate) fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// As [`Connection::observe`], with the final error.
+    pub(crate) fn read_catalog(&mut self, cluster: &Cluster) -> Result<ObservedShard> {
+        self.observe(cluster).map_err(on_shard("read the catalog", &self.shard))
     }
 
     /// Reads the shard's description and state, in one snapshot. Fails with `Configuration` if the database is another one, or

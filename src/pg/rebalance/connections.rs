@@ -14,8 +14,7 @@ use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Reply, Request};
-use crate::pg::net::sqlstate;
-use crate::pg::net::sqlstate::ShardError;
+use crate::pg::net::sqlstate::{self, ShardError};
 
 /// The key of the barrier, which writers hold shared.
 pub(crate) const BARRIER: i64 = 7_283_001;

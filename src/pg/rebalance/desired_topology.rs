@@ -7,6 +7,7 @@ use crate::model::names::ShardName;
 use crate::model::rebalance::{Situation, arbiter};
 use crate::model::ring::topology::{Membership, ShardSpec, Topology, Weight};
 use crate::pg::cluster::Cluster;
+use crate::pg::net::sqlstate::on_shard;
 use crate::pg::rebalance::plan;
 
 /// What a command changed in the desired topology.
@@ -110,7 +111,7 @@ pub fn set_desired_topology(cluster: &Cluster, seen: &Topologies, desired_topolo
     let desired_topology = Some(desired_topology).filter(|desired| *desired != topology);
     let before = seen.desired_topology.as_ref();
     let set = Connection::open(cluster, first)?.set_desired_topology(*epoch, before, desired_topology);
-    let done = set.map_err(|error| error.on("set the desired topology", first))?;
+    let done = set.map_err(on_shard("set the desired topology", first))?;
     if done {
         return Ok(());
     }

@@ -184,8 +184,7 @@ pub(crate) fn observe(
     shard: &ShardName,
     cluster: &Cluster,
 ) -> Result<crate::model::rebalance::ShardState> {
-    let observed = connections.connection(shard)?.observe(cluster);
-    let observed = observed.map_err(|error| error.on("read the state", shard))?;
+    let observed = connections.connection(shard)?.read_catalog(cluster)?;
     cluster.learn_places(&observed.description)?;
     Ok(observed.state)
 }
