@@ -1,5 +1,6 @@
 -- Failover: a replica takes over a shard, other shards take over the arcs of a dead shard, and a stale primary is fenced.
 -- init-shards replaces these functions each time, as those of write_user.sql. The answers are those of rebalance.sql.
+-- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
 -- Records that a shard has another primary. Called on each shard; first on the new primary, which thereby takes over.
 CREATE OR REPLACE FUNCTION ringshard.replace_primary(

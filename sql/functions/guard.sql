@@ -3,6 +3,7 @@
 --
 -- It protects against mistakes and is not a security boundary: a session that sets `ringshard.guard` to `checked` bypasses
 -- it. ringshard does so after it has proved what the guard would check.
+-- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
 -- The owner of a position on the ring of a topology. src/model/ring/mod.rs defines the ring; this function serves messages
 -- only, and a test compares both.

@@ -5,6 +5,7 @@
 -- epoch, or its arcs are not as the mover expected; the mover must read its state again).
 --
 -- The caller is in READ COMMITTED: each statement after a lock sees what the lock waited for.
+-- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
 -- Makes the commit durable, whatever the server's default; a stronger setting stays.
 CREATE OR REPLACE FUNCTION ringshard.require_durable_commit() RETURNS void

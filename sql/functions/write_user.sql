@@ -6,6 +6,7 @@
 --
 -- `operation` is 'create', 'update' or 'delete'. An update sets the fields whose flag is true. Returns the updated or
 -- deleted row. There is no helper function, as a nested call costs a tenth of a write.
+-- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 CREATE OR REPLACE FUNCTION ringshard.write_user(
     the_cluster text, the_shard text, operation text, id bigint,
     set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,

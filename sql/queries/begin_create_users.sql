@@ -2,6 +2,7 @@
 -- and so has a newer snapshot. Durable whatever the server's default, as in `ringshard.write_user`.
 --
 -- Batches on several shards can deadlock in a way that no server detects, so no lock is waited for longer than this.
+-- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '200ms';
 SET LOCAL ringshard.guard = 'checked';

@@ -1,5 +1,6 @@
 -- The longest-running holder of the advisory lock $1 in this database, or the session that blocks it. For the barrier,
 -- holders of `fast_path_lock` count too.
+-- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 SELECT activity.pid, coalesce(application_name, ''), coalesce(usename::text, ''), coalesce(host(client_addr), 'this machine'),
        coalesce(state, 'unknown'),
        coalesce(pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - coalesce(xact_start, state_change))), 0)::bigint

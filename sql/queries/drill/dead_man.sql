@@ -1,5 +1,6 @@
 -- The dead man's switch of an outage: waits until the session that closed the database releases its lock or ends, at most
 -- for lock_timeout, and then opens the database. The server completes this even if the client is gone.
+-- 7283005 is DRILL of src/pg/net/advisory_lock.rs.
 DO $dead_man$
 BEGIN
     BEGIN

@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::pg::catalog;
+use crate::pg::net::advisory_lock::{self, INIT_SHARDS};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
@@ -112,25 +113,23 @@ pub fn initialise(
     }
     let result = initialise_locked(shards, &names, &mut locks[0], cluster, virtual_nodes);
     for mut lock in locks {
-        // If this fails, the connection is closed, and the lock released.
-        let _ = lock.client().batch_execute("SELECT pg_catalog.pg_advisory_unlock(7283002)");
+        advisory_lock::unlock(&mut lock, INIT_SHARDS);
     }
     result
 }
 
 fn take_lock(lock: &mut PooledSession, shard: &ShardName) -> Result<()> {
-    lock.client()
-        .batch_execute(
-            "SET lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_lock(7283002); RESET lock_timeout",
-        )
-        .map_err(|cause| match cause.code() {
-            Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                Error::new(Kind::Locked, format!("another init-shards is running on shard `{shard}`"))
-                    .hint("wait for it, then run this again")
-                    .on_shard(shard)
-            }
-            _ => sqlstate::doing("lock the catalog", shard, &cause),
-        })
+    let take = format!(
+        "SET lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_lock({INIT_SHARDS}); RESET lock_timeout"
+    );
+    lock.client().batch_execute(&take).map_err(|cause| match cause.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            Error::new(Kind::Locked, format!("another init-shards is running on shard `{shard}`"))
+                .hint("wait for it, then run this again")
+                .on_shard(shard)
+        }
+        _ => sqlstate::doing("lock the catalog", shard, &cause),
+    })
 }
 
 fn initialise_locked(

@@ -13,6 +13,7 @@ use postgres::types::Type;
 
 use super::{Drill, ProgramSessions, end_sessions};
 use crate::error::{Error, Kind, Result};
+use crate::pg::net::advisory_lock::DRILL;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
@@ -61,8 +62,11 @@ impl<'cluster> Drill<'cluster> {
         // The session on the shard's database ends here.
         (self.session, _) = self.connect_elsewhere(Duration::ZERO)?;
         let doing = |cause: &postgres::Error| sqlstate::doing("close the database", &self.shard, cause);
-        let sql = "SELECT pg_catalog.pg_try_advisory_lock(7283005, pg_catalog.hashtext($1))";
-        let rows = self.session.query(sql, &[(&self.database, Type::TEXT)]).map_err(|cause| doing(&cause))?;
+        let sql = "SELECT pg_catalog.pg_try_advisory_lock($1, pg_catalog.hashtext($2))";
+        let rows = self
+            .session
+            .query(sql, &[(&DRILL, Type::INT4), (&self.database, Type::TEXT)])
+            .map_err(|cause| doing(&cause))?;
         if !only(rows, "lock", &self.shard)?.get::<_, bool>(0) {
             let message = format!("another drill has closed database `{}`", self.database);
             return Err(Error::new(Kind::Locked, message).hint("wait for it to end").on_shard(&self.shard));

@@ -13,6 +13,7 @@ mod checkpoint;
 mod feed;
 mod store;
 
+use crate::pg::net::advisory_lock::{self, IMPORT};
 use crate::pg::scan::snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -327,10 +327,8 @@ fn take_lock(session: &mut Session, shard: &ShardName, options: &ImportOptions) 
     let bytes = options.source.number().to_be_bytes();
     let key = i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     loop {
-        let rows = session
-            .query("SELECT pg_catalog.pg_try_advisory_lock(7283003, $1)", &[(&key, Type::INT4)])
-            .map_err(|cause| sqlstate::doing("lock the import", shard, &cause))?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+        let fail = |cause| sqlstate::doing("lock the import", shard, &cause);
+        if advisory_lock::try_lock_part(session, IMPORT, key).map_err(fail)? {
             return Ok(());
         }
         if begun.elapsed() > LOCK_PATIENCE {

@@ -4,6 +4,7 @@
 //! not see what the barrier waited for. Rows of arcs that the shard does not own any more are deleted again in the same
 //! transaction, and stored on their new owner.
 
+use crate::pg::net::advisory_lock::BARRIER;
 use crate::pg::scan::snapshot;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write as _};
@@ -348,7 +349,8 @@ impl Store<'_> {
         server: &Arc<Server>,
         task: &Task<'_>,
     ) -> Result<HashSet<UserId>, ShardError> {
-        client.batch_execute("SELECT pg_catalog.pg_advisory_xact_lock_shared(7283001)")?;
+        let barrier = "SELECT pg_catalog.pg_advisory_xact_lock_shared($1)";
+        client.query_typed(barrier, &[(&BARRIER, Type::INT8)])?;
         let rows = client.query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])?;
         let row = only(rows, "read the arcs", task.shard)?;
         self.cluster.check_row(task.shard, &row)?;

@@ -1,6 +1,7 @@
 //! One connection to one server: its address, how it is made, and what its failures mean. It knows no pool and no catalog.
 
 pub mod active_sessions;
+pub(crate) mod advisory_lock;
 pub(crate) mod connect;
 pub(crate) mod connect_error;
 pub mod conninfo;

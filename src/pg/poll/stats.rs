@@ -16,10 +16,10 @@ use crate::model::stats::{Counters, Moves, Replication, Runner, Sample};
 use crate::pg::catalog;
 use crate::pg::catalog::SelfDescription;
 use crate::pg::cluster::Cluster;
+use crate::pg::net::advisory_lock::RUN_LOCK;
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::rebalance::RUNNER;
 
 /// The questions to each shard, for who wants to know what is sent.
 pub(crate) const SHARD: &str = include_str!("../../../sql/queries/stats/shard.sql");
@@ -161,7 +161,7 @@ fn moves(session: &mut Session, name: &ShardName, description: &SelfDescription)
     if arbiter(&description.ring.topology) != name {
         return Some(Moves { arrived, runner: None });
     }
-    let lock: &[Parameter<'_>] = &[(&RUNNER, Type::INT8)];
+    let lock: &[Parameter<'_>] = &[(&RUN_LOCK, Type::INT8)];
     let runs = session.query(include_str!("../../../sql/queries/stats/runner.sql"), lock).ok()?;
     let runner = runs.first().map(|row| Runner {
         name: row.get("runner"),

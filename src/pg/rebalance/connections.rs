@@ -14,10 +14,9 @@ use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Reply, Request};
+use crate::pg::net::advisory_lock::BARRIER;
 use crate::pg::net::sqlstate::{self, ShardError};
 
-/// The key of the barrier, which writers hold shared.
-pub(crate) const BARRIER: i64 = 7_283_001;
 /// The pause before a request is repeated.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -25,6 +25,5 @@ pub(crate) use finish_chunk::finish_chunk;
 pub use plan::{Planned, plan_change};
 pub use preflight::preflight;
 pub use provision::provision_shard;
-pub(crate) use run_lock::RUNNER;
 pub use run_state::{MoveProgress, Moved, RebalanceOptions};
 pub use status::{Outline, RebalanceStatus, status};

@@ -10,12 +10,9 @@ use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::plan::Load;
+use crate::pg::net::advisory_lock::{self, RUN_LOCK};
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
-
-/// The key of the advisory lock.
-pub(crate) const RUNNER: i64 = 7_283_004;
-const TRY: &str = "SELECT pg_catalog.pg_try_advisory_lock(7283004)";
 
 /// The held lock; dropping it closes the session and so releases the lock.
 pub(crate) struct RunLock {
@@ -27,14 +24,12 @@ impl RunLock {
     /// Takes the lock. Fails with `Locked`, naming the holder, if another session has it.
     pub(crate) fn take(run_state: &RunState<'_>, arbiter: &ShardName) -> Result<Self> {
         let mut connection = Connection::open(run_state.cluster, arbiter)?;
-        let rows = connection
-            .session()
-            .query(TRY, &[])
-            .map_err(|cause| sqlstate::doing("take the run lock", arbiter, &cause))?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+        let fail = |cause| sqlstate::doing("take the run lock", arbiter, &cause);
+        if advisory_lock::try_lock(connection.session(), RUN_LOCK).map_err(fail)? {
             return Ok(Self { connection, phase: String::new() });
         }
-        let holder = lock_holder::holder(&mut connection, RUNNER).unwrap_or_else(|| "another session".into());
+        let holder =
+            lock_holder::holder(&mut connection, RUN_LOCK).unwrap_or_else(|| "another session".into());
         let runner = "SELECT runner FROM ringshard.rebalance_run";
         let runner =
             connection.session().query(runner, &[]).ok().and_then(|rows| rows.first().map(|row| row.get(0)));

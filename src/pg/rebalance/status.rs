@@ -3,7 +3,6 @@
 use super::connection::Connection;
 use super::lock_holder;
 use super::plan::Planned;
-use super::run_lock::RUNNER;
 use crate::error::{Error, Kind, Result};
 use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
@@ -11,6 +10,7 @@ use crate::model::ring::topology::Epoch;
 use crate::model::stats::Runner;
 use crate::pg::cluster::Cluster;
 use crate::pg::cluster::view::View;
+use crate::pg::net::advisory_lock::RUN_LOCK;
 use crate::pg::net::sqlstate;
 use crate::pg::rebalance::plan;
 
@@ -73,7 +73,7 @@ fn status_with(cluster: &Cluster, mut planned: Option<Planned>) -> Result<Rebala
         planned.as_ref().map_or_else(|| cluster.view().topology.clone(), |p| p.plan.before.clone());
     let mut connection = Connection::open(cluster, arbiter(&topology))?;
     let runner = runner(&mut connection)?;
-    if planned.is_some() && lock_holder::holder(&mut connection, RUNNER).is_none() {
+    if planned.is_some() && lock_holder::holder(&mut connection, RUN_LOCK).is_none() {
         planned = plan::plan(cluster, true)?;
     }
     Ok(RebalanceStatus { planned, runner, outline: None })
@@ -81,7 +81,7 @@ fn status_with(cluster: &Cluster, mut planned: Option<Planned>) -> Result<Rebala
 
 /// Who is at work, or was last, by what stands on the first shard.
 fn runner(connection: &mut Connection) -> Result<Option<Runner>> {
-    let is_at_work = lock_holder::holder(connection, RUNNER).is_some();
+    let is_at_work = lock_holder::holder(connection, RUN_LOCK).is_some();
     let sql = "SELECT runner, phase, EXTRACT(epoch FROM pg_catalog.clock_timestamp() - since)::bigint, \
                       EXTRACT(epoch FROM pg_catalog.clock_timestamp() - begun)::bigint, rows, bytes \
                FROM ringshard.rebalance_run";

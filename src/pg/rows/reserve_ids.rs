@@ -1,10 +1,9 @@
 //! Reserves ids for the new users of a load, which no other load uses.
 
-use postgres::types::Type;
-
 use crate::error::{Error, Kind, Result};
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
+use crate::pg::net::advisory_lock::{self, RESERVED_IDS};
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
@@ -52,10 +51,8 @@ pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
         if end - begin < BLOCK / 2 {
             continue;
         }
-        let rows = session
-            .query("SELECT pg_catalog.pg_try_advisory_lock(7283005, $1)", &[(&key, Type::INT4)])
-            .map_err(|cause| sqlstate::doing("reserve ids", arbiter, &cause))?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+        let fail = |cause| sqlstate::doing("reserve ids", arbiter, &cause);
+        if advisory_lock::try_lock_part(&mut session, RESERVED_IDS, key).map_err(fail)? {
             let count = u64::try_from(end - begin).unwrap_or_default();
             return Ok(ReservedIds { first: UserId::new(begin), count, _session: session });
         }

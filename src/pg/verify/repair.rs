@@ -24,6 +24,7 @@ use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::model::user::{User, UserId};
 use crate::pg::cluster::Cluster;
+use crate::pg::net::advisory_lock::{self, RUN_LOCK};
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
@@ -95,9 +96,8 @@ pub fn begin_repair(cluster: &Cluster) -> Result<Repair<'_>> {
     let arbiter = arbiter(&cluster.view().topology).clone();
     // Not from the pool: it is kept, and the pool may have only one.
     let mut session = Session::connect(&arbiter, &cluster.shards().address(&arbiter)?)?;
-    let doing = |cause| sqlstate::doing("take the run lock", &arbiter, &cause);
-    let rows = session.query("SELECT pg_catalog.pg_try_advisory_lock(7283004)", &[]).map_err(doing)?;
-    if only(rows, "take the run lock", &arbiter)?.get(0) {
+    let doing = |cause| sqlstate::doing("take the lock", &arbiter, &cause);
+    if advisory_lock::try_lock(&mut session, RUN_LOCK).map_err(doing)? {
         return Ok(Repair { cluster, session, arbiter });
     }
     let holders =
@@ -291,8 +291,8 @@ impl Repair<'_> {
 
 impl Drop for Repair<'_> {
     fn drop(&mut self) {
-        // Otherwise the server releases it a moment later, when it notices the end of the session.
-        let _ = self.session.query("SELECT pg_catalog.pg_advisory_unlock(7283004)", &[]);
+        // Closing the session would release it too, a moment later.
+        advisory_lock::unlock(&mut self.session, RUN_LOCK);
     }
 }
 

@@ -205,7 +205,7 @@ fn an_import_that_waits_for_another_holds_no_lock() {
     other.execute("SELECT pg_advisory_lock(7283003, $1)", &[&key]).unwrap();
     let child = import(&test, &[]);
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                   AND query LIKE '%pg_try_advisory_lock(7283003%' AND pid <> pg_backend_pid()";
+                   AND query LIKE '%pg_try_advisory_lock($1, $2)%' AND pid <> pg_backend_pid()";
     while test.query(1, waiting, &[])[0].get::<_, i64>(0) == 0 {
         thread::sleep(Duration::from_millis(5));
     }
