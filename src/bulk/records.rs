@@ -2,10 +2,9 @@
 
 use std::io::Read;
 
-use super::FileFormat;
 use super::csv::Splitter;
 use super::frames::{Frame, Frames};
-use super::jsonl;
+use super::{FileFormat, jsonl};
 use crate::error::{Error, Kind, Result};
 use crate::model::user::{EMAIL_CHARS_MAX, NAME_CHARS_MAX, REGION_CHARS_MAX, UserId, UserRef, check_text};
 

@@ -2,10 +2,9 @@
 //!
 //! A folder counts only if the user that the server runs as can run its programs, which is tried.
 
-use std::env;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use super::files::reason;
 use super::install::install_hint;

@@ -7,8 +7,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::binaries::Binaries;
-use super::files;
-use super::files::{on, reason};
+use super::files::{self, on, reason};
 use super::home::HomePaths;
 use super::run_as::command;
 use crate::error::{Error, Kind, Result};

@@ -1,8 +1,7 @@
 //! The folders of the private server. Reads the file system, never writes to it.
 
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use super::files;
 use super::run_as::{RunAs, effective_uid};

@@ -1,10 +1,9 @@
 //! Starts and stops the server's process. Only called under the lock.
 
-use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::net::UnixStream;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use super::binaries::Binaries;
 use super::data::{one_line, run};

@@ -6,8 +6,7 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use super::files;
-use super::files::on;
+use super::files::{self, on};
 use super::home::{HomePaths, may_open};
 use super::run_as::effective_uid;
 use crate::error::{Error, Kind, Result};

@@ -2,12 +2,11 @@
 //!
 //! Only this module looks up users and starts child processes as one.
 
-use std::env;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use crate::error::{Error, Kind, Result};
 

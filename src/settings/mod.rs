@@ -5,11 +5,10 @@
 mod file;
 
 use std::collections::BTreeMap;
-use std::env;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+use std::{env, fmt};
 
 use clap::ValueEnum;
 

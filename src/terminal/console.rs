@@ -1,12 +1,11 @@
 //! Questions to the user at the terminal, and the progress of long commands.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, thread};
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 
 use super::output::write_stdout;
-use super::render;
-use super::render::{Style, TablePage};
+use super::render::{self, Style, TablePage};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::visible_lines;

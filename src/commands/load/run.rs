@@ -1,7 +1,6 @@
 //! `load run`: many clients at once, measured and checked.
 
-use crate::pg::rows;
-use crate::pg::scan;
+use crate::pg::{rows, scan};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use crate::commands::ring::freshest;
 use crate::commands::ring::picture::{following, write};
 use crate::commands::ring::rebalance::record;
-use crate::commands::ring::shards;
+use crate::commands::ring::{freshest, shards};
 use crate::commands::users::partial::AllowPartial;
 use crate::commands::{Context, state_file};
 use crate::error::Result;

@@ -1,7 +1,6 @@
 //! `add-shard` and `remove-shard`: they change the desired topology and move nothing.
 
-use crate::pg::rebalance;
-use crate::pg::rows;
+use crate::pg::{rebalance, rows};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 

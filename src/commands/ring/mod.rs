@@ -8,8 +8,7 @@ pub mod verify;
 
 pub(crate) mod picture;
 
-use crate::pg::rows;
-use crate::pg::scan;
+use crate::pg::{rows, scan};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
@@ -23,9 +22,8 @@ use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
 use crate::model::text::thousands;
 use crate::model::user::UserId;
-use crate::pg::cluster::Cluster;
-use crate::pg::cluster::prototype_log;
 use crate::pg::cluster::view::View;
+use crate::pg::cluster::{Cluster, prototype_log};
 
 /// The number of virtual nodes of a shard that the note of `ring show` compares with.
 const MANY_VIRTUAL_NODES: u32 = 1_000;

@@ -6,8 +6,7 @@ use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, timestamp};
 use crate::pg::cluster::Cluster;
-use crate::pg::failover;
-use crate::pg::failover::{Reassigned, RemovalPlan, Removed};
+use crate::pg::failover::{self, Reassigned, RemovalPlan, Removed};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::scan;
 

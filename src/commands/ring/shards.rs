@@ -1,7 +1,6 @@
 //! `shards`: one row for each shard.
 
-use crate::pg::failover;
-use crate::pg::scan;
+use crate::pg::{failover, scan};
 use clap::Args;
 
 use super::verify::warning;

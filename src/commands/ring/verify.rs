@@ -1,8 +1,6 @@
 //! `verify`: checks that each row is on its owner and nowhere else; with `--fix` it repairs.
 
-use crate::pg::failover;
-use crate::pg::rows;
-use crate::pg::verify;
+use crate::pg::{failover, rows, verify};
 use clap::Args;
 
 use crate::commands::{Context, Progress};

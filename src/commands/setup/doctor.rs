@@ -6,8 +6,7 @@ use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
-use crate::pg::doctor;
-use crate::pg::doctor::ConfiguredBy;
+use crate::pg::doctor::{self, ConfiguredBy};
 use crate::settings::Origin;
 
 /// How many failed checks the last line names; the table has them all.

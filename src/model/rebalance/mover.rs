@@ -11,8 +11,7 @@ use super::{
     situation,
 };
 use crate::model::names::ShardName;
-use crate::model::ring::arc::Arc;
-use crate::model::ring::arc::ShardArc;
+use crate::model::ring::arc::{Arc, ShardArc};
 use crate::model::ring::topology::Epoch;
 
 /// The states of all shards, or of a part of them, as read in one round.

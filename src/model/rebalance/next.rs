@@ -6,8 +6,7 @@ use std::fmt;
 use super::{Announcement, Change, Condition, Request, ShardState, arbiter};
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
-use crate::model::ring::arc::{Arc, merged};
-use crate::model::ring::arc::{ArcState, ShardArc};
+use crate::model::ring::arc::{Arc, ArcState, ShardArc, merged};
 use crate::model::ring::topology::{Epoch, Topology};
 
 /// The situation of a cluster, from the states of all its shards.

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::error::SqlState;
 
-use super::SelfDescription;
 use super::inspect::{InitOutcome, Inspection, check_distinct, inspect_all};
-use super::install;
+use super::{SelfDescription, install};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};

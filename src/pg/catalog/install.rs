@@ -8,9 +8,8 @@ use postgres::types::Json;
 use postgres::{GenericClient, IsolationLevel, Transaction};
 use uuid::Uuid;
 
-use super::CATALOG_VERSION;
 use super::inspect::{InitOutcome, Inspection};
-use super::triggers;
+use super::{CATALOG_VERSION, triggers};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;

@@ -8,8 +8,7 @@ use crate::error::Result;
 use crate::local::ServerStatus;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{Arc, TilingFault, check_tiling};
-use crate::pg::catalog;
-use crate::pg::catalog::SelfDescription;
+use crate::pg::catalog::{self, SelfDescription};
 
 type Answers<'a> = &'a [(ShardName, Result<Facts>)];
 

@@ -8,10 +8,9 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{ShardArc, merged};
 use crate::model::text::bytes;
-use crate::pg::catalog;
 use crate::pg::catalog::inspect::OLDEST_VERSION;
 use crate::pg::catalog::install::COLUMNS;
-use crate::pg::catalog::{CATALOG_VERSION, SelfDescription};
+use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription};
 
 /// The largest accepted difference of a server's clock.
 const CLOCK_OFF_MS_MAX: f64 = 2_000.0;

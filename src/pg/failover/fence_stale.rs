@@ -7,8 +7,7 @@ use postgres::types::{Json, Type};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{SHARD_NAME_BYTES_MAX, ShardName};
-use crate::pg::catalog;
-use crate::pg::catalog::SelfDescription;
+use crate::pg::catalog::{self, SelfDescription};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Session, only};

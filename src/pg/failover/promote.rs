@@ -6,9 +6,8 @@
 //! continues.
 
 use crate::pg::failover::survivors;
-use std::sync;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{sync, thread};
 
 use postgres::types::Type;
 

@@ -5,8 +5,7 @@
 //! the shard in one transaction, in a new epoch. No other shard owns these arcs, so the recipients need not wait for each
 //! other; after an interruption the next run updates those that are left.
 
-use crate::pg::failover::promote;
-use crate::pg::failover::survivors;
+use crate::pg::failover::{promote, survivors};
 use std::collections::BTreeMap;
 
 use postgres::IsolationLevel;
@@ -22,8 +21,7 @@ use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::model::user::UserId;
 use crate::pg::catalog;
-use crate::pg::cluster::Cluster;
-use crate::pg::cluster::prototype_log;
+use crate::pg::cluster::{Cluster, prototype_log};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate::{self, on_shard};

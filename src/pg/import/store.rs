@@ -18,8 +18,7 @@ use postgres::error::SqlState;
 use postgres::types::Type;
 
 use super::batch::{RowBatch, RowOrigin};
-use super::checkpoint;
-use super::checkpoint::{Checkpoint, DONE, MIXED};
+use super::checkpoint::{self, Checkpoint, DONE, MIXED};
 use super::{ImportOptions, ImportShared, OnConflict, checkpoint_after};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;

@@ -4,9 +4,8 @@
 //! PostgreSQL documentation. `connect_error` says what a failure means.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -18,8 +17,7 @@ use r2d2_postgres::PostgresConnectionManager;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::active_sessions::CancelHandle;
-use super::connect_error;
-use super::connect_error::Refusal;
+use super::connect_error::{self, Refusal};
 use super::conninfo::{Address, Endpoint, TargetServer};
 use super::tls::Mode;
 use crate::error::Kind;

@@ -3,13 +3,13 @@
 //! A file announces the override, in a folder that all processes of one user read. The proxy process holds a lock on that
 //! file. The lock ends with the process, so an override without a proxy is never used, and nothing has to be cleaned up.
 
-use std::fs::{DirBuilder, File, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
-use std::{fs, io, thread};
 
 use serde::{Deserialize, Serialize};
 

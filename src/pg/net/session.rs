@@ -8,10 +8,8 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Statement};
 
 use super::active_sessions::CancelHandle;
-use super::connect;
-use super::connect::Connected;
-use super::connect_error;
-use super::connect_error::Unconnected;
+use super::connect::{self, Connected};
+use super::connect_error::{self, Unconnected};
 use super::conninfo::Address;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;

@@ -7,8 +7,7 @@ use postgres::error::SqlState;
 
 use super::chunk_rows::ChunkRows;
 use super::connection::Connection;
-use super::failpoint;
-use super::failpoint::Side;
+use super::failpoint::{self, Side};
 use super::lock_holder;
 use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};

@@ -5,8 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::pg::cluster::Cluster;
-use crate::pg::doctor;
-use crate::pg::doctor::{ConfiguredBy, Finding};
+use crate::pg::doctor::{self, ConfiguredBy, Finding};
 use crate::pg::net::sqlstate;
 
 /// The checks that always count.

@@ -12,13 +12,11 @@ use postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::ring::arc::Arc;
-use crate::model::ring::arc::ShardArc;
+use crate::model::ring::arc::{Arc, ShardArc};
 use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
-use crate::pg::catalog;
-use crate::pg::catalog::CATALOG_VERSION;
+use crate::pg::catalog::{self, CATALOG_VERSION};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;

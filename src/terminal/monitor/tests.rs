@@ -14,9 +14,8 @@ use crate::commands::monitoring::monitor::MonitorSample;
 use crate::error::{Error, Kind};
 use crate::model::host::{DiskSpace, HostSample, Processes, Throughput};
 use crate::model::names::ShardName;
-use crate::model::rebalance::Change;
-use crate::model::rebalance::RingState;
 use crate::model::rebalance::plan::Load;
+use crate::model::rebalance::{Change, RingState};
 use crate::model::ring::topology::{Epoch, Topology};
 use crate::model::stats::{Counters, Moves, Replication, Runner, Sample};
 

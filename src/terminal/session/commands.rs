@@ -1,8 +1,7 @@
 //! The commands about the session itself: `set`, `timing`, `watch`, `source` and others.
 
-use std::process;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use super::options::SessionOptions;
 use crate::commands::Invocation;

@@ -3,9 +3,7 @@
 pub(crate) mod record;
 mod status;
 
-use crate::pg::failover;
-use crate::pg::rebalance;
-use crate::pg::verify;
+use crate::pg::{failover, rebalance, verify};
 use std::time::Instant;
 
 use clap::{Args, Subcommand};

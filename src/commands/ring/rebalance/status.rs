@@ -4,8 +4,7 @@ use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::Epoch;
-use crate::pg::rebalance;
-use crate::pg::rebalance::{Outline, Planned, RebalanceStatus};
+use crate::pg::rebalance::{self, Outline, Planned, RebalanceStatus};
 
 pub(crate) fn status(context: &Context<'_>) -> Result<Report> {
     let RebalanceStatus { planned, runner, outline } = rebalance::status(&*context.cluster()?)?;
