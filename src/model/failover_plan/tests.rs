@@ -136,7 +136,7 @@ proptest! {
         let reassignment = reassign(&states, &dead, &backup).unwrap();
         // Exactly the arcs that only the dead shard had are reassigned.
         let reassigned = merged(reassignment.pieces().into_iter().map(|(arc, _)| arc));
-        let held = merged(before.values().flat_map(|state| arcs_of(&state.arcs)).collect::<Vec<_>>());
+        let held = union(&before.values().flat_map(|state| arcs_of(&state.arcs)).collect::<Vec<_>>());
         let alone = without(&arcs_of(&gone.arcs), &held);
         // With a replica also those that it had received and others have not purged.
         let desired_topology = if has_backup { merged([alone, owned(&gone)].concat()) } else { alone };

@@ -107,7 +107,7 @@ fn contents(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashMap<UserId, Cont
 
 fn query(part: &ShardSnapshot, ids: &[UserId], sql: &'static str) -> Result<Vec<Row>> {
     let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
-    part.query("snapshot for users", move |transaction: &mut Transaction<'_>| {
+    part.query("look for users", move |transaction: &mut Transaction<'_>| {
         transaction.query_typed(sql, &[(&ids as &(dyn ToSql + Sync), Type::INT8_ARRAY)])
     })
 }
