@@ -87,14 +87,6 @@ enum Sent {
     Lost(LostConnection),
 }
 
-/// The result of a write.
-enum WriteOutcome {
-    /// The answer, and the owner that gave it.
-    Answer(RowReply, ShardName),
-    /// The outcome is unknown.
-    Unknown(LostConnection),
-}
-
 impl Router<'_> {
     /// Reads a user from its owner. Fails with `NotFound` if there is none.
     pub fn get_user(&self, id: UserId) -> Result<User> {
@@ -348,8 +340,8 @@ impl Router<'_> {
         }
     }
 
-    /// Writes on the owner, with retries after a fence or a change.
-    fn write(&self, what: &str, key: Key, change: RowChange<'_>) -> Result<WriteOutcome> {
+    /// Writes on the owner, with retries after a fence or a change. The result, and the shard that was asked last.
+    fn write(&self, what: &str, key: Key, change: RowChange<'_>) -> Result<(Sent, ShardName)> {
         let id = key.id;
         let statement = |session: &mut PooledSession, expected: Expected<'_>| {
             let shard = expected.shard;
@@ -366,7 +358,7 @@ impl Router<'_> {
         loop {
             let answer = match self.send(ReadIntent::Primary, &route, what, statement)? {
                 Sent::Answered(answer) => answer,
-                Sent::Lost(lost) => return Ok(WriteOutcome::Unknown(lost)),
+                lost @ Sent::Lost(_) => return Ok((lost, route.shard)),
             };
             let shard = &route.shard;
             match answer.status {
@@ -392,7 +384,7 @@ impl Router<'_> {
                 ReplyStatus::NotOwner => {
                     route = Route::to(self.owner_after_refresh(what, key, shard, &mut refreshes)?);
                 }
-                _ => return Ok(WriteOutcome::Answer(answer, route.shard)),
+                _ => return Ok((Sent::Answered(answer), route.shard)),
             }
         }
     }
@@ -409,12 +401,12 @@ impl Router<'_> {
         let id = key.id;
         let what = format!("{verb} user `{id}`");
         let settled = self.write(&what, key, change).and_then(|written| match written {
-            WriteOutcome::Answer(answer, shard) => match answer.status {
+            (Sent::Answered(answer), shard) => match answer.status {
                 ReplyStatus::Exists => Err(exists(id, &shard)),
                 ReplyStatus::NotFound => Err(not_found(id, &shard)),
                 _ => Ok((answer.user, shard)),
             },
-            WriteOutcome::Unknown(lost) => {
+            (Sent::Lost(lost), _) => {
                 let read = self.end_session(&lost).and_then(|()| self.read(ReadIntent::Primary, &what, key));
                 match read {
                     Ok((found, shard)) if as_requested(found.as_ref()) => Ok((found, shard)),
