@@ -139,7 +139,7 @@ impl Page<'_> {
              <th class=\"figure\">real</th><th class=\"figure\">users</th><th class=\"wide\">real, and a mark for {}</th>\
              </tr></thead>\n<tbody>\n",
             thousands(total),
-            if is_changing { "then its share after the change that is wished for, " } else { "" },
+            if is_changing { "then its share after the change that is planned, " } else { "" },
             if self.shards.iter().any(|shard| shard.rows.is_none()) {
                 ", as far as they could be counted: what lies on a shard that is down is left out"
             } else {

@@ -38,7 +38,7 @@ pub(crate) fn checks(
         return checks;
     }
     checks.push(("cluster", one_cluster(&known)));
-    checks.push(("participants", participants(answers, &known, configured_by)));
+    checks.push(("members", participants(answers, &known, configured_by)));
     checks.push(("epoch", epoch(&known)));
     let is_known = |name: &ShardName| known.iter().any(|(other, ..)| *other == name);
     let is_whole = newest(&known).ring.topology.names().all(is_known);

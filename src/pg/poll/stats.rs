@@ -145,7 +145,7 @@ impl Inner {
     }
 }
 
-/// How far a change is, if one is under way or wished for. What this role may not see is not known.
+/// How far a change is, if one is under way or desired. What this role may not see is not known.
 fn moves(session: &mut Session, name: &ShardName, description: &SelfDescription) -> Option<Moves> {
     if description.ring.change.is_none() && description.ring.desired_topology.is_none() {
         return None;
@@ -173,7 +173,7 @@ fn moves(session: &mut Session, name: &ShardName, description: &SelfDescription)
     Some(Moves { arrived, runner })
 }
 
-/// What is said of a shard that has not answered in time.
+/// The error for a shard that has not answered in time.
 pub fn silent(name: &ShardName, waited: Duration) -> Error {
     let message = format!("shard `{name}` has not answered for {:.0} s", waited.as_secs_f64());
     Error::new(Kind::Unreachable, message)

@@ -84,7 +84,7 @@ fn a_healthy_cluster_passes_every_check() {
         let of_check = rows.iter().filter(|row| row["check"] == check && row["ok"] == true);
         assert_eq!(of_check.count(), 3, "{check}");
     }
-    for check in ["databases", "cluster", "participants", "epoch", "ring"] {
+    for check in ["databases", "cluster", "members", "epoch", "ring"] {
         assert!(rows.iter().any(|row| row["check"] == check && row["shard"].is_null() && row["ok"] == true));
     }
     // A table has ticks; words where a tick cannot be shown, and in a script.
@@ -337,13 +337,13 @@ fn wrong_urls_are_identified() {
     let failed = only_failure(
         doctor_of(&test, &[format!("shard_1={one}"), format!("shard_2={two}")]),
         None,
-        "participants",
+        "members",
     );
     assert_eq!(failed.hint, format!("RINGSHARD_SHARDS=\"$RINGSHARD_SHARDS shard_3={three}\""));
     let config = std::fs::read_to_string(test.config()).unwrap();
     let (before, of_the_third) = config.split_once("[shards.shard_3]").unwrap();
     std::fs::write(test.config(), before).unwrap();
-    let failed = only_failure(doctor(&test), None, "participants");
+    let failed = only_failure(doctor(&test), None, "members");
     let added: Vec<&str> = failed.hint.split('`').skip(1).step_by(2).take(2).collect();
     assert_eq!(added, ["[shards.shard_3]", of_the_third.trim()]);
     std::fs::write(test.config(), format!("{before}{}\n{}\n", added[0], added[1])).unwrap();
