@@ -26,7 +26,7 @@ fn a_replica_is_added_on_every_shard_and_removed() {
         assert_eq!(known_url, standby.url());
     }
     servers.run(&["replica", "add", "shard_1", &standby.url()]).fails(78).says("belongs to shard `shard_2`");
-    servers.run(&["replica", "add", "shard_2", &servers.url(2)]).fails(78).says("takes writes");
+    servers.run(&["replica", "add", "shard_2", &servers.url(2)]).fails(78).says("accepts writes");
     servers.run(&["replica", "remove", "shard_1", &standby.url()]).fails(4);
     servers.run(&["replica", "remove", "shard_2", &standby.url()]).success();
     assert_eq!(servers.run(&["replica", "list"]).success().stdout, "");
@@ -50,7 +50,10 @@ fn every_client_finds_the_promoted_primary() {
     servers.crash(2);
     servers.run(&["promote", "shard_9", "-y"]).fails(4);
     servers.run(&["promote", "shard_2", "--no-input"]).fails(3);
-    servers.run(&["promote", "shard_2", "-y", "--replica", &servers.url(3)]).fails(4).says("is no replica");
+    servers
+        .run(&["promote", "shard_2", "-y", "--replica", &servers.url(3)])
+        .fails(4)
+        .says("is not a known replica");
     let ran = promote(&servers, &[]).success();
     assert_eq!(ran.stdout, format!("shard_2\t{}\t2\t2\n", standby.url()));
     servers.assert_healthy(200);

@@ -210,7 +210,7 @@ fn an_import_stops_at_a_bad_line_and_resumes_with_the_corrected_file() {
         .says("nothing was imported");
     assert!(stored(&test).is_empty());
     // Several batches: what is stored stays, and is not sent again.
-    let ran = import_up_to(&test, &text, 2_500, 8).says("f.csv:2501:").says("it goes on from there");
+    let ran = import_up_to(&test, &text, 2_500, 8).says("f.csv:2501:").says("continue from there");
     let some = stored(&test).len() as u64;
     assert!(some > 0 && some < 2_500, "{ran:?}");
     write(&test, "f.csv", &text);

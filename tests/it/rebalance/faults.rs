@@ -189,7 +189,7 @@ fn a_full_disk_at_the_target_stops_a_rebalance_without_loss() {
     test.run(&["rebalance", "-y", "--chunk-rows", "20"])
         .fails(1)
         .says("no space left on device")
-        .says("make room");
+        .says("free disk space");
     assert_eq!(test.run(&["count"]).success().stdout, "599\n");
     test.execute(4, "DROP TRIGGER brim ON users");
     test.run(&["rebalance", "-y"]).success();

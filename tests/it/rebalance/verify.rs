@@ -90,7 +90,7 @@ fn arcs_that_contradict_the_ring_are_reported_and_not_repaired() {
         (format!("DELETE FROM ringshard.arc WHERE last = {arc}"), "shard `shard_1` lacks the arc"),
         (
             format!("UPDATE ringshard.arc SET state = 'fenced', transfer_to = 'shard_2' WHERE last = {arc}"),
-            "which the ring gives it (and 1 more)",
+            "which it owns on the ring (and 1 more)",
         ),
         ("UPDATE ringshard.meta SET epoch = 2".into(), "`shard_2` is at epoch 1, but the cluster is at 2"),
         (
@@ -116,7 +116,7 @@ fn arcs_that_contradict_the_ring_are_reported_and_not_repaired() {
     test.run(&["verify"])
         .fails(1)
         .says(&words)
-        .says(&format!("which the ring gives to `shard_{}`", owner(1)));
+        .says(&format!("whose owner on the ring is `shard_{}`", owner(1)));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_partial_announcement_is_no_damage_but_a_wrong_owner_is() {
     test.run(&["verify"])
         .fails(1)
         .says("shard `shard_1` owns the arc")
-        .says("which the ring gives to `shard_2`");
+        .says("whose owner on the ring is `shard_2`");
 }
 
 #[test]

@@ -104,7 +104,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
     ("DROP TRIGGER ringshard_truncate ON users", "triggers", "`ringshard_truncate` is missing"),
     ("DROP FUNCTION ringshard.raise_wrong_shard", "functions", "`raise_wrong_shard` is missing"),
     (
-        "CREATE OR REPLACE FUNCTION ringshard.owner_of(topology jsonb, place uuid) RETURNS text LANGUAGE sql \
+        "CREATE OR REPLACE FUNCTION ringshard.owner_of(topology jsonb, key_position uuid) RETURNS text LANGUAGE sql \
          AS $$ SELECT 'shard_1' $$",
         "functions",
         "`owner_of` is not that of this ringshard",
@@ -116,7 +116,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
     ),
     ("ALTER TABLE users ALTER email TYPE text", "table", "`email` is text"),
     ("ALTER TABLE users DROP COLUMN email", "table", "`email` is missing"),
-    ("ALTER TABLE users ADD COLUMN \"my note\" text", "table", "`my note` is none of ringshard's"),
+    ("ALTER TABLE users ADD COLUMN \"my note\" text", "table", "ringshard does not know `my note`"),
     ("ALTER TABLE users DROP CONSTRAINT users_pkey", "primary_key", "none"),
     (
         "ALTER TABLE users DROP CONSTRAINT users_pkey, ADD CONSTRAINT \"P k\" PRIMARY KEY (user_id, name)",
@@ -132,7 +132,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
     (
         "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) VALUES (md5('x')::uuid, 77, 80, 0, '')",
         "leftovers",
-        "an import, 77 records far",
+        "an interrupted import, at record 77",
     ),
     (
         "SELECT pg_catalog.set_config('x.y', 'z', false); DO $$ BEGIN EXECUTE format( \
@@ -272,7 +272,7 @@ fn other_catalog_versions_and_missing_catalogs_are_reported() {
     test.execute(1, "DROP TABLE users CASCADE");
     let ran = doctor(&test).fails(1);
     assert!(
-        failed_checks(&ran).iter().any(|failed| failed.found.contains("the table `users` is gone")),
+        failed_checks(&ran).iter().any(|failed| failed.found.contains("the table `users` is missing")),
         "{ran:?}"
     );
 
@@ -424,7 +424,7 @@ fn doctor_does_not_start_a_stopped_private_server() {
     let prepare = "BEGIN; INSERT INTO users VALUES (1); PREPARE TRANSACTION 'left behind'";
     run_shell(&test, &format!("{psql} -c \"{prepare}\""));
     let failed = only_failure(run(&["doctor", "-o", "json"]), Some("shard_1"), "leftovers");
-    assert!(failed.found.starts_with("the transaction `left behind` of `postgres`"), "{failed:?}");
+    assert!(failed.found.starts_with("the transaction `left behind` of role `postgres`"), "{failed:?}");
     run_shell(&test, failed.hint.strip_suffix(" (or COMMIT PREPARED)").unwrap());
     run(&["doctor"]).success();
     run(&["local", "destroy", "-y"]).success();

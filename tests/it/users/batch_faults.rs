@@ -206,7 +206,7 @@ fn an_undeterminable_outcome_is_reported_as_unknown() {
             UserOutcome::Failed(error) => {
                 assert_eq!(owner(id), 2, "user {id}");
                 assert!(error.message().contains(&format!("user `{id}`")), "{error}");
-                assert!(error.message().contains("is not known"), "{error}");
+                assert!(error.message().contains("the outcome is unknown"), "{error}");
             }
         }
     }

@@ -209,7 +209,7 @@ fn a_write_with_a_lost_reply_is_looked_up_and_not_repeated() {
             proxy.arm();
             run(&["delete-user", "--id", "1"]).success();
         } else {
-            ran.fails(69).says("it was not done");
+            ran.fails(69).says("the write was not done");
             assert!(test.ids(shard).is_empty());
         }
         assert!(proxy.has_cut(), "the connection was not cut");
@@ -236,7 +236,7 @@ fn a_lost_session_is_terminated_before_the_outcome_is_reported() {
         let proxy = Proxy::new(&test.database(shard), "write_user", Cut::Both);
         let shards = test.shards_with(shard, &proxy.url());
         let child = test.command().env("RINGSHARD_SHARDS", shards).args(words).spawn().unwrap();
-        Ran::of(child).fails(69).says("it was not done");
+        Ran::of(child).fails(69).says("the write was not done");
         assert!(proxy.has_cut());
         // Releases the barrier: a session that was left behind would commit now.
         mover.batch_execute("COMMIT").unwrap();
