@@ -129,7 +129,6 @@ pub(crate) fn shards(context: &Context<'_>) -> Result<Steps> {
 }
 
 pub(crate) fn stats(context: &Context<'_>) -> Result<Steps> {
-    let names = context.shards()?.names();
-    let asked = format!("each on a connection of its own: {}", listed(&names));
+    let asked = format!("each on a connection of its own: {}", listed(&context.shards()?.names()));
     Ok(Steps::default().add("shards", asked).statement(preview::stats()))
 }

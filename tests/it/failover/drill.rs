@@ -205,7 +205,7 @@ fn unconfirmed_unknown_and_malformed_drills_are_refused() {
         &["outage", "shard_9"],
         &["slow", "shard_9", "--delay", "50ms"],
     ] {
-        Ran::of(begin(&test, words)).fails(4).says("no shard `shard_9`");
+        Ran::of(begin(&test, words)).fails(4).says("no shard is called `shard_9`");
     }
     for words in [
         &["outage", "shard_1", "--for", "10"][..],

@@ -27,8 +27,8 @@ const STEPS: [(&str, u32); 13] = [
     ("fence", 1),
     ("fence", 7),
     ("read", 3),
-    ("adopt", 1),
-    ("adopt", 6),
+    ("receive", 1),
+    ("receive", 6),
     ("purge", 2),
     ("finish", 1),
     ("finish", 2),
@@ -71,7 +71,7 @@ fn a_cancellation_killed_at_any_step_is_resumed() {
     let test = filled(600);
     add_shard(&test, 4).success();
     for (step, pass) in
-        [("announce", 1), ("announce", 3), ("release", 1), ("fence", 1), ("adopt", 2), ("finish", 2)]
+        [("announce", 1), ("announce", 3), ("release", 1), ("fence", 1), ("receive", 2), ("finish", 2)]
     {
         // Some chunks have moved, and one is fenced.
         assert_eq!(rebalance_to_failpoint(&test, "before-receive:9", &[]).code, -1);
@@ -269,7 +269,7 @@ fn one_of_two_concurrent_topology_changes_fails() {
         let mut rans: Vec<Ran> = rivals.into_iter().map(Ran::of).collect();
         rans.sort_by_key(|ran| ran.code);
         assert_eq!((rans[0].code, rans[1].code), (0, 75), "{rans:?}");
-        assert!(rans[1].stderr.contains("somebody else changed the ring"), "{rans:?}");
+        assert!(rans[1].stderr.contains("another client changed the topology"), "{rans:?}");
     }
 }
 

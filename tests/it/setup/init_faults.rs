@@ -92,7 +92,7 @@ fn an_empty_database_never_takes_the_place_of_a_shard() {
         assert!(schemas.is_empty());
     }
     test.execute(2, "DROP TABLE users");
-    test.run(&["init-shards"]).fails(78).says("its table `users` is gone");
+    test.run(&["init-shards"]).fails(78).says("has a catalog, but no table `users`");
 }
 
 #[test]
