@@ -182,7 +182,7 @@ impl Settings {
                 None => xdg_folder("XDG_STATE_HOME", ".local/state").map(|folder| folder.join("ringshard")),
             },
             home,
-            cluster: lookup.parsed("RINGSHARD_CLUSTER", "cluster")?,
+            cluster: lookup.parsed("RINGSHARD_CLUSTER", "cluster", "a UUID")?,
             shards,
             replicas,
             connect_timeout: lookup
@@ -346,9 +346,11 @@ impl Lookup<'_> {
             .hint(format!("correct `{setting}` in {place}, or remove it"))
     }
 
-    fn parsed<T: FromStr<Err: ToString>>(&self, name: &'static str, key: &str) -> Result<Option<Sourced<T>>> {
+    /// `what`: what the value must be.
+    fn parsed<T: FromStr>(&self, name: &'static str, key: &str, what: &str) -> Result<Option<Sourced<T>>> {
         let Some(Sourced { value, origin }) = self.text(name, key)? else { return Ok(None) };
-        let value = value.parse().map_err(|why: T::Err| self.wrong(name, key, &origin, &why.to_string()))?;
+        let why = format!("`{value}` is not {what}");
+        let value = value.parse().map_err(|_| self.wrong(name, key, &origin, &why))?;
         Ok(Some(Sourced::new(value, origin)))
     }
 

@@ -122,7 +122,7 @@ fn a_session_that_holds_the_barrier_is_named() {
     let mut other = test.other_program("postgres", 2);
     let (transaction, pid) = begin_update(&mut other, test.ids(2)[0]);
     let mut terminal = Terminal::run(&test, 250, &["rebalance", "-y"], &[("NO_COLOR", "1")]);
-    terminal.wait_for_output(&format!("waits: session {pid} "));
+    terminal.wait_for_output(&format!("waiting: session {pid} "));
     terminal.wait_for_output("holds a lock on shard `shard_2`");
     transaction.commit().unwrap();
     assert_eq!(terminal.wait_for_exit().0, 0);
