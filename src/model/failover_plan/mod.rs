@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::names::ShardName;
 use super::rebalance::{Change, ShardState};
-use super::ring::arc::{Arc, merged, without};
+use super::ring::arc::{Arc, merged, union, without};
 use super::ring::topology::{Epoch, Topology};
 use crate::model::ring::arc::{ArcState, ShardArc};
 
@@ -57,8 +57,7 @@ fn newest(others: &Others) -> Option<&ShardState> {
 
 /// The positions on none of these states' arcs, owned or fenced.
 fn orphans<'a>(states: impl Iterator<Item = &'a ShardState>) -> Vec<Arc> {
-    let arcs: Vec<Arc> = states.flat_map(|state| state.arcs.iter().map(|shard_arc| shard_arc.arc)).collect();
-    without(&[Arc::whole()], &merged(arcs))
+    without(&[Arc::whole()], &union(states.flat_map(|state| state.arcs.iter().map(|held| held.arc))))
 }
 
 /// The hand-overs of its primary that a replica has not replayed. If there are none, it can take over without undoing a

@@ -149,6 +149,20 @@ pub fn merged(arcs: impl IntoIterator<Item = Arc>) -> Vec<Arc> {
     merged
 }
 
+/// The positions on any of these arcs, which may overlap: in order, as few arcs as possible.
+pub fn union(arcs: impl IntoIterator<Item = Arc>) -> Vec<Arc> {
+    let mut union: Vec<Arc> = Vec::new();
+    for arc in merged(arcs) {
+        match union.last_mut() {
+            Some(before) if before.last.next().is_none_or(|next| arc.first <= next) => {
+                before.last = before.last.max(arc.last);
+            }
+            _ => union.push(arc),
+        }
+    }
+    union
+}
+
 /// The positions in `arcs` and not in `excluded`; both sorted and without overlaps.
 pub fn without(arcs: &[Arc], excluded: &[Arc]) -> Vec<Arc> {
     let mut left = Vec::new();
@@ -172,6 +186,13 @@ mod tests {
 
     fn arc(first: u128, last: u128) -> Arc {
         Arc::new(Position::new(first), Position::new(last))
+    }
+
+    #[test]
+    fn a_union_has_each_position_once() {
+        let nested = [arc(5, 30), arc(10, 20), arc(31, 40), arc(35, 50), arc(60, 70), arc(60, 70)];
+        assert_eq!(union(nested), [arc(5, 50), arc(60, 70)]);
+        assert_eq!(union([Arc::whole(), arc(1, 2)]), [Arc::whole()]);
     }
 
     #[test]
