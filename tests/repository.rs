@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -232,4 +233,40 @@ fn the_benches_are_named_before_anything_is_installed() {
         assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("\n  {name} ")), "{name}: {help:?}");
         assert!(String::from_utf8_lossy(&unknown.stderr).contains(&name), "{name}: {unknown:?}");
     }
+}
+
+/// The files below a folder, with their texts.
+fn texts(folder: &Path) -> Vec<(String, String)> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| match fs::read_to_string(&path) {
+        Ok(text) => vec![(path.display().to_string(), text)],
+        Err(_) => texts(&path),
+    };
+    paths.flat_map(text).collect()
+}
+
+#[test]
+fn sql_files_name_the_constants_of_their_advisory_locks() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = fs::read_to_string(root.join("src/pg/net/advisory_lock.rs")).unwrap();
+    // `pub(crate) const NAME: i64 = 7_283_001;`
+    let constants = source.lines().filter_map(|line| line.strip_prefix("pub(crate) const "));
+    let names: Vec<(String, &str)> = constants
+        .map(|line| {
+            let (name, rest) = line.split_once(": ").unwrap();
+            (rest.chars().skip(4).filter(char::is_ascii_digit).collect(), name)
+        })
+        .collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    let mut found = 0;
+    for (file, text) in texts(&root.join("sql")) {
+        for (at, _) in text.match_indices("72830") {
+            let key = &text[at..at + 7];
+            let name = names.iter().find(|(known, _)| known == key).map(|(_, name)| *name);
+            let name = name.unwrap_or_else(|| panic!("{file}: {key} is the key of no lock"));
+            assert!(text.contains(&format!("{key} is {name} ")), "{file} does not say what {key} is");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "only {found} keys were found in sql/");
 }

@@ -1,6 +1,6 @@
 //! The keys of the advisory locks. Who holds which, and where: docs/internals/catalog.md.
 //!
-//! SQL files that name a key say which constant it is; a test compares them.
+//! SQL files that name a key say which constant it is: `tests/repository.rs` compares them.
 
 use postgres::types::Type;
 
@@ -35,45 +35,4 @@ pub(crate) fn try_lock_part(session: &mut Session, key: i32, part: i32) -> Resul
 /// Releases a lock of the session. If that fails, the connection is gone, and the lock with it.
 pub(crate) fn unlock(session: &mut Session, key: i64) {
     let _ = session.query("SELECT pg_catalog.pg_advisory_unlock($1)", &[(&key, Type::INT8)]);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-
-    fn sql_files(folder: &Path) -> Vec<(String, String)> {
-        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        paths
-            .flat_map(|path| match fs::read_to_string(&path) {
-                Ok(text) => vec![(path.display().to_string(), text)],
-                Err(_) => sql_files(&path),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn sql_files_name_the_constants_of_their_keys() {
-        let names = [
-            (BARRIER, "BARRIER"),
-            (INIT_SHARDS, "INIT_SHARDS"),
-            (IMPORT.into(), "IMPORT"),
-            (RUN_LOCK, "RUN_LOCK"),
-            (DRILL.into(), "DRILL"),
-            (RESERVED_IDS.into(), "RESERVED_IDS"),
-        ];
-        let mut found = 0;
-        for (file, text) in sql_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql")) {
-            for (at, _) in text.match_indices("72830") {
-                let key: i64 = text[at..at + 7].parse().unwrap();
-                let name = names.iter().find(|(known, _)| *known == key).map(|(_, name)| *name);
-                let name = name.unwrap_or_else(|| panic!("{file}: {key} is the key of no lock"));
-                assert!(text.contains(&format!("{key} is {name} ")), "{file} does not say what {key} is");
-                found += 1;
-            }
-        }
-        assert!(found > 10, "only {found} keys were found in sql/");
-    }
 }

@@ -45,41 +45,13 @@ impl Poller {
 
     /// Calls `ask` again and again on a thread of its own, with the number of the round, unless this server of the shard is
     /// asked already.
-    fn poll(&self, shard: &ShardName, server: &str, ask: impl FnMut(u64) + Send + 'static) {
-        self.0.poll(shard, server, ask);
-    }
-
-    /// From here on there is this pause between two questions.
-    fn set_interval(&self, interval: Duration) {
-        self.0.schedule.lock().interval = interval;
-        self.0.changed.notify_all();
-    }
-
-    /// Lets all threads ask at once; those of shards that are not kept end. The number of the round that begins.
-    fn next_round(&self, keep: impl Fn(&ShardName, &str) -> bool) -> u64 {
+    fn poll(&self, shard: &ShardName, server: &str, mut ask: impl FnMut(u64) + Send + 'static) {
         let mut schedule = self.0.schedule.lock();
-        schedule.servers.retain(|shard, (server, _)| keep(shard, server));
-        schedule.round += 1;
-        self.0.changed.notify_all();
-        schedule.round
-    }
-}
-
-impl Drop for Poller {
-    fn drop(&mut self) {
-        self.0.schedule.lock().has_ended = true;
-        self.0.changed.notify_all();
-    }
-}
-
-impl Shared {
-    fn poll(self: &Arc<Self>, shard: &ShardName, server: &str, mut ask: impl FnMut(u64) + Send + 'static) {
-        let mut schedule = self.schedule.lock();
         if schedule.servers.get(shard).is_some_and(|(polled, _)| polled == server) {
             return;
         }
         schedule.threads += 1;
-        let (shared, shard, thread) = (Arc::clone(self), shard.clone(), schedule.threads);
+        let (shared, shard, thread) = (Arc::clone(&self.0), shard.clone(), schedule.threads);
         schedule.servers.insert(shard.clone(), (server.to_owned(), thread));
         drop(schedule);
         thread::spawn(move || {
@@ -102,6 +74,28 @@ impl Shared {
                 }
             }
         });
+    }
+
+    /// From here on there is this pause between two questions.
+    fn set_interval(&self, interval: Duration) {
+        self.0.schedule.lock().interval = interval;
+        self.0.changed.notify_all();
+    }
+
+    /// Lets all threads ask at once; those of shards that are not kept end. The number of the round that begins.
+    fn next_round(&self, keep: impl Fn(&ShardName, &str) -> bool) -> u64 {
+        let mut schedule = self.0.schedule.lock();
+        schedule.servers.retain(|shard, (server, _)| keep(shard, server));
+        schedule.round += 1;
+        self.0.changed.notify_all();
+        schedule.round
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.0.schedule.lock().has_ended = true;
+        self.0.changed.notify_all();
     }
 }
 
