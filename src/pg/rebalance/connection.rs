@@ -24,6 +24,14 @@ const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
     SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
     SET ringshard.guard = 'checked'";
 
+/// Reads the state of a shard.
+const SHARD_STATE: &str = concat!(
+    "WITH snapshot AS (",
+    include_str!("../../../sql/queries/snapshot.sql"),
+    ")\n",
+    include_str!("../../../sql/queries/shard_state.sql"),
+);
+
 /// A connection to one shard.
 pub(crate) struct Connection {
     shard: ShardName,
@@ -74,7 +82,7 @@ impl Connection {
     /// Reads the shard's description and state, in one snapshot. Fails with `Configuration` if the database is another one, or
     /// its catalog is older.
     pub(crate) fn observe(&mut self, cluster: &Cluster) -> Result<ObservedShard, ShardError> {
-        let rows = match self.session.query(include_str!("../../../sql/queries/shard_state.sql"), &[]) {
+        let rows = match self.session.query(SHARD_STATE, &[]) {
             Err(cause) if sqlstate::is_of_another_version(&cause) => {
                 let error = cluster.explain("read the catalog", &self.shard, &mut self.session, &cause);
                 return Err(ShardError::Local(error));
