@@ -380,8 +380,11 @@ fn programs_must_fit_the_data() {
 
     let empty = home.above.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    let error =
-        failure(home.with_programs(&empty).ensure_running(), Kind::Configuration, &["empty` holds no"]);
+    let error = failure(
+        home.with_programs(&empty).ensure_running(),
+        Kind::Configuration,
+        &["empty` has no `postgres`"],
+    );
     assert!(error.hint_text().unwrap().contains("RINGSHARD_PG_BIN"));
     assert!(home.server.ensure_running().unwrap());
 }
