@@ -98,7 +98,7 @@ fn in_process(home: &Home) {
     let cluster = home.cluster();
     let select =
         "\\set id random(1, 10000)\nSELECT user_id, name, region, email FROM users WHERE user_id = :id;\n";
-    let insert = "\\set id random(1000000, 1000000000000)\n\
+    let insert = "\\set id random(1000000, 1000000000000000)\n\
          INSERT INTO users VALUES (:id, 'Name 1', 'EU', 'user1@example.com') ON CONFLICT DO NOTHING;\n";
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = move |below: u64| {
@@ -113,13 +113,13 @@ fn in_process(home: &Home) {
         get.push(microseconds(|| drop(Router(&cluster).get_user(UserId::new(next(10_000) + 1)).unwrap())));
         get_pgbench.push(pgbench(home, select));
         create.push(microseconds(|| {
-            drop(Router(&cluster).create_user(&user(1_000_000 + next(1_000_000_000_000))).unwrap());
+            drop(Router(&cluster).create_user(&user(1_000_000 + next(1_000_000_000_000_000))).unwrap());
         }));
         create_pgbench.push(pgbench(home, insert));
         // As pgbench has it: one client, one connection, one server process that is always the same.
         let view = cluster.view();
         let on_one = |id: i64| view.ring.owner(Position::of_user(UserId::new(id))).as_str() == "shard_1";
-        let mut ids = std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000)).filter(|id| on_one(*id));
+        let mut ids = std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000_000)).filter(|id| on_one(*id));
         create_on_one
             .push(microseconds(|| drop(Router(&cluster).create_user(&user(ids.next().unwrap())).unwrap())));
     }
