@@ -119,7 +119,8 @@ fn in_process(home: &Home) {
         // As pgbench has it: one client, one connection, one server process that is always the same.
         let view = cluster.view();
         let on_one = |id: i64| view.ring.owner(Position::of_user(UserId::new(id))).as_str() == "shard_1";
-        let mut ids = std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000_000)).filter(|id| on_one(*id));
+        let mut ids =
+            std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000_000)).filter(|id| on_one(*id));
         create_on_one
             .push(microseconds(|| drop(Router(&cluster).create_user(&user(ids.next().unwrap())).unwrap())));
     }
