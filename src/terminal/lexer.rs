@@ -39,6 +39,11 @@ pub(super) struct Lexer {
 impl Lexer {
     /// The tokens of a text.
     pub(super) fn of(text: &str) -> Self {
+        Self::read(text, usize::MAX)
+    }
+
+    /// The same, up to this many ends of commands.
+    fn read(text: &str, breaks_max: usize) -> Self {
         let mut lexer = Self::default();
         let start = text.len() - text.trim_start().len();
         let is_meta = text[start..].starts_with('\\') && !text[start..].starts_with("\\\n");
@@ -47,7 +52,7 @@ impl Lexer {
             at = lexer.take_meta(text, start);
         }
         let mut reader = Reader { text, at };
-        while reader.at < text.len() {
+        while reader.at < text.len() && lexer.breaks.len() < breaks_max {
             lexer.take(&mut reader);
         }
         lexer
@@ -113,7 +118,7 @@ pub(super) fn commands(text: &str) -> Vec<&str> {
     let mut rest = text;
     loop {
         // Lexed again from each break, because a backslash command is recognised at the beginning of a line.
-        let Some(at) = Lexer::of(rest).breaks.first().copied() else {
+        let Some(at) = Lexer::read(rest, 1).breaks.first().copied() else {
             commands.push(rest);
             break;
         };
