@@ -156,6 +156,9 @@ impl Parameters {
     }
 
     fn put(&mut self, keyword: &str, value: String) -> std::result::Result<(), MalformedText> {
+        if value.contains('\0') {
+            return Err(MalformedText("a value contains a NUL character".into()));
+        }
         // The crate `postgres` has this name for it.
         let keyword = if keyword == "keepalives_retries" { "keepalives_count" } else { keyword };
         let known = KEYWORDS.iter().map(|(known, _)| *known).find(|known| *known == keyword);
@@ -353,6 +356,7 @@ mod tests {
             ("postgresql://[::1/hunter2", "not closed"),
             ("postgresql://h/d?hunter2", "no `=`"),
             ("hunter2", "without `=`"),
+            ("host=h password='hunter2\0'", "NUL"),
         ] {
             let Err(error) = Parameters::parse(text) else { panic!("{text}") };
             assert!(error.message().contains(expected), "{text}: {error}");

@@ -403,6 +403,8 @@ mod tests {
             ("host=h hostaddr=127.0.0.1 user=u dbname=d", "postgresql://u@h:5432/d?hostaddr=127.0.0.1"),
             ("hostaddr=127.0.0.1 user=u dbname=d", "postgresql://u@127.0.0.1:5432/d"),
             ("postgresql://u@h/d?sslrootcert=system", "postgresql://u@h:5432/d?sslrootcert=system"),
+            ("host=a/b user=u dbname=d", "postgresql://u@a%2Fb:5432/d"),
+            ("host=a:/b] user=u dbname=d", "postgresql://u@[a:%2Fb%5D]:5432/d"),
         ] {
             assert_eq!(shown(text), url);
             assert!(!shown(text).contains("secret") && !shown(text).contains("s%40crt"));

@@ -61,7 +61,8 @@ fn parts(endpoint: &Endpoint) -> (String, u16) {
 }
 
 fn encoded_endpoint(host: &str, port: u16) -> String {
-    if host.contains(':') { host_and_port(host, port) } else { host_and_port(&percent_encode(host), port) }
+    // In brackets, a colon stands for itself.
+    host_and_port(&percent_encode(host).replace('/', "%2F").replace("%3A", ":"), port)
 }
 
 pub(crate) fn percent_encode(text: &str) -> String {
