@@ -212,8 +212,10 @@ mod tests {
         #[test]
         fn tokens_are_the_words_of_a_shell(text in r##"[a\\ '"#$\n-]{0,24}"##) {
             // shlex makes a word of a backslash and newline between words, which a shell does not; and lines that
-            // begin with a backslash are an extension.
-            prop_assume!(!text.contains("\\\n") && !text.trim_start().starts_with('\\'));
+            // begin with a backslash are an extension. Not prop_assume, whose rejects end a run of many cases.
+            if text.contains("\\\n") || text.trim_start().starts_with('\\') {
+                return Ok(());
+            }
             let lexer = Lexer::of(&text);
             match shlex::split(&text) {
                 Some(theirs) => prop_assert_eq!((lexer.texts(), lexer.open), (theirs, None)),
