@@ -9,7 +9,7 @@ use postgres::{GenericClient, IsolationLevel, Transaction};
 use uuid::Uuid;
 
 use super::inspect::{InitOutcome, Inspection};
-use super::{CATALOG_VERSION, triggers};
+use super::{CATALOG_VERSION, functions, triggers};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
@@ -105,10 +105,9 @@ impl InstallPlan<'_> {
             }
         }
         transaction.batch_execute(include_str!("../../../sql/queries/users.sql"))?;
-        transaction.batch_execute(include_str!("../../../sql/functions/write_user.sql"))?;
-        transaction.batch_execute(include_str!("../../../sql/functions/guard.sql"))?;
-        transaction.batch_execute(include_str!("../../../sql/functions/rebalance.sql"))?;
-        transaction.batch_execute(include_str!("../../../sql/functions/failover.sql"))?;
+        for text in functions::TEXTS.iter() {
+            transaction.batch_execute(text)?;
+        }
         if !found.has_region_index {
             // The Python prototype's name for it, unless the name is taken.
             let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";

@@ -1,6 +1,7 @@
 //! The catalog of a shard: reads the shard's description of its cluster, makes the catalog and upgrades it. It moves no
 //! rows.
 
+pub(crate) mod functions;
 pub mod init;
 pub mod inspect;
 pub(crate) mod install;

@@ -1,4 +1,4 @@
-//! Checks the guard's triggers on `users`. It makes none: the functions are in `sql/functions/guard.sql`, the triggers in
+//! Checks the guard's triggers on `users`. It makes none: the functions are in `functions.rs`, the triggers in
 //! `sql/queries/triggers.sql`.
 
 use postgres::{GenericClient, Row};
@@ -16,9 +16,9 @@ struct Trigger {
 const OLD: Option<&str> = Some("old_rows");
 const NEW: Option<&str> = Some("new_rows");
 const TRIGGERS: [Trigger; 4] = [
-    Trigger { name: "ringshard_insert", kind: 4, function: "guard", rows: (None, NEW) },
-    Trigger { name: "ringshard_update", kind: 16, function: "guard", rows: (OLD, NEW) },
-    Trigger { name: "ringshard_delete", kind: 8, function: "guard", rows: (OLD, None) },
+    Trigger { name: "ringshard_insert", kind: 4, function: "guard_insert", rows: (None, NEW) },
+    Trigger { name: "ringshard_update", kind: 16, function: "guard_update", rows: (OLD, NEW) },
+    Trigger { name: "ringshard_delete", kind: 8, function: "guard_delete", rows: (OLD, None) },
     Trigger { name: "ringshard_truncate", kind: 34, function: "guard_truncate", rows: (None, None) },
 ];
 

@@ -1,16 +1,16 @@
 //! Evaluates the facts of one shard: for each check a verdict, with a hint if it failed. Pure.
 
+use super::Verdict;
 use super::collect::{
     Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, TableColumn, in_one_line,
 };
-use super::{Verdict, expected_functions};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{ShardArc, merged};
 use crate::model::text::bytes;
 use crate::pg::catalog::inspect::OLDEST_VERSION;
 use crate::pg::catalog::install::COLUMNS;
-use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription};
+use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription, functions};
 
 /// The largest accepted difference of a server's clock.
 const CLOCK_OFF_MS_MAX: f64 = 2_000.0;
@@ -260,7 +260,7 @@ fn triggers(faults: &[String]) -> Verdict {
 }
 
 fn functions(found: &[Function]) -> Verdict {
-    let expected = expected_functions::functions();
+    let expected = functions::expected();
     let faults: Vec<String> = expected
         .iter()
         .filter_map(|ours| {

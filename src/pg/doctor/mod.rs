@@ -6,7 +6,6 @@
 mod check_cluster;
 mod check_shard;
 mod collect;
-mod expected_functions;
 
 use std::time::Instant;
 

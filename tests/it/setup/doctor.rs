@@ -110,9 +110,9 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "`owner_of` is not that of this ringshard",
     ),
     (
-        "ALTER FUNCTION ringshard.guard() SECURITY INVOKER",
+        "ALTER FUNCTION ringshard.guard_insert() SECURITY INVOKER",
         "functions",
-        "`guard` is not that of this ringshard",
+        "`guard_insert` is not that of this ringshard",
     ),
     ("ALTER TABLE users ALTER email TYPE text", "table", "`email` is text"),
     ("ALTER TABLE users DROP COLUMN email", "table", "`email` is missing"),

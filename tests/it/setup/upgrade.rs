@@ -163,7 +163,7 @@ fn dropped_or_disabled_triggers_are_restored() {
         "ALTER TABLE users DISABLE TRIGGER ringshard_update",
         "ALTER TABLE users ENABLE TRIGGER ringshard_delete",
         "CREATE OR REPLACE TRIGGER ringshard_truncate BEFORE INSERT ON users EXECUTE FUNCTION ringshard.guard_truncate()",
-        "CREATE OR REPLACE FUNCTION ringshard.guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE OR REPLACE FUNCTION ringshard.guard_insert() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     ] {
         test.execute(1, damage);
         assert_ne!(shape(&test, 1), whole);
