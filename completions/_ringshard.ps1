@@ -461,6 +461,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;add-shard' {
+            [CompletionResult]::new('--direct-url', '--direct-url', [CompletionResultType]::ParameterName, 'If the URL leads to a connection pooler: the server itself, for what needs a session of its own')
             [CompletionResult]::new('--weight', '--weight', [CompletionResultType]::ParameterName, 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')

@@ -219,12 +219,16 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__add__subcmd__shard)
-            opts="-o -x -q -v -y -h --weight --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --direct-url --weight --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --direct-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --weight)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -441,6 +441,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;add-shard'= {
+            cand --direct-url 'If the URL leads to a connection pooler: the server itself, for what needs a session of its own'
             cand --weight 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]'
             cand --config 'The configuration file'
             cand -o 'The output format'

@@ -470,6 +470,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l direct-url -d 'If the URL leads to a connection pooler: the server itself, for what needs a session of its own' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l weight -d 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'

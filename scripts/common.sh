@@ -56,6 +56,13 @@ need_psql() {
     export PATH
 }
 
+# PgBouncer, which Debian keeps outside of a user's PATH.
+need_pgbouncer() {
+    if command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; then return; fi
+    brew_install "PgBouncer is missing" pgbouncer || apt_install "PgBouncer is missing" pgbouncer ||
+        die "PgBouncer is needed: install pgbouncer"
+}
+
 # ps, which a small Debian lacks.
 need_ps() {
     command -v ps >/dev/null || apt_install "ps is missing" procps || die "ps is needed: install procps"

@@ -1,7 +1,9 @@
 -- One row: the identity of this shard, and all its arcs in order. The first statement of a scatter read's transaction, so
 -- that the rows read later are of the same snapshot.
 SELECT meta.shard, meta.cluster, meta.epoch, meta.catalog_version,
-       own_arcs.firsts, own_arcs.lasts, own_arcs.epochs, own_arcs.transfers_to
+       own_arcs.firsts, own_arcs.lasts, own_arcs.epochs, own_arcs.transfers_to,
+       -- src/pg/net/connect.rs sets it where no pooler is in between.
+       pg_catalog.current_setting('ringshard.session', true) IS NULL AS is_pooled
 FROM ringshard.meta,
 LATERAL (
     SELECT coalesce(pg_catalog.array_agg(arc.first ORDER BY arc.last), '{}') AS firsts,

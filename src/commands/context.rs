@@ -182,6 +182,9 @@ impl<'terminal> Context<'terminal> {
             Some(proxy_overrides) => shards.with_proxy_overrides(proxy_overrides),
             None => shards,
         };
+        for (name, url) in &settings.direct_urls {
+            shards.set_direct_url(name, url)?;
+        }
         for (name, replicas) in &settings.replicas {
             shards.add_replicas(name, replicas)?;
         }

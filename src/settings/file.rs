@@ -35,6 +35,7 @@ const KEYS: [&str; 9] = [
 pub(super) struct ShardEntry {
     pub(super) name: ShardName,
     pub(super) url: ConnectionString,
+    pub(super) direct_url: Option<ConnectionString>,
     pub(super) replicas: Vec<ConnectionString>,
 }
 
@@ -106,18 +107,26 @@ impl ConfigFile {
             let key = format!("shards.{name}");
             let shard: ShardName = name.parse().map_err(|why: String| self.wrong(&key, &why, example))?;
             let fields = item.as_table_like().ok_or_else(|| self.wrong(&key, "not a table", example))?;
-            if let Some((other, _)) = fields.iter().find(|(field, _)| !["url", "replicas"].contains(field)) {
+            let is_known = |field| ["url", "direct_url", "replicas"].contains(&field);
+            if let Some((other, _)) = fields.iter().find(|(field, _)| !is_known(field)) {
                 return Err(self.wrong(&format!("{key}.{other}"), "unknown setting of a shard", example));
             }
             let url = fields
                 .get("url")
                 .and_then(Item::as_str)
                 .ok_or_else(|| self.wrong(&key, "`url` is missing", example))?;
+            let direct_url = match fields.get("direct_url") {
+                None => None,
+                Some(item) => Some(ConnectionString::new(item.as_str().ok_or_else(|| {
+                    let example = "write it as `direct_url = \"postgresql://USER@HOST/DATABASE\"`";
+                    self.wrong(&format!("{key}.direct_url"), "not a URL", example)
+                })?)),
+            };
             let replicas = match fields.get("replicas") {
                 None => Vec::new(),
                 Some(item) => self.replicas(&format!("{key}.replicas"), item)?,
             };
-            shards.push(ShardEntry { name: shard, url: ConnectionString::new(url), replicas });
+            shards.push(ShardEntry { name: shard, url: ConnectionString::new(url), direct_url, replicas });
         }
         Ok(shards)
     }
@@ -130,7 +139,7 @@ impl ConfigFile {
         Ok(urls.into_iter().map(ConnectionString::new).collect())
     }
 
-    /// Writes the addresses of a shard and its replicas, and keeps everything else.
+    /// Writes the addresses of a shard and its replicas, and keeps everything else, but for the direct URL of another server.
     pub(super) fn set_places(
         &mut self,
         name: &ShardName,
@@ -171,6 +180,16 @@ impl ConfigFile {
         self.write()
     }
 
+    /// Writes the direct URL of a shard that is in the file, and keeps everything else.
+    pub(super) fn set_direct_url(&mut self, name: &ShardName, url: &ConnectionString) -> Result<()> {
+        let shards = self.document.get_mut("shards").and_then(Item::as_table_like_mut);
+        let shard = shards.and_then(|shards| shards.get_mut(name.as_str()));
+        if let Some(fields) = shard.and_then(Item::as_table_like_mut) {
+            set_text(fields.entry("direct_url").or_insert(Item::None), url.expose());
+        }
+        self.write()
+    }
+
     /// Sets the URL of a shard, which is added if it is new, and returns its table.
     fn set_url(&mut self, name: &ShardName, url: &ConnectionString) -> &mut dyn TableLike {
         let table = self.document.entry("shards").or_insert_with(|| {
@@ -181,6 +200,10 @@ impl ConfigFile {
         let table = table.as_table_like_mut().expect("`shards` was read as a table");
         let entry = table.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
         let fields = entry.as_table_like_mut().expect("a shard was read as a table");
+        let before = fields.get("url").and_then(Item::as_str);
+        if before.is_some_and(|before| before != url.expose()) {
+            fields.remove("direct_url");
+        }
         set_text(fields.entry("url").or_insert(Item::None), url.expose());
         fields
     }

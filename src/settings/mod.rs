@@ -143,6 +143,8 @@ pub struct Settings {
     pub cluster: Option<Sourced<ClusterId>>,
     /// The shards, as written.
     pub shards: Vec<(ShardName, Sourced<ConnectionString>)>,
+    /// The direct URLs of shards whose URL leads to a connection pooler; from the file alone.
+    pub direct_urls: BTreeMap<ShardName, ConnectionString>,
     /// The replicas of each shard, as written; from the file alone.
     pub replicas: BTreeMap<ShardName, Vec<ConnectionString>>,
     /// The timeout for connecting.
@@ -175,7 +177,7 @@ impl Settings {
         let color = lookup.choice("RINGSHARD_COLOR", "color")?;
         let log_file = lookup.path("RINGSHARD_LOG_FILE", "log_file")?;
         let read_replica = lookup.choice("RINGSHARD_READ_REPLICA", "read_replica")?;
-        let (shards, replicas) = lookup.shards()?;
+        let (shards, direct_urls, replicas) = lookup.shards()?;
         Ok(Self {
             state_folder: match &home {
                 Some(home) => Some(home.join("state")),
@@ -184,6 +186,7 @@ impl Settings {
             home,
             cluster: lookup.parsed("RINGSHARD_CLUSTER", "cluster", "a UUID")?,
             shards,
+            direct_urls,
             replicas,
             connect_timeout: lookup
                 .number("RINGSHARD_CONNECT_TIMEOUT_MS", "connect_timeout_ms", 1..=600_000)?
@@ -247,6 +250,11 @@ impl Settings {
         replicas: &[ConnectionString],
     ) -> Result<()> {
         ConfigFile::edit(&self.file.value, |file| file.set_places(name, url, replicas))
+    }
+
+    /// Writes the direct URL of a shard into the configuration file; keeps its comments.
+    pub fn write_direct_url(&self, name: &ShardName, url: &ConnectionString) -> Result<()> {
+        ConfigFile::edit(&self.file.value, |file| file.set_direct_url(name, url))
     }
 
     /// Removes a shard from the configuration file unless it belongs to the ring, which is checked while the file is
@@ -319,8 +327,12 @@ fn find_file(flags: &Flags, home: Option<&Path>) -> Sourced<PathBuf> {
     Sourced::new(shared.filter(|path| path.is_file()).unwrap_or(here), Origin::Default)
 }
 
-/// The shards, and the replicas of each.
-type Shards = (Vec<(ShardName, Sourced<ConnectionString>)>, BTreeMap<ShardName, Vec<ConnectionString>>);
+/// The shards, their direct URLs, and the replicas of each.
+type Shards = (
+    Vec<(ShardName, Sourced<ConnectionString>)>,
+    BTreeMap<ShardName, ConnectionString>,
+    BTreeMap<ShardName, Vec<ConnectionString>>,
+);
 
 /// Looks settings up: variables first, then the file.
 struct Lookup<'a> {
@@ -389,12 +401,13 @@ impl Lookup<'_> {
     fn shards(&self) -> Result<Shards> {
         const NAME: &str = "RINGSHARD_SHARDS";
         let Some(text) = variable(NAME)? else {
-            let (mut shards, mut replicas) = (Vec::new(), BTreeMap::new());
-            for ShardEntry { name, url, replicas: of_shard } in self.file.shards()? {
+            let (mut shards, mut direct_urls, mut replicas) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+            for ShardEntry { name, url, direct_url, replicas: of_shard } in self.file.shards()? {
                 shards.push((name.clone(), Sourced::new(url, Origin::File(self.path.to_owned()))));
+                direct_urls.extend(direct_url.map(|url| (name.clone(), url)));
                 replicas.insert(name, of_shard);
             }
-            return Ok((shards, replicas));
+            return Ok((shards, direct_urls, replicas));
         };
         let origin = Origin::Variable(NAME);
         let wrong = |why: &str| self.wrong(NAME, "", &origin, why);
@@ -410,6 +423,6 @@ impl Lookup<'_> {
             }
             shards.push((name, Sourced::new(ConnectionString::new(url), origin.clone())));
         }
-        Ok((shards, BTreeMap::new()))
+        Ok((shards, BTreeMap::new(), BTreeMap::new()))
     }
 }

@@ -7,5 +7,6 @@ mod monitoring;
 mod rebalance;
 mod setup;
 mod support;
+mod surroundings;
 mod terminal;
 mod users;

@@ -27,6 +27,9 @@ pub struct AddShardArgs {
     // Any text is accepted here, because an error of clap would quote it, and it may hold a password.
     #[arg(value_parser = connection_string)]
     pub(crate) url: Option<ConnectionString>,
+    /// If the URL leads to a connection pooler: the server itself, for what needs a session of its own
+    #[arg(long, value_name = "URL", value_parser = connection_string)]
+    pub(crate) direct_url: Option<ConnectionString>,
     /// Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]
     #[arg(long)]
     pub(crate) weight: Option<Weight>,
@@ -86,6 +89,9 @@ impl AddShardArgs {
         if !is_from_environment {
             // Again: a rebalance that removed the shard may have cleaned up until the desired topology was stored.
             settings.write_cluster(topologies.membership.cluster, &entry)?;
+            if let Some(direct_url) = &self.direct_url {
+                settings.write_direct_url(&self.name, direct_url)?;
+            }
         }
         let mut report = report(&topologies, &desired_topology, &self.name, change);
         if is_from_environment {

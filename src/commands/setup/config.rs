@@ -55,6 +55,17 @@ impl ConfigCommand {
         }
         for (name, url) in &settings.shards {
             shard_lines(&mut line, name.as_str(), url, &server, settings.connect_timeout.value);
+            if let Some(direct) = settings.direct_urls.get(name) {
+                let setting = format!("shards.{name}.direct_url");
+                address_lines(
+                    &mut line,
+                    &setting,
+                    direct,
+                    &url.origin,
+                    &server,
+                    settings.connect_timeout.value,
+                );
+            }
             for replica in settings.replicas.get(name).into_iter().flatten() {
                 let setting = format!("shards.{name}.replicas");
                 address_lines(

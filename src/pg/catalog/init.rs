@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::error::SqlState;
+use postgres::types::Type;
 
 use super::inspect::{InitOutcome, Inspection, check_distinct, inspect_all};
 use super::{SelfDescription, install};
@@ -38,7 +39,10 @@ pub fn missing_databases(
     let names: Vec<&str> = databases.iter().map(ShardName::as_str).collect();
     let existing = session
         .client()
-        .query("SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)", &[&names])
+        .query_typed(
+            "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)",
+            &[(&names, Type::TEXT_ARRAY)],
+        )
         .map_err(|cause| sqlstate::doing("list the databases", maintenance, &cause))?;
     let existing: Vec<String> = existing.iter().map(|row| row.get(0)).collect();
     Ok(databases
@@ -103,25 +107,21 @@ pub fn initialise(
     }
     // Two names for one database would wait for each other's lock.
     check_distinct(shards, &inspect_all(shards, &names)?)?;
-    // On every shard, as another run may name only some of them.
+    // On every shard, as another run may name only some of them. Dropping these releases them.
     let mut locks = Vec::new();
     for name in &names {
         let mut lock = shards.checkout(name)?;
         take_lock(&mut lock, name)?;
         locks.push(lock);
     }
-    let result = initialise_locked(shards, &names, &mut locks[0], cluster, virtual_nodes);
-    for mut lock in locks {
-        advisory_lock::unlock(&mut lock, INIT_SHARDS);
-    }
-    result
+    initialise_locked(shards, &names, &mut locks[0], cluster, virtual_nodes)
 }
 
 fn take_lock(lock: &mut PooledSession, shard: &ShardName) -> Result<()> {
-    let take = format!(
-        "SET lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_lock({INIT_SHARDS}); RESET lock_timeout"
-    );
-    lock.client().batch_execute(&take).map_err(|cause| match cause.code() {
+    let take =
+        format!("SET LOCAL lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_xact_lock({INIT_SHARDS})");
+    let taken = advisory_lock::begin_to_hold(lock).and_then(|()| lock.client().batch_execute(&take));
+    taken.map_err(|cause| match cause.code() {
         Some(&SqlState::LOCK_NOT_AVAILABLE) => {
             Error::new(Kind::Locked, format!("another init-shards is running on shard `{shard}`"))
                 .hint("wait for it, then run this again")
@@ -255,7 +255,7 @@ fn topology_for(
 fn new_cluster_id(session: &mut PooledSession, name: &ShardName) -> Result<ClusterId> {
     let row = session
         .client()
-        .query_one("SELECT pg_catalog.gen_random_uuid()", &[])
+        .query_typed_one("SELECT pg_catalog.gen_random_uuid()", &[])
         .map_err(|cause| sqlstate::doing("make a cluster id", name, &cause))?;
     Ok(row.get(0))
 }

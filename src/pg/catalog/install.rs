@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use postgres::fallible_iterator::FallibleIterator as _;
-use postgres::types::Json;
+use postgres::types::{Json, Type};
 use postgres::{GenericClient, IsolationLevel, Transaction};
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ impl InstallPlan<'_> {
         if !found.has_region_index {
             // The Python prototype's name for it, unless the name is taken.
             let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";
-            let name = if transaction.query_one(taken, &[])?.get(0) { "" } else { "idx_users_region" };
+            let name = if transaction.query_typed_one(taken, &[])?.get(0) { "" } else { "idx_users_region" };
             transaction.batch_execute(&format!("CREATE INDEX {name} ON public.users (region)"))?;
         }
         // If a trigger is created, the table stays locked for writers until the commit.
@@ -124,10 +124,10 @@ impl InstallPlan<'_> {
         }
         record_topology_md5(transaction, name)?;
         for (shard, url) in &self.addresses {
-            transaction.execute(
+            transaction.execute_typed(
                 "INSERT INTO ringshard.shard_endpoint (shard, url) VALUES ($1, $2) \
                  ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE shard_endpoint.url <> excluded.url",
-                &[&shard.as_str(), url],
+                &[(&shard.as_str(), Type::TEXT), (url, Type::TEXT)],
             )?;
         }
         // Autovacuum would not analyze them, as they change too rarely. Without statistics the planner expects hundreds of
@@ -147,9 +147,17 @@ impl InstallPlan<'_> {
         let own = arcs.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
         let (first, last): (Vec<_>, Vec<_>) =
             own.map(|arc| (Uuid::from(arc.first()), Uuid::from(arc.last()))).unzip();
-        transaction.execute(
+        transaction.execute_typed(
             include_str!("../../../sql/queries/install.sql"),
-            &[&CATALOG_VERSION, cluster, &name.as_str(), &epoch.number(), &Json(topology), &first, &last],
+            &[
+                (&CATALOG_VERSION, Type::INT4),
+                (cluster, Type::UUID),
+                (&name.as_str(), Type::TEXT),
+                (&epoch.number(), Type::INT8),
+                (&Json(topology), Type::JSONB),
+                (&first, Type::UUID_ARRAY),
+                (&last, Type::UUID_ARRAY),
+            ],
         )?;
         Ok(())
     }
@@ -170,8 +178,8 @@ impl InstallPlan<'_> {
 /// Sets `topology_md5`, which older catalogs lack, if no change is under way and the arcs are those of the ring.
 fn record_topology_md5(transaction: &mut Transaction<'_>, name: &ShardName) -> Result<(), postgres::Error> {
     // Locked until the commit.
-    transaction.execute("SELECT FROM ringshard.meta FOR UPDATE", &[])?;
-    let rows = transaction.query(include_str!("../../../sql/queries/unrecorded_topology.sql"), &[])?;
+    transaction.batch_execute("SELECT FROM ringshard.meta FOR UPDATE")?;
+    let rows = transaction.query_typed(include_str!("../../../sql/queries/unrecorded_topology.sql"), &[])?;
     for row in rows {
         let Json(topology): Json<Topology> = row.get("topology");
         let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
@@ -180,9 +188,8 @@ fn record_topology_md5(transaction: &mut Transaction<'_>, name: &ShardName) -> R
         let ring = topology.ring();
         let expected = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
         if merged(held) == merged(expected) {
-            transaction.execute(
+            transaction.batch_execute(
                 "UPDATE ringshard.meta SET topology_md5 = pg_catalog.md5(topology::text)::uuid",
-                &[],
             )?;
         }
     }
@@ -252,9 +259,9 @@ fn misplaced(count: usize, examples: &[(UserId, ShardName)], ring: &Ring, end: &
 /// Compares the rows of a shard with the ring, streaming the ids.
 fn place_rows(client: &mut impl GenericClient, name: &ShardName, ring: &Ring) -> Result<RowPlacement> {
     let fail = |cause: postgres::Error| sqlstate::doing("read the ids of users", name, &cause);
-    let no_parameters: [&str; 0] = [];
-    let mut rows =
-        client.query_raw("SELECT user_id FROM public.users ORDER BY user_id", no_parameters).map_err(fail)?;
+    let no_parameters: [(i64, Type); 0] = [];
+    let sql = "SELECT user_id FROM public.users ORDER BY user_id";
+    let mut rows = client.query_typed_raw(sql, no_parameters).map_err(fail)?;
     let mut placed = RowPlacement { rows: 0, misplaced: 0, examples: Vec::new() };
     while let Some(row) = rows.next().map_err(fail)? {
         let id = UserId::new(row.get(0));

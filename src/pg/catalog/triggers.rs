@@ -24,7 +24,7 @@ const TRIGGERS: [Trigger; 4] = [
 
 /// What is wrong with the triggers, such as "`ringshard_insert` is missing"; empty if nothing is.
 pub(crate) fn faults(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
-    let found = client.query(include_str!("../../../sql/queries/trigger_states.sql"), &[])?;
+    let found = client.query_typed(include_str!("../../../sql/queries/trigger_states.sql"), &[])?;
     let fault = |trigger: &Trigger| {
         let Some(row) = found.iter().find(|row| row.get::<_, &str>("name") == trigger.name) else {
             return Some("is missing");

@@ -41,6 +41,7 @@ pub(crate) fn shard(
     let of_server = |verdict: fn(&ServerFacts) -> Verdict| check(&facts.server, verdict);
     let mut checks = vec![
         ("reachable", Verdict::good(format!("{:.1} ms", facts.connected_after.as_secs_f64() * 1_000.0))),
+        ("session", check(&facts.session, |how| Verdict::good(*how))),
         ("version", of_server(version)),
         ("writable", check(&facts.server, |server| writable(server, facts, &psql))),
         ("encoding", of_server(encoding)),

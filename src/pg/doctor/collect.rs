@@ -15,11 +15,14 @@ use crate::pg::catalog::{self, SelfDescription, triggers};
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
+use crate::pg::pool::Shards;
 
 /// All facts of one shard that could be reached.
 pub(crate) struct Facts {
     pub(crate) address: Address,
     pub(crate) connected_after: Duration,
+    /// Whether no pooler is in between, or a direct URL leads around it.
+    pub(crate) session: Result<&'static str>,
     pub(crate) server: Result<ServerFacts>,
     /// The identity of database and server.
     pub(crate) identity: Result<String>,
@@ -147,8 +150,31 @@ impl Query<'_> {
     }
 }
 
+/// How the server itself is reached, for what needs a session of its own.
+fn own_session(shards: &Shards, query: &mut Query<'_>, identity: Option<&String>) -> Result<&'static str> {
+    let doing = |cause| sqlstate::doing("identify the database", query.shard, &cause);
+    if query.session.has_own_backend().map_err(doing)? {
+        return Ok("not through a connection pooler");
+    }
+    let mut direct = shards.connect_direct(query.shard)?;
+    let rows = direct.query(include_str!("../../../sql/queries/doctor/identity.sql"), &[]).map_err(doing)?;
+    let found: String = only(rows, "identify the database", query.shard)?.get("identity");
+    if identity.is_some_and(|identity| *identity != found) {
+        let message =
+            format!("`url` and `direct_url` of shard `{}` lead to different databases", query.shard);
+        return Err(Error::new(Kind::Configuration, message)
+            .hint("ringshard config show prints both and the file: correct one of them"));
+    }
+    Ok("through a connection pooler; `direct_url` leads to the server")
+}
+
 /// Collects all facts of a shard over a new connection. Fails only if the shard cannot be reached.
-pub(crate) fn collect(shard: &ShardName, address: Address, private: &PrivateServer) -> Result<Facts> {
+pub(crate) fn collect(
+    shards: &Shards,
+    shard: &ShardName,
+    address: Address,
+    private: &PrivateServer,
+) -> Result<Facts> {
     if address.is_local() && !private.exists() {
         let message = format!("shard `{shard}` was in the private Postgres, which no longer exists");
         return Err(
@@ -166,14 +192,15 @@ pub(crate) fn collect(shard: &ShardName, address: Address, private: &PrivateServ
     );
     let disk = server.as_ref().ok().and_then(|server| disk(&address, server, private));
     let has_catalog = server.as_ref().is_ok_and(|server| server.has_catalog);
+    let identity: Result<String> =
+        query.one("identify the database", include_str!("../../../sql/queries/doctor/identity.sql"), |row| {
+            row.get("identity")
+        });
     Ok(Facts {
         connected_after,
+        session: own_session(shards, &mut query, identity.as_ref().ok()),
         disk,
-        identity: query.one(
-            "identify the database",
-            include_str!("../../../sql/queries/doctor/identity.sql"),
-            |row| row.get("identity"),
-        ),
+        identity,
         clock_ahead_ms: clock_ahead_ms(&mut query),
         rights: query.rows(
             "read the privileges",

@@ -86,7 +86,7 @@ pub fn examine(
     let status = has_local.then(|| private.status());
     let answers = threads::at_once(addresses, |(name, address)| {
         let begun = Instant::now();
-        let facts = collect::collect(&name, address, private);
+        let facts = collect::collect(shards, &name, address, private);
         match &facts {
             Ok(_) => shards.note_answer(&name),
             Err(error) => shards.note_failure(&name, error, begun.elapsed()),

@@ -46,7 +46,7 @@ pub fn begin<'cluster>(cluster: &'cluster Cluster, shard: &ShardName) -> Result<
             .hint("ringshard shards lists them"));
     }
     let address = cluster.shards.address(shard)?;
-    let mut session = cluster.shards.connect_unpooled(shard)?;
+    let mut session = cluster.shards.connect_direct(shard)?;
     cluster.describe(shard, &mut session)?;
     let sql = "SELECT pg_catalog.current_database()::text, current_user::text";
     let rows = session

@@ -191,7 +191,7 @@ impl Outage<'_> {
             if opened.is_err() {
                 opened = drill.open_directly().map_err(|error| log::warn!("{error}"));
             }
-            match drill.shards.connect_unpooled(&drill.shard) {
+            match drill.shards.connect_direct(&drill.shard) {
                 Ok(_) => return Ok(ended),
                 Err(error) if begun.elapsed() > PATIENCE => {
                     let message = format!("shard `{}` may still be closed: {error}", drill.shard);

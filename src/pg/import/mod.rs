@@ -156,6 +156,8 @@ pub struct Import {
     shared: Arc<ImportShared>,
     fingerprint: String,
     workers: Vec<Worker>,
+    /// Sessions that lock the file, where those of the workers cannot.
+    locks: Vec<Session>,
 }
 
 struct Worker {
@@ -173,15 +175,17 @@ impl Import {
         let fingerprint = checkpoint::fingerprint(&coverage);
         let source = options.source;
         let names = cluster.belonging();
-        let (mut sessions, mut by_shard) = (Vec::new(), BTreeMap::new());
+        let (mut sessions, mut locks, mut by_shard) = (Vec::new(), Vec::new(), BTreeMap::new());
         // The first shard before the others, so that two imports cannot deadlock.
         let (first, others) = names.split_at(names.len().min(1));
         for names in [first, others] {
-            let prepared =
-                cluster.shards().checkout_each(names, |shard, session| prepare(shard, session, &options));
-            for (shard, checked_out) in prepared {
-                let (session, checkpoint) = checked_out?;
+            let prepared = cluster
+                .shards()
+                .checkout_each(names, |shard, session| prepare(cluster, shard, session, &options));
+            for (shard, prepared) in prepared {
+                let Prepared { session, lock, checkpoint } = prepared?;
                 sessions.push((shard.clone(), session));
+                locks.extend(lock);
                 by_shard.insert(shard, checkpoint);
             }
         }
@@ -217,13 +221,13 @@ impl Import {
         let share = MEMORY_BYTES / (lanes.len() * BATCHES_PER_SHARD);
         let batch_bytes = options.batch_bytes.unwrap_or(share.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX));
         let feeder = Feeder::new(Arc::clone(&shared), lanes, resume_plan, options.file.clone(), batch_bytes);
-        Ok((Self { options, shared, fingerprint, workers }, feeder))
+        Ok((Self { options, shared, fingerprint, workers, locks }, feeder))
     }
 
     /// Stores what the feeder sends, until the file is complete or something fails. `report` regularly gets the number of
     /// records read; when it returns false, the import stops at a safe point with an error of kind `Partial`.
     pub fn run(self, cluster: &Cluster, mut report: impl FnMut(u64) -> bool) -> Result<Summary> {
-        let Self { options, shared, fingerprint, workers } = self;
+        let Self { options, shared, fingerprint, workers, locks: _locks } = self;
         let store = Store { cluster, shared: &shared, options: &options, fingerprint: &fingerprint };
         let mut was_stopped = false;
         let mut sessions = thread::scope(|scope| {
@@ -304,31 +308,53 @@ fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, PooledSession) {
     (worker.shard, worker.session)
 }
 
+/// A shard whose file is locked.
+struct Prepared {
+    session: PooledSession,
+    /// The session that holds the lock, if `session` cannot.
+    lock: Option<Session>,
+    checkpoint: Option<Checkpoint>,
+}
+
 /// Locks the file on one shard and reads its checkpoint.
 fn prepare(
+    cluster: &Cluster,
     shard: &ShardName,
     mut session: PooledSession,
     options: &ImportOptions,
-) -> Result<(PooledSession, Option<Checkpoint>)> {
+) -> Result<Prepared> {
+    let doing = |cause: postgres::Error| sqlstate::doing("read the checkpoint", shard, &cause);
     // The session is not reused, so that its locks and temporary tables end with it.
     session.spoil();
-    take_lock(&mut session, shard, options)?;
-    let doing = |cause: postgres::Error| sqlstate::doing("read the checkpoint", shard, &cause);
+    let lock = if session.has_own_backend().map_err(doing)? {
+        take_lock(&mut session, shard, options, advisory_lock::try_lock_part)?;
+        None
+    } else {
+        let mut lock = cluster.shards().connect_unpooled(shard)?;
+        advisory_lock::begin_to_hold(&mut lock).map_err(doing)?;
+        take_lock(&mut lock, shard, options, advisory_lock::try_lock_part_in_transaction)?;
+        Some(lock)
+    };
     if options.restart {
         checkpoint::delete(session.client(), options.source).map_err(doing)?;
     }
     let checkpoint = checkpoint::read(session.client(), options.source).map_err(doing)?;
-    Ok((session, checkpoint))
+    Ok(Prepared { session, lock, checkpoint })
 }
 
-/// Takes the session lock on this file.
-fn take_lock(session: &mut Session, shard: &ShardName, options: &ImportOptions) -> Result<()> {
+/// Takes the lock on this file, waiting a little.
+fn take_lock(
+    session: &mut Session,
+    shard: &ShardName,
+    options: &ImportOptions,
+    try_lock_part: fn(&mut Session, i32, i32) -> Result<bool, postgres::Error>,
+) -> Result<()> {
     let begun = Instant::now();
     let bytes = options.source.number().to_be_bytes();
     let key = i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     loop {
         let fail = |cause| sqlstate::doing("lock the import", shard, &cause);
-        if advisory_lock::try_lock_part(session, IMPORT, key).map_err(fail)? {
+        if try_lock_part(session, IMPORT, key).map_err(fail)? {
             return Ok(());
         }
         if begun.elapsed() > LOCK_PATIENCE {

@@ -146,6 +146,7 @@ impl Store<'_> {
         staged: &mut bool,
     ) -> Result<HashSet<UserId>> {
         let server = Arc::clone(session.server());
+        let is_own = session.has_own_backend().map_err(|cause| self.failed(task, &cause))?;
         let client = session.client();
         let mut stored = Err(ShardError::Local(Error::new(Kind::Failed, "not tried")));
         let doubtful = task.batch.origins().iter().any(|origin| origin.doubtful);
@@ -159,7 +160,7 @@ impl Store<'_> {
                 client.batch_execute("ROLLBACK").map_err(|cause| self.failed(task, &cause))?;
                 *staged = self.options.on_conflict != OnConflict::Error;
             }
-            stored = self.through_stage(client, &server, task);
+            stored = self.through_stage(client, &server, task, is_own);
         }
         let stored = stored.map_err(|first_error| {
             // This fails on a lost connection, which is rolled back by the server.
@@ -224,9 +225,16 @@ impl Store<'_> {
         client: &mut Client,
         server: &Arc<Server>,
         task: &Task<'_>,
+        has_own_backend: bool,
     ) -> Result<Stored, ShardError> {
         Self::begin(client, task)?;
-        client.batch_execute(include_str!("../../../sql/queries/stage.sql"))?;
+        let stage = include_str!("../../../sql/queries/stage.sql");
+        if has_own_backend {
+            client.batch_execute(stage)?;
+        } else {
+            // Through a pooler others would meet the table.
+            client.batch_execute(&stage.replace("ON COMMIT DELETE ROWS", "ON COMMIT DROP"))?;
+        }
         let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
         copy(client, stage, task.batch)?;
         let not_owned = self.not_owned(client, server, task)?;

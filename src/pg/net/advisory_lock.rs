@@ -32,6 +32,24 @@ pub(crate) fn try_lock_part(session: &mut Session, key: i32, part: i32) -> Resul
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
+/// Opens a transaction that stays open, to hold a lock on any connection: through a pooler a lock of the session would stay
+/// behind in a backend that others use.
+pub(crate) fn begin_to_hold(session: &mut Session) -> Result<(), postgres::Error> {
+    session.spoil();
+    session.client().batch_execute("BEGIN READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0")
+}
+
+/// As [`try_lock_part`], for the transaction.
+pub(crate) fn try_lock_part_in_transaction(
+    session: &mut Session,
+    key: i32,
+    part: i32,
+) -> Result<bool, postgres::Error> {
+    let sql = "SELECT pg_catalog.pg_try_advisory_xact_lock($1, $2)";
+    let rows = session.query(sql, &[(&key, Type::INT4), (&part, Type::INT4)])?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
 /// Releases a lock of the session. If that fails, the connection is gone, and the lock with it.
 pub(crate) fn unlock(session: &mut Session, key: i64) {
     let _ = session.query("SELECT pg_catalog.pg_advisory_unlock($1)", &[(&key, Type::INT8)]);

@@ -26,12 +26,25 @@ use crate::error::Kind;
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) cancel: CancelHandle,
+    /// Whether the server was given the marker of the session.
+    pub(crate) is_marked: bool,
 }
+
+/// How a connection names itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) application: &'a str,
+    /// The value of [`MARKER`] that is sent with the startup packet. A backend that has it was started for this connection.
+    pub(crate) marker: &'a str,
+}
+
+/// The setting that marks a backend.
+pub(crate) const MARKER: &str = "ringshard.session";
 
 impl Connected {
     fn new(client: Client, tls: Option<MakeRustlsConnect>) -> Self {
         let cancel = CancelHandle::new(client.cancel_token(), tls);
-        Self { client, cancel }
+        Self { client, cancel, is_marked: true }
     }
 }
 
@@ -40,7 +53,7 @@ impl Connected {
 ///
 /// As in libpq, the next host is tried only after one that cannot be reached or does not match: a refused password or an
 /// invalid certificate ends the search. The timeout applies to each host.
-pub(crate) fn connect(address: &Address, application_name: &str) -> Result<Connected, Vec<Refusal>> {
+pub(crate) fn connect(address: &Address, names: Names<'_>) -> Result<Connected, Vec<Refusal>> {
     let mut endpoints: Vec<&Endpoint> = address.endpoints.iter().collect();
     if address.is_shuffled {
         let random = RandomState::new();
@@ -54,7 +67,7 @@ pub(crate) fn connect(address: &Address, application_name: &str) -> Result<Conne
     for target in passes {
         refusals.clear();
         for endpoint in &endpoints {
-            match connect_in_time(address, endpoint, application_name, *target) {
+            match connect_in_time(address, endpoint, names, *target) {
                 Ok(connected) => return Ok(connected),
                 Err(refusal) => {
                     let is_final = refusal.kind != Kind::Unreachable;
@@ -74,22 +87,28 @@ pub(crate) fn connect(address: &Address, application_name: &str) -> Result<Conne
 fn connect_in_time(
     address: &Address,
     endpoint: &Endpoint,
-    application_name: &str,
+    names: Names<'_>,
     target: TargetServer,
 ) -> Result<Connected, Refusal> {
     let begun = Instant::now();
     let (sender, receiver) = mpsc::sync_channel(1);
     let (address_copy, mut endpoint_copy) = (address.clone(), endpoint.clone());
-    endpoint_copy.config.application_name(application_name);
+    endpoint_copy.config.application_name(names.application);
+    let marker = format!("-c {MARKER}={}", names.marker);
     // After the timeout the send fails, and the connection is dropped with it.
-    thread::spawn(move || drop(sender.send(open(&address_copy, &endpoint_copy, target))));
+    thread::spawn(move || drop(sender.send(open(&address_copy, &endpoint_copy, &marker, target))));
     receiver
         .recv_timeout(address.timeout)
         .unwrap_or_else(|_| Err(connect_error::no_answer(address, endpoint, begun.elapsed().as_millis())))
 }
 
-fn open(address: &Address, endpoint: &Endpoint, target: TargetServer) -> Result<Connected, Refusal> {
-    let mut connected = open_any(address, endpoint)?;
+fn open(
+    address: &Address,
+    endpoint: &Endpoint,
+    marker: &str,
+    target: TargetServer,
+) -> Result<Connected, Refusal> {
+    let mut connected = open_marked(address, endpoint, marker)?;
     if target == TargetServer::Any {
         return Ok(connected);
     }
@@ -107,6 +126,27 @@ fn open(address: &Address, endpoint: &Endpoint, target: TargetServer) -> Result<
     match target.complaint(is_standby, is_standby || is_read_only) {
         Some(complaint) => Err(connect_error::unfit(endpoint, complaint)),
         None => Ok(connected),
+    }
+}
+
+/// With the marker, or without it if that is refused, as by `PgBouncer`, which knows only a few parameters. An address that
+/// refused it once is not asked again.
+fn open_marked(address: &Address, endpoint: &Endpoint, marker: &str) -> Result<Connected, Refusal> {
+    let unmarked =
+        || open_any(address, endpoint).map(|connected| Connected { is_marked: false, ..connected });
+    if address.refuses_marker.load(Ordering::Relaxed) {
+        return unmarked();
+    }
+    let mut marked = endpoint.clone();
+    let options = endpoint.config.get_options().map_or_else(String::new, |options| format!("{options} "));
+    marked.config.options(&format!("{options}{marker}"));
+    match open_any(address, &marked) {
+        Err(refusal) if refusal.refuses_parameters => {
+            let connected = unmarked()?;
+            address.refuses_marker.store(true, Ordering::Relaxed);
+            Ok(connected)
+        }
+        result => result,
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Refusal {
     is_lasting: bool,
     /// Whether a server answered at all.
     has_answered: bool,
+    /// Whether it may have refused a parameter of the connection: some poolers accept only those that they know.
+    pub(crate) refuses_parameters: bool,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             hint: hint.into(),
             is_lasting: false,
             has_answered: kind != Kind::Unreachable,
+            refuses_parameters: false,
         }
     }
 
@@ -107,7 +110,10 @@ pub(crate) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
         return Refusal::new(endpoint, Kind::Permission, message, CERTIFICATE_HINT);
     }
     let (kind, hint) = kind_of_connect(address, cause);
-    Refusal::new(endpoint, kind, message_of(cause), hint).answered(cause.code())
+    let refusal = Refusal::new(endpoint, kind, message_of(cause), hint).answered(cause.code());
+    let refuses_parameters =
+        matches!(cause.code(), Some(&(SqlState::PROTOCOL_VIOLATION | SqlState::FEATURE_NOT_SUPPORTED)));
+    Refusal { refuses_parameters, ..refusal }
 }
 
 /// A file that TLS needs is missing or invalid.

@@ -1,6 +1,7 @@
 //! One connection to one shard, and its prepared statements.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +9,7 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Statement};
 
 use super::active_sessions::CancelHandle;
-use super::connect::{self, Connected};
+use super::connect::{self, Connected, MARKER, Names};
 use super::connect_error::{self, Unconnected};
 use super::conninfo::Address;
 use crate::error::{Error, Kind, Result};
@@ -31,13 +32,25 @@ struct Sent {
     prepared: Option<Statement>,
 }
 
+/// What is known of the backend (the server process) behind a connection.
+enum Backend {
+    /// The marker was sent, and it is not known yet whether it arrived.
+    Unknown { marker: String },
+    /// It was started for this connection, and serves no other.
+    Own,
+    /// A pooler is in between. Each transaction may run in another backend, so nothing may outlive a transaction: neither a
+    /// setting, nor a lock, nor a temporary table, nor a prepared statement, whose name another client may have used.
+    Pooled,
+}
+
 /// A connection to a shard. A statement is prepared when it is sent for the second time: a single command needs one round
-/// trip, and a loop one more, once.
+/// trip, and a loop two more, once. Through a pooler none is prepared.
 pub struct Session {
     shard: ShardName,
     /// Its `application_name`, which is unique.
     name: String,
     client: Client,
+    backend: Backend,
     cancel: CancelHandle,
     statements: Vec<Sent>,
     used_at: Instant,
@@ -49,10 +62,11 @@ pub struct Session {
 
 impl Session {
     /// Wraps a new connection.
-    fn new(shard: ShardName, name: String, connected: Connected) -> Self {
-        let Connected { client, cancel } = connected;
+    fn new(shard: ShardName, name: String, marker: String, connected: Connected) -> Self {
+        let Connected { client, cancel, is_marked } = connected;
+        let backend = if is_marked { Backend::Unknown { marker } } else { Backend::Pooled };
         let (statements, used_at) = (Vec::new(), Instant::now());
-        Self { shard, name, client, cancel, statements, used_at, spoiled: false, fast_path_skips: 0 }
+        Self { shard, name, client, backend, cancel, statements, used_at, spoiled: false, fast_path_skips: 0 }
     }
 
     /// Connects without a pool, within the timeout of the address. The session gets a unique name, by which it can be found on
@@ -66,11 +80,13 @@ impl Session {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let nonce = format!(" {}.{count}.{:x}", std::process::id(), since.as_nanos() & 0xffff_ffff);
+        let nonce = format!("{}.{count}.{:x}", std::process::id(), since.as_nanos() & 0xffff_ffff);
         // The server truncates a name at 63 bytes, and must not truncate the nonce.
-        let name = format!("{}{nonce}", Self::name_prefix(address));
-        match connect::connect(address, &name) {
-            Ok(connected) => Ok(Self::new(shard.clone(), name, connected)),
+        let name = format!("{} {nonce}", Self::name_prefix(address));
+        // Processes on several machines may share a pooler, so the marker is longer.
+        let marker = format!("{nonce}.{:016x}", RandomState::new().hash_one(&nonce));
+        match connect::connect(address, Names { application: &name, marker: &marker }) {
+            Ok(connected) => Ok(Self::new(shard.clone(), name, marker, connected)),
             Err(refusals) => Err(connect_error::connecting(shard, address, &refusals)),
         }
     }
@@ -98,8 +114,13 @@ impl Session {
     ) -> Result<Vec<Row>, postgres::Error> {
         let sql = without_heading(sql);
         log::debug!("Executing in shard {}: {}", self.shard, OneLine(sql));
-        let Some(sent) = self.statements.iter_mut().find(|sent| std::ptr::eq(sent.sql, sql)) else {
+        if !self.statements.iter().any(|sent| std::ptr::eq(sent.sql, sql)) {
             self.statements.push(Sent { sql, prepared: None });
+            return self.client.query_typed(sql, parameters);
+        }
+        let has_own_backend = self.has_own_backend()?;
+        let sent = self.statements.iter_mut().find(|sent| std::ptr::eq(sent.sql, sql));
+        let Some(sent) = sent.filter(|_| has_own_backend) else {
             return self.client.query_typed(sql, parameters);
         };
         let statement = if let Some(statement) = &sent.prepared {
@@ -110,6 +131,29 @@ impl Session {
         };
         let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
         self.client.query(statement, &values)
+    }
+
+    /// Whether the backend was started for this connection and serves no other: it has the marker that came with the startup
+    /// packet. Poolers do not forward it. The first call may ask the server.
+    pub(crate) fn has_own_backend(&mut self) -> Result<bool, postgres::Error> {
+        if let Backend::Unknown { marker } = &self.backend {
+            let sql = "SELECT pg_catalog.current_setting($1, true) = $2";
+            let parameters: &[Parameter<'_>] = &[(&MARKER, Type::TEXT), (marker, Type::TEXT)];
+            let rows = self.client.query_typed(sql, parameters)?;
+            let is_own = rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true));
+            self.backend = if is_own { Backend::Own } else { Backend::Pooled };
+        }
+        Ok(matches!(self.backend, Backend::Own))
+    }
+
+    /// Whether others would find this session by its name. A pooler may not forward it.
+    pub(crate) fn is_found_by_name(&mut self) -> Result<bool, postgres::Error> {
+        if self.has_own_backend()? {
+            return Ok(true);
+        }
+        let sql = "SELECT pg_catalog.current_setting('application_name') = $1";
+        let rows = self.client.query_typed(sql, &[(&self.name, Type::TEXT)])?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
     /// Whether the connection is alive. It is checked only if it was idle for a while, so that a loop pays nothing, or if

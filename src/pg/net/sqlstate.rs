@@ -103,7 +103,13 @@ pub(crate) fn is_lost(cause: &postgres::Error) -> bool {
 /// Whether the same transaction may succeed on a retry.
 pub(crate) fn is_worth_repeating(cause: &postgres::Error) -> bool {
     cause.code().is_some_and(|code| {
-        [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED].contains(&code)
+        // Through a pooler another program may have left a statement of that name behind; the next name is another one.
+        [
+            &SqlState::T_R_SERIALIZATION_FAILURE,
+            &SqlState::T_R_DEADLOCK_DETECTED,
+            &SqlState::DUPLICATE_PSTATEMENT,
+        ]
+        .contains(&code)
     })
 }
 

@@ -1,6 +1,7 @@
 //! The shards by name, with one small r2d2 pool for each server, opened when it is first needed. It runs no SQL of its own.
 
 pub(crate) mod backoff;
+mod direct;
 pub mod read_routing;
 pub mod replica_status;
 
@@ -82,6 +83,8 @@ impl ManageConnection for Manager {
 pub(crate) struct Server {
     name: ShardName,
     pub(crate) address: Address,
+    /// The server itself, if `address` leads to a connection pooler.
+    direct: OnceLock<Address>,
     /// Its key in `backoff`.
     pub(crate) backoff_key: String,
     /// Whether it was added as a standby; it may have been promoted since.
@@ -178,8 +181,8 @@ pub struct Shards {
 impl Server {
     fn new(name: ShardName, address: Address, backoff_key: String, is_standby: bool) -> Self {
         let (pool, first, begun) = (OnceLock::new(), First::default(), AtomicBool::new(false));
-        let (replicas, has_failed) = (RwLock::default(), Arc::default());
-        Self { name, address, backoff_key, is_standby, replicas, pool, first, begun, has_failed }
+        let (direct, replicas, has_failed) = (OnceLock::new(), RwLock::default(), Arc::default());
+        Self { name, address, direct, backoff_key, is_standby, replicas, pool, first, begun, has_failed }
     }
 
     /// The shard.

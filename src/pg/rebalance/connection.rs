@@ -47,7 +47,7 @@ pub(crate) struct ObservedShard {
 impl Connection {
     /// Connects, outside the pool.
     pub(crate) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
-        Self::over(shard, cluster.shards().connect_unpooled(shard)?, true)
+        Self::over(shard, cluster.shards().connect_direct(shard)?, true)
     }
 
     /// Uses an existing session; its settings are changed only if the server accepts writes.

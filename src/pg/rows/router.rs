@@ -431,9 +431,13 @@ impl Router<'_> {
         let begun = Instant::now();
         loop {
             let mut session = self.0.shards().checkout(&lost.shard)?;
+            let fail = |cause| sqlstate::doing("end a lost session", &lost.shard, &cause);
+            if !session.is_found_by_name().map_err(fail)? {
+                return Err(lost.error.clone());
+            }
             let left = session
                 .query(include_str!("../../../sql/queries/end_session.sql"), &[(&lost.session, Type::TEXT)])
-                .map_err(|cause| sqlstate::doing("end a lost session", &lost.shard, &cause))?;
+                .map_err(fail)?;
             if left.is_empty() {
                 return Ok(());
             }

@@ -104,9 +104,10 @@ pub fn scatter<B: RowBatcher>(
         let (spent, to_reuse) = channel();
         let out = Sink { sender, to_reuse };
         let (filter, new) = (filter.clone(), new.clone());
-        let (of_shard, excluded) = (part.shard.clone(), part.excluded());
+        let (of_shard, excluded, is_pooled) = (part.shard.clone(), part.excluded(), part.is_pooled);
         part.run(move |transaction| {
-            if let Err(error) = send_rows(transaction, &of_shard, excluded, &filter, new, &out) {
+            let query = ListQuery::new(&filter, excluded);
+            if let Err(error) = send_rows(transaction, is_pooled, &of_shard, &query, new, &out) {
                 let _ = out.sender.send(Err(error));
             }
         });
@@ -174,16 +175,16 @@ fn count_part(part: &ShardSnapshot, by_region: bool, region: Option<&str>) -> Pe
 /// Reads one shard's users in order and sends them, until there are no more or the receiver is dropped.
 fn send_rows<B: RowBatcher>(
     transaction: &mut Transaction<'_>,
+    is_pooled: bool,
     shard: &ShardName,
-    excluded: &str,
-    filter: &Filter,
+    query: &ListQuery,
     new: impl Fn() -> B,
     out: &Sink<B>,
 ) -> Result<()> {
-    let ListQuery { sql, values, types } = ListQuery::new(filter, excluded);
-    log::debug!("Executing in shard {shard}: {}", OneLine(&sql));
+    let ListQuery { sql, values, types } = query;
+    log::debug!("Executing in shard {shard}: {}", OneLine(sql));
     let fail = |cause: postgres::Error| sqlstate::doing("read users", shard, &cause);
-    let statement = transaction.prepare_typed(&sql, &types).map_err(fail)?;
+    let statement = snapshot::prepare(transaction, is_pooled, sql, types).map_err(fail)?;
     check_columns(&statement, shard)?;
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
     let portal = transaction.bind(&statement, &values).map_err(fail)?;

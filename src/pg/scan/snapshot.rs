@@ -3,12 +3,14 @@
 //! The snapshots are opened at nearly the same time, not at one instant: a concurrent write may be in one and not in another.
 //! But each user is in exactly one of them, even while chunks move.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
 use postgres::types::Type;
-use postgres::{Client, IsolationLevel, Row, Transaction};
+use postgres::{Client, IsolationLevel, Row, Statement, Transaction};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -28,6 +30,9 @@ const GAP_PATIENCE: Duration = Duration::from_secs(3);
 /// The pause before they are reopened.
 const GAP_PAUSE: Duration = Duration::from_millis(10);
 
+/// How many names of a prepared statement are tried.
+const NAMES_TRIED: u32 = 100;
+
 /// Epoch and arcs of a shard in its snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
@@ -43,6 +48,10 @@ type Job = Box<dyn FnOnce(&mut Transaction<'_>) + Send>;
 pub(crate) struct ShardSnapshot {
     pub(crate) shard: ShardName,
     server: std::sync::Arc<Server>,
+    /// Whether a pooler is in between.
+    pub(crate) is_pooled: bool,
+    /// Set by work after which the session must not be used again.
+    pub(crate) spoils: std::sync::Arc<AtomicBool>,
     jobs: Sender<Job>,
     /// Arcs that another shard serves.
     excluded: Vec<Arc>,
@@ -78,6 +87,25 @@ impl ShardSnapshot {
     pub(crate) fn excluded(&self) -> &'static str {
         if self.excluded.is_empty() { "" } else { include_str!("../../../sql/queries/excluded_ranges.sql") }
     }
+}
+
+/// Prepares a statement in a transaction. Through a pooler its name may be taken, as another program may have left a statement
+/// behind in this backend: then the next name is tried.
+pub(crate) fn prepare(
+    transaction: &mut Transaction<'_>,
+    is_pooled: bool,
+    sql: &str,
+    types: &[Type],
+) -> Result<Statement, postgres::Error> {
+    for _ in 0..if is_pooled { NAMES_TRIED } else { 0 } {
+        let mut attempt = transaction.transaction()?;
+        match attempt.prepare_typed(sql, types) {
+            Ok(statement) => return attempt.commit().map(|()| statement),
+            Err(cause) if cause.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) => attempt.rollback()?,
+            Err(cause) => return Err(cause),
+        }
+    }
+    transaction.prepare_typed(sql, types)
 }
 
 /// A result that is still to come.
@@ -257,6 +285,7 @@ fn open_part(
     let row = only(rows, "read the arcs", shard)?;
     cluster.check_row(shard, &row)?;
     let held = held_of(&row, shard)?;
+    let part = ShardSnapshot { is_pooled: row.get("is_pooled"), ..part };
     if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > cluster.view().epoch {
         // The pool may have only one connection.
         drop(part);
@@ -273,13 +302,18 @@ fn start(shard: &ShardName, session: PooledSession) -> (ShardSnapshot, Result<Ve
     let (sender, opened) = sync_channel(1);
     let mut session = session;
     let server = std::sync::Arc::clone(session.server());
+    let spoils = std::sync::Arc::<AtomicBool>::default();
+    let is_spoiled = std::sync::Arc::clone(&spoils);
     thread::spawn(move || {
-        if !hold(session.client(), &sender, &to_do) {
+        if !hold(session.client(), &sender, &to_do) || is_spoiled.load(Ordering::Relaxed) {
             session.spoil();
         }
     });
     let rows = opened.recv().expect("the thread sends one result first");
-    (ShardSnapshot { shard: shard.clone(), server, jobs, excluded: Vec::new() }, rows)
+    (
+        ShardSnapshot { shard: shard.clone(), server, is_pooled: false, spoils, jobs, excluded: Vec::new() },
+        rows,
+    )
 }
 
 /// The columns of `sql/queries/snapshot.sql`.

@@ -2,6 +2,7 @@
 
 use crate::pg::scan::snapshot;
 use std::io::BufRead as _;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use postgres::error::SqlState;
@@ -19,6 +20,13 @@ use crate::pg::pool::read_routing::ReadIntent;
 
 /// How many rows of a shard may wait.
 const ROWS_WAITING: usize = 1_000;
+
+/// Deallocates the statements that the crate `postgres` keeps to look up types, as a pooler gives this backend to others. A
+/// statement of the user may return a type that the crate does not know; those of ringshard do not.
+const DEALLOCATE: &str = "DO $$ DECLARE name text; BEGIN \
+    FOR name IN SELECT statement.name FROM pg_catalog.pg_prepared_statements AS statement \
+                WHERE NOT statement.from_sql AND statement.name ~ '^s[0-9]+$' \
+    LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', name); END LOOP; END $$";
 
 /// A column of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +82,8 @@ pub fn run_statement(
     let (opened, down) = snapshot::open_parts(cluster, ReadIntent::AllowReplica, shards, allow_partial)?;
     // Preparing it ensures that it is one statement, and gives its columns before it runs.
     let prepare = |part: &ShardSnapshot| {
-        let sql = sql.to_owned();
-        part.begin(move |transaction| transaction.prepare(&sql))
+        let (sql, is_pooled) = (sql.to_owned(), part.is_pooled);
+        part.begin(move |transaction| snapshot::prepare(transaction, is_pooled, &sql, &[]))
     };
     let prepared: Vec<_> = opened.iter().map(|(part, _)| prepare(part)).collect();
     let mut ready = Vec::new();
@@ -99,8 +107,14 @@ pub fn run_statement(
     for (part, statement) in ready {
         let (sender, receiver) = sync_channel(ROWS_WAITING);
         streams.push((part.shard.clone(), receiver));
-        let (shard, sql) = (part.shard.clone(), sql.to_owned());
-        part.run(move |transaction| send_rows(transaction, &shard, &statement, &sql, &sender));
+        let (shard, sql, is_pooled) = (part.shard.clone(), sql.to_owned(), part.is_pooled);
+        part.spoils.store(is_pooled, Ordering::Relaxed);
+        part.run(move |transaction| {
+            send_rows(transaction, &shard, &statement, &sql, &sender);
+            if is_pooled && let Err(cause) = transaction.batch_execute(DEALLOCATE) {
+                log::debug!("Could not deallocate statements on shard {shard}: {cause}");
+            }
+        });
     }
     Ok(Answers {
         columns,

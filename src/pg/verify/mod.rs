@@ -245,9 +245,9 @@ fn scan_all(
     let (sender, receiver) = channel();
     for part in &observed.parts {
         let (sender, shared, shard) = (sender.clone(), Arc::clone(shared), part.shard.clone());
-        let scanner = observed.findings.scanner(&shard);
+        let (scanner, is_pooled) = (observed.findings.scanner(&shard), part.is_pooled);
         part.run(move |transaction| {
-            let scanned = scan_rows(transaction, &scanner, &shared);
+            let scanned = scan_rows(transaction, is_pooled, &scanner, &shared);
             drop(sender.send((shard, scanned)));
         });
     }
@@ -270,11 +270,12 @@ fn scan_all(
 /// Reads the ids of one shard, and keeps the misplaced ones.
 fn scan_rows(
     transaction: &mut Transaction<'_>,
+    is_pooled: bool,
     scanner: &RowScanner,
     shared: &ScanShared,
 ) -> Result<Scanned, postgres::Error> {
     let mut scanned = Scanned { rows: 0, in_flight: 0, misplaced: 0, examined_ids: Vec::new() };
-    let statement = transaction.prepare("SELECT user_id FROM public.users")?;
+    let statement = snapshot::prepare(transaction, is_pooled, "SELECT user_id FROM public.users", &[])?;
     let portal = transaction.bind(&statement, &[])?;
     loop {
         let rows = transaction.query_portal(&portal, ROWS_PER_FETCH)?;

@@ -95,7 +95,7 @@ pub fn begin_repair(cluster: &Cluster) -> Result<Repair<'_>> {
     cluster.refresh()?;
     let arbiter = arbiter(&cluster.view().topology).clone();
     // Not from the pool: it is kept, and the pool may have only one.
-    let mut session = Session::connect(&arbiter, &cluster.shards().address(&arbiter)?)?;
+    let mut session = cluster.shards().connect_direct(&arbiter)?;
     let doing = |cause| sqlstate::doing("take the run lock", &arbiter, &cause);
     if advisory_lock::try_lock(&mut session, RUN_LOCK).map_err(doing)? {
         return Ok(Repair { cluster, session, arbiter });

@@ -11,6 +11,7 @@ pub(crate) mod library;
 pub(crate) mod misplaced_rows;
 pub(crate) mod move_fixture;
 pub(crate) mod move_steps;
+pub(crate) mod pooler;
 pub(crate) mod prompts;
 pub(crate) mod proxy;
 pub(crate) mod pty;

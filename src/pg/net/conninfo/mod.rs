@@ -10,6 +10,7 @@ mod target;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use postgres::Config;
@@ -134,6 +135,8 @@ pub struct Address {
     pub(crate) is_shuffled: bool,
     /// Where a proxy override of this address would be announced.
     pub(crate) proxy_override: Option<ProxyOverride>,
+    /// Whether the marker of a session was refused there.
+    pub(crate) refuses_marker: Arc<AtomicBool>,
     shown: String,
     local: bool,
     password_from: Option<&'static str>,
@@ -155,6 +158,7 @@ impl Address {
             timeout,
             is_shuffled: false,
             proxy_override: None,
+            refuses_marker: Arc::default(),
             shown,
             local: true,
             password_from: None,
@@ -183,6 +187,7 @@ impl Address {
             timeout,
             is_shuffled,
             proxy_override: None,
+            refuses_marker: Arc::default(),
             local: false,
             password_from,
         })
