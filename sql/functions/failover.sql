@@ -60,6 +60,12 @@ BEGIN
            CASE WHEN stated.transfer_to IS NULL THEN 'owned' ELSE 'fenced' END
     FROM ROWS FROM (pg_catalog.unnest(firsts), pg_catalog.unnest(lasts), pg_catalog.unnest(epochs),
                     pg_catalog.unnest(transfers_to)) AS stated (first, last, epoch, transfer_to);
+    PERFORM FROM public.users WHERE NOT EXISTS (
+        SELECT FROM ringshard.arc
+        WHERE ringshard.position_range(arc.first, arc.last, '[]') @> pg_catalog.md5(users.user_id::text)::uuid) LIMIT 1;
+    IF FOUND THEN
+        PERFORM ringshard.forbid_side_effects(8);
+    END IF;
     WITH misplaced AS (
         DELETE FROM public.users WHERE NOT EXISTS (
             SELECT FROM ringshard.arc

@@ -68,6 +68,10 @@ BEGIN
     IF own_arc = ROW (chunk_last, chunk_first, 'fenced', the_epoch, the_target)::ringshard.arc THEN
         RETURN 'already';
     END IF;
+    -- On the way back rows must move, and what they would set off is left out by `purge`.
+    IF (SELECT next_topology <> topology FROM ringshard.meta) THEN
+        PERFORM ringshard.forbid_side_effects(8);
+    END IF;
     -- An arc moves at most once an epoch.
     IF (own_arc.first <= chunk_first AND own_arc.state = 'owned' AND own_arc.epoch < the_epoch) IS NOT TRUE THEN
         RETURN 'stale';
@@ -92,6 +96,8 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard text;
     found_digest text;
+    effects text;
+    replication_role text;
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
@@ -112,34 +118,50 @@ BEGIN
         RETURN CASE WHEN FOUND THEN 'already' ELSE 'stale' END;
     END IF;
     guard := pg_catalog.set_config('ringshard.guard', 'checked', true);
-    LOOP
-        BEGIN
-            WITH stored AS (
-                INSERT INTO public.users (user_id, name, region, email)
-                SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
-                                         pg_catalog.unnest(emails)) AS sent (user_id, name, region, email)
-                RETURNING user_id, name, region, email
-            )
-            -- The digest of sql/queries/read_chunk.sql, of the stored rows.
-            SELECT pg_catalog.md5(pg_catalog.array_send(coalesce(pg_catalog.array_agg(user_id), '{}'))
-                || pg_catalog.array_send(coalesce(pg_catalog.array_agg(name), '{}')::text[])
-                || pg_catalog.array_send(coalesce(pg_catalog.array_agg(region), '{}')::text[])
-                || pg_catalog.array_send(coalesce(pg_catalog.array_agg(email), '{}')::text[]))
-            INTO found_digest FROM (SELECT * FROM stored ORDER BY user_id) AS chunk;
-            EXIT;
-        EXCEPTION WHEN unique_violation THEN
-            -- Not expected. Conflicting rows are not overwritten, but moved to the quarantine.
-            WITH conflicting AS (
-                DELETE FROM public.users WHERE user_id = ANY (ids) RETURNING user_id, name, region, email
-            )
-            INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
-            SELECT 'in conflict with rows from ' || the_source || ' in epoch ' || the_epoch, user_id, name, region, email
-            FROM conflicting;
-            IF NOT FOUND THEN
-                RAISE;
-            END IF;
-        END;
-    END LOOP;
+    -- Nothing may fire but, on the way back, the checks of foreign keys that the rows passed here before.
+    SELECT pg_catalog.string_agg(effect, ', ') INTO effects FROM ringshard.side_effects(4 | 16) AS effect
+    WHERE effect NOT LIKE 'foreign key%' OR (SELECT next_topology <> topology FROM ringshard.meta);
+    IF effects IS NOT NULL THEN
+        RAISE EXCEPTION 'rows cannot be stored in `users` without a side effect: %', effects USING ERRCODE = 'RS006';
+    END IF;
+    -- Rows that a purge of this shard left behind: those that were deleted elsewhere since then are deleted here too.
+    PERFORM FROM ringshard.left_behind WHERE last >= chunk_first AND first <= chunk_last;
+    IF FOUND THEN
+        replication_role := pg_catalog.current_setting('session_replication_role');
+        -- A user deleted these, so what refers to them follows its foreign keys.
+        IF replication_role = 'replica' THEN
+            PERFORM pg_catalog.set_config('session_replication_role', 'origin', true);
+        END IF;
+        DELETE FROM public.users
+        WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last AND user_id <> ALL (ids);
+        IF replication_role = 'replica' THEN
+            PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
+        END IF;
+    END IF;
+    -- Rows that are in the way are not expected. Those that differ are kept in the quarantine, and then overwritten: a row that
+    -- others refer to must not be deleted.
+    WITH sent AS (
+        SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
+                                 pg_catalog.unnest(emails)) AS sent (user_id, name, region, email)
+    )
+    INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
+    SELECT 'in conflict with rows from ' || the_source || ' in epoch ' || the_epoch,
+           users.user_id, users.name, users.region, users.email
+    FROM public.users JOIN sent USING (user_id)
+    WHERE (users.name, users.region, users.email) IS DISTINCT FROM (sent.name, sent.region, sent.email);
+    WITH stored AS (
+        INSERT INTO public.users (user_id, name, region, email)
+        SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
+                                 pg_catalog.unnest(emails)) AS sent (user_id, name, region, email)
+        ON CONFLICT (user_id) DO UPDATE SET name = excluded.name, region = excluded.region, email = excluded.email
+        RETURNING user_id, name, region, email
+    )
+    -- The digest of sql/queries/read_chunk.sql, of the stored rows.
+    SELECT pg_catalog.md5(pg_catalog.array_send(coalesce(pg_catalog.array_agg(user_id), '{}'))
+        || pg_catalog.array_send(coalesce(pg_catalog.array_agg(name), '{}')::text[])
+        || pg_catalog.array_send(coalesce(pg_catalog.array_agg(region), '{}')::text[])
+        || pg_catalog.array_send(coalesce(pg_catalog.array_agg(email), '{}')::text[]))
+    INTO found_digest FROM (SELECT * FROM stored ORDER BY user_id) AS chunk;
     IF found_digest <> the_digest THEN
         RAISE EXCEPTION 'the stored rows differ from the rows that were sent'
             USING ERRCODE = 'RS005', DETAIL = pg_catalog.format('digest %s instead of %s', found_digest, the_digest);
@@ -158,6 +180,7 @@ CREATE OR REPLACE FUNCTION ringshard.purge(
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
+    effects text;
 BEGIN
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch > the_epoch;
@@ -168,6 +191,14 @@ BEGIN
     WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND transfer_to = the_target;
     IF NOT FOUND THEN
         RETURN 'already';
+    END IF;
+    -- Everything is checked before rows move. If the table has got a foreign key or a trigger since then, the rows stay, on no
+    -- arc, and `receive_chunk` and `verify` know of them.
+    SELECT pg_catalog.string_agg(effect, ', ') INTO effects FROM ringshard.side_effects(8) AS effect;
+    IF effects IS NOT NULL THEN
+        INSERT INTO ringshard.left_behind (first, last, reason) VALUES (chunk_first, chunk_last, effects)
+        ON CONFLICT (last) DO UPDATE SET first = least(left_behind.first, excluded.first), reason = excluded.reason;
+        RETURN 'done';
     END IF;
     DELETE FROM public.users WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last;
     RETURN 'done';
@@ -217,6 +248,9 @@ BEGIN
     INSERT INTO ringshard.arc (first, last, epoch)
     SELECT merged.first, merged.last, the_epoch
     FROM ROWS FROM (pg_catalog.unnest(merged_firsts), pg_catalog.unnest(merged_lasts)) AS merged (first, last);
+    -- What came back was settled by receive_chunk.
+    DELETE FROM ringshard.left_behind AS left_rows
+    WHERE EXISTS (SELECT FROM ringshard.arc WHERE arc.first <= left_rows.first AND arc.last >= left_rows.last);
     UPDATE ringshard.meta SET status = 'done', topology = next_topology, next_topology = NULL, participants = NULL,
         topology_md5 = pg_catalog.md5(next_topology::text)::uuid,
         desired_topology = CASE WHEN desired_topology IS DISTINCT FROM next_topology THEN desired_topology END;

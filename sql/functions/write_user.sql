@@ -2,13 +2,34 @@
 -- newer ringshard installs its own version.
 --
 -- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is being moved to the shard `transfer_to`), 'not_owner',
--- 'wrong_shard' (this is the database of another shard or cluster). Each answer has the shard's epoch.
+-- 'wrong_shard' (this is the database of another shard or cluster, or its catalog has another version than `client_version`,
+-- that of the client); 'policy' (row_security is not off, so a policy could hide
+-- the row; a pooler dropped that setting). Each other answer has the shard's epoch.
 --
 -- `operation` is 'create', 'update' or 'delete'. An update sets the fields whose flag is true. Returns the updated or
 -- deleted row. There is no helper function, as a nested call costs a tenth of a write.
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
+-- Fails where a trigger or a rule of the user's own kept the row as it was, left it out, or gave it another id. Returns
+-- nothing; the type is that of a column where it is called.
+CREATE OR REPLACE FUNCTION ringshard.raise_other_row(id bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RAISE EXCEPTION 'a trigger or a rule of `users` does not let user `%` be written as requested', id
+        USING ERRCODE = 'RS007';
+END $$;
+
+-- Whether `users` has triggers or rules of the user's own.
+CREATE OR REPLACE FUNCTION ringshard.has_user_triggers() RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = 'public.users'::regclass AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+          AND p.pronamespace <> 'ringshard'::regnamespace
+    ) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = 'public.users'::regclass)
+$$;
+
 CREATE OR REPLACE FUNCTION ringshard.write_user(
-    the_cluster text, the_shard text, operation text, id bigint,
+    the_cluster text, the_shard text, client_version integer, operation text, id bigint,
     set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,
     OUT answer text, OUT epoch bigint, OUT transfer_to text,
     OUT user_id bigint, OUT name text, OUT region text, OUT email text)
@@ -36,18 +57,24 @@ BEGIN
         END IF;
     END IF;
     -- A new statement has a new snapshot, which sees what the barrier waited for.
-    SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'wrong_shard'
+    SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid
+                     OR meta.catalog_version <> client_version THEN 'wrong_shard'
                 WHEN arc.first <= position THEN arc.state
                 ELSE 'not_owner' END, meta.epoch, arc.transfer_to
     INTO answer, epoch, transfer_to
     FROM ringshard.meta, ringshard.arc WHERE arc.last >= position ORDER BY arc.last LIMIT 1;
     IF NOT FOUND THEN
         -- The position is after all arcs of this shard.
-        SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid THEN 'wrong_shard'
+        SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid
+                     OR meta.catalog_version <> client_version THEN 'wrong_shard'
                     ELSE 'not_owner' END, meta.epoch
         INTO answer, epoch FROM ringshard.meta;
     END IF;
     IF answer IS DISTINCT FROM 'owned' THEN
+        RETURN;
+    END IF;
+    IF pg_catalog.current_setting('row_security') <> 'off' THEN
+        answer := 'policy';
         RETURN;
     END IF;
     -- Ownership is proved, so the triggers (guard.sql) need not check again. (A SET clause of the function would do the
@@ -55,7 +82,8 @@ BEGIN
     guard := pg_catalog.set_config('ringshard.guard', 'checked', true);
     IF operation = 'create' THEN
         INSERT INTO public.users (user_id, name, region, email)
-        VALUES (id, new_name, new_region, new_email) ON CONFLICT (user_id) DO NOTHING;
+        VALUES (id, new_name, new_region, new_email) ON CONFLICT (user_id) DO NOTHING
+        RETURNING users.user_id, users.name, users.region, users.email INTO user_id, name, region, email;
         answer := CASE WHEN FOUND THEN 'done' ELSE 'exists' END;
     ELSIF operation = 'update' THEN
         UPDATE public.users SET
@@ -73,4 +101,14 @@ BEGIN
         RAISE EXCEPTION 'no such operation: %', operation;
     END IF;
     guard := pg_catalog.set_config('ringshard.guard', guard_before, true);
+    -- A trigger may have changed the id, or kept the row: a row that is there was not updated or deleted, and one that is not
+    -- there does not exist.
+    IF user_id <> id THEN
+        PERFORM ringshard.raise_other_row(id);
+    ELSIF answer <> 'done' AND ringshard.has_user_triggers() THEN
+        PERFORM FROM public.users WHERE users.user_id = id;
+        IF FOUND <> (answer = 'exists') THEN
+            PERFORM ringshard.raise_other_row(id);
+        END IF;
+    END IF;
 END $$;

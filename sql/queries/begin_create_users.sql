@@ -5,6 +5,7 @@
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '200ms';
+SET LOCAL row_security = off;
 SET LOCAL ringshard.guard = 'checked';
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
 WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local');

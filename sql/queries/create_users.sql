@@ -1,5 +1,5 @@
 -- Stores users ($6 to $9, arrays), all or none: only if this is the expected shard ($1 its cluster, NULL if unknown, and
--- $2 its name), its epoch and catalog version are at most $3 and $4, and it owns all their positions ($5). The transaction
+-- $2 its name), its epoch is at most $3, its catalog has version $4, and it owns all their positions ($5). The transaction
 -- already holds the barrier. Returns how many it stored, and its transaction id.
 WITH owned AS MATERIALIZED (
     SELECT pg_catalog.array_agg(arc.first ORDER BY arc.last) AS firsts,
@@ -13,13 +13,18 @@ WITH owned AS MATERIALIZED (
          AS new_user (user_id, name, region, email)
     WHERE (
         SELECT meta.shard = $2 AND coalesce(meta.cluster = $1, $1 IS NULL)
-               AND meta.epoch <= $3 AND meta.catalog_version <= $4
+               AND meta.epoch <= $3 AND meta.catalog_version = $4
         FROM ringshard.meta
     ) AND NOT EXISTS (
         SELECT FROM pg_catalog.unnest($5::uuid[]) AS position, owned
         WHERE (position <= owned.lasts[pg_catalog.width_bucket(position, owned.firsts)]) IS NOT TRUE
     )
     ON CONFLICT (user_id) DO NOTHING
-    RETURNING 1
+    RETURNING user_id, name, region, email
 )
-SELECT pg_catalog.count(*), pg_catalog.pg_current_xact_id()::text FROM stored
+-- Only rows that are stored as they were given: a trigger of the user's own may change them.
+SELECT pg_catalog.count(*), pg_catalog.pg_current_xact_id()::text
+FROM stored JOIN ROWS FROM (pg_catalog.unnest($6::bigint[]), pg_catalog.unnest($7::text[]),
+                            pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::text[]))
+     AS new_user (user_id, name, region, email) USING (user_id)
+WHERE (stored.name, stored.region, stored.email) IS NOT DISTINCT FROM (new_user.name, new_user.region, new_user.email)

@@ -2,7 +2,8 @@
 -- $1: the user's position; $2: its id. Plain columns without functions of ringshard, as on a new connection each name
 -- lookup costs time. The client evaluates the columns.
 SELECT meta.shard, meta.cluster, meta.epoch, own_arc.first, own_arc.state, own_arc.transfer_to,
-       users.user_id, users.name, users.region, users.email, meta.catalog_version, own_arc.epoch
+       users.user_id, users.name, users.region, users.email, meta.catalog_version, own_arc.epoch,
+       pg_catalog.current_setting('row_security') = 'off'
 FROM ringshard.meta
 LEFT JOIN LATERAL (
     SELECT arc.first, arc.state, arc.transfer_to, arc.epoch FROM ringshard.arc

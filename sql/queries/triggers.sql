@@ -24,5 +24,3 @@ ALTER TABLE public.users ENABLE ALWAYS TRIGGER ringshard_insert;
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER ringshard_update;
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER ringshard_delete;
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER ringshard_truncate;
--- What the triggers called before.
-DROP FUNCTION IF EXISTS ringshard.guard();

@@ -93,6 +93,7 @@ impl Owner<'_> {
         let mut parameters = vec![
             ("the_cluster", text(self.cluster.map(|id| id.to_string()).as_deref())),
             ("the_shard", quoted(self.shard.as_str())),
+            ("client_version", CATALOG_VERSION.to_string()),
             ("operation", quoted(operation.name())),
             id,
         ];

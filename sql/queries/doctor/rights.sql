@@ -7,6 +7,7 @@ WITH needed (schema, name, privileges) AS (
            ('ringshard', 'shard_endpoint', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'import', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'quarantine', ARRAY['SELECT', 'INSERT']),
+           ('ringshard', 'left_behind', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'migration_progress', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'rebalance_run', ARRAY['SELECT', 'INSERT', 'UPDATE'])
 )

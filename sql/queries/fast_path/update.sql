@@ -7,10 +7,12 @@ UPDATE public.users SET
     email = CASE WHEN $6 THEN $7 ELSE users.email END
 FROM ringshard.meta
 WHERE users.user_id = $1
-  AND meta.topology_md5 = $8 AND meta.epoch = $9 AND meta.shard = $10 AND meta.cluster = $11 AND meta.catalog_version <= $12
+  AND meta.topology_md5 = $8 AND meta.epoch = $9 AND meta.shard = $10 AND meta.cluster = $11 AND meta.catalog_version = $12
   AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)
+  AND pg_catalog.current_setting('row_security') = 'off'
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
   AND (SELECT pg_catalog.set_config('ringshard.guard', 'checked', true)) IS NOT NULL
-RETURNING users.user_id, users.name::text, users.region::text, users.email::text
+RETURNING CASE WHEN users.user_id = $1 THEN users.user_id ELSE ringshard.raise_other_row($1) END AS user_id,
+    users.name::text, users.region::text, users.email::text

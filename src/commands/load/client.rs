@@ -285,7 +285,7 @@ impl Client {
         // From here on other clients may read it.
         self.context.created[self.number as usize].fetch_add(1, Ordering::Relaxed);
         let user = User { email: Some(tag.to_string()), ..user };
-        let answer = Router(&self.cluster).create_user(&user);
+        let answer = Router(&self.cluster).create_user(&user).map(|(_, shard)| shard);
         match self.end(answer) {
             Ok(shard) => {
                 self.acknowledge(key, &shard);

@@ -22,6 +22,15 @@ fn report(user: User) -> Report {
     Report::one(&COLUMNS, cells(user))
 }
 
+/// Adds a warning if the row is not stored as it was given: only a trigger can do that.
+fn with_warning(mut report: Report, is_as_given: bool) -> Report {
+    if !is_as_given {
+        let message = "a trigger of `users` stored other values than were given";
+        report.warnings.push(Error::new(Kind::Failed, message));
+    }
+    report
+}
+
 /// The id of a user, as a flag or as an argument.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true))]
@@ -95,8 +104,9 @@ impl CreateUserArgs {
     /// Stores the user and shows it.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let user = self.user();
-        Router(&*context.cluster()?).create_user(&user)?;
-        Ok(report(user))
+        let (stored, _) = Router(&*context.cluster()?).create_user(&user)?;
+        let is_as_given = stored == user;
+        Ok(with_warning(report(stored), is_as_given))
     }
 
     /// The user to store.
@@ -150,8 +160,10 @@ pub struct UpdateUserArgs {
 impl UpdateUserArgs {
     /// Changes the user and shows the result.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let (user, _) = Router(&*context.cluster()?).update_user(self.which.id()?, &self.patch())?;
-        Ok(report(user))
+        let patch = self.patch();
+        let (user, _) = Router(&*context.cluster()?).update_user(self.which.id()?, &patch)?;
+        let is_as_given = patch.holds_for(&user);
+        Ok(with_warning(report(user), is_as_given))
     }
 
     /// The fields to change.

@@ -13,7 +13,7 @@ pub(crate) struct ExpectedFunction {
 }
 
 /// The texts that `init-shards` runs, in this order.
-pub(crate) static TEXTS: LazyLock<[String; 7]> = LazyLock::new(|| {
+pub(crate) static TEXTS: LazyLock<[String; 8]> = LazyLock::new(|| {
     [
         include_str!("../../../sql/functions/write_user.sql").to_owned(),
         include_str!("../../../sql/functions/guard.sql").to_owned(),
@@ -23,6 +23,7 @@ pub(crate) static TEXTS: LazyLock<[String; 7]> = LazyLock::new(|| {
             "(SELECT user_id FROM new_rows UNION ALL SELECT user_id FROM old_rows) AS changed_rows",
         ),
         guard("delete", "old_rows"),
+        include_str!("../../../sql/functions/side_effects.sql").to_owned(),
         include_str!("../../../sql/functions/rebalance.sql").to_owned(),
         include_str!("../../../sql/functions/failover.sql").to_owned(),
     ]
@@ -59,12 +60,20 @@ mod tests {
     #[test]
     fn each_function_of_the_files_is_found() {
         let names: Vec<&str> = expected().iter().map(|function| function.name).collect();
-        let guard = ["write_user", "owner_of", "raise_wrong_shard", "guard_truncate"];
+        let guard = [
+            "raise_other_row",
+            "has_user_triggers",
+            "write_user",
+            "owner_of",
+            "raise_wrong_shard",
+            "guard_truncate",
+        ];
         let guard_rows = ["guard_insert", "guard_update", "guard_delete"];
+        let effects = ["side_effects", "forbid_side_effects"];
         let moves =
             ["require_durable_commit", "announce", "fence", "receive_chunk", "purge", "release", "finish"];
         let failover = ["replace_primary", "overwrite_state", "fence_stale_primary"];
-        assert_eq!(names, [&guard[..], &guard_rows[..], &moves[..], &failover[..]].concat());
+        assert_eq!(names, [&guard[..], &guard_rows[..], &effects[..], &moves[..], &failover[..]].concat());
         let count: usize = TEXTS.iter().map(|text| text.matches("FUNCTION ringshard.").count()).sum();
         assert_eq!(names.len(), count);
         let definers: Vec<&str> =

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::SelfDescription;
+use super::relation::Relation;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::pg::catalog;
@@ -36,6 +37,8 @@ pub(crate) struct Inspection {
     /// Name and type, sorted.
     pub(crate) columns: Vec<String>,
     pub(crate) description: Option<SelfDescription>,
+    /// The table `users`, if there is one.
+    pub(crate) relation: Option<Relation>,
 }
 
 pub(crate) fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Inspection>> {
@@ -68,7 +71,10 @@ fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> 
         row.get::<_, Option<&str>>("columns").unwrap_or_default().split(", ").map(Into::into).collect();
     columns.sort();
     let description = if row.get("has_catalog") { Some(catalog::describe_any(session, name)?) } else { None };
+    let relation = Relation::read(session.client())
+        .map_err(|cause| sqlstate::doing("inspect the table `users`", name, &cause))?;
     Ok(Inspection {
+        relation,
         identity: row.get("identity"),
         has_users: row.get("has_users"),
         has_region_index: row.get("has_region_index"),

@@ -9,6 +9,7 @@ use postgres::{GenericClient, IsolationLevel, Transaction};
 use uuid::Uuid;
 
 use super::inspect::{InitOutcome, Inspection};
+use super::relation::{Relation, Unsupported};
 use super::{CATALOG_VERSION, functions, triggers};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -28,13 +29,14 @@ pub(crate) const COLUMNS: [&str; 4] = [
     "user_id bigint primary key",
 ];
 /// The migrations up to [`CATALOG_VERSION`], each with the version that it makes.
-const MIGRATIONS: [(i32, &str); 6] = [
+const MIGRATIONS: [(i32, &str); 7] = [
     (1, include_str!("../../../sql/migrations/0001_catalog.sql")),
     (2, include_str!("../../../sql/migrations/0002_imports.sql")),
     (3, include_str!("../../../sql/migrations/0003_rebalancing.sql")),
     (4, include_str!("../../../sql/migrations/0004_replicas.sql")),
     (5, include_str!("../../../sql/migrations/0005_fast_path.sql")),
     (6, include_str!("../../../sql/migrations/0006_names.sql")),
+    (7, include_str!("../../../sql/migrations/0007_left_behind.sql")),
 ];
 /// How many misplaced users an error lists.
 const MISPLACED_SHOWN: usize = 10;
@@ -97,7 +99,7 @@ impl InstallPlan<'_> {
         found: &Inspection,
     ) -> Result<bool, postgres::Error> {
         transaction
-            .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning")?;
+            .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning; SET LOCAL row_security = off")?;
         let version = found.description.as_ref().map_or(0, |description| description.catalog_version);
         for (to, sql) in MIGRATIONS {
             if version < to {
@@ -208,7 +210,7 @@ pub(crate) fn check_rows(
         .map(|(name, _)| name.clone())
         .collect();
     for name in &adopt {
-        check_columns(name, &found[name])?;
+        check_table(name, &found[name])?;
     }
     let mut examples = Vec::new();
     let mut count = 0;
@@ -220,8 +222,20 @@ pub(crate) fn check_rows(
     if count > 0 { Err(misplaced(count, &examples, ring, "nothing was changed")) } else { Ok(()) }
 }
 
-/// An existing table must have exactly the Python prototype's columns.
-pub(crate) fn check_columns(name: &ShardName, found: &Inspection) -> Result<()> {
+/// An existing table must be an ordinary one with exactly the Python prototype's columns.
+pub(crate) fn check_table(name: &ShardName, found: &Inspection) -> Result<()> {
+    if let Some(Unsupported { why, clause }) = found.relation.as_ref().and_then(Relation::unsupported) {
+        let hint = match clause {
+            Some(clause) => format!("ALTER TABLE public.users {clause}, in that database"),
+            None => "make `users` an ordinary table with the same rows, then run this again".to_owned(),
+        };
+        return Err(Error::new(
+            Kind::Configuration,
+            format!("the table of shard `{name}` cannot be used: {why}"),
+        )
+        .hint(hint)
+        .on_shard(name));
+    }
     if !found.has_users || found.columns == COLUMNS {
         return Ok(());
     }

@@ -5,6 +5,7 @@ pub(crate) mod functions;
 pub mod init;
 pub mod inspect;
 pub(crate) mod install;
+pub(crate) mod relation;
 pub(crate) mod triggers;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 6;
+pub const CATALOG_VERSION: i32 = 7;
 
 /// What a shard's catalog says of the shard and its cluster.
 #[derive(Debug, Clone)]

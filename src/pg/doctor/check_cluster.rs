@@ -1,6 +1,6 @@
 //! What holds of all shards together: one cluster, one epoch, one ring, one database each. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::collect::Facts;
 use super::{ConfiguredBy, Verdict};
@@ -34,6 +34,7 @@ pub(crate) fn checks(
         })
         .collect();
     checks.push(("databases", databases(answers)));
+    checks.push(("tables", tables(answers)));
     if known.is_empty() {
         return checks;
     }
@@ -47,6 +48,30 @@ pub(crate) fn checks(
         if is_whole { ring(&known) } else { Verdict::unknown("not all shards answer for themselves") },
     ));
     checks
+}
+
+/// All shards must accept the same rows, or a move fails half-way.
+fn tables(answers: Answers<'_>) -> Verdict {
+    let definitions: Vec<(&ShardName, BTreeSet<&String>)> = answers
+        .iter()
+        .filter_map(|(name, facts)| {
+            let relation = facts.as_ref().ok()?.relation.as_ref().ok()?.as_ref()?;
+            Some((name, relation.definition.iter().collect()))
+        })
+        .collect();
+    let Some(((first, expected), others)) = definitions.split_first() else {
+        return Verdict::unknown("no shard answers");
+    };
+    for (name, found) in others {
+        if let Some(other) = expected.symmetric_difference(found).next() {
+            let (has, lacks) = if found.contains(other) { (name, first) } else { (first, name) };
+            return Verdict::bad(
+                format!("`users` of `{has}` has `{other}`, and that of `{lacks}` has not"),
+                format!("ALTER TABLE public.users on `{lacks}` or `{has}`, so that both are alike"),
+            );
+        }
+    }
+    Verdict::good("alike on all shards")
 }
 
 fn private_postgres(status: &Result<ServerStatus>) -> Verdict {

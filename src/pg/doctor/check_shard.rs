@@ -10,6 +10,7 @@ use crate::model::ring::arc::{ShardArc, merged};
 use crate::model::text::bytes;
 use crate::pg::catalog::inspect::OLDEST_VERSION;
 use crate::pg::catalog::install::COLUMNS;
+use crate::pg::catalog::relation::{Relation, Unsupported};
 use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription, functions};
 
 /// The largest accepted difference of a server's clock.
@@ -55,6 +56,14 @@ pub(crate) fn shard(
     if has_users {
         checks.push(("table", check(&facts.columns, |columns| table(columns, &psql))));
         checks.push(("primary_key", check(&facts.indexes, |indexes| primary_key(indexes, &psql))));
+        let of_relation = |verdict: &dyn Fn(&Relation) -> Verdict| {
+            check(&facts.relation, |found| {
+                found.as_ref().map_or_else(|| Verdict::unknown("see `table`"), verdict)
+            })
+        };
+        checks.push(("relation", of_relation(&|found| relation(found, &psql))));
+        checks.push(("row_security", of_relation(&row_security)));
+        checks.push(("unique", of_relation(&|found| unique(found, &psql))));
     }
     checks.push(("catalog", catalog_version(facts, has_users, cluster)));
     let Some(description) = &facts.description else { return checks };
@@ -66,6 +75,16 @@ pub(crate) fn shard(
     checks.push(("identity", identity));
     checks.push(("region_index", check(&facts.indexes, |indexes| region_index(indexes))));
     checks.push(("triggers", of_catalog(check(&facts.trigger_faults, |faults| triggers(faults)))));
+    let has_function =
+        facts.functions.as_ref().is_ok_and(|found| found.iter().any(|it| it.name == "side_effects"));
+    checks.push((
+        "side_effects",
+        of_catalog(if has_function {
+            check(&facts.side_effects, |effects| side_effects(effects))
+        } else {
+            Verdict::unknown("see `functions`")
+        }),
+    ));
     checks.push(("functions", of_catalog(check(&facts.functions, |found| functions(found)))));
     checks.push((
         "arcs",
@@ -247,6 +266,51 @@ fn primary_key(indexes: &[Index], psql: &dyn Fn(&str) -> String) -> Verdict {
         ),
         None => Verdict::bad("none", psql("ALTER TABLE public.users ADD PRIMARY KEY (user_id)")),
     }
+}
+
+fn relation(found: &Relation, psql: &dyn Fn(&str) -> String) -> Verdict {
+    match found.unsupported() {
+        None => Verdict::good("an ordinary table"),
+        Some(Unsupported { why, clause: Some(clause) }) => {
+            Verdict::bad(why, psql(&format!("ALTER TABLE public.users {clause}")))
+        }
+        Some(Unsupported { why, clause: None }) => {
+            Verdict::bad(why, "make `users` an ordinary table with the same rows")
+        }
+    }
+}
+
+fn row_security(found: &Relation) -> Verdict {
+    let role = quoted(&found.role);
+    if found.has_policies {
+        Verdict::bad(
+            format!("policies hide rows of `users` from {role}"),
+            format!("as a superuser of that server: ALTER ROLE {role} BYPASSRLS"),
+        )
+    } else {
+        Verdict::good(format!("{role} sees all rows"))
+    }
+}
+
+fn unique(found: &Relation, psql: &dyn Fn(&str) -> String) -> Verdict {
+    match found.unique_indexes.first() {
+        None => Verdict::good("only the key"),
+        Some(first) => Verdict::bad(
+            format!("unique on its own shard only, so a move can fail: {}", found.unique_indexes.join(", ")),
+            format!("drop it, as by {} or DROP CONSTRAINT", psql(&format!("DROP INDEX {first}"))),
+        ),
+    }
+}
+
+fn side_effects(effects: &[String]) -> Verdict {
+    if effects.is_empty() {
+        return Verdict::good("a move fires nothing");
+    }
+    Verdict::bad(
+        format!("a move of rows would fire or break {}", effects.join(", ")),
+        "drop the foreign key or the rule; ALTER TABLE public.users DISABLE TRIGGER …, or connect as a superuser, for \
+         whom triggers are suppressed",
+    )
 }
 
 fn region_index(indexes: &[Index]) -> Verdict {

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
+use crate::pg::catalog::relation::Relation;
 use crate::pg::catalog::{self, SelfDescription, triggers};
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
@@ -32,6 +33,9 @@ pub(crate) struct Facts {
     pub(crate) rights: Result<Vec<Right>>,
     pub(crate) columns: Result<Vec<TableColumn>>,
     pub(crate) indexes: Result<Vec<Index>>,
+    pub(crate) relation: Result<Option<Relation>>,
+    /// What moves would set off.
+    pub(crate) side_effects: Result<Vec<String>>,
     pub(crate) trigger_faults: Result<Vec<String>>,
     pub(crate) functions: Result<Vec<Function>>,
     /// The shard's description; `None` without a catalog.
@@ -216,6 +220,13 @@ pub(crate) fn collect(
             "read the indexes",
             include_str!("../../../sql/queries/doctor/indexes.sql"),
             index_of,
+        ),
+        relation: Relation::read(query.session.client())
+            .map_err(|cause| sqlstate::doing("read the table `users`", shard, &cause)),
+        side_effects: query.rows(
+            "look for side effects of moves",
+            "SELECT effect FROM ringshard.side_effects(28) AS effect",
+            |row| row.get("effect"),
         ),
         trigger_faults: triggers::faults(query.session.client())
             .map_err(|cause| sqlstate::doing("read the triggers", shard, &cause)),

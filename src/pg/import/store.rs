@@ -344,7 +344,7 @@ impl Store<'_> {
         // A row that another shard's checkpoint covers must be on disk before that checkpoint.
         let synchronous = if task.checkpoints.is_some() { "off" } else { "on" };
         client.batch_execute(&format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL client_min_messages = warning; \
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL client_min_messages = warning; SET LOCAL row_security = off; \
              SET LOCAL ringshard.guard = 'checked'; SET LOCAL synchronous_commit = {synchronous}"
         ))
     }

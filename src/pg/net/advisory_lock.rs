@@ -36,6 +36,7 @@ pub(crate) fn try_lock_part(session: &mut Session, key: i32, part: i32) -> Resul
 /// behind in a backend that others use.
 pub(crate) fn begin_to_hold(session: &mut Session) -> Result<(), postgres::Error> {
     session.spoil();
+    session.set_in_transaction(true);
     session.client().batch_execute("BEGIN READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0")
 }
 

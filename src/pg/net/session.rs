@@ -53,6 +53,8 @@ pub struct Session {
     backend: Backend,
     cancel: CancelHandle,
     statements: Vec<Sent>,
+    /// Whether a transaction was begun by other means than [`Session::query`].
+    in_transaction: bool,
     used_at: Instant,
     /// Whether it must not be used again.
     spoiled: bool,
@@ -66,7 +68,19 @@ impl Session {
         let Connected { client, cancel, is_marked } = connected;
         let backend = if is_marked { Backend::Unknown { marker } } else { Backend::Pooled };
         let (statements, used_at) = (Vec::new(), Instant::now());
-        Self { shard, name, client, backend, cancel, statements, used_at, spoiled: false, fast_path_skips: 0 }
+        let (in_transaction, spoiled, fast_path_skips) = (false, false, 0);
+        Self {
+            shard,
+            name,
+            client,
+            backend,
+            cancel,
+            statements,
+            in_transaction,
+            used_at,
+            spoiled,
+            fast_path_skips,
+        }
     }
 
     /// Connects without a pool, within the timeout of the address. The session gets a unique name, by which it can be found on
@@ -114,6 +128,9 @@ impl Session {
     ) -> Result<Vec<Row>, postgres::Error> {
         let sql = without_heading(sql);
         log::debug!("Executing in shard {}: {}", self.shard, OneLine(sql));
+        if matches!(self.backend, Backend::Pooled) {
+            return self.query_pooled(sql, parameters);
+        }
         if !self.statements.iter().any(|sent| std::ptr::eq(sent.sql, sql)) {
             self.statements.push(Sent { sql, prepared: None });
             return self.client.query_typed(sql, parameters);
@@ -121,7 +138,7 @@ impl Session {
         let has_own_backend = self.has_own_backend()?;
         let sent = self.statements.iter_mut().find(|sent| std::ptr::eq(sent.sql, sql));
         let Some(sent) = sent.filter(|_| has_own_backend) else {
-            return self.client.query_typed(sql, parameters);
+            return self.query_pooled(sql, parameters);
         };
         let statement = if let Some(statement) = &sent.prepared {
             statement
@@ -131,6 +148,32 @@ impl Session {
         };
         let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
         self.client.query(statement, &values)
+    }
+
+    /// Runs a statement through a pooler, in a transaction of its own, as its settings are not those of this session.
+    fn query_pooled(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, postgres::Error> {
+        if self.in_transaction {
+            return self.client.query_typed(sql, parameters);
+        }
+        let mut transaction = self.client.transaction()?;
+        transaction.batch_execute("SET LOCAL row_security = off")?;
+        let rows = transaction.query_typed(sql, parameters)?;
+        transaction.commit()?;
+        Ok(rows)
+    }
+
+    /// A setting of the startup packet did not arrive: a pooler dropped it.
+    pub(crate) fn note_pooler(&mut self) {
+        self.backend = Backend::Pooled;
+    }
+
+    /// A transaction was begun on [`Session::client`], or has ended.
+    pub(crate) fn set_in_transaction(&mut self, in_transaction: bool) {
+        self.in_transaction = in_transaction;
     }
 
     /// Whether the backend was started for this connection and serves no other: it has the marker that came with the startup

@@ -52,7 +52,7 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
                 .hint("ringshard init-shards")
                 .on_shard(shard)
         }
-        &SqlState::INSUFFICIENT_PRIVILEGE => error(Kind::Permission)
+        &SqlState::INSUFFICIENT_PRIVILEGE if !is_row_security(db) => error(Kind::Permission)
             .hint("connect as the owner of the shard's tables, or let the owner GRANT what is missing"),
         &SqlState::UNIQUE_VIOLATION => {
             error(Kind::Conflict).hint("choose another value, or change the other row")
@@ -68,11 +68,30 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         code if code.code() == "RS002" => error(Kind::Locked).hint("try again in a moment"),
         code if code.code() == "RS001" => error(Kind::Failed)
             .hint("ringshard ring locate ID shows the owner of a user, and which shards have it"),
+        // sql/functions/write_user.sql
+        code if code.code() == "RS007" => error(Kind::Failed).hint(
+            "ringshard sql \"SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.users'::regclass AND NOT tgisinternal\" \
+             lists the triggers",
+        ),
+        // sql/functions/side_effects.sql
+        code if code.code() == "RS006" => error(Kind::Configuration).hint(
+            "drop the foreign key, or disable the trigger or rule (ALTER TABLE public.users DISABLE TRIGGER …); \
+             ringshard rebalance then goes on, and ringshard rebalance cancel goes back",
+        ),
+        _ if is_row_security(db) => error(Kind::Permission).hint(
+            "row-level security hides users from this role, which must read all: ALTER ROLE … BYPASSRLS, or connect as \
+             the owner of `users`",
+        ),
         &(SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY) => {
             error(Kind::Failed).hint("free disk space or memory on that server")
         }
         _ => error(Kind::Failed),
     }
+}
+
+/// Whether the server refused a query because it would not return rows that a policy hides.
+fn is_row_security(db: &DbError) -> bool {
+    db.code() == &SqlState::INSUFFICIENT_PRIVILEGE && db.routine() == Some("check_enable_rls")
 }
 
 fn is_uninitialised(code: &SqlState) -> bool {

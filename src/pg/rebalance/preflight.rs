@@ -9,8 +9,9 @@ use crate::pg::doctor::{self, ConfiguredBy, Finding};
 use crate::pg::net::sqlstate;
 
 /// The checks that always count.
-const CHECKS: [&str; 15] = [
+const CHECKS: [&str; 17] = [
     "reachable",
+    "session",
     "version",
     "writable",
     "encoding",
@@ -19,6 +20,7 @@ const CHECKS: [&str; 15] = [
     "privileges",
     "table",
     "primary_key",
+    "row_security",
     "catalog",
     "identity",
     "triggers",
@@ -29,8 +31,16 @@ const CHECKS: [&str; 15] = [
 /// The checks that count too, unless a change is under way: a change makes them fail.
 const STABLE_CHECKS: [&str; 3] = ["leftovers", "epoch", "ring"];
 
-/// Fails with the first check that does not pass, and the number of the others.
-pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) -> Result<()> {
+/// The checks that count too, unless the change goes back: whatever the tables have become, that must be possible.
+const FORWARD_CHECKS: [&str; 4] = ["relation", "unique", "side_effects", "tables"];
+
+/// Fails with the first check that does not pass, and the number of the others. `goes_back`: rows move back to where they were.
+pub fn preflight(
+    cluster: &Cluster,
+    private: &PrivateServer,
+    planned: &Planned,
+    goes_back: bool,
+) -> Result<()> {
     // Shards that have left do not matter.
     let (belonging, plan) = (cluster.belonging(), &planned.plan);
     let takes_part = |name: &ShardName| {
@@ -44,6 +54,7 @@ pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) 
     let counts = |finding: &&Finding| {
         finding.verdict.ok == Some(false)
             && (CHECKS.contains(&finding.check)
+                || (!goes_back && FORWARD_CHECKS.contains(&finding.check))
                 || (!planned.is_under_way && STABLE_CHECKS.contains(&finding.check)))
     };
     let crosses: Vec<&Finding> = examination.findings.iter().filter(counts).collect();
@@ -55,7 +66,7 @@ pub fn preflight(cluster: &Cluster, private: &PrivateServer, planned: &Planned) 
     };
     let kind = match first.check {
         "reachable" => Kind::Unreachable,
-        "privileges" => Kind::Permission,
+        "privileges" | "row_security" => Kind::Permission,
         "leftovers" => Kind::Locked,
         "disk" | "sessions" => Kind::Failed,
         _ => Kind::Configuration,

@@ -39,7 +39,7 @@ fn provision_database(cluster: &Cluster, topologies: &Topologies, name: &ShardNa
     let found: BTreeMap<_, _> = inspect::inspect_all(cluster.shards(), &names)?;
     inspect::check_distinct(cluster.shards(), &found)?;
     let own = &found[name];
-    install::check_columns(name, own)?;
+    install::check_table(name, own)?;
     if let Some(description) = &own.description {
         let address = cluster.shards().address(name)?;
         crate::pg::catalog::check_identity(name, &address, Some(*cluster_id), description.identity())?;
@@ -63,6 +63,9 @@ fn provision_database(cluster: &Cluster, topologies: &Topologies, name: &ShardNa
         return Err(taken());
     }
     plan.make_shard(&mut session, name, own)?;
+    if !own.has_users {
+        alter_like(cluster, &mut session, &names[0], name)?;
+    }
     // A shard that was part of the cluster before, or of a desired topology that was given up, may have an old state.
     let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&Json(topology), Type::JSONB)];
     let rows = session.query(include_str!("../../../sql/queries/provision.sql"), parameters).map_err(fail)?;
@@ -72,6 +75,30 @@ fn provision_database(cluster: &Cluster, topologies: &Topologies, name: &ShardNa
     write_endpoints(cluster, &mut session, name)?;
     drop(session);
     announce_endpoint(cluster, &names, name)
+}
+
+/// Makes the new table of a shard accept the same rows as that of another shard: by NOT NULL, CHECK and collations.
+fn alter_like(
+    cluster: &Cluster,
+    session: &mut PooledSession,
+    other: &ShardName,
+    name: &ShardName,
+) -> Result<()> {
+    let clauses = cluster
+        .shards()
+        .checkout(other)?
+        .query(include_str!("../../../sql/queries/table_clauses.sql"), &[])
+        .map_err(|cause| sqlstate::doing("read the definition of `users`", other, &cause))?;
+    let clauses: Vec<String> = clauses.iter().map(|row| row.get("clause")).collect();
+    if clauses.is_empty() {
+        return Ok(());
+    }
+    // The clauses are Postgres's own text of the other table.
+    let alter = format!("ALTER TABLE public.users {}", clauses.join(", "));
+    session
+        .client()
+        .batch_execute(&alter)
+        .map_err(|cause| sqlstate::doing(&format!("define `users` as on shard `{other}`"), name, &cause))
 }
 
 /// Writes the replicas, incarnations and stale endpoints of all shards to a new shard.

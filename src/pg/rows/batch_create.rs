@@ -231,6 +231,7 @@ impl ShardPart<'_> {
         let regions = texts(|user| user.region.as_deref());
         let emails = texts(|user| user.email.as_deref());
         self.is_open = true;
+        self.session.set_in_transaction(true);
         self.session.client().batch_execute(include_str!("../../../sql/queries/begin_create_users.sql"))?;
         let rows = self.session.query(
             include_str!("../../../sql/queries/create_users.sql"),
@@ -270,6 +271,7 @@ impl ShardPart<'_> {
     fn end(&mut self, statement: &str) -> Result<(), postgres::Error> {
         self.session.client().batch_execute(statement)?;
         self.is_open = false;
+        self.session.set_in_transaction(false);
         Ok(())
     }
 

@@ -16,6 +16,8 @@ use crate::pg::pool::PooledSession;
 /// The numbers of rows in `users` and in the quarantine of a shard that has left the ring; `None` if it does not answer.
 pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
     let mut session = cluster.shards().checkout(shard).ok()?;
+    // So that rows which a policy hides are an error.
+    session.has_own_backend().ok()?;
     let sql = "SELECT (SELECT count(*) FROM public.users), (SELECT count(*) FROM ringshard.quarantine)";
     let rows = session.query(sql, &[]).ok()?;
     rows.first().map(|row| (row.get(0), row.get(1)))
@@ -36,7 +38,10 @@ fn has_user(
     id: UserId,
 ) -> Result<bool> {
     let rows = session
-        .query(include_str!("../../../sql/queries/has_user.sql"), &[(&id.number(), Type::INT8)])
+        .has_own_backend()
+        .and_then(|_| {
+            session.query(include_str!("../../../sql/queries/has_user.sql"), &[(&id.number(), Type::INT8)])
+        })
         .map_err(|cause| sqlstate::doing("look for a user", expected.shard, &cause))?;
     let row = only(rows, "look for a user", expected.shard)?;
     cluster.check_row(expected.shard, &row)?;

@@ -107,13 +107,15 @@ impl Router<'_> {
         Ok((user, shard))
     }
 
-    /// Stores a new user on its owner, durably; returns the owner. Fails with `Conflict` if the user exists.
-    pub fn create_user(&self, user: &User) -> Result<ShardName> {
+    /// Stores a new user on its owner, durably; returns the stored user, which a trigger may have changed, and its owner. Fails
+    /// with `Conflict` if the user exists.
+    pub fn create_user(&self, user: &User) -> Result<(User, ShardName)> {
         let id = user.user_id;
         log::info!("Received request to create user: {}", python_repr::dict(user));
-        let shard = self.settle("create", RowChange::Create(user), |found| found == Some(user))?.1;
+        let (stored, shard) = self.settle("create", RowChange::Create(user), |found| found == Some(user))?;
         log::info!("Committed user {id} to shard {shard}");
-        Ok(shard)
+        let stored = stored.ok_or_else(|| not_found(id, &shard))?;
+        Ok((stored, shard))
     }
 
     /// Changes fields of a user; returns the new user, and its owner. Fails with `NotFound` if there is none.

@@ -46,7 +46,7 @@ pub(crate) enum ReplyStatus {
     Fenced(Option<ShardName>),
     /// The shard does not own the key.
     NotOwner,
-    /// This database belongs to another shard or cluster, or its catalog is newer than this program.
+    /// This database belongs to another shard or cluster, or its catalog has another version than this program.
     WrongShard,
 }
 
@@ -69,7 +69,7 @@ const WRONG_SHARD: RowReply =
 pub(crate) const GET: &str = include_str!("../../../sql/queries/get_user.sql");
 /// A write of a user.
 pub(crate) const WRITE: &str = "SELECT answer, epoch, transfer_to, user_id, name, region, email \
-     FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+     FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 /// The statements of the fast path.
 pub(crate) const GET_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/get.sql");
 pub(crate) const CREATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/create.sql");
@@ -140,13 +140,18 @@ pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> Re
 /// Reads a user with a check of the arcs: the only place that evaluates the columns of `sql/queries/get_user.sql`.
 fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult {
     let Key { id, position } = key;
-    let rows = session.query(GET, &[(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)])?;
+    let parameters: [Parameter<'_>; 2] = [(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)];
+    let mut rows = session.query(GET, &parameters)?;
+    if rows.first().is_some_and(|row| !row.get::<_, bool>(12)) {
+        session.note_pooler();
+        rows = session.query(GET, &parameters)?;
+    }
     // No row: `meta` is empty, so this database is no shard.
     let Some(row) = rows.first() else { return Ok(WRONG_SHARD) };
     let is_ours = expected.shard() == row.get::<_, &str>(0)
         && expected.cluster.is_none_or(|cluster| cluster == row.get::<_, ClusterId>(1));
-    // In a newer catalog the same columns may mean something else.
-    if !is_ours || row.get::<_, i32>(10) > CATALOG_VERSION {
+    // In a catalog of another version the same columns may mean something else.
+    if !is_ours || row.get::<_, i32>(10) != CATALOG_VERSION {
         return Ok(WRONG_SHARD);
     }
     let epoch = Epoch::new(row.get(2));
@@ -292,8 +297,7 @@ fn write_fast_path(
     let row = match operation {
         RowOperation::Create => {
             let user = [id_parameter, (&name.1, Type::TEXT), (&region.1, Type::TEXT), (&email.1, Type::TEXT)];
-            let stored = fast_path.query(session, CREATE_FAST_PATH, &user)?;
-            return Ok(stored.map(|_| fast_path.answer(None)));
+            fast_path.query(session, CREATE_FAST_PATH, &user)?
         }
         RowOperation::Update => {
             let patch = [&[id_parameter][..], &arguments.patch()].concat();
@@ -306,13 +310,19 @@ fn write_fast_path(
 
 fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> ReplyResult {
     let (operation, id) = (arguments.operation.name(), arguments.id.number());
-    let first_parameters: [Parameter<'_>; 4] = [
+    let first_parameters: [Parameter<'_>; 5] = [
         (&expected.cluster.map(|id| id.to_string()), Type::TEXT),
         (&expected.shard(), Type::TEXT),
+        (&CATALOG_VERSION, Type::INT4),
         (&operation, Type::TEXT),
         (&id, Type::INT8),
     ];
-    let rows = session.query(WRITE, &[&first_parameters[..], &arguments.patch()].concat())?;
+    let parameters = [&first_parameters[..], &arguments.patch()].concat();
+    let mut rows = session.query(WRITE, &parameters)?;
+    if rows.first().is_some_and(|row| row.get::<_, Option<&str>>(0) == Some("policy")) {
+        session.note_pooler();
+        rows = session.query(WRITE, &parameters)?;
+    }
     let mut answer = answer_of(&rows);
     if let Some(row) = rows.first() {
         answer.user = user_of(row, 3)?;

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use postgres::error::SqlState;
 use postgres::types::Type;
 use postgres::{Client, IsolationLevel, Row, Statement, Transaction};
+use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::ring::arc::{Arc, ShardArc};
+use crate::model::ring::arc::{Arc, ShardArc, union, without};
 use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
@@ -30,6 +31,8 @@ const GAP_PATIENCE: Duration = Duration::from_secs(3);
 /// The pause before they are reopened.
 const GAP_PAUSE: Duration = Duration::from_millis(10);
 
+/// Makes rows that a policy hides an error. Without a pooler each session does so from its start.
+const ALL_ROWS: &str = "SET LOCAL row_security = off";
 /// How many names of a prepared statement are tried.
 const NAMES_TRIED: u32 = 100;
 
@@ -38,6 +41,8 @@ const NAMES_TRIED: u32 = 100;
 pub(crate) struct Held {
     pub(crate) epoch: Epoch,
     pub(crate) arcs: Vec<ShardArc>,
+    /// Arcs that it gave away, and whose rows it still has.
+    pub(crate) left_behind: Vec<Arc>,
 }
 
 /// Work for the thread of a snapshot.
@@ -187,14 +192,17 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
         if has_stale_primary(cluster, &opened)? {
             continue;
         }
-        let held = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
-        let coverage = Coverage::of(&held);
-        let mut parts: Vec<ShardSnapshot> = opened.into_iter().map(|(part, _)| part).collect();
+        let arcs = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
+        let coverage = Coverage::of(&arcs);
+        let (mut parts, held): (Vec<ShardSnapshot>, Vec<Held>) = opened.into_iter().unzip();
         let gaps = unexplained(cluster, coverage.gaps(), &down);
         let is_last = begun.elapsed() > GAP_PATIENCE;
         if gaps.is_empty() || (is_last && !down.is_empty()) {
-            for part in &mut parts {
-                part.exclude(coverage.left_out(&part.shard))?;
+            for (part, held) in parts.iter_mut().zip(&held) {
+                // Rows that a purge left behind are on no arc of the shard.
+                let own: Vec<Arc> = held.arcs.iter().map(|held| held.arc).collect();
+                let left = without(&held.left_behind, &own);
+                part.exclude(&union(coverage.left_out(&part.shard).iter().copied().chain(left)))?;
             }
             return Ok(Snapshot { parts, coverage, missing: Missing { shards: down, gaps } });
         }
@@ -286,7 +294,10 @@ fn open_part(
     cluster.check_row(shard, &row)?;
     let held = held_of(&row, shard)?;
     let part = ShardSnapshot { is_pooled: row.get("is_pooled"), ..part };
-    if row.get::<_, i32>("catalog_version") > CATALOG_VERSION || held.epoch > cluster.view().epoch {
+    if part.is_pooled {
+        part.query("read the arcs", |transaction| transaction.batch_execute(ALL_ROWS))?;
+    }
+    if row.get::<_, i32>("catalog_version") != CATALOG_VERSION || held.epoch > cluster.view().epoch {
         // The pool may have only one connection.
         drop(part);
         let mut session = cluster.shards().checkout_for(intent, shard)?;
@@ -318,7 +329,14 @@ fn start(shard: &ShardName, session: PooledSession) -> (ShardSnapshot, Result<Ve
 
 /// The columns of `sql/queries/snapshot.sql`.
 pub(crate) fn held_of(row: &Row, shard: &ShardName) -> Result<Held> {
-    Ok(Held { epoch: Epoch::new(row.get("epoch")), arcs: catalog::arcs_of(row, shard)? })
+    let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("left_firsts"), row.get("left_lasts"));
+    // A CHECK of the table ensures that they do not wrap.
+    let left_behind = firsts.into_iter().zip(lasts).map(|(first, last)| Arc::new(first.into(), last.into()));
+    Ok(Held {
+        epoch: Epoch::new(row.get("epoch")),
+        arcs: catalog::arcs_of(row, shard)?,
+        left_behind: left_behind.collect(),
+    })
 }
 
 impl ShardSnapshot {

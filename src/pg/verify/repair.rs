@@ -32,6 +32,9 @@ use crate::pg::scan::snapshot::held_of;
 
 /// How many users are repaired at a time.
 const USERS_PER_STEP: usize = 1_000;
+/// Operations, as `ringshard.side_effects` names them.
+const INSERT: i32 = 4;
+const DELETE: i32 = 8;
 /// How often a step is repeated after a serialization failure or a deadlock.
 const REPEATS_MAX: u32 = 50;
 /// The pause before a repetition.
@@ -162,7 +165,7 @@ impl Repair<'_> {
         let at_owner = self.in_transaction(owner, "store misplaced users on their owner", epoch, |step| {
             let owned = users.iter().filter(|user| step.owns(Position::of_user(user.user_id)));
             let columns = Columns::of(owned);
-            step.bypass_guard()?;
+            step.prepare_for(INSERT)?;
             let stored = step.query(
                 include_str!("../../../sql/queries/verify/insert_missing.sql"),
                 &columns.parameters(),
@@ -193,7 +196,7 @@ impl Repair<'_> {
             };
             let (copies, others) =
                 (select(&[AtOwner::Stored, AtOwner::Equal]), select(&[AtOwner::Differing]));
-            step.bypass_guard()?;
+            step.prepare_for(DELETE)?;
             let purged =
                 step.query(include_str!("../../../sql/queries/verify/purge.sql"), &copies.parameters())?;
             let mut with_reason = others.parameters();
@@ -321,9 +324,11 @@ impl RepairTransaction<'_> {
         self.held.iter().any(|held| held.arc.contains(position))
     }
 
-    /// Disables the guard, as ownership is proved.
-    fn bypass_guard(&mut self) -> Result<(), postgres::Error> {
-        self.query("SELECT pg_catalog.set_config('ringshard.guard', 'checked', true)", &[]).map(|_| ())
+    /// Disables the guard, as ownership is proved, and suppresses what these operations would set off, or fails.
+    fn prepare_for(&mut self, operations: i32) -> Result<(), postgres::Error> {
+        let sql = "SELECT pg_catalog.set_config('ringshard.guard', 'checked', true), \
+                   ringshard.forbid_side_effects($1)";
+        self.query(sql, &[(&operations, Type::INT4)]).map(|_| ())
     }
 }
 

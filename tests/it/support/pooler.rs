@@ -21,16 +21,26 @@ pub(crate) struct Pooler {
 impl Pooler {
     /// One in this `pool_mode`, with at most `size` connections to each database.
     pub(crate) fn start(mode: &str, size: u32) -> Self {
+        Self::ignoring(mode, size, "")
+    }
+
+    /// The same, which ignores these parameters of a client's startup packet.
+    pub(crate) fn ignoring(mode: &str, size: u32, parameters: &str) -> Self {
+        Self::as_role(mode, size, parameters, "postgres")
+    }
+
+    /// The same, which connects to the server as this role.
+    pub(crate) fn as_role(mode: &str, size: u32, parameters: &str, role: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("rsp").tempdir_in("/tmp").unwrap();
         let path = folder.path().display();
         let config = format!(
-            "[databases]\n* = host={} user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {path}\n\
+            "[databases]\n* = host={} user={role}\n[pgbouncer]\nignore_startup_parameters = {parameters}\nlisten_addr =\nunix_socket_dir = {path}\n\
              auth_type = any\nauth_file = {path}/users.txt\npool_mode = {mode}\ndefault_pool_size = {size}\n\
              max_client_conn = 200\nlogfile = {path}/log\nquery_wait_timeout = 30\n",
             socket_dir().display()
         );
         fs::write(folder.path().join("pgbouncer.ini"), config).unwrap();
-        fs::write(folder.path().join("users.txt"), "\"postgres\" \"\"\n").unwrap();
+        fs::write(folder.path().join("users.txt"), "\"postgres\" \"\"\n\"plain\" \"\"\n").unwrap();
         // It refuses to run as root, and must enter the folder of the server's socket.
         let owner = fs::metadata(socket_dir()).unwrap();
         chown(folder.path(), Some(owner.uid()), Some(owner.gid())).unwrap();

@@ -113,7 +113,8 @@ impl RebalanceArgs {
         if !planned.is_under_way {
             check_misplaced(&planned)?;
         }
-        rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
+        let private = context.settings().private_server()?;
+        rebalance::preflight(&cluster, &private, &planned, planned.goes_back)?;
         let stale_primaries = failover::fence_stale_primaries(&cluster);
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
         let mut report = carry_out(context, &cluster, &planned, Direction::Forward, &self.pace)?;
@@ -163,7 +164,7 @@ fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
     };
     // A change that is being undone already is carried on.
     let direction = if planned.goes_back { Direction::Forward } else { Direction::Back(planned.epoch) };
-    rebalance::preflight(&cluster, &context.settings().private_server()?, &planned)?;
+    rebalance::preflight(&cluster, &context.settings().private_server()?, &planned, true)?;
     let moved = counted(planned.moved.rows, "user");
     let question = if planned.goes_back {
         format!(
