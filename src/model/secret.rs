@@ -19,7 +19,7 @@ use std::fmt;
 /// assert_eq!(format!("{secret:?}"), "[redacted]");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret<T = String>(T);
 
 impl Secret {
     /// Wraps a text.
@@ -33,7 +33,19 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl Secret<Vec<u8>> {
+    /// Wraps a password that may be no UTF-8.
+    pub fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for connecting.
+    pub fn expose_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }

@@ -5,7 +5,6 @@ use std::error::Error as _;
 use postgres::error::SqlState;
 
 use super::conninfo::{Address, Endpoint};
-use super::environment;
 use super::sqlstate::message_of;
 use super::tls::{CERTIFICATE_HINT, CERTIFICATE_REFUSED, Mode};
 use crate::error::{Error, Kind};
@@ -173,7 +172,7 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
     let Some(code) = cause.code() else {
         let message = message_of(cause);
         if message.contains("password missing") {
-            return (Kind::Permission, no_password_hint());
+            return (Kind::Permission, no_password_hint(address));
         }
         if is_without_tls(cause) {
             let hint = "set ssl = on in that server's postgresql.conf, or sslmode=prefer in the shard's URL";
@@ -221,13 +220,13 @@ fn authentication_hint(address: &Address, cause: &postgres::Error) -> String {
     }
     match address.password_from() {
         Some(origin) => format!("the password came from {origin}; try it with psql '{}'", address.shown()),
-        None => no_password_hint(),
+        None => no_password_hint(address),
     }
 }
 
-fn no_password_hint() -> String {
-    match environment::ignored_password_file() {
-        Some(path) => format!("`{0}` was ignored, as others may read it: chmod 0600 {0}", path.display()),
+fn no_password_hint(address: &Address) -> String {
+    match address.password_file().ignored() {
+        Some((path, why)) => format!("the password file `{}` was ignored: {why}", path.display()),
         None => "no password was given: set it in ~/.pgpass (`host:port:database:user:password`, mode 0600) or PGPASSWORD".into(),
     }
 }

@@ -1,71 +1,20 @@
-//! Parses a connection string into libpq's keywords, and adds what the environment sets.
+//! Parses a connection string into libpq's keywords, and adds what the service file and the environment set.
 //!
-//! Follows "Connection Strings" and "Parameter Key Words" of the PostgreSQL documentation (34.1.1, 34.1.2). It never
-//! connects, and no message quotes the text, which may hold a password.
+//! Follows "Connection Strings" of the PostgreSQL documentation (34.1.1). It never connects, and no message quotes the text,
+//! which may hold a password.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::error::{Error, Kind, Result};
-use crate::pg::net::environment;
+use crate::pg::net::keywords::{KEYWORDS, UNSUPPORTED, Unsupported};
+use crate::pg::net::{environment, service};
 
-/// The supported keywords, each with the variable that sets its default.
-const KEYWORDS: [(&str, Option<&str>); 25] = [
-    ("application_name", Some("PGAPPNAME")),
-    ("channel_binding", Some("PGCHANNELBINDING")),
-    ("connect_timeout", Some("PGCONNECT_TIMEOUT")),
-    ("dbname", Some("PGDATABASE")),
-    ("gssencmode", Some("PGGSSENCMODE")),
-    ("host", Some("PGHOST")),
-    ("hostaddr", Some("PGHOSTADDR")),
-    ("keepalives", None),
-    ("keepalives_count", None),
-    ("keepalives_idle", None),
-    ("keepalives_interval", None),
-    ("load_balance_hosts", Some("PGLOADBALANCEHOSTS")),
-    ("options", Some("PGOPTIONS")),
-    ("password", Some("PGPASSWORD")),
-    ("port", Some("PGPORT")),
-    ("sslcert", Some("PGSSLCERT")),
-    ("sslcompression", Some("PGSSLCOMPRESSION")),
-    ("sslkey", Some("PGSSLKEY")),
-    ("sslmode", Some("PGSSLMODE")),
-    ("sslnegotiation", Some("PGSSLNEGOTIATION")),
-    ("sslrootcert", Some("PGSSLROOTCERT")),
-    ("sslsni", Some("PGSSLSNI")),
-    ("target_session_attrs", Some("PGTARGETSESSIONATTRS")),
-    ("tcp_user_timeout", None),
-    ("user", Some("PGUSER")),
-];
-
-/// libpq's other keywords. They are refused, as ignoring one would change what the connection means.
-const REFUSED: [&str; 20] = [
-    "client_encoding",
-    "fallback_application_name",
-    "gssdelegation",
-    "gsslib",
-    "krbsrvname",
-    "max_protocol_version",
-    "min_protocol_version",
-    "passfile",
-    "replication",
-    "require_auth",
-    "requirepeer",
-    "requiressl",
-    "service",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcertmode",
-    "sslcrl",
-    "sslcrldir",
-    "sslkeylogfile",
-    "sslpassword",
-];
-
-/// The source of a parameter: the connection string, or an environment variable.
+/// The source of a parameter: the connection string, the service file, or an environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Text,
+    Service,
     Variable(&'static str),
 }
 
@@ -76,32 +25,74 @@ pub(crate) struct Parameters(BTreeMap<&'static str, (String, Option<Origin>)>);
 impl Parameters {
     /// Parses a URL or `key=value` pairs. The last one of equal keywords counts.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        // Blanks around a URL are not part of it.
+        let trimmed = text.trim();
+        let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| trimmed.strip_prefix(scheme));
         let mut found = Self::default();
         match url {
             Some(rest) => found.read_url(rest),
-            None => found.read_pairs(text),
+            None => refuse_other_schemes(trimmed).and_then(|()| found.read_pairs(text)),
         }
-        .map_err(|wrong| wrong.error(text))?;
+        .map_err(|wrong| wrong.error(text, url.is_some()))?;
         if found.get("host").is_some_and(|host| host.contains('@')) {
-            return Err(MalformedText("there is more than one `@`; write `@` in a password as `%40`".into())
-                .error(""));
+            return Err(MalformedText::new("there is more than one `@`; write `@` in a password as `%40`")
+                .error("", true));
         }
         Ok(found)
     }
 
-    /// Adds the environment's values for keywords that the text does not set.
-    pub(crate) fn complete_from_environment(&mut self) {
+    /// Adds what the text leaves out: first what the service sets, then the environment's values. Fails if one of them
+    /// demands what ringshard does not support.
+    pub(crate) fn complete(&mut self) -> Result<()> {
+        let service = if self.is_set("service") {
+            self.get("service").map(str::to_owned)
+        } else {
+            service::of_environment()?
+        };
+        if let Some(name) = service {
+            for setting in service::settings(&name)? {
+                if !self.0.contains_key(canonical(&setting.keyword)) {
+                    let put = self.put(&setting.keyword, setting.value.clone(), Origin::Service);
+                    put.map_err(|wrong| setting.error(&wrong.why))?;
+                }
+            }
+            self.0.insert("service", (name, None));
+        }
         for (keyword, variable) in KEYWORDS {
             let Some(variable) = variable else { continue };
             // PGHOSTADDR must not redirect a host that the text names.
             if self.0.contains_key(keyword) || (keyword == "hostaddr" && self.0.contains_key("host")) {
                 continue;
             }
-            if let Some(value) = environment::variable(variable) {
+            if let Some(value) = environment::text_variable(variable)? {
                 self.0.insert(keyword, (value, Some(Origin::Variable(variable))));
             }
         }
+        // An older name of PGSSLMODE=require.
+        if !self.0.contains_key("sslmode")
+            && environment::text_variable("PGREQUIRESSL")?.is_some_and(|value| value.starts_with('1'))
+        {
+            let require = ("require".into(), Some(Origin::Variable("PGREQUIRESSL")));
+            self.0.insert("sslmode", require);
+        }
+        UNSUPPORTED.iter().try_for_each(|unsupported| self.refuse_variable(unsupported))
+    }
+
+    fn refuse_variable(&self, unsupported: &Unsupported) -> Result<()> {
+        let Some(variable) = unsupported.variable.filter(|_| !self.0.contains_key(unsupported.keyword))
+        else {
+            return Ok(());
+        };
+        if environment::text_variable(variable)?.is_none_or(|value| unsupported.is_harmless(&value)) {
+            return Ok(());
+        }
+        let message = format!("`{variable}` is set, and ringshard does not support it");
+        Err(Error::new(Kind::Configuration, message).hint(format!("unset {variable}")))
+    }
+
+    /// Whether the text, the service or the environment sets this, even if to nothing.
+    pub(crate) fn is_set(&self, keyword: &str) -> bool {
+        self.0.contains_key(keyword)
     }
 
     /// A value that is set and not empty. An empty one means the default, as in libpq.
@@ -144,29 +135,48 @@ impl Parameters {
 
     /// The error for an invalid value. A value from the connection string is not shown.
     pub(crate) fn wrong_value(&self, keyword: &str, must: &str) -> Error {
-        let (message, hint) = if let Some(Origin::Variable(variable)) = self.origin(keyword) {
-            let value = self.get(keyword).unwrap_or_default();
-            let message = format!("`{variable}` is `{value}`, which is not {must}");
-            (message, format!("unset {variable}, or set it to {must}"))
-        } else {
-            let message = format!("`{keyword}` is not {must}");
-            (message, format!("correct `{keyword}` in the connection string"))
+        let (message, hint) = match (self.origin(keyword), self.get("service")) {
+            (Some(Origin::Variable(variable)), _) => {
+                let value = self.get(keyword).unwrap_or_default();
+                let message = format!("`{variable}` is `{value}`, which is not {must}");
+                (message, format!("unset {variable}, or set it to {must}"))
+            }
+            (Some(Origin::Service), Some(service)) => (
+                format!("`{keyword}` of the service `{service}` is not {must}"),
+                format!("correct `{keyword}` in the service file"),
+            ),
+            _ => (
+                format!("`{keyword}` is not {must}"),
+                format!("correct `{keyword}` in the connection string"),
+            ),
         };
         Error::new(Kind::Configuration, message).hint(hint)
     }
 
-    fn put(&mut self, keyword: &str, value: String) -> std::result::Result<(), MalformedText> {
+    fn put(
+        &mut self,
+        keyword: &str,
+        value: String,
+        origin: Origin,
+    ) -> std::result::Result<(), MalformedText> {
         if value.contains('\0') {
-            return Err(MalformedText("a value contains a NUL character".into()));
+            return Err(MalformedText::new("a value contains a NUL character"));
         }
-        // The crate `postgres` has this name for it.
-        let keyword = if keyword == "keepalives_retries" { "keepalives_count" } else { keyword };
-        let known = KEYWORDS.iter().map(|(known, _)| *known).find(|known| *known == keyword);
-        let known = known.ok_or_else(|| match REFUSED.iter().find(|refused| **refused == keyword) {
-            Some(refused) => MalformedText(format!("`{refused}` is not supported by ringshard").into()),
-            None => MalformedText::unknown(keyword),
-        })?;
-        self.0.insert(known, (value, Some(Origin::Text)));
+        // As in libpq, an older name of `sslmode`.
+        let value = match (keyword, value.starts_with('1')) {
+            ("requiressl", true) => "require".to_owned(),
+            ("requiressl", false) => "prefer".to_owned(),
+            _ => value,
+        };
+        let keyword = canonical(keyword);
+        let unsupported = UNSUPPORTED.iter().find(|unsupported| unsupported.keyword == keyword);
+        if unsupported.is_some_and(|unsupported| !unsupported.is_harmless(&value)) {
+            return Err(MalformedText::unsupported(keyword));
+        }
+        let supported = KEYWORDS.iter().map(|(known, _)| *known).find(|known| *known == keyword);
+        let known = supported.or(unsupported.map(|unsupported| unsupported.keyword));
+        let known = known.ok_or_else(|| MalformedText::unknown(keyword))?;
+        self.0.insert(known, (value, Some(origin)));
         Ok(())
     }
 
@@ -178,9 +188,9 @@ impl Parameters {
             Some((credentials, rest)) => {
                 let (user, password) =
                     credentials.split_once(':').map_or((credentials, None), |(u, p)| (u, Some(p)));
-                self.put("user", decode(user)?)?;
+                self.put("user", decode(user)?, Origin::Text)?;
                 if let Some(password) = password {
-                    self.put("password", decode(password)?)?;
+                    self.put("password", decode(password)?, Origin::Text)?;
                 }
                 rest
             }
@@ -192,19 +202,19 @@ impl Parameters {
                 authority.split(',').map(split_port).collect::<std::result::Result<Vec<_>, _>>()?;
             let hosts =
                 endpoints.iter().map(|(host, _)| decode(host)).collect::<std::result::Result<Vec<_>, _>>()?;
-            self.put("host", hosts.join(","))?;
+            self.put("host", hosts.join(","), Origin::Text)?;
             if endpoints.iter().any(|(_, port)| port.is_some()) {
                 let ports: Vec<&str> = endpoints.iter().map(|(_, port)| port.unwrap_or_default()).collect();
-                self.put("port", decode(&ports.join(","))?)?;
+                self.put("port", decode(&ports.join(","))?, Origin::Text)?;
             }
         }
         if !database.is_empty() {
-            self.put("dbname", decode(database)?)?;
+            self.put("dbname", decode(database)?, Origin::Text)?;
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (keyword, value) =
-                pair.split_once('=').ok_or(MalformedText("a parameter after `?` has no `=`".into()))?;
-            self.put(&decode(keyword)?, decode(value)?)?;
+                pair.split_once('=').ok_or(MalformedText::new("a parameter after `?` has no `=`"))?;
+            self.put(&decode(keyword)?, decode(value)?, Origin::Text)?;
         }
         Ok(())
     }
@@ -215,47 +225,94 @@ impl Parameters {
         while !rest.is_empty() {
             let (keyword, value) = rest
                 .split_once('=')
-                .ok_or(MalformedText("a parameter without `=`, or an invalid address".into()))?;
+                .ok_or(MalformedText::new("a parameter without `=`, or an invalid address"))?;
             let keyword = keyword.trim_end();
             if keyword.is_empty() || keyword.contains(char::is_whitespace) {
-                return Err(MalformedText("a parameter without `=`, or an invalid address".into()));
+                return Err(MalformedText::new("a parameter without `=`, or an invalid address"));
             }
             let value = value.trim_start();
             let (value, after) = match value.strip_prefix('\'') {
                 Some(quoted) => {
                     let (value, after) = read_until(quoted, |c| c == '\'');
                     let after = after.strip_prefix('\'');
-                    (value, after.ok_or(MalformedText("a quote `'` is not closed".into()))?)
+                    (value, after.ok_or(MalformedText::new("a quote `'` is not closed"))?)
                 }
                 None => read_until(value, char::is_whitespace),
             };
-            self.put(keyword, value)?;
+            self.put(keyword, value, Origin::Text)?;
             rest = after.trim_start();
         }
         Ok(())
     }
 }
 
-/// Why a text is not a connection string.
-struct MalformedText(std::borrow::Cow<'static, str>);
+/// Why a text is not a connection string, and what to do about it.
+struct MalformedText {
+    why: std::borrow::Cow<'static, str>,
+    hint: Option<String>,
+    /// Whether the reason quotes a word that may be a part of a password.
+    names_unknown: bool,
+}
 
 impl MalformedText {
-    fn unknown(keyword: &str) -> Self {
-        Self(format!("unknown option `{keyword}`").into())
+    fn new(why: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self { why: why.into(), hint: None, names_unknown: false }
     }
 
-    /// If the text may hold a password, an unknown keyword is not named, as it may be a part of the password.
-    fn error(self, text: &str) -> Error {
-        let is_risky = self.0.starts_with("unknown") && (text.contains('@') || text.contains("password"));
-        let why = if is_risky {
-            "it has an unknown option, or a password with characters that must be escaped \
-             (`@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`)"
-        } else {
-            &self.0
-        };
-        Error::new(Kind::Configuration, format!("not a connection string: {why}"))
-            .hint("write it as `postgresql://USER@HOST:PORT/DATABASE`, or as `host=HOST dbname=DATABASE`")
+    fn unknown(keyword: &str) -> Self {
+        let hint = Some(format!("remove `{keyword}` from the connection string, or correct its name"));
+        Self { hint, names_unknown: true, ..Self::new(format!("unknown option `{keyword}`")) }
     }
+
+    fn unsupported(keyword: &str) -> Self {
+        let hint = Some(format!("remove `{keyword}` from the connection string"));
+        Self { hint, ..Self::new(format!("`{keyword}` is not supported by ringshard")) }
+    }
+
+    /// If the text may hold a password with characters that are not escaped, an unknown keyword is not named, as it may be a
+    /// part of the password. In a URL with one `@` it stands after that, so it is not.
+    fn error(self, text: &str, is_url: bool) -> Error {
+        let is_risky =
+            text.matches('@').count() > usize::from(is_url) || text.to_lowercase().contains("password");
+        let (why, hint) = if self.names_unknown && is_risky {
+            let why = "it has an unknown option, or a password with characters that must be escaped \
+                       (`@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`)";
+            (why.into(), None)
+        } else {
+            (self.why, self.hint)
+        };
+        let write_it =
+            || "write it as `postgresql://USER@HOST/DATABASE`, or as `host=HOST dbname=DATABASE`".into();
+        Error::new(Kind::Configuration, format!("not a connection string: {why}"))
+            .hint(hint.unwrap_or_else(write_it))
+    }
+}
+
+/// The keyword under which a value is stored.
+fn canonical(keyword: &str) -> &str {
+    match keyword {
+        // The crate `postgres` has this name for it.
+        "keepalives_retries" => "keepalives_count",
+        "requiressl" => "sslmode",
+        keyword => keyword,
+    }
+}
+
+/// Refuses the URLs of other programs: `postgresql+psycopg2://`, `jdbc:postgresql://`, and a URL in quotes.
+fn refuse_other_schemes(text: &str) -> std::result::Result<(), MalformedText> {
+    let refused =
+        |why: String, hint: &str| Err(MalformedText { hint: Some(hint.into()), ..MalformedText::new(why) });
+    let Some((scheme, _)) = text.split_once("://") else { return Ok(()) };
+    if scheme.starts_with(['"', '\'']) {
+        return refused("it begins with a quote".into(), "remove the quotes around the URL");
+    }
+    let name = scheme.strip_prefix("jdbc:").unwrap_or(scheme);
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(is_scheme) {
+        return Ok(());
+    }
+    let why = format!("a URL of Postgres does not begin with `{scheme}://`");
+    refused(why, "begin it with `postgresql://`, and leave the rest as it is")
 }
 
 /// The text before the first unescaped character that `is_end` accepts, unescaped; and the text from that character on.
@@ -278,15 +335,15 @@ fn split_port(endpoint: &str) -> std::result::Result<(&str, Option<&str>), Malfo
         return Ok(endpoint.split_once(':').map_or((endpoint, None), |(host, port)| (host, Some(port))));
     };
     let (host, after) =
-        inner.split_once(']').ok_or(MalformedText("a `[` before an address is not closed".into()))?;
+        inner.split_once(']').ok_or(MalformedText::new("a `[` before an address is not closed"))?;
     match after.strip_prefix(':') {
-        None if !after.is_empty() => Err(MalformedText("there is text between `]` and the port".into())),
+        None if !after.is_empty() => Err(MalformedText::new("there is text between `]` and the port")),
         port => Ok((host, port)),
     }
 }
 
 fn decode(text: &str) -> std::result::Result<String, MalformedText> {
-    let wrong = || MalformedText("a `%` is not followed by two hexadecimal digits of UTF-8 text".into());
+    let wrong = || MalformedText::new("a `%` is not followed by two hexadecimal digits of UTF-8 text");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -335,6 +392,9 @@ mod tests {
             ("postgresql://h?p%6Frt=9", "  host=h   port = 9  "),
             (r"postgresql://h?sslkey=a%20b", r"host=h sslkey=a\ b"),
             ("postgresql://", ""),
+            ("postgresql://h?requiressl=1", "host=h sslmode=require"),
+            ("postgresql://h?requiressl=0", "host=h sslmode=prefer"),
+            ("postgresql:///d?service=a%20b&passfile=/x", "dbname=d service='a b' passfile=/x"),
         ] {
             assert_eq!(parsed(url), parsed(pairs), "{url}");
         }
@@ -348,6 +408,15 @@ mod tests {
             ("postgresql://h/d?colour=hunter2", "unknown option `colour`"),
             ("host=h password=x hunter2=y", "an unknown option"),
             ("host=h hunter2", "without `=`"),
+            ("postgresql://u:p@ss?hunter2=x@h/d", "an unknown option"),
+            ("postgresql://u@h/d?pool_size=hunter2", "unknown option `pool_size`"),
+            ("require_auth='hunter2'", "`require_auth` is not supported"),
+            ("postgresql+psycopg2://u:hunter2@h/d", "not begin with `postgresql+psycopg2://`"),
+            ("jdbc:postgresql://h/d?user=u&password=hunter2", "not begin with `jdbc:postgresql://`"),
+            ("POSTGRES://u:hunter2@h/d", "not begin with `POSTGRES://`"),
+            ("'postgresql://u:hunter2@h/d'", "it begins with a quote"),
+            ("u:hunter2://h/d", "without `=`"),
+            ("postgresql//u:?hunter2?@h/d?sslmode=x", "an unknown option"),
             ("host=h password='hunter2", "not closed"),
             ("postgresql://u:%zzhunter2@h", "hexadecimal"),
             ("postgresql://u:%hunter2@h", "hexadecimal"),

@@ -3,5 +3,6 @@
 pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod init_faults;
+pub(crate) mod libpq_environment;
 pub(crate) mod tls;
 pub(crate) mod upgrade;

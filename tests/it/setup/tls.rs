@@ -175,6 +175,70 @@ fn tls_settings_come_from_the_environment_and_the_home_folder() {
     server.read(&url, home).is(0, true).says("Ignored the client's certificate");
 }
 
+/// The TLS version of a session, as the server sees it.
+fn version(server: &Server, query: &str, environment: &[(&str, &str)]) -> Ran {
+    let mut command = server.command();
+    let url = server.url("either", "localhost", query);
+    command.env("RINGSHARD_SHARDS", format!("shard_{}={url}", owner(1))).envs(environment.iter().copied());
+    let sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    Ran::of(command.args(["sql", "-o", "csv", sql]).spawn().unwrap())
+}
+
+#[test]
+fn limits_of_the_tls_version_are_kept() {
+    let (server, _guard) = Server::get_alone();
+    let newest = version(server, "", &[]).success();
+    assert!(newest.stdout.contains("TLSv1.3"), "{newest:?}");
+    for (query, environment) in [
+        ("ssl_max_protocol_version=TLSv1.2", &[][..]),
+        ("", &[("PGSSLMAXPROTOCOLVERSION", "tlsv1.2")]),
+        ("ssl_max_protocol_version=TLSv1.2", &[("PGSSLMAXPROTOCOLVERSION", "TLSv1.3")]),
+    ] {
+        let ran = version(server, query, environment).success();
+        assert!(ran.stdout.contains("TLSv1.2"), "{ran:?}");
+    }
+    server.limit("TLSv1.2");
+    let oldest = [("PGSSLMINPROTOCOLVERSION", "TLSv1.3")];
+    let refused = server.read(&server.url("either", "localhost", "sslmode=require"), &oldest);
+    refused.is(78, None).says("no common TLS version");
+    server.limit("TLSv1.3");
+    server.read(&server.url("either", "localhost", "sslmode=require"), &oldest).is(0, true);
+}
+
+#[test]
+fn other_demands_on_tls_are_kept_or_refused() {
+    let (server, _guard) = Server::get();
+    let url = server.url("tls_only", "localhost", "");
+    server.read(&server.url("either", "localhost", "sslmode=allow"), &[]).is(0, false);
+    server.read(&server.url("either", "localhost", "requiressl=1"), &[]).is(0, true);
+    // Only over TLS, as `require` tries nothing else.
+    server.read(&server.url("plain_only", "localhost", ""), &[("PGREQUIRESSL", "1")]).is(77, None);
+    server.read(&server.url("plain_only", "localhost", ""), &[("PGREQUIRESSL", "0")]).is(0, false);
+    let both = [("PGREQUIRESSL", "1"), ("PGSSLMODE", "prefer")];
+    server.read(&server.url("plain_only", "localhost", ""), &both).is(0, false);
+
+    let files = format!("sslcert={}&sslkey={}", server.file("client.crt"), server.file("client.key"));
+    let certified = server.url("with_certificate", "localhost", &files);
+    server.read(&certified, &[("PGSSLCERTMODE", "allow")]).is(0, true);
+    server.read(&certified, &[("PGSSLCERTMODE", "disable")]).is(77, None).says("certificate");
+    server
+        .read(&certified, &[("PGSSLCERTMODE", "require")])
+        .is(78, None)
+        .says("`PGSSLCERTMODE` is `require`");
+
+    // A revocation list in its default place is not ignored where a certificate is verified.
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".postgresql");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("root.crl"), "a list").unwrap();
+    let home = &[("HOME", home.path().to_str().unwrap())];
+    server.read(&url, home).is(0, true);
+    let root = format!("sslmode=verify-ca&sslrootcert={}", server.file("root.crt"));
+    let verified = server.url("either", "localhost", &root);
+    server.read(&verified, home).is(78, None).says("revocation lists").says("/.postgresql/root.crl");
+    server.read(&verified, &[]).is(0, true);
+}
+
 #[test]
 fn client_certificates_work() {
     let (server, _guard) = Server::get();

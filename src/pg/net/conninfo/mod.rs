@@ -1,8 +1,8 @@
 //! Connection strings, and the addresses that they resolve to.
 //!
 //! A [`ConnectionString`] is the user's text. It may hold a password, so it has no `Display`. An [`Address`] is what the
-//! text resolves to on this machine: missing parts come from `PG*`, the password file and libpq's defaults. Its text has no
-//! password.
+//! text resolves to on this machine: missing parts come from a service, `PG*`, the password file and libpq's defaults. Its
+//! text has no password.
 
 mod show;
 mod target;
@@ -19,6 +19,7 @@ use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
 use super::environment;
 use super::location::{Location, socket_name};
 use super::parameters::{Origin, Parameters};
+use super::password_file::{PasswordFile, Wanted};
 use super::proxy_override::{ProxyOverride, ProxyOverrides};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
@@ -75,7 +76,7 @@ impl ConnectionString {
 
     /// With the path `/DATABASE`, instead of any other path.
     fn with_path(&self, database: &str) -> Option<Self> {
-        let (scheme, rest) = self.expose().split_once("://")?;
+        let (scheme, rest) = self.expose().trim().split_once("://")?;
         let (before, query) =
             rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
         let authority = before.split_once('/').map_or(before, |(authority, _)| authority);
@@ -89,6 +90,7 @@ impl ConnectionString {
         let Some((_, rest)) = text.split_once("://") else {
             return Self::new(format!("{text} dbname='{database}'"));
         };
+        let text = text.trim();
         let after_password = rest.split_once('@').map_or(rest, |(_, rest)| rest);
         let separator = if after_password.contains('?') { '&' } else { '?' };
         Self::new(format!("{text}{separator}dbname={}", percent_encode(database)))
@@ -110,7 +112,7 @@ impl ConnectionString {
             return Ok(Address::local(server, database, timeout));
         }
         let mut parameters = Parameters::parse(self.expose())?;
-        parameters.complete_from_environment();
+        parameters.complete()?;
         Address::new(&parameters, timeout)
     }
 }
@@ -140,6 +142,7 @@ pub struct Address {
     shown: String,
     local: bool,
     password_from: Option<&'static str>,
+    password_file: PasswordFile,
 }
 
 impl Address {
@@ -162,6 +165,7 @@ impl Address {
             shown,
             local: true,
             password_from: None,
+            password_file: PasswordFile::default(),
         }
     }
 
@@ -176,7 +180,8 @@ impl Address {
         if is_shuffled {
             base.load_balance_hosts(LoadBalanceHosts::Random);
         }
-        let (endpoints, password_from) = endpoints(parameters, &base)?;
+        let password_file = PasswordFile::new(parameters.get("passfile"));
+        let (endpoints, password_from) = endpoints(parameters, &base, &password_file)?;
         Ok(Self {
             tls: Arc::new(Tls::new(parameters)?),
             target: parameters
@@ -190,6 +195,7 @@ impl Address {
             refuses_marker: Arc::default(),
             local: false,
             password_from,
+            password_file,
         })
     }
 
@@ -206,6 +212,11 @@ impl Address {
     /// Where the password came from, if there is one.
     pub fn password_from(&self) -> Option<&'static str> {
         self.password_from
+    }
+
+    /// The password file in which a password was looked for.
+    pub(crate) fn password_file(&self) -> &PasswordFile {
+        &self.password_file
     }
 
     /// With the proxy overrides of this folder.
@@ -250,7 +261,9 @@ fn base_config(parameters: &Parameters) -> Result<Config> {
     let mut config = Config::new();
     let user = parameters.get("user").map_or_else(operating_system_user, |user| Ok(user.to_owned()))?;
     config.dbname(parameters.get("dbname").unwrap_or(&user)).user(&user);
-    config.application_name(parameters.get("application_name").unwrap_or("ringshard"));
+    let application_name =
+        parameters.get("application_name").or_else(|| parameters.get("fallback_application_name"));
+    config.application_name(application_name.unwrap_or("ringshard"));
     if let Some(options) = parameters.get("options") {
         config.options(options);
     }
@@ -287,7 +300,11 @@ fn base_config(parameters: &Parameters) -> Result<Config> {
 }
 
 /// The endpoints in order, and where the first password came from.
-fn endpoints(parameters: &Parameters, base: &Config) -> Result<(Vec<Endpoint>, Option<&'static str>)> {
+fn endpoints(
+    parameters: &Parameters,
+    base: &Config,
+    password_file: &PasswordFile,
+) -> Result<(Vec<Endpoint>, Option<&'static str>)> {
     let (hosts, addresses) = (parameters.list("host"), parameters.list("hostaddr"));
     let ports = parameters.list("port");
     let count = hosts.len().max(addresses.len()).max(1);
@@ -321,9 +338,9 @@ fn endpoints(parameters: &Parameters, base: &Config) -> Result<(Vec<Endpoint>, O
         let host = host.unwrap_or_else(|| default_host(port));
         let location = Location::new(&host, address, port);
         let mut endpoint = Endpoint { config: base.clone(), location };
-        let password = find_password(parameters, &host, port, base);
+        let password = find_password(parameters, &host, port, base, password_file);
         if let Some((password, origin)) = password {
-            endpoint.config.password(password.expose());
+            endpoint.config.password(password.expose_bytes());
             password_from = password_from.or(Some(origin));
         }
         found.push(endpoint);
@@ -343,18 +360,23 @@ fn find_password(
     host: &str,
     port: u16,
     config: &Config,
-) -> Option<(Secret, &'static str)> {
+    file: &PasswordFile,
+) -> Option<(Secret<Vec<u8>>, &'static str)> {
     if let Some(password) = parameters.get("password") {
         let origin = match parameters.origin("password") {
-            Some(Origin::Variable(name)) => name,
+            Some(Origin::Service) => "the service file",
             _ => "the URL",
         };
-        return Some((Secret::new(password), origin));
+        return Some((Secret::of_bytes(password.into()), origin));
+    }
+    if let Some(password) = environment::raw_variable("PGPASSWORD").filter(|_| !parameters.is_set("password"))
+    {
+        return Some((Secret::of_bytes(password.into_encoded_bytes()), "PGPASSWORD"));
     }
     // The password file has `localhost` for the default socket folders.
     let host = if SOCKET_FOLDERS.contains(&host) { "localhost" } else { host };
     let (database, user) = (config.get_dbname().unwrap_or_default(), config.get_user().unwrap_or_default());
-    environment::password_from_file(host, port, database, user).map(|found| (found, "the password file"))
+    file.password(&Wanted { host, port, database, user }).map(|found| (found, "the password file"))
 }
 
 fn operating_system_user() -> Result<String> {
@@ -410,6 +432,8 @@ mod tests {
             ("postgresql://u@h/d?sslrootcert=system", "postgresql://u@h:5432/d?sslrootcert=system"),
             ("host=a/b user=u dbname=d", "postgresql://u@a%2Fb:5432/d"),
             ("host=a:/b] user=u dbname=d", "postgresql://u@[a:%2Fb%5D]:5432/d"),
+            (" postgresql://u@h/d\n", "postgresql://u@h:5432/d"),
+            ("postgresql://u@h/d?passfile=/p&sslcertmode=allow", "postgresql://u@h:5432/d?passfile=/p"),
         ] {
             assert_eq!(shown(text), url);
             assert!(!shown(text).contains("secret") && !shown(text).contains("s%40crt"));
@@ -429,6 +453,13 @@ mod tests {
             ("host=a,b hostaddr=127.0.0.1 dbname=d", "`hostaddr` has 1 items for 2 hosts"),
             ("postgresql://h:70000/d", "`port` is not a number from 1 to 65535"),
             ("postgresql://h/d?sslcrl=x", "`sslcrl` is not supported"),
+            ("postgresql://h/d?sslcertmode=require", "`sslcertmode` is not one of `disable`, `allow`"),
+            ("postgresql://h/d?ssl_min_protocol_version=SSLv3", "`ssl_min_protocol_version` is not one of"),
+            ("postgresql://h/d?ssl_max_protocol_version=TLSv1.1", "leave neither TLS 1.2 nor 1.3"),
+            (
+                "postgresql://h/d?ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=tlsv1.2",
+                "leave neither TLS 1.2 nor 1.3",
+            ),
         ] {
             let refused = ConnectionString::new(text).resolve(&server, Duration::from_secs(1)).unwrap_err();
             assert!(refused.message().contains(expected), "{text}: {refused}");
@@ -445,6 +476,8 @@ mod tests {
             ("postgresql:///x?host=/run&dbname=y", "postgresql:///x?host=/run&dbname=y&dbname=shard_1"),
             ("postgresql://u:1?2@h/x", "postgresql://u:1?2@h/x?dbname=shard_1"),
             ("postgresql://u:12/34@h/db", "postgresql://u:12/34@h/db?dbname=shard_1"),
+            (" postgresql://u@h/a\n", "postgresql://u@h/shard_1"),
+            ("postgresql://u:1?2@h/x ", "postgresql://u:1?2@h/x?dbname=shard_1"),
             ("postgresql://h/a?db%6Eame=o1", "postgresql://h/a?db%6Eame=o1&dbname=shard_1"),
             ("host=h user=u", "host=h user=u dbname='shard_1'"),
         ] {

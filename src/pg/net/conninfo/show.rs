@@ -7,17 +7,21 @@ use crate::pg::net::location::{Location, host_and_port};
 use crate::pg::net::parameters::Parameters;
 
 /// The parameters that are shown, each with the default at which it is not.
-const SHOWN: [(&str, &str); 10] = [
+const SHOWN: [(&str, &str); 14] = [
     ("sslmode", "prefer"),
     ("sslrootcert", ""),
     ("sslcert", ""),
     ("sslkey", ""),
+    ("sslcertmode", "allow"),
+    ("ssl_min_protocol_version", "TLSv1.2"),
+    ("ssl_max_protocol_version", ""),
     ("sslnegotiation", "postgres"),
     ("sslsni", "1"),
     ("channel_binding", "prefer"),
     ("target_session_attrs", "any"),
     ("load_balance_hosts", "disable"),
     ("options", ""),
+    ("passfile", ""),
 ];
 
 /// `postgresql://USER@HOST:PORT,HOST:PORT/DATABASE?…`; sockets are parameters after the `?`.

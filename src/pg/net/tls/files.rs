@@ -26,16 +26,16 @@ const SYSTEM_BUNDLES: [&str; 5] = [
 pub(crate) enum FileSource {
     Named(PathBuf),
     Default(PathBuf),
-    /// No default, as HOME is not set.
+    /// No default, as there is no home folder.
     None,
 }
 
 impl FileSource {
     /// The file that a parameter names, or `default` in `~/.postgresql`.
     pub(crate) fn new(named: Option<&str>, default: &str) -> Self {
-        match (named, environment::variable("HOME")) {
+        match (named, environment::home()) {
             (Some(path), _) => Self::Named(path.into()),
-            (None, Some(home)) => Self::Default(Path::new(&home).join(".postgresql").join(default)),
+            (None, Some(home)) => Self::Default(home.join(".postgresql").join(default)),
             (None, None) => Self::None,
         }
     }

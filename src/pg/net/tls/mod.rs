@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{AlertDescription, CertificateError, ClientConfig};
+use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocolVersion};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::parameters::Parameters;
@@ -59,6 +59,9 @@ pub(crate) struct Tls {
     root: Root,
     certificate: FileSource,
     key: FileSource,
+    /// A list of certificates that are revoked, which ringshard does not support: it must not exist if one is verified.
+    revoked: FileSource,
+    versions: Vec<&'static SupportedProtocolVersion>,
     sends_name: bool,
     /// Made for the first connection, and kept so that TLS sessions can be resumed.
     connector: OnceLock<MakeRustlsConnect>,
@@ -78,12 +81,16 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// No TLS, for the private server.
     pub(crate) fn none() -> Self {
-        let no_file = || FileSource::None;
-        Self::with(Mode::Disable, Root::File(no_file()), no_file(), no_file(), true)
-    }
-
-    fn with(mode: Mode, root: Root, certificate: FileSource, key: FileSource, sends_name: bool) -> Self {
-        Self { mode, root, certificate, key, sends_name, connector: OnceLock::new() }
+        Self {
+            mode: Mode::Disable,
+            root: Root::File(FileSource::None),
+            certificate: FileSource::None,
+            key: FileSource::None,
+            revoked: FileSource::None,
+            versions: rustls::ALL_VERSIONS.to_vec(),
+            sends_name: true,
+            connector: OnceLock::new(),
+        }
     }
 
     /// From the parameters. Reads no file.
@@ -108,9 +115,21 @@ impl Tls {
         parameters.one_of("gssencmode", &[("disable", ()), ("prefer", ())])?;
         let sends_name = parameters.one_of("sslsni", &[("0", false), ("1", true)])?.unwrap_or(true);
         let root = if is_system { Root::System } else { Root::File(FileSource::new(named, "root.crt")) };
-        let certificate = FileSource::new(parameters.get("sslcert"), "postgresql.crt");
-        let key = FileSource::new(parameters.get("sslkey"), "postgresql.key");
-        Ok(Self::with(mode, root, certificate, key, sends_name))
+        let certificate_modes = [("disable", false), ("allow", true)];
+        let certificate = match parameters.one_of("sslcertmode", &certificate_modes)? {
+            Some(false) => FileSource::None,
+            _ => FileSource::new(parameters.get("sslcert"), "postgresql.crt"),
+        };
+        Ok(Self {
+            mode,
+            root,
+            certificate,
+            key: FileSource::new(parameters.get("sslkey"), "postgresql.key"),
+            revoked: FileSource::new(None, "root.crl"),
+            versions: versions(parameters)?,
+            sends_name,
+            connector: OnceLock::new(),
+        })
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -134,7 +153,7 @@ impl Tls {
             checks_name: self.mode == Mode::VerifyFull,
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&self.versions)
             .expect("ring has cipher suites for TLS 1.2 and 1.3")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
@@ -154,7 +173,15 @@ impl Tls {
             return Ok(None);
         }
         let what = "root certificate file";
-        let read = |path: &Path| Ok(Some(Roots::new(files::certificates(what, "sslrootcert", path)?)));
+        let read = |path: &Path| {
+            if let Some(revoked) = self.revoked.existing() {
+                let shown = revoked.display();
+                let message = format!("ringshard does not support revocation lists, and there is `{shown}`");
+                return Err(Error::new(Kind::Configuration, message)
+                    .hint(format!("move `{shown}` elsewhere to connect without it")));
+            }
+            Ok(Some(Roots::new(files::certificates(what, "sslrootcert", path)?)))
+        };
         match &self.root {
             Root::System => read(&files::system_bundle()?),
             Root::File(file) => match file.existing() {
@@ -293,6 +320,28 @@ impl Tls {
             ),
         }
     }
+}
+
+/// The TLS versions between `ssl_min_protocol_version` and `ssl_max_protocol_version`. ringshard has none below 1.2.
+fn versions(parameters: &Parameters) -> Result<Vec<&'static SupportedProtocolVersion>> {
+    const NAMES: [&str; 4] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+    let limit = |keyword| {
+        let rank = |value: &str| NAMES.iter().position(|name| name.eq_ignore_ascii_case(value));
+        let wrong = || parameters.wrong_value(keyword, "one of `TLSv1`, `TLSv1.1`, `TLSv1.2`, `TLSv1.3`");
+        parameters.get(keyword).map(|value| rank(value).ok_or_else(wrong)).transpose()
+    };
+    let (min, max) = (limit("ssl_min_protocol_version")?, limit("ssl_max_protocol_version")?);
+    let allowed = min.unwrap_or_default()..=max.unwrap_or(NAMES.len());
+    let known = [(2, &rustls::version::TLS12), (3, &rustls::version::TLS13)];
+    let versions: Vec<_> =
+        known.into_iter().filter(|(rank, _)| allowed.contains(rank)).map(|(_, version)| version).collect();
+    if versions.is_empty() {
+        let message =
+            "`ssl_min_protocol_version` and `ssl_max_protocol_version` leave neither TLS 1.2 nor 1.3";
+        return Err(Error::new(Kind::Configuration, message)
+            .hint("correct them, or PGSSLMINPROTOCOLVERSION and PGSSLMAXPROTOCOLVERSION"));
+    }
+    Ok(versions)
 }
 
 /// A name in a certificate, without the wrapping of rustls (`DnsName("localhost")`).
