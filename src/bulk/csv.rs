@@ -14,13 +14,19 @@ pub(super) enum Field {
 }
 
 /// Splits records into fields, and reuses its buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Splitter {
+    /// An ASCII character.
+    pub(super) separator: u8,
     pub(super) fields: Vec<Field>,
     scratch: String,
 }
 
 impl Splitter {
+    pub(super) fn new(separator: u8) -> Self {
+        Self { separator, fields: Vec::new(), scratch: String::new() }
+    }
+
     /// Finds the fields of a record, which has no line break at its end.
     pub(super) fn split(&mut self, record: &str) -> Result<(), &'static str> {
         self.fields.clear();
@@ -30,8 +36,8 @@ impl Splitter {
             let end = if record[start..].starts_with('"') {
                 self.quoted(record, start + 1)?
             } else {
-                let length =
-                    memchr::memchr(b',', &record.as_bytes()[start..]).unwrap_or(record.len() - start);
+                let length = memchr::memchr(self.separator, &record.as_bytes()[start..])
+                    .unwrap_or(record.len() - start);
                 let text = start..start + length;
                 if record[text.clone()].contains('"') {
                     return Err(
@@ -61,11 +67,11 @@ impl Splitter {
                     self.scratch.push('"');
                     at += 1;
                 }
-                None | Some(b',') => {
+                next if next.is_none_or(|next| *next == self.separator) => {
                     self.fields.push(Field::Unquoted(begin..self.scratch.len()));
                     return Ok(at);
                 }
-                Some(_) => return Err("text after a closing quote; double a quote within a field"),
+                _ => return Err("text after a closing quote; double a quote within a field"),
             }
         }
     }

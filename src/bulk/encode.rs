@@ -18,7 +18,7 @@ pub fn encode(format: FileFormat, user: UserBytes<'_>, out: &mut Vec<u8>) {
             for text in [user.name, user.region, user.email] {
                 out.push(b',');
                 if let Some(text) = text {
-                    csv_field(text, out);
+                    csv_field(text, b',', out);
                 }
             }
             out.push(b'\n');
@@ -30,6 +30,44 @@ pub fn encode(format: FileFormat, user: UserBytes<'_>, out: &mut Vec<u8>) {
             json_field(b", \"region\": ", user.region, out);
             json_field(b", \"email\": ", user.email, out);
             out.extend_from_slice(b"}\n");
+        }
+    }
+}
+
+/// How a file writes its users: the separator of a CSV file, and the place of each column in its records.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub(super) format: FileFormat,
+    pub(super) separator: u8,
+    /// The places of `user_id`, name, region and email.
+    pub(super) places: [Option<usize>; 4],
+    pub(super) width: usize,
+}
+
+impl Layout {
+    /// Writes a user as a record of that file, without the line's end. Columns that the file lacks are left out.
+    pub fn encode(&self, user: UserBytes<'_>, out: &mut Vec<u8>) {
+        if self.format == FileFormat::JsonLines {
+            encode(self.format, user, out);
+            out.pop();
+            return;
+        }
+        let texts = [None, user.name, user.region, user.email];
+        for at in 0..self.width {
+            if at > 0 {
+                out.push(self.separator);
+            }
+            match self.places.iter().position(|place| *place == Some(at)) {
+                Some(0) => {
+                    out.extend_from_slice(itoa::Buffer::new().format(user.user_id.number()).as_bytes());
+                }
+                Some(column) => {
+                    if let Some(text) = texts[column] {
+                        csv_field(text, self.separator, out);
+                    }
+                }
+                None => {}
+            }
         }
     }
 }
@@ -61,8 +99,8 @@ fn any(bytes: &[u8], table: &[bool; 256]) -> bool {
 }
 
 /// A text that is not missing: in quotes if it is empty or contains a separator or a quote.
-fn csv_field(text: &[u8], out: &mut Vec<u8>) {
-    if !text.is_empty() && !any(text, &IN_QUOTES) {
+fn csv_field(text: &[u8], separator: u8, out: &mut Vec<u8>) {
+    if !text.is_empty() && !any(text, &IN_QUOTES) && (separator == b',' || !text.contains(&separator)) {
         out.extend_from_slice(text);
         return;
     }

@@ -1,4 +1,4 @@
-//! A file to read, or standard input; decompressed if it is gzipped.
+//! A file to read, or standard input; decompressed if it is gzipped, and decoded if it is UTF-16.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 
+use super::utf16;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 
@@ -18,7 +19,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub struct Input {
     /// Its name, for errors.
     pub name: String,
-    /// Its content, decompressed.
+    /// Its content, decompressed and decoded.
     pub reader: Box<dyn Read + Send>,
     /// The number of bytes read from the file.
     pub bytes_read: Arc<AtomicU64>,
@@ -67,6 +68,7 @@ impl Input {
         let whole = Cursor::new(head).chain(counted);
         let reader: Box<dyn Read + Send> =
             if is_gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
+        let reader = utf16::decoded(reader).map_err(|cause| unreadable(&name, &cause))?;
         Ok(Self { name, reader, bytes_read, bytes_total })
     }
 }

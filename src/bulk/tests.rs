@@ -92,6 +92,77 @@ fn a_header_may_have_any_order_and_leave_columns_out() {
 }
 
 #[test]
+fn the_files_of_spreadsheets_are_read() {
+    let expected = [user(1, Some("A;b"), Some("EU"), None), user(2, None, None, None)];
+    for text in [
+        "user_id,name,region\n1,A;b,EU\n2,,\n",
+        "user_id;name;region\n1;\"A;b\";EU\n2;;\n",
+        "user_id\tname\tregion\r\n1\tA;b\tEU\r\n2\t\t\r\n",
+        "user_id|name|region\n1|A;b|EU\n2||",
+        "sep=;\r\nuser_id;name;region\r\n1;\"A;b\";EU\r\n2;;\r\n",
+        "\u{feff}\"sep=|\"\nuser_id|name|region\n1|A;b|EU\n2||\n",
+        "SEP=:\nuser_id:name:region\n1:A;b:EU\n2::\n",
+        // Columns without a name at the end, fields behind the last column, empty rows, capitals, blanks.
+        "user_id,name,region,,\n1,A;b,EU,,\n2,,,,\n,,,,\n",
+        "User_ID, Name ,REGION\n,,,,\n1,A;b,EU,\n\n  , \n2,,,,,\n\n,,\n",
+        "\"USER_ID\";\"NAME\";\"Region\"\n1;\"A;b\";EU\n2;;\n;;\n",
+    ] {
+        for at_a_time in [1, usize::MAX] {
+            let all = read(text.as_bytes(), at_a_time).into_iter().map(|(_, user)| user.unwrap());
+            assert_eq!(all.collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+    // The number of a line counts the lines before it, whatever they hold.
+    assert_eq!(read(b"sep=;\nuser_id;name\n;\n7;x\n", 3), [(4, Ok(user(7, Some("x"), None, None)))]);
+    for (text, why) in [
+        ("user_id;nme;region\n", "f:1: the header has the column `nme`"),
+        ("user_id,,name\n", "f:1: column 2 of the header has no name"),
+        (",,\n", "f:1: the header lacks the column `user_id`"),
+        ("user_id;USER_ID\n", "the column `USER_ID` twice"),
+        ("sep=;\nuser_id,name\n", "f:2: the header has the column `user_id,name`"),
+        ("sep=;\n", "the file ends after its line `sep=`"),
+        ("user_id,name\r1,a\r2,b\r", "f:1: the lines end with a carriage return alone"),
+        ("u\0s\0e\0r\0", "UTF-16 without a byte order mark"),
+        ("\0{\0\"\0u", "UTF-16 without a byte order mark"),
+    ] {
+        assert!(refused(text.as_bytes()).contains(why), "{}", refused(text.as_bytes()));
+    }
+    let extra = read(b"user_id,name\n1,a,b\n2,a,\"\"\n3\n", 7);
+    assert!(
+        extra.iter().all(|(_, user)| user.as_ref().unwrap_err().contains("but the header has 2")),
+        "{extra:?}"
+    );
+    assert_eq!(extra.len(), 3);
+}
+
+#[test]
+fn a_layout_writes_what_its_file_is_read_as() {
+    let all = [
+        user(-1, Some("a;b,c|d\te"), Some(""), None),
+        user(2, Some("\"q\"\r\n"), None, Some("e@x")),
+        user(3, None, Some(" "), Some("\\N")),
+    ];
+    for header in [
+        "user_id,name,region,email",
+        "email;USER_ID;region;name;;",
+        "region|user_id|email|name",
+        "name\tuser_id\temail\tregion",
+        "sep=:\nname:user_id:email:region",
+        "{\"user_id\": 0}",
+    ] {
+        let records = Records::new("f", Box::new(Cursor::new(header.as_bytes().to_vec()))).unwrap();
+        let mut file = records.header().map_or_else(Vec::new, |header| [header, b"\n"].concat());
+        for User { user_id, name, region, email } in &all {
+            let (name, region, email) = (name.as_deref(), region.as_deref(), email.as_deref());
+            records.layout().encode(UserRef { user_id: *user_id, name, region, email }.bytes(), &mut file);
+            file.push(b'\n');
+        }
+        let back: Vec<User> = read(&file, 5).into_iter().map(|(_, user)| user.unwrap()).collect();
+        assert_eq!(back, all, "{header}");
+    }
+}
+
+#[test]
 fn a_bad_record_has_a_reason_and_the_next_one_is_read() {
     let lines = [
         ("1,a,b", "3 fields, but the header has 4"),

@@ -23,9 +23,25 @@ fn every_file_format_is_read() {
         writer.finish().unwrap()
     };
     let (csv, json) = (file_of(&all, FileFormat::Csv), file_of(&all, FileFormat::JsonLines));
-    for (name, bytes) in
-        [("a.csv", csv.clone()), ("a.jsonl", json.clone()), ("a.csv.gz", gzip(&csv)), ("b", gzip(&json))]
-    {
+    // As spreadsheets write it: "Unicode text", and the separator of a country with decimal commas.
+    let wide = |text: &str, unit: fn(u16) -> [u8; 2]| {
+        format!("\u{feff}{text}").encode_utf16().flat_map(unit).collect::<Vec<u8>>()
+    };
+    let text = String::from_utf8(csv.clone()).unwrap().replace('\n', "\r\n");
+    let tabs = text.replace(',', "\t").replacen("user_id", "User_ID", 1);
+    let semicolons = format!("sep=;\r\n{}\r\n;;;\r\n;;;\r\n", text.replace(',', ";"));
+    for (name, bytes) in [
+        ("a.csv", csv.clone()),
+        ("a.jsonl", json.clone()),
+        ("a.csv.gz", gzip(&csv)),
+        ("b", gzip(&json)),
+        ("tabs.txt", wide(&tabs, u16::to_le_bytes)),
+        ("tabs.gz", gzip(&wide(&tabs, u16::to_be_bytes))),
+        ("wide.jsonl", wide(std::str::from_utf8(&json).unwrap(), u16::to_be_bytes)),
+        ("semicolons.csv", semicolons.clone().into_bytes()),
+        ("marked.csv", [b"\xef\xbb\xbf", semicolons.as_bytes()].concat()),
+        ("bars.csv", text.replace(',', "|").into_bytes()),
+    ] {
         write(&test, name, bytes);
         let ran = test.run(&["import", name]).success();
         assert_eq!(ran.stdout, format!("{name}\t400\t400\t0\t0\t0\t0\n"));
@@ -52,11 +68,15 @@ fn empty_and_invalid_files_are_handled() {
     write(&test, "half.gz", [0x1f, 0x8b, 8, 0, 0, 0]);
     write(&test, "array.json", "[{\"user_id\": 1}]");
     write(&test, "headless.csv", "1,Alice,EU,\n");
+    write(&test, "mac.csv", "user_id,name\r1,a\r");
+    write(&test, "half.txt", b"\xff\xfeu\0s\0e\0r\0_\0i\0d\0\n\0\x31\0\n\0\x32\0\x00\xd8\n\0");
     for (file, words) in [
         ("empty", "empty:1: the file is empty"),
         ("half.gz", "cannot read `half.gz`"),
         ("array.json", "jq -c"),
         ("headless.csv", "headless.csv:1: the header has the column `1`"),
+        ("mac.csv", "hint: tr '\\r' '\\n' <mac.csv | ringshard import -"),
+        ("half.txt", "half.txt:3: not UTF-8"),
         ("missing", "cannot read `missing`"),
         (".", "cannot read `.`"),
     ] {
@@ -136,7 +156,7 @@ fn hostile_values_round_trip_or_are_rejected() {
         assert_eq!(fs::read(test.home.path().join("bad")).unwrap(), file_of(&bad, format));
         // An export can be imported into another cluster unchanged.
         let other = Test::initialised();
-        for file in ["out.csv", "out.jsonl.gz"] {
+        for file in ["out", "out.csv", "out.csv.gz", "out.json", "out.ndjson", "out.jsonl.gz"] {
             let path = test.home.path().join(file).display().to_string();
             test.run(&["export", &path]).success();
             other.run(&["import", &path]).success();
