@@ -250,7 +250,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
         }
         'ringshard;import' {
             [CompletionResult]::new('--on-conflict', '--on-conflict', [CompletionResultType]::ParameterName, 'What to do about a user that exists already or appears twice; update sets the columns of the file')
-            [CompletionResult]::new('--rejects', '--rejects', [CompletionResultType]::ParameterName, 'Write bad records to this file, and continue')
+            [CompletionResult]::new('--rejects', '--rejects', [CompletionResultType]::ParameterName, 'Write bad records, and those that a shard refuses, to this file, and continue')
             [CompletionResult]::new('--batch-kib', '--batch-kib', [CompletionResultType]::ParameterName, 'The size of a batch in KiB; for tests of what happens between two of them')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')

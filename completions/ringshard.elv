@@ -239,7 +239,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         }
         &'ringshard;import'= {
             cand --on-conflict 'What to do about a user that exists already or appears twice; update sets the columns of the file'
-            cand --rejects 'Write bad records to this file, and continue'
+            cand --rejects 'Write bad records, and those that a shard refuses, to this file, and continue'
             cand --batch-kib 'The size of a batch in KiB; for tests of what happens between two of them'
             cand --config 'The configuration file'
             cand -o 'The output format'

@@ -255,7 +255,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s h -l help 
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l on-conflict -d 'What to do about a user that exists already or appears twice; update sets the columns of the file' -r -f -a "error\t'Stop with an error'
 skip\t'Leave the existing user unchanged'
 update\t'Overwrite the existing user'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l rejects -d 'Write bad records to this file, and continue' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l rejects -d 'Write bad records, and those that a shard refuses, to this file, and continue' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'

@@ -1,22 +1,25 @@
 //! `import`: stores the users of a file, each on the shard that owns it.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::thread;
 
 use clap::{Args, ValueEnum};
+use parking_lot::Mutex;
 
-use crate::bulk::{Input, Records};
+use crate::bulk::{Input, Layout, Records};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::model::report::{Column, Report};
 use crate::model::ring::position::Position;
 use crate::model::text::{counted, visible};
-use crate::pg::import::{Feeder, Import, ImportOptions, OnConflict, Stopped, Summary};
+use crate::pg::import::{Feeder, Import, ImportOptions, OnConflict, RefusedRow, Stopped, Summary};
 
 /// How many rejected records are reported one by one.
 const REJECTS_REPORTED: u64 = 10;
@@ -51,7 +54,7 @@ pub struct ImportArgs {
     /// What to do about a user that exists already or appears twice; update sets the columns of the file
     #[arg(long, value_enum, value_name = "WHAT", default_value = "error")]
     pub(crate) on_conflict: Conflict,
-    /// Write bad records to this file, and continue
+    /// Write bad records, and those that a shard refuses, to this file, and continue
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
     /// Ignore the progress of an interrupted import of this file
@@ -69,6 +72,7 @@ impl ImportArgs {
         let mut records = Records::new(&name, reader)?;
         let rejects =
             self.rejects.as_deref().map(|path| Rejects::create(path, &self.file, &records)).transpose()?;
+        let rejects = rejects.map(|rejects| Arc::new(Mutex::new(rejects)));
         let Some(source) = source_of(&mut records)? else {
             return Ok(self.report(&name, &Summary::default(), &Rejected::default()));
         };
@@ -81,11 +85,18 @@ impl ImportArgs {
             batch_bytes: self.batch_kib.map(|kib| usize::from(kib) << 10),
         };
         let cluster = context.cluster()?;
-        let (import, feeder) = Import::begin(&cluster, options)?;
+        let (mut import, feeder) = Import::begin(&cluster, options)?;
+        if let Some(rejects) = rejects.clone() {
+            import = import.collecting_refused(Box::new(move |row| rejects.lock().take_refused(row)));
+        }
         // Not joined: it may wait for input that never comes after the import has failed.
-        let rejected = {
+        let has_fed = {
             let (sender, receiver) = channel();
-            thread::spawn(move || drop(sender.send(feed(records, feeder, rejects))));
+            let rejects = rejects.clone();
+            thread::spawn(move || {
+                feed(records, feeder, rejects.as_deref());
+                drop(sender);
+            });
             receiver
         };
         let console = context.console();
@@ -96,9 +107,17 @@ impl ImportArgs {
             !interrupts.asked()
         });
         console.progress(None);
-        let summary = summary?;
+        let summary = summary.map_err(|error| match error.kind() {
+            // A row that a shard refuses.
+            Kind::BadInput | Kind::Conflict if error.hint_text().is_none() => {
+                error.hint("add --rejects FILE to collect such records and continue")
+            }
+            _ => error,
+        })?;
         // The reader has finished by now.
-        Ok(self.report(&name, &summary, &rejected.recv().unwrap_or_default()))
+        let _: std::result::Result<(), _> = has_fed.recv();
+        let rejected = rejects.map(|rejects| std::mem::take(&mut rejects.lock().rejected));
+        Ok(self.report(&name, &summary, &rejected.unwrap_or_default()))
     }
 
     fn report(&self, name: &str, summary: &Summary, rejected: &Rejected) -> Report {
@@ -157,7 +176,7 @@ fn source_of(records: &mut Records) -> Result<Option<Position>> {
     Ok(first.map(|first| Position::of_bytes(&[header.as_slice(), b"\n", first].concat())))
 }
 
-/// The records that are not valid users.
+/// The records that are not valid users, or that a shard refuses.
 #[derive(Debug, Default)]
 struct Rejected {
     count: u64,
@@ -169,6 +188,10 @@ struct Rejected {
 struct Rejects {
     path: PathBuf,
     writer: BufWriter<File>,
+    /// How the file that is imported writes its users.
+    layout: Layout,
+    /// The numbers of the records that a shard refused.
+    refused: HashSet<u64>,
     rejected: Rejected,
 }
 
@@ -183,7 +206,24 @@ impl Rejects {
         if let Some(header) = records.header() {
             writer.write_all(header).and_then(|()| writer.write_all(b"\n")).map_err(unwritable)?;
         }
-        Ok(Self { path: path.to_owned(), writer, rejected: Rejected::default() })
+        let (path, layout) = (path.to_owned(), records.layout());
+        Ok(Self { path, writer, layout, refused: HashSet::new(), rejected: Rejected::default() })
+    }
+
+    /// A record that a shard refuses. It is written before what else was sent with it is committed, and once, also if that
+    /// is sent again.
+    fn take_refused(&mut self, row: &RefusedRow<'_>) -> Result<()> {
+        if !self.refused.insert(row.record) {
+            return Ok(());
+        }
+        let mut raw = Vec::new();
+        self.layout.encode(row.user.bytes(), &mut raw);
+        self.take(&raw, visible(&row.why).into_owned())?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.writer.flush().map_err(|cause| unwritable(&self.path, &cause))
     }
 
     fn take(&mut self, raw: &[u8], why: String) -> Result<()> {
@@ -203,16 +243,13 @@ fn unwritable(path: &Path, cause: &std::io::Error) -> Error {
 }
 
 /// Reads the file to its end, or until something stops it.
-fn feed(mut records: Records, mut feeder: Feeder, mut rejects: Option<Rejects>) -> Rejected {
+fn feed(mut records: Records, mut feeder: Feeder, rejects: Option<&Mutex<Rejects>>) {
     loop {
-        match feed_one(&mut records, &mut feeder, rejects.as_mut()) {
+        match feed_one(&mut records, &mut feeder, rejects) {
             Ok(Some(Ok(()))) => {}
             Ok(Some(Err(Stopped))) => break,
             Ok(None) => {
-                let flushed = rejects.as_mut().map_or(Ok(()), |rejects| {
-                    rejects.writer.flush().map_err(|cause| unwritable(&rejects.path, &cause))
-                });
-                match flushed {
+                match rejects.map_or(Ok(()), |rejects| rejects.lock().flush()) {
                     Ok(()) => feeder.finish(),
                     Err(error) => feeder.abort(error),
                 }
@@ -224,14 +261,13 @@ fn feed(mut records: Records, mut feeder: Feeder, mut rejects: Option<Rejects>) 
             }
         }
     }
-    rejects.map(|rejects| rejects.rejected).unwrap_or_default()
 }
 
 /// One record; `None` at the end of the file.
 fn feed_one(
     records: &mut Records,
     feeder: &mut Feeder,
-    rejects: Option<&mut Rejects>,
+    rejects: Option<&Mutex<Rejects>>,
 ) -> Result<Option<std::result::Result<(), Stopped>>> {
     let Some(record) = records.next_record()? else { return Ok(None) };
     let why = match record.user {
@@ -246,6 +282,6 @@ fn feed_one(
     };
     let (line, raw) = (record.line, record.raw.to_vec());
     let why = records.bad(line, &why).message().to_owned();
-    rejects.take(&raw, why)?;
+    rejects.lock().take(&raw, why)?;
     Ok(Some(feeder.skip()))
 }

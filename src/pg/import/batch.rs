@@ -80,6 +80,22 @@ impl RowBatch {
         part
     }
 
+    /// The user of a row.
+    pub(crate) fn user(&self, at: usize) -> UserRef<'_> {
+        let start = if at == 0 { HEAD.len() } else { self.ends[at - 1] };
+        // Behind the count of fields, and the length and number of the id.
+        let mut rest = &self.bytes[start + 14..self.ends[at]];
+        let mut text = || {
+            let (length, after) = rest.split_first_chunk().expect("a row has four fields");
+            let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+            let (text, after) = after.split_at(length.unwrap_or(0));
+            rest = after;
+            length.map(|_| std::str::from_utf8(text).expect("a text was written here"))
+        };
+        let (name, region, email) = (text(), text(), text());
+        UserRef { user_id: self.origins[at].user_id, name, region, email }
+    }
+
     /// The origins of the rows, in the file's order.
     pub(crate) fn origins(&self) -> &[RowOrigin] {
         &self.origins
@@ -116,6 +132,19 @@ mod tests {
         let row =
             b"\0\x04\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xfe\0\0\0\x02\xc3\xa9\xff\xff\xff\xff\0\0\0\0";
         assert_eq!(batch.copy_data().concat(), [HEAD, row, TAIL].concat());
+    }
+
+    #[test]
+    fn a_row_is_read_as_it_was_pushed() {
+        let users = [
+            UserRef { user_id: UserId::new(7), name: Some("é"), region: None, email: Some("") },
+            UserRef { user_id: UserId::new(-8), name: None, region: Some("x"), email: None },
+        ];
+        let mut batch = RowBatch::default();
+        for user in users {
+            batch.push(origin(user.user_id.number()), user);
+        }
+        assert_eq!([batch.user(0), batch.user(1)], users);
     }
 
     #[test]

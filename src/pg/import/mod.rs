@@ -11,6 +11,9 @@
 mod batch;
 mod checkpoint;
 mod feed;
+mod finish;
+mod progress;
+mod refused;
 mod store;
 
 use crate::pg::net::advisory_lock::{self, IMPORT};
@@ -29,15 +32,17 @@ use crate::model::names::ShardName;
 use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 use crate::model::text::counted;
+use crate::model::user::UserRef;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
 use batch::RowBatch;
-use checkpoint::{Checkpoint, MIXED, ResumePlan};
+use checkpoint::{Checkpoint, ResumePlan};
 use feed::Lane;
 pub use feed::{Feeder, Stopped};
+use progress::Progress;
 use store::Store;
 
 /// The most bytes of all batches in memory.
@@ -79,6 +84,19 @@ pub struct ImportOptions {
     /// The size of a batch in bytes, instead of the one computed from the memory limit.
     pub batch_bytes: Option<usize>,
 }
+
+/// A row that a server refused.
+pub struct RefusedRow<'a> {
+    /// Its number among the file's records, from 1.
+    pub record: u64,
+    /// The user.
+    pub user: UserRef<'a>,
+    /// The file, the line, the shard and the server's message.
+    pub why: String,
+}
+
+/// Takes refused rows, perhaps one of them more than once. An error stops the import.
+pub type RefusedSink = dyn Fn(&RefusedRow<'_>) -> Result<()> + Send + Sync;
 
 /// The result of an import.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -158,13 +176,14 @@ pub struct Import {
     workers: Vec<Worker>,
     /// Sessions that lock the file, where those of the workers cannot.
     locks: Vec<Session>,
+    refused: Option<Box<RefusedSink>>,
 }
 
 struct Worker {
     shard: ShardName,
     session: PooledSession,
     batches: Receiver<RowBatch>,
-    checkpoint: Option<Checkpoint>,
+    progress: Progress,
 }
 
 impl Import {
@@ -216,19 +235,26 @@ impl Import {
             let (sender, batches) = sync_channel(BATCHES_PER_SHARD - 2);
             lanes.push(Lane::new(shard.clone(), sender));
             let checkpoint = resume_plan.baseline().or_else(|| resume_plan.of(&shard).cloned());
-            workers.push(Worker { shard, session, batches, checkpoint });
+            workers.push(Worker { shard, session, batches, progress: Progress::new(checkpoint) });
         }
         let share = MEMORY_BYTES / (lanes.len() * BATCHES_PER_SHARD);
         let batch_bytes = options.batch_bytes.unwrap_or(share.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX));
         let feeder = Feeder::new(Arc::clone(&shared), lanes, resume_plan, options.file.clone(), batch_bytes);
-        Ok((Self { options, shared, fingerprint, workers, locks }, feeder))
+        Ok((Self { options, shared, fingerprint, workers, locks, refused: None }, feeder))
+    }
+
+    /// Collects the rows that a server refuses, instead of stopping at the first one.
+    #[must_use]
+    pub fn collecting_refused(self, sink: Box<RefusedSink>) -> Self {
+        Self { refused: Some(sink), ..self }
     }
 
     /// Stores what the feeder sends, until the file is complete or something fails. `report` regularly gets the number of
     /// records read; when it returns false, the import stops at a safe point with an error of kind `Partial`.
     pub fn run(self, cluster: &Cluster, mut report: impl FnMut(u64) -> bool) -> Result<Summary> {
-        let Self { options, shared, fingerprint, workers, locks: _locks } = self;
-        let store = Store { cluster, shared: &shared, options: &options, fingerprint: &fingerprint };
+        let Self { options, shared, fingerprint, workers, locks: _locks, refused } = self;
+        let refused = refused.as_deref();
+        let store = Store { cluster, shared: &shared, options: &options, fingerprint: &fingerprint, refused };
         let mut was_stopped = false;
         let mut sessions = thread::scope(|scope| {
             let (sender, ended) = channel();
@@ -290,7 +316,6 @@ fn part_way(error: &Error, stored: u64) -> Error {
 
 /// The worker of one shard: stores batches in order until there are no more. Returns its shard and session.
 fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, PooledSession) {
-    let mut staged = false;
     while !store.shared.has_halted() {
         // With a timeout, as the feeder may be blocked in reading the file.
         let batch = match worker.batches.recv_timeout(REPORT_INTERVAL) {
@@ -298,8 +323,7 @@ fn work(store: &Store<'_>, mut worker: Worker) -> (ShardName, PooledSession) {
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let stored =
-            store.batch(&worker.shard, &mut worker.session, &batch, &mut worker.checkpoint, &mut staged);
+        let stored = store.batch(&worker.shard, &mut worker.session, &batch, &mut worker.progress);
         if let Err(error) = stored {
             store.shared.fail(error);
             break;
@@ -363,22 +387,5 @@ fn take_lock(
                 .on_shard(shard));
         }
         thread::sleep(REPORT_INTERVAL);
-    }
-}
-
-/// The checkpoint of a shard after a batch.
-fn checkpoint_after(
-    shared: &ImportShared,
-    fingerprint: &str,
-    before: Option<&Checkpoint>,
-    batch: &RowBatch,
-) -> Checkpoint {
-    let last = batch.origins().last().map_or(0, |origin| origin.record);
-    let mixed = shared.mixed.load(Ordering::SeqCst);
-    Checkpoint {
-        committed_through: last,
-        high_water_mark: last.max(before.map_or(0, |checkpoint| checkpoint.high_water_mark)),
-        digest: batch.digest,
-        routing: if mixed { MIXED } else { fingerprint }.to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use crate::pg::net::advisory_lock::BARRIER;
 use crate::pg::scan::snapshot;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write as _};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -18,8 +19,9 @@ use postgres::error::SqlState;
 use postgres::types::Type;
 
 use super::batch::{RowBatch, RowOrigin};
-use super::checkpoint::{self, Checkpoint, DONE, MIXED};
-use super::{ImportOptions, ImportShared, OnConflict, checkpoint_after};
+use super::checkpoint::{self, Checkpoint, MIXED};
+use super::progress::{Progress, held_back};
+use super::{ImportOptions, ImportShared, OnConflict, RefusedSink};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
@@ -31,12 +33,17 @@ use crate::pg::net::sqlstate::{self, ShardError};
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
 use crate::pg::scan::snapshot::held_of;
-use crate::threads;
 
 /// How long rows wait for arcs that are being moved.
 const MOVE_PATIENCE: Duration = Duration::from_mins(1);
 /// The pause before the next try.
 const MOVE_PAUSE: Duration = Duration::from_millis(20);
+/// How often a batch is tried that is in the way of another program's locks; each pause is longer than the one before.
+const TRIES_MAX: u32 = 10;
+const TRY_PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) const COPY_TO_STAGE: &str =
+    "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
 
 /// What all workers need.
 pub(crate) struct Store<'a> {
@@ -44,56 +51,98 @@ pub(crate) struct Store<'a> {
     pub(crate) shared: &'a ImportShared,
     pub(crate) options: &'a ImportOptions,
     pub(crate) fingerprint: &'a str,
+    /// Who collects the rows that a server refuses.
+    pub(crate) refused: Option<&'a RefusedSink>,
 }
 
 /// The result for a batch's rows.
 #[derive(Default)]
-struct Stored {
+pub(crate) struct Stored {
     inserted: u64,
     updated: u64,
     skipped: u64,
     /// Rows that an earlier run had stored.
     resumed: u64,
     /// Users that the shard does not own.
-    not_owned: HashSet<UserId>,
+    pub(crate) not_owned: HashSet<UserId>,
+    /// Whether the server refused rows.
+    pub(crate) has_refused: bool,
+}
+
+impl Stored {
+    /// Adds the numbers of rows.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.skipped += other.skipped;
+        self.resumed += other.resumed;
+    }
 }
 
 /// The transaction of a batch: shard, rows and checkpoint.
-struct Task<'a> {
-    shard: &'a ShardName,
-    batch: &'a RowBatch,
+pub(crate) struct Task<'a> {
+    pub(crate) shard: &'a ShardName,
+    pub(crate) batch: &'a RowBatch,
     /// The checkpoints before and after; `None` for rows that another shard's checkpoint is about.
     checkpoints: Option<(Option<&'a Checkpoint>, &'a Checkpoint)>,
+    /// Whether the session's backend serves others after the transaction.
+    is_pooled: bool,
+}
+
+/// Fails if a trigger or a rule of the user's own left out one of these rows of the stage, or stored it under another id.
+const CHECK_STORED: &str = "SELECT ringshard.raise_other_row(pg_catalog.min(stage.user_id)) \
+    FROM pg_temp.ringshard_stage AS stage \
+    WHERE ringshard.has_user_triggers() AND stage.record >= $1 AND stage.record < $2 \
+      AND NOT EXISTS (SELECT FROM public.users WHERE users.user_id = stage.user_id) \
+    HAVING pg_catalog.count(*) > 0";
+
+fn is_pooled(session: &mut PooledSession, shard: &ShardName) -> Result<bool> {
+    let is_own = session.has_own_backend();
+    is_own.map(|is_own| !is_own).map_err(|cause| sqlstate::doing("prepare a connection", shard, &cause))
+}
+
+/// Makes the temporary table. Through a pooler others would meet it, so it ends with the transaction.
+pub(crate) fn make_stage(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
+    let stage = include_str!("../../../sql/queries/stage.sql");
+    if task.is_pooled {
+        client.batch_execute(&stage.replace("ON COMMIT DELETE ROWS", "ON COMMIT DROP"))
+    } else {
+        client.batch_execute(stage)
+    }
 }
 
 impl Store<'_> {
-    /// Stores a batch on its shard, and rows that the shard does not own on their owners. `staged`: use the temporary table at
-    /// once, as there were conflicts before.
+    /// Stores a batch on its shard, and rows that the shard does not own on their owners.
     pub(crate) fn batch(
         &self,
         shard: &ShardName,
         session: &mut PooledSession,
         batch: &RowBatch,
-        checkpoint: &mut Option<Checkpoint>,
-        staged: &mut bool,
+        progress: &mut Progress,
     ) -> Result<()> {
-        let after = checkpoint_after(self.shared, self.fingerprint, checkpoint.as_ref(), batch);
-        let not_owned = self.attempt(
-            session,
-            &Task { shard, batch, checkpoints: Some((checkpoint.as_ref(), &after)) },
-            staged,
-        )?;
-        *checkpoint = Some(after);
-        if not_owned.is_empty() {
-            Ok(())
-        } else {
-            self.store_on_owners(batch.part(|origin| not_owned.contains(&origin.user_id)))
+        let before = progress.checkpoint.clone();
+        let mut after = progress.after(self.shared, self.fingerprint, batch);
+        let is_pooled = is_pooled(session, shard)?;
+        let task = Task { shard, batch, checkpoints: Some((before.as_ref(), &after)), is_pooled };
+        let stored = self.attempt(session, &task, &mut progress.staged)?;
+        let mut has_refused = stored.has_refused;
+        if !stored.not_owned.is_empty() {
+            let others = batch.part(|origin| stored.not_owned.contains(&origin.user_id));
+            has_refused |= self.store_on_owners(others)?;
         }
+        if has_refused {
+            progress.has_refused = true;
+            after = held_back(&after, before.as_ref());
+        }
+        progress.checkpoint = Some(after);
+        Ok(())
     }
 
-    /// Stores rows on their current owners, until all are stored or the import is to stop. No checkpoint covers these rows yet.
-    fn store_on_owners(&self, mut left: RowBatch) -> Result<()> {
+    /// Stores rows on their current owners, until all are stored or the import is to stop. No checkpoint covers these rows
+    /// yet. Returns whether rows were refused.
+    fn store_on_owners(&self, mut left: RowBatch) -> Result<bool> {
         let begun = Instant::now();
+        let mut has_refused = false;
         while !left.is_empty() && !self.shared.has_halted() {
             let coverage = {
                 let _turn = self.shared.settling.lock();
@@ -114,11 +163,11 @@ impl Store<'_> {
                 let mut session = self.cluster.shards().checkout(shard)?;
                 // Not reused, as it may get a temporary table.
                 session.spoil();
-                unsettled.extend(self.attempt(
-                    &mut session,
-                    &Task { shard, batch: &part, checkpoints: None },
-                    &mut true,
-                )?);
+                let is_pooled = is_pooled(&mut session, shard)?;
+                let task = Task { shard, batch: &part, checkpoints: None, is_pooled };
+                let stored = self.attempt(&mut session, &task, &mut true)?;
+                unsettled.extend(stored.not_owned);
+                has_refused |= stored.has_refused;
             }
             self.shared.reroute(coverage);
             left = left.part(|origin| unsettled.contains(&origin.user_id));
@@ -134,42 +183,37 @@ impl Store<'_> {
                 thread::sleep(MOVE_PAUSE);
             }
         }
-        Ok(())
+        Ok(has_refused)
     }
 
-    /// One transaction on one shard; after a conflict a second one, with the temporary table. Returns the users that the shard
-    /// does not own.
-    fn attempt(
-        &self,
-        session: &mut PooledSession,
-        task: &Task<'_>,
-        staged: &mut bool,
-    ) -> Result<HashSet<UserId>> {
+    /// Stores a batch on one shard. A transaction that another program's locks ended is repeated.
+    fn attempt(&self, session: &mut PooledSession, task: &Task<'_>, staged: &mut bool) -> Result<Stored> {
         let server = Arc::clone(session.server());
-        let is_own = session.has_own_backend().map_err(|cause| self.failed(task, &cause))?;
         let client = session.client();
-        let mut stored = Err(ShardError::Local(Error::new(Kind::Failed, "not tried")));
-        let doubtful = task.batch.origins().iter().any(|origin| origin.doubtful);
-        let try_direct = !*staged && !doubtful;
-        if try_direct {
-            stored = self.directly(client, &server, task);
-        }
-        let is_conflicting = matches!(&stored, Err(ShardError::Server(cause)) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION));
-        if !try_direct || is_conflicting {
-            if is_conflicting {
-                client.batch_execute("ROLLBACK").map_err(|cause| self.failed(task, &cause))?;
-                *staged = self.options.on_conflict != OnConflict::Error;
-            }
-            stored = self.through_stage(client, &server, task, is_own);
-        }
-        let stored = stored.map_err(|first_error| {
+        let mut tries = 1;
+        let stored = loop {
+            let error = match self.try_once(client, &server, task, staged) {
+                Ok(stored) => break stored,
+                Err(error) => error,
+            };
             // This fails on a lost connection, which is rolled back by the server.
             let _ = client.batch_execute("ROLLBACK");
-            match first_error {
-                ShardError::Server(cause) => self.failed(task, &cause),
-                ShardError::Local(error) => error,
+            match error {
+                ShardError::Server(cause) if is_lock_failure(&cause) => {
+                    if tries == TRIES_MAX || self.shared.has_halted() {
+                        return Err(self
+                            .failed(task, &cause)
+                            .hint("another program locks these users; run this again with the same file to continue"));
+                    }
+                    let why = sqlstate::message_of(&cause).replace('\n', "; ");
+                    log::info!("Repeats a batch on {}: {why}", task.shard);
+                    thread::sleep(TRY_PAUSE * tries);
+                    tries += 1;
+                }
+                ShardError::Server(cause) => return Err(self.failed(task, &cause)),
+                ShardError::Local(error) => return Err(error),
             }
-        })?;
+        };
         let counts = &self.shared.counts;
         for (count, number) in [
             (&counts.inserted, stored.inserted),
@@ -179,7 +223,45 @@ impl Store<'_> {
         ] {
             let _: u64 = AtomicU64::fetch_add(count, number, Ordering::SeqCst);
         }
-        Ok(stored.not_owned)
+        Ok(stored)
+    }
+
+    /// One transaction on one shard; after a conflict a second one, with the temporary table; if the server refuses rows, a
+    /// last one in parts.
+    fn try_once(
+        &self,
+        client: &mut Client,
+        server: &Arc<Server>,
+        task: &Task<'_>,
+        staged: &mut bool,
+    ) -> Result<Stored, ShardError> {
+        let doubtful = task.batch.origins().iter().any(|origin| origin.doubtful);
+        if !*staged && !doubtful {
+            match self.directly(client, server, task) {
+                // Triggers of the user's own may change or leave out rows, which COPY does not tell.
+                Ok(None) => {
+                    client.batch_execute("ROLLBACK")?;
+                    *staged = true;
+                }
+                Ok(Some(stored)) => return Ok(stored),
+                Err(ShardError::Server(cause)) if sqlstate::is_refusal(&cause) => {
+                    client.batch_execute("ROLLBACK")?;
+                    if cause.code() == Some(&SqlState::UNIQUE_VIOLATION) {
+                        *staged = self.options.on_conflict != OnConflict::Error;
+                    } else {
+                        return self.without_refused(client, server, task);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match self.through_stage(client, server, task) {
+            Err(ShardError::Server(cause)) if sqlstate::is_refusal(&cause) => {
+                client.batch_execute("ROLLBACK")?;
+                self.without_refused(client, server, task)
+            }
+            stored => stored,
+        }
     }
 
     fn failed(&self, task: &Task<'_>, cause: &postgres::Error) -> Error {
@@ -194,29 +276,34 @@ impl Store<'_> {
         error
     }
 
-    /// Stores with COPY into the table itself.
+    /// Stores with COPY into the table itself; `None` if it cannot be known what was stored, and nothing was committed.
     fn directly(
         &self,
         client: &mut Client,
         server: &Arc<Server>,
         task: &Task<'_>,
-    ) -> Result<Stored, ShardError> {
+    ) -> Result<Option<Stored>, ShardError> {
         Self::begin(client, task)?;
         copy(
             client,
             "COPY public.users (user_id, name, region, email) FROM STDIN (FORMAT binary)",
             task.batch,
         )?;
+        let has_triggers = client.query_typed_one("SELECT ringshard.has_user_triggers()", &[])?;
+        if has_triggers.get(0) {
+            return Ok(None);
+        }
         let not_owned = self.not_owned(client, server, task)?;
         if !not_owned.is_empty() {
             let ids: Vec<i64> = not_owned.iter().map(|id| id.number()).collect();
             let sql = "DELETE FROM public.users WHERE user_id = ANY ($1)";
             client.query_typed(sql, &[(&ids, Type::INT8_ARRAY)])?;
         }
-        self.end(client, task, not_owned.is_empty())?;
         let inserted =
             task.batch.origins().iter().filter(|origin| !not_owned.contains(&origin.user_id)).count() as u64;
-        Ok(Stored { inserted, not_owned, ..Stored::default() })
+        let stored = Stored { inserted, not_owned, ..Stored::default() };
+        self.end(client, task, &stored)?;
+        Ok(Some(stored))
     }
 
     /// Stores with COPY into a temporary table, and from there into the table, handling conflicts.
@@ -225,18 +312,10 @@ impl Store<'_> {
         client: &mut Client,
         server: &Arc<Server>,
         task: &Task<'_>,
-        has_own_backend: bool,
     ) -> Result<Stored, ShardError> {
         Self::begin(client, task)?;
-        let stage = include_str!("../../../sql/queries/stage.sql");
-        if has_own_backend {
-            client.batch_execute(stage)?;
-        } else {
-            // Through a pooler others would meet the table.
-            client.batch_execute(&stage.replace("ON COMMIT DELETE ROWS", "ON COMMIT DROP"))?;
-        }
-        let stage = "COPY pg_temp.ringshard_stage (user_id, name, region, email) FROM STDIN (FORMAT binary)";
-        copy(client, stage, task.batch)?;
+        make_stage(client, task)?;
+        copy(client, COPY_TO_STAGE, task.batch)?;
         let not_owned = self.not_owned(client, server, task)?;
         if !not_owned.is_empty() {
             let ids: Vec<i64> = not_owned.iter().map(|id| id.number()).collect();
@@ -245,26 +324,43 @@ impl Store<'_> {
         }
         let own: Vec<&RowOrigin> =
             task.batch.origins().iter().filter(|origin| !not_owned.contains(&origin.user_id)).collect();
-        let mut stored = match self.options.on_conflict {
-            OnConflict::Update => self.upsert(client, &own)?,
-            OnConflict::Error | OnConflict::Skip => self.insert(client, task.shard, &own)?,
-        };
-        self.end(client, task, not_owned.is_empty())?;
+        let mut stored = self.store_staged(client, task.shard, 0..i64::MAX, &own, task.batch.origins())?;
         stored.not_owned = not_owned;
+        self.end(client, task, &stored)?;
         Ok(stored)
+    }
+
+    /// Stores the rows of the temporary table with these numbers, which are `own`. The batch has `all`.
+    pub(crate) fn store_staged(
+        &self,
+        client: &mut Client,
+        shard: &ShardName,
+        records: Range<i64>,
+        own: &[&RowOrigin],
+        all: &[RowOrigin],
+    ) -> Result<Stored, ShardError> {
+        match self.options.on_conflict {
+            OnConflict::Update => self.upsert(client, &records, own),
+            OnConflict::Error | OnConflict::Skip => self.insert(client, shard, &records, own, all),
+        }
     }
 
     fn insert(
         &self,
         client: &mut Client,
         shard: &ShardName,
+        records: &Range<i64>,
         own: &[&RowOrigin],
+        all: &[RowOrigin],
     ) -> Result<Stored, ShardError> {
         let sql = "INSERT INTO public.users (user_id, name, region, email) \
-                   SELECT user_id, name, region, email FROM pg_temp.ringshard_stage ORDER BY record \
+                   SELECT user_id, name, region, email FROM pg_temp.ringshard_stage \
+                   WHERE record >= $1 AND record < $2 ORDER BY record \
                    ON CONFLICT (user_id) DO NOTHING RETURNING user_id";
         let ids = |rows: Vec<postgres::Row>| rows.iter().map(|row| UserId::new(row.get(0))).collect();
-        let mut inserted: HashSet<UserId> = ids(client.query_typed(sql, &[])?);
+        let records = [(&records.start as _, Type::INT8), (&records.end as _, Type::INT8)];
+        let mut inserted: HashSet<UserId> = ids(client.query_typed(sql, &records)?);
+        client.query_typed(CHECK_STORED, &records)?;
         let mut stored = Stored { inserted: inserted.len() as u64, ..Stored::default() };
         // Of two rows with one id the first was inserted.
         let is_conflicting: Vec<&&RowOrigin> =
@@ -288,23 +384,23 @@ impl Store<'_> {
         };
         // The second row with one id always conflicts, whatever an earlier run did.
         let mut firsts: HashMap<UserId, u64> = HashMap::new();
-        for origin in own {
+        for origin in all {
             firsts.entry(origin.user_id).or_insert(origin.record);
         }
         for origin in is_conflicting {
             let is_first = firsts.get(&origin.user_id) == Some(&origin.record);
             if !(is_first && origin.doubtful && equal.contains(&origin.user_id)) {
-                return Err(self.conflict(shard, origin, own).into());
+                return Err(self.conflict(shard, origin, all).into());
             }
             stored.resumed += 1;
         }
         Ok(stored)
     }
 
-    fn conflict(&self, shard: &ShardName, origin: &RowOrigin, own: &[&RowOrigin]) -> Error {
+    fn conflict(&self, shard: &ShardName, origin: &RowOrigin, all: &[RowOrigin]) -> Error {
         let RowOrigin { user_id: id, line, .. } = origin;
         let file = &self.options.file;
-        let first = own.iter().find(|other| other.user_id == *id && other.record < origin.record);
+        let first = all.iter().find(|other| other.user_id == *id && other.record < origin.record);
         let message = match first {
             Some(first) => format!("{file}:{line}: user `{id}` is in line {} already", first.line),
             None => format!("{file}:{line}: user `{id}` exists already on shard `{shard}`"),
@@ -316,7 +412,12 @@ impl Store<'_> {
             .on_shard(shard)
     }
 
-    fn upsert(&self, client: &mut Client, own: &[&RowOrigin]) -> Result<Stored, ShardError> {
+    fn upsert(
+        &self,
+        client: &mut Client,
+        records: &Range<i64>,
+        own: &[&RowOrigin],
+    ) -> Result<Stored, ShardError> {
         let columns = ["name", "region", "email"].into_iter().zip(self.options.has);
         let set: Vec<String> = columns
             .filter(|(_, has)| *has)
@@ -331,16 +432,18 @@ impl Store<'_> {
         let sql = format!(
             "INSERT INTO public.users (user_id, name, region, email) \
              SELECT DISTINCT ON (user_id) user_id, name, region, email \
-             FROM pg_temp.ringshard_stage ORDER BY user_id, record DESC \
+             FROM pg_temp.ringshard_stage WHERE record >= $1 AND record < $2 ORDER BY user_id, record DESC \
              ON CONFLICT (user_id) {action} RETURNING xmax::text = '0'"
         );
-        let rows = client.query_typed(&sql, &[])?;
+        let records = [(&records.start as _, Type::INT8), (&records.end as _, Type::INT8)];
+        let rows = client.query_typed(&sql, &records)?;
+        client.query_typed(CHECK_STORED, &records)?;
         let inserted = rows.iter().filter(|row| row.get(0)).count() as u64;
         let updated = rows.len() as u64 - inserted;
         Ok(Stored { inserted, updated, skipped: own.len() as u64 - inserted - updated, ..Stored::default() })
     }
 
-    fn begin(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
+    pub(crate) fn begin(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
         // A row that another shard's checkpoint covers must be on disk before that checkpoint.
         let synchronous = if task.checkpoints.is_some() { "off" } else { "on" };
         client.batch_execute(&format!(
@@ -350,7 +453,7 @@ impl Store<'_> {
     }
 
     /// Takes the barrier, held to commit, and then reads the arcs. Returns the users that the shard does not own.
-    fn not_owned(
+    pub(crate) fn not_owned(
         &self,
         client: &mut Client,
         server: &Arc<Server>,
@@ -383,76 +486,37 @@ impl Store<'_> {
     }
 
     /// Writes the checkpoint, and commits.
-    fn end(&self, client: &mut Client, task: &Task<'_>, is_complete: bool) -> Result<(), ShardError> {
+    pub(crate) fn end(
+        &self,
+        client: &mut Client,
+        task: &Task<'_>,
+        stored: &Stored,
+    ) -> Result<(), ShardError> {
         if let Some((before, after)) = task.checkpoints {
-            if is_complete {
+            if stored.not_owned.is_empty() && stored.has_refused {
+                checkpoint::write(client, self.options.source, &held_back(after, before))?;
+            } else if stored.not_owned.is_empty() {
                 checkpoint::write(client, self.options.source, after)?;
             } else {
                 // Some rows still go to other shards, so the checkpoint must not cover this batch yet.
                 self.shared.mixed.store(true, Ordering::SeqCst);
-                let (committed_through, digest) =
-                    before.map_or((0, 0), |checkpoint| (checkpoint.committed_through, checkpoint.digest));
                 // On disk before the other rows are stored elsewhere, as it covers them too.
                 client.batch_execute("SET LOCAL synchronous_commit = on")?;
-                let part = Checkpoint {
-                    committed_through,
-                    digest,
-                    high_water_mark: after.high_water_mark,
-                    routing: MIXED.to_owned(),
-                };
+                let part = Checkpoint { routing: MIXED.to_owned(), ..held_back(after, before) };
                 checkpoint::write(client, self.options.source, &part)?;
             }
         }
         Ok(client.batch_execute("COMMIT")?)
     }
-
-    /// All rows are stored: flushes each shard to disk, and then deletes the checkpoints. If a deletion fails, the import has
-    /// succeeded all the same; returns these errors.
-    pub(crate) fn finish(
-        &self,
-        sessions: &mut [(ShardName, PooledSession)],
-        records: u64,
-        digest: i64,
-    ) -> Result<Vec<Error>> {
-        let source = self.options.source;
-        let mixed = self.shared.mixed.load(Ordering::SeqCst);
-        let routing = if mixed { MIXED } else { self.fingerprint }.to_owned();
-        let all = Checkpoint { committed_through: records, high_water_mark: records, digest, routing };
-        let done = Checkpoint {
-            committed_through: records,
-            high_water_mark: records,
-            digest,
-            routing: DONE.to_owned(),
-        };
-        let all_ok = |results: Vec<Result<()>>| results.into_iter().collect::<Result<()>>();
-        // First each shard's own checkpoint: `DONE` holds for all shards, so all must be on disk before it.
-        all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &all)))?;
-        all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &done)))?;
-        let deleted = on_disk(sessions, &|client| checkpoint::delete(client, source));
-        Ok(deleted.into_iter().filter_map(Result::err).collect())
-    }
 }
 
-/// Runs a step on each shard in parallel, in a transaction that waits for the disk.
-fn on_disk(
-    sessions: &mut [(ShardName, PooledSession)],
-    step: &(dyn Fn(&mut Client) -> Result<(), postgres::Error> + Sync),
-) -> Vec<Result<()>> {
-    threads::at_once(sessions, |(shard, session)| {
-        let client = session.client();
-        let ended = client
-            .batch_execute("BEGIN READ WRITE; SET LOCAL synchronous_commit = on")
-            .and_then(|()| step(client))
-            .and_then(|()| client.batch_execute("COMMIT"));
-        ended.map_err(|cause| {
-            let error = sqlstate::doing("finish the import", shard, &cause);
-            error.hint("run this again with the same file to continue")
-        })
-    })
+/// Whether another program's locks were in the way: the same transaction may succeed later.
+fn is_lock_failure(cause: &postgres::Error) -> bool {
+    sqlstate::is_worth_repeating(cause) || cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
 /// Sends a batch.
-fn copy(client: &mut Client, sql: &str, batch: &RowBatch) -> Result<(), postgres::Error> {
+pub(crate) fn copy(client: &mut Client, sql: &str, batch: &RowBatch) -> Result<(), postgres::Error> {
     let mut writer = client.copy_in(sql)?;
     for piece in batch.copy_data() {
         if let Err(cause) = writer.write_all(piece) {

@@ -7,6 +7,11 @@ use postgres::error::{DbError, SqlState};
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 
+/// The SQLSTATE classes of failures that are not about a row: the connection, the session, the transaction, missing
+/// privileges or objects, resources, the operator, the server's system.
+const NOT_ABOUT_ROWS: [&str; 13] =
+    ["08", "0A", "25", "26", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"];
+
 /// Why a request to a shard failed.
 pub(crate) enum ShardError {
     /// The server reported an error, or the connection was lost.
@@ -129,6 +134,15 @@ pub(crate) fn is_worth_repeating(cause: &postgres::Error) -> bool {
             &SqlState::DUPLICATE_PSTATEMENT,
         ]
         .contains(&code)
+    })
+}
+
+/// Whether a statement failed because of the rows that it stores: a constraint, a value, a trigger that raises an error.
+pub(crate) fn is_refusal(cause: &postgres::Error) -> bool {
+    cause.code().is_some_and(|code| {
+        let class = &code.code()[..2];
+        // RS007: a trigger or a rule of the user's own leaves the row out.
+        code.code() == "RS007" || (!NOT_ABOUT_ROWS.contains(&class) && !["XX", "RS"].contains(&class))
     })
 }
 

@@ -3,3 +3,4 @@
 pub(crate) mod crashes;
 pub(crate) mod faults;
 pub(crate) mod files;
+pub(crate) mod refused;
