@@ -18,7 +18,7 @@ const HEADER: &str = "\
 ";
 
 /// The top-level keys of the file.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "cluster",
     "shards",
     "format",
@@ -27,6 +27,8 @@ const KEYS: [&str; 9] = [
     "connect_timeout_ms",
     "pool_size",
     "read_replica",
+    "standbys",
+    "standby_timeout_ms",
     "pg_bin",
 ];
 

@@ -19,6 +19,7 @@ use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::proxy_override::ProxyOverrides;
 use crate::pg::pool::PoolOptions;
 use crate::pg::pool::read_routing::ReadFrom;
+use crate::pg::rebalance::STANDBY_PATIENCE;
 use file::{ConfigFile, ShardEntry};
 
 /// The output format of a report.
@@ -64,6 +65,15 @@ impl From<ReadReplica> for ReadFrom {
             ReadReplica::Always => Self::ReplicaThenPrimary,
         }
     }
+}
+
+/// Whether a hand-over waits for the standbys of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StandbyPolicy {
+    /// It counts only when all standbys that may take the shard over have it.
+    Wait,
+    /// It does not wait: a failover to one of them may lose rows.
+    Ignore,
 }
 
 /// When colours are used.
@@ -153,6 +163,10 @@ pub struct Settings {
     pub pool_size: Sourced<u32>,
     /// Whether reads may go to replicas.
     pub read_replica: Sourced<ReadReplica>,
+    /// Whether a hand-over waits for the standbys of a shard.
+    pub standbys: Sourced<StandbyPolicy>,
+    /// How long it waits before the rebalance pauses.
+    pub standby_timeout: Sourced<Duration>,
     /// The folder of Postgres's programs, for the private server.
     pub pg_bin: Option<Sourced<PathBuf>>,
     /// The output format.
@@ -197,6 +211,14 @@ impl Settings {
                 .number("RINGSHARD_POOL_SIZE", "pool_size", 1..=1_000)?
                 .unwrap_or(Sourced::new(4, Origin::Default)),
             read_replica: flag_first(flags.read_replica, "--read-replica", read_replica, ReadReplica::Never),
+            standbys: lookup
+                .choice("RINGSHARD_STANDBYS", "standbys")?
+                .unwrap_or(Sourced::new(StandbyPolicy::Wait, Origin::Default)),
+            standby_timeout: lookup
+                .number("RINGSHARD_STANDBY_TIMEOUT_MS", "standby_timeout_ms", 1..=3_600_000)?
+                .map_or(Sourced::new(STANDBY_PATIENCE, Origin::Default), |ms| {
+                    Sourced::new(Duration::from_millis(ms.value.into()), ms.origin)
+                }),
             pg_bin: lookup.path("RINGSHARD_PG_BIN", "pg_bin")?,
             format: flag_first(flags.format, "--format", format, Format::Auto),
             color: flag_first(flags.color, "--color", color, ColorWhen::Auto),
@@ -230,6 +252,11 @@ impl Settings {
     /// The options of the connection pools.
     pub fn pool_options(&self) -> PoolOptions {
         PoolOptions { connect_timeout: self.connect_timeout.value, size: self.pool_size.value }
+    }
+
+    /// How long a hand-over waits for standbys; `None` if it does not.
+    pub fn standby_patience(&self) -> Option<Duration> {
+        (self.standbys.value == StandbyPolicy::Wait).then_some(self.standby_timeout.value)
     }
 
     /// The folder of proxy overrides, if there is a state folder.

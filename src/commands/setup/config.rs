@@ -49,6 +49,10 @@ impl ConfigCommand {
         line("pool_size", settings.pool_size.value.to_string().into(), &settings.pool_size.origin);
         let read_replica = &settings.read_replica;
         line("read_replica", value_name(&read_replica.value).into(), &read_replica.origin);
+        let standbys = &settings.standbys;
+        line("standbys", value_name(&standbys.value).into(), &standbys.origin);
+        let timeout = settings.standby_timeout.value.as_millis().to_string();
+        line("standby_timeout_ms", timeout.into(), &settings.standby_timeout.origin);
         match &settings.pg_bin {
             Some(Sourced { value, origin }) => line("pg_bin", value.display().to_string().into(), origin),
             None => line("pg_bin", Cell::Null, &"default"),

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::failpoint::{self, Side};
 use super::lock_holder;
 use super::run_state::RunState;
+use super::standbys::Standbys;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Reply, Request};
@@ -23,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Connections<'run> {
     run_state: &'run RunState<'run>,
     by_shard: BTreeMap<ShardName, Connection>,
+    standbys: Standbys,
 }
 
 /// The name of a request, in errors and failpoints.
@@ -51,7 +53,7 @@ fn what(request: &Request<ChunkRows>) -> String {
 
 impl<'run> Connections<'run> {
     pub(crate) fn new(run_state: &'run RunState<'run>) -> Self {
-        Self { run_state, by_shard: BTreeMap::new() }
+        Self { run_state, by_shard: BTreeMap::new(), standbys: Standbys::default() }
     }
 
     /// The connection to a shard, opened if necessary.
@@ -61,6 +63,34 @@ impl<'run> Connections<'run> {
             self.by_shard.insert(shard.clone(), connection);
         }
         Ok(self.by_shard.get_mut(shard).expect("it was inserted above"))
+    }
+
+    /// Waits until all standbys of a shard have what it has committed.
+    pub(crate) fn wait_for_standbys(&mut self, shard: &ShardName) -> Result<()> {
+        let run_state = self.run_state;
+        let Some(patience) = run_state.options.standby_patience else { return Ok(()) };
+        let shards = run_state.cluster.shards();
+        // The connection is moved out, as the wait needs both.
+        self.connection(shard)?;
+        let mut connection = self.by_shard.remove(shard).expect("it was opened above");
+        let mut has_waited = false;
+        let waited = self.standbys.wait(shards, shard, connection.session(), patience, |behind, pause| {
+            if run_state.is_stopped() {
+                return Err(run_state.stopped());
+            }
+            has_waited = true;
+            run_state
+                .set_waiting(Some(format!("{behind} of shard `{shard}` has not received what it committed")));
+            run_state.sleep(pause);
+            Ok(())
+        });
+        if has_waited {
+            run_state.set_waiting(None);
+        }
+        if !connection.session().is_closed() {
+            self.by_shard.insert(shard.clone(), connection);
+        }
+        waited
     }
 
     /// Sends a request until there is a reply: each request can be repeated, whether it was carried out or not. Fails after the

@@ -80,6 +80,13 @@ fn execute(run_state: &RunState<'_>, planned: &Planned, direction: Direction) ->
         run_state.set_begun();
     }
     let mut connections = Connections::new(run_state);
+    // A standby that is behind already would stop the first chunk while it is fenced.
+    let plan = &planned.plan;
+    for shard in
+        plan.before.names().chain(plan.after.names().filter(|name| plan.before.shard(name).is_none()))
+    {
+        connections.wait_for_standbys(shard)?;
+    }
     let mut mover: Mover<ChunkRows> = Mover::new(direction, planned.plan.before.names().cloned());
     let mut round_began = Instant::now();
     loop {
@@ -241,6 +248,12 @@ pub(crate) fn step(
 ) -> Result<(ChunkOutcome, u64)> {
     let (shard, request) = chunk.request();
     let shard = shard.clone();
+    // The fence must not be lost once the target owns the chunk, nor the chunk once the source has none of it.
+    match request {
+        Request::Receive { .. } => connections.wait_for_standbys(chunk.source())?,
+        Request::Purge { .. } => connections.wait_for_standbys(chunk.target())?,
+        _ => {}
+    }
     let reply = connections.request(&shard, &request)?;
     let mut received = 0;
     if let (Request::Receive { rows, .. }, Reply::Done) = (&request, &reply) {

@@ -17,6 +17,7 @@ mod preflight;
 mod provision;
 pub(crate) mod run_lock;
 pub(crate) mod run_state;
+pub(crate) mod standbys;
 mod status;
 
 pub use desired_topology::{DesiredChange, Topologies, set_desired_topology, topologies};
@@ -25,5 +26,5 @@ pub(crate) use finish_chunk::finish_chunk;
 pub use plan::{Planned, plan_change};
 pub use preflight::preflight;
 pub use provision::provision_shard;
-pub use run_state::{MoveProgress, Moved, RebalanceOptions};
+pub use run_state::{MoveProgress, Moved, RebalanceOptions, STANDBY_PATIENCE};
 pub use status::{Outline, RebalanceStatus, status};

@@ -17,6 +17,9 @@ const SLICE: Duration = Duration::from_millis(20);
 /// How long to wait for a shard that does not answer, and for a lock.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long to wait for standbys by default.
+pub const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
+
 /// The options of a rebalance.
 #[derive(Debug, Clone, Copy)]
 pub struct RebalanceOptions {
@@ -26,13 +29,22 @@ pub struct RebalanceOptions {
     pub rows_per_second: Option<u32>,
     /// How many chunks move in parallel.
     pub jobs: u32,
+    /// How long to wait for standbys that have not received a hand-over; `None` does not wait at all, and accepts that a failover
+    /// to one of them loses rows.
+    pub standby_patience: Option<Duration>,
     /// For tests with two movers: takes no run lock.
     pub unlocked: bool,
 }
 
 impl Default for RebalanceOptions {
     fn default() -> Self {
-        Self { chunk_rows: 4_000, rows_per_second: None, jobs: 4, unlocked: false }
+        Self {
+            chunk_rows: 4_000,
+            rows_per_second: None,
+            jobs: 4,
+            standby_patience: Some(STANDBY_PATIENCE),
+            unlocked: false,
+        }
     }
 }
 

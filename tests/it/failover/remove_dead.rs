@@ -58,7 +58,8 @@ fn an_interrupted_removal_is_completed_by_the_next_run() {
     // One of the recipients cannot commit.
     let mut second = servers.client(3);
     let hold = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$; \
-                CREATE TRIGGER refuse BEFORE UPDATE ON ringshard.meta FOR EACH ROW EXECUTE FUNCTION public.refuse()";
+                CREATE TRIGGER refuse BEFORE UPDATE ON ringshard.meta FOR EACH ROW EXECUTE FUNCTION public.refuse(); \
+                ALTER TABLE ringshard.meta ENABLE ALWAYS TRIGGER refuse";
     second.batch_execute(hold).unwrap();
     remove_dead_shard(&servers, &["--recover-from", &standby.url()]).fails(1);
     second.batch_execute("DROP FUNCTION public.refuse CASCADE").unwrap();

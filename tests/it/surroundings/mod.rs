@@ -3,5 +3,6 @@
 pub(crate) mod foreign_keys;
 pub(crate) mod policies;
 pub(crate) mod pooler;
+pub(crate) mod standbys;
 pub(crate) mod tables;
 pub(crate) mod triggers;

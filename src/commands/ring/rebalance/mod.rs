@@ -20,6 +20,7 @@ use crate::model::ring::topology::Topology;
 use crate::model::text::{bytes, counted, thousands};
 use crate::pg::cluster::Cluster;
 use crate::pg::rebalance::{MoveProgress, Moved, Planned, RebalanceOptions};
+use crate::settings::Settings;
 
 /// The upper limit of --chunk-rows: a chunk is held in memory, and writes to it wait.
 const CHUNK_ROWS_MAX: i64 = 10_000;
@@ -53,6 +54,9 @@ pub struct Pace {
     #[arg(long, value_name = "N", default_value_t = RebalanceOptions::default().jobs,
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: u32,
+    /// Do not wait for the standbys of the shards: a failover to one of them may then lose users
+    #[arg(long)]
+    pub(crate) ignore_standbys: bool,
     /// Take no lock; for tests with two concurrent runs
     #[arg(long, hide = true)]
     pub(crate) unlocked: bool,
@@ -68,8 +72,9 @@ pub enum RebalanceCommand {
 }
 
 impl Pace {
-    fn options(&self) -> RebalanceOptions {
+    fn options(&self, settings: &Settings) -> RebalanceOptions {
         RebalanceOptions {
+            standby_patience: settings.standby_patience().filter(|_| !self.ignore_standbys),
             chunk_rows: self.chunk_rows,
             rows_per_second: self.max_rows_per_sec,
             jobs: self.jobs,
@@ -193,13 +198,18 @@ fn carry_out(
     let begun = Instant::now();
     let moved = {
         let interrupts = console.watch_interrupts();
-        let moved =
-            rebalance::carry_out(cluster, planned, direction, pace.options(), |MoveProgress { load, at }| {
+        let moved = rebalance::carry_out(
+            cluster,
+            planned,
+            direction,
+            pace.options(&context.settings()),
+            |MoveProgress { load, at }| {
                 let part = Some((load.rows.min(total.rows), total.rows.max(1)));
                 let at = format!("{}, {at}", bytes(load.bytes));
                 console.progress(Some(&Progress { rows: load.rows, part, at }));
                 !interrupts.asked()
-            });
+            },
+        );
         console.progress(None);
         moved?
     };

@@ -236,6 +236,17 @@ impl Address {
         self.endpoints.iter().any(|endpoint| endpoint.location.accepts(timeout))
     }
 
+    /// An address of each endpoint alone, whatever server it is.
+    pub(crate) fn each_endpoint(&self) -> Vec<Self> {
+        let alone = |endpoint: &Endpoint| Self {
+            shown: endpoint.location.to_string(),
+            endpoints: vec![endpoint.clone()],
+            target: TargetServer::Any,
+            ..self.clone()
+        };
+        self.endpoints.iter().map(alone).collect()
+    }
+
     /// Another database of the same server, without proxy overrides; its shown text stays this one's.
     pub(crate) fn beside(&self, database: &str) -> Self {
         let mut other = Self { proxy_override: None, ..self.clone() };

@@ -1,0 +1,133 @@
+//! A hand-over counts only when every server that may take a shard over has it.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::clusters::{cut_off, with_standby};
+use crate::support::harness::Ran;
+use crate::support::rings::owner;
+use crate::support::servers::{Servers, Standby};
+
+/// Stops or continues the process of a standby that receives the write-ahead log. It stays connected.
+fn signal_receiver(standby: &Standby, signal: Signal) {
+    let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'";
+    let pid: i32 = standby.client().query_one(sql, &[]).unwrap().get(0);
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Connects a standby again that was cut off.
+fn reconnect(servers: &Servers, standby: &Standby, number: usize) {
+    let primary = servers.server(number);
+    let from = primary.socket_dir().display();
+    let info = format!("host={from} port={} user=postgres", primary.port());
+    let mut client = standby.client();
+    client.batch_execute(&format!("ALTER SYSTEM SET primary_conninfo = '{info}'")).unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+}
+
+fn rebalance(servers: &Servers) -> Ran {
+    let mut command = servers.command();
+    command.args(["rebalance", "-y"]).env("RINGSHARD_STANDBY_TIMEOUT_MS", "300");
+    Ran::of(command.spawn().unwrap())
+}
+
+#[test]
+fn nothing_moves_while_a_named_replica_is_behind() {
+    let (servers, standby) = with_standby();
+    cut_off(&standby);
+    // The source of the moves has something that the replica has not.
+    servers.run(&["update-user", "1", "--name", "late"]).success();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    rebalance(&servers).fails(75).says("`shard_2`").says(&standby.url()).says("--ignore-standbys");
+    assert!(servers.run(&["rebalance", "status"]).success().stdout.starts_with("planned"));
+    assert_eq!(servers.rows_on(4), 0);
+    reconnect(&servers, &standby, 2);
+    standby.wait_until_caught_up(&mut servers.client(2));
+    rebalance(&servers).success();
+    servers.assert_healthy(200);
+    // Whatever the primary handed over, the standby knows: it takes over without --force.
+    servers.crash(2);
+    servers.run(&["promote", "shard_2", "-y"]).success();
+    servers.assert_healthy(200);
+}
+
+#[test]
+fn a_standby_that_nobody_named_is_waited_for_while_it_streams() {
+    for number in [2, 4] {
+        let servers = Servers::filled();
+        servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+        let standby = servers.standby_of(number);
+        standby.wait_until_caught_up(&mut servers.client(number));
+        signal_receiver(&standby, Signal::STOP);
+        let paused = rebalance(&servers).fails(75);
+        signal_receiver(&standby, Signal::CONT);
+        assert!(paused.stderr.contains("standby `walreceiver`"), "{paused:?}");
+        rebalance(&servers).success();
+        servers.assert_healthy(200);
+    }
+}
+
+#[test]
+fn a_slot_that_is_not_in_use_stands_for_a_standby() {
+    let servers = Servers::filled();
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    let create = "SELECT pg_create_physical_replication_slot('away', true)";
+    servers.client(1).batch_execute(create).unwrap();
+    servers.run(&["update-user", "4", "--name", "later"]).success();
+    rebalance(&servers).fails(75).says("slot away").says("`shard_1`");
+    servers.client(1).batch_execute("SELECT pg_drop_replication_slot('away')").unwrap();
+    rebalance(&servers).success();
+    servers.assert_healthy(200);
+}
+
+#[test]
+fn the_other_host_of_a_url_counts_also_when_it_is_not_connected() {
+    let servers = Servers::filled();
+    let standby = servers.standby_of(2);
+    standby.wait_until_caught_up(&mut servers.client(2));
+    let config = std::fs::read_to_string(servers.home().join("ringshard.toml")).unwrap();
+    let alone = servers.url(2);
+    let host = |url: &str| url.rsplit_once('=').unwrap().1.to_owned();
+    let both = format!(
+        "postgresql://postgres@/users?host={},{}&target_session_attrs=read-write",
+        host(&alone),
+        host(&standby.url())
+    );
+    servers.write("ringshard.toml", config.replace(&alone, &both).as_bytes());
+    servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+    cut_off(&standby);
+    servers.run(&["update-user", "1", "--name", "late"]).success();
+    rebalance(&servers).fails(75).says("`shard_2`").says(&host(&standby.url()));
+    reconnect(&servers, &standby, 2);
+    rebalance(&servers).success();
+    servers.assert_healthy(200);
+}
+
+#[test]
+fn each_chunk_waits_between_fence_hand_over_and_purge() {
+    // The standby of the source, then that of the target, stops while a rebalance is under way.
+    for number in [2, 4] {
+        let servers = Servers::filled();
+        servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
+        let standby = servers.standby_of(number);
+        standby.wait_until_caught_up(&mut servers.client(number));
+        servers.rebalance_to_failpoint(if number == 2 { "after-fence:3" } else { "after-receive:3" });
+        signal_receiver(&standby, Signal::STOP);
+        // The rows that the target has of shard 2, and those that the sources have.
+        let has = || {
+            let ids = servers.client(4).query("SELECT user_id FROM users", &[]).unwrap();
+            let of_second = ids.iter().filter(|row| owner(row.get(0)) == 2).count();
+            (of_second, (1..=3).map(|number| servers.rows_on(number)).sum::<i64>())
+        };
+        let before = has();
+        rebalance(&servers).fails(75).says("walreceiver");
+        if number == 2 {
+            assert_eq!(before.0, has().0, "a chunk was received");
+        } else {
+            assert_eq!(before.1, has().1, "a chunk was purged");
+        }
+        assert_eq!(servers.run(&["count"]).success().stdout, "200\n");
+        signal_receiver(&standby, Signal::CONT);
+        rebalance(&servers).success();
+        servers.assert_healthy(200);
+    }
+}
