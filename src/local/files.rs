@@ -79,6 +79,23 @@ pub(super) fn not_ours(path: &Path, found: u32, owner: u32) -> Error {
         .hint("set RINGSHARD_HOME to another folder, or run ringshard as its owner")
 }
 
+/// The error for a path that this user may not look at.
+pub(super) fn not_visible(path: &Path, cause: &io::Error) -> Error {
+    let message = format!("cannot look at the private Postgres in `{}`: {}", path.display(), reason(cause));
+    Error::new(Kind::Permission, message).hint(as_owner(path))
+}
+
+/// A hint for a path of another user: the owner of the nearest folder that this user may look at.
+pub(super) fn as_owner(path: &Path) -> String {
+    let owned = path.ancestors().find_map(|place| Some((place, fs::metadata(place).ok()?)));
+    match owned {
+        Some((place, found)) => {
+            format!("run ringshard as `{}`, the owner of `{}`", user_name(found.uid()), place.display())
+        }
+        None => "run ringshard as its owner".into(),
+    }
+}
+
 /// Opens a file to append to it, and makes it if it is missing. Only its owner may use it, under root the server's user.
 pub(super) fn append(path: &Path, owner: Option<&RunAs>) -> Result<File> {
     let file = on("write", path, nofollow().create(true).append(true).mode(0o600).open(path))?;

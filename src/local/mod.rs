@@ -24,9 +24,10 @@ mod run_as;
 mod version;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use binaries::Binaries;
 use home::HomePaths;
 use lock::HomeLock;
@@ -104,9 +105,25 @@ impl PrivateServer {
         lifecycle::accepts(&self.places)
     }
 
-    /// Whether its data was made.
-    pub fn exists(&self) -> bool {
-        self.places.data.is_dir()
+    /// The server whose socket is in this folder, if that is below the home of one whose data was made.
+    pub fn of_socket_dir(folder: &Path) -> Option<Self> {
+        let folder = fs::canonicalize(folder).ok()?;
+        let server = Self::at(Some(folder.parent()?.parent()?), None).ok()?;
+        (server.socket_dir() == folder && server.exists().is_ok_and(|exists| exists)).then_some(server)
+    }
+
+    /// The home, without symbolic links.
+    pub fn home(&self) -> &Path {
+        &self.places.home
+    }
+
+    /// Whether its data was made. Fails with `Permission` if this user may not look there.
+    pub fn exists(&self) -> Result<bool> {
+        match fs::metadata(&self.places.data) {
+            Ok(found) => Ok(found.is_dir()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(files::not_visible(&self.places.data, &error)),
+        }
     }
 
     /// Makes it if it does not exist, and starts it if it is not running. Any number of processes may call this at the same
@@ -116,7 +133,11 @@ impl PrivateServer {
             return Ok(false);
         }
         let places = &self.places;
-        let _lock = HomeLock::take(places)?;
+        // Another folder has no server with this data.
+        let _lock = HomeLock::take(places).map_err(|error| match error.kind() {
+            Kind::Permission if places.data.exists() => error.hint(files::as_owner(&places.data)),
+            _ => error,
+        })?;
         // Another process may have started it while this one waited for the lock.
         if lifecycle::await_answer(places)? {
             return Ok(false);

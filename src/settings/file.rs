@@ -18,7 +18,7 @@ const HEADER: &str = "\
 ";
 
 /// The top-level keys of the file.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "cluster",
     "shards",
     "format",
@@ -30,6 +30,7 @@ const KEYS: [&str; 11] = [
     "standbys",
     "standby_timeout_ms",
     "pg_bin",
+    "local_home",
 ];
 
 /// A shard in the file.
@@ -163,6 +164,7 @@ impl ConfigFile {
         &mut self,
         cluster: ClusterId,
         shards: &[(ShardName, ConnectionString)],
+        local_home: Option<&str>,
     ) -> Result<()> {
         if self.document.iter().next().is_none() {
             // In a file without keys, comments would end up behind the first key.
@@ -175,6 +177,9 @@ impl ConfigFile {
             }
         } else {
             set_text(&mut self.document["cluster"], &cluster.to_string());
+        }
+        if let Some(home) = local_home {
+            set_text(&mut self.document["local_home"], home);
         }
         for (name, url) in shards {
             self.set_url(name, url);
@@ -273,7 +278,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/ringshard.toml");
         let mut file = ConfigFile::read(&path).unwrap();
-        file.set_cluster(CLUSTER.parse().unwrap(), &[shard("a", "local:a"), shard("b", "local:b")]).unwrap();
+        file.set_cluster(CLUSTER.parse().unwrap(), &[shard("a", "local:a"), shard("b", "local:b")], None)
+            .unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let body = format!(
             "cluster = \"{CLUSTER}\"\n\n[shards.a]\nurl = \"local:a\"\n\n[shards.b]\nurl = \"local:b\"\n"
@@ -291,7 +297,7 @@ mod tests {
         let before = "# mine\npool_size = 7 # small\n\n[shards.b] # the second\nurl = \"x\" # old\n";
         fs::write(&path, before).unwrap();
         let mut file = ConfigFile::read(&path).unwrap();
-        file.set_cluster(CLUSTER.parse().unwrap(), &[shard("b", "y"), shard("c", "z")]).unwrap();
+        file.set_cluster(CLUSTER.parse().unwrap(), &[shard("b", "y"), shard("c", "z")], None).unwrap();
         let after = fs::read_to_string(&path).unwrap();
         assert_eq!(
             after,
@@ -317,7 +323,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.toml");
         fs::write(&path, "# my own\n\n# thoughts\n").unwrap();
-        ConfigFile::read(&path).unwrap().set_cluster(CLUSTER.parse().unwrap(), &[shard("a", "x")]).unwrap();
+        ConfigFile::read(&path)
+            .unwrap()
+            .set_cluster(CLUSTER.parse().unwrap(), &[shard("a", "x")], None)
+            .unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# my own\n\n# thoughts\ncluster = "), "{text}");
     }

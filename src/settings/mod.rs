@@ -13,6 +13,7 @@ use std::{env, fmt};
 use clap::ValueEnum;
 
 use crate::error::{Error, Kind, Result};
+use crate::files::atomic::folder_of;
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::pg::net::conninfo::ConnectionString;
@@ -167,6 +168,8 @@ pub struct Settings {
     pub standbys: Sourced<StandbyPolicy>,
     /// How long it waits before the rebalance pauses.
     pub standby_timeout: Sourced<Duration>,
+    /// The home of the private server that `local:` names; from the file alone.
+    pub local_home: Option<PathBuf>,
     /// The folder of Postgres's programs, for the private server.
     pub pg_bin: Option<Sourced<PathBuf>>,
     /// The output format.
@@ -219,6 +222,7 @@ impl Settings {
                 .map_or(Sourced::new(STANDBY_PATIENCE, Origin::Default), |ms| {
                     Sourced::new(Duration::from_millis(ms.value.into()), ms.origin)
                 }),
+            local_home: file.text("local_home")?.map(|home| folder_of(&place.value).join(home)),
             pg_bin: lookup.path("RINGSHARD_PG_BIN", "pg_bin")?,
             format: flag_first(flags.format, "--format", format, Format::Auto),
             color: flag_first(flags.color, "--color", color, ColorWhen::Auto),
@@ -244,9 +248,41 @@ impl Settings {
         }
     }
 
-    /// The private Postgres of these settings.
+    /// The private Postgres that `local:` names. If the file names the shards, it is the one of `local_home` or in the
+    /// file's folder, if there is one: the home of another cluster does not have them.
     pub fn private_server(&self) -> Result<PrivateServer> {
-        PrivateServer::at(self.home.as_deref(), self.pg_bin.as_ref().map(|sourced| sourced.value.as_path()))
+        let is_of_file = |(_, url): &(_, Sourced<ConnectionString>)| {
+            matches!(url.origin, Origin::File(_)) && url.value.local_database().is_some()
+        };
+        if self.shards.iter().any(is_of_file) {
+            for home in self.homes_of_file() {
+                let server = self.server_at(Some(home))?;
+                // One that this user may not look at is reported by the command that needs it.
+                if server.exists().unwrap_or(true) {
+                    return Ok(server);
+                }
+            }
+        }
+        self.server_at(self.home.as_deref().or(self.local_home.as_deref()))
+    }
+
+    /// The private Postgres that the commands of `local` are about: that in `RINGSHARD_HOME`, if that is set.
+    pub fn local_server(&self) -> Result<PrivateServer> {
+        if self.home.is_some() { self.server_at(self.home.as_deref()) } else { self.private_server() }
+    }
+
+    /// Whether the file lies in this server's home, so that they cannot be moved apart.
+    pub fn file_is_in_home_of(&self, server: &PrivateServer) -> Result<bool> {
+        Ok(self.server_at(Some(folder_of(&self.file.value)))?.home() == server.home())
+    }
+
+    /// Where the file says that its private server is.
+    fn homes_of_file(&self) -> impl Iterator<Item = &Path> {
+        self.local_home.as_deref().into_iter().chain([folder_of(&self.file.value)])
+    }
+
+    fn server_at(&self, home: Option<&Path>) -> Result<PrivateServer> {
+        PrivateServer::at(home, self.pg_bin.as_ref().map(|sourced| sourced.value.as_path()))
     }
 
     /// The options of the connection pools.
@@ -264,9 +300,16 @@ impl Settings {
         self.state_folder.as_deref().map(ProxyOverrides::in_folder)
     }
 
-    /// Writes the cluster and its shards into the configuration file; keeps its comments, mode 0600.
+    /// Writes the cluster and its shards into the configuration file; keeps its comments, mode 0600. Also writes where the
+    /// private server is, if a shard is on it and it is not in the folder of the file.
     pub fn write_cluster(&self, cluster: ClusterId, shards: &[(ShardName, ConnectionString)]) -> Result<()> {
-        ConfigFile::edit(&self.file.value, |file| file.set_cluster(cluster, shards))
+        let mut local_home = None;
+        if shards.iter().any(|(_, url)| url.local_database().is_some()) {
+            let server = self.private_server()?;
+            let is_inside = self.file_is_in_home_of(&server)?;
+            local_home = server.home().to_str().filter(|_| !is_inside).map(ToOwned::to_owned);
+        }
+        ConfigFile::edit(&self.file.value, |file| file.set_cluster(cluster, shards, local_home.as_deref()))
     }
 
     /// Writes the addresses of a shard and its replicas into the configuration file; keeps its comments.

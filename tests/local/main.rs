@@ -50,7 +50,7 @@ fn child_process() {
 #[test]
 fn eight_processes_start_it_at_once() {
     let home = Home::new();
-    assert!(!home.server.exists() && !home.server.accepts());
+    assert!(!home.server.exists().unwrap() && !home.server.accepts());
     assert!(!home.path.exists(), "queries create no folder");
     let children: Vec<Child> = (0..8)
         .map(|_| {
@@ -69,7 +69,7 @@ fn eight_processes_start_it_at_once() {
     assert_eq!(output.iter().filter(|output| *output == "started=false").count(), 7, "{output:?}");
 
     let status = home.server.status().unwrap();
-    assert!(status.running && home.server.exists());
+    assert!(status.running && home.server.exists().unwrap());
     assert_eq!(status.data, home.path.join("postgres/data"));
     assert_eq!(status.socket_dir, home.path.join("postgres/run"));
     assert_eq!(fs::metadata(&status.socket_dir).unwrap().mode() & 0o7777, 0o700);
@@ -120,7 +120,7 @@ fn data_outlives_kill_and_stop() {
     assert!(!home.server.stop().unwrap());
     assert!(!home.server.accepts());
     let status = home.server.status().unwrap();
-    assert!(!status.running && status.pid.is_none() && home.server.exists());
+    assert!(!status.running && status.pid.is_none() && home.server.exists().unwrap());
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select word from notes"), "yes");
     // A server without its socket is unusable: /tmp is cleaned on many machines.
@@ -203,7 +203,7 @@ fn an_interrupted_initdb_leaves_nothing() {
     kill(half_way(&home, &note), Signal::KILL);
     let output = outcome(&child.wait_with_output().unwrap());
     assert!(output.starts_with("failed failed: cannot make the private server's data"), "{output}");
-    assert!(!home.server.exists());
+    assert!(!home.server.exists().unwrap());
     assert!(home.server.ensure_running().unwrap());
     assert_eq!(home.query("select 'up'"), "up");
 }
@@ -353,7 +353,7 @@ fn destroy_removes_the_server_and_nothing_else() {
     let left: Vec<_> =
         fs::read_dir(home.folder()).unwrap().flatten().map(|child| child.file_name()).collect();
     assert_eq!(left, ["note"]);
-    assert!(!home.server.exists() && !home.server.accepts());
+    assert!(!home.server.exists().unwrap() && !home.server.accepts());
     assert!(fs::read(format!("/proc/{server}/cmdline")).unwrap_or_default().is_empty());
     assert!(!home.server.destroy().unwrap());
 }

@@ -32,7 +32,7 @@ fn a_full_disk_is_reported() {
     }
     let mounted = Mounted(home.path.clone());
     failure(home.server.ensure_running(), Kind::Failed, &["No space left on device"]);
-    assert!(!home.server.exists());
+    assert!(!home.server.exists().unwrap());
     home.server.destroy().unwrap();
     drop(mounted);
 }

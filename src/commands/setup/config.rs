@@ -57,6 +57,9 @@ impl ConfigCommand {
             Some(Sourced { value, origin }) => line("pg_bin", value.display().to_string().into(), origin),
             None => line("pg_bin", Cell::Null, &"default"),
         }
+        if let Some(home) = &settings.local_home {
+            line("local_home", home.display().to_string().into(), &Origin::File(file.value.clone()));
+        }
         for (name, url) in &settings.shards {
             shard_lines(&mut line, name.as_str(), url, &server, settings.connect_timeout.value);
             if let Some(direct) = settings.direct_urls.get(name) {

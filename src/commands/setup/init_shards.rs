@@ -12,7 +12,7 @@ use crate::pg::catalog::init;
 use crate::pg::catalog::inspect::InitOutcome;
 use crate::pg::cluster::cache;
 use crate::pg::net::conninfo::ConnectionString;
-use crate::pg::pool::Shards;
+use crate::pg::pool::{self, Shards};
 use crate::settings::Settings;
 
 const SHARDS_DEFAULT: u32 = 3;
@@ -51,7 +51,20 @@ impl InitShardsArgs {
         self.check_against_config(&settings, &entries)?;
         // The cluster of a private server that was destroyed no longer exists: a new one may replace it.
         let all_local = entries.iter().all(|(_, url)| url.local_database().is_some());
-        let is_destroyed = all_local && !server.exists();
+        let first_local = entries.iter().find(|(_, url)| url.local_database().is_some());
+        let is_destroyed = first_local.is_some() && !server.exists()?;
+        if let (true, Some((name, _)), Some(_)) = (is_destroyed, first_local, &settings.cluster) {
+            if !all_local {
+                pool::check_private_server(&server, name)?;
+            }
+            if !settings.file_is_in_home_of(&server)? {
+                let (home, file) = (server.home().display(), settings.file.value.display());
+                context.console().confirm(&format!(
+                    "`{file}` names a cluster on a private Postgres, which is not in `{home}` and may be in another RINGSHARD_HOME. \
+                     Create a new, empty cluster in its place?"
+                ))?;
+            }
+        }
         let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
 
         let known = settings.cluster.as_ref().filter(|_| !is_destroyed).map(|cluster| cluster.value);

@@ -22,7 +22,7 @@ pub enum LocalCommand {
 impl LocalCommand {
     /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let server = context.settings().private_server()?;
+        let server = context.settings().local_server()?;
         match self {
             Self::Start => {
                 let started = server.ensure_running()?;
@@ -66,7 +66,7 @@ impl LocalCommand {
                 Ok(Report::one(&columns, row))
             }
             Self::Destroy => {
-                if server.exists() {
+                if server.exists()? {
                     let data = server.data().display().to_string();
                     context
                         .console()

@@ -9,6 +9,7 @@ use crate::local::ServerStatus;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{Arc, TilingFault, check_tiling};
 use crate::pg::catalog::{self, SelfDescription};
+use crate::pg::pool::NO_PRIVATE_SERVER;
 
 type Answers<'a> = &'a [(ShardName, Result<Facts>)];
 
@@ -80,7 +81,9 @@ fn private_postgres(status: &Result<ServerStatus>) -> Verdict {
             Verdict::good(format!("Postgres {} runs", status.version.as_deref().unwrap_or("?")))
         }
         Ok(status) if status.data.is_dir() => Verdict::bad("it is not running", "ringshard local start"),
-        Ok(_) => Verdict::bad("there is none any more", "ringshard init-shards makes a new one, empty"),
+        Ok(status) => {
+            Verdict::bad(format!("there is none in `{}`", status.data.display()), NO_PRIVATE_SERVER)
+        }
         Err(error) => {
             Verdict::bad(error.message(), error.hint_text().unwrap_or("ringshard local status tells more"))
         }

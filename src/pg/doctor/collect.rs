@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postgres::Row;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
@@ -16,7 +16,7 @@ use crate::pg::catalog::{self, SelfDescription, triggers};
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
-use crate::pg::pool::Shards;
+use crate::pg::pool::{Shards, check_private_server};
 
 /// All facts of one shard that could be reached.
 pub(crate) struct Facts {
@@ -179,11 +179,8 @@ pub(crate) fn collect(
     address: Address,
     private: &PrivateServer,
 ) -> Result<Facts> {
-    if address.is_local() && !private.exists() {
-        let message = format!("shard `{shard}` was in the private Postgres, which no longer exists");
-        return Err(
-            Error::new(Kind::Unreachable, message).hint("ringshard init-shards creates a new, empty one")
-        );
+    if address.is_local() {
+        check_private_server(private, shard)?;
     }
     let begun = Instant::now();
     let mut session = Session::connect(shard, &address)?;

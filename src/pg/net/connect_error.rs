@@ -232,8 +232,11 @@ fn no_password_hint(address: &Address) -> String {
 }
 
 fn unreachable_hint(address: &Address) -> String {
-    if address.is_local() {
-        "ringshard local start starts the private Postgres; ringshard local status shows its state".into()
+    if let Some(home) = address.home() {
+        let home = home.display();
+        format!(
+            "RINGSHARD_HOME='{home}' ringshard local start starts its private Postgres; ringshard local status shows its state"
+        )
     } else {
         format!(
             "is the server running? try psql '{}'; ringshard config show prints where the URL comes from",

@@ -36,6 +36,9 @@ const CRASH_PATIENCE: Duration = Duration::from_secs(3);
 const POOL_STEP: Duration = Duration::from_millis(200);
 /// The pause before the next try after a crash.
 const CRASH_PAUSE: Duration = Duration::from_millis(20);
+/// What to do about a private server without data.
+pub(crate) const NO_PRIVATE_SERVER: &str = "if it was moved or is another user's, set RINGSHARD_HOME to its home; if it was \
+                                            deleted, ringshard init-shards makes a new one, empty";
 
 /// How the pools behave.
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +203,18 @@ impl Server {
         let backoff_key = format!("{name} at {}", address.shown());
         Self::new(name.clone(), address, backoff_key, true)
     }
+}
+
+/// Fails if the private server that a shard is on has no data.
+pub(crate) fn check_private_server(server: &PrivateServer, shard: &ShardName) -> Result<()> {
+    if server.exists()? {
+        return Ok(());
+    }
+    let message = format!(
+        "shard `{shard}` is on a private Postgres, and there is none in `{}`",
+        server.home().display()
+    );
+    Err(Error::new(Kind::Unreachable, message).hint(NO_PRIVATE_SERVER).on_shard(shard))
 }
 
 impl Shards {
@@ -414,13 +429,7 @@ impl Shards {
             Err(failed) if !may_help(&failed) => return Err(failed.error),
             Err(_) => {}
         }
-        if !self.server.exists() {
-            let message =
-                format!("shard `{}` was in the private Postgres, which no longer exists", shard.name);
-            return Err(Error::new(Kind::Unreachable, message)
-                .hint("ringshard init-shards creates a new, empty one")
-                .on_shard(&shard.name));
-        }
+        check_private_server(&self.server, &shard.name)?;
         // Just after a crash the old server may still run and refuse connections.
         let begun = Instant::now();
         loop {

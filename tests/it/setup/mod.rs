@@ -1,6 +1,7 @@
 //! Initialisation, upgrades, TLS and `doctor`.
 
 pub(crate) mod doctor;
+pub(crate) mod homes;
 pub(crate) mod init;
 pub(crate) mod init_faults;
 pub(crate) mod libpq_environment;

@@ -8,7 +8,7 @@ mod show;
 mod target;
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -140,7 +140,8 @@ pub struct Address {
     /// Whether the marker of a session was refused there.
     pub(crate) refuses_marker: Arc<AtomicBool>,
     shown: String,
-    local: bool,
+    /// The home of the private server, if it is a database of that.
+    private_home: Option<PathBuf>,
     password_from: Option<&'static str>,
     password_file: PasswordFile,
 }
@@ -163,7 +164,7 @@ impl Address {
             proxy_override: None,
             refuses_marker: Arc::default(),
             shown,
-            local: true,
+            private_home: Some(server.home().to_owned()),
             password_from: None,
             password_file: PasswordFile::default(),
         }
@@ -193,7 +194,7 @@ impl Address {
             is_shuffled,
             proxy_override: None,
             refuses_marker: Arc::default(),
-            local: false,
+            private_home: None,
             password_from,
             password_file,
         })
@@ -206,7 +207,17 @@ impl Address {
 
     /// Whether it is a database of the private server.
     pub fn is_local(&self) -> bool {
-        self.local
+        self.private_home.is_some()
+    }
+
+    /// The home of the private server that it names, by `local:` or by that server's socket.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        self.private_home.clone().or_else(|| match &self.endpoints[..] {
+            [Endpoint { location: Location::Socket { folder, .. }, .. }] => {
+                PrivateServer::of_socket_dir(folder).map(|server| server.home().to_owned())
+            }
+            _ => None,
+        })
     }
 
     /// Where the password came from, if there is one.
