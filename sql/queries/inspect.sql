@@ -4,6 +4,12 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text
            || '/' || pg_catalog.pg_postmaster_start_time()::text AS identity,
        pg_catalog.current_setting('server_version_num')::integer AS version,
        pg_catalog.current_setting('server_encoding') AS encoding,
+       pg_catalog.quote_ident(pg_catalog.current_database()) AS database,
+       pg_catalog.quote_ident(current_user) AS role,
+       -- NULL if there is no such schema.
+       (SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') AND pg_catalog.has_schema_privilege(oid, 'CREATE')
+        FROM pg_catalog.pg_namespace WHERE nspname = 'public') AS may_create_table,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
        pg_catalog.to_regclass('public.users') IS NOT NULL AS has_users,
        pg_catalog.to_regclass('ringshard.meta') IS NOT NULL AS has_catalog,
        -- The columns in order: name, type, and `primary key` for those of the primary key.

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::{Topology, Weight};
-use crate::pg::catalog::init;
+use crate::pg::catalog::init::{self, CreatedDatabases};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::pool::Shards;
@@ -70,8 +70,14 @@ impl AddShardArgs {
         let settings = context.settings();
         let is_from_environment = settings.shards_are_from_environment();
         let url = self.new_url(context)?;
-        create_database(context, &url, &self.name)?;
-        rebalance::provision_shard(&cluster, &topologies, &self.name, &url)?;
+        let created = create_database(context, &url, &self.name)?;
+        if let Err(error) = rebalance::provision_shard(&cluster, &topologies, &self.name, &url) {
+            cluster.shards().remove(&self.name);
+            return Err(match created {
+                Some(created) => created.drop_empty(error),
+                None => error,
+            });
+        }
         let entry = [(self.name.clone(), url.clone())];
         if !is_from_environment {
             settings.write_cluster(topologies.membership.cluster, &entry)?;
@@ -194,7 +200,11 @@ fn beside_the_others(context: &Context<'_>, name: &ShardName) -> Result<Connecti
 }
 
 /// Creates the shard's database if it is missing.
-fn create_database(context: &Context<'_>, url: &ConnectionString, name: &ShardName) -> Result<()> {
+fn create_database(
+    context: &Context<'_>,
+    url: &ConnectionString,
+    name: &ShardName,
+) -> Result<Option<CreatedDatabases>> {
     let settings = context.settings();
     let private = settings.private_server()?;
     let maintenance: ShardName = "postgres".parse().expect("letters");
@@ -207,15 +217,15 @@ fn create_database(context: &Context<'_>, url: &ConnectionString, name: &ShardNa
         match probe.checkout(name) {
             // A missing database is of this kind; so is a wrong address, which fails again below.
             Err(error) if error.kind() == Kind::Configuration => {}
-            result => return result.map(|_| ()),
+            result => return result.map(|_| None),
         }
         // Only a name that can be quoted safely is created.
-        let Ok(database) = database.parse() else { return Ok(()) };
+        let Ok(database) = database.parse() else { return Ok(None) };
         (database, url.with_database("postgres")?)
     };
     let server = Shards::new([(maintenance.clone(), of_server)], private, settings.pool_options())?;
     let missing = init::missing_databases(&server, &maintenance, &[database])?;
-    init::create_databases(&server, &maintenance, &missing)
+    init::create_databases(server, maintenance, &missing).map(Some)
 }
 
 fn report(

@@ -8,7 +8,7 @@ use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::{SHARDS_MAX, VIRTUAL_NODES_MAX};
-use crate::pg::catalog::init;
+use crate::pg::catalog::init::{self, CreatedDatabases};
 use crate::pg::catalog::inspect::InitOutcome;
 use crate::pg::cluster::cache;
 use crate::pg::net::conninfo::ConnectionString;
@@ -68,8 +68,17 @@ impl InitShardsArgs {
         let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
 
         let known = settings.cluster.as_ref().filter(|_| !is_destroyed).map(|cluster| cluster.value);
-        self.create_databases(&settings, &server, &entries, &shards, known)?;
-        let made = init::initialise(&shards, known, self.vnodes)?;
+        let created = self.create_databases(&settings, &server, &entries, &shards, known)?;
+        let made = match init::initialise(&shards, known, self.vnodes) {
+            Ok(made) => made,
+            Err(error) => {
+                drop(shards);
+                return Err(match created {
+                    Some(created) => created.drop_empty(error),
+                    None => error,
+                });
+            }
+        };
         let from_environment = settings.shards_are_from_environment();
         let is_new_file = !from_environment && !settings.file.value.exists();
         if !from_environment {
@@ -154,7 +163,7 @@ impl InitShardsArgs {
         entries: &Entries,
         shards: &Shards,
         known: Option<ClusterId>,
-    ) -> Result<()> {
+    ) -> Result<Option<CreatedDatabases>> {
         let maintenance: ShardName = "postgres".parse().expect("letters");
         // Each shard whose database may be created, and the database.
         let pairs: Vec<(&ShardName, ShardName)> = match &self.server {
@@ -166,7 +175,7 @@ impl InitShardsArgs {
                 .collect::<Result<_>>()?,
         };
         if pairs.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let url = if let Some(server) = &self.server {
             server.for_maintenance()?
@@ -199,7 +208,7 @@ impl InitShardsArgs {
             .map(|(name, _)| (*name).clone())
             .collect();
         init::check_catalogs(shards, &there, &shards.names(), self.vnodes)?;
-        init::create_databases(&server, &maintenance, &missing).map_err(server_error)
+        init::create_databases(server, maintenance, &missing).map(Some).map_err(server_error)
     }
 
     /// A configuration file describes one cluster, which is never replaced by another one.

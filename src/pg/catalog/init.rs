@@ -5,6 +5,8 @@
 //! complete ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 use postgres::types::Type;
@@ -17,8 +19,14 @@ use crate::model::ring::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DE
 use crate::pg::catalog;
 use crate::pg::net::advisory_lock::{self, INIT_SHARDS};
 use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
-use crate::pg::pool::{PooledSession, Shards};
+use crate::pg::pool::Shards;
+
+/// How long a server may take to end sessions that were closed.
+const CLOSING: Duration = Duration::from_secs(5);
+/// The pause before it is asked again.
+const CLOSING_PAUSE: Duration = Duration::from_millis(20);
 
 /// A cluster whose shards all exist.
 #[derive(Debug, Clone)]
@@ -65,33 +73,95 @@ pub fn check_catalogs(
     topology_for(all, virtual_nodes, known, &pending_shards(&found)).map(|_| ())
 }
 
-/// Creates these databases on a server. A database that another client creates at the same time is accepted.
-pub fn create_databases(server: &Shards, maintenance: &ShardName, databases: &[ShardName]) -> Result<()> {
-    let mut session = server.checkout(maintenance)?;
+/// The databases that this run created, and the server.
+pub struct CreatedDatabases {
+    server: Shards,
+    maintenance: ShardName,
+    names: Vec<ShardName>,
+}
+
+/// Creates these databases on a server, encoded in UTF8 whatever its template is. A database that another client creates at
+/// the same time is accepted. If one cannot be created, the others are dropped again.
+pub fn create_databases(
+    server: Shards,
+    maintenance: ShardName,
+    databases: &[ShardName],
+) -> Result<CreatedDatabases> {
+    let mut created = CreatedDatabases { server, maintenance, names: Vec::new() };
     for database in databases {
-        // A shard's name has no quotes: see `ShardName`.
-        let statement = format!("CREATE DATABASE \"{database}\"");
-        let mut tries = 0;
-        while let Err(cause) = session.client().batch_execute(&statement) {
-            match cause.code() {
-                // Another client created it.
-                Some(&(SqlState::DUPLICATE_DATABASE | SqlState::UNIQUE_VIOLATION)) => break,
-                // Another client is copying the template database.
-                Some(&SqlState::OBJECT_IN_USE) if tries < 50 => {
-                    tries += 1;
-                    std::thread::sleep(std::time::Duration::from_millis(100));
-                }
-                _ => {
-                    let what = format!("create database `{database}`");
-                    let kind = sqlstate::doing(&what, database, &cause).kind();
-                    return Err(Error::new(kind, format!("cannot {what}: {}", sqlstate::message_of(&cause)))
-                        .hint("the user of that URL needs CREATEDB")
-                        .on_shard(database));
-                }
-            }
+        if let Err(error) = created.create(database) {
+            return Err(created.drop_empty(error));
         }
     }
-    Ok(())
+    Ok(created)
+}
+
+impl CreatedDatabases {
+    fn create(&mut self, database: &ShardName) -> Result<()> {
+        let mut session = self.server.checkout(&self.maintenance)?;
+        let what = format!("create database `{database}`");
+        let fail = |cause: &postgres::Error| {
+            let kind = sqlstate::doing(&what, database, cause).kind();
+            Error::new(kind, format!("cannot {what}: {}", sqlstate::message_of(cause)))
+                .hint("the user of that URL needs CREATEDB")
+                .on_shard(database)
+        };
+        // The server's own locale, if it fits the encoding. `template0` has the schema `public` as it is by default.
+        let fits = "SELECT FROM pg_catalog.pg_database WHERE datname = 'template0' \
+                    AND (encoding = pg_catalog.pg_char_to_encoding('UTF8') \
+                         OR datcollate IN ('C', 'POSIX') AND datctype IN ('C', 'POSIX'))";
+        let is_fitting = session.client().query_opt(fits, &[]).map_err(|cause| fail(&cause))?.is_some();
+        let locale = if is_fitting { "" } else { " LC_COLLATE 'C' LC_CTYPE 'C'" };
+        // A shard's name has no quotes: see `ShardName`.
+        let statement = format!("CREATE DATABASE \"{database}\" TEMPLATE template0 ENCODING 'UTF8'{locale}");
+        match session.client().batch_execute(&statement) {
+            Ok(()) => self.names.push(database.clone()),
+            // Another client created it.
+            Err(cause)
+                if cause.code().is_some_and(|code| {
+                    [&SqlState::DUPLICATE_DATABASE, &SqlState::UNIQUE_VIOLATION].contains(&code)
+                }) => {}
+            Err(cause) => return Err(fail(&cause)),
+        }
+        Ok(())
+    }
+
+    /// After a failure: drops those that are still empty, and returns the error, which names those that are left. No session
+    /// of this process may be in use on them.
+    #[must_use]
+    pub fn drop_empty(&self, mut error: Error) -> Error {
+        for database in &self.names {
+            if let Err(cause) = self.drop_if_empty(database) {
+                error = error.adding(&format!("; the new database `{database}` is left: {cause}"));
+            }
+        }
+        error
+    }
+
+    fn drop_if_empty(&self, database: &ShardName) -> Result<()> {
+        let sql = "SELECT pg_catalog.to_regclass('ringshard.meta') IS NULL AND pg_catalog.to_regclass('public.users') IS NULL";
+        let fail = |cause: postgres::Error| sqlstate::doing("drop the new database", database, &cause);
+        let address = self.server.address(&self.maintenance)?.beside(database.as_str());
+        // Sessions that were closed just now may still count.
+        let begun = Instant::now();
+        let mut session = loop {
+            match Session::connect(database, &address) {
+                Err(error) if error.kind() == Kind::Unreachable && begun.elapsed() < CLOSING => {
+                    thread::sleep(CLOSING_PAUSE);
+                }
+                connected => break connected?,
+            }
+        };
+        let is_empty: bool = session.client().query_one(sql, &[]).map_err(fail)?.get(0);
+        drop(session);
+        if is_empty {
+            // Fails if another client is connected, such as another init-shards.
+            let statement = format!("DROP DATABASE IF EXISTS \"{database}\"");
+            self.server.checkout(&self.maintenance)?.client().batch_execute(&statement).map_err(fail)?;
+            log::info!("Dropped the database {database} again");
+        }
+        Ok(())
+    }
 }
 
 /// Creates, adopts or completes all `shards`. `cluster`: the id in the configuration, if any. `virtual_nodes`: the number
@@ -110,23 +180,25 @@ pub fn initialise(
     // On every shard, as another run may name only some of them. Dropping these releases them.
     let mut locks = Vec::new();
     for name in &names {
-        let mut lock = shards.checkout(name)?;
+        let mut lock = shards.connect_unpooled(name)?;
         take_lock(&mut lock, name)?;
         locks.push(lock);
     }
     initialise_locked(shards, &names, &mut locks[0], cluster, virtual_nodes)
 }
 
-fn take_lock(lock: &mut PooledSession, shard: &ShardName) -> Result<()> {
+/// Takes the lock under which a database is made a shard, until the session ends. Fails with `Locked` after 20 seconds.
+pub(crate) fn take_lock(lock: &mut Session, shard: &ShardName) -> Result<()> {
     let take =
         format!("SET LOCAL lock_timeout = '20s'; SELECT pg_catalog.pg_advisory_xact_lock({INIT_SHARDS})");
     let taken = advisory_lock::begin_to_hold(lock).and_then(|()| lock.client().batch_execute(&take));
     taken.map_err(|cause| match cause.code() {
-        Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-            Error::new(Kind::Locked, format!("another init-shards is running on shard `{shard}`"))
-                .hint("wait for it, then run this again")
-                .on_shard(shard)
-        }
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => Error::new(
+            Kind::Locked,
+            format!("another init-shards or add-shard is running on shard `{shard}`"),
+        )
+        .hint("wait for it, then run this again")
+        .on_shard(shard),
         _ => sqlstate::doing("lock the catalog", shard, &cause),
     })
 }
@@ -134,7 +206,7 @@ fn take_lock(lock: &mut PooledSession, shard: &ShardName) -> Result<()> {
 fn initialise_locked(
     shards: &Shards,
     names: &[ShardName],
-    first: &mut PooledSession,
+    first: &mut Session,
     cluster: Option<ClusterId>,
     virtual_nodes: Option<u32>,
 ) -> Result<Initialised> {
@@ -252,7 +324,7 @@ fn topology_for(
     Ok(topology.clone())
 }
 
-fn new_cluster_id(session: &mut PooledSession, name: &ShardName) -> Result<ClusterId> {
+fn new_cluster_id(session: &mut Session, name: &ShardName) -> Result<ClusterId> {
     let row = session
         .client()
         .query_typed_one("SELECT pg_catalog.gen_random_uuid()", &[])

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use postgres::Row;
+
 use super::SelfDescription;
 use super::relation::Relation;
 use crate::error::{Error, Kind, Result};
@@ -63,9 +65,7 @@ fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> 
     if encoding != "UTF8" {
         let message =
             format!("the database of shard `{name}` is encoded in {encoding}, and ringshard needs UTF8");
-        return Err(Error::new(Kind::Configuration, message)
-            .hint("CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0")
-            .on_shard(name));
+        return Err(Error::new(Kind::Configuration, message).hint(utf8_hint(name)).on_shard(name));
     }
     let mut columns: Vec<String> =
         row.get::<_, Option<&str>>("columns").unwrap_or_default().split(", ").map(Into::into).collect();
@@ -73,6 +73,9 @@ fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> 
     let description = if row.get("has_catalog") { Some(catalog::describe_any(session, name)?) } else { None };
     let relation = Relation::read(session.client())
         .map_err(|cause| sqlstate::doing("inspect the table `users`", name, &cause))?;
+    if description.is_none() || !row.get::<_, bool>("has_users") || !row.get::<_, bool>("has_region_index") {
+        check_rights(&row, description.is_some(), name)?;
+    }
     Ok(Inspection {
         relation,
         identity: row.get("identity"),
@@ -81,6 +84,39 @@ fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> 
         columns,
         description,
     })
+}
+
+/// How to make a database for a shard whose own is not encoded in UTF8.
+pub(crate) fn utf8_hint(shard: &ShardName) -> String {
+    format!(
+        "use another database, made by: CREATE DATABASE \"{shard}_utf8\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+}
+
+/// Checks that this role may create what is missing.
+fn check_rights(row: &Row, has_catalog: bool, name: &ShardName) -> Result<()> {
+    let (database, role): (&str, &str) = (row.get("database"), row.get("role"));
+    let Some(may_create_table) = row.get::<_, Option<bool>>("may_create_table") else {
+        let message = format!("the database {database} of shard `{name}` has no schema `public`");
+        let hint = format!("run in that database, as its owner: CREATE SCHEMA public AUTHORIZATION {role}");
+        return Err(Error::new(Kind::Configuration, message).hint(hint).on_shard(name));
+    };
+    let may_create_schema = has_catalog || row.get("may_create_schema");
+    let mut grants = Vec::new();
+    if !may_create_schema {
+        grants.push(format!("GRANT CREATE ON DATABASE {database} TO {role}"));
+    }
+    if !may_create_table {
+        grants.push(format!("GRANT USAGE, CREATE ON SCHEMA public TO {role}"));
+    }
+    if grants.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "permission denied: {role} may not create what is missing in database {database} of shard `{name}`"
+    );
+    let hint = format!("run in that database, as its owner: {}", grants.join("; "));
+    Err(Error::new(Kind::Permission, message).hint(hint).on_shard(name))
 }
 
 pub(crate) fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Inspection>) -> Result<()> {

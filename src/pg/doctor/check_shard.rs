@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{ShardArc, merged};
 use crate::model::text::bytes;
-use crate::pg::catalog::inspect::OLDEST_VERSION;
+use crate::pg::catalog::inspect::{OLDEST_VERSION, utf8_hint};
 use crate::pg::catalog::install::COLUMNS;
 use crate::pg::catalog::relation::{Relation, Unsupported};
 use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription, functions};
@@ -45,7 +45,7 @@ pub(crate) fn shard(
         ("session", check(&facts.session, |how| Verdict::good(*how))),
         ("version", of_server(version)),
         ("writable", check(&facts.server, |server| writable(server, facts, &psql))),
-        ("encoding", of_server(encoding)),
+        ("encoding", check(&facts.server, |server| encoding(name, server))),
         ("durability", check(&facts.server, |server| durability(server, &psql))),
         ("sessions", of_server(sessions)),
         ("clock", check(&facts.clock_ahead_ms, |ahead| clock(*ahead))),
@@ -134,14 +134,11 @@ fn writable(server: &ServerFacts, facts: &Facts, psql: &dyn Fn(&str) -> String) 
     Verdict::good("primary")
 }
 
-fn encoding(server: &ServerFacts) -> Verdict {
+fn encoding(name: &ShardName, server: &ServerFacts) -> Verdict {
     if server.encoding == "UTF8" {
         Verdict::good("UTF8")
     } else {
-        Verdict::bad(
-            &server.encoding,
-            "move the rows to a database made with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
-        )
+        Verdict::bad(&server.encoding, utf8_hint(name))
     }
 }
 

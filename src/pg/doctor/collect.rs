@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postgres::Row;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;

@@ -195,9 +195,7 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
             Kind::Configuration,
             "ringshard init-shards (creates what is missing), or correct the URL".into(),
         ),
-        SqlState::TOO_MANY_CONNECTIONS => {
-            (Kind::Unreachable, "raise max_connections on that server, or close other sessions".into())
-        }
+        SqlState::TOO_MANY_CONNECTIONS => (Kind::Unreachable, too_many_hint(address, cause)),
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
             let database = address.database();
             let hint = format!(
@@ -206,6 +204,20 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
             (Kind::Unreachable, hint)
         }
         _ => (Kind::Unreachable, unreachable_hint(address)),
+    }
+}
+
+/// Which limit was reached, by the function of the server that said so: its words may be in any language.
+fn too_many_hint(address: &Address, cause: &postgres::Error) -> String {
+    let others = "or close other sessions";
+    match cause.as_db_error().and_then(postgres::error::DbError::routine) {
+        Some("InitializeSessionUserId") => {
+            format!("as a superuser: ALTER ROLE \"{}\" CONNECTION LIMIT -1; {others}", address.user())
+        }
+        Some("CheckMyDatabase") => {
+            format!("as its owner: ALTER DATABASE \"{}\" CONNECTION LIMIT -1; {others}", address.database())
+        }
+        _ => format!("raise max_connections on that server, {others}"),
     }
 }
 

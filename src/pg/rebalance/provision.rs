@@ -8,8 +8,9 @@ use super::desired_topology::Topologies;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::topology::Membership;
-use crate::pg::catalog::{inspect, install};
+use crate::pg::catalog::{init, inspect, install};
 use crate::pg::cluster::Cluster;
+use crate::pg::net::advisory_lock::{self, INIT_SHARDS};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
@@ -34,6 +35,15 @@ pub fn provision_shard(
 }
 
 fn provision_database(cluster: &Cluster, topologies: &Topologies, name: &ShardName) -> Result<()> {
+    // Another add-shard or init-shards may make a shard of it at the same time.
+    let mut lock = cluster.shards().connect_unpooled(name)?;
+    init::take_lock(&mut lock, name)?;
+    let provisioned = provision_locked(cluster, topologies, name);
+    advisory_lock::unlock(&mut lock, INIT_SHARDS);
+    provisioned
+}
+
+fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName) -> Result<()> {
     let Membership { cluster: cluster_id, epoch, topology } = &topologies.membership;
     let names: Vec<ShardName> = topology.names().chain([name]).cloned().collect();
     let found: BTreeMap<_, _> = inspect::inspect_all(cluster.shards(), &names)?;

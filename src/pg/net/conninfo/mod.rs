@@ -272,6 +272,11 @@ impl Address {
         self.endpoints[0].config.get_application_name().unwrap_or("ringshard")
     }
 
+    /// The user's name.
+    pub(crate) fn user(&self) -> &str {
+        self.endpoints[0].config.get_user().unwrap_or_default()
+    }
+
     /// The database's name.
     pub fn database(&self) -> &str {
         self.endpoints[0].config.get_dbname().unwrap_or_default()
