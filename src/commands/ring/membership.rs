@@ -53,8 +53,14 @@ impl AddShardArgs {
     /// Creates what is missing, and stores the desired topology.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
-        let topologies = rebalance::topologies(&cluster)?;
-        let (desired_topology, change) = topologies.with(&self.name, self.weight)?;
+        let mut topologies = rebalance::topologies(&cluster)?;
+        let (mut desired_topology, mut change) = topologies.with(&self.name, self.weight)?;
+        let mut lock = None;
+        if change == DesiredChange::Joins {
+            lock = Some(rebalance::lock_for_add_shard(&cluster, &topologies)?);
+            topologies = rebalance::topologies(&cluster)?;
+            (desired_topology, change) = topologies.with(&self.name, self.weight)?;
+        }
         if change != DesiredChange::Joins {
             if let Some(url) = &self.url
                 && shown_of(context, &self.name, url)? != cluster.shards().address(&self.name)?.shown()
@@ -99,6 +105,7 @@ impl AddShardArgs {
                 settings.write_direct_url(&self.name, direct_url)?;
             }
         }
+        drop(lock);
         let mut report = report(&topologies, &desired_topology, &self.name, change);
         if is_from_environment {
             let url = cluster.shards().address(&self.name)?;

@@ -25,6 +25,8 @@ use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
+/// The index on the position, on the sources of a rebalance.
+pub(crate) const POSITION_INDEX: &str = "ringshard_position";
 /// The version of the catalog that this program makes and understands.
 pub const CATALOG_VERSION: i32 = 7;
 

@@ -11,7 +11,7 @@ use crate::model::text::bytes;
 use crate::pg::catalog::inspect::{OLDEST_VERSION, utf8_hint};
 use crate::pg::catalog::install::COLUMNS;
 use crate::pg::catalog::relation::{Relation, Unsupported};
-use crate::pg::catalog::{self, CATALOG_VERSION, SelfDescription, functions};
+use crate::pg::catalog::{self, CATALOG_VERSION, POSITION_INDEX, SelfDescription, functions};
 
 /// The largest accepted difference of a server's clock.
 const CLOCK_OFF_MS_MAX: f64 = 2_000.0;
@@ -95,6 +95,7 @@ pub(crate) fn shard(
         },
     ));
     checks.push(("leftovers", of_catalog(leftovers(facts, description.as_ref().ok(), &psql))));
+    checks.push(("position_index", check(&facts.indexes, |indexes| position_index(indexes))));
     checks
 }
 
@@ -433,7 +434,8 @@ fn leftovers(facts: &Facts, description: Option<&SelfDescription>, psql: &dyn Fn
         found.push(what);
         hints.push(hint);
     }
-    for index in facts.indexes.iter().flatten().filter(|index| !index.is_valid) {
+    let is_other = |index: &&Index| !index.is_valid && index.name != POSITION_INDEX;
+    for index in facts.indexes.iter().flatten().filter(is_other) {
         found.push(format!("the index `{}` is not valid", index.name));
         hints.push(psql(&format!("REINDEX INDEX CONCURRENTLY {}", index.name)));
     }
@@ -443,6 +445,18 @@ fn leftovers(facts: &Facts, description: Option<&SelfDescription>, psql: &dyn Fn
         Verdict::good(format!("none{}", running.concat()))
     } else {
         Verdict::bad(found.join("; "), hints.join("; "))
+    }
+}
+
+/// The index of an interrupted rebalance, which the next one builds anew.
+fn position_index(indexes: &[Index]) -> Verdict {
+    match indexes.iter().find(|index| index.name == POSITION_INDEX) {
+        Some(index) if !index.is_valid => Verdict::bad(
+            format!("the index `{}` is not valid: its build was interrupted, or is running", index.name),
+            "ringshard rebalance",
+        ),
+        Some(_) => Verdict::good("left by a rebalance, or in use"),
+        None => Verdict::good("none"),
     }
 }
 

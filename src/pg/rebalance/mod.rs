@@ -25,6 +25,6 @@ pub use executor::{carry_out, drop_position_indexes};
 pub(crate) use finish_chunk::finish_chunk;
 pub use plan::{Planned, plan_change};
 pub use preflight::preflight;
-pub use provision::provision_shard;
+pub use provision::{AddShardLock, lock_for_add_shard, provision_shard};
 pub use run_state::{MoveProgress, Moved, RebalanceOptions, STANDBY_PATIENCE};
 pub use status::{Outline, RebalanceStatus, status};

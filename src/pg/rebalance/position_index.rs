@@ -11,12 +11,11 @@ use super::connection::Connection;
 use super::run_state::RunState;
 use crate::error::Result;
 use crate::model::names::ShardName;
+use crate::pg::catalog::POSITION_INDEX;
 use crate::pg::net::session::{Parameter, only};
 use crate::pg::net::sqlstate;
 use crate::threads;
 
-/// The name of the index.
-const NAME: &str = "ringshard_position";
 /// How often to check whether the build is done.
 const SLICE: Duration = Duration::from_millis(2);
 /// How often to check what the build waits for.
@@ -91,7 +90,7 @@ fn build(connection: &mut Connection, shard: &ShardName) -> Result<()> {
         None => {}
     }
     let sql = format!(
-        "CREATE INDEX CONCURRENTLY IF NOT EXISTS {NAME} ON public.users ((pg_catalog.md5(user_id::text)::uuid))"
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS {POSITION_INDEX} ON public.users ((pg_catalog.md5(user_id::text)::uuid))"
     );
     connection.session().client().batch_execute(&sql).map_err(fail)
 }
@@ -105,11 +104,13 @@ pub(crate) fn drop_it(connection: &mut Connection, shard: &ShardName) -> Result<
     let patience = Duration::from_secs(5).as_millis();
     let client = connection.session().client();
     client.batch_execute(&format!("SET lock_timeout = {patience}")).map_err(fail)?;
-    let dropped = client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{NAME}"));
+    let dropped = client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{POSITION_INDEX}"));
     client.batch_execute("RESET lock_timeout").map_err(fail)?;
     match dropped {
         Err(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-            log::warn!("The index {NAME} of shard {shard} is in use and stays: the next rebalance drops it");
+            log::warn!(
+                "The index {POSITION_INDEX} of shard {shard} is in use and stays: the next rebalance drops it"
+            );
             Ok(())
         }
         dropped => dropped.map_err(fail),

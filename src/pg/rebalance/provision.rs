@@ -7,14 +7,27 @@ use postgres::types::{Json, Type};
 use super::desired_topology::Topologies;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::model::rebalance::arbiter;
 use crate::model::ring::topology::Membership;
 use crate::pg::catalog::{init, inspect, install};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::{self, INIT_SHARDS};
 use crate::pg::net::conninfo::ConnectionString;
-use crate::pg::net::session::Parameter;
+use crate::pg::net::session::{Parameter, Session};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
+
+/// Held while `add-shard` runs; dropping it ends it.
+pub struct AddShardLock(#[expect(dead_code, reason = "closing the session releases the lock")] Session);
+
+/// Keeps every other `add-shard` and `init-shards` of this cluster out, which might add the same name with another database.
+/// Fails with `Locked` after 20 seconds.
+pub fn lock_for_add_shard(cluster: &Cluster, topologies: &Topologies) -> Result<AddShardLock> {
+    let first = arbiter(&topologies.membership.topology);
+    let mut session = cluster.shards().connect_unpooled(first)?;
+    init::take_lock(&mut session, first)?;
+    Ok(AddShardLock(session))
+}
 
 /// Makes a database a shard that owns nothing yet, and announces its endpoint to all shards. Fails with `Conflict` if the
 /// database has users or arcs.

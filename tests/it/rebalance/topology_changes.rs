@@ -312,6 +312,69 @@ fn one_connection_to_each_shard_is_enough() {
 }
 
 #[test]
+fn one_connection_is_enough_for_a_rebalance_and_a_load_at_once() {
+    let test = filled(300);
+    add_shard(&test, 4).success();
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    std::fs::write(test.config(), format!("pool_size = 1\n{config}")).unwrap();
+    let words = ["load", "run", "--clients", "4", "--duration", "1500ms", "--mix", "get=60,create=40"];
+    let load = test.command().args(words).args(["-o", "json"]).spawn().unwrap();
+    test.run(&["rebalance", "-y", "--chunk-rows", "10"]).success();
+    let report = Ran::of(load).success().json();
+    assert_eq!((&report["errors"], &report["wrong"]), (&0.into(), &0.into()), "{report}");
+    assert!(report["created"].as_i64() > Some(0), "{report}");
+    test.run(&["verify"]).success();
+    test.run(&["doctor"]).success();
+}
+
+#[test]
+fn two_shards_of_one_name_are_not_added_at_once() {
+    let test = filled(100);
+    for round in 0..3 {
+        let urls = [4, 5].map(|number| {
+            let database = test.database(number);
+            let statement = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+            admin().batch_execute(&statement).unwrap();
+            admin().batch_execute(&format!("CREATE DATABASE {database}")).unwrap();
+            test.url(number)
+        });
+        // The same database, and another one for each.
+        let urls = if round == 0 { [urls[0].clone(), urls[0].clone()] } else { urls };
+        let children =
+            urls.each_ref().map(|url| test.command().args(["add-shard", "shard_4", url]).spawn().unwrap());
+        let ran = children.map(Ran::of);
+        let winner = ran.iter().position(|ran| ran.code == 0).unwrap();
+        let loser = &ran[1 - winner];
+        assert!(loser.code == 5 && loser.stderr.contains("is joining already"), "{ran:?}");
+        // The configuration and the catalogs have the winner's database.
+        let config = std::fs::read_to_string(test.config()).unwrap();
+        assert!(config.contains(&urls[winner]), "{config}");
+        let sql = "SELECT url FROM ringshard.shard_endpoint WHERE shard = 'shard_4'";
+        for number in 1..=3 {
+            let endpoint: String = test.query(number, sql, &[])[0].get(0);
+            assert_eq!(endpoint, urls[winner]);
+        }
+        test.run(&["doctor"]).success();
+        test.run(&["remove-shard", "shard_4"]).success();
+    }
+}
+
+#[test]
+fn an_invalid_index_of_an_interrupted_rebalance_is_built_anew() {
+    let test = filled(100);
+    add_shard(&test, 4).success();
+    test.execute(
+        1,
+        "CREATE INDEX ringshard_position ON users (name); \
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ringshard_position'::regclass",
+    );
+    test.run(&["doctor"]).fails(1).says("position_index of `shard_1`");
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["doctor"]).success();
+    assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..100);
+}
+
+#[test]
 fn a_removed_shard_is_dropped_from_a_stale_configuration() {
     let test = filled(300);
     test.run(&["remove-shard", "shard_1"]).success();

@@ -130,6 +130,12 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "is not valid",
     ),
     (
+        "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid)); \
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ringshard_position'::regclass",
+        "position_index",
+        "`ringshard_position` is not valid",
+    ),
+    (
         "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) VALUES (md5('x')::uuid, 77, 80, 0, '')",
         "leftovers",
         "an interrupted import, at record 77",
