@@ -766,6 +766,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--undo', '--undo', [CompletionResultType]::ParameterName, 'Open the database again, if a crash of its server during a drill left it closed')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')

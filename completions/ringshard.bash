@@ -635,7 +635,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill__subcmd__outage)
-            opts="-o -x -q -v -y -h --for --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --for --undo --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

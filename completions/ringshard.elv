@@ -733,6 +733,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
             cand --read-replica 'Whether reads may go to replicas, which may return stale data [default: never]'
+            cand --undo 'Open the database again, if a crash of its server during a drill left it closed'
             cand --no-header 'Leave out the header line'
             cand -x 'Write one field per line'
             cand --expanded 'Write one field per line'

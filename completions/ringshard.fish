@@ -783,6 +783,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l undo -d 'Open the database again, if a crash of its server during a drill left it closed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'Print no notices and no progress, only data and errors'

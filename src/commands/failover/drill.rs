@@ -52,6 +52,9 @@ pub struct OutageArgs {
     pub(crate) shard: ShardName,
     #[command(flatten)]
     pub(crate) length: Length,
+    /// Open the database again, if a crash of its server during a drill left it closed
+    #[arg(long, conflicts_with = "length")]
+    pub(crate) undo: bool,
 }
 
 /// The arguments of `drill slow`.
@@ -168,7 +171,23 @@ impl KillArgs {
 }
 
 impl OutageArgs {
+    fn undo(&self, context: &Context<'_>) -> Result<Report> {
+        let cluster = context.cluster()?;
+        let Some(closed) = drill::closed(&cluster, &self.shard)? else {
+            return Ok(Report::note(format!("shard `{}` accepts connections: nothing to undo", self.shard)));
+        };
+        let database = closed.database().to_owned();
+        context.console().confirm(&format!(
+            "Database `{database}` accepts no connections, and no drill is running there.\nOpen it?"
+        ))?;
+        closed.open()?;
+        Ok(Report::note(format!("database `{database}` of shard `{}` accepts connections again", self.shard)))
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if self.undo {
+            return self.undo(context);
+        }
         let (cluster, console) = (context.cluster()?, context.console());
         let mut drill = drill::begin(&cluster, &self.shard)?;
         drill.check_ownership()?;

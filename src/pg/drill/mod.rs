@@ -15,7 +15,7 @@ use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::Shards;
-pub use outage::Outage;
+pub use outage::{Closed, Outage, closed};
 pub use slow::{Slow, Slowed};
 
 /// The sessions of one program.

@@ -13,9 +13,13 @@ use postgres::types::Type;
 
 use super::{Drill, ProgramSessions, end_sessions};
 use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::DRILL;
+use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
+use crate::pg::pool::Shards;
 
 /// The databases for the two sessions; not the shard's own.
 const ELSEWHERE: [&str; 2] = ["postgres", "template1"];
@@ -105,30 +109,7 @@ impl<'cluster> Drill<'cluster> {
 
     /// A session in another database of the same server, and its pid.
     fn connect_elsewhere(&self, lock_timeout: Duration) -> Result<(Session, i32)> {
-        let mut databases = ELSEWHERE.iter().filter(|database| **database != self.database);
-        let mut session = loop {
-            let Some(database) = databases.next() else {
-                let message = format!(
-                    "role `{}` cannot connect to another database of the server of shard `{}`, which is needed to open its own again",
-                    self.role, self.shard
-                );
-                return Err(Error::new(Kind::Permission, message)
-                    .hint(format!("GRANT CONNECT ON DATABASE postgres TO \"{}\"", self.role))
-                    .on_shard(&self.shard));
-            };
-            match Session::connect(&self.shard, &self.address.beside(database)) {
-                Ok(session) => break session,
-                Err(error) if [Kind::Permission, Kind::Configuration].contains(&error.kind()) => {}
-                Err(error) => return Err(error),
-            }
-        };
-        let limit = lock_timeout.as_millis().to_string();
-        let parameters = [(&self.database as _, Type::TEXT), (&limit as _, Type::TEXT)];
-        let rows = session
-            .query(include_str!("../../../sql/queries/drill/prepare.sql"), &parameters)
-            .map_err(|cause| sqlstate::doing("prepare an outage", &self.shard, &cause))?;
-        let pid = only(rows, "prepare an outage", &self.shard)?.get(4);
-        Ok((session, pid))
+        connect_elsewhere(&self.shard, &self.address, &self.database, lock_timeout)
     }
 
     /// Starts the dead man, and returns once it waits for the holder's lock.
@@ -162,6 +143,87 @@ impl<'cluster> Drill<'cluster> {
             }
             thread::sleep(PAUSE);
         }
+    }
+}
+
+/// A session in another database of the server of `database`, and its pid.
+fn connect_elsewhere(
+    shard: &ShardName,
+    address: &Address,
+    database: &str,
+    lock_timeout: Duration,
+) -> Result<(Session, i32)> {
+    let mut databases = ELSEWHERE.iter().filter(|other| **other != database);
+    let mut session = loop {
+        let Some(other) = databases.next() else {
+            let role = address.user();
+            let message = format!(
+                "role `{role}` cannot connect to another database of the server of shard `{shard}`, which is needed to open its own again"
+            );
+            return Err(Error::new(Kind::Permission, message)
+                .hint(format!("GRANT CONNECT ON DATABASE postgres TO \"{role}\""))
+                .on_shard(shard));
+        };
+        match Session::connect(shard, &address.beside(other)) {
+            Ok(session) => break session,
+            Err(error) if [Kind::Permission, Kind::Configuration].contains(&error.kind()) => {}
+            Err(error) => return Err(error),
+        }
+    };
+    let limit = lock_timeout.as_millis().to_string();
+    let parameters = [(&database as _, Type::TEXT), (&limit as _, Type::TEXT)];
+    let rows = session
+        .query(include_str!("../../../sql/queries/drill/prepare.sql"), &parameters)
+        .map_err(|cause| sqlstate::doing("prepare an outage", shard, &cause))?;
+    let pid = only(rows, "prepare an outage", shard)?.get(4);
+    Ok((session, pid))
+}
+
+/// A database that accepts no connections, and that no drill holds closed now: a crash of its server ended both sessions of
+/// the drill.
+pub struct Closed<'cluster> {
+    shards: &'cluster Shards,
+    shard: ShardName,
+    /// In another database of that server; it holds the lock of a drill.
+    session: Session,
+    database: String,
+}
+
+/// The database of a shard, if it is closed. Fails with `Locked` while a drill runs.
+pub fn closed<'cluster>(cluster: &'cluster Cluster, shard: &ShardName) -> Result<Option<Closed<'cluster>>> {
+    let address = cluster.shards().address(shard)?;
+    let database = address.database().to_owned();
+    let (mut session, _) = connect_elsewhere(shard, &address, &database, Duration::from_secs(1))?;
+    let fail = |cause: postgres::Error| sqlstate::doing("look for a closed database", shard, &cause);
+    let sql = "SELECT pg_catalog.pg_try_advisory_lock($1, pg_catalog.hashtext($2)), \
+                      (SELECT datallowconn FROM pg_catalog.pg_database WHERE datname = $2)";
+    let rows = session.query(sql, &[(&DRILL, Type::INT4), (&database, Type::TEXT)]).map_err(fail)?;
+    let row = only(rows, "look for a closed database", shard)?;
+    if row.get::<_, Option<bool>>(1) != Some(false) {
+        return Ok(None);
+    }
+    if !row.get::<_, bool>(0) {
+        let message = format!("a drill that runs has closed database `{database}`");
+        return Err(Error::new(Kind::Locked, message)
+            .hint("Ctrl-C in that drill ends it; otherwise wait")
+            .on_shard(shard));
+    }
+    Ok(Some(Closed { shards: cluster.shards(), shard: shard.clone(), session, database }))
+}
+
+impl Closed<'_> {
+    /// The database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Opens it, and checks that it accepts connections.
+    pub fn open(mut self) -> Result<()> {
+        self.session
+            .client()
+            .batch_execute(include_str!("../../../sql/queries/drill/dead_man.sql"))
+            .map_err(|cause| sqlstate::doing("open the database", &self.shard, &cause))?;
+        self.shards.connect_unpooled(&self.shard).map(|_| ())
     }
 }
 

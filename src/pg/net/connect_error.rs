@@ -26,6 +26,8 @@ pub(crate) struct Refusal {
     has_answered: bool,
     /// Whether it may have refused a parameter of the connection: some poolers accept only those that they know.
     pub(crate) refuses_parameters: bool,
+    /// Whether the database accepts no connections, as a drill may have left it.
+    is_closed: bool,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             message: message.into(),
             hint: hint.into(),
             is_lasting: false,
+            is_closed: false,
             has_answered: kind != Kind::Unreachable,
             refuses_parameters: false,
         }
@@ -46,6 +49,7 @@ impl Refusal {
         let transient = [&SqlState::CANNOT_CONNECT_NOW, &SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN];
         self.is_lasting = code.is_some_and(|code| !transient.contains(&code));
         self.has_answered |= code.is_some();
+        self.is_closed = code == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
         self
     }
 
@@ -83,6 +87,12 @@ pub(crate) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refus
         || (Kind::Unreachable, unreachable_hint(address)),
         |last| (last.kind, last.hint.clone()),
     );
+    let hint = match refusals.last() {
+        Some(last) if last.is_closed => {
+            format!("if a drill left it so: ringshard drill outage {shard} --undo; else {hint}")
+        }
+        _ => hint,
+    };
     let message = format!("cannot connect to shard `{shard}` at {}: {reason}", address.shown());
     let error = Error::new(kind, message).hint(hint).on_shard(shard);
     Unconnected {

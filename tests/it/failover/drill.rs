@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use postgres::{Client, NoTls};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::harness::{Ran, Test, admin, socket_dir, url};
+use crate::support::harness::{Ran, Test, admin, connect, socket_dir, url};
 use crate::support::prompts::{prompt, repl_at_prompt};
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::pty::Terminal;
 use crate::support::rings::owner;
+use crate::support::servers::Servers;
 
 /// How long the tests wait for anything.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -337,4 +338,42 @@ fn ctrl_c_at_the_prompt_ends_the_drill_but_not_the_session() {
     terminal.press_enter_until(&prompt(&test, ""));
     assert!(is_open(&test, 1));
     assert_eq!(terminal.exit_at_prompt().0, 0);
+}
+
+#[test]
+fn an_outage_that_a_crash_of_the_server_left_is_undone() {
+    let servers = Servers::initialised(2);
+    let id = (1..1_000).find(|id| {
+        servers.run(&["create-user", "--id", &id.to_string(), "--name", "N"]).success();
+        !servers.client(1).query("SELECT FROM users WHERE user_id = $1", &[id]).unwrap().is_empty()
+    });
+    let id: i64 = id.unwrap();
+    let get = || servers.run(&["get-user", &id.to_string()]);
+    let outage = |words: &[&str]| {
+        let words = [&["drill", "outage", "shard_1", "-y"][..], words].concat();
+        servers.command().args(words).spawn().unwrap()
+    };
+    let is_open = || {
+        let sql = "SELECT datallowconn FROM pg_database WHERE datname = 'users'";
+        connect(servers.server(1), "postgres").query_one(sql, &[]).unwrap().get::<_, bool>(0)
+    };
+    assert!(Ran::of(outage(&["--undo"])).success().stderr.contains("nothing to undo"));
+    let mut drill = outage(&["--for", "1h"]);
+    until("closed", || !is_open());
+    // Not while it runs.
+    Ran::of(outage(&["--undo"])).fails(75).says("a drill that runs");
+    assert!(!is_open());
+    // The server and the drill end at the same time: nobody is left who opens the database.
+    signal(&drill, Signal::STOP);
+    servers.crash(1);
+    signal(&drill, Signal::KILL);
+    drill.wait().unwrap();
+    servers.start(1);
+    assert!(!is_open());
+    get().fails(69).says("ringshard drill outage shard_1 --undo");
+    servers.run(&["drill", "outage", "shard_1", "--undo"]).fails(3).says("accepts no connections");
+    assert!(!is_open());
+    Ran::of(outage(&["--undo"])).success();
+    get().success();
+    servers.run(&["drill", "outage", "shard_1", "--undo", "--for", "1s"]).fails(2);
 }
