@@ -1,6 +1,7 @@
 //! `load run`: many clients at once, measured and checked.
 
 use crate::pg::{rows, scan};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -115,7 +116,7 @@ impl RunArgs {
         let claim = creates.then(|| rows::reserve_ids(&cluster)).transpose()?;
         let clients =
             (0..self.clients).map(|_| context.cluster_again(&cluster)).collect::<Result<Vec<_>>>()?;
-        warm_up(&clients);
+        warm_up(&clients)?;
         let begun_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let new_ids = claim.as_ref().map_or((0, 0), |claim| (claim.first.number(), claim.count));
         let run_context =
@@ -188,10 +189,34 @@ impl RunArgs {
     }
 }
 
-/// Opens the connections of the clients, so that no operation pays for it. An error is reported by the first operation
-/// that needs the connection.
-fn warm_up(clients: &[Cluster]) {
-    threads::at_once(clients, |cluster| drop(cluster.refresh()));
+/// Opens the connections of the clients, so that no operation pays for it. Fails if a shard takes the connections of some
+/// clients and refuses those of others, as its server has room for no more. A shard that refuses all of them is down, which
+/// is reported by the first operation that needs it.
+fn warm_up(clients: &[Cluster]) -> Result<()> {
+    let failed = threads::at_once(clients, |cluster| {
+        cluster.refresh().unwrap_or_else(|error| {
+            // No shard answered.
+            let names = cluster.shards().names().into_iter();
+            names.map(|name| (name, error.clone())).collect()
+        })
+    });
+    let mut refused: BTreeMap<ShardName, (usize, Error)> = BTreeMap::new();
+    for (shard, error) in failed.into_iter().flatten().filter(|(_, error)| error.kind() == Kind::Unreachable)
+    {
+        refused.entry(shard).or_insert((0, error)).0 += 1;
+    }
+    let first = refused.iter().find(|(_, (count, _))| *count < clients.len());
+    let Some((shard, (count, error))) = first else { return Ok(()) };
+    let message = format!(
+        "shard `{shard}` has no room for the connections of {count} of {} clients: {error}",
+        clients.len()
+    );
+    // Shards on one server share its room.
+    let taken: usize = refused.values().map(|(count, _)| clients.len() - count).sum();
+    let fewer = (taken / refused.len()).saturating_sub(1).max(1);
+    Err(Error::new(Kind::Unreachable, message)
+        .hint(format!("ringshard load run --clients {fewer}, or raise max_connections on that server"))
+        .on_shard(shard))
 }
 
 /// Starts the clients, shows their progress, and waits for them. Each has its own connections and its own view of the

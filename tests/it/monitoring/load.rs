@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::harness::{Ran, Test};
+use crate::support::harness::{Ran, Test, admin, url};
 use crate::support::prompts::{prompt, repl_at_prompt};
 use crate::support::rebalances::{add_shard, assert_settled, start_slow_rebalance};
 use crate::support::rings::{owner, topology_of};
@@ -382,4 +382,35 @@ fn invalid_arguments_are_usage_errors() {
         assert!(words.len() == 1 || ran.stderr.contains("error: "), "{words:?}: {ran:?}");
     }
     assert_eq!(test.run(&["count"]).success().stdout, "0\n");
+}
+
+#[test]
+fn more_clients_than_connections_are_refused_before_the_run() {
+    let test = Test::initialised();
+    // Superusers have no limits.
+    admin().batch_execute("CREATE ROLE thrifty LOGIN").unwrap();
+    for number in 1..=3 {
+        let grants = "GRANT ALL ON ALL TABLES IN SCHEMA public, ringshard TO thrifty; \
+                      GRANT USAGE ON SCHEMA ringshard TO thrifty";
+        test.execute(number, grants);
+    }
+    let shards: Vec<String> =
+        (1..=3).map(|number| format!("shard_{number}={}", url("thrifty", &test.database(number)))).collect();
+    let run = |clients: &str| {
+        let mut command = test.command();
+        command.env("RINGSHARD_SHARDS", shards.join(" "));
+        Ran::of(command.args(["load", "run", "--duration", "300ms", "--clients", clients]).spawn().unwrap())
+    };
+    // The room of one shard, and what all shards have together.
+    let one = format!("ALTER DATABASE {} CONNECTION LIMIT", test.database(2));
+    for (limit, most) in [(one.as_str(), "5"), ("ALTER ROLE thrifty CONNECTION LIMIT", "14")] {
+        admin().batch_execute(&format!("{limit} {most}")).unwrap();
+        let ran = run("8").fails(69).says("has no room for the connections of").says("of 8 clients");
+        assert_eq!(ran.stdout, "");
+        // As many as the hint says have room.
+        let fewer = ran.stderr.split("--clients ").nth(1).unwrap().split(',').next().unwrap().to_owned();
+        run(&fewer).success();
+        admin().batch_execute(&format!("{limit} -1")).unwrap();
+    }
+    run("8").success();
 }
