@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::arc::{Arc, ShardArc, append, merged};
 use super::position::Position;
+use super::topology::Epoch;
 use crate::model::names::ShardName;
 
 /// The arcs of all shards, combined.
@@ -17,6 +18,27 @@ pub struct Coverage {
     /// The arcs that a shard has and another one serves, so that its rows there must be excluded.
     left_out: BTreeMap<ShardName, Vec<Arc>>,
     gaps: Vec<Arc>,
+    twice: Vec<OwnedTwice>,
+}
+
+/// An arc that two shards own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedTwice {
+    /// The positions.
+    pub arc: Arc,
+    /// The shards, and the epochs of their arcs, sorted by name.
+    pub owners: [(ShardName, Epoch); 2],
+}
+
+impl OwnedTwice {
+    /// Whether this is still there in later snapshots, all of which were taken after those of `earlier`. No move does that:
+    /// when the target owns a chunk, its source has already let go of it.
+    pub fn lasts_since(&self, earlier: &[Self]) -> bool {
+        earlier.iter().any(|other| {
+            other.owners == self.owners
+                && (other.arc.contains(self.arc.first()) || self.arc.contains(other.arc.first()))
+        })
+    }
 }
 
 /// An arc and the shard whose rows count there.
@@ -68,7 +90,8 @@ impl Coverage {
     /// In each committed state of a move every position is owned or fenced on some shard, so a gap means that a chunk was handed
     /// over between two snapshots.
     pub fn of(held: &BTreeMap<ShardName, Vec<ShardArc>>) -> Self {
-        let mut coverage = Self { routes: Vec::new(), left_out: BTreeMap::new(), gaps: Vec::new() };
+        let mut coverage =
+            Self { routes: Vec::new(), left_out: BTreeMap::new(), gaps: Vec::new(), twice: Vec::new() };
         let mut walks: Vec<Walk<'_>> = held.iter().map(|(shard, arcs)| Walk::new(shard, arcs)).collect();
         let mut open = Some(Position::FIRST);
         while let Some(first) = open {
@@ -92,6 +115,11 @@ impl Coverage {
             append(&mut self.gaps, arc);
             return;
         };
+        let mut owners = holders.iter().filter(|(_, held)| held.is_owned());
+        if let (Some(one), Some(other)) = (owners.next(), owners.next()) {
+            let owners = [one, other].map(|(shard, held)| ((*shard).clone(), held.epoch));
+            self.twice.push(OwnedTwice { arc, owners });
+        }
         for (shard, _) in holders.iter().filter(|(shard, _)| shard != server) {
             append(self.left_out.entry((*shard).clone()).or_default(), arc);
         }
@@ -115,6 +143,11 @@ impl Coverage {
     /// The arcs that no shard has, in order.
     pub fn gaps(&self) -> &[Arc] {
         &self.gaps
+    }
+
+    /// The arcs that two shards own, in order.
+    pub fn twice(&self) -> &[OwnedTwice] {
+        &self.twice
     }
 
     /// The arcs on which the rows of this shard must be excluded.
@@ -142,7 +175,6 @@ impl Coverage {
 mod tests {
     use super::*;
     use crate::model::ring::arc::ArcState;
-    use crate::model::ring::topology::Epoch;
 
     fn held(first: u128, last: u128, epoch: i64, owned: bool) -> ShardArc {
         let arc = Arc::new(Position::new(first), Position::new(last));
@@ -229,5 +261,27 @@ mod tests {
         // Of two owners of one epoch, which only damage can cause, the smaller name serves.
         let coverage = cover([("b", vec![held(0, ALL, 1, true)]), ("a", vec![held(0, ALL, 1, true)])]);
         assert_eq!(coverage.routes()[0].shard.as_str(), "a");
+    }
+
+    #[test]
+    fn two_owners_last_only_if_they_are_damage() {
+        let rest = held(30, ALL, 1, true);
+        let of = |source: ShardArc, target: ShardArc| {
+            cover([("s", vec![source]), ("d", vec![target, rest.clone()])])
+        };
+        // The source's snapshot is from before the fence; then the next chunk moves.
+        let first = of(held(0, 29, 1, true), held(0, 9, 2, true));
+        let second = of(held(10, 29, 1, true), held(0, 19, 2, true));
+        assert_eq!(first.twice().len(), 1);
+        assert_eq!(second.twice()[0].arc, Arc::new(Position::new(10), Position::new(19)));
+        assert!(!second.twice()[0].lasts_since(first.twice()));
+        // The move goes back, in a later epoch.
+        let back = of(held(0, 9, 3, true), held(0, 9, 2, true));
+        assert!(!back.twice()[0].lasts_since(first.twice()));
+        // Nothing moves, or only a part of it does.
+        assert!(first.twice()[0].lasts_since(first.twice()));
+        assert!(of(held(5, 29, 1, true), held(0, 9, 2, true)).twice()[0].lasts_since(first.twice()));
+        // An arc that is fenced has one owner.
+        assert!(of(held(0, 29, 1, false), held(0, 9, 2, true)).twice().is_empty());
     }
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::arc::{Arc, ShardArc, union, without};
-use crate::model::ring::coverage::Coverage;
+use crate::model::ring::coverage::{Coverage, OwnedTwice};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::pg::catalog::{self, CATALOG_VERSION};
@@ -182,6 +182,7 @@ impl Missing {
 /// `allow_partial`.
 pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -> Result<Snapshot> {
     let begun = Instant::now();
+    let mut twice_before: Option<Vec<OwnedTwice>> = None;
     loop {
         let names = cluster.holding();
         let (opened, down) = match open_parts(cluster, intent, &names, allow_partial) {
@@ -195,9 +196,18 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
         let arcs = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
         let coverage = Coverage::of(&arcs);
         let (mut parts, held): (Vec<ShardSnapshot>, Vec<Held>) = opened.into_iter().unzip();
+        let twice = owned_twice(&coverage, &parts);
+        if let Some(earlier) = &twice_before
+            && let Some(damage) = twice.iter().find(|now| now.lasts_since(earlier))
+        {
+            return Err(two_owners(damage));
+        }
+        // A second opening tells a move from damage.
+        let is_certain = twice.is_empty() || twice_before.is_some();
+        twice_before = Some(twice);
         let gaps = unexplained(cluster, coverage.gaps(), &down);
         let is_last = begun.elapsed() > GAP_PATIENCE;
-        if gaps.is_empty() || (is_last && !down.is_empty()) {
+        if is_certain && (gaps.is_empty() || (is_last && !down.is_empty())) {
             for (part, held) in parts.iter_mut().zip(&held) {
                 // Rows that a purge left behind are on no arc of the shard.
                 let own: Vec<Arc> = held.arcs.iter().map(|held| held.arc).collect();
@@ -206,11 +216,11 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
             }
             return Ok(Snapshot { parts, coverage, missing: Missing { shards: down, gaps } });
         }
-        if is_last {
+        if is_last && !gaps.is_empty() {
             return Err(gap(&gaps));
         }
         drop(parts);
-        log::debug!("The snapshots have {} gaps: opening them again", gaps.len());
+        log::debug!("The snapshots have {} gaps, or two owners: opening them again", gaps.len());
         thread::sleep(GAP_PAUSE);
         // An unknown shard may have the arc.
         cluster.refresh()?;
@@ -358,6 +368,20 @@ impl ShardSnapshot {
         self.excluded = arcs.to_vec();
         Ok(())
     }
+}
+
+/// The arcs that two primaries own. A replica may be behind.
+fn owned_twice(coverage: &Coverage, parts: &[ShardSnapshot]) -> Vec<OwnedTwice> {
+    let is_standby =
+        |shard: &ShardName| parts.iter().any(|part| part.shard == *shard && part.server.is_standby());
+    let twice = coverage.twice().iter();
+    twice.filter(|twice| !twice.owners.iter().any(|(shard, _)| is_standby(shard))).cloned().collect()
+}
+
+fn two_owners(damage: &OwnedTwice) -> Error {
+    let OwnedTwice { arc, owners: [(one, _), (other, _)] } = damage;
+    Error::new(Kind::Failed, format!("shards `{one}` and `{other}` both own the arc {arc}"))
+        .hint("ringshard doctor shows which of them is wrong, and what to do; then: ringshard verify")
 }
 
 fn gap(gaps: &[Arc]) -> Error {

@@ -348,3 +348,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_arc_with_two_owners_is_an_error_that_names_both() {
+    let test = Test::initialised();
+    fill(&test, 60);
+    let all = |test: &Test| test.run(&["count"]).success().stdout;
+    assert_eq!(all(&test), "60\n");
+    let arc =
+        &test.query(1, "SELECT first::text, last::text FROM ringshard.arc ORDER BY last LIMIT 1", &[])[0];
+    let (first, last): (&str, &str) = (arc.get(0), arc.get(1));
+    let plain = |text: &str| text.replace('-', "");
+    // As of one change, as of a later one, and a part of it by a shard that knows that its ring is not stable.
+    for (number, damage) in [
+        (
+            2,
+            format!(
+                "INSERT INTO ringshard.arc (first, last, state, epoch) VALUES ('{first}', '{last}', 'owned', 1)"
+            ),
+        ),
+        (
+            3,
+            format!(
+                "INSERT INTO ringshard.arc (first, last, state, epoch) VALUES ('{first}', '{last}', 'owned', 2)"
+            ),
+        ),
+        (
+            2,
+            format!(
+                "INSERT INTO ringshard.arc (first, last, state, epoch) VALUES ('{last}', '{last}', 'owned', 1); \
+                 UPDATE ringshard.meta SET topology_md5 = NULL"
+            ),
+        ),
+    ] {
+        // Its own arc may begin there.
+        let undo = "DELETE FROM ringshard.arc WHERE last = '{last}'".replace("{last}", last);
+        test.execute(number, &damage);
+        let owners = format!("shards `shard_1` and `shard_{number}` both own the arc");
+        for words in [&["count"][..], &["list-users"], &["export", "-"], &["count", "--by", "region"]] {
+            test.run(words).fails(1).says(&owners).says(&plain(last)).says("ringshard doctor");
+        }
+        test.run(&["doctor"]).fails(1).says(&format!("arcs of `shard_{number}`"));
+        test.run(&["verify"]).fails(1);
+        test.execute(number, &undo);
+        assert_eq!(all(&test), "60\n");
+    }
+}
