@@ -113,7 +113,7 @@ impl RunArgs {
             return Err(Error::new(Kind::NotFound, "there are no users, and the mix creates none")
                 .hint("ringshard load fill 100000 stores some users"));
         }
-        let claim = creates.then(|| rows::reserve_ids(&cluster)).transpose()?;
+        let mut claim = creates.then(|| rows::reserve_ids(&cluster)).transpose()?;
         let clients =
             (0..self.clients).map(|_| context.cluster_again(&cluster)).collect::<Result<Vec<_>>>()?;
         warm_up(&clients)?;
@@ -128,7 +128,13 @@ impl RunArgs {
         });
         console.progress(None);
         let outcome = LoadOutcome { context: &run_context, run, checked, begun_at, keys: self.keys_name() };
-        let report = outcome.report();
+        let mut report = outcome.report();
+        if claim.as_mut().is_some_and(|claim| !claim.are_held()) {
+            report.warnings.push(Error::new(
+                Kind::Locked,
+                "the session that reserved the ids of new users was lost: another load run may have created users with the same ids",
+            ));
+        }
         if let Some(run) = json(&report) {
             state_file::write(context, &cluster, "load", &run);
         }

@@ -19,7 +19,14 @@ pub struct ReservedIds {
     /// The number of ids.
     pub count: u64,
     /// The session that holds the lock.
-    _session: Session,
+    session: Session,
+}
+
+impl ReservedIds {
+    /// Whether they are still reserved: the lock ends with its session, as when the server restarts.
+    pub fn are_held(&mut self) -> bool {
+        self.session.is_alive(true)
+    }
 }
 
 /// Reserves ids above those of all users, with a session lock on a block of ids, on the arbiter. Fails if none is left.
@@ -54,7 +61,7 @@ pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
         let fail = |cause| sqlstate::doing("reserve ids", arbiter, &cause);
         if advisory_lock::try_lock_part(&mut session, RESERVED_IDS, key).map_err(fail)? {
             let count = u64::try_from(end - begin).unwrap_or_default();
-            return Ok(ReservedIds { first: UserId::new(begin), count, _session: session });
+            return Ok(ReservedIds { first: UserId::new(begin), count, session });
         }
     }
     Err(Error::new(Kind::Failed, format!("there are no ids left above `{}` for new users", first - 1))

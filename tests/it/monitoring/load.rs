@@ -414,3 +414,30 @@ fn more_clients_than_connections_are_refused_before_the_run() {
     }
     run("8").success();
 }
+
+#[test]
+fn a_lost_reservation_of_ids_is_reported() {
+    let test = filled();
+    let words = ["--duration", "2s", "--mix", "get=1,create=1"];
+    let mut before = 0;
+    for is_lost in [false, true] {
+        let run = started(&test, &words);
+        let sql = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 7283006 \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let holder: i32 = loop {
+            // The session of the run before may end a moment later.
+            let holders = test.query(1, sql, &[]);
+            if let Some(pid) = holders.iter().map(|row| row.get(0)).find(|pid| *pid != before) {
+                break pid;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        before = holder;
+        if is_lost {
+            test.query(1, "SELECT pg_terminate_backend($1)", &[&holder]);
+        }
+        let ran = Ran::of(run).success();
+        nothing_wrong(&ran);
+        assert_eq!(ran.stderr.contains("may have created users with the same ids"), is_lost, "{ran:?}");
+    }
+}
