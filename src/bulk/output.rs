@@ -1,21 +1,18 @@
-//! A file to write: it appears under its name when it is complete; compressed if the name ends with `.gz`.
+//! A file to write for the user; compressed if its name ends with `.gz`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use tempfile::TempPath;
-
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, atomic};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
-/// A file that is being written under a temporary name.
+/// A file that is being written, and appears under its name when it is complete.
 pub struct Output {
     path: PathBuf,
-    /// The temporary file; `None` if the file is written directly.
-    fresh: Option<TempPath>,
+    place: atomic::Place,
     writer: Writer,
 }
 
@@ -25,18 +22,9 @@ enum Writer {
 }
 
 impl Output {
-    /// Begins a file. A special file, such as `/dev/null` or a pipe, is written directly.
+    /// Begins a file.
     pub fn create(path: &Path) -> Result<Self> {
-        let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-        let begun = if is_special {
-            File::create(path).map(|file| (file, None))
-        } else {
-            atomic::begin(path, 0o666).map(|fresh| {
-                let (file, fresh) = fresh.into_parts();
-                (file, Some(fresh))
-            })
-        };
-        let (file, fresh) = begun.map_err(|cause| unwritable(path, &cause))?;
+        let (file, place) = atomic::create(path, 0o666).map_err(|cause| unwritable(path, &cause))?;
         let plain = BufWriter::with_capacity(256 << 10, file);
         let is_gzipped = path.extension().is_some_and(|extension| extension == "gz");
         let writer = if is_gzipped {
@@ -44,27 +32,30 @@ impl Output {
         } else {
             Writer::Plain(plain)
         };
-        Ok(Self { path: path.to_owned(), fresh, writer })
+        Ok(Self { path: path.to_owned(), place, writer })
     }
 
-    /// The error for a failed write, which names the file.
-    pub fn unwritable(&self, cause: &io::Error) -> Error {
-        unwritable(&self.path, cause)
+    /// A write has failed: an error that names the file, unless the reader of a pipe has closed it.
+    pub fn unwritable(&self, cause: &io::Error) -> Result<()> {
+        unless_closed(&self.path, cause)
     }
 
-    /// Completes the file and renames it.
+    /// Completes the file, which takes its place.
     pub fn finish(self) -> Result<()> {
-        let Self { path, fresh, writer } = self;
+        let Self { path, place, writer } = self;
         let end = || {
             let plain = match writer {
                 Writer::Plain(writer) => writer,
                 Writer::Gzipped(writer) => writer.finish()?,
             };
-            plain.into_inner()?;
-            Ok(fresh.map_or(Ok(()), |fresh| fresh.persist(&path))?)
+            place.take(plain.into_inner()?)
         };
-        end().map_err(|cause| unwritable(&path, &cause))
+        end().or_else(|cause| unless_closed(&path, &cause))
     }
+}
+
+fn unless_closed(path: &Path, cause: &io::Error) -> Result<()> {
+    if cause.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(unwritable(path, cause)) }
 }
 
 fn unwritable(path: &Path, cause: &io::Error) -> Error {

@@ -1,7 +1,6 @@
 //! Small JSON files that one process leaves for the next. They are caches: nothing depends on them.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,9 +23,7 @@ pub fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
 pub fn write(file: &Path, value: &impl Serialize) {
     let written = serde_json::to_vec(value).map_err(std::io::Error::from).and_then(|text| {
         fs::create_dir_all(atomic::folder_of(file))?;
-        let mut fresh = atomic::begin(file, 0o666)?;
-        fresh.write_all(&text)?;
-        Ok(fresh.persist(file)?)
+        atomic::write(file, 0o666, &text)
     });
     if let Err(cause) = written {
         log::debug!("Could not write {}: {cause}", file.display());

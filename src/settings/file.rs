@@ -224,23 +224,21 @@ impl ConfigFile {
         self.write().map(|()| true)
     }
 
-    /// Replaces the file atomically, with mode 0600.
+    /// Replaces the file atomically. A new one has mode 0600.
     fn write(&self) -> Result<()> {
         let fail = |cause: std::io::Error| {
             let kind = files::kind_of(&cause, Kind::Configuration);
             Error::new(kind, format!("cannot write `{}`: {cause}", self.path.display()))
                 .hint("name another file with --config")
         };
-        // A symbolic link is kept.
-        let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let folder = atomic::folder_of(&target);
         let write = || {
-            fs::create_dir_all(folder)?;
-            let mut file = atomic::begin(&target, 0o600)?;
+            fs::create_dir_all(atomic::folder_of(&self.path))?;
+            let (mut file, place) = atomic::create(&self.path, 0o600)?;
             file.write_all(self.document.to_string().as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&target)?;
-            File::open(folder)?.sync_all()
+            file.sync_all()?;
+            place.take(file)?;
+            let target = fs::canonicalize(&self.path)?;
+            File::open(atomic::folder_of(&target))?.sync_all()
         };
         write().map_err(fail)
     }

@@ -51,11 +51,15 @@ impl FillArgs {
         thread::spawn(move || feed(feeder, seed, first, last));
         let console = context.console();
         let interrupts = console.watch_interrupts();
-        let summary = import.run(&cluster, |rows| {
-            let progress = Progress { rows, part: Some((rows, self.count)), at: String::new() };
-            console.progress(Some(&progress));
-            !interrupts.asked()
-        });
+        let summary = import.run(
+            &cluster,
+            |rows| {
+                let progress = Progress { rows, part: Some((rows, self.count)), at: String::new() };
+                console.progress(Some(&progress));
+                !interrupts.asked()
+            },
+            || Ok(()),
+        );
         console.progress(None);
         let summary = summary.map_err(|error| match error.kind() {
             Kind::Conflict => hinted(

@@ -1,7 +1,7 @@
 //! `report`: the state of the cluster as one HTML page.
 
 use crate::pg::scan;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use crate::commands::ring::{freshest, shards};
 use crate::commands::users::partial::AllowPartial;
 use crate::commands::{Context, state_file};
 use crate::error::Result;
+use crate::files::atomic;
 use crate::model::names::ShardName;
 use crate::model::picture::page::{Page, RunFacts, ShardFacts};
 use crate::model::picture::ring::RingPicture;
@@ -79,7 +80,7 @@ impl ReportArgs {
             rebalance: rebalance.as_ref(),
         };
         let html = page.html();
-        if self.file == Path::new("-") {
+        if atomic::is_stdout(&self.file) {
             report.document = Some(Document::Text(html));
         } else {
             write(&self.file, &html)?;

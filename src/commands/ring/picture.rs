@@ -9,6 +9,7 @@ use super::{Changes, freshest};
 use crate::bulk::Output;
 use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
+use crate::files::atomic;
 use crate::model::picture::ring::{Frame, RingPicture};
 use crate::model::report::{Document, Report};
 use crate::model::ring::Ring;
@@ -54,7 +55,7 @@ impl PictureArgs {
         let picture =
             RingPicture { heading: &heading, now: &view.ring, then: then.as_ref(), keys: &self.keys };
         let svg = picture.svg(Frame::File);
-        if file == Path::new("-") {
+        if atomic::is_stdout(file) {
             report.document = Some(Document::Text(svg));
         } else {
             write(file, &svg)?;
@@ -73,6 +74,6 @@ pub(crate) fn following(view: &View) -> Option<Ring> {
 /// Writes a file, which appears under its name only when it is complete.
 pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
     let mut output = Output::create(file)?;
-    output.write_all(text.as_bytes()).map_err(|cause| output.unwritable(&cause))?;
+    output.write_all(text.as_bytes()).or_else(|cause| output.unwritable(&cause))?;
     output.finish()
 }

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use crate::commands::Cli;
 use crate::error::{Error, Kind, Result};
-use crate::files;
+use crate::files::{self, atomic};
 use crate::model::report::Report;
 
 /// The arguments of `completions`.
@@ -51,7 +51,7 @@ impl ManArgs {
         std::fs::create_dir_all(&self.dir).map_err(fail)?;
         let pages = man_pages().map_err(fail)?;
         for (name, text) in &pages {
-            std::fs::write(self.dir.join(name), text).map_err(fail)?;
+            atomic::write(&self.dir.join(name), 0o666, text).map_err(fail)?;
         }
         Ok(Report::note(format!("wrote {} man pages to `{}`", pages.len(), self.dir.display())))
     }

@@ -2,7 +2,7 @@
 
 use crate::pg::scan;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -10,6 +10,7 @@ use super::partial::AllowPartial;
 use crate::bulk::{FileFormat, HEADER, Output, encode};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
+use crate::files::atomic;
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::counted;
 use crate::model::user::{UserBytes, UserId};
@@ -40,34 +41,35 @@ impl ExportArgs {
         let cluster = context.cluster()?;
         let new = move || ExportLines::new(format);
         let (lines, missing) = scan::scatter(&cluster, &Filter::default(), self.partial.allow_partial, new)?;
-        let mut report = if self.file == Path::new("-") {
+        let mut report = if atomic::is_stdout(&self.file) {
             let write = move |out: &mut dyn Write| write_all(format, lines, out, &mut |_| ()).map(|_| ());
             Report { document: Some(Document::Stream(Box::new(write))), ..Report::list(&[]) }
         } else {
             let rows = self.write_file(context, format, lines)?;
-            Report::note(format!("wrote {} to `{}`", counted(rows, "user"), self.file.display()))
+            let note = |rows| format!("wrote {} to `{}`", counted(rows, "user"), self.file.display());
+            rows.map_or_else(|| Report::list(&[]), |rows| Report::note(note(rows)))
         };
         AllowPartial::add_missing(&cluster, missing, &mut report);
         Ok(report)
     }
 
+    /// Writes all users and returns their number; `None` if the reader of a pipe has closed it.
     fn write_file(
         &self,
         context: &Context<'_>,
         format: FileFormat,
         lines: Merged<ExportLines>,
-    ) -> Result<u64> {
+    ) -> Result<Option<u64>> {
         let mut output = Output::create(&self.file)?;
         let console = context.console();
         let mut progress = |rows| console.progress(Some(&Progress { rows, part: None, at: String::new() }));
         let written = write_all(format, lines, &mut output, &mut progress);
         console.progress(None);
-        let rows = written.map_err(|end| match end {
-            StreamEnd::Unwritable(cause) => output.unwritable(&cause),
-            StreamEnd::Failed(error) => error,
-        })?;
-        output.finish()?;
-        Ok(rows)
+        match written {
+            Ok(rows) => output.finish().map(|()| Some(rows)),
+            Err(StreamEnd::Unwritable(cause)) => output.unwritable(&cause).map(|()| None),
+            Err(StreamEnd::Failed(error)) => Err(error),
+        }
     }
 
     /// The format of `-o`, else that of the file's name, else CSV.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use crate::bulk::{Input, Layout, Records};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::files;
+use crate::files::atomic::{self, Place};
+use crate::files::kind_of;
 use crate::model::report::{Column, Report};
 use crate::model::ring::position::Position;
 use crate::model::text::{counted, visible};
@@ -74,6 +75,7 @@ impl ImportArgs {
             self.rejects.as_deref().map(|path| Rejects::create(path, &self.file, &records)).transpose()?;
         let rejects = rejects.map(|rejects| Arc::new(Mutex::new(rejects)));
         let Some(source) = source_of(&mut records)? else {
+            rejects.as_ref().map_or(Ok(()), |rejects| rejects.lock().finish())?;
             return Ok(self.report(&name, &Summary::default(), &Rejected::default()));
         };
         let options = ImportOptions {
@@ -101,11 +103,14 @@ impl ImportArgs {
         };
         let console = context.console();
         let interrupts = console.watch_interrupts();
-        let summary = import.run(&cluster, |rows| {
+        let report = |rows| {
             let part = bytes_total.map(|total| (bytes_read.load(Ordering::Relaxed).min(total), total));
             console.progress(Some(&Progress { rows, part, at: String::new() }));
             !interrupts.asked()
-        });
+        };
+        // Before the checkpoints are deleted: until then another run would meet the same records again.
+        let complete = || rejects.as_ref().map_or(Ok(()), |rejects| rejects.lock().finish());
+        let summary = import.run(&cluster, report, complete);
         console.progress(None);
         let summary = summary.map_err(|error| match error.kind() {
             // A row that a shard refuses.
@@ -116,7 +121,7 @@ impl ImportArgs {
         })?;
         // The reader has finished by now.
         let _: std::result::Result<(), _> = has_fed.recv();
-        let rejected = rejects.map(|rejects| std::mem::take(&mut rejects.lock().rejected));
+        let rejected = rejects.as_ref().map(|rejects| std::mem::take(&mut rejects.lock().rejected));
         Ok(self.report(&name, &summary, &rejected.unwrap_or_default()))
     }
 
@@ -184,10 +189,12 @@ struct Rejected {
     first: Vec<String>,
 }
 
-/// The file that collects bad records.
+/// The file that collects bad records. It takes its place when all others are stored, as an import that is resumed meets
+/// them again.
 struct Rejects {
     path: PathBuf,
-    writer: BufWriter<File>,
+    /// `None` once it is complete.
+    file: Option<(BufWriter<File>, Place)>,
     /// How the file that is imported writes its users.
     layout: Layout,
     /// The numbers of the records that a shard refused.
@@ -202,28 +209,31 @@ impl Rejects {
                 .hint("name another file with --rejects"));
         }
         let unwritable = |cause| unwritable(path, &cause);
-        let mut writer = BufWriter::new(File::create(path).map_err(unwritable)?);
+        let (file, place) = atomic::create(path, 0o666).map_err(unwritable)?;
+        let mut writer = BufWriter::new(file);
         if let Some(header) = records.header() {
             writer.write_all(header).and_then(|()| writer.write_all(b"\n")).map_err(unwritable)?;
         }
         let (path, layout) = (path.to_owned(), records.layout());
-        Ok(Self { path, writer, layout, refused: HashSet::new(), rejected: Rejected::default() })
+        let (refused, rejected) = (HashSet::new(), Rejected::default());
+        Ok(Self { path, file: Some((writer, place)), layout, refused, rejected })
     }
 
-    /// A record that a shard refuses. It is written before what else was sent with it is committed, and once, also if that
-    /// is sent again.
+    /// A record that a shard refuses; once, also if it is sent again.
     fn take_refused(&mut self, row: &RefusedRow<'_>) -> Result<()> {
         if !self.refused.insert(row.record) {
             return Ok(());
         }
         let mut raw = Vec::new();
         self.layout.encode(row.user.bytes(), &mut raw);
-        self.take(&raw, visible(&row.why).into_owned())?;
-        self.flush()
+        self.take(&raw, visible(&row.why).into_owned())
     }
 
-    fn flush(&mut self) -> Result<()> {
-        self.writer.flush().map_err(|cause| unwritable(&self.path, &cause))
+    /// Completes the file.
+    fn finish(&mut self) -> Result<()> {
+        let Some((writer, place)) = self.file.take() else { return Ok(()) };
+        let written = writer.into_inner().map_err(io::IntoInnerError::into_error);
+        written.and_then(|file| place.take(file)).map_err(|cause| unwritable(&self.path, &cause))
     }
 
     fn take(&mut self, raw: &[u8], why: String) -> Result<()> {
@@ -232,13 +242,14 @@ impl Rejects {
         if self.rejected.count <= REJECTS_REPORTED {
             self.rejected.first.push(why);
         }
-        let written = self.writer.write_all(raw).and_then(|()| self.writer.write_all(b"\n"));
+        let Some((writer, _)) = &mut self.file else { return Ok(()) };
+        let written = writer.write_all(raw).and_then(|()| writer.write_all(b"\n"));
         written.map_err(|cause| unwritable(&self.path, &cause))
     }
 }
 
-fn unwritable(path: &Path, cause: &std::io::Error) -> Error {
-    Error::new(files::kind_of(cause, Kind::Failed), format!("cannot write `{}`: {cause}", path.display()))
+fn unwritable(path: &Path, cause: &io::Error) -> Error {
+    Error::new(kind_of(cause, Kind::Failed), format!("cannot write `{}`: {cause}", path.display()))
         .hint("name another file with --rejects")
 }
 
@@ -249,10 +260,7 @@ fn feed(mut records: Records, mut feeder: Feeder, rejects: Option<&Mutex<Rejects
             Ok(Some(Ok(()))) => {}
             Ok(Some(Err(Stopped))) => break,
             Ok(None) => {
-                match rejects.map_or(Ok(()), |rejects| rejects.lock().flush()) {
-                    Ok(()) => feeder.finish(),
-                    Err(error) => feeder.abort(error),
-                }
+                feeder.finish();
                 break;
             }
             Err(error) => {

@@ -251,7 +251,13 @@ impl Import {
 
     /// Stores what the feeder sends, until the file is complete or something fails. `report` regularly gets the number of
     /// records read; when it returns false, the import stops at a safe point with an error of kind `Partial`.
-    pub fn run(self, cluster: &Cluster, mut report: impl FnMut(u64) -> bool) -> Result<Summary> {
+    /// `complete` is called when all records are stored, before that is forgotten.
+    pub fn run(
+        self,
+        cluster: &Cluster,
+        mut report: impl FnMut(u64) -> bool,
+        complete: impl FnOnce() -> Result<()>,
+    ) -> Result<Summary> {
         let Self { options, shared, fingerprint, workers, locks: _locks, refused } = self;
         let refused = refused.as_deref();
         let store = Store { cluster, shared: &shared, options: &options, fingerprint: &fingerprint, refused };
@@ -291,6 +297,7 @@ impl Import {
                     .hint("run this again with the same file to continue from there"));
             }
         };
+        complete()?;
         let cleanup_errors =
             if records > 0 { store.finish(&mut sessions, records, digest)? } else { Vec::new() };
         Ok(Summary {

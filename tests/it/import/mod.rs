@@ -3,4 +3,5 @@
 pub(crate) mod crashes;
 pub(crate) mod faults;
 pub(crate) mod files;
+pub(crate) mod outputs;
 pub(crate) mod refused;
