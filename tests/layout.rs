@@ -72,7 +72,22 @@ const NEVER: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/error.rs", &["crate::", "postgres::", "std::io"]),
-    ("src/threads.rs", &["crate::", "postgres::", "r2d2"]),
+    (
+        "src/threads.rs",
+        &[
+            "crate::bulk",
+            "crate::commands",
+            "crate::files",
+            "crate::host",
+            "crate::local",
+            "crate::model",
+            "crate::pg",
+            "crate::settings",
+            "crate::terminal",
+            "postgres::",
+            "r2d2",
+        ],
+    ),
     (
         "src/local",
         &[
@@ -112,6 +127,9 @@ const ONLY: &[(&str, &str)] = &[
     ("rustls::", "src/pg"),
     ("io::stdout", "src/terminal"),
     ("io::stderr", "src/terminal"),
+    ("Builder::new().spawn", "src/threads.rs"),
+    ("thread::spawn", "nowhere"),
+    ("scope.spawn", "nowhere"),
     ("println!", "nowhere"),
     ("print!(", "nowhere"),
 ];

@@ -5,7 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::Duration;
 
 use super::Console;
@@ -18,6 +17,7 @@ use crate::pg::pool::read_routing::ReadFrom;
 use crate::pg::pool::{PoolOptions, Shards};
 use crate::pg::scan::Size;
 use crate::settings::{Flags, ReadReplica, Settings};
+use crate::threads;
 
 /// The state that the commands of one process share: settings, pools, the topology.
 pub struct Context<'terminal> {
@@ -103,7 +103,7 @@ impl<'terminal> Context<'terminal> {
     pub fn rows_in_time(&self, limit: Duration) -> Option<Vec<(ShardName, Result<i64>)>> {
         let cluster = self.cluster().ok()?;
         let (sender, receiver) = mpsc::sync_channel(1);
-        thread::spawn(move || drop(sender.send(scan::sizes(&cluster))));
+        threads::start(move || drop(sender.send(scan::sizes(&cluster)))).ok()?;
         let sizes = receiver.recv_timeout(limit).ok();
         if sizes.is_none() {
             self.active_sessions.stop();

@@ -1,11 +1,11 @@
 //! Questions to the user at the terminal, and the progress of long commands.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -16,6 +16,7 @@ use super::output::write_stderr;
 use crate::commands::{ActiveSessions, Console, Interrupts, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{thousands, visible_lines};
+use crate::threads;
 
 /// How often progress is logged where no bar can be drawn.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -95,15 +96,23 @@ impl Terminal {
             return;
         }
         // Closing the terminal (SIGHUP) does the same; then there is no next line, and the session ends.
-        let Ok(mut signals) = Signals::new([SIGINT, SIGHUP]) else { return };
-        thread::spawn(move || {
-            for _ in signals.forever() {
-                let is_second = asked.swap(true, Ordering::SeqCst);
-                if is_second || unwatched.load(Ordering::SeqCst) {
-                    sessions.stop();
+        let (sender, receiver) = mpsc::channel::<Signals>();
+        let started = threads::start(move || {
+            for mut signals in receiver {
+                for _ in signals.forever() {
+                    let is_second = asked.swap(true, Ordering::SeqCst);
+                    if is_second || unwatched.load(Ordering::SeqCst) {
+                        sessions.stop();
+                    }
                 }
             }
         });
+        // Not before, as a signal with a handler and no thread would do nothing.
+        if started.is_ok()
+            && let Ok(signals) = Signals::new([SIGINT, SIGHUP])
+        {
+            let _ = sender.send(signals);
+        }
     }
 }
 

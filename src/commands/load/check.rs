@@ -13,6 +13,7 @@ use super::run_context::RunContext;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
 use crate::pg::rows::Router;
+use crate::threads;
 
 /// How long shards that do not answer are retried.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,12 +95,18 @@ impl Work {
 /// left behind.
 fn run_round(context: &Arc<RunContext>, work: &Arc<Work>, mut goes_on: impl FnMut() -> bool) -> bool {
     let (sender, ended) = channel::<()>();
-    for _ in 0..context.plan.clients {
-        let (context, work, sender) = (Arc::clone(context), Arc::clone(work), sender.clone());
-        thread::spawn(move || {
+    for client in 0..context.plan.clients {
+        let state = (Arc::clone(context), Arc::clone(work), sender.clone());
+        let started = threads::start_with(state, move |(context, work, sender)| {
             read_keys(&context, &work);
             drop(sender);
         });
+        // The clients that there are read all keys; if there is none, this thread does.
+        match started {
+            Ok(()) => {}
+            Err((context, work, _)) if client == 0 => read_keys(&context, &work),
+            Err(_) => break,
+        }
     }
     drop(sender);
     let (mut done, mut since) = (0, Instant::now());

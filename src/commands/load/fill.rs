@@ -1,7 +1,5 @@
 //! `load fill`: synthetic users, stored as an import stores the users of a file.
 
-use std::thread;
-
 use clap::Args;
 
 use crate::commands::users::import::Conflict;
@@ -13,6 +11,7 @@ use crate::model::ring::position::Position;
 use crate::model::text::counted;
 use crate::model::user::{UserId, UserRef};
 use crate::pg::import::{Feeder, Import, ImportOptions};
+use crate::threads;
 
 /// The arguments of `load fill`.
 #[derive(Debug, Args)]
@@ -48,7 +47,7 @@ impl FillArgs {
         let (import, feeder) = Import::begin(&cluster, options)?;
         let seed = self.seed;
         // Not joined: it ends when the import ends.
-        thread::spawn(move || feed(feeder, seed, first, last));
+        threads::start(move || feed(feeder, seed, first, last))?;
         let console = context.console();
         let interrupts = console.watch_interrupts();
         let summary = import.run(

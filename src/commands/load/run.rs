@@ -121,7 +121,7 @@ impl RunArgs {
         let new_ids = claim.as_ref().map_or((0, 0), |claim| (claim.first.number(), claim.count));
         let run_context =
             Arc::new(RunContext::new(Arc::clone(&cluster), self.plan(begun_at), existing, new_ids));
-        let run = work(&run_context, clients, console, &interrupts);
+        let run = work(&run_context, clients, console, &interrupts)?;
         let checked = check(&run_context, |done, all| {
             console.status((done as u64, all as u64), "checking what was written");
             !interrupts.asked()
@@ -232,15 +232,16 @@ fn work(
     clusters: Vec<Cluster>,
     console: &dyn Console,
     interrupts: &Interrupts,
-) -> LoadRun {
+) -> Result<LoadRun> {
     let (sender, ended) = channel::<()>();
     for (number, cluster) in (0..context.plan.clients).zip(clusters) {
-        let (context, sender) = (Arc::clone(context), sender.clone());
+        let (run, sender) = (Arc::clone(context), sender.clone());
         // Not joined: an operation may never be answered.
-        thread::spawn(move || {
-            Client::new(context, cluster, number).work();
+        let started = threads::start(move || {
+            Client::new(run, cluster, number).work();
             let _ = sender.send(());
         });
+        started.inspect_err(|_| context.halt.store(true, Ordering::Relaxed))?;
     }
     drop(sender);
     let end = context.begun + context.plan.duration;
@@ -261,7 +262,7 @@ fn work(
     // Operations answered after the end count, and so does the time until then.
     let elapsed = elapsed.max(tally.last_at);
     tally.pad(elapsed);
-    LoadRun { tally, elapsed, was_stopped, stuck: left }
+    Ok(LoadRun { tally, elapsed, was_stopped, stuck: left })
 }
 
 /// Waits a little, and returns how many clients have ended.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -17,6 +16,7 @@ use crate::model::host::HostSample;
 use crate::model::names::ShardName;
 use crate::model::stats::Sample;
 use crate::pg::poll::stats::{Private, Watch};
+use crate::threads;
 
 /// The arguments of `monitor`.
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ impl Observation {
         let state = MonitorInput { ended: false, interval, folders: folders.collect() };
         let machine = Arc::new(Machine { state: Mutex::new(state), changed: Condvar::new() });
         let (sampled, send) = (Arc::clone(&machine), Arc::clone(listener));
-        thread::spawn(move || sample_machine(&sampled, &send));
+        threads::start(move || sample_machine(&sampled, &send))?;
         let (sampled, send) = (Arc::clone(&machine), Arc::clone(listener));
         let receive = move |name: &ShardName, sample: Result<Sample>| {
             let folder =

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
-use std::thread;
 
 use clap::{Args, ValueEnum};
 use parking_lot::Mutex;
@@ -21,6 +20,7 @@ use crate::model::report::{Column, Report};
 use crate::model::ring::position::Position;
 use crate::model::text::{counted, visible};
 use crate::pg::import::{Feeder, Import, ImportOptions, OnConflict, RefusedRow, Stopped, Summary};
+use crate::threads;
 
 /// How many rejected records are reported one by one.
 const REJECTS_REPORTED: u64 = 10;
@@ -95,10 +95,10 @@ impl ImportArgs {
         let has_fed = {
             let (sender, receiver) = channel();
             let rejects = rejects.clone();
-            thread::spawn(move || {
+            threads::start(move || {
                 feed(records, feeder, rejects.as_deref());
                 drop(sender);
-            });
+            })?;
             receiver
         };
         let console = context.console();

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::text::timestamp;
+use crate::pg::net::descriptors;
 use crate::pg::pool::Shards;
 use crate::threads;
 
@@ -84,7 +85,8 @@ pub fn examine(
         .collect::<Result<_>>()?;
     let has_local = addresses.iter().any(|(_, address)| address.is_local());
     let status = has_local.then(|| private.status());
-    let answers = threads::at_once(addresses, |(name, address)| {
+    // Each has its own connection, which ends with its checks.
+    let answers = threads::at_most(descriptors::connections_max(), addresses, |(name, address)| {
         let begun = Instant::now();
         let facts = collect::collect(shards, &name, address, private);
         match &facts {

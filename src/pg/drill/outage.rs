@@ -20,6 +20,7 @@ use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::Shards;
+use crate::threads;
 
 /// The databases for the two sessions; not the shard's own.
 const ELSEWHERE: [&str; 2] = ["postgres", "template1"];
@@ -116,12 +117,12 @@ impl<'cluster> Drill<'cluster> {
     fn start_dead_man(&mut self, limit: Duration) -> Result<Receiver<Result<(), postgres::Error>>> {
         let (mut session, pid) = self.connect_elsewhere(limit)?;
         let (sender, receiver) = mpsc::sync_channel(1);
-        thread::spawn(move || {
+        threads::start(move || {
             // The receiver may have been dropped.
             let _ = sender.send(
                 session.client().batch_execute(include_str!("../../../sql/queries/drill/dead_man.sql")),
             );
-        });
+        })?;
         let sql = "SELECT FROM pg_catalog.pg_locks WHERE pid = $1 AND locktype = 'advisory' AND NOT granted";
         let begun = Instant::now();
         loop {

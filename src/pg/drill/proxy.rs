@@ -17,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::pg::net::location::Location;
 use crate::pg::net::proxy_override::ProxyListener;
+use crate::threads;
 
 /// The size of one read.
 const PIECE_BYTES: usize = 32 << 10;
@@ -171,7 +172,7 @@ impl Proxy {
                 }
             };
             let (shared, server) = (Arc::clone(&proxy.shared), location.clone());
-            thread::spawn(move || serve(&listener, &server, &shared));
+            threads::start(move || serve(&listener, &server, &shared)).map_err(io::Error::other)?;
             proxy.listeners.push((location, through));
         }
         Ok(proxy)
@@ -233,7 +234,8 @@ fn serve(listener: &Listener, server: &Location, shared: &Arc<ProxyShared>) {
             continue;
         };
         let (server, shared) = (server.clone(), Arc::clone(shared));
-        thread::spawn(move || relay(client, &server, &shared));
+        // Without a thread the client's connection is closed.
+        let _ = threads::start(move || relay(client, &server, &shared));
     }
 }
 
@@ -254,8 +256,11 @@ fn relay(client: Socket, server: &Location, shared: &Arc<ProxyShared>) {
     for (from, to) in [(PipeEnd::Client, PipeEnd::Server), (PipeEnd::Server, PipeEnd::Client)] {
         let (sender, receiver) = sync_channel(PIECES_MAX);
         let (reading, writing) = (Arc::clone(&connection), Arc::clone(&connection));
-        thread::spawn(move || take(&reading, from, &sender));
-        thread::spawn(move || deliver(&writing, to, &receiver));
+        let started = threads::start(move || take(&reading, from, &sender))
+            .and_then(|()| threads::start(move || deliver(&writing, to, &receiver)));
+        if started.is_err() {
+            return connection.cut();
+        }
     }
 }
 

@@ -38,6 +38,7 @@ use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
+use crate::threads;
 use batch::RowBatch;
 use checkpoint::{Checkpoint, ResumePlan};
 use feed::Lane;
@@ -266,7 +267,9 @@ impl Import {
             let (sender, ended) = channel();
             for worker in workers {
                 let (sender, store) = (sender.clone(), &store);
-                scope.spawn(move || drop(sender.send(work(store, worker))));
+                if let Err(error) = threads::start_in(scope, move || drop(sender.send(work(store, worker)))) {
+                    shared.fail(error);
+                }
             }
             drop(sender);
             let mut sessions = Vec::new();

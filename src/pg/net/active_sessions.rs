@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use postgres::{CancelToken, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::descriptors;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 
@@ -25,6 +26,10 @@ impl CancelHandle {
     }
 
     fn send(&self) {
+        let Some(_room) = descriptors::for_cancel() else {
+            log::debug!("Could not cancel a query: too many open files");
+            return;
+        };
         let sent = match &self.tls {
             Some(tls) => self.token.cancel_query(tls.clone()),
             None => self.token.cancel_query(NoTls),

@@ -6,7 +6,6 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::Instant;
 
 use postgres::config::SslMode;
@@ -19,8 +18,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::active_sessions::CancelHandle;
 use super::connect_error::{self, Refusal};
 use super::conninfo::{Address, Endpoint, TargetServer};
+use super::descriptors::{self, Room};
+use super::location::Location;
 use super::tls::Mode;
 use crate::error::Kind;
+use crate::threads;
 
 /// A connection, and the handle that cancels its queries.
 pub(crate) struct Connected {
@@ -90,14 +92,27 @@ fn connect_in_time(
     names: Names<'_>,
     target: TargetServer,
 ) -> Result<Connected, Refusal> {
+    // A pool waits for as long as the timeout, and then does not know why.
+    let room = descriptors::for_connection(address.timeout / 2)
+        .map_err(|cause| connect_error::exhausted(endpoint, &cause.to_string()))?;
     let begun = Instant::now();
     let (sender, receiver) = mpsc::sync_channel(1);
     let (address_copy, mut endpoint_copy) = (address.clone(), endpoint.clone());
     endpoint_copy.config.application_name(names.application);
     // Rows that a policy hides are an error, and not left out.
     let marker = format!("-c {MARKER}={} -c row_security=off", names.marker);
+    let work = move |(address, endpoint, _room): (Address, Endpoint, Room)| {
+        open(&address, &endpoint, &marker, target)
+    };
     // After the timeout the send fails, and the connection is dropped with it.
-    thread::spawn(move || drop(sender.send(open(&address_copy, &endpoint_copy, &marker, target))));
+    let started = threads::start_with((address_copy, endpoint_copy, room), {
+        let work = work.clone();
+        move |what| drop(sender.send(work(what)))
+    });
+    if let Err(what) = started {
+        // Without a thread there is still the crate's timeout.
+        return work(what);
+    }
     receiver
         .recv_timeout(address.timeout)
         .unwrap_or_else(|_| Err(connect_error::no_answer(address, endpoint, begun.elapsed().as_millis())))
@@ -156,17 +171,20 @@ fn open_any(address: &Address, endpoint: &Endpoint) -> Result<Connected, Refusal
     if let Some(proxy_override) = &address.proxy_override
         && let Some(location) = proxy_override.redirect(&endpoint.location)
     {
-        let connected = open_at(address, endpoint, &location.config(&endpoint.config));
+        let connected = open_at(address, endpoint, &location);
         // The proxy may just have ended.
         if connected.is_ok() || proxy_override.redirect(&endpoint.location).is_some() {
             return connected;
         }
     }
-    open_at(address, endpoint, &endpoint.location.config(&endpoint.config))
+    open_at(address, endpoint, &endpoint.location)
 }
 
 /// With TLS or without, as `sslmode` says; `allow` and `prefer` try the other one second.
-fn open_at(address: &Address, endpoint: &Endpoint, config: &Config) -> Result<Connected, Refusal> {
+fn open_at(address: &Address, endpoint: &Endpoint, location: &Location) -> Result<Connected, Refusal> {
+    let config = &location
+        .config(&endpoint.config)
+        .map_err(|cause| connect_error::unresolved(address, endpoint, &cause))?;
     let mode = if endpoint.location.is_socket() { Mode::Disable } else { address.tls.mode() };
     let refusal = |cause: &postgres::Error| connect_error::refusal(address, endpoint, cause);
     let secure = |ssl_mode| {

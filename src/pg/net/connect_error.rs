@@ -1,10 +1,13 @@
 //! Why a connection to a shard failed, as an [`Error`] of the right kind, with a hint.
 
 use std::error::Error as _;
+use std::io;
 
 use postgres::error::SqlState;
+use rustix::io::Errno;
 
 use super::conninfo::{Address, Endpoint};
+use super::descriptors;
 use super::sqlstate::message_of;
 use super::tls::{CERTIFICATE_HINT, CERTIFICATE_REFUSED, Mode};
 use crate::error::{Error, Kind};
@@ -118,6 +121,9 @@ pub(crate) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
         );
         return Refusal::new(endpoint, Kind::Permission, message, CERTIFICATE_HINT);
     }
+    if io_cause(cause).is_some_and(is_exhausted) {
+        return exhausted(endpoint, &message_of(cause));
+    }
     let (kind, hint) = kind_of_connect(address, cause);
     let refusal = Refusal::new(endpoint, kind, message_of(cause), hint).answered(cause.code());
     let refuses_parameters =
@@ -128,6 +134,27 @@ pub(crate) fn refusal(address: &Address, endpoint: &Endpoint, cause: &postgres::
 /// A file that TLS needs is missing or invalid.
 pub(crate) fn setup(endpoint: &Endpoint, error: &Error) -> Refusal {
     Refusal::new(endpoint, error.kind(), error.message(), error.hint_text().unwrap_or_default())
+}
+
+/// The name of a host cannot be looked up.
+pub(crate) fn unresolved(address: &Address, endpoint: &Endpoint, cause: &io::Error) -> Refusal {
+    let message = format!("error connecting to server: {cause}");
+    if is_exhausted(cause) {
+        return exhausted(endpoint, &message);
+    }
+    Refusal::new(endpoint, Kind::Unreachable, message, unreachable_hint(address))
+}
+
+/// This process, or this machine, has no descriptors left.
+pub(crate) fn exhausted(endpoint: &Endpoint, message: &str) -> Refusal {
+    let message = format!("{message}; this process may have {}", descriptors::limit());
+    let hint = "raise the limit: ulimit -n 1024; ulimit -Hn shows how far it can be raised";
+    Refusal::new(endpoint, Kind::Failed, message, hint)
+}
+
+/// Whether this process, or this machine, has no descriptors left.
+fn is_exhausted(cause: &io::Error) -> bool {
+    matches!(Errno::from_io_error(cause), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// A connection attempt that timed out.
@@ -159,9 +186,12 @@ pub(crate) fn is_without_tls(cause: &postgres::Error) -> bool {
 
 /// Whether the server closed the connection while the client was sending.
 fn is_cut_off(cause: &postgres::Error) -> bool {
-    let kind =
-        cause.source().and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    matches!(kind, Some(std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset))
+    let kind = io_cause(cause).map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset))
+}
+
+fn io_cause(cause: &postgres::Error) -> Option<&io::Error> {
+    cause.source().and_then(|source| source.downcast_ref())
 }
 
 /// The error of rustls, without the layers around it.
@@ -172,7 +202,7 @@ fn tls_cause(cause: &postgres::Error) -> Option<&rustls::Error> {
             return Some(found);
         }
         // `source` of an `io::Error` skips the error that it wraps.
-        let wrapped = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let wrapped = source.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         next = wrapped.map_or_else(|| source.source(), |wrapped| Some(wrapped));
     }
     None

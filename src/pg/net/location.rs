@@ -1,7 +1,7 @@
 //! Where a server listens: a Unix socket, or a host and a port.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -71,20 +71,24 @@ impl Location {
         }
     }
 
-    /// `base` with this host and port.
-    pub(crate) fn config(&self, base: &Config) -> Config {
+    /// `base` with this host and port. A host is looked up here: the crate would do it on a thread, and panic where none can
+    /// be started.
+    pub(crate) fn config(&self, base: &Config) -> io::Result<Config> {
         let mut config = base.clone();
         config.port(self.port());
         match self {
-            Self::Socket { folder, .. } => config.host_path(folder),
-            Self::Network { host, address, .. } => {
-                if let Some(address) = address {
-                    config.hostaddr(*address);
+            Self::Socket { folder, .. } => drop(config.host_path(folder)),
+            Self::Network { host, address, port } => {
+                let addresses = match address {
+                    Some(address) => vec![*address],
+                    None => (host.as_str(), *port).to_socket_addrs()?.map(|found| found.ip()).collect(),
+                };
+                for address in addresses {
+                    config.host(host).hostaddr(address);
                 }
-                config.host(host)
             }
-        };
-        config
+        }
+        Ok(config)
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod advisory_lock;
 pub(crate) mod connect;
 pub(crate) mod connect_error;
 pub mod conninfo;
+pub(crate) mod descriptors;
 pub(crate) mod environment;
 pub(crate) mod keywords;
 pub(crate) mod location;

@@ -91,10 +91,13 @@ impl Health {
             };
             self.probes.by_shard.lock().entry(name.clone()).or_insert(probe);
             let (probes, shard, mut session) = (Arc::clone(&self.probes), name.clone(), None);
-            self.poller.poll(&name, &server, move |round| {
+            let started = self.poller.poll(&name, &server, move |round| {
                 let life = ask(&mut session, &shard, &address);
                 probes.record(&shard, &address, life, round);
             });
+            if let Err(error) = started {
+                log::debug!("Could not ask how shard {name} does: {error}");
+            }
         }
         let mut probes = self.probes.by_shard.lock();
         let is_waiting =

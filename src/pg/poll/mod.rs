@@ -8,13 +8,14 @@ pub mod stats;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::net::session::Session;
+use crate::error::Result;
 use crate::model::names::ShardName;
+use crate::threads;
 
 /// The threads that ask. They end when this is dropped; one that waits for its server ends when that answers.
 struct Poller(Arc<Shared>);
@@ -44,17 +45,17 @@ impl Poller {
     }
 
     /// Calls `ask` again and again on a thread of its own, with the number of the round, unless this server of the shard is
-    /// asked already.
-    fn poll(&self, shard: &ShardName, server: &str, mut ask: impl FnMut(u64) + Send + 'static) {
+    /// asked already. If no thread can be started, the next call tries again.
+    fn poll(&self, shard: &ShardName, server: &str, mut ask: impl FnMut(u64) + Send + 'static) -> Result<()> {
         let mut schedule = self.0.schedule.lock();
         if schedule.servers.get(shard).is_some_and(|(polled, _)| polled == server) {
-            return;
+            return Ok(());
         }
         schedule.threads += 1;
-        let (shared, shard, thread) = (Arc::clone(&self.0), shard.clone(), schedule.threads);
+        let (shared, name, thread) = (Arc::clone(&self.0), shard.clone(), schedule.threads);
         schedule.servers.insert(shard.clone(), (server.to_owned(), thread));
         drop(schedule);
-        thread::spawn(move || {
+        let started = threads::start(move || {
             loop {
                 let round = shared.schedule.lock().round;
                 let begun = Instant::now();
@@ -62,7 +63,7 @@ impl Poller {
                 let mut schedule = shared.schedule.lock();
                 loop {
                     let is_polled =
-                        schedule.servers.get(&shard).is_some_and(|(_, polling)| *polling == thread);
+                        schedule.servers.get(&name).is_some_and(|(_, polling)| *polling == thread);
                     if schedule.has_ended || !is_polled {
                         return;
                     }
@@ -74,6 +75,7 @@ impl Poller {
                 }
             }
         });
+        started.inspect_err(|_| drop(self.0.schedule.lock().servers.remove(shard)))
     }
 
     /// From here on there is this pause between two questions.

@@ -64,11 +64,14 @@ impl Inner {
     fn poll_all(self: &Arc<Self>) {
         for name in self.cluster.shards().names() {
             let (inner, shard, mut session) = (Arc::downgrade(self), name.clone(), None);
-            self.poller.poll(&name, "", move |_| {
+            let started = self.poller.poll(&name, "", move |_| {
                 let Some(inner) = inner.upgrade() else { return };
                 let sample = inner.sample(&shard, &mut session);
                 (inner.listener)(&shard, sample);
             });
+            if let Err(error) = started {
+                (self.listener)(&name, Err(error));
+            }
         }
     }
 

@@ -175,7 +175,7 @@ pub struct Shards {
     options: PoolOptions,
     proxy_overrides: Option<ProxyOverrides>,
     /// The thread that opens the connections of all pools.
-    opener: OnceLock<Arc<ScheduledThreadPool>>,
+    opener: Mutex<Option<Arc<ScheduledThreadPool>>>,
     active_sessions: Arc<ActiveSessions>,
     backoff: Backoff,
     pub(crate) reads: Mutex<Reads>,
@@ -225,8 +225,8 @@ impl Shards {
         server: PrivateServer,
         options: PoolOptions,
     ) -> Result<Self> {
-        let (opener, active_sessions, backoff) = (OnceLock::new(), Arc::default(), Backoff::default());
-        let (by_name, reads) = (RwLock::default(), Mutex::default());
+        let (active_sessions, backoff) = (Arc::default(), Backoff::default());
+        let (by_name, opener, reads) = (RwLock::default(), Mutex::default(), Mutex::default());
         let shards =
             Self { by_name, server, options, proxy_overrides: None, opener, active_sessions, backoff, reads };
         for (name, url) in entries {
@@ -379,7 +379,7 @@ impl Shards {
             shard.begun.store(true, Ordering::Release);
             return Ok(checked_out(SessionSource::First(Some(first), Arc::clone(&shard.first))));
         }
-        let pool = shard.pool.get_or_init(|| self.open(shard));
+        let pool = self.pool(shard)?;
         let begun = Instant::now();
         loop {
             self.active_sessions.check()?;
@@ -447,15 +447,31 @@ impl Shards {
         }
     }
 
-    fn open(&self, shard: &Server) -> Pool<Manager> {
-        let opener = self.opener.get_or_init(|| Arc::new(ScheduledThreadPool::new(1)));
+    /// The thread that opens connections.
+    fn opener(&self) -> Result<Arc<ScheduledThreadPool>> {
+        let mut opener = self.opener.lock();
+        if let Some(opener) = &*opener {
+            return Ok(Arc::clone(opener));
+        }
+        let started = threads::for_library(|| ScheduledThreadPool::new(1))?;
+        Ok(Arc::clone(opener.insert(Arc::new(started))))
+    }
+
+    fn pool<'a>(&self, shard: &'a Server) -> Result<&'a Pool<Manager>> {
+        match shard.pool.get() {
+            Some(pool) => Ok(pool),
+            None => self.opener().map(|opener| shard.pool.get_or_init(|| self.open(shard, opener))),
+        }
+    }
+
+    fn open(&self, shard: &Server, opener: Arc<ScheduledThreadPool>) -> Pool<Manager> {
         Pool::builder()
             .max_size(self.options.size)
             .min_idle(Some(0))
             .test_on_check_out(false)
             .connection_timeout(self.options.connect_timeout)
             .error_handler(Box::new(NopErrorHandler))
-            .thread_pool(Arc::clone(opener))
+            .thread_pool(opener)
             .build_unchecked(Manager {
                 shard: shard.name.clone(),
                 address: shard.address.clone(),

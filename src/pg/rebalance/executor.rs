@@ -42,7 +42,7 @@ pub fn carry_out(
 ) -> Result<Moved> {
     let run_state = RunState::new(cluster, options);
     let result = thread::scope(|scope| {
-        let worker = scope.spawn(|| execute(&run_state, planned, direction));
+        let worker = threads::start_in(scope, || execute(&run_state, planned, direction))?;
         let mut reported = Instant::now();
         while !worker.is_finished() {
             if reported.elapsed() >= REPORT_INTERVAL {
@@ -188,20 +188,16 @@ fn move_chunks(run_state: &RunState<'_>, moves: Vec<Chunk>) -> Result<()> {
     let workers = by_pair.len().min(run_state.options.jobs.max(1) as usize);
     let queues = Mutex::new(by_pair.into_values().collect::<VecDeque<_>>());
     let first_error: Mutex<Option<Error>> = Mutex::new(None);
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                let mut connections = Connections::new(run_state);
-                loop {
-                    let next = queues.lock().pop_front();
-                    let Some(queue) = next else { return };
-                    if let Err(error) = move_queue(run_state, &mut connections, queue) {
-                        first_error.lock().get_or_insert(error);
-                        run_state.stop();
-                        return;
-                    }
-                }
-            });
+    threads::on_workers(workers, || {
+        let mut connections = Connections::new(run_state);
+        loop {
+            let next = queues.lock().pop_front();
+            let Some(queue) = next else { return };
+            if let Err(error) = move_queue(run_state, &mut connections, queue) {
+                first_error.lock().get_or_insert(error);
+                run_state.stop();
+                return;
+            }
         }
     });
     match first_error.into_inner() {

@@ -46,7 +46,7 @@ fn build_watched(run_state: &RunState<'_>, shard: &ShardName) -> Result<()> {
     let rows = connection.session().query("SELECT pg_catalog.pg_backend_pid()", &[]).map_err(fail)?;
     let pid: i32 = only(rows, "watch the build of the index", shard)?.get(0);
     thread::scope(|scope| {
-        let build = scope.spawn(move || build(&mut connection, shard));
+        let build = threads::start_in(scope, move || build(&mut connection, shard))?;
         let (mut watcher, mut looked) = (None, Instant::now());
         while !build.is_finished() {
             thread::sleep(SLICE);

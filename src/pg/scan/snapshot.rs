@@ -25,6 +25,7 @@ use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
+use crate::threads;
 
 /// How long to reopen the snapshots while there is a gap.
 const GAP_PATIENCE: Duration = Duration::from_secs(3);
@@ -286,9 +287,9 @@ fn open_part(
     shard: &ShardName,
     session: PooledSession,
 ) -> Result<(ShardSnapshot, Held)> {
-    let (part, rows) = match start(shard, session) {
+    let (part, rows) = match start(shard, session)? {
         (_, Err(cause)) if sqlstate::is_lost(&cause) => {
-            start(shard, cluster.shards().checkout_for(intent, shard)?)
+            start(shard, cluster.shards().checkout_for(intent, shard)?)?
         }
         result => result,
     };
@@ -318,23 +319,26 @@ fn open_part(
     Ok((part, held))
 }
 
-fn start(shard: &ShardName, session: PooledSession) -> (ShardSnapshot, Result<Vec<Row>, postgres::Error>) {
+/// A snapshot on a thread of its own, and the answer to its first statement.
+fn start(
+    shard: &ShardName,
+    session: PooledSession,
+) -> Result<(ShardSnapshot, Result<Vec<Row>, postgres::Error>)> {
     let (jobs, to_do) = channel();
     let (sender, opened) = sync_channel(1);
     let mut session = session;
     let server = std::sync::Arc::clone(session.server());
     let spoils = std::sync::Arc::<AtomicBool>::default();
     let is_spoiled = std::sync::Arc::clone(&spoils);
-    thread::spawn(move || {
+    threads::start(move || {
         if !hold(session.client(), &sender, &to_do) || is_spoiled.load(Ordering::Relaxed) {
             session.spoil();
         }
-    });
+    })
+    .map_err(|error| error.on_shard(shard))?;
     let rows = opened.recv().expect("the thread sends one result first");
-    (
-        ShardSnapshot { shard: shard.clone(), server, is_pooled: false, spoils, jobs, excluded: Vec::new() },
-        rows,
-    )
+    let shard = shard.clone();
+    Ok((ShardSnapshot { shard, server, is_pooled: false, spoils, jobs, excluded: Vec::new() }, rows))
 }
 
 /// The columns of `sql/queries/snapshot.sql`.

@@ -7,12 +7,12 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
 
 use super::lexer::Lexer;
 use super::parse::{Parsed, parse};
 use crate::error::{Error, Kind, Result};
 use crate::files;
+use crate::threads;
 
 /// How many commands are read ahead.
 const READ_AHEAD_MAX: usize = 2_000;
@@ -71,14 +71,14 @@ impl Script {
 
     fn read_ahead(entries: Entries) -> Self {
         let (sender, receiver) = sync_channel(READ_AHEAD_MAX);
-        thread::spawn(move || {
+        let started = threads::start_with(entries, move |entries| {
             for entry in entries {
                 if sender.send(entry).is_err() {
                     break;
                 }
             }
         });
-        Self::ReadAhead(receiver)
+        started.map_or_else(Self::Typed, |()| Self::ReadAhead(receiver))
     }
 
     /// The next command, if it is available.
