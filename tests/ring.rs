@@ -1,7 +1,7 @@
 //! The ring: golden vectors of the prototype, and laws.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use ringshard::model::names::ShardName;
@@ -75,6 +75,28 @@ fn golden_distribution_of_a_million_keys() {
 }
 
 #[test]
+fn a_ring_of_many_virtual_nodes_finds_the_next_one() {
+    let names = names(64);
+    let ring = Ring::new(names.iter().map(|name| (name.clone(), 1_000)));
+    let labels = names.iter().flat_map(|name| (0..1_000).map(move |index| (name, index)));
+    let points: BTreeMap<Position, (&ShardName, u32)> =
+        labels.map(|(name, index)| (Position::of_key(&format!("{name}#{index}")), (name, index))).collect();
+    assert_eq!(ring.len(), points.len());
+    let near = points.keys().flat_map(|point| [-1, 0, 1].map(|by| point.number().wrapping_add_signed(by)));
+    let ends = [0, 1, u128::MAX - 1, u128::MAX];
+    for position in near.chain(ends).map(Position::new) {
+        let next = points.range(position..).next();
+        let (at, label) = next.unwrap_or_else(|| points.first_key_value().unwrap());
+        let node = ring.locate(position);
+        assert_eq!((node.position, (node.shard, node.index), node.wrapped), (*at, *label, next.is_none()));
+    }
+    for (name, arcs) in ring.arcs_by_shard() {
+        let of_ring = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
+        assert!(of_ring.eq(arcs));
+    }
+}
+
+#[test]
 fn a_user_lies_where_its_decimal_key_lies() {
     for id in [0, 1, -7, 42, i64::MAX, i64::MIN] {
         assert_eq!(Position::of_user(UserId::new(id)), Position::of_key(&id.to_string()));
@@ -86,7 +108,7 @@ fn naive_owner(shards: &[(ShardName, u32)], position: Position) -> ShardName {
     let mut points = BTreeSet::new();
     for (name, count) in shards {
         for index in 0..*count {
-            points.insert((Position::of_virtual_node(name.as_str(), index), name.clone()));
+            points.insert((Position::of_key(&format!("{name}#{index}")), name.clone()));
         }
     }
     let at_or_after = points.iter().find(|(point, _)| *point >= position);

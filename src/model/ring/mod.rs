@@ -12,6 +12,8 @@ pub mod moved_share;
 pub mod position;
 pub mod topology;
 
+use std::collections::BTreeMap;
+
 use super::names::ShardName;
 use arc::Arc;
 use position::Position;
@@ -70,22 +72,24 @@ impl Ring {
         let mut nodes = Vec::new();
         for (shard, (name, count)) in (0..).zip(&shards) {
             assert!(*count > 0, "a shard has at least one virtual node");
-            nodes.extend(
-                (0..*count).map(|index| {
-                    (Position::of_virtual_node(name.as_str(), index), NodeLabel { shard, index })
-                }),
-            );
+            let positions = Position::of_virtual_nodes(name.as_str(), *count);
+            nodes
+                .extend((0..).zip(positions).map(|(index, position)| (position, NodeLabel { shard, index })));
         }
         // Equal positions: the smaller name wins (names are sorted, so the smaller number).
-        nodes.sort_by_key(|(position, label)| (*position, label.shard, label.index));
+        nodes.sort_unstable_by_key(|(position, label)| (*position, label.shard, label.index));
         nodes.dedup_by_key(|(position, _)| *position);
         let (points, labels): (Vec<Position>, Vec<NodeLabel>) = nodes.into_iter().unzip();
         let bits = (points.len() * 4).next_power_of_two().trailing_zeros();
         let shift = 128 - bits;
-        let slots = (0..1_u128 << bits)
-            .map(|top| points.partition_point(|point| point.number() < top << shift))
-            .map(|at| u32::try_from(at).expect("a topology has fewer than 2^32 virtual nodes"))
-            .collect();
+        let mut slots = Vec::with_capacity(1 << bits);
+        for (at, point) in (0_u32..).zip(&points) {
+            // All slots up to the point's own, which earlier points have not reached.
+            let top = usize::try_from(point.number() >> shift).expect("as many top bits as slots");
+            slots.resize(slots.len().max(top + 1), at);
+        }
+        let count = u32::try_from(points.len()).expect("a topology has fewer than 2^32 virtual nodes");
+        slots.resize(1 << bits, count);
         Self { shards: shards.into_iter().map(|(name, _)| name).collect(), points, labels, slots, shift }
     }
 
@@ -174,6 +178,15 @@ impl Ring {
             first = last.next();
         }
         arcs
+    }
+
+    /// The arcs of each shard that has any, in order.
+    pub fn arcs_by_shard(&self) -> BTreeMap<&ShardName, Vec<Arc>> {
+        let mut by_shard: BTreeMap<&ShardName, Vec<Arc>> = BTreeMap::new();
+        for owned in self.arcs() {
+            by_shard.entry(owned.shard).or_default().push(owned.arc);
+        }
+        by_shard
     }
 
     /// The share of each shard, 0 to 1, sorted by name. The sum is 1.

@@ -40,9 +40,15 @@ impl Position {
         Self::of_bytes(&text[..20 - unused])
     }
 
-    /// The position of the virtual node `NAME#INDEX` of a shard.
-    pub fn of_virtual_node(shard: &str, index: u32) -> Self {
-        Self::of_key(&format!("{shard}#{index}"))
+    /// The positions of a shard's virtual nodes, from `NAME#0` on.
+    pub fn of_virtual_nodes(shard: &str, count: u32) -> impl Iterator<Item = Self> {
+        let (mut label, mut digits) = (format!("{shard}#"), itoa::Buffer::new());
+        let start = label.len();
+        (0..count).map(move |index| {
+            label.truncate(start);
+            label.push_str(digits.format(index));
+            Self::of_key(&label)
+        })
     }
 
     /// The MD5 of any bytes.

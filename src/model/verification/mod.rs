@@ -121,17 +121,13 @@ fn owned(state: &ShardState) -> Vec<Arc> {
     merged(state.arcs.iter().filter(|held| held.is_owned()).map(|held| held.arc))
 }
 
-/// The arcs of a shard on the ring.
-fn expected_arcs(ring: &Ring, shard: &ShardName) -> Vec<Arc> {
-    ring.arcs().into_iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc).collect()
-}
-
 /// Without a change: each shard must own exactly its arcs of the ring, and have no fenced one.
 fn check_stable(states: &BTreeMap<ShardName, ShardState>, topology: &Topology, faults: &mut Vec<RingFault>) {
     let ring = topology.ring();
+    let mut by_shard = ring.arcs_by_shard();
     let names: BTreeSet<&ShardName> = topology.names().chain(states.keys()).collect();
     for shard in names {
-        let expected_arcs = expected_arcs(&ring, shard);
+        let expected_arcs = by_shard.remove(shard).unwrap_or_default();
         let owns = states.get(shard).map(owned).unwrap_or_default();
         let lacks = without(&expected_arcs, &owns);
         faults.extend(lacks.into_iter().map(|arc| RingFault::Lacks { shard: shard.clone(), arc }));
@@ -150,19 +146,25 @@ fn check_change(
     faults: &mut Vec<RingFault>,
 ) {
     let (old, new) = (topology.ring(), change.next_topology.ring());
+    let (old_arcs, new_arcs) = (old.arcs_by_shard(), new.arcs_by_shard());
+    let of = |arcs: &BTreeMap<&ShardName, Vec<Arc>>, shard: &ShardName| {
+        arcs.get(shard).cloned().unwrap_or_default()
+    };
     for (shard, state) in states {
         // A change that cancels another one: the arcs that had moved are owned by the canceled ring, which is unknown here.
         if change.next_topology == *topology && change.participants.contains(shard) {
             continue;
         }
-        let others =
-            without(&without(&owned(state), &expected_arcs(&old, shard)), &expected_arcs(&new, shard));
+        let others = without(&without(&owned(state), &of(&old_arcs, shard)), &of(&new_arcs, shard));
         foreign(shard, &others, &new, faults);
     }
 }
 
 /// Faults for these arcs of a shard, with their owners on the ring.
 fn foreign(shard: &ShardName, arcs: &[Arc], ring: &Ring, faults: &mut Vec<RingFault>) {
+    if arcs.is_empty() {
+        return;
+    }
     let of_ring = ring.arcs();
     for arc in arcs {
         let from = of_ring.partition_point(|owned| owned.arc.last() < arc.first());

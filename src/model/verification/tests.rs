@@ -7,6 +7,11 @@ use crate::model::rebalance::RingState;
 use crate::model::ring::arc::{ArcState, ShardArc};
 use crate::model::ring::topology::{Epoch, ShardSpec, Weight};
 
+/// The arcs of a shard on the ring.
+fn expected_arcs(ring: &Ring, shard: &ShardName) -> Vec<Arc> {
+    ring.arcs().into_iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc).collect()
+}
+
 fn name(number: usize) -> ShardName {
     format!("shard_{number}").parse().unwrap()
 }

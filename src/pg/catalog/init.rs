@@ -1,6 +1,6 @@
 //! `init-shards`: checks what the databases hold, then makes or completes the shards.
 //!
-//! All databases are inspected before one is changed. Then each shard is made in one transaction (`install.rs`). An
+//! All databases are inspected before one is changed. Then the shards are made at once, each in one transaction (`install.rs`). An
 //! interruption leaves complete shards and unchanged databases, and the next run continues with the cluster id of the
 //! complete ones.
 
@@ -222,13 +222,10 @@ fn initialise_locked(
     };
     let epoch = known.map_or(Epoch::FIRST, |description| description.ring.epoch);
     let membership = Membership { cluster, epoch, topology };
-    let plan =
-        install::InstallPlan { membership: &membership, ring: &ring, addresses: install::addresses(shards)? };
-    let mut done = Vec::new();
-    for (name, found) in &found {
-        let mut session = shards.checkout(name)?;
-        done.push((name.clone(), plan.make_shard(&mut session, name, found)?));
-    }
+    let (arcs, addresses) = (ring.arcs_by_shard(), install::addresses(shards)?);
+    let plan = install::InstallPlan { membership: &membership, ring: &ring, arcs, addresses };
+    let made = shards.on_each(names, |name, session| plan.make_shard(session, name, &found[name]));
+    let done = made.into_iter().map(|(name, done)| Ok((name, done?))).collect::<Result<_>>()?;
     Ok(Initialised { membership, done })
 }
 

@@ -52,8 +52,9 @@ struct RowPlacement {
 /// What all shards have in common.
 pub(crate) struct InstallPlan<'a> {
     pub(crate) membership: &'a Membership,
-    /// The ring of its topology.
+    /// The ring of its topology, and its arcs.
     pub(crate) ring: &'a Ring,
+    pub(crate) arcs: BTreeMap<&'a ShardName, Vec<Arc>>,
     /// The URL of each shard, without a password.
     pub(crate) addresses: Vec<(ShardName, String)>,
 }
@@ -124,14 +125,14 @@ impl InstallPlan<'_> {
         if found.description.is_none() {
             self.install_arcs(transaction, name)?;
         }
-        record_topology_md5(transaction, name)?;
-        for (shard, url) in &self.addresses {
-            transaction.execute_typed(
-                "INSERT INTO ringshard.shard_endpoint (shard, url) VALUES ($1, $2) \
-                 ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE shard_endpoint.url <> excluded.url",
-                &[(&shard.as_str(), Type::TEXT), (url, Type::TEXT)],
-            )?;
-        }
+        self.record_topology_md5(transaction, name)?;
+        let (shards, urls): (Vec<&str>, Vec<&str>) =
+            self.addresses.iter().map(|(shard, url)| (shard.as_str(), url.as_str())).unzip();
+        transaction.execute_typed(
+            "INSERT INTO ringshard.shard_endpoint (shard, url) SELECT * FROM unnest($1::text[], $2::text[]) \
+             ON CONFLICT (shard) DO UPDATE SET url = excluded.url WHERE shard_endpoint.url <> excluded.url",
+            &[(&shards, Type::TEXT_ARRAY), (&urls, Type::TEXT_ARRAY)],
+        )?;
         // Autovacuum would not analyze them, as they change too rarely. Without statistics the planner expects hundreds of
         // rows in `meta`, which makes each read of a user slower.
         transaction.batch_execute("ANALYZE ringshard.meta, ringshard.arc")?;
@@ -145,8 +146,7 @@ impl InstallPlan<'_> {
         name: &ShardName,
     ) -> Result<(), postgres::Error> {
         let Membership { cluster, epoch, topology } = self.membership;
-        let arcs = self.ring.arcs();
-        let own = arcs.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
+        let own = self.arcs.get(name).into_iter().flatten();
         let (first, last): (Vec<_>, Vec<_>) =
             own.map(|arc| (Uuid::from(arc.first()), Uuid::from(arc.last()))).unzip();
         transaction.execute_typed(
@@ -164,6 +164,37 @@ impl InstallPlan<'_> {
         Ok(())
     }
 
+    /// Sets `topology_md5`, which older catalogs lack, if no change is under way and the arcs are those of the ring.
+    fn record_topology_md5(
+        &self,
+        transaction: &mut Transaction<'_>,
+        name: &ShardName,
+    ) -> Result<(), postgres::Error> {
+        // Locked until the commit.
+        transaction.batch_execute("SELECT FROM ringshard.meta FOR UPDATE")?;
+        let rows =
+            transaction.query_typed(include_str!("../../../sql/queries/unrecorded_topology.sql"), &[])?;
+        for row in rows {
+            let Json(topology): Json<Topology> = row.get("topology");
+            let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
+            // A CHECK of the table ensures that an arc does not wrap.
+            let held =
+                firsts.iter().zip(&lasts).map(|(first, last)| Arc::new((*first).into(), (*last).into()));
+            // A shard that is behind has another topology.
+            let other = (topology != self.membership.topology).then(|| topology.ring());
+            let expected = match &other {
+                Some(ring) => ring.arcs_by_shard().remove(name),
+                None => self.arcs.get(name).cloned(),
+            };
+            if merged(held) == merged(expected.unwrap_or_default()) {
+                transaction.batch_execute(
+                    "UPDATE ringshard.meta SET topology_md5 = pg_catalog.md5(topology::text)::uuid",
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     /// Checks an adopted table again, as other clients may have written since the first check; now creating the guard has
     /// locked them out. Returns the number of rows.
     fn check_adopted(&self, transaction: &mut Transaction<'_>, name: &ShardName) -> Result<i64> {
@@ -175,27 +206,6 @@ impl InstallPlan<'_> {
         }
         Ok(i64::try_from(placed.rows).expect("a table has fewer than 2^63 rows"))
     }
-}
-
-/// Sets `topology_md5`, which older catalogs lack, if no change is under way and the arcs are those of the ring.
-fn record_topology_md5(transaction: &mut Transaction<'_>, name: &ShardName) -> Result<(), postgres::Error> {
-    // Locked until the commit.
-    transaction.batch_execute("SELECT FROM ringshard.meta FOR UPDATE")?;
-    let rows = transaction.query_typed(include_str!("../../../sql/queries/unrecorded_topology.sql"), &[])?;
-    for row in rows {
-        let Json(topology): Json<Topology> = row.get("topology");
-        let (firsts, lasts): (Vec<Uuid>, Vec<Uuid>) = (row.get("firsts"), row.get("lasts"));
-        // A CHECK of the table ensures that an arc does not wrap.
-        let held = firsts.iter().zip(&lasts).map(|(first, last)| Arc::new((*first).into(), (*last).into()));
-        let ring = topology.ring();
-        let expected = ring.arcs().into_iter().filter(|owned| owned.shard == name).map(|owned| owned.arc);
-        if merged(held) == merged(expected) {
-            transaction.batch_execute(
-                "UPDATE ringshard.meta SET topology_md5 = pg_catalog.md5(topology::text)::uuid",
-            )?;
-        }
-    }
-    Ok(())
 }
 
 /// Checks the tables to adopt: the columns must be the Python prototype's, and each row must be on its owner.

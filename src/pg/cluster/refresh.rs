@@ -203,7 +203,7 @@ impl Cluster {
             cache::write(folder, &description.membership());
         }
         let RingState { epoch, topology, change, .. } = description.ring;
-        let ring = topology.ring();
+        let ring = if same { view.ring.clone() } else { topology.ring() };
         if !same {
             prototype_log::ring_built(&topology, &ring);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::check_shard::{RingArcs, lacks_arcs};
 use super::collect::Facts;
 use super::{ConfiguredBy, Verdict};
 use crate::error::Result;
@@ -19,6 +20,7 @@ pub(crate) fn checks(
     cluster: Option<ClusterId>,
     configured_by: &ConfiguredBy,
     private: Option<&Result<ServerStatus>>,
+    rings: &RingArcs,
 ) -> Vec<(&'static str, Verdict)> {
     let mut checks = Vec::new();
     if let Some(private) = private {
@@ -46,7 +48,7 @@ pub(crate) fn checks(
     let is_whole = newest(&known).ring.topology.names().all(is_known);
     checks.push((
         "ring",
-        if is_whole { ring(&known) } else { Verdict::unknown("not all shards answer for themselves") },
+        if is_whole { ring(&known, rings) } else { Verdict::unknown("not all shards answer for themselves") },
     ));
     checks
 }
@@ -202,7 +204,7 @@ fn epoch(known: KnownShards<'_>) -> Verdict {
 }
 
 /// Each position has one owner. A fenced range counts for the shard that still has it, unless its peer owns it.
-fn ring(known: KnownShards<'_>) -> Verdict {
+fn ring(known: KnownShards<'_>, rings: &RingArcs) -> Verdict {
     let mut owned: Vec<Arc> = Vec::new();
     let mut fenced: Vec<Arc> = Vec::new();
     for (_, facts, _) in known {
@@ -214,8 +216,7 @@ fn ring(known: KnownShards<'_>) -> Verdict {
     fenced
         .retain(|arc| !owned.iter().any(|other| other.contains(arc.first()) || arc.contains(other.first())));
     // What lies in pieces at one shard alone is seen there, by the check `arcs`.
-    if known.iter().any(|(name, facts, description)| super::check_shard::lacks_arcs(name, facts, description))
-    {
+    if known.iter().any(|(name, facts, description)| lacks_arcs(name, facts, description, rings)) {
         return Verdict::unknown("see `arcs`");
     }
     match check_tiling(owned.into_iter().chain(fenced)) {

@@ -1,12 +1,16 @@
 //! Evaluates the facts of one shard: for each check a verdict, with a hint if it failed. Pure.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use super::Verdict;
 use super::collect::{
     Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, TableColumn, in_one_line,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
-use crate::model::ring::arc::{ShardArc, merged};
+use crate::model::ring::arc::{Arc, ShardArc, merged};
+use crate::model::ring::topology::Topology;
 use crate::model::text::bytes;
 use crate::pg::catalog::inspect::{OLDEST_VERSION, utf8_hint};
 use crate::pg::catalog::install::COLUMNS;
@@ -37,6 +41,7 @@ pub(crate) fn shard(
     name: &ShardName,
     facts: &Facts,
     cluster: Option<ClusterId>,
+    rings: &RingArcs,
 ) -> Vec<(&'static str, Verdict)> {
     let psql = |sql: &str| format!("psql '{}' -c '{}'", facts.address.shown(), sql.replace('\'', "'\\''"));
     let of_server = |verdict: fn(&ServerFacts) -> Verdict| check(&facts.server, verdict);
@@ -89,7 +94,7 @@ pub(crate) fn shard(
     checks.push((
         "arcs",
         match description {
-            Ok(description) if is_itself => check(&facts.arcs, |held| arcs(name, held, description)),
+            Ok(description) if is_itself => check(&facts.arcs, |held| arcs(name, held, description, rings)),
             Ok(_) => Verdict::unknown("see `identity`"),
             Err(_) => Verdict::unknown("see `catalog`"),
         },
@@ -378,16 +383,14 @@ fn identity(
 }
 
 /// Without a change, a shard has exactly its arcs of the ring. (During a change the check `ring` of the cluster counts.)
-fn arcs(name: &ShardName, held: &[ShardArc], description: &SelfDescription) -> Verdict {
+fn arcs(name: &ShardName, held: &[ShardArc], description: &SelfDescription, rings: &RingArcs) -> Verdict {
     let mine = merged(held.iter().map(|held| held.arc));
     let share: f64 = mine.iter().map(|arc| arc.share()).sum();
     let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
     if description.ring.change.is_some() {
         return Verdict::good(format!("{found}, during a change of the ring"));
     }
-    let ring = description.ring.topology.ring();
-    let of_ring = ring.arcs();
-    let requested = merged(of_ring.iter().filter(|owned| owned.shard == name).map(|owned| owned.arc));
+    let requested = rings.of(&description.ring.topology, name);
     if mine == requested {
         return Verdict::good(found);
     }
@@ -399,8 +402,32 @@ fn arcs(name: &ShardName, held: &[ShardArc], description: &SelfDescription) -> V
 }
 
 /// Whether the check `arcs` of a shard fails.
-pub(crate) fn lacks_arcs(name: &ShardName, facts: &Facts, description: &SelfDescription) -> bool {
-    facts.arcs.as_ref().is_ok_and(|held| arcs(name, held, description).ok == Some(false))
+pub(crate) fn lacks_arcs(
+    name: &ShardName,
+    facts: &Facts,
+    description: &SelfDescription,
+    rings: &RingArcs,
+) -> bool {
+    facts.arcs.as_ref().is_ok_and(|held| arcs(name, held, description, rings).ok == Some(false))
+}
+
+/// The arcs that each topology gives to each shard. Shards that agree on the topology share one ring.
+#[derive(Default)]
+pub(crate) struct RingArcs(RefCell<Vec<(Topology, ArcsByShard)>>);
+
+type ArcsByShard = BTreeMap<ShardName, Vec<Arc>>;
+
+impl RingArcs {
+    fn of(&self, topology: &Topology, shard: &ShardName) -> Vec<Arc> {
+        let mut rings = self.0.borrow_mut();
+        let at = rings.iter().position(|(of, _)| of == topology).unwrap_or_else(|| {
+            let ring = topology.ring();
+            let by_shard = ring.arcs_by_shard().into_iter().map(|(name, arcs)| (name.clone(), merged(arcs)));
+            rings.push((topology.clone(), by_shard.collect()));
+            rings.len() - 1
+        });
+        rings[at].1.get(shard).cloned().unwrap_or_default()
+    }
 }
 
 /// Unfinished changes, imports, transactions and index builds.

@@ -16,6 +16,7 @@ use crate::model::text::timestamp;
 use crate::pg::net::descriptors;
 use crate::pg::pool::Shards;
 use crate::threads;
+use check_shard::RingArcs;
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +104,11 @@ pub fn examine(
             verdict,
         }));
     };
-    add(None, check_cluster::checks(&answers, cluster, configured_by, status.as_ref()));
+    let rings = RingArcs::default();
+    add(None, check_cluster::checks(&answers, cluster, configured_by, status.as_ref(), &rings));
     for (name, facts) in &answers {
         match facts {
-            Ok(facts) => add(Some(name), check_shard::shard(name, facts, cluster)),
+            Ok(facts) => add(Some(name), check_shard::shard(name, facts, cluster, &rings)),
             Err(error) => add(Some(name), vec![("reachable", unreachable(error, shards.down_since(name)))]),
         }
     }

@@ -69,7 +69,8 @@ fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName
     }
     let ring = topology.ring();
     let addresses = install::addresses(cluster.shards())?;
-    let plan = install::InstallPlan { membership: &topologies.membership, ring: &ring, addresses };
+    let arcs = ring.arcs_by_shard();
+    let plan = install::InstallPlan { membership: &topologies.membership, ring: &ring, arcs, addresses };
     let mut session = cluster.shards().checkout(name)?;
     let fail = |cause: postgres::Error| sqlstate::doing("prepare the shard", name, &cause);
     let address = cluster.shards().address(name)?;
