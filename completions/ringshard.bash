@@ -1503,7 +1503,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__rebalance)
-            opts="-o -x -q -v -y -h --dry-run --chunk-rows --max-rows-per-sec --jobs --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help status cancel"
+            opts="-o -x -q -v -y -h --dry-run --chunk-rows --max-rows-per-sec --jobs --ignore-standbys --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help status cancel"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1553,7 +1553,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__rebalance__subcmd__cancel)
-            opts="-o -x -q -v -y -h --chunk-rows --max-rows-per-sec --jobs --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --chunk-rows --max-rows-per-sec --jobs --ignore-standbys --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -534,6 +534,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not _
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l dry-run -d 'Show the plan without moving anything'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l ignore-standbys -d 'Do not wait for the standbys of the shards: a failover to one of them may then lose users'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s x -l expanded -d 'Write one field per line'
@@ -582,6 +583,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l ignore-standbys -d 'Do not wait for the standbys of the shards: a failover to one of them may then lose users'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s x -l expanded -d 'Write one field per line'

@@ -110,7 +110,7 @@ impl CreatedDatabases {
         let fits = "SELECT FROM pg_catalog.pg_database WHERE datname = 'template0' \
                     AND (encoding = pg_catalog.pg_char_to_encoding('UTF8') \
                          OR datcollate IN ('C', 'POSIX') AND datctype IN ('C', 'POSIX'))";
-        let is_fitting = session.client().query_opt(fits, &[]).map_err(|cause| fail(&cause))?.is_some();
+        let is_fitting = session.client().query_typed_opt(fits, &[]).map_err(|cause| fail(&cause))?.is_some();
         let locale = if is_fitting { "" } else { " LC_COLLATE 'C' LC_CTYPE 'C'" };
         // A shard's name has no quotes: see `ShardName`.
         let statement = format!("CREATE DATABASE \"{database}\" TEMPLATE template0 ENCODING 'UTF8'{locale}");
@@ -152,7 +152,7 @@ impl CreatedDatabases {
                 connected => break connected?,
             }
         };
-        let is_empty: bool = session.client().query_one(sql, &[]).map_err(fail)?.get(0);
+        let is_empty: bool = session.client().query_typed_one(sql, &[]).map_err(fail)?.get(0);
         drop(session);
         if is_empty {
             // Fails if another client is connected, such as another init-shards.

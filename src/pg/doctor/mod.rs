@@ -5,6 +5,7 @@
 
 mod check_cluster;
 mod check_shard;
+mod check_table;
 mod collect;
 
 use std::time::Instant;
@@ -17,6 +18,9 @@ use crate::pg::net::descriptors;
 use crate::pg::pool::Shards;
 use crate::threads;
 use check_shard::RingArcs;
+
+/// The hint for everything in the catalog that `init-shards` repairs.
+const INIT: &str = "ringshard init-shards";
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,4 +125,9 @@ fn unreachable(error: &Error, since: Option<u64>) -> Verdict {
     let hint = error.hint_text().unwrap_or("ringshard config show prints where the URL comes from");
     let since = since.map_or(String::new(), |since| format!("; down since {}", timestamp(since)));
     Verdict::bad(format!("{}{since}", collect::in_one_line(error)), hint)
+}
+
+/// A quoted SQL identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -18,6 +18,7 @@ const TLS_FAILED: &str = "error performing TLS handshake";
 
 /// Why the connection to one endpoint failed.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what a server did or did not do")]
 pub(crate) struct Refusal {
     pub(crate) kind: Kind,
     endpoint: String,
