@@ -197,7 +197,7 @@ fn write(home: &Home, seed: i64, is_over: &AtomicBool) -> Vec<f64> {
         let name = format!("shard_{n}");
         (name.parse().unwrap(), ConnectionString::local(&name))
     });
-    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 2 };
+    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 2, statement_timeout: None };
     let shards = Shards::new(shards, home.server.clone(), options).unwrap();
     let cluster = Cluster::open(shards, None, None).unwrap();
     let mut state = 0x9E37_79B9_7F4A_7C15 ^ (seed + 1).unsigned_abs().wrapping_mul(0xD1B5_4A32_D192_ED03);

@@ -46,7 +46,8 @@ impl Home {
     pub(crate) fn cluster(&self) -> Cluster {
         let names = (1..=3).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
         let entries = names.map(|name| (name.clone(), ConnectionString::local(name.as_str())));
-        let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
+        let options =
+            PoolOptions { connect_timeout: Duration::from_secs(5), size: 1, statement_timeout: None };
         Cluster::open(Shards::new(entries, self.server.clone(), options).unwrap(), None, None).unwrap()
     }
 

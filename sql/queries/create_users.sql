@@ -24,7 +24,11 @@ WITH owned AS MATERIALIZED (
 )
 -- Only rows that are stored as they were given: a trigger of the user's own may change them.
 SELECT pg_catalog.count(*), pg_catalog.pg_current_xact_id()::text
-FROM stored JOIN ROWS FROM (pg_catalog.unnest($6::bigint[]), pg_catalog.unnest($7::text[]),
-                            pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::text[]))
-     AS new_user (user_id, name, region, email) USING (user_id)
-WHERE (stored.name, stored.region, stored.email) IS NOT DISTINCT FROM (new_user.name, new_user.region, new_user.email)
+FROM stored
+WHERE EXISTS (
+    SELECT FROM ROWS FROM (pg_catalog.unnest($6::bigint[]), pg_catalog.unnest($7::text[]),
+                           pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::text[]))
+         AS new_user (user_id, name, region, email)
+    WHERE new_user.user_id = stored.user_id
+      AND (new_user.name, new_user.region, new_user.email) IS NOT DISTINCT FROM (stored.name, stored.region, stored.email)
+)

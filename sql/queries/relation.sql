@@ -12,12 +12,15 @@ SELECT c.relkind::text AS kind, c.relpersistence::text AS persistence,
              WHERE i.indrelid = c.oid AND NOT i.indisprimary AND (i.indisunique OR i.indisexclusion) ORDER BY 1) AS unique_indexes,
        pg_catalog.row_security_active(c.oid) AS has_policies,
        current_user::text AS role,
-       -- All that decides which rows the table accepts, and what it makes of them.
-       ARRAY(SELECT pg_catalog.format('%I %s%s%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+       -- What decides which rows the table accepts, besides the types of its columns.
+       ARRAY(SELECT pg_catalog.format('%I%s%s', a.attname,
                                       ' COLLATE ' || nullif(a.attcollation, t.typcollation)::regcollation,
                                       CASE WHEN a.attnotnull THEN ' NOT NULL' END)
              FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               AND (a.attcollation <> t.typcollation OR a.attnotnull)
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_index
+                               WHERE indrelid = c.oid AND indisprimary AND a.attnum = ANY (indkey)))
        || ARRAY(SELECT pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint
                 WHERE conrelid = c.oid AND contype = 'c') AS definition
 FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass('public.users')

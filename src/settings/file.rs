@@ -18,13 +18,14 @@ const HEADER: &str = "\
 ";
 
 /// The top-level keys of the file.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "cluster",
     "shards",
     "format",
     "color",
     "log_file",
     "connect_timeout_ms",
+    "statement_timeout_ms",
     "pool_size",
     "read_replica",
     "standbys",

@@ -162,6 +162,8 @@ pub struct Settings {
     pub connect_timeout: Sourced<Duration>,
     /// The most connections to one shard.
     pub pool_size: Sourced<u32>,
+    /// How long a server may take for a statement about a few rows; zero for no limit.
+    pub statement_timeout: Sourced<Duration>,
     /// Whether reads may go to replicas.
     pub read_replica: Sourced<ReadReplica>,
     /// Whether a hand-over waits for the standbys of a shard.
@@ -208,6 +210,11 @@ impl Settings {
             connect_timeout: lookup
                 .number("RINGSHARD_CONNECT_TIMEOUT_MS", "connect_timeout_ms", 1..=600_000)?
                 .map_or(Sourced::new(Duration::from_secs(2), Origin::Default), |ms| {
+                    Sourced::new(Duration::from_millis(ms.value.into()), ms.origin)
+                }),
+            statement_timeout: lookup
+                .number("RINGSHARD_STATEMENT_TIMEOUT_MS", "statement_timeout_ms", 0..=3_600_000)?
+                .map_or(Sourced::new(Duration::from_secs(30), Origin::Default), |ms| {
                     Sourced::new(Duration::from_millis(ms.value.into()), ms.origin)
                 }),
             pool_size: lookup
@@ -287,7 +294,12 @@ impl Settings {
 
     /// The options of the connection pools.
     pub fn pool_options(&self) -> PoolOptions {
-        PoolOptions { connect_timeout: self.connect_timeout.value, size: self.pool_size.value }
+        let limit = self.statement_timeout.value;
+        PoolOptions {
+            connect_timeout: self.connect_timeout.value,
+            size: self.pool_size.value,
+            statement_timeout: (!limit.is_zero()).then_some(limit),
+        }
     }
 
     /// How long a hand-over waits for standbys; `None` if it does not.

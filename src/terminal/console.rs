@@ -5,12 +5,13 @@ use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+use signal_hook::{flag, low_level};
 
 use super::output::write_stderr;
 use crate::commands::{ActiveSessions, Console, Interrupts, Progress};
@@ -18,6 +19,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::text::{thousands, visible_lines};
 use crate::threads;
 
+/// How long a signal waits for the statements to be canceled.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 /// How often progress is logged where no bar can be drawn.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -55,6 +58,8 @@ pub(super) struct Terminal {
     stays: Cell<bool>,
     /// The flags of the signal handlers: whether to stop, and whether a signal ends the program. Handlers are set once.
     signals: OnceCell<(Arc<AtomicBool>, Arc<AtomicBool>)>,
+    /// Whether a signal is ending the program.
+    is_ending: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -68,6 +73,7 @@ impl Terminal {
             running: RefCell::default(),
             stays: Cell::new(false),
             signals: OnceCell::new(),
+            is_ending: Arc::default(),
         }
     }
 
@@ -85,6 +91,43 @@ impl Terminal {
     /// Whether every question is answered with yes.
     pub(super) fn says_yes(&self) -> bool {
         self.now.get().0
+    }
+
+    /// Makes a signal that ends the program end its statements at the servers first. A command that watches for interrupts is
+    /// asked to stop first, and ended the second time.
+    pub(super) fn cancel_on_signal(&self, sessions: Arc<ActiveSessions>) {
+        let flags = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+        let (asked, unwatched) = (Arc::clone(&flags.0), Arc::clone(&flags.1));
+        let is_ending = Arc::clone(&self.is_ending);
+        let (sender, receiver) = mpsc::channel::<Signals>();
+        let started = threads::start(move || {
+            for mut signals in receiver {
+                for signal in signals.forever() {
+                    let is_second = asked.swap(true, Ordering::SeqCst);
+                    // Only these two ask a command to stop.
+                    let may_ask = [SIGINT, SIGTERM].contains(&signal);
+                    if is_second || unwatched.load(Ordering::SeqCst) || !may_ask {
+                        is_ending.store(true, Ordering::SeqCst);
+                        cancel_soon(&sessions);
+                        let _ = low_level::emulate_default_handler(signal);
+                    }
+                }
+            }
+        });
+        // Not before, as a signal with a handler and no thread would do nothing.
+        if started.is_ok()
+            && let Ok(signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+            && sender.send(signals).is_ok()
+        {
+            let _ = self.signals.set(flags);
+        }
+    }
+
+    /// Waits for the end of the program if a signal is ending it, which decides about the exit code.
+    pub(super) fn wait_if_ending(&self) {
+        while self.is_ending.load(Ordering::SeqCst) {
+            thread::park();
+        }
     }
 
     /// From here on Ctrl-C ends only the command: a command that polls is asked to stop, and the statements of another
@@ -182,6 +225,19 @@ impl Console for Terminal {
     fn watch_interrupts(&self) -> Interrupts {
         let (asked, fatal) = self.signals.get_or_init(|| handle_signals(&[SIGINT, SIGTERM]));
         Interrupts::new(Arc::clone(asked), Arc::clone(fatal))
+    }
+}
+
+/// Cancels the statements at the servers, and does not wait for a server that does not answer.
+fn cancel_soon(sessions: &Arc<ActiveSessions>) {
+    let (sender, receiver) = mpsc::channel::<()>();
+    let sessions = Arc::clone(sessions);
+    let started = threads::start(move || {
+        sessions.stop();
+        drop(sender);
+    });
+    if started.is_ok() {
+        let _ = receiver.recv_timeout(CANCEL_PATIENCE);
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
@@ -47,7 +48,11 @@ pub fn main() -> ExitCode {
     logging::set_level(options.log);
     let console = Terminal::new(cli.globals.yes, cli.globals.no_input, cli.globals.quiet);
     let context = Context::new(cli.globals.settings(), settings, &console);
+    let active_sessions = Arc::clone(context.active_sessions());
     let shell = Shell::new(&console, context, options, repl::run);
+    if !is_interactive(&cli) {
+        console.cancel_on_signal(active_sessions);
+    }
     let end = match (&cli.command, &cli.script) {
         (Some(_), _) if !cli.commands.is_empty() || cli.script.is_some() => {
             let error = Error::new(Kind::Usage, "a command cannot be combined with -c or -f");
@@ -65,7 +70,18 @@ pub fn main() -> ExitCode {
             shell.fail(&error.hint("ringshard --help lists the commands"), shell.here())
         }
     };
+    console.wait_if_ending();
     ExitCode::from(end.code())
+}
+
+/// Whether the prompt or a screen runs, which have their own way with signals.
+fn is_interactive(cli: &Cli) -> bool {
+    let may_be = match &cli.command {
+        Some(Invocation::Live(_)) => true,
+        Some(_) => false,
+        None => cli.script.is_none() && cli.commands.is_empty(),
+    };
+    may_be && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// Reads commands from a terminal, or a script from standard input.

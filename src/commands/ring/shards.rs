@@ -60,6 +60,11 @@ impl ShardsArgs {
             let spec = spec.or(goal.shard(&name).filter(|_| is_known));
             let (size, state) = match size {
                 Ok(size) => (Some(size), state(&view, &name)),
+                // It answers, and does not count.
+                Err(error) if error.kind() != crate::error::Kind::Unreachable => {
+                    report.warnings.push(error);
+                    (None, state(&view, &name))
+                }
                 Err(error) => {
                     let since = cluster.shards().down_since(&name).map(timestamp);
                     let since = since.map_or(String::new(), |since| format!("; down since {since}"));

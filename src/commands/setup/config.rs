@@ -46,6 +46,8 @@ impl ConfigCommand {
         }
         let timeout = settings.connect_timeout.value.as_millis().to_string();
         line("connect_timeout_ms", timeout.into(), &settings.connect_timeout.origin);
+        let timeout = settings.statement_timeout.value.as_millis().to_string();
+        line("statement_timeout_ms", timeout.into(), &settings.statement_timeout.origin);
         line("pool_size", settings.pool_size.value.to_string().into(), &settings.pool_size.origin);
         let read_replica = &settings.read_replica;
         line("read_replica", value_name(&read_replica.value).into(), &read_replica.origin);

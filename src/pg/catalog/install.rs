@@ -100,7 +100,7 @@ impl InstallPlan<'_> {
         found: &Inspection,
     ) -> Result<bool, postgres::Error> {
         transaction
-            .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning; SET LOCAL row_security = off")?;
+            .batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = warning; SET LOCAL row_security = off; SET LOCAL statement_timeout = 0")?;
         let version = found.description.as_ref().map_or(0, |description| description.catalog_version);
         for (to, sql) in MIGRATIONS {
             if version < to {
@@ -224,7 +224,14 @@ pub(crate) fn check_rows(
     }
     let mut examples = Vec::new();
     let mut count = 0;
-    for (_, placed) in shards.on_each(&adopt, |name, session| place_rows(session.client(), name, ring)) {
+    let place = |name: &ShardName, session: &mut PooledSession| {
+        let fail = |cause: postgres::Error| sqlstate::doing("read the ids of users", name, &cause);
+        let mut transaction = session.client().transaction().map_err(fail)?;
+        let all = "SET LOCAL row_security = off; SET LOCAL statement_timeout = 0";
+        transaction.batch_execute(all).map_err(fail)?;
+        place_rows(&mut transaction, name, ring)
+    };
+    for (_, placed) in shards.on_each(&adopt, place) {
         let placed = placed?;
         count += placed.misplaced;
         examples.extend(placed.examples);

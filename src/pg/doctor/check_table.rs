@@ -45,13 +45,19 @@ pub(super) fn table(columns: &[TableColumn], psql: &dyn Fn(&str) -> String) -> V
 pub(super) fn primary_key(indexes: &[Index], psql: &dyn Fn(&str) -> String) -> Verdict {
     match indexes.iter().find(|index| index.is_primary) {
         Some(index) if index.columns == ["user_id"] => Verdict::good("user_id"),
-        Some(index) => Verdict::bad(
-            index.columns.join(", "),
-            psql(&format!(
-                "ALTER TABLE public.users DROP CONSTRAINT {}, ADD PRIMARY KEY (user_id)",
-                index.name.rsplit('.').next().unwrap_or_default()
-            )),
-        ),
+        Some(index) => {
+            // The columns of a key stay NOT NULL when it is dropped.
+            let others = index.columns.iter().filter(|column| *column != "user_id");
+            let nullable: String =
+                others.map(|column| format!(", ALTER COLUMN {} DROP NOT NULL", quoted(column))).collect();
+            Verdict::bad(
+                index.columns.join(", "),
+                psql(&format!(
+                    "ALTER TABLE public.users DROP CONSTRAINT {}{nullable}, ADD PRIMARY KEY (user_id)",
+                    index.name.rsplit('.').next().unwrap_or_default()
+                )),
+            )
+        }
         None => Verdict::bad("none", psql("ALTER TABLE public.users ADD PRIMARY KEY (user_id)")),
     }
 }
@@ -85,7 +91,10 @@ pub(super) fn unique(found: &Relation, psql: &dyn Fn(&str) -> String) -> Verdict
         None => Verdict::good("only the key"),
         Some(first) => Verdict::bad(
             format!("unique on its own shard only, so a move can fail: {}", found.unique_indexes.join(", ")),
-            format!("drop it, as by {} or DROP CONSTRAINT", psql(&format!("DROP INDEX {first}"))),
+            format!(
+                "drop a constraint by ALTER TABLE … DROP CONSTRAINT, an index by {}",
+                psql(&format!("DROP INDEX {first}"))
+            ),
         ),
     }
 }

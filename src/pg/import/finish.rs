@@ -48,7 +48,7 @@ fn on_disk(
     threads::at_once(sessions, |(shard, session)| {
         let client = session.client();
         let ended = client
-            .batch_execute("BEGIN READ WRITE; SET LOCAL synchronous_commit = on")
+            .batch_execute("BEGIN; SET LOCAL synchronous_commit = on")
             .and_then(|()| step(client))
             .and_then(|()| client.batch_execute("COMMIT"));
         ended.map_err(|cause| {

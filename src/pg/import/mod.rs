@@ -14,6 +14,7 @@ mod feed;
 mod finish;
 mod progress;
 mod refused;
+mod staged;
 mod store;
 
 use crate::pg::net::advisory_lock::{self, IMPORT};

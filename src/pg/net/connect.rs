@@ -99,10 +99,16 @@ fn connect_in_time(
     let (sender, receiver) = mpsc::sync_channel(1);
     let (address_copy, mut endpoint_copy) = (address.clone(), endpoint.clone());
     endpoint_copy.config.application_name(names.application);
-    // Rows that a policy hides are an error, and not left out.
-    let marker = format!("-c {MARKER}={} -c row_security=off", names.marker);
+    // Rows that a policy hides are an error, and not left out. A session may be idle for as long as it is kept.
+    let limit = address.statement_timeout.map_or(0, |limit| limit.as_millis());
+    let defaults = format!(
+        "-c statement_timeout={limit} -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
+    );
+    // In this order, so that the text of the address counts where it sets one of the defaults.
+    let own = endpoint.config.get_options().unwrap_or_default();
+    let options = format!("{defaults} {own} -c {MARKER}={} -c row_security=off", names.marker);
     let work = move |(address, endpoint, _room): (Address, Endpoint, Room)| {
-        open(&address, &endpoint, &marker, target)
+        open(&address, &endpoint, &options, target)
     };
     // After the timeout the send fails, and the connection is dropped with it.
     let started = threads::start_with((address_copy, endpoint_copy, room), {
@@ -121,10 +127,10 @@ fn connect_in_time(
 fn open(
     address: &Address,
     endpoint: &Endpoint,
-    marker: &str,
+    options: &str,
     target: TargetServer,
 ) -> Result<Connected, Refusal> {
-    let mut connected = open_marked(address, endpoint, marker)?;
+    let mut connected = open_with(address, endpoint, options)?;
     if target == TargetServer::Any {
         return Ok(connected);
     }
@@ -145,17 +151,16 @@ fn open(
     }
 }
 
-/// With the marker, or without it if that is refused, as by `PgBouncer`, which knows only a few parameters. An address that
-/// refused it once is not asked again.
-fn open_marked(address: &Address, endpoint: &Endpoint, marker: &str) -> Result<Connected, Refusal> {
+/// With these options of the startup packet, or with those of the address alone if they are refused, as by `PgBouncer`, which
+/// knows only a few parameters. An address that refused them once is not asked again.
+fn open_with(address: &Address, endpoint: &Endpoint, options: &str) -> Result<Connected, Refusal> {
     let unmarked =
         || open_any(address, endpoint).map(|connected| Connected { is_marked: false, ..connected });
     if address.refuses_marker.load(Ordering::Relaxed) {
         return unmarked();
     }
     let mut marked = endpoint.clone();
-    let options = endpoint.config.get_options().map_or_else(String::new, |options| format!("{options} "));
-    marked.config.options(&format!("{options}{marker}"));
+    marked.config.options(options);
     match open_any(address, &marked) {
         Err(refusal) if refusal.refuses_parameters => {
             let connected = unmarked()?;

@@ -150,6 +150,19 @@ impl Session {
         self.client.query(statement, &values)
     }
 
+    /// Runs a statement that may read all rows of a table, without a limit of its time.
+    pub(crate) fn query_without_limit(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, postgres::Error> {
+        let mut transaction = self.client.transaction()?;
+        transaction.batch_execute("SET LOCAL row_security = off; SET LOCAL statement_timeout = 0")?;
+        let rows = transaction.query_typed(sql, parameters)?;
+        transaction.commit()?;
+        Ok(rows)
+    }
+
     /// Runs a statement through a pooler, in a transaction of its own, as its settings are not those of this session.
     fn query_pooled(
         &mut self,

@@ -67,8 +67,15 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
             error(Kind::Unreachable).hint("the server is starting or stopping: try again in a moment")
         }
         &SqlState::READ_ONLY_SQL_TRANSACTION => {
-            error(Kind::Unreachable).hint("the URL points to a replica: set it to the primary")
+            error(Kind::Unreachable).hint(
+                "set the URL to the primary if it points to a replica; or default_transaction_read_only is on for this \
+                 role or database, which ringshard respects",
+            )
         }
+        &SqlState::QUERY_CANCELED if db.message().contains("statement timeout") => error(Kind::Locked).hint(
+            "another session may hold a lock, or the server is slow: ringshard doctor names open transactions; \
+             RINGSHARD_STATEMENT_TIMEOUT_MS sets the limit",
+        ),
         // The guard's message (sql/functions/guard.sql) names the owner.
         code if code.code() == "RS002" => error(Kind::Locked).hint("try again in a moment"),
         code if code.code() == "RS001" => error(Kind::Failed)

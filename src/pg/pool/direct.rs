@@ -1,4 +1,4 @@
-//! Connections to the server itself, where a shard's URL leads to a connection pooler.
+//! Connections outside the pools: to a shard, and to the server itself where a shard's URL leads to a connection pooler.
 
 use super::Shards;
 use crate::error::{Error, Kind, Result};
@@ -13,6 +13,12 @@ impl Shards {
         let address = self.resolve(name, url)?;
         let _ = self.shard(name)?.direct.set(address);
         Ok(())
+    }
+
+    /// A connection outside the pool, for a caller that keeps it for long or changes its settings.
+    pub(crate) fn connect_unpooled(&self, name: &ShardName) -> Result<Session> {
+        let shard = self.shard(name)?;
+        self.connect(&shard)
     }
 
     /// A connection outside the pool to the server itself, for work whose locks and settings outlive a transaction: its backend

@@ -47,6 +47,8 @@ pub struct PoolOptions {
     pub connect_timeout: Duration,
     /// The most connections to one shard.
     pub size: u32,
+    /// How long the server may take for a statement about a few rows; `None` for no limit.
+    pub statement_timeout: Option<Duration>,
 }
 
 /// The first session of a shard. It is made without the pool, so that its failure has a reason, and so that a command that
@@ -285,6 +287,7 @@ impl Shards {
                 .hint(error.hint_text().unwrap_or("ringshard config show").to_owned())
                 .on_shard(name)
         })?;
+        let address = address.with_statement_timeout(self.options.statement_timeout);
         Ok(match &self.proxy_overrides {
             Some(proxy_overrides) => address.with_proxy_overrides(proxy_overrides),
             None => address,
@@ -329,12 +332,6 @@ impl Shards {
     /// Connecting to a shard failed elsewhere, after this time: starts its back-off.
     pub(crate) fn note_failure(&self, name: &ShardName, error: &Error, after: Duration) {
         self.backoff.failed(name.as_str(), error, after);
-    }
-
-    /// A connection outside the pool, for a caller that keeps it for long or changes its settings.
-    pub(crate) fn connect_unpooled(&self, name: &ShardName) -> Result<Session> {
-        let shard = self.shard(name)?;
-        self.connect(&shard)
     }
 
     /// Whether a server is still its shard's primary, as far as this process knows, or a standby.

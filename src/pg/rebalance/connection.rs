@@ -19,7 +19,7 @@ use crate::pg::net::sqlstate::{self, ShardError, on_shard};
 /// The settings of each of these connections. The functions require READ COMMITTED. `enable_seqscan` is off so that the index
 /// on the position is used although the statistics of a new table are against it. Then a statement without an index seems so
 /// expensive that Postgres would compile it, which takes ten times as long as the statement; so `jit` is off.
-const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
+const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
     SET ringshard.guard = 'checked'; \

@@ -19,7 +19,7 @@ pub struct Size {
 pub fn sizes(cluster: &Cluster) -> Vec<(ShardName, Result<Size>)> {
     let sizes = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
         let rows = session
-            .query(include_str!("../../../sql/queries/size.sql"), &[])
+            .query_without_limit(include_str!("../../../sql/queries/size.sql"), &[])
             .map_err(|cause| sqlstate::doing("count users", name, &cause))?;
         let row = only(rows, "count users", name)?;
         cluster.check_row(name, &row)?;

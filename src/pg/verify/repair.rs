@@ -269,7 +269,7 @@ impl Repair<'_> {
         work: impl Fn(&mut RepairTransaction<'_>) -> Result<T, postgres::Error>,
     ) -> Result<Result<T>, postgres::Error> {
         let begun = session.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-        let mut transaction = begun.read_only(false).start()?;
+        let mut transaction = begun.start()?;
         transaction.batch_execute(include_str!("../../../sql/queries/verify/begin.sql"))?;
         let require_stable = include_str!("../../../sql/queries/verify/require_stable.sql");
         if transaction.query_typed(require_stable, &[(&epoch.number(), Type::INT8)])?.is_empty() {

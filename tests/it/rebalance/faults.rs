@@ -182,16 +182,18 @@ fn a_full_disk_at_the_target_stops_a_rebalance_without_loss() {
     let test = filled(600);
     add_shard(&test, 4).success();
     let full = "CREATE FUNCTION public.brim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                IF (SELECT count(*) FROM users) > 60 THEN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END IF; \
+                IF (SELECT count(*) FROM public.users) > 60 THEN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END IF; \
                 RETURN NULL; END $$; \
-                CREATE TRIGGER brim AFTER INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION public.brim()";
+                CREATE TRIGGER brim AFTER INSERT OR UPDATE ON ringshard.migration_progress \
+                FOR EACH STATEMENT EXECUTE FUNCTION public.brim(); \
+                ALTER TABLE ringshard.migration_progress ENABLE ALWAYS TRIGGER brim";
     test.execute(4, full);
     test.run(&["rebalance", "-y", "--chunk-rows", "20"])
         .fails(1)
         .says("no space left on device")
         .says("free disk space");
     assert_eq!(test.run(&["count"]).success().stdout, "599\n");
-    test.execute(4, "DROP TRIGGER brim ON users");
+    test.execute(4, "DROP TRIGGER brim ON ringshard.migration_progress");
     test.run(&["rebalance", "-y"]).success();
     assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..600);
     assert_users(&test, &[1, 2, 3, 4], 600);

@@ -31,7 +31,7 @@ fn a_fence_in_flight(fixture: &mut MoveFixture) -> bool {
     let mut writer = fixture.test.client(owner(user));
     let mut transaction = writer.transaction().unwrap();
     transaction.batch_execute("SET LOCAL lock_timeout = '200ms'").unwrap();
-    let sql = "SELECT answer FROM ringshard.write_user($1, $2, 'update', $3, true, 'second', false, NULL, false, NULL)";
+    let sql = "SELECT answer FROM ringshard.write_user($1, $2, 7, 'update', $3, true, 'second', false, NULL, false, NULL)";
     // The unchanged function waits for the barrier.
     let written = transaction.query_one(sql, &[&cluster, &shard, &user]).is_ok();
     fence.commit().unwrap();
@@ -121,7 +121,10 @@ fn a_write_without_the_barrier_is_lost() {
 fn purge_without_comparison_deletes_returned_rows() {
     is_caught(
         MOVES,
-        &[("    IF NOT FOUND THEN\n        RETURN 'already';\n    END IF;\n    DELETE", "    DELETE")],
+        &[(
+            "    IF NOT FOUND THEN\n        RETURN 'already';\n    END IF;\n    -- Everything",
+            "    -- Everything",
+        )],
         a_late_purge,
     );
 }
@@ -183,15 +186,20 @@ fn conflicting_rows_at_the_target_are_quarantined() {
 fn rows_that_differ_from_those_sent_are_refused() {
     let mut fixture = MoveFixture::new(None);
     fixture.announce(2, "shard_1", "decided");
-    // A trigger at the target changes the stored rows.
+    // A trigger at the target would change the stored rows, and cannot be suppressed.
     let change = "CREATE FUNCTION public.change() RETURNS trigger LANGUAGE plpgsql AS \
                   $$ BEGIN NEW.name := 'changed'; RETURN NEW; END $$; \
-                  CREATE TRIGGER change BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION public.change()";
+                  CREATE TRIGGER change BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION public.change(); \
+                  ALTER TABLE users ENABLE ALWAYS TRIGGER change";
     fixture.target.batch_execute(change).unwrap();
     assert_eq!(fixture.step("fence", 0, 2).unwrap(), "done");
-    let read = fixture.read(0, 2);
+    let mut read = fixture.read(0, 2);
+    let refused = fixture.receive(0, 2, &read).unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "RS006");
+    fixture.target.batch_execute("DROP TRIGGER change ON users").unwrap();
+    let digest = std::mem::take(&mut read.digest);
     let refused = fixture.receive(0, 2, &read).unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "RS005");
-    fixture.target.batch_execute("DROP TRIGGER change ON users").unwrap();
+    read.digest = digest;
     assert_eq!(fixture.receive(0, 2, &read).unwrap(), "done");
 }

@@ -1,6 +1,7 @@
 //! Mutants of the fast path: see `mutants`.
 
 use postgres::{IsolationLevel, Transaction};
+use ringshard::pg::catalog::CATALOG_VERSION;
 
 use crate::support::harness::admin;
 use crate::support::move_fixture::{MOVES, MoveFixture, is_caught, patched};
@@ -38,7 +39,7 @@ fn write_fast_path(
             &1_i64,
             shard,
             &cluster,
-            &99_i32,
+            &CATALOG_VERSION,
         ],
     )?;
     Ok(rows.len() == 1)

@@ -79,7 +79,7 @@ type Possible = BTreeSet<Option<u64>>;
 fn stale_cluster(servers: &Servers) -> Cluster {
     let entries = (1..=3).map(|n| (shard_names(3)[n - 1].clone(), ConnectionString::new(servers.url(n))));
     let private = PrivateServer::at(Some(servers.home()), None).unwrap();
-    let options = PoolOptions { connect_timeout: Duration::from_secs(2), size: 2 };
+    let options = PoolOptions { connect_timeout: Duration::from_secs(2), size: 2, statement_timeout: None };
     Cluster::open(Shards::new(entries, private, options).unwrap(), None, None).unwrap()
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn clean_up_after(folder: &Path) -> ChildStdin {
 pub(crate) fn connect(server: &PrivateServer, database: &str) -> Client {
     let mut config = postgres::Config::new();
     config.host_path(server.socket_dir()).user("postgres").dbname(database);
-    config.options("-c ringshard.guard=checked");
+    config.options("-c ringshard.guard=checked -c row_security=off");
     config.connect(NoTls).unwrap()
 }
 

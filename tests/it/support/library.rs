@@ -17,7 +17,7 @@ pub(crate) fn cluster_of(test: &Test, url: impl Fn(usize) -> String) -> Cluster 
     let entries =
         (1..=3).map(|number| (shard_names(3)[number - 1].clone(), ConnectionString::new(url(number))));
     let private = PrivateServer::at(Some(test.home.path()), None).unwrap();
-    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1 };
+    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 1, statement_timeout: None };
     let cluster = Cluster::open(Shards::new(entries, private, options).unwrap(), None, None).unwrap();
     cluster.refresh().unwrap();
     cluster

@@ -33,7 +33,7 @@ pub(crate) struct Read {
     /// `name`, `region`, `email`.
     texts: [Vec<Option<String>>; 3],
     bytes: i64,
-    digest: String,
+    pub(crate) digest: String,
 }
 
 impl MoveFixture {
@@ -192,7 +192,8 @@ pub(crate) fn write_user(
     user: i64,
     name: &str,
 ) -> String {
-    let sql = "SELECT answer FROM ringshard.write_user($1, $2, $3, $4, true, $5, false, NULL, false, NULL)";
+    let sql =
+        "SELECT answer FROM ringshard.write_user($1, $2, 7, $3, $4, true, $5, false, NULL, false, NULL)";
     transaction.query_one(sql, &[&cluster, &shard, &operation, &user, &name]).unwrap().get(0)
 }
 

@@ -3,6 +3,8 @@
 pub(crate) mod foreign_keys;
 pub(crate) mod policies;
 pub(crate) mod pooler;
+pub(crate) mod settings;
+pub(crate) mod signals;
 pub(crate) mod standbys;
 pub(crate) mod tables;
 pub(crate) mod triggers;

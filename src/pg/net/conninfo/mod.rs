@@ -137,6 +137,8 @@ pub struct Address {
     pub(crate) is_shuffled: bool,
     /// Where a proxy override of this address would be announced.
     pub(crate) proxy_override: Option<ProxyOverride>,
+    /// `statement_timeout` of its sessions, unless the text sets it.
+    pub(crate) statement_timeout: Option<Duration>,
     /// Whether the marker of a session was refused there.
     pub(crate) refuses_marker: Arc<AtomicBool>,
     shown: String,
@@ -162,6 +164,7 @@ impl Address {
             timeout,
             is_shuffled: false,
             proxy_override: None,
+            statement_timeout: None,
             refuses_marker: Arc::default(),
             shown,
             private_home: Some(server.home().to_owned()),
@@ -193,6 +196,7 @@ impl Address {
             timeout,
             is_shuffled,
             proxy_override: None,
+            statement_timeout: None,
             refuses_marker: Arc::default(),
             private_home: None,
             password_from,
@@ -245,6 +249,11 @@ impl Address {
     /// Whether a server listens at one of its endpoints, whatever it answers.
     pub(crate) fn accepts(&self, timeout: Duration) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.location.accepts(timeout))
+    }
+
+    /// With this `statement_timeout`.
+    pub(crate) fn with_statement_timeout(self, statement_timeout: Option<Duration>) -> Self {
+        Self { statement_timeout, ..self }
     }
 
     /// An address of each endpoint alone, whatever server it is.
