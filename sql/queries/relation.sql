@@ -18,7 +18,7 @@ SELECT c.relkind::text AS kind, c.relpersistence::text AS persistence,
                                       CASE WHEN a.attnotnull THEN ' NOT NULL' END)
              FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-               AND (a.attcollation <> t.typcollation OR a.attnotnull)
+               AND a.attname <> 'user_id' AND (a.attcollation <> t.typcollation OR a.attnotnull)
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_index
                                WHERE indrelid = c.oid AND indisprimary AND a.attnum = ANY (indkey)))
        || ARRAY(SELECT pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use postgres::Client;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::clusters::{cut_off, with_standby};
@@ -104,30 +105,47 @@ fn the_other_host_of_a_url_counts_also_when_it_is_not_connected() {
     servers.assert_healthy(200);
 }
 
+/// The ids that a server has.
+fn ids(mut client: Client) -> BTreeSet<i64> {
+    client.query("SELECT user_id FROM users", &[]).unwrap().iter().map(|row| row.get(0)).collect()
+}
+
 #[test]
 fn each_chunk_waits_between_fence_hand_over_and_purge() {
-    // The standby of the source, then that of the target, stops while a rebalance is under way.
+    // The standby of a source, then that of the target, stops receiving while a rebalance is under way.
     for number in [2, 4] {
         let servers = Servers::filled();
         servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
         let standby = servers.standby_of(number);
         standby.wait_until_caught_up(&mut servers.client(number));
-        servers.rebalance_to_failpoint(if number == 2 { "after-fence:3" } else { "after-receive:3" });
-        signal_receiver(&standby, Signal::STOP);
-        let ids = |number: usize| -> BTreeSet<i64> {
-            let rows = servers.client(number).query("SELECT user_id FROM users", &[]).unwrap();
-            rows.iter().map(|row| row.get(0)).collect()
-        };
-        let before = ids(4);
-        rebalance(&servers).fails(75).says("walreceiver");
-        let received: Vec<i64> = ids(4).difference(&before).copied().collect();
-        if number == 2 {
-            assert!(received.iter().all(|id| owner(*id) != 2), "a chunk was received");
-        } else {
-            assert!(!received.is_empty());
-            assert!(received.iter().all(|id| ids(owner(*id)).contains(id)), "a chunk was purged");
+        let mut command = servers.command();
+        command.args(["rebalance", "-y", "--chunk-rows", "1", "--jobs", "1", "--max-rows-per-sec", "20"]);
+        let child = command.env("RINGSHARD_STANDBY_TIMEOUT_MS", "300").spawn().unwrap();
+        while servers.rows_on(4) < 3 {
+            assert!(servers.run(&["rebalance", "status"]).code == 0);
         }
+        signal_receiver(&standby, Signal::STOP);
+        Ran::of(child).fails(75).says("walreceiver");
         assert_eq!(servers.run(&["count"]).success().stdout, "200\n");
+        let replayed = "SELECT pg_last_wal_replay_lsn() = pg_last_wal_receive_lsn()";
+        while !standby.client().query_one(replayed, &[]).unwrap().get::<_, bool>(0) {}
+        let received = ids(servers.client(4));
+        assert!(received.len() < 45, "all have moved");
+        if number == 2 {
+            // The standby knows of each chunk that was received that its own server does not own it any more.
+            let sql = "SELECT count(*) FROM ringshard.arc WHERE state = 'owned' \
+                       AND md5($1::bigint::text)::uuid BETWEEN first AND last";
+            for id in received.iter().filter(|id| owner(**id) == 2) {
+                assert_eq!(standby.client().query_one(sql, &[id]).unwrap().get::<_, i64>(0), 0, "user {id}");
+            }
+        } else {
+            // It has each row that its source has deleted.
+            let of_standby = ids(standby.client());
+            for id in received {
+                let is_left = ids(servers.client(owner(id))).contains(&id);
+                assert!(is_left || of_standby.contains(&id), "user {id}");
+            }
+        }
         signal_receiver(&standby, Signal::CONT);
         rebalance(&servers).success();
         servers.assert_healthy(200);
