@@ -2,6 +2,7 @@
 //!
 //! Only this module looks up users and starts child processes as one.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -29,7 +30,14 @@ pub(super) fn effective_uid() -> u32 {
 impl RunAs {
     /// The user that root starts a new server as.
     pub(super) fn for_new_server() -> Result<Self> {
-        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let users = match fs::read_to_string("/etc/passwd") {
+            Ok(users) => users,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
+            Err(cause) => {
+                return Err(Error::new(Kind::Failed, format!("cannot read `/etc/passwd`: {cause}"))
+                    .hint("if too many files are open: ulimit -n 1024"));
+            }
+        };
         CANDIDATES.iter().find_map(|name| parse(&users).find(|user| user.name == *name)).ok_or_else(|| {
             Error::new(
                 Kind::Permission,

@@ -21,6 +21,8 @@ use crate::threads;
 
 /// How long a signal waits for the statements to be canceled.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+/// The pause before they are canceled again.
+const CANCEL_PAUSE: Duration = Duration::from_millis(30);
 /// How often progress is logged where no bar can be drawn.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -233,6 +235,9 @@ fn cancel_soon(sessions: &Arc<ActiveSessions>) {
     let (sender, receiver) = mpsc::channel::<()>();
     let sessions = Arc::clone(sessions);
     let started = threads::start(move || {
+        sessions.stop();
+        // A thread may just have sent its next statement.
+        thread::sleep(CANCEL_PAUSE);
         sessions.stop();
         drop(sender);
     });

@@ -220,6 +220,8 @@ impl RecipientRows {
         let quarantined: &[Parameter<'_>] = &[(&self.0, Type::INT8_ARRAY), (&reason, Type::TEXT)];
         let doing = |cause: postgres::Error| sqlstate::doing("store recovered users", &shard, &cause);
         let session = connection.session();
+        // Inserts and deletes.
+        session.query("SELECT ringshard.forbid_side_effects(4 + 8)", &[]).map_err(doing)?;
         session
             .query(
                 "WITH conflicting AS (DELETE FROM public.users WHERE user_id = ANY ($1) \

@@ -362,12 +362,11 @@ fn prepare(
     // The session is not reused, so that its locks and temporary tables end with it.
     session.spoil();
     let lock = if session.has_own_backend().map_err(doing)? {
-        take_lock(&mut session, shard, options, advisory_lock::try_lock_part)?;
+        take_lock(&mut session, shard, options)?;
         None
     } else {
         let mut lock = cluster.shards().connect_unpooled(shard)?;
-        advisory_lock::begin_to_hold(&mut lock).map_err(doing)?;
-        take_lock(&mut lock, shard, options, advisory_lock::try_lock_part_in_transaction)?;
+        take_lock(&mut lock, shard, options)?;
         Some(lock)
     };
     if options.restart {
@@ -378,18 +377,13 @@ fn prepare(
 }
 
 /// Takes the lock on this file, waiting a little.
-fn take_lock(
-    session: &mut Session,
-    shard: &ShardName,
-    options: &ImportOptions,
-    try_lock_part: fn(&mut Session, i32, i32) -> Result<bool, postgres::Error>,
-) -> Result<()> {
+fn take_lock(session: &mut Session, shard: &ShardName, options: &ImportOptions) -> Result<()> {
     let begun = Instant::now();
     let bytes = options.source.number().to_be_bytes();
     let key = i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     loop {
         let fail = |cause| sqlstate::doing("lock the import", shard, &cause);
-        if try_lock_part(session, IMPORT, key).map_err(fail)? {
+        if advisory_lock::try_lock_part(session, IMPORT, key).map_err(fail)? {
             return Ok(());
         }
         if begun.elapsed() > LOCK_PATIENCE {

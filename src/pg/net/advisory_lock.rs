@@ -25,9 +25,16 @@ pub(crate) fn try_lock(session: &mut Session, key: i64) -> Result<bool, postgres
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-/// The same for a lock with two keys.
+/// The same for a lock with two keys, on any connection: through a pooler it is a lock of a transaction that is kept open.
 pub(crate) fn try_lock_part(session: &mut Session, key: i32, part: i32) -> Result<bool, postgres::Error> {
-    let sql = "SELECT pg_catalog.pg_try_advisory_lock($1, $2)";
+    let sql = if session.has_own_backend()? {
+        "SELECT pg_catalog.pg_try_advisory_lock($1, $2)"
+    } else {
+        if !session.is_in_transaction() {
+            begin_to_hold(session)?;
+        }
+        "SELECT pg_catalog.pg_try_advisory_xact_lock($1, $2)"
+    };
     let rows = session.query(sql, &[(&key, Type::INT4), (&part, Type::INT4)])?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
@@ -38,17 +45,6 @@ pub(crate) fn begin_to_hold(session: &mut Session) -> Result<(), postgres::Error
     session.spoil();
     session.set_in_transaction(true);
     session.client().batch_execute("BEGIN READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0")
-}
-
-/// As [`try_lock_part`], for the transaction.
-pub(crate) fn try_lock_part_in_transaction(
-    session: &mut Session,
-    key: i32,
-    part: i32,
-) -> Result<bool, postgres::Error> {
-    let sql = "SELECT pg_catalog.pg_try_advisory_xact_lock($1, $2)";
-    let rows = session.query(sql, &[(&key, Type::INT4), (&part, Type::INT4)])?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Releases a lock of the session. If that fails, the connection is gone, and the lock with it.

@@ -184,6 +184,11 @@ impl Session {
         self.backend = Backend::Pooled;
     }
 
+    /// Whether a transaction was begun on [`Session::client`].
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     /// A transaction was begun on [`Session::client`], or has ended.
     pub(crate) fn set_in_transaction(&mut self, in_transaction: bool) {
         self.in_transaction = in_transaction;

@@ -83,6 +83,8 @@ fn reads_writes_scatter_import_and_sql_work_in_both_modes() {
         }
         let both = format!("sql \"{}\"\nsql \"{}\"\n", typed[1], typed[1]);
         assert_eq!(script(&test, &both).success().stdout.lines().count(), 6);
+        test.run(&["load", "fill", "100", "--start", "20000"]).success();
+        test.run(&["load", "run", "--duration", "1s", "--clients", "1"]).success();
         test.run(&["verify"]).success();
         test.run(&["shards"]).success();
         test.run(&["init-shards"]).success();
