@@ -9,7 +9,7 @@ use super::relation::Relation;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::pg::catalog;
-use crate::pg::net::session::only;
+use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
 
@@ -117,6 +117,15 @@ fn check_rights(row: &Row, has_catalog: bool, name: &ShardName) -> Result<()> {
     );
     let hint = format!("run in that database, as its owner: {}", grants.join("; "));
     Err(Error::new(Kind::Permission, message).hint(hint).on_shard(name))
+}
+
+/// The identity of the database and server of a session, whatever the URL.
+pub(crate) fn database_identity(session: &mut Session, shard: &ShardName) -> Result<String> {
+    let what = "identify the database";
+    let rows = session
+        .query(include_str!("../../../sql/queries/doctor/identity.sql"), &[])
+        .map_err(|cause| sqlstate::doing(what, shard, &cause))?;
+    Ok(only(rows, what, shard)?.get("identity"))
 }
 
 pub(crate) fn check_distinct(shards: &Shards, found: &BTreeMap<ShardName, Inspection>) -> Result<()> {

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
+use crate::pg::catalog::inspect::database_identity;
 use crate::pg::catalog::relation::Relation;
 use crate::pg::catalog::{self, SelfDescription, triggers};
 use crate::pg::net::conninfo::Address;
@@ -161,8 +162,7 @@ fn own_session(shards: &Shards, query: &mut Query<'_>, identity: Option<&String>
         return Ok("not through a connection pooler");
     }
     let mut direct = shards.connect_direct(query.shard)?;
-    let rows = direct.query(include_str!("../../../sql/queries/doctor/identity.sql"), &[]).map_err(doing)?;
-    let found: String = only(rows, "identify the database", query.shard)?.get("identity");
+    let found = database_identity(&mut direct, query.shard)?;
     if identity.is_some_and(|identity| *identity != found) {
         let message =
             format!("`url` and `direct_url` of shard `{}` lead to different databases", query.shard);
@@ -193,10 +193,7 @@ pub(crate) fn collect(
     );
     let disk = server.as_ref().ok().and_then(|server| disk(&address, server, private));
     let has_catalog = server.as_ref().is_ok_and(|server| server.has_catalog);
-    let identity: Result<String> =
-        query.one("identify the database", include_str!("../../../sql/queries/doctor/identity.sql"), |row| {
-            row.get("identity")
-        });
+    let identity = database_identity(query.session, shard);
     Ok(Facts {
         connected_after,
         session: own_session(shards, &mut query, identity.as_ref().ok()),

@@ -401,7 +401,7 @@ pub(crate) fn copy(client: &mut Client, sql: &str, batch: &RowBatch) -> Result<(
     for piece in batch.copy_data() {
         if let Err(cause) = writer.write_all(piece) {
             return Err(of_server(cause)
-                .unwrap_or_else(|| unreachable!("the writer fails only with what the server by_shard")));
+                .unwrap_or_else(|| unreachable!("the writer fails only with an error of the crate")));
         }
     }
     writer.finish().map(|_| ())

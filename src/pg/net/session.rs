@@ -156,14 +156,10 @@ impl Session {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, postgres::Error> {
-        let mut transaction = self.client.transaction()?;
-        transaction.batch_execute("SET LOCAL row_security = off; SET LOCAL statement_timeout = 0")?;
-        let rows = transaction.query_typed(sql, parameters)?;
-        transaction.commit()?;
-        Ok(rows)
+        self.query_with("SET LOCAL row_security = off; SET LOCAL statement_timeout = 0", sql, parameters)
     }
 
-    /// Runs a statement through a pooler, in a transaction of its own, as its settings are not those of this session.
+    /// Runs a statement through a pooler, whose settings are not those of this session.
     fn query_pooled(
         &mut self,
         sql: &'static str,
@@ -172,8 +168,18 @@ impl Session {
         if self.in_transaction {
             return self.client.query_typed(sql, parameters);
         }
+        self.query_with("SET LOCAL row_security = off", sql, parameters)
+    }
+
+    /// Runs a statement in a transaction of its own, with these settings.
+    fn query_with(
+        &mut self,
+        settings: &str,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, postgres::Error> {
         let mut transaction = self.client.transaction()?;
-        transaction.batch_execute("SET LOCAL row_security = off")?;
+        transaction.batch_execute(settings)?;
         let rows = transaction.query_typed(sql, parameters)?;
         transaction.commit()?;
         Ok(rows)

@@ -87,12 +87,12 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         ),
         // sql/functions/side_effects.sql
         code if code.code() == "RS006" => error(Kind::Configuration).hint(
-            "drop the foreign key, or disable the trigger or rule (ALTER TABLE public.users DISABLE TRIGGER …); \
-             ringshard rebalance then goes on, and ringshard rebalance cancel goes back",
+            "drop the foreign key, or disable the trigger or rule: ringshard doctor lists them; then run this again, or \
+             ringshard rebalance cancel to go back",
         ),
         _ if is_row_security(db) => error(Kind::Permission).hint(
-            "row-level security hides users from this role, which must read all: ALTER ROLE … BYPASSRLS, or connect as \
-             the owner of `users`",
+            "row-level security hides users from this role, which must read all: ringshard doctor names the role, and \
+             what to run",
         ),
         &(SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY) => {
             error(Kind::Failed).hint("free disk space or memory on that server")

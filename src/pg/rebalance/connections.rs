@@ -70,11 +70,11 @@ impl<'run> Connections<'run> {
         let run_state = self.run_state;
         let Some(patience) = run_state.options.standby_patience else { return Ok(()) };
         let shards = run_state.cluster.shards();
-        // The connection is moved out, as the wait needs both.
         self.connection(shard)?;
-        let mut connection = self.by_shard.remove(shard).expect("it was opened above");
+        let Self { by_shard, standbys, .. } = self;
+        let session = by_shard.get_mut(shard).expect("it was opened above").session();
         let mut has_waited = false;
-        let waited = self.standbys.wait(shards, shard, connection.session(), patience, |behind, pause| {
+        let waited = standbys.wait(shards, shard, session, patience, |behind, pause| {
             if run_state.is_stopped() {
                 return Err(run_state.stopped());
             }
@@ -87,8 +87,8 @@ impl<'run> Connections<'run> {
         if has_waited {
             run_state.set_waiting(None);
         }
-        if !connection.session().is_closed() {
-            self.by_shard.insert(shard.clone(), connection);
+        if session.is_closed() {
+            by_shard.remove(shard);
         }
         waited
     }

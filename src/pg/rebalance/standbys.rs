@@ -12,6 +12,7 @@ use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::pg::catalog::inspect::database_identity;
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
@@ -151,7 +152,7 @@ impl Candidate {
         if status.is_standby {
             return Ok(status.received >= bytes);
         }
-        if identity(session, shard)? == identity(primary, shard)? {
+        if database_identity(session, shard)? == database_identity(primary, shard)? {
             self.is_primary = true;
             return Ok(true);
         }
@@ -161,13 +162,4 @@ impl Candidate {
             .hint("ringshard doctor, ringshard shards; stop the server that is not the shard's primary")
             .on_shard(shard))
     }
-}
-
-/// The identity of server and database.
-fn identity(session: &mut Session, shard: &ShardName) -> Result<String> {
-    let what = "identify the database";
-    let rows = session
-        .query(include_str!("../../../sql/queries/doctor/identity.sql"), &[])
-        .map_err(|cause| sqlstate::doing(what, shard, &cause))?;
-    Ok(only(rows, what, shard)?.get("identity"))
 }

@@ -103,7 +103,8 @@ pub(crate) fn prepare(
     sql: &str,
     types: &[Type],
 ) -> Result<Statement, postgres::Error> {
-    for _ in 0..if is_pooled { NAMES_TRIED } else { 0 } {
+    let tries = if is_pooled { NAMES_TRIED } else { 0 };
+    for _ in 0..tries {
         let mut attempt = transaction.transaction()?;
         match attempt.prepare_typed(sql, types) {
             Ok(statement) => return attempt.commit().map(|()| statement),

@@ -23,6 +23,18 @@ fn orders(test: &Test) -> i64 {
     (1..=3).map(|number| test.query(number, sql, &[])[0].get::<_, i64>(0)).sum()
 }
 
+/// A cluster of 300 users whose rebalance ended after it received a chunk, and before it deleted its rows at the source.
+fn interrupted() -> Test {
+    let test = with_users(300);
+    test.run(&["add-shard", "shard_2", "--weight", "3"]).success();
+    let mut command = test.command();
+    command
+        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
+        .env("RINGSHARD_CRASH", "after-receive:4");
+    assert_ne!(Ran::of(command.spawn().unwrap()).code, 0);
+    test
+}
+
 #[test]
 fn rows_that_others_refer_to_are_not_moved() {
     for action in ACTIONS {
@@ -50,13 +62,7 @@ fn rows_that_others_refer_to_are_not_moved() {
 #[test]
 fn a_foreign_key_that_comes_during_a_change_stops_it_and_cancel_leads_back() {
     for action in ACTIONS {
-        let test = with_users(300);
-        test.run(&["add-shard", "shard_2", "--weight", "3"]).success();
-        let mut command = test.command();
-        command
-            .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
-            .env("RINGSHARD_CRASH", "after-receive:4");
-        assert_ne!(Ran::of(command.spawn().unwrap()).code, 0);
+        let test = interrupted();
         for number in 1..=3 {
             add_orders(&test, number, action);
         }
@@ -128,13 +134,7 @@ fn a_foreign_key_of_users_is_refused_before_anything_moves() {
 
 #[test]
 fn a_user_that_was_deleted_meanwhile_does_not_come_back_with_a_cancel() {
-    let test = with_users(300);
-    test.run(&["add-shard", "shard_2", "--weight", "3"]).success();
-    let mut command = test.command();
-    command
-        .args(["rebalance", "-y", "--chunk-rows", "5", "--jobs", "1"])
-        .env("RINGSHARD_CRASH", "after-receive:4");
-    assert_ne!(Ran::of(command.spawn().unwrap()).code, 0);
+    let test = interrupted();
     // The rows of one chunk are on the source, too.
     let received = test.ids(2);
     let (source, id) = [1, 3]
