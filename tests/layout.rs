@@ -197,6 +197,7 @@ const PG_ROOMS: &[&str] = &[
     "catalog",
     "doctor",
     "cluster",
+    "requests",
     "scan",
     "rebalance",
     "failover",

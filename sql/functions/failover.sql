@@ -2,6 +2,56 @@
 -- init-shards replaces these functions each time, as those of write_user.sql. The answers are those of rebalance.sql.
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
+-- Whether this server is the one, and on the timeline, on which the shard was last compared with the others. A server that
+-- somebody else promoted is on another timeline, and may lack what its old primary gave away or received.
+CREATE OR REPLACE FUNCTION ringshard.is_confirmed() RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN true
+           ELSE timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
+                AND system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system()) END
+    FROM ringshard.meta
+$$;
+
+-- Makes this server the confirmed primary of its shard, if it is still as it was compared: in the epoch `seen_epoch`, and
+-- last confirmed on `seen_timeline`. `the_epoch`: the new epoch, unless a change is under way.
+CREATE OR REPLACE FUNCTION ringshard.confirm_primary(
+    seen_epoch bigint, seen_timeline text, the_incarnation bigint, the_epoch bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM ringshard.require_durable_commit();
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
+    UPDATE ringshard.meta SET
+        timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
+        system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+        incarnation = the_incarnation,
+        epoch = CASE status WHEN 'done' THEN greatest(epoch, the_epoch) ELSE epoch END
+    WHERE epoch = seen_epoch AND timeline = seen_timeline AND NOT ringshard.is_confirmed();
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    UPDATE ringshard.shard_endpoint SET incarnation = the_incarnation
+    FROM ringshard.meta WHERE shard_endpoint.shard = meta.shard;
+    RETURN 'done';
+END $$;
+
+-- Records on another shard that a server took `the_shard` over, and begins the epoch `the_epoch` there. 'stale': a change or a
+-- later epoch has begun.
+CREATE OR REPLACE FUNCTION ringshard.record_incarnation(
+    the_shard text, the_incarnation bigint, the_topology jsonb, the_epoch bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM ringshard.require_durable_commit();
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
+    UPDATE ringshard.meta SET epoch = greatest(epoch, the_epoch)
+    WHERE status = 'done' AND epoch <= the_epoch AND topology = the_topology;
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    UPDATE ringshard.shard_endpoint SET incarnation = the_incarnation
+    WHERE shard = the_shard AND incarnation < the_incarnation;
+    RETURN 'done';
+END $$;
+
 -- Records that a shard has another primary. Called on each shard; first on the new primary, which thereby takes over.
 CREATE OR REPLACE FUNCTION ringshard.replace_primary(
     the_shard text, the_incarnation bigint, the_url text, the_replicas text[], old_url text, the_epoch bigint)
@@ -20,6 +70,10 @@ BEGIN
         SET url = excluded.url, replicas = excluded.replicas, incarnation = excluded.incarnation;
     UPDATE ringshard.meta SET
         incarnation = CASE shard WHEN the_shard THEN the_incarnation ELSE incarnation END,
+        timeline = CASE shard WHEN the_shard THEN pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
+                   ELSE timeline END,
+        system_identifier = CASE shard WHEN the_shard THEN (SELECT system_identifier FROM pg_catalog.pg_control_system())
+                            ELSE system_identifier END,
         stale_endpoints = (stale_endpoints || pg_catalog.jsonb_build_object(old_url, the_shard)) - the_url,
         -- A change under way keeps its epoch, in which its arcs move.
         epoch = CASE WHEN status = 'done' AND epoch = the_epoch - 1 THEN the_epoch ELSE epoch END;

@@ -19,6 +19,16 @@ BEGIN
     END IF;
 END $$;
 
+-- Fails unless the shard was compared with the others since this server became its primary.
+CREATE OR REPLACE FUNCTION ringshard.require_confirmed() RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF NOT ringshard.is_confirmed() THEN
+        RAISE EXCEPTION 'another server became the primary of this shard, and was not compared with the other shards yet'
+            USING ERRCODE = 'RS008';
+    END IF;
+END $$;
+
 -- Announces a change to this shard. `condition`: what must hold of the shard, see `Condition`.
 CREATE OR REPLACE FUNCTION ringshard.announce(
     the_epoch bigint, the_topology jsonb, the_next_topology jsonb, the_participants jsonb, condition text) RETURNS text
@@ -26,6 +36,10 @@ LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
+    -- As the arbiter it decides, and must know the newest epoch. Otherwise it only learns what was decided.
+    IF condition <> 'decided' THEN
+        PERFORM ringshard.require_confirmed();
+    END IF;
     -- Waits for receive_chunk of the epoch before, which locks the row, and then evaluates the condition again.
     UPDATE ringshard.meta
     SET epoch = the_epoch, status = 'pending', next_topology = the_next_topology, participants = the_participants, topology_md5 = NULL
@@ -54,6 +68,7 @@ DECLARE
     own_arc ringshard.arc;
 BEGIN
     PERFORM ringshard.require_durable_commit();
+    PERFORM ringshard.require_confirmed();
     -- Later writers queue behind these locks, so the wait is short.
     PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
     -- A writer on the fast path commits before this, or sees the announcement. This lock comes first, as such a writer may
@@ -100,6 +115,7 @@ DECLARE
     replication_role text;
 BEGIN
     PERFORM ringshard.require_durable_commit();
+    PERFORM ringshard.require_confirmed();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.arc WHERE first <= chunk_first AND last >= chunk_last AND state = 'owned';
     IF FOUND THEN
@@ -173,18 +189,25 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Deletes a chunk and its rows, if it is fenced exactly like this. In the epoch of the fence the commit need not be
--- durable: if a crash undoes it, a mover repeats it before the change can finish.
+-- Deletes a chunk and its rows, if it is fenced exactly like this, and the shard is still in the epoch in which that was
+-- decided (`decided_in`): if a server that lacks the chunk took its target over since then, a later epoch was announced.
+-- In the epoch of the fence the commit need not be durable: if a crash undoes it, a mover repeats it before the change can
+-- finish.
 CREATE OR REPLACE FUNCTION ringshard.purge(
-    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text, decided_in bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
     effects text;
 BEGIN
+    PERFORM ringshard.require_confirmed();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
-    PERFORM FROM ringshard.meta WHERE epoch > the_epoch;
-    IF FOUND THEN
+    -- Held to commit, so that no other epoch begins before.
+    PERFORM FROM ringshard.meta WHERE epoch = decided_in FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    IF decided_in > the_epoch THEN
         PERFORM ringshard.require_durable_commit();
     END IF;
     DELETE FROM ringshard.arc
@@ -210,6 +233,7 @@ CREATE OR REPLACE FUNCTION ringshard.release(
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.require_durable_commit();
+    PERFORM ringshard.require_confirmed();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch > the_epoch FOR SHARE;
     IF NOT FOUND THEN
@@ -228,6 +252,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.require_durable_commit();
+    PERFORM ringshard.require_confirmed();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     PERFORM FROM ringshard.meta WHERE epoch = the_epoch AND status = 'done';
     IF FOUND THEN

@@ -3,7 +3,8 @@
 --
 -- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is being moved to the shard `transfer_to`), 'not_owner',
 -- 'wrong_shard' (this is the database of another shard or cluster, or its catalog has another version than `client_version`,
--- that of the client); 'policy' (row_security is not off, so a policy could hide
+-- that of the client); 'unconfirmed' (another server or timeline, see
+-- ringshard.is_confirmed); 'late' (the shard is in an epoch before `known_epoch`, so this may be a stale primary); 'policy' (row_security is not off, so a policy could hide
 -- the row; a pooler dropped that setting). Each other answer has the shard's epoch.
 --
 -- `operation` is 'create', 'update' or 'delete'. An update sets the fields whose flag is true. Returns the updated or
@@ -29,7 +30,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION ringshard.write_user(
-    the_cluster text, the_shard text, client_version integer, operation text, id bigint,
+    the_cluster text, the_shard text, client_version integer, known_epoch bigint, operation text, id bigint,
     set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,
     OUT answer text, OUT epoch bigint, OUT transfer_to text,
     OUT user_id bigint, OUT name text, OUT region text, OUT email text)
@@ -59,6 +60,8 @@ BEGIN
     -- A new statement has a new snapshot, which sees what the barrier waited for.
     SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid
                      OR meta.catalog_version <> client_version THEN 'wrong_shard'
+                WHEN meta.timeline <> pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) THEN 'unconfirmed'
+                WHEN meta.epoch < known_epoch THEN 'late'
                 WHEN arc.first <= position THEN arc.state
                 ELSE 'not_owner' END, meta.epoch, arc.transfer_to
     INTO answer, epoch, transfer_to
@@ -67,6 +70,8 @@ BEGIN
         -- The position is after all arcs of this shard.
         SELECT CASE WHEN meta.shard <> the_shard OR meta.cluster <> the_cluster::uuid
                      OR meta.catalog_version <> client_version THEN 'wrong_shard'
+                    WHEN meta.timeline <> pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) THEN 'unconfirmed'
+                    WHEN meta.epoch < known_epoch THEN 'late'
                     ELSE 'not_owner' END, meta.epoch
         INTO answer, epoch FROM ringshard.meta;
     END IF;

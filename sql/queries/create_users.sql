@@ -1,6 +1,6 @@
 -- Stores users ($6 to $9, arrays), all or none: only if this is the expected shard ($1 its cluster, NULL if unknown, and
--- $2 its name), its epoch is at most $3, its catalog has version $4, and it owns all their positions ($5). The transaction
--- already holds the barrier. Returns how many it stored, and its transaction id.
+-- $2 its name), its epoch is $3, its catalog has version $4, its timeline is confirmed, and it owns all their
+-- positions ($5). The transaction already holds the barrier. Returns how many it stored, and its transaction id.
 WITH owned AS MATERIALIZED (
     SELECT pg_catalog.array_agg(arc.first ORDER BY arc.last) AS firsts,
            pg_catalog.array_agg(arc.last ORDER BY arc.last) AS lasts
@@ -13,7 +13,8 @@ WITH owned AS MATERIALIZED (
          AS new_user (user_id, name, region, email)
     WHERE (
         SELECT meta.shard = $2 AND coalesce(meta.cluster = $1, $1 IS NULL)
-               AND meta.epoch <= $3 AND meta.catalog_version = $4
+               AND meta.epoch = $3 AND meta.catalog_version = $4
+               AND meta.timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
         FROM ringshard.meta
     ) AND NOT EXISTS (
         SELECT FROM pg_catalog.unnest($5::uuid[]) AS position, owned

@@ -6,6 +6,7 @@ SELECT meta.shard, meta.cluster, meta.epoch, meta.catalog_version,
        ARRAY(SELECT left_rows.last FROM ringshard.left_behind AS left_rows ORDER BY left_rows.last) AS left_lasts,
        -- The statements that follow in the transaction may read all rows.
        pg_catalog.set_config('statement_timeout', '0', true) AS statement_timeout,
+       ringshard.is_confirmed() AS is_confirmed,
        -- src/pg/net/connect.rs sets it where no pooler is in between.
        pg_catalog.current_setting('ringshard.session', true) IS NULL AS is_pooled
 FROM ringshard.meta,

@@ -13,6 +13,7 @@ pub mod poll;
 pub mod pool;
 pub mod preview;
 pub mod rebalance;
+pub(crate) mod requests;
 pub mod rows;
 pub mod scan;
 pub mod verify;

@@ -179,7 +179,10 @@ impl Shard {
                 self.users.extend(rows);
                 Reply::Done
             }
-            Request::Purge { epoch, chunk, target } => {
+            Request::Purge { epoch, chunk, target, decided_in } => {
+                if epoch_now != decided_in {
+                    return Reply::Stale;
+                }
                 let fenced = ShardArc { arc: chunk, epoch, state: ArcState::Fenced(target) };
                 if !self.state.arcs.contains(&fenced) {
                     if mutant == Some(Mutant::PurgeWithoutCompare) {

@@ -12,6 +12,7 @@ INSERT INTO public.users (user_id, name, region, email)
 SELECT $1, $2, $3, $4 FROM ringshard.meta
 WHERE meta.topology_md5 = $5 AND meta.epoch = $6 AND meta.shard = $7 AND meta.cluster = $8 AND meta.catalog_version = $9
   AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)
+  AND meta.timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
   AND pg_catalog.current_setting('row_security') = 'off'
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')

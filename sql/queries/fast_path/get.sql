@@ -5,3 +5,5 @@ SELECT users.user_id, users.name::text, users.region::text, users.email::text
 FROM ringshard.meta LEFT JOIN public.users ON users.user_id = $1
 WHERE meta.topology_md5 = $2 AND meta.epoch = $3 AND meta.shard = $4 AND meta.cluster = $5 AND meta.catalog_version = $6
   AND pg_catalog.current_setting('row_security') = 'off'
+  AND CASE WHEN pg_catalog.pg_is_in_recovery() THEN true ELSE meta.timeline =
+      pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END

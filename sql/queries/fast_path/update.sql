@@ -9,6 +9,7 @@ FROM ringshard.meta
 WHERE users.user_id = $1
   AND meta.topology_md5 = $8 AND meta.epoch = $9 AND meta.shard = $10 AND meta.cluster = $11 AND meta.catalog_version = $12
   AND NOT EXISTS (SELECT FROM ringshard.fast_path_lock FOR KEY SHARE)
+  AND meta.timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
   AND pg_catalog.current_setting('row_security') = 'off'
   AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
   AND (pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')

@@ -8,10 +8,8 @@ use super::replica::{configured_replicas, shown_of};
 use crate::commands::setup::init_shards::connection_string;
 use crate::commands::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
-use crate::model::failover_plan::MissingHandover;
 use crate::model::names::ShardName;
 use crate::model::report::{Column, Report};
-use crate::model::text::counted;
 use crate::pg::failover::{TakenOver, Takeover};
 use crate::pg::net::conninfo::ConnectionString;
 
@@ -102,7 +100,7 @@ impl PromoteArgs {
         );
         let begun = if plan.is_begun { " (an earlier run began this)" } else { "" };
         let lost: String =
-            missing_handovers(&plan.missing_handovers).iter().map(|line| format!("\nlost: {line}")).collect();
+            plan.missing_handovers.iter().map(|missing| format!("\nlost: {missing}")).collect();
         format!(
             "shard {}: {} will take over from {}, which does not answer{begun}\n\
              the replica has replayed the log up to {}; {age}\n\
@@ -112,12 +110,10 @@ impl PromoteArgs {
     }
 
     fn refusal(&self, plan: &Takeover) -> Error {
-        let lines = missing_handovers(&plan.missing_handovers);
+        let lines: String = plan.missing_handovers.iter().map(|missing| format!("\n  {missing}")).collect();
         let message = format!(
-            "the replica of shard `{}` at {} has not replayed a hand-over of arcs, and would undo it:\n  {}",
-            self.name,
-            plan.after,
-            lines.join("\n  ")
+            "the replica of shard `{}` at {} has not replayed a hand-over of arcs, and would undo it:{lines}",
+            self.name, plan.after
         );
         Error::new(Kind::Conflict, message)
             .hint(format!(
@@ -126,28 +122,4 @@ impl PromoteArgs {
             ))
             .on_shard(&self.name)
     }
-}
-
-/// The hand-overs that a replica has not replayed, and their consequences, as text.
-fn missing_handovers(missing_handovers: &[MissingHandover]) -> Vec<String> {
-    let share =
-        |arcs: &[crate::model::ring::arc::Arc]| arcs.iter().map(|arc| arc.share()).sum::<f64>() * 100.0;
-    missing_handovers
-        .iter()
-        .map(|missing| match missing {
-            MissingHandover::Epoch { has, should } => {
-                format!("it is in epoch {has} and the others are in {should}: it will be advanced")
-            }
-            MissingHandover::Gave { to, arcs } => format!(
-                "{} ({:.2} % of the ring) that `{to}` has received: they stay there, and the old rows go to quarantine",
-                counted(arcs.len() as u64, "arc"),
-                share(arcs)
-            ),
-            MissingHandover::Took { arcs } => format!(
-                "{} ({:.2} % of the ring) that the old primary had received: the users on them are lost",
-                counted(arcs.len() as u64, "arc"),
-                share(arcs)
-            ),
-        })
-        .collect()
 }

@@ -3,10 +3,11 @@
 use crate::pg::{failover, rows, verify};
 use clap::Args;
 
-use crate::commands::{Context, Progress};
+use crate::commands::{Console, Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Column, Report};
 use crate::model::text::{counted, thousands};
+use crate::model::verification::RingFault;
 use crate::pg::cluster::Cluster;
 use crate::pg::failover::StalePrimary;
 use crate::pg::verify::{Repaired, Verified};
@@ -65,9 +66,16 @@ impl VerifyArgs {
         if !self.fix {
             return Ok(report(&verify(self.deep)?, None, &stale_primaries));
         }
+        let restored = restore(cluster, console)?;
         // Begun before the rows are read, so that nothing moves until they are repaired.
         let mut fixing = verify::begin_repair(cluster)?;
         let found = verify(true)?;
+        if found.is_changing && !restored.is_empty() {
+            let mut report = report(&found, None, &stale_primaries);
+            report.warnings.extend(restored);
+            report.notes.push("ringshard rebalance completes the change; then run ringshard verify".into());
+            return Ok(report);
+        }
         fixing.check(&found)?;
         if !found.faults.is_empty() {
             // Without a sound ring the owner of a row is not known.
@@ -75,7 +83,9 @@ impl VerifyArgs {
         }
         if found.is_clean() {
             let mut report = report(&found, None, &stale_primaries);
-            report.notes.push("nothing to repair".into());
+            let is_idle = restored.is_empty();
+            report.warnings.extend(restored);
+            report.notes.extend(is_idle.then(|| "nothing to repair".to_owned()));
             return Ok(report);
         }
         console.confirm(&question(&found))?;
@@ -87,6 +97,7 @@ impl VerifyArgs {
             .into_iter()
             .partition(|of| again.tallies.get(&of.name).is_some_and(|tally| tally.rows == 0));
         let mut report = report(&again, Some(repaired), &stale_primaries);
+        report.warnings.extend(restored);
         for StalePrimary { name, url, .. } in emptied {
             failover::forget_stale_endpoint(cluster, &url)?;
             let aside =
@@ -102,6 +113,27 @@ impl VerifyArgs {
         }
         Ok(report)
     }
+}
+
+/// Makes each primary serve that was promoted without hand-overs; what they handed over is lost. Returns what was done.
+fn restore(cluster: &Cluster, console: &dyn Console) -> Result<Vec<Error>> {
+    let mut warnings = Vec::new();
+    // Each shard is restored once: then its primary is confirmed.
+    while let Some(plan) = failover::plan_restorations(cluster)?.into_iter().next() {
+        let (shard, at) = (&plan.shard, &plan.after);
+        let lost: String = plan.missing_handovers.iter().map(|missing| format!("\n{missing}")).collect();
+        console.confirm(&format!(
+            "the primary of shard {shard} at {at} was promoted without hand-overs that its predecessor had committed:{lost}\n\
+             Make it serve without them?"
+        ))?;
+        let done = failover::take_over(cluster, &plan)?;
+        let message = format!(
+            "shard `{shard}` serves again, without these hand-overs:{lost}\n{} went to `ringshard.quarantine` of that shard",
+            counted(done.quarantined, "row")
+        );
+        warnings.push(Error::new(Kind::Failed, message).on_shard(shard));
+    }
+    Ok(warnings)
 }
 
 /// The warning that a stale primary is back.
@@ -182,8 +214,13 @@ pub(crate) fn failure(verified: &Verified) -> Error {
             more => format!(" (and {more} more)"),
         };
         let rows = rows.map_or(String::new(), |rows| format!("; {rows}"));
-        return Error::new(Kind::Failed, format!("{first}{more}{rows}"))
-            .hint("ringshard doctor shows how to repair it; then: ringshard verify");
+        let hint = match first {
+            RingFault::Lost { .. } => {
+                "if the old primary has its data, make it the primary again; else: ringshard verify --fix"
+            }
+            _ => "ringshard doctor shows how to repair it; then: ringshard verify",
+        };
+        return Error::new(Kind::Failed, format!("{first}{more}{rows}")).hint(hint);
     }
     let has_twins = verified.tallies.values().any(|tally| tally.duplicate > 0 && tally.differing.is_none());
     let hint = "ringshard verify --fix moves each row to its owner";

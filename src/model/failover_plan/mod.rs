@@ -4,11 +4,13 @@
 //! the lost primary was; so no plan makes a second owner.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::names::ShardName;
 use super::rebalance::{Change, ShardState};
 use super::ring::arc::{Arc, merged, union, without};
 use super::ring::topology::{Epoch, Topology};
+use super::text::counted;
 use crate::model::ring::arc::{ArcState, ShardArc};
 
 /// The states of the surviving shards.
@@ -36,6 +38,29 @@ pub enum MissingHandover {
         /// The positions.
         arcs: Vec<Arc>,
     },
+}
+
+impl fmt::Display for MissingHandover {
+    /// What is missing, and what becomes of it if the replica serves in spite of that.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |arcs: &[Arc]| {
+            let share: f64 = arcs.iter().map(|arc| arc.share()).sum();
+            format!("{} ({:.2} % of the ring)", counted(arcs.len() as u64, "arc"), share * 100.0)
+        };
+        match self {
+            Self::Epoch { has, should } => {
+                write!(f, "it is in epoch {has} and the others are in {should}: it will be advanced")
+            }
+            Self::Gave { to, arcs } => write!(
+                f,
+                "{} that `{to}` has received: they stay there, and the old rows go to quarantine",
+                counted(arcs)
+            ),
+            Self::Took { arcs } => {
+                write!(f, "{} that the old primary had received: the users on them are lost", counted(arcs))
+            }
+        }
+    }
 }
 
 fn arcs_of<'a>(arcs: impl IntoIterator<Item = &'a ShardArc>) -> Vec<Arc> {

@@ -32,6 +32,8 @@ pub enum ChunkOutcome {
 #[derive(Debug, Clone)]
 pub struct ChunkMove<R> {
     epoch: Epoch,
+    /// The epoch of the change that moves it.
+    decided_in: Epoch,
     source: ShardName,
     target: ShardName,
     /// What is left of the range; `None` after the last chunk.
@@ -44,6 +46,7 @@ impl<R: Clone> ChunkMove<R> {
     pub fn of_piece(piece: &Transfer) -> Self {
         Self {
             epoch: piece.epoch,
+            decided_in: piece.epoch,
             source: piece.source.clone(),
             target: piece.target.clone(),
             remaining: Some(piece.range),
@@ -51,10 +54,11 @@ impl<R: Clone> ChunkMove<R> {
         }
     }
 
-    /// The rest of the move of a chunk that is already fenced.
-    pub fn of_leftover(leftover: &Leftover) -> Self {
+    /// The rest of the move of a chunk that is already fenced, by a change of the epoch `decided_in`.
+    pub fn of_leftover(leftover: &Leftover, decided_in: Epoch) -> Self {
         Self {
             epoch: leftover.epoch,
+            decided_in,
             source: leftover.source.clone(),
             target: leftover.target.clone(),
             remaining: Some(leftover.chunk),
@@ -76,7 +80,10 @@ impl<R: Clone> ChunkMove<R> {
                 let (source, rows) = (self.source.clone(), rows.clone());
                 (&self.target, Request::Receive { epoch, chunk: *chunk, source, rows })
             }
-            ChunkStep::Purge(chunk) => (&self.source, Request::Purge { epoch, chunk: *chunk, target }),
+            ChunkStep::Purge(chunk) => {
+                let decided_in = self.decided_in;
+                (&self.source, Request::Purge { epoch, chunk: *chunk, target, decided_in })
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use next::{Damage, Direction, Leftover, Situation, Transfer, Work, next_work, pieces, situation};
 
 use super::names::ShardName;
-use super::ring::arc::{Arc, ShardArc};
+use super::ring::arc::{Arc, ShardArc, merged};
 use super::ring::position::Position;
 use super::ring::topology::{Epoch, Topology};
 
@@ -104,6 +104,17 @@ pub struct ShardState {
     pub arcs: Vec<ShardArc>,
 }
 
+impl ShardState {
+    /// Whether no change is under way, and the shard owns exactly its arcs of the topology.
+    pub fn is_stable(&self, shard: &ShardName) -> bool {
+        let ring = self.ring.topology.ring();
+        let expected = ring.arcs().into_iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc);
+        self.ring.change.is_none()
+            && self.arcs.iter().all(ShardArc::is_owned)
+            && merged(self.arcs.iter().map(|held| held.arc)) == merged(expected)
+    }
+}
+
 /// The shard that decides between rival changes: the first one of the topology in force, by name.
 pub fn arbiter(topology: &Topology) -> &ShardName {
     topology.names().next().expect("a topology has a shard")
@@ -182,6 +193,9 @@ pub enum Request<R> {
         chunk: Arc,
         /// The shard that it was for.
         target: ShardName,
+        /// The epoch in which it was seen that the target has the chunk, and in which the shard still must be: a server that
+        /// takes the target over, and may lack the chunk, serves in a later one.
+        decided_in: Epoch,
     },
     /// Own a chunk again that was fenced in the epoch of a canceled change.
     Release {

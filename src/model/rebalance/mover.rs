@@ -101,7 +101,8 @@ impl<R: Clone> Mover<R> {
             }
             Stage::Settling(queue) => {
                 let (leftover, is_taken) = queue.front().expect("an empty queue ends the stage");
-                (leftover.source.clone(), if *is_taken { leftover.purge() } else { leftover.release() })
+                let now = self.epoch.expect("leftovers are settled in the epoch of a change");
+                (leftover.source.clone(), if *is_taken { leftover.purge(now) } else { leftover.release() })
             }
             Stage::Moving(queue) => {
                 let (name, request) = queue.front().expect("an empty queue ends the stage").request();
@@ -188,7 +189,9 @@ impl<R: Clone> Mover<R> {
                 Stage::Announcing(announcements.into())
             }
             Work::Settle(leftovers) => Stage::Settling(leftovers.into()),
-            Work::Resume(leftovers) => Stage::Moving(leftovers.iter().map(ChunkMove::of_leftover).collect()),
+            Work::Resume(leftovers) => {
+                Stage::Moving(leftovers.iter().map(|left| ChunkMove::of_leftover(left, left.epoch)).collect())
+            }
             Work::Move(pieces) => Stage::Moving(pieces.iter().map(ChunkMove::of_piece).collect()),
             Work::Finish(pending) => Stage::Finishing(pending.into()),
         })

@@ -107,9 +107,9 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// The request to purge it, as its target has received it.
-    pub fn purge<R>(&self) -> Request<R> {
-        Request::Purge { epoch: self.epoch, chunk: self.chunk, target: self.target.clone() }
+    /// The request to purge it, as its target has received it; decided in this epoch.
+    pub fn purge<R>(&self, decided_in: Epoch) -> Request<R> {
+        Request::Purge { epoch: self.epoch, chunk: self.chunk, target: self.target.clone(), decided_in }
     }
 
     /// The request to release it, as its target will never receive it.

@@ -18,6 +18,13 @@ use super::ring::topology::Topology;
 /// A contradiction between the states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RingFault {
+    /// The primary of a shard was promoted without these hand-overs.
+    Lost {
+        /// The shard.
+        shard: ShardName,
+        /// The hand-overs, as text.
+        missing: Vec<String>,
+    },
     /// The epochs or topologies differ.
     States(Damage),
     /// No shard has an arc.
@@ -65,6 +72,10 @@ impl RingFault {
 impl fmt::Display for RingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Lost { shard, missing } => {
+                write!(f, "the primary of shard `{shard}` was promoted without hand-overs:")?;
+                missing.iter().try_for_each(|missing| write!(f, "\n  {missing}"))
+            }
             Self::States(damage) => damage.fmt(f),
             Self::Nobody(arc) => write!(f, "no shard has the arc {arc}"),
             Self::Twice { arc, owners: [one, other] } => {

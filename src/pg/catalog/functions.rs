@@ -70,9 +70,24 @@ mod tests {
         ];
         let guard_rows = ["guard_insert", "guard_update", "guard_delete"];
         let effects = ["side_effects", "forbid_side_effects"];
-        let moves =
-            ["require_durable_commit", "announce", "fence", "receive_chunk", "purge", "release", "finish"];
-        let failover = ["replace_primary", "overwrite_state", "fence_stale_primary"];
+        let moves = [
+            "require_durable_commit",
+            "require_confirmed",
+            "announce",
+            "fence",
+            "receive_chunk",
+            "purge",
+            "release",
+            "finish",
+        ];
+        let failover = [
+            "is_confirmed",
+            "confirm_primary",
+            "record_incarnation",
+            "replace_primary",
+            "overwrite_state",
+            "fence_stale_primary",
+        ];
         assert_eq!(names, [&guard[..], &guard_rows[..], &effects[..], &moves[..], &failover[..]].concat());
         let count: usize = TEXTS.iter().map(|text| text.matches("FUNCTION ringshard.").count()).sum();
         assert_eq!(names.len(), count);

@@ -29,7 +29,7 @@ pub(crate) const COLUMNS: [&str; 4] = [
     "user_id bigint primary key",
 ];
 /// The migrations up to [`CATALOG_VERSION`], each with the version that it makes.
-const MIGRATIONS: [(i32, &str); 7] = [
+const MIGRATIONS: [(i32, &str); 8] = [
     (1, include_str!("../../../sql/migrations/0001_catalog.sql")),
     (2, include_str!("../../../sql/migrations/0002_imports.sql")),
     (3, include_str!("../../../sql/migrations/0003_rebalancing.sql")),
@@ -37,6 +37,7 @@ const MIGRATIONS: [(i32, &str); 7] = [
     (5, include_str!("../../../sql/migrations/0005_fast_path.sql")),
     (6, include_str!("../../../sql/migrations/0006_names.sql")),
     (7, include_str!("../../../sql/migrations/0007_left_behind.sql")),
+    (8, include_str!("../../../sql/migrations/0008_timeline.sql")),
 ];
 /// How many misplaced users an error lists.
 const MISPLACED_SHOWN: usize = 10;

@@ -28,7 +28,7 @@ use crate::pg::net::sqlstate;
 /// The index on the position, on the sources of a rebalance.
 pub(crate) const POSITION_INDEX: &str = "ringshard_position";
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 7;
+pub const CATALOG_VERSION: i32 = 8;
 
 /// What a shard's catalog says of the shard and its cluster.
 #[derive(Debug, Clone)]
@@ -71,6 +71,11 @@ pub struct TopologyMd5(pub Uuid);
 /// Grows by one with each takeover of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Incarnation(pub i64);
+
+impl Incarnation {
+    /// Before any.
+    pub const NONE: Self = Self(0);
+}
 
 impl Default for Incarnation {
     fn default() -> Self {

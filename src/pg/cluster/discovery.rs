@@ -1,6 +1,5 @@
 //! Finds a shard's new primary or unknown replicas by asking the other shards.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::Cluster;
@@ -50,12 +49,30 @@ impl Cluster {
         is_due
     }
 
-    /// Whether a server that answered with this epoch may be a stale primary. Then the caller refreshes, and checks
-    /// `Shards::is_current`. A server that is only late is suspected once.
-    pub(crate) fn is_suspect(&self, server: &Server, epoch: Epoch) -> bool {
+    /// Examines a server that answered with this epoch, if that is older than the known one: it may be a stale primary.
+    /// Returns whether it did; then the caller checks `Shards::is_current`. A server that is only late is examined once. Fails
+    /// with `Conflict` if it is a stale primary, and the address of the new one is not known.
+    pub(crate) fn examine(&self, server: &Server, epoch: Epoch) -> Result<bool> {
         let known = self.view().epoch;
-        let is_new = |late: &mut BTreeSet<_>| late.insert((server.name().clone(), epoch, known));
-        epoch < known && !server.is_standby() && is_new(&mut self.late.lock())
+        let suspicion = (server.name().clone(), epoch, known);
+        if epoch >= known || server.is_standby() || !self.late.lock().insert(suspicion.clone()) {
+            return Ok(false);
+        }
+        for (name, error) in self.refresh()? {
+            if name == *server.name() && error.kind() == Kind::Conflict {
+                self.late.lock().remove(&suspicion);
+                return Err(error);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The earliest epoch in which a server may do a write: the known one, unless it was examined, and is only late.
+    pub(crate) fn least_epoch(&self, server: &Server) -> Epoch {
+        let known = self.view().epoch;
+        let late = self.late.lock();
+        let is_late = late.iter().any(|(name, _, of)| name == server.name() && *of == known);
+        if is_late { Epoch::GUESSED } else { known }
     }
 
     /// Refreshes; returns whether the shard has another primary.

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{RingState, arbiter};
 use crate::model::ring::topology::{Epoch, Topology};
-use crate::pg::catalog::{self, SelfDescription};
+use crate::pg::catalog::{self, Incarnation, SelfDescription};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
@@ -66,6 +66,18 @@ impl Cluster {
                     .on_shard(name));
             }
         }
+        // The server at a shard's address may have been replaced by one that another host of its URL leads to.
+        let mut latest: BTreeMap<ShardName, Incarnation> = BTreeMap::new();
+        for (name, endpoint) in described.values().flat_map(|description| &description.endpoints) {
+            let known = latest.entry(name.clone()).or_default();
+            *known = endpoint.incarnation.max(*known);
+        }
+        for (name, latest) in latest {
+            if let Some(description) = described.get(&name).filter(|found| found.incarnation < latest) {
+                failed.push((name.clone(), self.superseded(&name, description.incarnation, latest)));
+                described.remove(&name);
+            }
+        }
         // A shard that has left the cluster counts only if no other one answers.
         let part = described
             .values()
@@ -103,6 +115,27 @@ impl Cluster {
                 || Error::new(Kind::Configuration, "no shard is configured").hint("ringshard init-shards"),
                 |(_, error)| error,
             )),
+        }
+    }
+
+    /// The error for a server of a shard of which a later incarnation is known.
+    fn superseded(&self, shard: &ShardName, found: Incarnation, latest: Incarnation) -> Error {
+        let at = self.shards.address(shard).map_or_else(|_| String::new(), |at| at.shown().to_owned());
+        let message = format!(
+            "the server at {at} is a stale primary of shard `{shard}`: it is incarnation {}, and another server became \
+             incarnation {}",
+            found.0, latest.0
+        );
+        Error::new(Kind::Conflict, message)
+            .hint("stop that server, or make it a standby of the new primary; then run this again")
+            .on_shard(shard)
+    }
+
+    /// Fails with `Conflict` if the server of a shard is older than the incarnation that is known of.
+    pub(crate) fn check_incarnation(&self, shard: &ShardName, found: Incarnation) -> Result<()> {
+        match self.view().endpoints.get(shard) {
+            Some(known) if known.incarnation > found => Err(self.superseded(shard, found, known.incarnation)),
+            _ => Ok(()),
         }
     }
 

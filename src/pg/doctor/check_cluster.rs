@@ -43,12 +43,25 @@ pub(crate) fn checks(
     }
     checks.push(("cluster", one_cluster(&known)));
     checks.push(("members", participants(answers, &known, configured_by)));
-    checks.push(("epoch", epoch(&known)));
+    // Whatever the arcs of a server that was not compared yet are, it serves none of them.
+    let unconfirmed =
+        known.iter().find(|(_, facts, _)| facts.timeline.as_ref().is_ok_and(|it| !it.is_confirmed));
+    let unless_unconfirmed = |verdict: Verdict| match unconfirmed {
+        Some((name, ..)) if verdict.ok == Some(false) => {
+            Verdict::unknown(format!("see `timeline` of `{name}`"))
+        }
+        _ => verdict,
+    };
+    checks.push(("epoch", unless_unconfirmed(epoch(&known))));
     let is_known = |name: &ShardName| known.iter().any(|(other, ..)| *other == name);
     let is_whole = newest(&known).ring.topology.names().all(is_known);
     checks.push((
         "ring",
-        if is_whole { ring(&known, rings) } else { Verdict::unknown("not all shards answer for themselves") },
+        if is_whole {
+            unless_unconfirmed(ring(&known, rings))
+        } else {
+            Verdict::unknown("not all shards answer for themselves")
+        },
     ));
     checks
 }
@@ -185,6 +198,16 @@ fn epoch(known: KnownShards<'_>) -> Verdict {
         .map(|(name, _, description)| format!("`{name}` is at {}", description.ring.epoch))
         .collect();
     let pending = known.iter().any(|(.., description)| description.ring.change.is_some());
+    let knows_later = |name: &ShardName, own: &SelfDescription| {
+        let endpoints = known.iter().filter_map(|(.., other)| other.endpoints.get(name));
+        endpoints.map(|endpoint| endpoint.incarnation).any(|incarnation| incarnation > own.incarnation)
+    };
+    if let Some((name, ..)) = known.iter().find(|(name, _, own)| knows_later(name, own)) {
+        return Verdict::bad(
+            format!("the server of `{name}` is a stale primary: another one took the shard over"),
+            "stop that server, or make it a standby of the new primary",
+        );
+    }
     if !behind.is_empty() {
         let found = format!("`{}` is at {epoch}, {}", newest.shard, behind.join(", "));
         let hint = if pending {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::check_table::{
     primary_key, region_index, relation, row_security, side_effects, table, triggers, unique,
 };
-use super::collect::{Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, in_one_line};
+use super::collect::{Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, Timeline, in_one_line};
 use super::{INIT, Verdict, quoted};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
@@ -32,6 +32,20 @@ fn failed(error: &Error) -> Verdict {
 
 fn check<T>(answer: &Result<T>, verdict: impl FnOnce(&T) -> Verdict) -> Verdict {
     answer.as_ref().map_or_else(failed, verdict)
+}
+
+fn timeline(timeline: &Timeline) -> Verdict {
+    let Timeline { is_confirmed, confirmed, current } = timeline;
+    if *is_confirmed {
+        return Verdict::good(current);
+    }
+    Verdict::bad(
+        format!(
+            "another server became the primary: it is on timeline {current}, and was compared with the other shards on \
+             {confirmed}"
+        ),
+        "ringshard verify compares it, and says what it lacks",
+    )
 }
 
 /// All checks of a shard that could be reached, in order. `cluster`: the id in the configuration.
@@ -75,14 +89,20 @@ pub(crate) fn shard(
     let of_catalog = |verdict: Verdict| if is_newer { Verdict::unknown("see `catalog`") } else { verdict };
     let identity = with_description(description, |description| identity(name, facts, description, cluster));
     let is_itself = identity.ok == Some(true);
+    let has_function =
+        |name: &str| facts.functions.as_ref().is_ok_and(|found| found.iter().any(|it| it.name == name));
     checks.push(("identity", identity));
+    let timeline = if has_function("is_confirmed") {
+        check(&facts.timeline, timeline)
+    } else {
+        Verdict::unknown("see `functions`")
+    };
+    checks.push(("timeline", of_catalog(timeline)));
     checks.push(("region_index", check(&facts.indexes, |indexes| region_index(indexes))));
     checks.push(("triggers", of_catalog(check(&facts.trigger_faults, |faults| triggers(faults)))));
-    let has_function =
-        facts.functions.as_ref().is_ok_and(|found| found.iter().any(|it| it.name == "side_effects"));
     checks.push((
         "side_effects",
-        of_catalog(if has_function {
+        of_catalog(if has_function("side_effects") {
             check(&facts.side_effects, |effects| side_effects(effects))
         } else {
             Verdict::unknown("see `functions`")

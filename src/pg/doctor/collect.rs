@@ -41,6 +41,7 @@ pub(crate) struct Facts {
     pub(crate) functions: Result<Vec<Function>>,
     /// The shard's description; `None` without a catalog.
     pub(crate) description: Option<Result<SelfDescription>>,
+    pub(crate) timeline: Result<Timeline>,
     pub(crate) arcs: Result<Vec<ShardArc>>,
     pub(crate) idle: Result<Vec<Idle>>,
     pub(crate) imports: Result<Vec<OpenImport>>,
@@ -109,6 +110,16 @@ pub(crate) struct Function {
     pub(crate) source: String,
     /// Whether it is SECURITY DEFINER.
     pub(crate) is_definer: bool,
+}
+
+/// The timelines of a server, as in the names of the files of the write-ahead log.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline {
+    /// Whether the server was compared with the other shards since it became the primary.
+    pub(crate) is_confirmed: bool,
+    /// That on which it was compared last.
+    pub(crate) confirmed: String,
+    pub(crate) current: String,
 }
 
 /// An idle transaction.
@@ -224,6 +235,15 @@ pub(crate) fn collect(
         ),
         trigger_faults: triggers::faults(query.session.client())
             .map_err(|cause| sqlstate::doing("read the triggers", shard, &cause)),
+        timeline: query.one(
+            "read the timeline",
+            include_str!("../../../sql/queries/doctor/timeline.sql"),
+            |row| Timeline {
+                is_confirmed: row.get("is_confirmed"),
+                confirmed: row.get("confirmed"),
+                current: row.get("current"),
+            },
+        ),
         functions: query.rows(
             "read the functions",
             include_str!("../../../sql/queries/doctor/functions.sql"),

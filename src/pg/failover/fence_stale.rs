@@ -12,7 +12,7 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate::{self, on_shard};
-use crate::pg::rebalance::connection::Connection;
+use crate::pg::requests::connection::Connection;
 use crate::threads;
 
 /// A stale primary that answers, and is fenced.

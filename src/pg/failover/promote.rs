@@ -11,19 +11,20 @@ use std::{sync, thread};
 
 use postgres::types::Type;
 
-use super::survivors::{ForcedState, Survivors};
+use super::survivors::Survivors;
 use crate::error::{Error, Kind, Result};
 use crate::model::failover_plan::{MissingHandover, forced, missing_handovers};
 use crate::model::names::ShardName;
-use crate::model::rebalance::{Announcement, Condition, Reply};
+use crate::model::rebalance::Reply;
 use crate::model::ring::topology::Epoch;
 use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
-use crate::pg::net::session::{Parameter, Session};
+use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate::{self, on_shard};
 use crate::pg::pool::Server;
 use crate::pg::pool::replica_status::ReplicaStatus;
-use crate::pg::rebalance::connection::{Connection, ObservedShard};
+use crate::pg::requests::confirm::{announce_anew, lacking};
+use crate::pg::requests::connection::{Connection, ObservedShard};
 
 /// How long the promotion of the server may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -39,7 +40,8 @@ const IS_LATE: &str = "SELECT coalesce(pg_catalog.pg_last_wal_receive_lsn() > pg
 
 /// The plan of a takeover.
 pub struct Takeover {
-    shard: ShardName,
+    /// The shard.
+    pub shard: ShardName,
     replica: sync::Arc<Server>,
     survivors: Survivors,
     /// The address of the old primary.
@@ -65,6 +67,8 @@ pub struct TakenOver {
     pub epoch: Epoch,
     /// The incarnation of the new primary.
     pub incarnation: Incarnation,
+    /// How many rows are on none of its arcs, and went to its quarantine.
+    pub quarantined: u64,
 }
 
 /// A replica, with its status.
@@ -170,15 +174,45 @@ pub fn plan_takeover(cluster: &Cluster, shard: &ShardName, requested: Option<&st
     })
 }
 
+/// The takeovers by servers that somebody else promoted without hand-overs that their predecessors had committed. Of two that
+/// own an arc, the one that received it first comes first, and gives it up.
+pub fn plan_restorations(cluster: &Cluster) -> Result<Vec<Takeover>> {
+    let mut plans = Vec::new();
+    for (shard, missing_handovers) in lacking(cluster)? {
+        let replica = cluster.shards().shard(&shard)?;
+        let at = replica.address.shown().to_owned();
+        let own = Connection::open_unconfirmed(cluster, &shard)?.read_catalog(cluster)?.state;
+        let plan = Takeover {
+            replica,
+            survivors: survivors::read(cluster, &shard)?,
+            before: at.clone(),
+            after: at,
+            replayed: String::new(),
+            age_seconds: None,
+            missing_handovers,
+            is_begun: false,
+            others: cluster.shards().replicas(&shard).iter().map(|one| one.address.shown().into()).collect(),
+            shard,
+        };
+        plans.push((own.arcs.iter().map(|held| held.epoch).max(), plan));
+    }
+    plans.sort_by_key(|(latest, _)| *latest);
+    Ok(plans.into_iter().map(|(_, plan)| plan).collect())
+}
+
 /// Carries out a planned takeover. The rows of its missing hand-overs are lost. Fails with `Locked` if something changed
 /// since the plan was made.
 pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let shard = &plan.shard;
     let _lock = survivors::lock_changes(cluster, &plan.survivors)?;
     let survivors = survivors::read(cluster, shard)?;
+    // The server that is to take over is the one at the shard's address: somebody else has promoted it.
+    let is_there = plan.before == plan.after;
+    let again =
+        if is_there { "ringshard verify --fix".to_owned() } else { format!("ringshard promote {shard}") };
     let changed = |what: &str| {
-        Error::new(Kind::Locked, format!("{what} in the meantime; nothing was promoted"))
-            .hint(format!("ringshard promote {shard}"))
+        Error::new(Kind::Locked, format!("{what} in the meantime; nothing was done"))
+            .hint(again.clone())
             .on_shard(shard)
     };
     if survivors.states() != plan.survivors.states() {
@@ -187,35 +221,40 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     if survivors.endpoint(shard) != plan.survivors.endpoint(shard) {
         return Err(changed("the shard was taken over by another replica"));
     }
-    survivors::must_not_answer(cluster, shard)?;
-    let is_changing = announce_anew(cluster, &survivors)?;
+    if !is_there {
+        survivors::must_not_answer(cluster, shard)?;
+    }
+    let is_changing = announce_anew(cluster, &survivors.states())?.is_some();
     let survivors = if is_changing { survivors::read(cluster, shard)? } else { survivors };
     let others = survivors.states();
     let mut candidate = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
     let observed = candidate.connection.read_catalog(cluster)?;
-    if missing_handovers(&others, &observed.state).iter().any(|one| !plan.missing_handovers.contains(one)) {
+    // A new epoch may have been announced since then.
+    let is_planned = |one: &MissingHandover| match one {
+        MissingHandover::Epoch { has, .. } => plan
+            .missing_handovers
+            .iter()
+            .any(|planned| matches!(planned, MissingHandover::Epoch { has: known, .. } if known == has)),
+        _ => plan.missing_handovers.contains(one),
+    };
+    if !missing_handovers(&others, &observed.state).iter().all(is_planned) {
         return Err(changed("a hand-over was made"));
     }
     let Candidate { connection, status, .. } = candidate;
     let mut connection = if status.is_standby { promote(shard, connection)? } else { connection };
-    let ObservedShard { description, state } = connection.read_catalog(cluster)?;
+    let ObservedShard { description, state, .. } = connection.read_catalog(cluster)?;
+    let mut quarantined = 0;
     // By now everything received is replayed. The new primary may still be in an earlier epoch.
     let is_late = survivors.epoch().is_some_and(|epoch| state.ring.epoch < epoch);
     if is_late || !missing_handovers(&others, &state).is_empty() {
-        let new = forced(&others, &state);
-        let forced = ForcedState {
-            epoch: new.ring.epoch,
-            topology: &new.ring.topology,
-            change: new.ring.change.as_ref(),
-            arcs: &new.arcs,
-            dead: None,
-        };
-        let reply = connection.overwrite_state(&state, &forced);
+        let forced = forced(&others, &state);
+        let reply = connection.overwrite_state(&state, &forced, None);
         if matches!(reply.map_err(on_shard("write its new state", shard))?, Reply::Stale) {
             return Err(Error::new(Kind::Locked, format!("shard `{shard}` was changed in the meantime"))
-                .hint(format!("ringshard promote {shard} continues"))
+                .hint(format!("{again} continues"))
                 .on_shard(shard));
         }
+        quarantined = quarantined_in(&mut connection, forced.ring.epoch)?;
     }
     let (known, found) = (survivors.incarnation(shard), description.incarnation);
     let has_begun = found > known;
@@ -234,36 +273,18 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     let standbys = standbys.filter(|one| one.address.shown() != address.shown()).collect();
     cluster.shards().replace(shard, address, standbys);
     cluster.refresh()?;
-    Ok(TakenOver { epoch, incarnation })
+    Ok(TakenOver { epoch, incarnation, quarantined })
 }
 
-/// Continues a change under way in a new epoch, before the takeover: then a mover that read rows from the old primary
-/// cannot hand them over any more, and the old primary is recognized by its epoch. Returns whether a change is under way.
-///
-/// If some shards have finished the change, all rows are on their owners, and nothing is handed over.
-fn announce_anew(cluster: &Cluster, survivors: &Survivors) -> Result<bool> {
-    let states = survivors.states();
-    let Some(newest) = states.values().max_by_key(|state| (state.ring.epoch, state.ring.change.is_none()))
-    else {
-        return Ok(false);
-    };
-    let Some(change) = newest.ring.change.clone() else { return Ok(false) };
-    let announcement = Announcement {
-        epoch: newest.ring.epoch.next(),
-        topology: newest.ring.topology.clone(),
-        change,
-        condition: Condition::Decided,
-    };
-    for name in survivors.names().filter(|name| announcement.change.participants.contains(name)) {
-        let mut connection = Connection::open(cluster, name)?;
-        let reply = connection.announce(&announcement).map_err(on_shard("announce a new epoch", name))?;
-        if matches!(reply, Reply::Stale) {
-            return Err(Error::new(Kind::Locked, format!("shard `{name}` was changed in the meantime"))
-                .hint("try again in a moment")
-                .on_shard(name));
-        }
-    }
-    Ok(true)
+/// How many rows went to the quarantine with the state of this epoch.
+fn quarantined_in(connection: &mut Connection, epoch: Epoch) -> Result<u64> {
+    let (what, shard) = ("count the quarantine", connection.shard().clone());
+    // As in sql/functions/failover.sql.
+    let reason = format!("on no arc of this shard since epoch {epoch}");
+    let sql = "SELECT pg_catalog.count(*) FROM ringshard.quarantine WHERE reason = $1";
+    let rows = connection.session().query(sql, &[(&reason, Type::TEXT)]);
+    let rows = rows.map_err(|cause| sqlstate::doing(what, &shard, &cause))?;
+    Ok(u64::try_from(only(rows, what, &shard)?.get::<_, i64>(0)).unwrap_or(0))
 }
 
 /// Completes an interrupted takeover of which some shards, or the configuration with the address `configured`, have not
@@ -297,9 +318,9 @@ pub fn finish_takeover(
     let parameters =
         takeover_arguments(shard, incarnation, &endpoint.url, &endpoint.replicas, before, raised_to);
     for name in survivors.names() {
-        record_on(&mut Connection::open(cluster, name)?, &parameters)?;
+        record_on(&mut Connection::open_unconfirmed(cluster, name)?, &parameters)?;
     }
-    Ok(Some(TakenOver { epoch, incarnation }))
+    Ok(Some(TakenOver { epoch, incarnation, quarantined: 0 }))
 }
 
 /// Records the takeover on the new primary first, then on the other shards.
@@ -315,7 +336,7 @@ fn record_takeover(
         takeover_arguments(&plan.shard, incarnation, &plan.after, &plan.others, &plan.before, epoch);
     record_on(&mut connection, &parameters)?;
     for name in survivors.names() {
-        record_on(&mut Connection::open(cluster, name)?, &parameters)?;
+        record_on(&mut Connection::open_unconfirmed(cluster, name)?, &parameters)?;
     }
     Ok(())
 }

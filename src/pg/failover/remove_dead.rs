@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use postgres::IsolationLevel;
 use postgres::types::Type;
 
-use super::survivors::{ForcedState, Survivors};
+use super::survivors::Survivors;
 use crate::error::{Error, Kind, Result};
 use crate::model::failover_plan::{Reassignment, reassign};
 use crate::model::names::ShardName;
-use crate::model::rebalance::Reply;
+use crate::model::rebalance::{Reply, RingState, ShardState};
 use crate::model::ring::arc::{Arc, merged};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
@@ -25,7 +25,7 @@ use crate::pg::cluster::{Cluster, prototype_log};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate::{self, on_shard};
-use crate::pg::rebalance::connection::Connection;
+use crate::pg::requests::connection::Connection;
 use crate::pg::scan::snapshot::held_of;
 
 /// How many rows one fetch returns, and one statement stores.
@@ -164,7 +164,7 @@ pub fn remove_dead_shard(
     let mut recipients = plan.recipients();
     let mut connections: BTreeMap<&ShardName, Connection> = BTreeMap::new();
     for shard in plan.reassignment.recipients.keys() {
-        let mut connection = Connection::open(cluster, shard)?;
+        let mut connection = Connection::open_unconfirmed(cluster, shard)?;
         let begun = connection.session().client().batch_execute("BEGIN");
         begun.map_err(|cause| sqlstate::doing("begin the transaction", shard, &cause))?;
         connections.insert(shard, connection);
@@ -176,17 +176,13 @@ pub fn remove_dead_shard(
     let Reassignment { epoch, topology, change, .. } = &plan.reassignment;
     for (shard, recipient) in &plan.reassignment.recipients {
         let connection = connections.get_mut(shard).expect("each recipient has a connection");
-        let forced = ForcedState {
-            epoch: *epoch,
-            topology,
-            change: change.as_ref(),
-            arcs: &recipient.arcs,
-            dead: Some((dead, &plan.url)),
-        };
+        let (epoch, topology, change) = (*epoch, topology.clone(), change.clone());
+        let ring = RingState { epoch, topology, change, desired_topology: None };
+        let forced = ShardState { ring, arcs: recipient.arcs.clone() };
         let again = format!("ringshard remove-shard {dead} --dead continues");
+        let reply = connection.overwrite_state(&recipient.seen, &forced, Some((dead, &plan.url)));
         let reply =
-            connection.overwrite_state(&recipient.seen, &forced).map_err(on_shard("reassign arcs", shard));
-        let reply = reply.map_err(|error| error.hint(again.clone()))?;
+            reply.map_err(on_shard("reassign arcs", shard)).map_err(|error| error.hint(again.clone()))?;
         if matches!(reply, Reply::Stale) {
             let message = format!("shard `{shard}` was changed in the meantime, and has no new arcs yet");
             return Err(Error::new(Kind::Locked, message).hint(again).on_shard(shard));

@@ -8,18 +8,18 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::rebalance::{Change, Reply, ShardState};
-use crate::model::ring::arc::{Arc, ArcState, ShardArc, merged};
+use crate::model::rebalance::{Reply, RingState, ShardState};
+use crate::model::ring::arc::{Arc, ArcState, ShardArc};
 use crate::model::ring::position::Position;
-use crate::model::ring::topology::{Epoch, Topology};
+use crate::model::ring::topology::Epoch;
 use crate::pg::catalog::{Incarnation, ShardEndpoint};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate::ShardError;
-use crate::pg::rebalance::chunk_rows::ChunkRows;
-use crate::pg::rebalance::connection::{Connection, ObservedShard};
 use crate::pg::rebalance::run_lock::RunLock;
 use crate::pg::rebalance::run_state::{RebalanceOptions, RunState};
+use crate::pg::requests::chunk_rows::ChunkRows;
+use crate::pg::requests::connection::{Connection, ObservedShard};
 use crate::threads;
 
 /// How long a server may take to answer before it counts as down.
@@ -79,13 +79,14 @@ pub(crate) fn must_not_answer(cluster: &Cluster, shard: &ShardName) -> Result<()
         .on_shard(shard))
 }
 
-/// Reads the states of all other shards. Each must answer.
+/// Reads the states of all other shards. Each must answer. (One that is not confirmed is compared with the others when it is used
+/// next.)
 pub(crate) fn read(cluster: &Cluster, shard: &ShardName) -> Result<Survivors> {
     let view = cluster.view();
     let mut names: Vec<ShardName> = view.participants().into_iter().cloned().collect();
     names.retain(|name| name != shard);
     let observed = threads::at_once(names, |name| {
-        let mut connection = Connection::open(cluster, &name)?;
+        let mut connection = Connection::open_unconfirmed(cluster, &name)?;
         let observed = connection.read_catalog(cluster)?;
         Ok((name, observed))
     });
@@ -105,28 +106,6 @@ pub(crate) fn lock_changes(cluster: &Cluster, survivors: &Survivors) -> Result<O
     first.map(|arbiter| RunLock::take(&run_state, arbiter)).transpose()
 }
 
-/// The new state of a shard.
-pub(crate) struct ForcedState<'a> {
-    pub(crate) epoch: Epoch,
-    pub(crate) topology: &'a Topology,
-    pub(crate) change: Option<&'a Change>,
-    pub(crate) arcs: &'a [ShardArc],
-    /// A shard that leaves the cluster, and its address.
-    pub(crate) dead: Option<(&'a ShardName, &'a str)>,
-}
-
-impl ForcedState<'_> {
-    /// Whether no change is under way, and these arcs are exactly those of the shard on the ring.
-    fn is_stable(&self, shard: &ShardName) -> bool {
-        let ring = self.topology.ring();
-        let expected = ring.arcs().into_iter().filter(|owned| owned.shard == shard).map(|owned| owned.arc);
-        let is_owned = |shard_arc: &ShardArc| shard_arc.state == ArcState::Owned;
-        self.change.is_none()
-            && self.arcs.iter().all(is_owned)
-            && merged(self.arcs.iter().map(|shard_arc| shard_arc.arc)) == merged(expected)
-    }
-}
-
 type Columns = (Vec<Uuid>, Vec<Uuid>, Vec<i64>, Vec<Option<String>>);
 
 fn columns(arcs: &[ShardArc]) -> Columns {
@@ -140,16 +119,20 @@ fn columns(arcs: &[ShardArc]) -> Columns {
 }
 
 impl Connection {
-    /// Replaces the state of the shard; [`Reply::Stale`] if it is not the observed one any more.
+    /// Replaces the state of the shard; [`Reply::Stale`] if it is not the observed one any more. `dead`: a shard that leaves the
+    /// cluster, and its address.
     pub(crate) fn overwrite_state(
         &mut self,
         observed: &ShardState,
-        forced: &ForcedState<'_>,
+        forced: &ShardState,
+        dead: Option<(&ShardName, &str)>,
     ) -> Result<Reply<ChunkRows>, ShardError> {
         let (seen_firsts, seen_lasts, seen_epochs, seen_targets) = columns(&observed.arcs);
-        let (firsts, lasts, epochs, targets) = columns(forced.arcs);
+        let (firsts, lasts, epochs, targets) = columns(&forced.arcs);
         let is_stable = forced.is_stable(self.shard());
-        let (dead, dead_url) = (forced.dead.map(|(name, _)| name.as_str()), forced.dead.map(|(_, url)| url));
+        let (dead, dead_url) = (dead.map(|(name, _)| name.as_str()), dead.map(|(_, url)| url));
+        let RingState { epoch, topology, change, .. } = &forced.ring;
+        let change = change.as_ref();
         self.answer(
             "SELECT ringshard.overwrite_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
@@ -158,10 +141,10 @@ impl Connection {
                 (&seen_lasts, Type::UUID_ARRAY),
                 (&seen_epochs, Type::INT8_ARRAY),
                 (&seen_targets, Type::TEXT_ARRAY),
-                (&forced.epoch.number(), Type::INT8),
-                (&Json(forced.topology), Type::JSONB),
-                (&forced.change.map(|change| Json(&change.next_topology)), Type::JSONB),
-                (&forced.change.map(|change| Json(&change.participants)), Type::JSONB),
+                (&epoch.number(), Type::INT8),
+                (&Json(topology), Type::JSONB),
+                (&change.map(|change| Json(&change.next_topology)), Type::JSONB),
+                (&change.map(|change| Json(&change.participants)), Type::JSONB),
                 (&firsts, Type::UUID_ARRAY),
                 (&lasts, Type::UUID_ARRAY),
                 (&epochs, Type::INT8_ARRAY),

@@ -85,6 +85,8 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
             "ringshard sql \"SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.users'::regclass AND NOT tgisinternal\" \
              lists the triggers",
         ),
+        // sql/functions/rebalance.sql
+        code if code.code() == "RS008" => error(Kind::Locked).hint("run this again"),
         // sql/functions/side_effects.sql
         code if code.code() == "RS006" => error(Kind::Configuration).hint(
             "drop the foreign key, or disable the trigger or rule: ringshard doctor lists them; then run this again, or \
@@ -113,7 +115,10 @@ fn is_uninitialised(code: &SqlState) -> bool {
 
 /// Whether a statement failed in a way in which it fails on a catalog of another version.
 pub(crate) fn is_of_another_version(cause: &postgres::Error) -> bool {
-    cause.code().is_some_and(|code| [&SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN].contains(&code))
+    cause.code().is_some_and(|code| {
+        [&SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN, &SqlState::UNDEFINED_FUNCTION]
+            .contains(&code)
+    })
 }
 
 /// Whether the connection was lost, so that the outcome of the statement is unknown.

@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
-use super::chunk_rows::ChunkRows;
-use super::connection::Connection;
 use super::failpoint::{self, Side};
 use super::lock_holder;
 use super::run_state::RunState;
@@ -16,6 +14,8 @@ use crate::model::names::ShardName;
 use crate::model::rebalance::{Reply, Request};
 use crate::pg::net::advisory_lock::BARRIER;
 use crate::pg::net::sqlstate::{self, ShardError};
+use crate::pg::requests::chunk_rows::ChunkRows;
+use crate::pg::requests::connection::Connection;
 
 /// The pause before a request is repeated.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -1,6 +1,5 @@
 //! The desired topology: reads and writes it. It moves nothing.
 
-use super::connection::Connection;
 use super::plan::ObservedShards;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -9,6 +8,7 @@ use crate::model::ring::topology::{Membership, ShardSpec, Topology, Weight};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::sqlstate::on_shard;
 use crate::pg::rebalance::plan;
+use crate::pg::requests::connection::Connection;
 
 /// What a command changed in the desired topology.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::chunk_rows::ChunkRows;
-use super::connection::Connection;
 use super::connections::Connections;
 use super::plan::{Planned, damaged};
 use super::position_index;
@@ -22,6 +20,8 @@ use crate::model::rebalance::plan::Load;
 use crate::model::rebalance::{Direction, Reply, Request, arbiter};
 use crate::model::ring::topology::Topology;
 use crate::pg::cluster::Cluster;
+use crate::pg::requests::chunk_rows::ChunkRows;
+use crate::pg::requests::connection::Connection;
 use crate::threads;
 
 /// How often progress is reported.

@@ -24,11 +24,13 @@ pub(crate) fn finish_chunk(cluster: &Cluster, shard: &ShardName, position: Posit
     run_state.patience = PATIENCE;
     let mut connections = Connections::new(&run_state);
     let state = observe(&mut connections, shard, cluster)?;
-    let shard_arc = state.arcs.into_iter().find(|shard_arc| shard_arc.arc.contains(position));
-    let Some(ShardArc { arc, epoch, state: ArcState::Fenced(target) }) = shard_arc else { return Ok(false) };
+    let shard_arc = state.arcs.iter().find(|shard_arc| shard_arc.arc.contains(position));
+    let Some(ShardArc { arc, epoch, state: ArcState::Fenced(target) }) = shard_arc.cloned() else {
+        return Ok(false);
+    };
     log::info!("Finishing the move of {arc} from shard {shard} to {target}");
     let leftover = Leftover { epoch, source: shard.clone(), target, chunk: arc };
-    let mut chunk = ChunkMove::of_leftover(&leftover);
+    let mut chunk = ChunkMove::of_leftover(&leftover, state.ring.epoch);
     loop {
         match step(&run_state, &mut connections, &mut chunk)?.0 {
             ChunkOutcome::Next => {}

@@ -2,8 +2,8 @@
 
 use postgres::types::Type;
 
-use super::connection::Connection;
 use crate::pg::net::session::Parameter;
+use crate::pg::requests::connection::Connection;
 
 /// A description of the longest-running holder of an advisory lock, or of the session that blocks it; `None` if the lock is
 /// free or the query fails.

@@ -3,8 +3,6 @@
 //! `model/rebalance/` decides what to do next, from the states of the shards; this room does it, with several workers, each
 //! with its own connections. Nothing that matters is kept in memory: if the process is killed, the next mover continues.
 
-pub(crate) mod chunk_rows;
-pub(crate) mod connection;
 pub(crate) mod connections;
 mod desired_topology;
 mod executor;

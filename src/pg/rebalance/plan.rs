@@ -7,7 +7,6 @@ use std::time::Duration;
 use postgres::types::Type;
 use postgres::{IsolationLevel, Transaction};
 
-use super::connection::Connection;
 use super::connections::Connections;
 use super::run_state::{RebalanceOptions, RunState};
 use crate::error::{Error, Kind, Result};
@@ -22,6 +21,7 @@ use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
+use crate::pg::requests::connection::Connection;
 use crate::pg::scan::snapshot::held_of;
 use crate::threads;
 

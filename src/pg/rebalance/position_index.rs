@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use postgres::error::SqlState;
 use postgres::types::Type;
 
-use super::connection::Connection;
 use super::run_state::RunState;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::pg::catalog::POSITION_INDEX;
 use crate::pg::net::session::{Parameter, only};
 use crate::pg::net::sqlstate;
+use crate::pg::requests::connection::Connection;
 use crate::threads;
 
 /// How often to check whether the build is done.

@@ -4,7 +4,6 @@
 
 use postgres::types::Type;
 
-use super::connection::Connection;
 use super::lock_holder;
 use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};
@@ -13,6 +12,7 @@ use crate::model::rebalance::plan::Load;
 use crate::pg::net::advisory_lock::{self, RUN_LOCK};
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
+use crate::pg::requests::connection::Connection;
 
 /// The held lock; dropping it closes the session and so releases the lock.
 pub(crate) struct RunLock {

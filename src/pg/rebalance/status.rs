@@ -1,6 +1,5 @@
 //! The status of a change, which any process can read.
 
-use super::connection::Connection;
 use super::lock_holder;
 use super::plan::Planned;
 use crate::error::{Error, Kind, Result};
@@ -13,6 +12,7 @@ use crate::pg::cluster::view::View;
 use crate::pg::net::advisory_lock::RUN_LOCK;
 use crate::pg::net::sqlstate;
 use crate::pg::rebalance::plan;
+use crate::pg::requests::connection::Connection;
 
 /// The status of a change.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use super::statements::Expected;
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::ring::position::Position;
+use crate::model::ring::topology::Epoch;
 use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
@@ -26,7 +27,8 @@ pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
 /// For each shard, whether it has a row of this user.
 pub fn holders(cluster: &Cluster, id: UserId) -> Vec<(ShardName, Result<bool>)> {
     cluster.shards().on_each(&cluster.shards().names(), |name, session| {
-        let expected = Expected { cluster: cluster.id(), shard: name, stable_ring: None };
+        let expected =
+            Expected { cluster: cluster.id(), shard: name, least_epoch: Epoch::GUESSED, stable_ring: None };
         has_user(cluster, session, expected, id)
     })
 }

@@ -24,6 +24,7 @@ use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::rebalance;
+use crate::pg::requests::confirm::confirm;
 
 /// How long a write waits for a chunk that is being moved.
 pub const FENCE_PATIENCE: Duration = Duration::from_secs(10);
@@ -291,7 +292,8 @@ impl Router<'_> {
     ) -> Result<Attempt> {
         let (cluster, shard) = (self.0, &route.shard);
         let mut session = cluster.reach(intent, shard)?;
-        let expected = Expected { cluster: cluster.id(), shard, stable_ring: route.stable_ring };
+        let least_epoch = cluster.least_epoch(session.server());
+        let expected = Expected { cluster: cluster.id(), shard, least_epoch, stable_ring: route.stable_ring };
         let answer = match statement(&mut session, expected) {
             Ok(answer) => answer,
             Err(cause) if may_retry && sqlstate::is_worth_repeating(&cause) => return Ok(Attempt::Retry),
@@ -307,17 +309,21 @@ impl Router<'_> {
         if answer.status == ReplyStatus::WrongShard {
             return self.reroute(shard, session);
         }
+        if answer.status == ReplyStatus::Unconfirmed && may_retry {
+            drop(session);
+            confirm(cluster, shard)?;
+            return Ok(Attempt::Retry);
+        }
         if answer.epoch >= cluster.view().epoch {
             cluster.note_epoch(shard, &mut session, answer.epoch)?;
             return Ok(Attempt::Answer(answer));
         }
         let server = Arc::clone(session.server());
         drop(session);
-        if cluster.is_suspect(&server, answer.epoch) {
-            cluster.refresh()?;
-        }
+        cluster.examine(&server, answer.epoch)?;
         if cluster.shards().is_current(&server) {
-            return Ok(Attempt::Answer(answer));
+            let is_late = answer.status == ReplyStatus::Late;
+            return Ok(if is_late && may_retry { Attempt::Retry } else { Attempt::Answer(answer) });
         }
         // The server is a stale primary, so its answer does not count. If it cannot be fenced, it is at least not used again.
         for error in failover::fence_stale_primaries(cluster).into_iter().filter_map(Result::err) {

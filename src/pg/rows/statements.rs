@@ -23,6 +23,8 @@ use crate::pg::net::session::{Parameter, Session};
 pub(crate) struct Expected<'a> {
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) shard: &'a ShardName,
+    /// A write is not done in an earlier epoch.
+    pub(crate) least_epoch: Epoch,
     /// The stable ring by which this shard owns the key; `None` if a change is known to be under way.
     pub(crate) stable_ring: Option<StableRing>,
 }
@@ -46,6 +48,10 @@ pub(crate) enum ReplyStatus {
     Fenced(Option<ShardName>),
     /// The shard does not own the key.
     NotOwner,
+    /// The shard is in an earlier epoch than the client knows of, so the write was not done: it may be a stale primary.
+    Late,
+    /// Another server became the primary of the shard, and was not compared with the other shards yet.
+    Unconfirmed,
     /// This database belongs to another shard or cluster, or its catalog has another version than this program.
     WrongShard,
 }
@@ -69,7 +75,7 @@ const WRONG_SHARD: RowReply =
 pub(crate) const GET: &str = include_str!("../../../sql/queries/get_user.sql");
 /// A write of a user.
 pub(crate) const WRITE: &str = "SELECT answer, epoch, transfer_to, user_id, name, region, email \
-     FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+     FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 /// The statements of the fast path.
 pub(crate) const GET_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/get.sql");
 pub(crate) const CREATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/create.sql");
@@ -155,6 +161,9 @@ fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Reply
         return Ok(WRONG_SHARD);
     }
     let epoch = Epoch::new(row.get(2));
+    if !row.get::<_, bool>(13) {
+        return Ok(RowReply { status: ReplyStatus::Unconfirmed, epoch, arc_epoch: None, user: None });
+    }
     // The arc ends at or after the position, and contains it if it begins at or before it.
     let contains = row.get::<_, Option<Uuid>>(3).is_some_and(|first| Position::from(first) <= position);
     let status = match row.get::<_, Option<&str>>(4).filter(|_| contains) {
@@ -310,10 +319,11 @@ fn write_fast_path(
 
 fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> ReplyResult {
     let (operation, id) = (arguments.operation.name(), arguments.id.number());
-    let first_parameters: [Parameter<'_>; 5] = [
+    let first_parameters: [Parameter<'_>; 6] = [
         (&expected.cluster.map(|id| id.to_string()), Type::TEXT),
         (&expected.shard(), Type::TEXT),
         (&CATALOG_VERSION, Type::INT4),
+        (&expected.least_epoch.number(), Type::INT8),
         (&operation, Type::TEXT),
         (&id, Type::INT8),
     ];
@@ -340,6 +350,8 @@ fn answer_of(rows: &[Row]) -> RowReply {
             ReplyStatus::Fenced(row.get::<_, Option<&str>>(2).and_then(|target| target.parse().ok()))
         }
         Some("not_owner") => ReplyStatus::NotOwner,
+        Some("late") => ReplyStatus::Late,
+        Some("unconfirmed") => ReplyStatus::Unconfirmed,
         _ => ReplyStatus::WrongShard,
     };
     let epoch = row.get::<_, Option<i64>>(1).map_or(Epoch::GUESSED, Epoch::new);

@@ -25,6 +25,7 @@ use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
+use crate::pg::requests::confirm::confirm;
 use crate::threads;
 
 /// How long to reopen the snapshots while there is a gap.
@@ -42,6 +43,8 @@ const NAMES_TRIED: u32 = 100;
 pub(crate) struct Held {
     pub(crate) epoch: Epoch,
     pub(crate) arcs: Vec<ShardArc>,
+    /// Whether it was compared with the other shards since its server became its primary.
+    pub(crate) is_confirmed: bool,
     /// Arcs that it gave away, and whose rows it still has.
     pub(crate) left_behind: Vec<Arc>,
 }
@@ -195,6 +198,13 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
         if has_stale_primary(cluster, &opened)? {
             continue;
         }
+        if let Some((part, _)) = opened.iter().find(|(_, held)| !held.is_confirmed) {
+            let shard = part.shard.clone();
+            // A pool may have only one connection.
+            drop(opened);
+            confirm(cluster, &shard)?;
+            continue;
+        }
         let arcs = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
         let coverage = Coverage::of(&arcs);
         let (mut parts, held): (Vec<ShardSnapshot>, Vec<Held>) = opened.into_iter().unzip();
@@ -231,9 +241,11 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
 
 /// Whether one of these servers is a stale primary.
 fn has_stale_primary(cluster: &Cluster, opened: &[(ShardSnapshot, Held)]) -> Result<bool> {
-    if opened.iter().any(|(part, held)| cluster.is_suspect(&part.server, held.epoch)) {
+    for (part, held) in opened {
         // The snapshots are opened again after this, as a pool may have only one connection.
-        return cluster.refresh().map(|_| true);
+        if cluster.examine(&part.server, held.epoch)? {
+            return Ok(true);
+        }
     }
     Ok(!opened.iter().all(|(part, _)| cluster.shards().is_current(&part.server)))
 }
@@ -350,6 +362,7 @@ pub(crate) fn held_of(row: &Row, shard: &ShardName) -> Result<Held> {
     Ok(Held {
         epoch: Epoch::new(row.get("epoch")),
         arcs: catalog::arcs_of(row, shard)?,
+        is_confirmed: row.get("is_confirmed"),
         left_behind: left_behind.collect(),
     })
 }

@@ -30,6 +30,7 @@ use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
+use crate::pg::requests::confirm::lacking;
 use crate::pg::scan::list::cut_off;
 use crate::pg::scan::snapshot::{Held, ShardSnapshot};
 
@@ -123,7 +124,13 @@ struct ScanShared {
 pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<Verified> {
     // A shard that has left the ring need not answer.
     cluster.refresh()?;
+    let lost = lacking(cluster)?.into_iter().map(|(shard, missing)| RingFault::Lost {
+        shard,
+        missing: missing.iter().map(ToString::to_string).collect(),
+    });
+    let lost: Vec<RingFault> = lost.collect();
     let (observed, faults) = observe_until_consistent(cluster)?;
+    let faults = lost.into_iter().chain(faults).collect();
     let shared = Arc::new(ScanShared { rows: AtomicU64::new(0), room: AtomicI64::new(EXAMINED_MAX) });
     let scanned = scan_all(&observed, &shared, progress)?;
     let mut tallies = BTreeMap::new();

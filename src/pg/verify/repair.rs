@@ -282,6 +282,7 @@ impl Repair<'_> {
             held_of(&row, shard)
         });
         let held = match held {
+            Ok(held) if !held.is_confirmed => return Ok(Err(changing())),
             Ok(held) => held.arcs,
             Err(error) => return Ok(Err(error)),
         };

@@ -6,3 +6,4 @@ pub(crate) mod promote;
 pub(crate) mod remove_dead;
 pub(crate) mod replicas;
 pub(crate) mod scenario;
+pub(crate) mod timelines;

@@ -3,6 +3,7 @@
 pub(crate) mod cleanup;
 pub(crate) mod faults;
 pub(crate) mod mutants;
+pub(crate) mod mutants_failover;
 pub(crate) mod mutants_fast_path;
 pub(crate) mod nemesis;
 pub(crate) mod ring;

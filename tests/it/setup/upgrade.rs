@@ -7,14 +7,15 @@ use crate::support::catalogs::assert_catalogs_are_complete;
 use crate::support::harness::{Ran, Test};
 use crate::support::rings::owner;
 
-/// The migrations to versions 1 to 6.
-const MIGRATIONS: [&str; 6] = [
+/// The migrations to versions 1 to 7.
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../sql/migrations/0001_catalog.sql"),
     include_str!("../../../sql/migrations/0002_imports.sql"),
     include_str!("../../../sql/migrations/0003_rebalancing.sql"),
     include_str!("../../../sql/migrations/0004_replicas.sql"),
     include_str!("../../../sql/migrations/0005_fast_path.sql"),
     include_str!("../../../sql/migrations/0006_names.sql"),
+    include_str!("../../../sql/migrations/0007_left_behind.sql"),
 ];
 
 /// `write_user` as versions 1 to 5 of the catalog declared it, with a body that does nothing. `CREATE OR REPLACE` refuses
@@ -57,10 +58,11 @@ fn of_version(version: usize) -> Test {
         for migration in &MIGRATIONS[1..version] {
             test.execute(number, migration);
         }
-        if version == 6 {
-            test.execute(number, include_str!("functions_6.sql"));
-        } else if version >= 3 {
-            test.execute(number, include_str!("functions_5.sql"));
+        match version {
+            7 => test.execute(number, include_str!("functions_7.sql")),
+            6 => test.execute(number, include_str!("functions_6.sql")),
+            3..=5 => test.execute(number, include_str!("functions_5.sql")),
+            _ => {}
         }
     }
     let shards: Vec<String> =
@@ -90,7 +92,7 @@ fn shape(test: &Test, number: usize) -> Vec<String> {
 #[test]
 fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
     let new = Test::initialised();
-    for version in 1..=6 {
+    for version in 1..=7 {
         let old = of_version(version);
         std::fs::write(old.home.path().join("f.csv"), "user_id\n52\n").unwrap();
         let commands: [&[&str]; 6] = [
@@ -104,13 +106,13 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         for words in commands {
             old.run(words).fails(78).says("ringshard init-shards");
         }
-        let message = format!("has version {version}, and this ringshard needs version 7");
+        let message = format!("has version {version}, and this ringshard needs version 8");
         old.run(&["rebalance", "status"]).fails(78).says(&message).says("ringshard init-shards upgrades it");
         let seen = old.run(&["doctor"]).fails(1);
-        let message = format!("version {version}; this ringshard needs 7\tringshard init-shards");
+        let message = format!("version {version}; this ringshard needs 8\tringshard init-shards");
         assert_eq!(seen.stdout.matches(&message).count(), 3, "{seen:?}");
         if version >= 3 {
-            let desired = if version == 6 { "desired_topology" } else { "wanted" };
+            let desired = if version >= 6 { "desired_topology" } else { "wanted" };
             old.execute(
                 1,
                 &format!(
@@ -128,7 +130,7 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         for number in 1..=3 {
             assert_eq!(shape(&old, number), shape(&new, number), "version {version}");
         }
-        assert!(shape(&old, 1).contains(&"version 7".to_owned()));
+        assert!(shape(&old, 1).contains(&"version 8".to_owned()));
         let mut client = old.other_program("postgres", owner(1));
         assert!(client.execute("DELETE FROM users WHERE user_id = 1", &[]).unwrap() == 1);
         assert!(client.execute("INSERT INTO users SELECT generate_series(1000, 1100)", &[]).is_err());

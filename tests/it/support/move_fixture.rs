@@ -130,7 +130,11 @@ impl MoveFixture {
         let other = self.names[1 - at].clone();
         let client = if at == 0 { &mut self.source } else { &mut self.target };
         let neighbours = if function == "fence" { "$2::text::uuid, $3::text::uuid, " } else { "" };
-        let sql = format!("SELECT ringshard.{function}($1, $2::text::uuid, $3::text::uuid, {neighbours}$4)");
+        // A purge by a mover that knows the newest epoch.
+        let decided = if function == "purge" { ", (SELECT epoch FROM ringshard.meta)" } else { "" };
+        let sql = format!(
+            "SELECT ringshard.{function}($1, $2::text::uuid, $3::text::uuid, {neighbours}$4{decided})"
+        );
         client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &other]).map(|row| row.get(0))
     }
 
@@ -193,7 +197,7 @@ pub(crate) fn write_user(
     name: &str,
 ) -> String {
     let sql =
-        "SELECT answer FROM ringshard.write_user($1, $2, 7, $3, $4, true, $5, false, NULL, false, NULL)";
+        "SELECT answer FROM ringshard.write_user($1, $2, 8, 0, $3, $4, true, $5, false, NULL, false, NULL)";
     transaction.query_one(sql, &[&cluster, &shard, &operation, &user, &name]).unwrap().get(0)
 }
 

@@ -17,7 +17,16 @@ pub(crate) fn prototype_ring(count: usize) -> Ring {
 
 /// The number of the shard that owns a user, of three.
 pub(crate) fn owner(id: i64) -> usize {
-    let ring = prototype_ring(3);
+    owner_of(3, id)
+}
+
+/// The number of the shard that owns a user once `shard_4` has joined.
+pub(crate) fn owner_of_four(id: i64) -> usize {
+    owner_of(4, id)
+}
+
+fn owner_of(shards: usize, id: i64) -> usize {
+    let ring = prototype_ring(shards);
     ring.owner(Position::of_user(UserId::new(id))).as_str().strip_prefix("shard_").unwrap().parse().unwrap()
 }
 

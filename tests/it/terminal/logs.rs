@@ -54,7 +54,7 @@ fn create_user_writes_the_log_lines_of_the_prototype() {
             ("DEBUG", "Added user 1 to session for shard shard_2"),
             (
                 "DEBUG",
-                "Executing in shard shard_2: SELECT answer, epoch, transfer_to, user_id, name, region, email FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+                "Executing in shard shard_2: SELECT answer, epoch, transfer_to, user_id, name, region, email FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
             ),
             ("DEBUG", "Closed session for shard shard_2"),
             ("INFO", "Committed user 1 to shard shard_2"),

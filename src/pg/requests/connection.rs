@@ -34,6 +34,9 @@ const SHARD_STATE: &str = concat!(
     include_str!("../../../sql/queries/shard_state.sql"),
 );
 
+/// Whether a shard was compared with the others since its server became its primary. NULL without a row in `meta`.
+pub(crate) const IS_CONFIRMED: &str = "SELECT ringshard.is_confirmed()";
+
 /// A connection to one shard.
 pub(crate) struct Connection {
     shard: ShardName,
@@ -44,11 +47,15 @@ pub(crate) struct Connection {
 pub(crate) struct ObservedShard {
     pub(crate) description: SelfDescription,
     pub(crate) state: ShardState,
+    /// Whether it was compared with the other shards since its server became its primary.
+    pub(crate) is_confirmed: bool,
+    /// The timeline on which it was compared last, as in the names of the files of the write-ahead log.
+    pub(crate) timeline: String,
 }
 
 impl Connection {
-    /// Connects, outside the pool.
-    pub(crate) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
+    /// Connects, outside the pool, to a server that may not be confirmed: see [`Connection::open`].
+    pub(crate) fn open_unconfirmed(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
         Self::over(shard, cluster.shards().connect_direct(shard)?, true)
     }
 
@@ -76,6 +83,16 @@ impl Connection {
         &mut self.session
     }
 
+    /// Whether the shard was compared with the others since this server became its primary.
+    pub(crate) fn is_confirmed(&mut self, cluster: &Cluster) -> Result<bool> {
+        let what = "read the timeline";
+        let rows = match self.session.query(IS_CONFIRMED, &[]) {
+            Err(cause) => return Err(cluster.explain(what, &self.shard, &mut self.session, &cause)),
+            Ok(rows) => rows,
+        };
+        Ok(only(rows, what, &self.shard)?.get::<_, Option<bool>>(0) != Some(false))
+    }
+
     /// As [`Connection::observe`], with the final error.
     pub(crate) fn read_catalog(&mut self, cluster: &Cluster) -> Result<ObservedShard> {
         self.observe(cluster).map_err(on_shard("read the catalog", &self.shard))
@@ -95,9 +112,13 @@ impl Connection {
         let description = catalog::read_description(&row, &self.shard)?;
         let address = cluster.shards().address(&self.shard)?;
         catalog::check_identity(&self.shard, &address, cluster.id(), description.identity())?;
+        let is_confirmed = row.get("is_confirmed");
+        if is_confirmed {
+            cluster.check_incarnation(&self.shard, description.incarnation)?;
+        }
         let arcs = catalog::arcs_of(&row, &self.shard)?;
         let state = ShardState { ring: description.ring.clone(), arcs };
-        Ok(ObservedShard { description, state })
+        Ok(ObservedShard { description, state, is_confirmed, timeline: row.get("timeline") })
     }
 
     /// Sends a request and returns the reply. `chunk_rows`: the most rows of a chunk.
@@ -154,12 +175,25 @@ impl Connection {
                     &parameters,
                 )
             }
-            Request::Purge { epoch, chunk, target } => {
-                self.answer_about_fence("SELECT ringshard.purge($1, $2, $3, $4)", *epoch, *chunk, target)
-            }
-            Request::Release { epoch, chunk, target } => {
-                self.answer_about_fence("SELECT ringshard.release($1, $2, $3, $4)", *epoch, *chunk, target)
-            }
+            Request::Purge { epoch, chunk, target, decided_in } => self.answer(
+                "SELECT ringshard.purge($1, $2, $3, $4, $5)",
+                &[
+                    (&epoch.number(), Type::INT8),
+                    (&Uuid::from(chunk.first()), Type::UUID),
+                    (&Uuid::from(chunk.last()), Type::UUID),
+                    (&target.as_str(), Type::TEXT),
+                    (&decided_in.number(), Type::INT8),
+                ],
+            ),
+            Request::Release { epoch, chunk, target } => self.answer(
+                "SELECT ringshard.release($1, $2, $3, $4)",
+                &[
+                    (&epoch.number(), Type::INT8),
+                    (&Uuid::from(chunk.first()), Type::UUID),
+                    (&Uuid::from(chunk.last()), Type::UUID),
+                    (&target.as_str(), Type::TEXT),
+                ],
+            ),
             Request::Finish { epoch, expected, merged } => self.finish(*epoch, expected, merged),
         }
     }
@@ -191,24 +225,6 @@ impl Connection {
         let rows = self.session.query(include_str!("../../../sql/queries/chunk_end.sql"), parameters)?;
         let last = rows.first().map(|row| row.get::<_, Uuid>(0).into());
         Ok(Reply::Cut(last.unwrap_or(range.last())))
-    }
-
-    fn answer_about_fence(
-        &mut self,
-        sql: &'static str,
-        epoch: Epoch,
-        chunk: Arc,
-        target: &ShardName,
-    ) -> Result<Reply<ChunkRows>, ShardError> {
-        self.answer(
-            sql,
-            &[
-                (&epoch.number(), Type::INT8),
-                (&Uuid::from(chunk.first()), Type::UUID),
-                (&Uuid::from(chunk.last()), Type::UUID),
-                (&target.as_str(), Type::TEXT),
-            ],
-        )
     }
 
     fn finish(

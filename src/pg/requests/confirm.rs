@@ -1,0 +1,332 @@
+//! Confirms the primary of a shard after a failover that somebody else made.
+//!
+//! Each shard records the server and the timeline on which it was last compared with the others
+//! (`ringshard.is_confirmed`). A server that was promoted since then is on another timeline. It may lack the last
+//! transactions of the old primary, and among them hand-overs: then it owns arcs that another shard received, or nobody owns
+//! arcs that its old primary received. So before it serves, or takes part in a change, its state is compared with those of
+//! the other shards (`model/failover_plan/`).
+//!
+//! Needs no lock. While the server is not confirmed it takes part in no hand-over. A mover that was at work with the old
+//! primary acts in an earlier epoch: if a change is under way, it is announced to the others in a new epoch before their
+//! states are read.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use postgres::types::{Json, Type};
+
+use super::connection::{Connection, IS_CONFIRMED, ObservedShard};
+use crate::error::{Error, Kind, Result};
+use crate::model::failover_plan::{MissingHandover, Others, missing_handovers};
+use crate::model::names::ShardName;
+use crate::model::rebalance::{Announcement, Condition, Reply, arbiter};
+use crate::model::ring::topology::{Epoch, Topology};
+use crate::pg::catalog::Incarnation;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::only;
+use crate::pg::net::sqlstate::on_shard;
+use crate::threads;
+
+/// How often the states are read, as other clients may change them at the same time.
+const ROUNDS_MAX: u32 = 20;
+/// The pause between two rounds.
+const ROUND_PAUSE: Duration = Duration::from_millis(50);
+/// A hand-over is missing if so many rounds in a row show it: the states are read at different times.
+const MISSING_ROUNDS: u32 = 3;
+
+/// The states of the shards in one round.
+struct Observed {
+    own: ObservedShard,
+    connection: Connection,
+    others: BTreeMap<ShardName, ObservedShard>,
+    /// The first shard that did not answer.
+    silent: Option<Error>,
+}
+
+/// What a round led to.
+enum Round {
+    /// The server is confirmed.
+    Confirmed,
+    /// Another client changed something: read the states again.
+    Changed,
+    /// It lacks hand-overs.
+    Missing(Vec<MissingHandover>),
+}
+
+impl Connection {
+    /// Connects, outside the pool, and confirms the server if another one was the primary before.
+    pub(crate) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
+        let mut connection = Self::open_unconfirmed(cluster, shard)?;
+        if connection.is_confirmed(cluster)? {
+            return Ok(connection);
+        }
+        confirm(cluster, shard)?;
+        Self::open_unconfirmed(cluster, shard)
+    }
+}
+
+/// Compares the state of a shard with those of the others, and confirms its server if nothing is missing. Fails with `Failed`
+/// if it lacks hand-overs, and with `Unreachable` if a shard does not answer whose state is needed.
+pub(crate) fn confirm(cluster: &Cluster, shard: &ShardName) -> Result<()> {
+    match confirm_unless_lacking(cluster, shard)? {
+        None => Ok(()),
+        Some(missing) => Err(refused(cluster, shard, &missing)),
+    }
+}
+
+/// The shards whose servers are not confirmed, and the hand-overs that each lacks. Those that lack none are confirmed.
+pub(crate) fn lacking(cluster: &Cluster) -> Result<Vec<(ShardName, Vec<MissingHandover>)>> {
+    let confirmed = cluster.shards().on_each(&cluster.belonging(), |name, session| {
+        let what = "read the timeline";
+        let rows = session.query(IS_CONFIRMED, &[]);
+        let rows = rows.map_err(|cause| cluster.explain(what, name, session, &cause))?;
+        Ok(only(rows, what, name)?.get::<_, Option<bool>>(0) != Some(false))
+    });
+    let mut lacking = Vec::new();
+    for (shard, is_confirmed) in confirmed {
+        if !is_confirmed? && let Some(missing) = confirm_unless_lacking(cluster, &shard)? {
+            lacking.push((shard, missing));
+        }
+    }
+    Ok(lacking)
+}
+
+/// As [`confirm`], but returns the hand-overs that the server lacks; then it stays unconfirmed.
+pub(crate) fn confirm_unless_lacking(
+    cluster: &Cluster,
+    shard: &ShardName,
+) -> Result<Option<Vec<MissingHandover>>> {
+    let mut missing_rounds = 0;
+    for _ in 0..ROUNDS_MAX {
+        match round(cluster, shard)? {
+            Round::Confirmed => return Ok(None),
+            Round::Changed => missing_rounds = 0,
+            Round::Missing(missing) => {
+                missing_rounds += 1;
+                if missing_rounds == MISSING_ROUNDS {
+                    return Ok(Some(missing));
+                }
+            }
+        }
+        thread::sleep(ROUND_PAUSE);
+    }
+    let message = format!(
+        "another server became the primary of shard `{shard}`, and the shards change while it is compared with them"
+    );
+    Err(Error::new(Kind::Locked, message).hint("try again in a moment").on_shard(shard))
+}
+
+fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
+    let mut observed = observe(cluster, shard)?;
+    if observed.own.is_confirmed {
+        return Ok(Round::Confirmed);
+    }
+    let missing = observed.missing(shard)?;
+    if !missing.is_empty() {
+        return Ok(Round::Missing(missing));
+    }
+    let announced = announce_anew(cluster, &observed.states())?;
+    if announced.is_some() {
+        observed = observe(cluster, shard)?;
+        let missing = observed.missing(shard)?;
+        if !missing.is_empty() {
+            return Ok(Round::Missing(missing));
+        }
+    }
+    let topology = observed.own.state.ring.topology.clone();
+    let incarnation = observed.next_incarnation(shard);
+    let epoch = observed.epoch_to_begin();
+    let record = |incarnation| match epoch {
+        Some(epoch) => record(cluster, shard, &observed.others, incarnation, epoch, &topology),
+        None => Ok(true),
+    };
+    // The epoch first: if this ends here, the next client continues, as the server is not confirmed yet.
+    if !record(Incarnation::NONE)? {
+        return Ok(Round::Changed);
+    }
+    let (own, mut connection) = (&observed.own, observed.connection);
+    let reply = connection.answer(
+        "SELECT ringshard.confirm_primary($1, $2, $3, $4)",
+        &[
+            (&own.state.ring.epoch.number(), Type::INT8),
+            (&own.timeline, Type::TEXT),
+            (&incarnation.0, Type::INT8),
+            (&epoch.unwrap_or(Epoch::GUESSED).number(), Type::INT8),
+        ],
+    );
+    if matches!(reply.map_err(on_shard("record its new primary", shard))?, Reply::Stale) {
+        return Ok(Round::Changed);
+    }
+    if let Err(error) = record(incarnation) {
+        log::debug!("Could not record the new primary of shard {shard}: {error}");
+    }
+    if let Some(announcement) = announced.filter(|it| it.change.participants.contains(shard)) {
+        // A mover would announce it too.
+        connection.announce(&announcement).map_err(on_shard("announce a new epoch", shard))?;
+    }
+    log::info!(
+        "Another server became the primary of shard {shard} after timeline {}: it lacks no hand-over",
+        own.timeline
+    );
+    cluster.refresh()?;
+    Ok(Round::Confirmed)
+}
+
+/// Reads the states of all shards that may have arcs.
+fn observe(cluster: &Cluster, shard: &ShardName) -> Result<Observed> {
+    cluster.refresh()?;
+    let view = cluster.view();
+    let mut names: Vec<ShardName> = view.participants().into_iter().cloned().collect();
+    if !names.contains(shard) {
+        names.push(shard.clone());
+    }
+    let observed = threads::at_once(names, |name| {
+        let opened = Connection::open_unconfirmed(cluster, &name);
+        let observed = opened.and_then(|mut connection| {
+            let observed = connection.read_catalog(cluster)?;
+            Ok((connection, observed))
+        });
+        (name, observed)
+    });
+    let (mut others, mut own, mut silent) = (BTreeMap::new(), None, None);
+    for (name, observed) in observed {
+        match observed {
+            Ok(found) if name == *shard => own = Some(found),
+            Ok((_, observed)) => drop(others.insert(name, observed)),
+            Err(error) if name != *shard && error.kind() == Kind::Unreachable => {
+                silent = silent.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let (connection, own) = own.expect("its name is in the list");
+    Ok(Observed { own, connection, others, silent })
+}
+
+impl Observed {
+    fn states(&self) -> Others {
+        self.others.iter().map(|(name, observed)| (name.clone(), observed.state.clone())).collect()
+    }
+
+    /// The hand-overs that the shard lacks. Fails with `Unreachable` if a shard does not answer whose state is needed.
+    fn missing(&self, shard: &ShardName) -> Result<Vec<MissingHandover>> {
+        match &self.silent {
+            None => Ok(missing_handovers(&self.states(), &self.own.state)),
+            Some(_) if self.agrees_with_all_that_answer(shard) => Ok(Vec::new()),
+            Some(silent) => {
+                let message = format!(
+                    "another server became the primary of shard `{shard}`, and must be compared with the other shards \
+                     first: {silent}"
+                );
+                Err(Error::new(Kind::Unreachable, message)
+                    .hint("ringshard shards shows which shards do not answer; bring them back, then run this again")
+                    .on_shard(shard))
+            }
+        }
+    }
+
+    /// Whether no change is under way by the shards that answer, at least one of them, and the shard has exactly its arcs of their
+    /// topology. A change that it missed would have been announced to all of them before anything was handed over.
+    fn agrees_with_all_that_answer(&self, shard: &ShardName) -> bool {
+        let own = &self.own.state;
+        let agrees = |other: &ObservedShard| {
+            let ring = &other.state.ring;
+            ring.change.is_none() && ring.topology == own.ring.topology
+        };
+        own.is_stable(shard) && !self.others.is_empty() && self.others.values().all(agrees)
+    }
+
+    /// A new incarnation of the shard.
+    fn next_incarnation(&self, shard: &ShardName) -> Incarnation {
+        let known = self.others.values().filter_map(|other| other.description.endpoints.get(shard));
+        let latest = known.map(|endpoint| endpoint.incarnation).max().unwrap_or_default();
+        Incarnation(latest.max(self.own.description.incarnation).0 + 1)
+    }
+
+    /// The epoch in which the new primary serves, by which the old one is recognized if it comes back: a new one, or the newest
+    /// if the shard is behind it. `None` during a change, and if a shard does not answer.
+    fn epoch_to_begin(&self) -> Option<Epoch> {
+        let own = &self.own.state.ring;
+        let is_changing = |observed: &ObservedShard| observed.state.ring.change.is_some();
+        if self.silent.is_some() || is_changing(&self.own) || self.others.values().any(is_changing) {
+            return None;
+        }
+        let newest = self.others.values().map(|other| other.state.ring.epoch).max();
+        Some(newest.filter(|newest| own.epoch < *newest).unwrap_or_else(|| own.epoch.next()))
+    }
+}
+
+/// Begins the epoch on the other shards, and records the new incarnation there. The arbiter comes first: from then on no change of that
+/// epoch can be announced. (If the shard is the arbiter itself, it announces nothing before it is confirmed.) Returns whether
+/// no change was announced before.
+fn record(
+    cluster: &Cluster,
+    shard: &ShardName,
+    others: &BTreeMap<ShardName, ObservedShard>,
+    incarnation: Incarnation,
+    epoch: Epoch,
+    topology: &Topology,
+) -> Result<bool> {
+    let first = arbiter(topology);
+    let mut names: Vec<&ShardName> = others.keys().collect();
+    names.sort_by_key(|name| (*name != first, *name));
+    for name in names {
+        let mut connection = Connection::open_unconfirmed(cluster, name)?;
+        let reply = connection.answer(
+            "SELECT ringshard.record_incarnation($1, $2, $3, $4)",
+            &[
+                (&shard.as_str(), Type::TEXT),
+                (&incarnation.0, Type::INT8),
+                (&Json(topology), Type::JSONB),
+                (&epoch.number(), Type::INT8),
+            ],
+        );
+        let what = format!("record the new primary of shard `{shard}`");
+        if matches!(reply.map_err(on_shard(&what, name))?, Reply::Stale) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Announces a change under way to these shards in a new epoch, before another server becomes the primary of the shard that is
+/// not among them: then a mover that read rows from the old primary cannot hand them over any more, and the old primary is
+/// recognized by its epoch. `None` if no change is under way.
+///
+/// If some shards have finished the change, all rows are on their owners, and nothing is handed over.
+pub(crate) fn announce_anew(cluster: &Cluster, others: &Others) -> Result<Option<Announcement>> {
+    let newest = others.values().max_by_key(|state| (state.ring.epoch, state.ring.change.is_none()));
+    let Some((newest, change)) = newest.and_then(|newest| Some((newest, newest.ring.change.clone()?))) else {
+        return Ok(None);
+    };
+    let announcement = Announcement {
+        epoch: newest.ring.epoch.next(),
+        topology: newest.ring.topology.clone(),
+        change,
+        condition: Condition::Decided,
+    };
+    for name in others.keys().filter(|name| announcement.change.participants.contains(name)) {
+        let mut connection = Connection::open_unconfirmed(cluster, name)?;
+        let reply = connection.announce(&announcement).map_err(on_shard("announce a new epoch", name))?;
+        if matches!(reply, Reply::Stale) {
+            return Err(Error::new(Kind::Locked, format!("shard `{name}` was changed in the meantime"))
+                .hint("try again in a moment")
+                .on_shard(name));
+        }
+    }
+    Ok(Some(announcement))
+}
+
+fn refused(cluster: &Cluster, shard: &ShardName, missing: &[MissingHandover]) -> Error {
+    let address = cluster.shards().address(shard);
+    let at = address.map_or_else(|_| String::new(), |address| format!(" at {}", address.shown()));
+    let lines: String = missing.iter().map(|missing| format!("\n  {missing}")).collect();
+    let message = format!(
+        "the primary of shard `{shard}`{at} was promoted without hand-overs that its predecessor had committed, so it does not \
+         serve:{lines}"
+    );
+    Error::new(Kind::Failed, message)
+        .hint("if the old primary has its data, make it the primary again; else: ringshard verify --fix")
+        .on_shard(shard)
+}
