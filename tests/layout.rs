@@ -5,6 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What no wing names that lies below all others.
+const FOUNDATION_NEVER: &[&str] = &[
+    "crate::bulk",
+    "crate::commands",
+    "crate::host",
+    "crate::local",
+    "crate::model",
+    "crate::pg",
+    "crate::settings",
+    "crate::terminal",
+    "postgres::",
+    "r2d2",
+];
+
 /// A wing (or a file), and the words that never stand in its code.
 const NEVER: &[(&str, &[&str])] = &[
     (
@@ -43,21 +57,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "postgres::",
         ],
     ),
-    (
-        "src/files",
-        &[
-            "crate::bulk",
-            "crate::commands",
-            "crate::host",
-            "crate::local",
-            "crate::model",
-            "crate::pg",
-            "crate::settings",
-            "crate::terminal",
-            "postgres::",
-            "r2d2",
-        ],
-    ),
+    ("src/files", FOUNDATION_NEVER),
     (
         "src/host.rs",
         &[
@@ -72,22 +72,8 @@ const NEVER: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/error.rs", &["crate::", "postgres::", "std::io"]),
-    (
-        "src/threads.rs",
-        &[
-            "crate::bulk",
-            "crate::commands",
-            "crate::files",
-            "crate::host",
-            "crate::local",
-            "crate::model",
-            "crate::pg",
-            "crate::settings",
-            "crate::terminal",
-            "postgres::",
-            "r2d2",
-        ],
-    ),
+    ("src/threads.rs", FOUNDATION_NEVER),
+    ("src/threads.rs", &["crate::files"]),
     (
         "src/local",
         &[

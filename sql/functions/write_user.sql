@@ -3,13 +3,14 @@
 --
 -- Answers: 'done', 'exists', 'not_found'; 'fenced' (the key is being moved to the shard `transfer_to`), 'not_owner',
 -- 'wrong_shard' (this is the database of another shard or cluster, or its catalog has another version than `client_version`,
--- that of the client); 'unconfirmed' (another server or timeline, see
--- ringshard.is_confirmed); 'late' (the shard is in an epoch before `known_epoch`, so this may be a stale primary); 'policy' (row_security is not off, so a policy could hide
--- the row; a pooler dropped that setting). Each other answer has the shard's epoch.
+-- that of the client); 'unconfirmed' (another server became the primary, see ringshard.is_confirmed); 'late' (the shard is in
+-- an epoch before `known_epoch`, so this may be a stale primary); 'policy' (row_security is not off, so a policy could hide the
+-- row; a pooler dropped that setting). Each answer has the shard's epoch.
 --
--- `operation` is 'create', 'update' or 'delete'. An update sets the fields whose flag is true. Returns the updated or
+-- `operation` is 'create', 'update' or 'delete'. An update sets the fields whose flag is true. Returns the stored or
 -- deleted row. There is no helper function, as a nested call costs a tenth of a write.
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
+
 -- Fails where a trigger or a rule of the user's own kept the row as it was, left it out, or gave it another id. Returns
 -- nothing; the type is that of a column where it is called.
 CREATE OR REPLACE FUNCTION ringshard.raise_other_row(id bigint) RETURNS bigint
