@@ -149,7 +149,9 @@ pub(crate) fn unresolved(address: &Address, endpoint: &Endpoint, cause: &io::Err
 /// This process, or this machine, has no descriptors left.
 pub(crate) fn exhausted(endpoint: &Endpoint, message: &str) -> Refusal {
     let message = format!("{message}; this process may have {}", descriptors::limit());
-    let hint = "raise the limit: ulimit -n 1024; ulimit -Hn shows how far it can be raised";
+    // It has been raised to the hard limit already. This is enough for the most shards that a cluster has.
+    let hint = "in another shell: ulimit -n 8192; if that is refused, raise the hard limit (nofile in \
+                /etc/security/limits.conf, LimitNOFILE of systemd, --ulimit of a container)";
     Refusal::new(endpoint, Kind::Failed, message, hint)
 }
 
