@@ -135,7 +135,7 @@ impl ImportArgs {
             Column::number("rejected"),
             Column::number("resumed"),
         ];
-        let Summary { records, inserted, updated, skipped, resumed, ref cleanup_errors } = *summary;
+        let Summary { records, inserted, updated, skipped, resumed, changed, ref cleanup_errors } = *summary;
         let row = vec![
             name.into(),
             records.into(),
@@ -149,6 +149,16 @@ impl ImportArgs {
         if resumed > 0 {
             let users = counted(resumed, "user");
             report.notes.push(format!("already stored by the interrupted import of this file: {users}"));
+        }
+        if let Some(id) = changed.example {
+            let users = counted(changed.users, "user");
+            let message = format!(
+                "a trigger of `users` stored other values than the file has: {users}, such as `{id}`"
+            );
+            report.warnings.push(
+                Error::new(Kind::Failed, message)
+                    .hint(format!("ringshard get-user --id {id} shows what is stored")),
+            );
         }
         for cause in cleanup_errors {
             let message =

@@ -33,7 +33,7 @@ use crate::model::names::ShardName;
 use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 use crate::model::text::counted;
-use crate::model::user::UserRef;
+use crate::model::user::{UserId, UserRef};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
@@ -113,8 +113,26 @@ pub struct Summary {
     pub skipped: u64,
     /// Users that an earlier run had stored.
     pub resumed: u64,
+    /// Users that this run wrote and a trigger changed.
+    pub changed: Changed,
     /// Errors of the final cleanup, after all users were stored.
     pub cleanup_errors: Vec<Error>,
+}
+
+/// Users that a trigger of the user's own stored with other values than the file has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// How many.
+    pub users: u64,
+    /// One of them, if there is any.
+    pub example: Option<UserId>,
+}
+
+impl Changed {
+    fn add(&mut self, other: Self) {
+        self.users += other.users;
+        self.example = self.example.or(other.example);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +141,7 @@ struct Counts {
     updated: AtomicU64,
     skipped: AtomicU64,
     resumed: AtomicU64,
+    changed: Mutex<Changed>,
     /// Records read so far.
     records: AtomicU64,
 }
@@ -310,6 +329,7 @@ impl Import {
             updated: count(&counts.updated),
             skipped: count(&counts.skipped),
             resumed: count(&counts.resumed),
+            changed: *counts.changed.lock(),
             cleanup_errors,
         })
     }

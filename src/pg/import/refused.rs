@@ -10,7 +10,7 @@ use postgres::Client;
 
 use super::RefusedRow;
 use super::batch::{RowBatch, RowOrigin};
-use super::store::{COPY_TO_STAGE, Store, Stored, Task, copy, make_stage};
+use super::store::{COPY_TO_STAGE, Store, Stored, Task, copy};
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 use crate::pg::net::session::only;
@@ -36,10 +36,9 @@ impl Store<'_> {
         server: &Arc<Server>,
         task: &Task<'_>,
     ) -> Result<Stored, ShardError> {
-        Self::begin(client, task)?;
+        Self::begin_staged(client, task)?;
         // What is checked at the commit by default is checked with each part.
         client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE")?;
-        make_stage(client, task)?;
         let not_owned = self.not_owned(client, server, task)?;
         let own = task.batch.part(|origin| !not_owned.contains(&origin.user_id));
         let mut parts = Parts::default();

@@ -6,20 +6,22 @@ use std::ops::Range;
 use postgres::Client;
 use postgres::types::Type;
 
-use super::OnConflict;
 use super::batch::RowOrigin;
 use super::store::{Store, Stored};
+use super::{Changed, OnConflict};
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
+use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate::ShardError;
 
-/// Fails if a trigger or a rule of the user's own left out one of these rows of the stage, or stored it under another id.
-const CHECK_STORED: &str = "SELECT ringshard.raise_other_row(pg_catalog.min(stage.user_id)) \
-    FROM pg_temp.ringshard_stage AS stage \
-    WHERE ringshard.has_user_triggers() AND stage.record >= $1 AND stage.record < $2 \
-      AND NOT EXISTS (SELECT FROM public.users WHERE users.user_id = stage.user_id) \
-    HAVING pg_catalog.count(*) > 0";
+/// Whether `users` has triggers or rules of the user's own. Fails if one of them left out one of these rows of the stage, or
+/// stored it under another id.
+const CHECK_STORED: &str = "SELECT ringshard.has_user_triggers(), (\
+        SELECT ringshard.raise_other_row(pg_catalog.min(stage.user_id)) FROM pg_temp.ringshard_stage AS stage \
+        WHERE ringshard.has_user_triggers() AND stage.record >= $1 AND stage.record < $2 \
+          AND NOT EXISTS (SELECT FROM public.users WHERE users.user_id = stage.user_id) \
+        HAVING pg_catalog.count(*) > 0)";
 
 impl Store<'_> {
     /// Stores the rows of the temporary table with these numbers, which are `own`. The batch has `all`.
@@ -50,10 +52,10 @@ impl Store<'_> {
                    WHERE record >= $1 AND record < $2 ORDER BY record \
                    ON CONFLICT (user_id) DO NOTHING RETURNING user_id";
         let ids = |rows: Vec<postgres::Row>| rows.iter().map(|row| UserId::new(row.get(0))).collect();
-        let records = [(&records.start as _, Type::INT8), (&records.end as _, Type::INT8)];
+        let records: [Parameter<'_>; 2] = [(&records.start, Type::INT8), (&records.end, Type::INT8)];
         let mut inserted: HashSet<UserId> = ids(client.query_typed(sql, &records)?);
-        client.query_typed(CHECK_STORED, &records)?;
-        let mut stored = Stored { inserted: inserted.len() as u64, ..Stored::default() };
+        let changed = self.changed_by_triggers(client, records, &inserted)?;
+        let mut stored = Stored { inserted: inserted.len() as u64, changed, ..Stored::default() };
         // Of two rows with one id the first was inserted.
         let is_conflicting: Vec<&&RowOrigin> =
             own.iter().filter(|origin| !inserted.remove(&origin.user_id)).collect();
@@ -125,13 +127,47 @@ impl Store<'_> {
             "INSERT INTO public.users (user_id, name, region, email) \
              SELECT DISTINCT ON (user_id) user_id, name, region, email \
              FROM pg_temp.ringshard_stage WHERE record >= $1 AND record < $2 ORDER BY user_id, record DESC \
-             ON CONFLICT (user_id) {action} RETURNING xmax::text = '0'"
+             ON CONFLICT (user_id) {action} RETURNING user_id, xmax::text = '0'"
         );
-        let records = [(&records.start as _, Type::INT8), (&records.end as _, Type::INT8)];
+        let records: [Parameter<'_>; 2] = [(&records.start, Type::INT8), (&records.end, Type::INT8)];
         let rows = client.query_typed(&sql, &records)?;
-        client.query_typed(CHECK_STORED, &records)?;
-        let inserted = rows.iter().filter(|row| row.get(0)).count() as u64;
+        let written = rows.iter().map(|row| UserId::new(row.get(0))).collect();
+        let changed = self.changed_by_triggers(client, records, &written)?;
+        let inserted = rows.iter().filter(|row| row.get(1)).count() as u64;
         let updated = rows.len() as u64 - inserted;
-        Ok(Stored { inserted, updated, skipped: own.len() as u64 - inserted - updated, ..Stored::default() })
+        let skipped = own.len() as u64 - inserted - updated;
+        Ok(Stored { inserted, updated, skipped, changed, ..Stored::default() })
+    }
+
+    /// The users among `written`, from these rows of the stage, that a trigger of the user's own stored with other values. Fails
+    /// if one left out a row, or stored it under another id. A table without triggers costs no more than the question.
+    fn changed_by_triggers(
+        &self,
+        client: &mut Client,
+        [first, end]: [Parameter<'_>; 2],
+        written: &HashSet<UserId>,
+    ) -> Result<Changed, ShardError> {
+        let has_triggers = client.query_typed_one(CHECK_STORED, &[first.clone(), end.clone()])?;
+        if !has_triggers.get::<_, bool>(0) {
+            return Ok(Changed::default());
+        }
+        let written: Vec<i64> = written.iter().map(|id| id.number()).collect();
+        let last_counts = self.options.on_conflict == OnConflict::Update;
+        let [name, region, email] = self.options.has;
+        let changed = client.query_typed_one(
+            include_str!("../../../sql/queries/changed_in_stage.sql"),
+            &[
+                first,
+                end,
+                (&written, Type::INT8_ARRAY),
+                (&last_counts, Type::BOOL),
+                (&name, Type::BOOL),
+                (&region, Type::BOOL),
+                (&email, Type::BOOL),
+            ],
+        )?;
+        let users: i64 = changed.get(0);
+        let example = changed.get::<_, Option<i64>>(1).map(UserId::new);
+        Ok(Changed { users: users.unsigned_abs(), example })
     }
 }

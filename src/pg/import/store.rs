@@ -20,7 +20,7 @@ use postgres::types::Type;
 use super::batch::{RowBatch, RowOrigin};
 use super::checkpoint::{self, Checkpoint, MIXED};
 use super::progress::{Progress, held_back};
-use super::{ImportOptions, ImportShared, OnConflict, RefusedSink};
+use super::{Changed, ImportOptions, ImportShared, OnConflict, RefusedSink};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
@@ -62,6 +62,8 @@ pub(crate) struct Stored {
     pub(super) skipped: u64,
     /// Rows that an earlier run had stored.
     pub(super) resumed: u64,
+    /// Rows that triggers changed.
+    pub(super) changed: Changed,
     /// Users that the shard does not own.
     pub(crate) not_owned: HashSet<UserId>,
     /// Whether the server refused rows.
@@ -75,6 +77,7 @@ impl Stored {
         self.updated += other.updated;
         self.skipped += other.skipped;
         self.resumed += other.resumed;
+        self.changed.add(other.changed);
     }
 }
 
@@ -91,16 +94,6 @@ pub(crate) struct Task<'a> {
 fn is_pooled(session: &mut PooledSession, shard: &ShardName) -> Result<bool> {
     let is_own = session.has_own_backend();
     is_own.map(|is_own| !is_own).map_err(|cause| sqlstate::doing("prepare a connection", shard, &cause))
-}
-
-/// Makes the temporary table. Through a pooler others would meet it, so it ends with the transaction.
-pub(crate) fn make_stage(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
-    let stage = include_str!("../../../sql/queries/stage.sql");
-    if task.is_pooled {
-        client.batch_execute(&stage.replace("ON COMMIT DELETE ROWS", "ON COMMIT DROP"))
-    } else {
-        client.batch_execute(stage)
-    }
 }
 
 impl Store<'_> {
@@ -215,6 +208,7 @@ impl Store<'_> {
         ] {
             let _: u64 = AtomicU64::fetch_add(count, number, Ordering::SeqCst);
         }
+        counts.changed.lock().add(stored.changed);
         Ok(stored)
     }
 
@@ -305,8 +299,7 @@ impl Store<'_> {
         server: &Arc<Server>,
         task: &Task<'_>,
     ) -> Result<Stored, ShardError> {
-        Self::begin(client, task)?;
-        make_stage(client, task)?;
+        Self::begin_staged(client, task)?;
         copy(client, COPY_TO_STAGE, task.batch)?;
         let not_owned = self.not_owned(client, server, task)?;
         if !not_owned.is_empty() {
@@ -322,7 +315,7 @@ impl Store<'_> {
         Ok(stored)
     }
 
-    pub(crate) fn begin(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
+    fn begin(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
         // A row that another shard's checkpoint covers must be on disk before that checkpoint.
         let synchronous = if task.checkpoints.is_some() { "off" } else { "on" };
         client.batch_execute(&format!(
@@ -330,6 +323,17 @@ impl Store<'_> {
              SET LOCAL row_security = off; SET LOCAL statement_timeout = 0; \
              SET LOCAL ringshard.guard = 'checked'; SET LOCAL synchronous_commit = {synchronous}"
         ))
+    }
+
+    /// Begins, and makes the temporary table. Through a pooler others would meet it, so it ends with the transaction.
+    pub(crate) fn begin_staged(client: &mut Client, task: &Task<'_>) -> Result<(), postgres::Error> {
+        Self::begin(client, task)?;
+        let stage = include_str!("../../../sql/queries/stage.sql");
+        if task.is_pooled {
+            client.batch_execute(&stage.replace("ON COMMIT DELETE ROWS", "ON COMMIT DROP"))
+        } else {
+            client.batch_execute(stage)
+        }
     }
 
     /// Takes the barrier, held to commit, and then reads the arcs. Returns the users that the shard does not own.

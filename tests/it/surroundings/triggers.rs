@@ -106,6 +106,45 @@ fn values_that_a_trigger_stores_are_shown_with_a_warning() {
 }
 
 #[test]
+fn an_import_says_that_a_trigger_stored_other_values() {
+    let import = |test: &Test, lines: &str, how: &str| {
+        let file = test.home.path().join("f.csv");
+        std::fs::write(file, format!("user_id,name,email\n{lines}")).unwrap();
+        test.run(&["import", "f.csv", "--on-conflict", how])
+    };
+    let said = "warning: a trigger of `users` stored other values than the file has: ";
+    let test = with_users(3);
+    let first = import(&test, "10,A,A@X\n", "error").success();
+    assert_eq!(first.stderr, "", "without a trigger");
+    add_trigger(&test, "BEFORE INSERT OR UPDATE", "NEW.email := lower(NEW.email); RETURN NEW;");
+    for (lines, how, changed) in [
+        ("20,A,A@X\n", "error", "1 user, such as `20`"),
+        ("21,A,a@x\n22,B,\n", "error", ""),
+        // Those that exist differ, but not by a trigger; and the first row of an id is stored.
+        ("10,B,B@Y\n23,A,A@X\n24,A,a@x\n24,A,B@X\n", "skip", "1 user, such as `23`"),
+        // The last row of an id is stored.
+        ("10,B,B@Y\n25,A,A@X\n25,A,a@x\n26,A,a@x\n26,A,A@X\n", "update", "2 users, such as `"),
+    ] {
+        let ran = import(&test, lines, how).success();
+        let expected = if changed.is_empty() { String::new() } else { format!("{said}{changed}") };
+        assert!(ran.stderr.starts_with(&expected), "{how}: {ran:?}");
+        assert_eq!(ran.stderr.matches("a trigger").count(), usize::from(!changed.is_empty()), "{ran:?}");
+    }
+    // Rows that a shard refuses are stored in parts.
+    test.execute(1, "ALTER TABLE users ADD CHECK (name <> 'bad')");
+    test.execute(2, "ALTER TABLE users ADD CHECK (name <> 'bad')");
+    test.execute(3, "ALTER TABLE users ADD CHECK (name <> 'bad')");
+    let lines: String =
+        (30..60).map(|id| format!("{id},{},A@X\n", if id % 7 == 0 { "bad" } else { "good" })).collect();
+    std::fs::write(test.home.path().join("g.csv"), format!("user_id,name,email\n{lines}")).unwrap();
+    let ran = test.run(&["import", "g.csv", "--rejects", "bad.csv"]).success();
+    assert!(ran.stderr.contains(&format!("{said}26 users, such as `")), "{ran:?}");
+    // The hint works as it is printed.
+    let hint = ran.stderr.split("hint: ringshard ").nth(1).unwrap().split(" shows").next().unwrap();
+    assert!(test.run(&hint.split(' ').collect::<Vec<_>>()).success().stdout.contains("a@x"));
+}
+
+#[test]
 fn a_move_fires_no_trigger_and_stores_the_rows_as_they_are() {
     let test = with_users(200);
     for number in 1..=3 {
