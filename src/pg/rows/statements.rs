@@ -135,7 +135,8 @@ pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> Re
     let Some(fast_path) = FastPath::of(expected).filter(|_| session.tries_fast_path()) else {
         return get_by_arcs(session, expected, key);
     };
-    if let Some(row) = fast_path.query(session, GET_FAST_PATH, &[(&key.id.number(), Type::INT8)])? {
+    let row = fast_path.query(session, GET_FAST_PATH, &[(&key.id.number(), Type::INT8)])?;
+    if let Some(row) = row.filter(|row| !row.get::<_, bool>(4)) {
         return Ok(fast_path.answer(user_of(&row, 0)?));
     }
     let answer = get_by_arcs(session, expected, key)?;

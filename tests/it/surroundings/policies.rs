@@ -34,6 +34,8 @@ fn assert_refused(test: &Test) {
     // User 2 is hidden, and lies on a shard.
     for words in [
         &["get-user", "2"][..],
+        // On the fast path, in a session that may be that of a pooler.
+        &["-c", "ring show", "-c", "get-user 2"],
         &["update-user", "2", "--name", "x"],
         &["delete-user", "2"],
         &["create-user", "--id", "2", "--name", "x"],
