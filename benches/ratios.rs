@@ -118,7 +118,7 @@ fn in_process(home: &Home) {
         create_pgbench.push(pgbench(home, insert));
         // As pgbench has it: one client, one connection, one server process that is always the same.
         let view = cluster.view();
-        let on_one = |id: i64| view.ring.owner(Position::of_user(UserId::new(id))).as_str() == "shard_1";
+        let on_one = |id: i64| view.ring().owner(Position::of_user(UserId::new(id))).as_str() == "shard_1";
         let mut ids =
             std::iter::repeat_with(|| 1_000_000 + next(1_000_000_000_000_000)).filter(|id| on_one(*id));
         create_on_one

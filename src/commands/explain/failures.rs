@@ -26,7 +26,7 @@ pub(crate) fn remove_dead(args: &RemoveShardArgs, context: &Context<'_>) -> Resu
         Ok(rest) => {
             let after = rest.ring();
             let mut shares: BTreeMap<&ShardName, f64> = BTreeMap::new();
-            for ((_, recipient), share) in ring_flows(&view.ring, &after) {
+            for ((_, recipient), share) in ring_flows(view.ring(), &after) {
                 *shares.entry(recipient).or_default() += share * 100.0;
             }
             let each = shares.iter().map(|(name, share)| format!("`{name}` gets {share:.2} % of the ring"));

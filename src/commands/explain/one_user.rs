@@ -23,7 +23,7 @@ impl UserRoute {
     fn of(id: UserId, context: &Context<'_>) -> Result<Self> {
         let mut known = KnownCluster::of(context)?;
         let position = Position::of_user(id);
-        let owner = known.view.ring.owner(position).clone();
+        let owner = known.view.ring().owner(position).clone();
         let count = known.cluster.shards().names().len();
         let settings = context.settings();
         let url = settings.shards.iter().find(|(name, _)| *name == owner).map(|(_, url)| &url.value);
@@ -31,7 +31,7 @@ impl UserRoute {
         let started = if is_private { "; starts the private Postgres if it is down" } else { "" };
         let address = known.shown_address(&owner)?;
         let timeout_ms = settings.connect_timeout.value.as_millis();
-        let steps = key(known.steps, &id.to_string(), &known.view.ring)
+        let steps = key(known.steps, &id.to_string(), known.view.ring())
             .add("shards", format!("1 of {count} is asked: `{owner}`"))
             .add("connection", format!("to {address}, with a timeout of {timeout_ms} ms{started}"));
         known.steps = change(steps, &known.view, position, &owner);

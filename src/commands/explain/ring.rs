@@ -27,7 +27,7 @@ fn locate(args: &LocateArgs, context: &Context<'_>) -> Result<Steps> {
     let count = known.cluster.shards().names().len();
     let mut steps = known.steps;
     for text in &args.keys {
-        steps = key(steps, text, &known.view.ring);
+        steps = key(steps, text, known.view.ring());
         steps = match user_of_key(text) {
             Some(id) => steps
                 .statement(preview::has_user(id))

@@ -60,7 +60,7 @@ impl KnownCluster {
     pub(crate) fn of(context: &Context<'_>) -> Result<Self> {
         let cluster = context.cluster()?;
         let view = cluster.view();
-        let (shards, nodes) = (view.topology.shards().len(), view.ring.len());
+        let (shards, nodes) = (view.topology.shards().len(), view.ring().len());
         let detail = if view.epoch == Epoch::GUESSED {
             format!(
                 "a guess, as no shard was asked yet: {shards} shards of equal weight, {nodes} virtual nodes; \

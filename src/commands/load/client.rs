@@ -186,7 +186,7 @@ impl Client {
 
     /// The owner of a key in this client's view.
     fn owner(&self, key: UserId) -> ShardName {
-        self.cluster.view().ring.owner(Position::of_user(key)).clone()
+        self.cluster.view().ring().owner(Position::of_user(key)).clone()
     }
 
     /// Draws any user that exists or may exist.

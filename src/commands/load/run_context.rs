@@ -145,7 +145,7 @@ impl RunContext {
 
     /// The owner of a key in the cluster's view.
     pub(crate) fn owner(&self, key: UserId) -> ShardName {
-        self.cluster.view().ring.owner(Position::of_user(key)).clone()
+        self.cluster.view().ring().owner(Position::of_user(key)).clone()
     }
 
     pub(crate) fn has_halted(&self) -> bool {

@@ -73,7 +73,7 @@ impl ReportArgs {
             epoch: view.epoch.number(),
             made: &made,
             version: env!("CARGO_PKG_VERSION"),
-            picture: RingPicture { heading: "The ring", now: &view.ring, then: then.as_ref(), keys: &[] },
+            picture: RingPicture { heading: "The ring", now: view.ring(), then: then.as_ref(), keys: &[] },
             shards: &facts,
             missing: &messages,
             load: load.as_ref(),
@@ -113,7 +113,7 @@ fn shard_facts(
                 weight: spec.map(|spec| spec.weight.number()),
                 virtual_nodes: spec
                     .map_or(0, |spec| spec.weight.virtual_nodes(view.topology.virtual_nodes())),
-                share: share(&view.ring, &name),
+                share: share(view.ring(), &name),
                 share_then: then.map(|then| share(then, &name)),
                 // A shard that will join was not asked, because it owns nothing.
                 rows: if is_down { None } else { rows.or(Some(Vec::new())) },

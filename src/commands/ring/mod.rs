@@ -104,7 +104,7 @@ impl ShowArgs {
         let goal = view.goal();
         let goal_ring = goal.ring();
         let weights: f64 = view.topology.shards().iter().map(|spec| spec.weight.number()).sum();
-        let (now, then) = (view.ring.shares(), goal_ring.shares());
+        let (now, then) = (view.ring().shares(), goal_ring.shares());
         let share_of = |shares: &[(&ShardName, f64)], name: &ShardName| {
             shares.iter().find(|(of, _)| *of == name).map(|(_, share)| *share)
         };
@@ -152,7 +152,7 @@ fn balance_note(view: &View) -> Result<String> {
         format!("{least:.1} % to {most:.1} %")
     };
     let now = view.topology.virtual_nodes();
-    let note = format!("{} virtual nodes: shares of {}", view.ring.len(), spread(&view.ring));
+    let note = format!("{} virtual nodes: shares of {}", view.ring().len(), spread(view.ring()));
     if now >= MANY_VIRTUAL_NODES {
         return Ok(note);
     }
@@ -172,12 +172,12 @@ fn virtual_nodes(cluster: &Cluster) -> Result<Report> {
         [Column::number("position"), Column::text("point"), Column::text("shard"), Column::bar("share_pct")];
     let mut report = Report::list(&columns);
     let view = freshest(cluster, &mut report)?;
-    for (at, node) in view.ring.virtual_nodes().enumerate() {
+    for (at, node) in view.ring().virtual_nodes().enumerate() {
         report.push(vec![
             node.position.into(),
             format!("{}#{}", node.shard, node.index).into(),
             node.shard.as_str().into(),
-            Cell::Decimal(view.ring.share_of_virtual_node(at) * 100.0, 4),
+            Cell::Decimal(view.ring().share_of_virtual_node(at) * 100.0, 4),
         ]);
     }
     Ok(report)
@@ -262,7 +262,7 @@ fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<Shar
 }
 
 fn explain(key: &str, position: Position, view: &View, holders: Option<&[ShardName]>) -> String {
-    let node = view.ring.locate(position);
+    let node = view.ring().locate(position);
     let distance = node.position.number().wrapping_sub(position.number());
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let distance_pct = distance as f64 / 2_f64.powi(128) * 100.0;
@@ -372,7 +372,7 @@ impl SimulateArgs {
         let view = freshest(&cluster, &mut report)?;
         let target = self.target(&view.topology)?;
         let after = target.ring();
-        let flows = ring_flows(&view.ring, &after);
+        let flows = ring_flows(view.ring(), &after);
         // Modulo hashes onto a list of shards: the old ones in their order, then the new ones.
         let old: Vec<ShardName> = view.topology.names().cloned().collect();
         let mut new: Vec<ShardName> =
@@ -387,7 +387,7 @@ impl SimulateArgs {
         for name in names {
             report.push(vec![
                 name.as_str().into(),
-                Cell::percent(share(&view.ring, name)),
+                Cell::percent(share(view.ring(), name)),
                 Cell::percent(share(&after, name)),
                 Cell::percent(sum(&flows, |_, target| target == name)),
                 Cell::percent(sum(&flows, |source, _| source == name)),

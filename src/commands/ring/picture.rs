@@ -53,7 +53,7 @@ impl PictureArgs {
         let id = cluster.id().map(|id| format!(" of cluster {:.8}", id.to_string())).unwrap_or_default();
         let heading = format!("Ring{id}, epoch {}", view.epoch);
         let picture =
-            RingPicture { heading: &heading, now: &view.ring, then: then.as_ref(), keys: &self.keys };
+            RingPicture { heading: &heading, now: view.ring(), then: then.as_ref(), keys: &self.keys };
         let svg = picture.svg(Frame::File);
         if atomic::is_stdout(file) {
             report.document = Some(Document::Text(svg));

@@ -46,7 +46,7 @@ impl ShardsArgs {
             .extend(stale_primaries.map(|found| found.map_or_else(|error| error, |of| warning(&of))));
         let warnings = report.warnings.len();
         let view = cluster.view();
-        let shares = view.ring.shares();
+        let shares = view.ring().shares();
         let goal = view.goal();
         let goal_ring = goal.ring();
         let target_shares = goal_ring.shares();

@@ -23,7 +23,7 @@ impl AllowPartial {
             return;
         }
         let view = cluster.view();
-        let shares = view.ring.shares();
+        let shares = view.ring().shares();
         let names =
             missing.shards.iter().map(|(shard, _)| match shares.iter().find(|(of, _)| *of == shard) {
                 Some((_, share)) if view.epoch != Epoch::GUESSED => {

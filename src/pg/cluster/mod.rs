@@ -8,12 +8,13 @@ pub(crate) mod discovery;
 pub mod prototype_log;
 mod refresh;
 pub mod replicas;
+mod ring_file;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
@@ -22,6 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::topology::{Epoch, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::pg::pool::Shards;
+use ring_file::RingFile;
 use view::View;
 
 /// The shards, and what is known of the topology.
@@ -54,19 +56,32 @@ impl Cluster {
             let guess = Topology::of_equals(VIRTUAL_NODES_DEFAULT, names);
             (Epoch::GUESSED, guess.map_err(|why| Error::new(Kind::Configuration, why))?)
         };
-        let ring = topology.ring();
-        prototype_log::ring_built(&topology, &ring);
+        let (ring, ring_file) = (OnceLock::new(), None);
         let (endpoints, stale_endpoints, topology_md5) = (BTreeMap::new(), BTreeMap::new(), None);
-        let view = View {
+        let mut view = View {
             epoch,
             topology,
             ring,
+            ring_file,
             change: None,
             desired_topology: None,
             endpoints,
             stale_endpoints,
             topology_md5,
         };
+        if let Some((id, folder)) = id.zip(cache_folder.as_deref())
+            && view.epoch != Epoch::GUESSED
+            && RingFile::pays(&view.topology)
+        {
+            view.ring_file = RingFile::open(folder, id, &view.topology);
+            if view.ring_file.is_none() {
+                RingFile::write(folder, id, &view.topology, view.ring());
+            }
+        }
+        if log::log_enabled!(log::Level::Info) {
+            // The prototype says first that it builds the ring.
+            view.ring();
+        }
         Ok(Self::of(shards, id, cache_folder, Arc::new(view)))
     }
 

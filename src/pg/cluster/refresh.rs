@@ -1,13 +1,13 @@
 //! Reads the topology and the endpoints from the catalogs of the shards, and updates the view.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use postgres::Row;
 
 use super::view::View;
-use super::{Cluster, cache, prototype_log};
+use super::{Cluster, cache};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{RingState, arbiter};
@@ -236,10 +236,7 @@ impl Cluster {
             cache::write(folder, &description.membership());
         }
         let RingState { epoch, topology, change, .. } = description.ring;
-        let ring = if same { view.ring.clone() } else { topology.ring() };
-        if !same {
-            prototype_log::ring_built(&topology, &ring);
-        }
+        let ring = if same { view.ring.clone() } else { OnceLock::new() };
         let change = change.map(|change| {
             let ring = change.next_topology.ring();
             (change, ring)
@@ -249,6 +246,7 @@ impl Cluster {
             epoch,
             topology,
             ring,
+            ring_file: None,
             change,
             desired_topology,
             endpoints,

@@ -1,8 +1,10 @@
 //! The view: what this process knows of the topology, from the shards, the cache, or a guess. It is never trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use super::prototype_log;
+use super::ring_file::RingFile;
 use crate::model::names::ShardName;
 use crate::model::rebalance::Change;
 use crate::model::ring::position::Position;
@@ -26,8 +28,10 @@ pub struct View {
     pub epoch: Epoch,
     /// The topology.
     pub topology: Topology,
-    /// Its ring.
-    pub ring: Ring,
+    /// Its ring, built when it is first needed.
+    pub(super) ring: OnceLock<Ring>,
+    /// The cached arcs of its ring.
+    pub(super) ring_file: Option<RingFile>,
     /// The known change under way, with the ring that it leads to.
     pub change: Option<(Change, Ring)>,
     /// The desired topology, if known; only the arbiter has it.
@@ -41,6 +45,39 @@ pub struct View {
 }
 
 impl View {
+    /// The ring of its topology.
+    pub fn ring(&self) -> &Ring {
+        self.ring.get_or_init(|| {
+            let ring = self.topology.ring();
+            prototype_log::ring_built(&self.topology, &ring);
+            ring
+        })
+    }
+
+    /// The owner of a position. It may come from the cache, as long as each shard proves that it is the owner: with a confirmed
+    /// topology, the fast path relies on the ring.
+    pub(crate) fn owner(&self, position: Position) -> &ShardName {
+        let is_proved = self.topology_md5.is_none();
+        if let Some(file) = self.ring_file.as_ref().filter(|_| is_proved && self.ring.get().is_none()) {
+            match file.owner(position, &self.topology) {
+                Some(owner) => return owner,
+                None => file.remove(),
+            }
+        }
+        self.ring().owner(position)
+    }
+
+    /// A shard denied that it owns a position. From now on the ring itself names the owners, and cached arcs that are wrong
+    /// are removed.
+    pub(crate) fn check_ring_file(&self, position: Position) {
+        let owner = self.ring().owner(position);
+        if let Some(file) = &self.ring_file
+            && file.owner(position, &self.topology) != Some(owner)
+        {
+            file.remove();
+        }
+    }
+
     /// The shards that may have arcs: those of the topology, and the participants of a change.
     pub fn participants(&self) -> BTreeSet<&ShardName> {
         let participants = self.change.iter().flat_map(|(change, _)| &change.participants);
@@ -55,7 +92,7 @@ impl View {
 
     /// The virtual node that owns a position, with the prototype's log lines about the key.
     pub fn locate(&self, key: &str, position: Position) -> VirtualNode<'_> {
-        let node = self.ring.locate(position);
+        let node = self.ring().locate(position);
         prototype_log::key_routed(key, position, node);
         node
     }

@@ -87,7 +87,7 @@ impl Router<'_> {
         let view = self.0.view();
         let mut owners: BTreeMap<&ShardName, Vec<usize>> = BTreeMap::new();
         for (index, user) in users.iter().enumerate() {
-            owners.entry(view.ring.owner(Position::of_user(user.user_id))).or_default().push(index);
+            owners.entry(view.ring().owner(Position::of_user(user.user_id))).or_default().push(index);
         }
         let proof = Proof { cluster: self.0.id(), epoch: view.epoch };
         let batch = match self.open_parts(users, owners) {

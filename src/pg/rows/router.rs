@@ -154,7 +154,7 @@ impl Router<'_> {
         let owner = if log::log_enabled!(log::Level::Info) {
             view.locate(&key.id.to_string(), key.position).shard.clone()
         } else {
-            view.ring.owner(key.position).clone()
+            view.owner(key.position).clone()
         };
         active.routed(since);
         Route { shard: owner, stable_ring: view.stable_ring() }
@@ -238,6 +238,7 @@ impl Router<'_> {
                 .hint(format!("ringshard ring locate {} shows which shards have it", key.id))
                 .on_shard(shard));
         }
+        self.0.view().check_ring_file(position);
         self.0.refresh()?;
         let owner = self.route(key).shard;
         if owner != *shard {

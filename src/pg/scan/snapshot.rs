@@ -263,7 +263,8 @@ fn unexplained(cluster: &Cluster, gaps: &[Arc], down: &[(ShardName, Error)]) -> 
         return gaps.to_vec();
     }
     let view = cluster.view();
-    let up = view.ring.arcs().into_iter().filter(|owned| down.iter().all(|(shard, _)| shard != owned.shard));
+    let up =
+        view.ring().arcs().into_iter().filter(|owned| down.iter().all(|(shard, _)| shard != owned.shard));
     let up: Vec<Arc> = up.map(|owned| owned.arc).collect();
     gaps.iter().flat_map(|gap| up.iter().filter_map(|arc| gap.intersection(*arc))).collect()
 }
