@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use crate::error::{Error, Kind};
 use crate::settings::ColorWhen;
 
 /// The capabilities of a stream.
@@ -65,6 +66,11 @@ pub(super) fn write_stdout(text: &str) -> io::Result<bool> {
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(cause) => Err(cause),
     }
+}
+
+/// The error for a standard output that cannot be written.
+pub(super) fn unwritable(cause: &io::Error) -> Error {
+    Error::new(Kind::Failed, format!("cannot write to standard output: {cause}"))
 }
 
 /// Writes text to stderr. A failure is ignored.

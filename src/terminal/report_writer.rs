@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::output::write_stdout;
+use super::output::{unwritable, write_stdout};
 use super::render::{self, Style, TablePage};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::report::{Document, Report, StreamEnd};
 use crate::model::text::visible_lines;
 
@@ -26,7 +26,7 @@ impl From<io::Error> for WriteEnd {
         if cause.kind() == io::ErrorKind::BrokenPipe {
             return Self::PipeClosed;
         }
-        Self::Failed(Error::new(Kind::Failed, format!("cannot write to standard output: {cause}")))
+        Self::Failed(unwritable(&cause))
     }
 }
 

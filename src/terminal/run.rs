@@ -1,6 +1,6 @@
 //! The run of the program, from its arguments to its exit code.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
 
 use super::console::Terminal;
-use super::output::Screen;
+use super::output::{self, Screen};
 use super::script::Script;
 use super::session::options::SessionOptions;
 use super::shell::{End, Shell};
@@ -102,8 +102,15 @@ fn has_lines_to_read() -> bool {
 fn misused(cause: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     if matches!(cause.kind(), DisplayHelp | DisplayVersion) {
-        let _ = cause.print();
-        return ExitCode::SUCCESS;
+        let written = cause.print().and_then(|()| io::stdout().flush());
+        return match written {
+            Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+                let error = output::unwritable(&cause);
+                errors::show(&error, None, environment_requests_json(), Screen::stderr(ColorWhen::Auto));
+                ExitCode::from(error.kind().exit_code())
+            }
+            _ => ExitCode::SUCCESS,
+        };
     }
     // The arguments were not parsed, so the format is searched for in their text.
     let arguments: Vec<String> =

@@ -11,7 +11,7 @@ use std::process::{self, Stdio};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::lexer::Lexer;
-use super::output::{Screen, write_stderr, write_stdout};
+use super::output::{Screen, unwritable, write_stderr, write_stdout};
 use super::shell::{At, End, Shell};
 use crate::commands::TourArgs;
 use crate::error::{Error, Kind, Result};
@@ -153,8 +153,7 @@ impl Shell<'_> {
 
 /// Prints text. Returns false if the pipe is closed.
 fn say(text: &str) -> Result<bool> {
-    write_stdout(text)
-        .map_err(|cause| Error::new(Kind::Failed, format!("cannot write to standard output: {cause}")))
+    write_stdout(text).map_err(|cause| unwritable(&cause))
 }
 
 /// Reads one key without waiting for Enter; `None` at the end of input.

@@ -126,3 +126,14 @@ fn shard_names_are_completed() {
     let names: Vec<&str> = ran.stdout.lines().map(|line| line.split('\t').next().unwrap()).collect();
     assert_eq!(names, ["shard_1", "shard_2", "shard_3"]);
 }
+
+#[test]
+fn text_that_cannot_be_written_is_a_failure() {
+    let test = Test::initialised();
+    for words in [&["--help"][..], &["--version"], &["help", "sharding"], &["count"], &["ring", "show"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = test.command();
+        command.args(words).stdout(full);
+        Ran::of(command.spawn().unwrap()).fails(1).says("cannot write to standard output");
+    }
+}
