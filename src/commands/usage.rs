@@ -3,10 +3,13 @@
 //! clap's message is taken apart only here, so that the terminal, scripts and `explain` print the same.
 
 use clap::CommandFactory as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind};
+
+/// The first words of statements of SQL, which are no commands.
+const SQL: [&str; 9] = ["select", "with", "values", "table", "show", "insert", "update", "delete", "begin"];
 
 /// An error of clap as an error of ringshard. `words` is the whole command line.
 pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
@@ -33,8 +36,17 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
     }
     let error = Error::new(Kind::Usage, message.to_owned());
     if cause.kind() == ErrorKind::InvalidSubcommand && path_of(words).is_empty() {
-        hints.retain(|hint| !hint.starts_with("ringshard "));
-        hints.push("ringshard help lists the commands".into());
+        let is_sql = matches!(
+            cause.get(ContextKind::InvalidSubcommand),
+            Some(ContextValue::String(word)) if SQL.contains(&word.to_ascii_lowercase().as_str())
+        );
+        if is_sql {
+            hints =
+                vec!["a read-only statement is run so: ringshard sql 'SELECT count(*) FROM users'".into()];
+        } else {
+            hints.retain(|hint| !hint.starts_with("ringshard "));
+            hints.push("ringshard help lists the commands".into());
+        }
     }
     if hints.is_empty() {
         hints.push(format!("ringshard {} --help", path_of(words)).replace("  ", " "));

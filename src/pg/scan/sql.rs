@@ -265,8 +265,12 @@ fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
         Error::new(kind, message).hint(hint).on_shard(shard)
     };
     match cause.code() {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            error(Kind::Permission, "let the owner GRANT what is missing")
+        // Rights, room, locks and the server's state are no fault of the statement.
+        Some(code)
+            if code == &SqlState::INSUFFICIENT_PRIVILEGE
+                || ["53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class)) =>
+        {
+            sqlstate::doing("run the statement", shard, cause)
         }
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             error(Kind::Usage, "sql only reads; create-user, update-user, delete-user and import write")

@@ -50,7 +50,7 @@ fn assert_refused(test: &Test) {
     ] {
         let ran = test.run(words);
         assert_eq!(ran.code, if words[0] == "ring" { 6 } else { 77 }, "{words:?}: {ran:?}");
-        assert!(ran.stderr.contains("row-level security"), "{words:?}: {ran:?}");
+        assert!(ran.stderr.contains("hint: row-level security"), "{words:?}: {ran:?}");
     }
 }
 

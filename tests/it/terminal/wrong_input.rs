@@ -218,3 +218,14 @@ fn invalid_utf8_is_refused_without_a_panic() {
     let ran = test.command().args(["get-user", "x\nerror: forged\nhint: forged"]).spawn().unwrap();
     assert!(!Ran::of(ran).fails(2).stderr.lines().skip(1).any(|line| line.starts_with("error: ")));
 }
+
+#[test]
+fn a_statement_of_sql_is_told_from_a_misspelt_command() {
+    let test = Test::initialised();
+    for words in ["SELECT * FROM users;", "select 1", "show tables;", "WITH x AS (SELECT 1) TABLE x"] {
+        let ran = test.run(&["-c", words]).fails(2);
+        let hint = ran.stderr.split_once("run so: ringshard ").unwrap_or_else(|| panic!("{ran:?}")).1;
+        test.run(&["-c", hint.trim_end()]).success();
+    }
+    assert!(!test.run(&["-c", "selekt"]).fails(2).stderr.contains("run so"));
+}
