@@ -3,7 +3,9 @@ SELECT pg_catalog.current_setting('server_version') AS version,
        pg_catalog.current_setting('server_version_num')::integer AS version_number,
        pg_catalog.current_setting('server_encoding') AS encoding,
        pg_catalog.pg_is_in_recovery() AS in_recovery,
-       pg_catalog.current_setting('default_transaction_read_only') = 'on' AS read_only,
+       -- Where it is set, if it is on: `user`, `database` …
+       (SELECT source FROM pg_catalog.pg_settings
+        WHERE name = 'default_transaction_read_only' AND setting = 'on') AS read_only_by,
        pg_catalog.current_setting('fsync') = 'on' AS fsync,
        pg_catalog.current_setting('full_page_writes') = 'on' AS full_page_writes,
        pg_catalog.current_setting('synchronous_commit') AS synchronous_commit,

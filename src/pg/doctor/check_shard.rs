@@ -145,15 +145,26 @@ fn writable(server: &ServerFacts, facts: &Facts, psql: &dyn Fn(&str) -> String) 
             "set the shard's URL to the primary: ringshard config show prints where it comes from",
         );
     }
-    if server.read_only {
-        let database = quoted(facts.address.database());
-        return Verdict::bad(
-            "default_transaction_read_only is on",
-            format!(
-                "{} -c 'ALTER DATABASE {database} SET default_transaction_read_only = off'",
+    if let Some(source) = &server.read_only_by {
+        let (database, role) = (quoted(facts.address.database()), quoted(&server.role));
+        // What is set nearer to the session wins.
+        let of = match source.as_str() {
+            "client" => None,
+            "user" => Some(format!("ROLE {role}")),
+            "database user" => Some(format!("ROLE {role} IN DATABASE {database}")),
+            _ => Some(format!("DATABASE {database}")),
+        };
+        let hint = match of {
+            Some(of) => format!(
+                "{} -c 'ALTER {of} SET default_transaction_read_only = off'",
                 psql("SET default_transaction_read_only = off")
             ),
-        );
+            None => {
+                "remove default_transaction_read_only from `options` in the shard's URL, and from PGOPTIONS"
+                    .to_owned()
+            }
+        };
+        return Verdict::bad("default_transaction_read_only is on", hint);
     }
     Verdict::good("primary")
 }

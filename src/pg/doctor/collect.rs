@@ -56,7 +56,8 @@ pub(crate) struct ServerFacts {
     pub(crate) version_number: i32,
     pub(crate) encoding: String,
     pub(crate) in_recovery: bool,
-    pub(crate) read_only: bool,
+    /// Where `default_transaction_read_only` is set to on, as `pg_settings.source` says.
+    pub(crate) read_only_by: Option<String>,
     pub(crate) fsync: bool,
     pub(crate) full_page_writes: bool,
     pub(crate) synchronous_commit: String,
@@ -286,7 +287,7 @@ fn server_of(row: &Row) -> ServerFacts {
         version_number: row.get("version_number"),
         encoding: row.get("encoding"),
         in_recovery: row.get("in_recovery"),
-        read_only: row.get("read_only"),
+        read_only_by: row.get("read_only_by"),
         fsync: row.get("fsync"),
         full_page_writes: row.get("full_page_writes"),
         synchronous_commit: row.get("synchronous_commit"),

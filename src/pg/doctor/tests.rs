@@ -8,7 +8,7 @@ fn server() -> ServerFacts {
         version_number: 140_023,
         encoding: "UTF8".into(),
         in_recovery: false,
-        read_only: false,
+        read_only_by: None,
         fsync: true,
         full_page_writes: true,
         synchronous_commit: "on".into(),

@@ -439,3 +439,24 @@ fn doctor_does_not_start_a_stopped_private_server() {
     let found = failed_checks(&run(&["doctor", "-o", "json"]).fails(69));
     assert!(found.iter().all(|failed| failed.hint.contains("ringshard init-shards")), "{found:?}");
 }
+
+#[test]
+fn a_read_only_default_is_ended_where_it_is_set() {
+    let test = Test::initialised();
+    let role = format!("{}_role", test.database(1));
+    admin().batch_execute(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).unwrap();
+    let config = std::fs::read_to_string(test.config()).unwrap();
+    std::fs::write(test.config(), config.replace(&test.url(2), &url(&role, &test.database(2)))).unwrap();
+    let of_database = format!("DATABASE {}", test.database(2));
+    for of in [&format!("ROLE {role}"), &format!("ROLE {role} IN {of_database}"), &of_database] {
+        admin().batch_execute(&format!("ALTER {of} SET default_transaction_read_only = on")).unwrap();
+        let failed = only_failure(doctor(&test), Some("shard_2"), "writable");
+        run_shell(&test, &failed.hint);
+        assert_all_pass(&test, of);
+        admin().batch_execute(&format!("ALTER {of} RESET default_transaction_read_only")).unwrap();
+    }
+    let mut command = test.command();
+    command.env("PGOPTIONS", "-c default_transaction_read_only=on").args(["doctor", "-o", "json"]);
+    let failed = failed_checks(&Ran::of(command.spawn().unwrap()).fails(1));
+    assert!(failed.len() == 3 && failed[0].hint.contains("PGOPTIONS"), "{failed:?}");
+}
