@@ -43,16 +43,27 @@ pub struct Outage<'cluster> {
 impl<'cluster> Drill<'cluster> {
     /// Fails with `Permission` unless this role may close and open the database.
     pub fn check_ownership(&mut self) -> Result<()> {
-        let sql = "SELECT pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database \
-                   WHERE datname = pg_catalog.current_database()";
+        let sql = "SELECT pg_catalog.pg_has_role(datdba, 'USAGE'), \
+                          pg_catalog.current_setting('default_transaction_read_only') = 'on' \
+                   FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()";
         let rows = self
             .session
             .query(sql, &[])
             .map_err(|cause| sqlstate::doing("read the owner of the database", &self.shard, &cause))?;
-        if only(rows, "read the owner of the database", &self.shard)?.get(0) {
+        let row = only(rows, "read the owner of the database", &self.shard)?;
+        let (database, role) = (&self.database, &self.role);
+        if row.get(1) {
+            let message = format!(
+                "role `{role}` may not close database `{database}` of shard `{}`: default_transaction_read_only is on",
+                self.shard
+            );
+            return Err(Error::new(Kind::Permission, message)
+                .hint("ringshard doctor says where it is set")
+                .on_shard(&self.shard));
+        }
+        if row.get(0) {
             return Ok(());
         }
-        let (database, role) = (&self.database, &self.role);
         let message = format!(
             "role `{role}` may not close database `{database}` of shard `{}`, as it does not own it",
             self.shard
@@ -110,7 +121,8 @@ impl<'cluster> Drill<'cluster> {
 
     /// A session in another database of the same server, and its pid.
     fn connect_elsewhere(&self, lock_timeout: Duration) -> Result<(Session, i32)> {
-        connect_elsewhere(&self.shard, &self.address, &self.database, lock_timeout)
+        let address = self.shards.direct_address(&self.shard)?;
+        connect_elsewhere(&self.shard, &address, &self.database, lock_timeout)
     }
 
     /// Starts the dead man, and returns once it waits for the holder's lock.
@@ -192,7 +204,7 @@ pub struct Closed<'cluster> {
 
 /// The database of a shard, if it is closed. Fails with `Locked` while a drill runs.
 pub fn closed<'cluster>(cluster: &'cluster Cluster, shard: &ShardName) -> Result<Option<Closed<'cluster>>> {
-    let address = cluster.shards().address(shard)?;
+    let address = cluster.shards().direct_address(shard)?;
     let database = address.database().to_owned();
     let (mut session, _) = connect_elsewhere(shard, &address, &database, Duration::from_secs(1))?;
     let fail = |cause: postgres::Error| sqlstate::doing("look for a closed database", shard, &cause);

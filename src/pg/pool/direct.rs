@@ -3,7 +3,7 @@
 use super::Shards;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::net::conninfo::{Address, ConnectionString};
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
 
@@ -13,6 +13,12 @@ impl Shards {
         let address = self.resolve(name, url)?;
         let _ = self.shard(name)?.direct.set(address);
         Ok(())
+    }
+
+    /// How to reach the server of a shard itself: by its direct URL if it has one.
+    pub(crate) fn direct_address(&self, name: &ShardName) -> Result<Address> {
+        let shard = self.shard(name)?;
+        Ok(shard.direct.get().unwrap_or(&shard.address).clone())
     }
 
     /// A connection outside the pool, for a caller that keeps it for long or changes its settings.
