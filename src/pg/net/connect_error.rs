@@ -238,6 +238,10 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
             Kind::Configuration,
             "ringshard init-shards (creates what is missing), or correct the URL".into(),
         ),
+        SqlState::UNDEFINED_OBJECT | SqlState::INVALID_PARAMETER_VALUE | SqlState::SYNTAX_ERROR => (
+            Kind::Configuration,
+            "correct the setting in `options` of the shard's URL, or in PGOPTIONS".into(),
+        ),
         SqlState::TOO_MANY_CONNECTIONS => (Kind::Unreachable, too_many_hint(address, cause)),
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
             let database = address.database();

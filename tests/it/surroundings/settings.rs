@@ -1,7 +1,7 @@
 //! Settings of databases and roles do not change what a command means, and what they forbid is respected.
 
 use crate::support::clusters::with_users;
-use crate::support::harness::{Test, admin};
+use crate::support::harness::{Ran, Test, admin};
 
 fn set(test: &Test, setting: &str) {
     for number in 1..=3 {
@@ -98,5 +98,15 @@ fn a_read_only_default_is_respected_by_every_command() {
         assert_eq!(rows[0].get::<_, i64>(0), 0);
         let desired = test.query(number, "SELECT desired_topology IS NULL FROM ringshard.meta", &[]);
         assert!(desired[0].get::<_, bool>(0));
+    }
+}
+
+#[test]
+fn a_setting_that_the_server_does_not_know_is_no_server_that_is_down() {
+    let test = with_users(3);
+    for options in ["-c nonsense=1", "--bad", "-c statement_timeout=soon"] {
+        let mut command = test.command();
+        command.env("PGOPTIONS", options).args(["get-user", "1"]);
+        Ran::of(command.spawn().unwrap()).fails(78).says("PGOPTIONS");
     }
 }
