@@ -47,8 +47,9 @@ impl ReplicaCommand {
 
 fn list(context: &Context<'_>) -> Result<Report> {
     let cluster = context.cluster()?;
-    // Other processes may have added replicas; shards that do not answer do not matter here.
-    let _ = cluster.refresh();
+    // Other processes may have added replicas. One shard that answers knows them all; without one, those of the
+    // configuration are all that is known.
+    let unknown = cluster.refresh().err();
     let mut report = Report::list(&[
         Column::text("shard"),
         Column::text("url"),
@@ -75,6 +76,7 @@ fn list(context: &Context<'_>) -> Result<Report> {
             replayed.into(),
         ]);
     }
+    report.failure = unknown;
     Ok(report)
 }
 

@@ -105,10 +105,8 @@ impl StatsArgs {
             Report::document(prometheus::text(&samples, ring.as_ref(), host.as_ref()))
         } else {
             let mut report = Report { may_turn: true, ..Report::list(&COLUMNS) };
-            report.rows = samples
-                .iter()
-                .map(|(name, samples)| row(name, samples.as_ref().ok(), ring.as_ref()))
-                .collect();
+            report.rows =
+                samples.iter().map(|(name, samples)| row(name, samples.as_ref(), ring.as_ref())).collect();
             report
         };
         let count = samples.len();
@@ -220,12 +218,23 @@ fn percent(share: Option<f64>) -> Cell {
     share.map_or(Cell::Null, Cell::percent)
 }
 
-fn row(name: &ShardName, samples: Option<&(Sample, Option<Rates>)>, ring: Option<&RingState>) -> Vec<Cell> {
-    let Some((sample, rates)) = samples else {
-        let mut row = vec![Cell::Null; COLUMNS.len()];
-        row[0] = name.as_str().into();
-        row[1] = "down".into();
-        return row;
+fn row(
+    name: &ShardName,
+    samples: Result<&(Sample, Option<Rates>), &Error>,
+    ring: Option<&RingState>,
+) -> Vec<Cell> {
+    let (sample, rates) = match samples {
+        Ok(samples) => samples,
+        Err(error) => {
+            let mut row = vec![Cell::Null; COLUMNS.len()];
+            row[0] = name.as_str().into();
+            // Another error is the answer of a shard that is not down.
+            row[1] = match error.kind() {
+                Kind::Unreachable => "down".into(),
+                _ => ring.map(|ring| ring.state(name)).into(),
+            };
+            return row;
+        }
     };
     let Sample { counters, replication, .. } = sample;
     let disk = sample.data_folder.as_deref().and_then(|folder| host::room_in(Path::new(folder)));
