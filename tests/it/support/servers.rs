@@ -154,6 +154,13 @@ impl Standby {
         self.client().batch_execute(&format!("SELECT {function}()")).unwrap();
     }
 
+    /// Stops or continues the process that receives the write-ahead log. It stays connected.
+    pub(crate) fn signal_receiver(&self, signal: Signal) {
+        let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'";
+        let pid: i32 = self.client().query_one(sql, &[]).unwrap().get(0);
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
     /// Waits until it has replayed all WAL of its primary.
     pub(crate) fn wait_until_caught_up(&self, primary: &mut Client) {
         let sql = "SELECT pg_current_wal_flush_lsn()::text";

@@ -3,19 +3,12 @@
 use std::collections::BTreeSet;
 
 use postgres::Client;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::support::clusters::{cut_off, with_standby};
 use crate::support::harness::Ran;
 use crate::support::rings::owner;
 use crate::support::servers::{Servers, Standby};
-
-/// Stops or continues the process of a standby that receives the write-ahead log. It stays connected.
-fn signal_receiver(standby: &Standby, signal: Signal) {
-    let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'";
-    let pid: i32 = standby.client().query_one(sql, &[]).unwrap().get(0);
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
 
 /// Connects a standby again that was cut off.
 fn reconnect(servers: &Servers, standby: &Standby, number: usize) {
@@ -60,9 +53,9 @@ fn a_standby_that_nobody_named_is_waited_for_while_it_streams() {
         servers.run(&["add-shard", "shard_4", &servers.url(4)]).success();
         let standby = servers.standby_of(number);
         standby.wait_until_caught_up(&mut servers.client(number));
-        signal_receiver(&standby, Signal::STOP);
+        standby.signal_receiver(Signal::STOP);
         let paused = rebalance(&servers).fails(75);
-        signal_receiver(&standby, Signal::CONT);
+        standby.signal_receiver(Signal::CONT);
         assert!(paused.stderr.contains("standby `walreceiver`"), "{paused:?}");
         rebalance(&servers).success();
         servers.assert_healthy(200);
@@ -124,7 +117,7 @@ fn each_chunk_waits_between_fence_hand_over_and_purge() {
         while servers.rows_on(4) < 3 {
             assert!(servers.run(&["rebalance", "status"]).code == 0);
         }
-        signal_receiver(&standby, Signal::STOP);
+        standby.signal_receiver(Signal::STOP);
         Ran::of(child).fails(75).says("walreceiver");
         assert_eq!(servers.run(&["count"]).success().stdout, "200\n");
         let replayed = "SELECT pg_last_wal_replay_lsn() = pg_last_wal_receive_lsn()";
@@ -146,7 +139,7 @@ fn each_chunk_waits_between_fence_hand_over_and_purge() {
                 assert!(is_left || of_standby.contains(&id), "user {id}");
             }
         }
-        signal_receiver(&standby, Signal::CONT);
+        standby.signal_receiver(Signal::CONT);
         rebalance(&servers).success();
         servers.assert_healthy(200);
     }
