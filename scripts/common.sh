@@ -63,6 +63,24 @@ need_pgbouncer() {
         die "PgBouncer is needed: install pgbouncer"
 }
 
+# Patroni and etcd, and of Postgres what Patroni runs beside the server. Their tests are for Linux alone.
+need_patroni() {
+    [ "$(uname -s)" = Linux ] || return 0
+    if ! command -v patroni >/dev/null || ! command -v etcd >/dev/null; then
+        apt_install "Patroni is missing" patroni etcd-server || die "Patroni is needed: install patroni and etcd"
+    fi
+    for folder in "$1" /usr/lib/postgresql/*/bin; do
+        if [ -x "$folder/pg_controldata" ] && [ -x "$folder/pg_basebackup" ]; then return; fi
+    done
+    # Debian's package would make and start a cluster on port 5432.
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        as_root mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >&2
+    fi
+    apt_install "pg_basebackup and pg_controldata are missing" postgresql ||
+        die "pg_basebackup and pg_controldata are needed: install all programs of Postgres"
+}
+
 # ps, which a small Debian lacks.
 need_ps() {
     command -v ps >/dev/null || apt_install "ps is missing" procps || die "ps is needed: install procps"

@@ -61,8 +61,13 @@ pub(crate) fn clean_up_after(folder: &Path) -> ChildStdin {
 pub(crate) fn connect(server: &PrivateServer, database: &str) -> Client {
     let mut config = postgres::Config::new();
     config.host_path(server.socket_dir()).user("postgres").dbname(database);
+    connect_to(config).unwrap()
+}
+
+/// The same, wherever the server is.
+pub(crate) fn connect_to(mut config: postgres::Config) -> Result<Client, postgres::Error> {
     config.options("-c ringshard.guard=checked -c row_security=off");
-    config.connect(NoTls).unwrap()
+    config.connect(NoTls)
 }
 
 pub(crate) fn admin() -> Client {

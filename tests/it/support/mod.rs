@@ -11,6 +11,8 @@ pub(crate) mod library;
 pub(crate) mod misplaced_rows;
 pub(crate) mod move_fixture;
 pub(crate) mod move_steps;
+#[cfg(target_os = "linux")]
+pub(crate) mod patroni;
 pub(crate) mod pooler;
 pub(crate) mod prompts;
 pub(crate) mod proxy;
@@ -21,3 +23,4 @@ pub(crate) mod rings;
 pub(crate) mod servers;
 pub(crate) mod tls_server;
 pub(crate) mod user_files;
+pub(crate) mod writers;

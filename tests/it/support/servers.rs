@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{ChildStdin, Command};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use ringshard::local::PrivateServer;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::harness::{Ran, clean_up_after, command_in, connect};
+use super::harness::{Ran, clean_up_after, command_in, connect, connect_to};
 
 /// A cluster whose shards `shard_1` and so on are on separate servers.
 pub(crate) struct Servers {
@@ -19,6 +20,15 @@ pub(crate) struct Servers {
 }
 
 struct Shard {
+    /// Its server; then the standby that `pair` makes, which may have become the primary.
+    hosts: Vec<Host>,
+    /// Which of the hosts takes writes.
+    primary: AtomicUsize,
+    /// The URL of a shard that is on none of these hosts.
+    elsewhere: Option<String>,
+}
+
+struct Host {
     server: PrivateServer,
     _watched: ChildStdin,
 }
@@ -32,16 +42,38 @@ impl Servers {
 
     /// The same, with spare servers for shards to be added.
     pub(crate) fn with_spares(count: usize, spares: usize) -> Self {
+        let servers = Self::started(count + spares);
+        servers.initialise(count);
+        servers
+    }
+
+    /// Servers that hold no shard yet.
+    pub(crate) fn started(count: usize) -> Self {
         let home = tempfile::Builder::new().prefix("rsm").tempdir_in("/tmp").unwrap();
-        let shards: Vec<_> = (0..count + spares).map(|_| std::thread::spawn(Shard::new)).collect();
-        let servers = Self { home, shards: shards.into_iter().map(|made| made.join().unwrap()).collect() };
-        let mut command = servers.command();
+        let shards: Vec<_> = (0..count).map(|_| std::thread::spawn(Shard::new)).collect();
+        Self { home, shards: shards.into_iter().map(|made| made.join().unwrap()).collect() }
+    }
+
+    /// Makes a cluster of the first servers.
+    pub(crate) fn initialise(&self, count: usize) {
+        let mut command = self.command();
         command.arg("init-shards");
         for number in 1..=count {
-            command.args(["--shard", &format!("shard_{number}={}", servers.url(number))]);
+            command.args(["--shard", &format!("shard_{number}={}", self.url(number))]);
         }
         Ran::of(command.spawn().unwrap()).success();
-        servers
+    }
+
+    /// Has a shard at this URL, and not on its server here, which is stopped.
+    pub(crate) fn move_elsewhere(&mut self, number: usize, url: String) {
+        self.server(number).stop().unwrap();
+        self.shards[number - 1].elsewhere = Some(url);
+    }
+
+    /// Gives a shard's server a streaming standby. The URL of the shard names both.
+    pub(crate) fn pair(&mut self, number: usize) {
+        let Standby(host) = self.standby_of(number);
+        self.shards[number - 1].hosts.push(host);
     }
 
     /// Three shards with users 1 to 200, and a server for a fourth.
@@ -63,6 +95,11 @@ impl Servers {
         assert_ne!(ran.code, 0, "{ran:?}");
     }
 
+    /// How many servers there are, with the spare ones.
+    pub(crate) fn count(&self) -> usize {
+        self.shards.len()
+    }
+
     /// How many users a shard's server holds.
     pub(crate) fn rows_on(&self, number: usize) -> i64 {
         self.client(number).query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
@@ -78,11 +115,21 @@ impl Servers {
 
     /// The database of a shard, which is called `users` on each server.
     pub(crate) fn url(&self, number: usize) -> String {
-        format!("postgresql://postgres@/users?host={}", self.server(number).socket_dir().display())
+        let shard = &self.shards[number - 1];
+        if let Some(url) = &shard.elsewhere {
+            return url.clone();
+        }
+        let hosts: Vec<_> =
+            shard.hosts.iter().map(|host| host.server.socket_dir().display().to_string()).collect();
+        let which = if hosts.len() > 1 { "&target_session_attrs=read-write" } else { "" };
+        format!("postgresql://postgres@/users?host={}{which}", hosts.join(","))
     }
 
     pub(crate) fn client(&self, number: usize) -> Client {
-        connect(self.server(number), "users")
+        match &self.shards[number - 1].elsewhere {
+            Some(url) => connect_to(url.parse().unwrap()).unwrap(),
+            None => connect(self.server(number), "users"),
+        }
     }
 
     /// The program in a home of its own.
@@ -106,8 +153,7 @@ impl Servers {
     /// Ends a server as `pg_ctl stop -m immediate` does: without a checkpoint, and unflushed commits are lost.
     pub(crate) fn crash(&self, number: usize) {
         let server = self.server(number);
-        let pid = i32::try_from(server.status().unwrap().pid.unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();
+        kill_process(postmaster(server), Signal::QUIT).unwrap();
         while server.status().unwrap().pid.is_some() {
             thread::sleep(Duration::from_millis(2));
         }
@@ -115,8 +161,7 @@ impl Servers {
 
     /// Kills a server with `kill -9`: it closes no session.
     pub(crate) fn kill(&self, number: usize) {
-        let pid = i32::try_from(self.server(number).status().unwrap().pid.unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        kill_process(postmaster(self.server(number)), Signal::KILL).unwrap();
     }
 
     /// Starts a server that is down.
@@ -124,24 +169,52 @@ impl Servers {
         self.server(number).ensure_running().unwrap();
     }
 
+    /// The server that takes a shard's writes.
     pub(crate) fn server(&self, number: usize) -> &PrivateServer {
-        &self.shards[number - 1].server
+        let Shard { hosts, primary, .. } = &self.shards[number - 1];
+        &hosts[primary.load(Ordering::SeqCst)].server
     }
+
+    /// Promotes the standby of a shard whose primary was killed. ringshard has no part in it.
+    pub(crate) fn promote_standby(&self, number: usize) {
+        let Shard { hosts, primary, .. } = &self.shards[number - 1];
+        let standby = 1 - primary.load(Ordering::SeqCst);
+        let mut client = connect(&hosts[standby].server, "users");
+        // All that it has received, also when the primary was killed in the middle of a record.
+        let sql = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver) \
+                   AND pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()";
+        let begun = Instant::now();
+        while !client.query_one(sql, &[]).unwrap().get::<_, bool>(0)
+            && begun.elapsed() < Duration::from_secs(5)
+        {
+            thread::sleep(Duration::from_millis(5));
+        }
+        client.query_one("SELECT pg_promote()", &[]).unwrap();
+        primary.store(standby, Ordering::SeqCst);
+    }
+
+    /// Makes the server that was the primary a standby of the one that is, with that one's data.
+    pub(crate) fn follow_again(&self, number: usize) {
+        let Shard { hosts, primary, .. } = &self.shards[number - 1];
+        let at = primary.load(Ordering::SeqCst);
+        follow(&hosts[1 - at].server, &hosts[at].server);
+    }
+}
+
+fn postmaster(server: &PrivateServer) -> Pid {
+    Pid::from_raw(i32::try_from(server.status().unwrap().pid.unwrap()).unwrap()).unwrap()
 }
 
 /// A streaming standby of a shard, on a separate server.
-pub(crate) struct Standby {
-    server: PrivateServer,
-    _watched: ChildStdin,
-}
+pub(crate) struct Standby(Host);
 
 impl Standby {
     pub(crate) fn url(&self) -> String {
-        format!("postgresql://postgres@/users?host={}", self.server.socket_dir().display())
+        format!("postgresql://postgres@/users?host={}", self.0.server.socket_dir().display())
     }
 
     pub(crate) fn client(&self) -> Client {
-        connect(&self.server, "users")
+        connect(&self.0.server, "users")
     }
 
     pub(crate) fn rows(&self) -> i64 {
@@ -186,23 +259,28 @@ impl Servers {
         // This creates the folders with their owner.
         server.ensure_running().unwrap();
         server.stop().unwrap();
-        primary.stop().unwrap();
-        std::fs::remove_dir_all(server.data()).unwrap();
-        let copied = Command::new("cp").arg("-a").args([primary.data(), server.data()]).status().unwrap();
-        assert!(copied.success());
-        let from = primary.socket_dir().display();
-        let settings = format!("primary_conninfo = 'host={from} port={} user=postgres'\n", primary.port());
-        let auto = server.data().join("postgresql.auto.conf");
-        let text = std::fs::read_to_string(&auto).unwrap() + &settings;
-        std::fs::write(&auto, text).unwrap();
-        let signal = server.data().join("standby.signal");
-        std::fs::write(&signal, "").unwrap();
-        let owner = std::fs::metadata(server.data()).unwrap();
-        std::os::unix::fs::chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
-        primary.ensure_running().unwrap();
-        server.ensure_running().unwrap();
-        Standby { server, _watched: watched }
+        follow(&server, primary);
+        Standby(Host { server, _watched: watched })
     }
+}
+
+/// Makes a server that does not run a standby of another, which is restarted.
+fn follow(server: &PrivateServer, primary: &PrivateServer) {
+    primary.stop().unwrap();
+    std::fs::remove_dir_all(server.data()).unwrap();
+    let copied = Command::new("cp").arg("-a").args([primary.data(), server.data()]).status().unwrap();
+    assert!(copied.success());
+    let from = primary.socket_dir().display();
+    let settings = format!("primary_conninfo = 'host={from} port={} user=postgres'\n", primary.port());
+    let auto = server.data().join("postgresql.auto.conf");
+    let text = std::fs::read_to_string(&auto).unwrap() + &settings;
+    std::fs::write(&auto, text).unwrap();
+    let signal = server.data().join("standby.signal");
+    std::fs::write(&signal, "").unwrap();
+    let owner = std::fs::metadata(server.data()).unwrap();
+    std::os::unix::fs::chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
+    primary.ensure_running().unwrap();
+    server.ensure_running().unwrap();
 }
 
 impl Shard {
@@ -221,6 +299,7 @@ impl Shard {
         ] {
             admin.batch_execute(statement).unwrap();
         }
-        Self { server, _watched: watched }
+        let hosts = vec![Host { server, _watched: watched }];
+        Self { hosts, primary: AtomicUsize::new(0), elsewhere: None }
     }
 }
