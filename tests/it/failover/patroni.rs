@@ -97,7 +97,7 @@ impl Run<'_> {
             self.wrong(at, loss, &format!("rebalance, {:.0} s", begun.elapsed().as_secs_f64()), &ran);
         }
         self.patroni.ensure_runs(leader);
-        self.patroni.wait_for_standby(leader);
+        self.patroni.wait_until_whole();
         let before = get(&self.writers.unreplicated);
         self.writers.end_failover(SHARD);
         let lost = get(&self.writers.unreplicated) - before;

@@ -118,7 +118,7 @@ impl Patroni {
                 connect_to(url.parse().unwrap()).unwrap().batch_execute("CREATE DATABASE users").unwrap();
             }
         }
-        patroni.wait_for_standby(1);
+        patroni.wait_until_whole();
         patroni
     }
 
@@ -267,21 +267,24 @@ impl Patroni {
         });
     }
 
-    /// Waits until this member is a standby that streams from the other one.
-    pub(crate) fn wait_for_standby(&self, member: usize) {
-        let url = self.member_url(member);
+    /// Waits until one member leads and the other is a standby that streams from it. On a busy machine Patroni may
+    /// have changed its mind, and the one that was lost leads again.
+    pub(crate) fn wait_until_whole(&self) {
         let mut reinitialize_at = Instant::now() + Duration::from_secs(20);
         self.wait("a standby", || {
+            let Some(leader) = self.leader() else { return false };
+            let member = 1 - leader;
+            let url = self.member_url(member);
             if Instant::now() > reinitialize_at {
                 // Patroni does not always see that its log has parted from that of the primary.
                 self.ask(member, "POST", "/reinitialize", "{\"force\": true}", Duration::from_secs(5));
                 reinitialize_at += Duration::from_secs(40);
             }
-            let answer = self.ask(1 - member, "GET", "/cluster", "", Duration::from_secs(2));
+            let answer = self.ask(leader, "GET", "/cluster", "", Duration::from_secs(2));
             let Some((200, text)) = answer else { return false };
             let Ok(cluster) = serde_json::from_str::<Value>(&text) else { return false };
             let of = |name: &str| cluster["members"].as_array()?.iter().find(|one| one["name"] == name).cloned();
-            let (Some(standby), Some(primary)) = (of(NAMES[member]), of(NAMES[1 - member])) else { return false };
+            let (Some(standby), Some(primary)) = (of(NAMES[member]), of(NAMES[leader])) else { return false };
             standby["role"] != "leader" && standby["timeline"] == primary["timeline"] && standby["lag"].is_number()
                 && connect_to(url.parse().unwrap()).is_ok_and(|mut client| {
                     let sql = "SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
