@@ -1,7 +1,7 @@
 //! Writers with old topologies, and a model of each key: which values it may have.
 //!
-//! A write is acknowledged (the key has that value), failed (it has no effect) or of unknown outcome (the key has one of
-//! several values). What a standby that took a shard over had not received is counted apart: see `end_failover`.
+//! A write is acknowledged (the key has that value), failed (it has no effect) or of unknown outcome (the key has one
+//! of several values). What a standby that took a shard over had not received is counted apart: see `end_failover`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
