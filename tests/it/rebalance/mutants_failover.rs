@@ -115,15 +115,13 @@ fn a_write_without_the_epoch_reaches_a_stale_primary() {
 
 #[test]
 fn steps_without_the_check_use_a_server_that_was_not_compared() {
-    let steps: [(&str, fn(&mut MoveFixture) -> bool); 3] = [
-        ("fence", a_fence_of_an_unconfirmed_server),
-        ("receive_chunk", a_hand_over_to_an_unconfirmed_server),
-        ("purge", a_purge_of_an_unconfirmed_server),
-    ];
-    for (function, interleaving) in steps {
+    let caught = |function, interleaving| {
         let (before, after) = without_check(function);
         is_caught(MOVES, &[(&before, &after)], interleaving);
-    }
+    };
+    caught("fence", a_fence_of_an_unconfirmed_server);
+    caught("receive_chunk", a_hand_over_to_an_unconfirmed_server);
+    caught("purge", a_purge_of_an_unconfirmed_server);
 }
 
 #[test]
