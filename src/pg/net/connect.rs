@@ -20,6 +20,7 @@ use super::connect_error::{self, Refusal};
 use super::conninfo::{Address, Endpoint, TargetServer};
 use super::descriptors::{self, Room};
 use super::location::Location;
+use super::silent;
 use super::tls::Mode;
 use crate::error::Kind;
 use crate::threads;
@@ -119,9 +120,17 @@ fn connect_in_time(
         // Without a thread there is still the crate's timeout.
         return work(what);
     }
-    receiver
-        .recv_timeout(address.timeout)
-        .unwrap_or_else(|_| Err(connect_error::no_answer(address, endpoint, begun.elapsed().as_millis())))
+    let patience = if silent::was(address, endpoint) {
+        address.timeout / silent::PATIENCE_PART
+    } else {
+        address.timeout
+    };
+    if let Ok(connected) = receiver.recv_timeout(patience) {
+        silent::answered(endpoint);
+        return connected;
+    }
+    silent::note(address, endpoint);
+    Err(connect_error::no_answer(address, endpoint, begun.elapsed().as_millis()))
 }
 
 fn open(

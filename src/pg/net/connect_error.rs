@@ -30,6 +30,8 @@ pub(crate) struct Refusal {
     has_answered: bool,
     /// Whether it may have refused a parameter of the connection: some poolers accept only those that they know.
     pub(crate) refuses_parameters: bool,
+    /// Whether it took the connection and said nothing until the timeout.
+    is_late: bool,
     /// Whether the database accepts no connections, as a drill may have left it.
     is_closed: bool,
 }
@@ -43,6 +45,7 @@ impl Refusal {
             hint: hint.into(),
             is_lasting: false,
             is_closed: false,
+            is_late: false,
             has_answered: kind != Kind::Unreachable,
             refuses_parameters: false,
         }
@@ -75,6 +78,15 @@ pub(crate) struct Unconnected {
     pub(crate) is_lasting: bool,
     /// Whether any server answered.
     pub(crate) has_answered: bool,
+    /// Whether a server took the connection and said nothing until the timeout.
+    is_late: bool,
+}
+
+impl Unconnected {
+    /// Whether the server may be down, so that starting it may help.
+    pub(crate) fn may_be_down(&self) -> bool {
+        self.error.kind() == Kind::Unreachable && !self.is_lasting && !self.is_late
+    }
 }
 
 /// The error for a failed connection. The last refusal decides its kind, as the search ends at the first one for which no
@@ -104,6 +116,7 @@ pub(crate) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refus
         message: reason,
         is_lasting: refusals.last().is_some_and(|last| last.is_lasting),
         has_answered: refusals.iter().any(|refusal| refusal.has_answered),
+        is_late: refusals.last().is_some_and(|last| last.is_late),
     }
 }
 
@@ -163,7 +176,8 @@ fn is_exhausted(cause: &io::Error) -> bool {
 /// A connection attempt that timed out.
 pub(crate) fn no_answer(address: &Address, endpoint: &Endpoint, waited_ms: u128) -> Refusal {
     let message = format!("no answer in {waited_ms} ms");
-    Refusal::new(endpoint, Kind::Unreachable, message, unreachable_hint(address))
+    let refusal = Refusal::new(endpoint, Kind::Unreachable, message, unreachable_hint(address));
+    Refusal { is_late: true, ..refusal }
 }
 
 /// A server that answers, but does not match `target_session_attrs`.

@@ -14,5 +14,6 @@ pub(crate) mod password_file;
 pub mod proxy_override;
 pub(crate) mod service;
 pub mod session;
+mod silent;
 pub(crate) mod sqlstate;
 pub(crate) mod tls;

@@ -418,9 +418,7 @@ impl Shards {
 
     /// Connects; starts the private server first if it has the shard and is down.
     fn connect_or_start(&self, shard: &Server) -> Result<Session> {
-        let may_help = |failed: &Unconnected| {
-            shard.address.is_local() && failed.error.kind() == Kind::Unreachable && !failed.is_lasting
-        };
+        let may_help = |failed: &Unconnected| shard.address.is_local() && failed.may_be_down();
         match Session::try_connect(&shard.name, &shard.address) {
             Ok(session) => return Ok(session),
             Err(failed) if !may_help(&failed) => return Err(failed.error),

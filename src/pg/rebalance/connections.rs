@@ -12,6 +12,7 @@ use super::standbys::Standbys;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Reply, Request};
+use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::BARRIER;
 use crate::pg::net::sqlstate::{self, ShardError};
 use crate::pg::requests::chunk_rows::ChunkRows;
@@ -24,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Connections<'run> {
     run_state: &'run RunState<'run>,
     by_shard: BTreeMap<ShardName, Connection>,
+    open: fn(&Cluster, &ShardName) -> Result<Connection>,
     standbys: Standbys,
 }
 
@@ -53,13 +55,18 @@ fn what(request: &Request<ChunkRows>) -> String {
 
 impl<'run> Connections<'run> {
     pub(crate) fn new(run_state: &'run RunState<'run>) -> Self {
-        Self { run_state, by_shard: BTreeMap::new(), standbys: Standbys::default() }
+        Self { run_state, by_shard: BTreeMap::new(), open: Connection::open, standbys: Standbys::default() }
+    }
+
+    /// Connections that only read.
+    pub(crate) fn to_read(run_state: &'run RunState<'run>) -> Self {
+        Self { open: Connection::to_read, ..Self::new(run_state) }
     }
 
     /// The connection to a shard, opened if necessary.
     pub(crate) fn connection(&mut self, shard: &ShardName) -> Result<&mut Connection> {
         if !self.by_shard.contains_key(shard) {
-            let connection = Connection::open(self.run_state.cluster, shard)?;
+            let connection = (self.open)(self.run_state.cluster, shard)?;
             self.by_shard.insert(shard.clone(), connection);
         }
         Ok(self.by_shard.get_mut(shard).expect("it was inserted above"))

@@ -22,7 +22,7 @@ use crate::pg::cluster::Cluster;
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
 use crate::pg::requests::connection::Connection;
-use crate::pg::scan::snapshot::held_of;
+use crate::pg::scan::snapshot::{self, held_of};
 use crate::threads;
 
 /// The pause before contradictory states are read again.
@@ -81,7 +81,7 @@ pub(crate) fn damaged(damage: Damage) -> Error {
 pub(crate) fn collect_states(cluster: &Cluster, joining: bool) -> Result<ObservedShards> {
     cluster.refresh()?;
     let run_state = RunState::new(cluster, RebalanceOptions::default());
-    let mut connections = Connections::new(&run_state);
+    let mut connections = Connections::to_read(&run_state);
     let mut before: Option<States> = None;
     for _ in 0..ROUNDS_MAX {
         let mut states = States::new();
@@ -213,21 +213,24 @@ fn measure(
     counted: bool,
 ) -> Result<ShardLoad> {
     let fail = |cause: postgres::Error| sqlstate::doing("count the rows to move", shard, &cause);
-    let mut connection = Connection::open(cluster, shard)?;
+    let mut connection = Connection::to_read(cluster, shard)?;
     own.sort_by_key(|at| pieces[*at].range);
-    let client = connection.session().client();
+    let session = connection.session();
+    let is_pooled = !session.has_own_backend().map_err(fail)?;
+    let client = session.client();
     let mut snapshot = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
         .read_only(true)
         .start()
         .map_err(fail)?;
-    snapshot.batch_execute("SET LOCAL enable_seqscan = on").map_err(fail)?;
+    let settings = "SET LOCAL row_security = off; SET LOCAL statement_timeout = 0; SET LOCAL jit = off";
+    snapshot.batch_execute(settings).map_err(fail)?;
     let mut measured = ShardLoad::default();
     if counted {
         let row = snapshot.query_one(include_str!("../../../sql/queries/snapshot.sql"), &[]).map_err(fail)?;
         let held = held_of(&row, shard)?.arcs.into_iter().map(|held| held.arc).collect::<Vec<_>>();
-        measured = count(&mut snapshot, &held, pieces, &own).map_err(fail)?;
+        measured = count(&mut snapshot, is_pooled, &held, pieces, &own).map_err(fail)?;
     }
     let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
                        (SELECT coalesce(sum(bytes), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
@@ -245,13 +248,14 @@ fn measure(
 
 fn count(
     snapshot: &mut Transaction<'_>,
+    is_pooled: bool,
     held: &[Arc],
     pieces: &[Transfer],
     own: &[usize],
 ) -> Result<ShardLoad, postgres::Error> {
     let mut measured = ShardLoad::default();
     let ranges: Vec<Arc> = own.iter().map(|at| pieces[*at].range).collect();
-    let statement = snapshot.prepare("SELECT user_id FROM public.users")?;
+    let statement = snapshot::prepare(snapshot, is_pooled, "SELECT user_id FROM public.users", &[])?;
     let portal = snapshot.bind(&statement, &[])?;
     loop {
         let rows = snapshot.query_portal(&portal, ROWS_PER_FETCH)?;

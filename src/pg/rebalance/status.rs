@@ -60,7 +60,7 @@ pub fn status(cluster: &Cluster) -> Result<RebalanceStatus> {
     match plan::plan(cluster, false).and_then(|planned| status_with(cluster, planned)) {
         Err(error) if error.kind() == Kind::Unreachable && cluster.view().epoch != Epoch::GUESSED => {
             let view = cluster.view();
-            let connection = Connection::open(cluster, arbiter(&view.topology));
+            let connection = Connection::to_read(cluster, arbiter(&view.topology));
             let runner = connection.and_then(|mut connection| runner(&mut connection)).ok().flatten();
             Ok(RebalanceStatus { planned: None, runner, outline: Some(Outline::of(&view, error)) })
         }
@@ -71,7 +71,7 @@ pub fn status(cluster: &Cluster) -> Result<RebalanceStatus> {
 fn status_with(cluster: &Cluster, mut planned: Option<Planned>) -> Result<RebalanceStatus> {
     let topology =
         planned.as_ref().map_or_else(|| cluster.view().topology.clone(), |p| p.plan.before.clone());
-    let mut connection = Connection::open(cluster, arbiter(&topology))?;
+    let mut connection = Connection::to_read(cluster, arbiter(&topology))?;
     let runner = runner(&mut connection)?;
     if planned.is_some() && lock_holder::holder(&mut connection, RUN_LOCK).is_none() {
         planned = plan::plan(cluster, true)?;

@@ -64,6 +64,17 @@ impl Connection {
         confirm(cluster, shard)?;
         Self::open_unconfirmed(cluster, shard)
     }
+
+    /// As [`Connection::open`], for what only reads: also through a connection pooler.
+    pub(crate) fn to_read(cluster: &Cluster, shard: &ShardName) -> Result<Self> {
+        let connect = || Self::over(shard, cluster.shards().connect_unpooled(shard)?, false);
+        let mut connection = connect()?;
+        if connection.is_confirmed(cluster)? {
+            return Ok(connection);
+        }
+        confirm(cluster, shard)?;
+        connect()
+    }
 }
 
 /// Compares the state of a shard with those of the others, and confirms its server if nothing is missing. Fails with `Failed`

@@ -7,5 +7,6 @@ pub(crate) mod pooler;
 pub(crate) mod settings;
 pub(crate) mod signals;
 pub(crate) mod standbys;
+pub(crate) mod stopped_servers;
 pub(crate) mod tables;
 pub(crate) mod triggers;

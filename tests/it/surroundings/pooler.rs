@@ -185,6 +185,7 @@ fn what_needs_a_session_of_its_own_is_refused_or_uses_the_direct_url() {
         {
             test.run(words).fails(78).says("connection pooler").says("direct_url");
         }
+        assert!(test.run(&["rebalance", "status"]).success().stdout.starts_with("idle\t"));
         let config = fs::read_to_string(test.config()).unwrap();
         let mut with_direct = String::new();
         for line in config.lines() {
@@ -195,6 +196,10 @@ fn what_needs_a_session_of_its_own_is_refused_or_uses_the_direct_url() {
         }
         fs::write(test.config(), &with_direct).unwrap();
         test.run(&weight).success();
+        fs::write(test.config(), &config).unwrap();
+        let status = test.run(&["rebalance", "status", "-o", "json"]).success().stdout;
+        assert!(status.contains("\"planned\""), "{status}");
+        fs::write(test.config(), &with_direct).unwrap();
         test.run(&["rebalance", "-y"]).success();
         test.run(&["verify", "--fix", "-y"]).success();
         assert_eq!(test.run(&["count"]).success().stdout, "300\n");
