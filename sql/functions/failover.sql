@@ -2,13 +2,23 @@
 -- init-shards replaces these functions each time, as those of write_user.sql. The answers are those of rebalance.sql.
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
+-- What identifies the server, from its control file; NULL if it cannot be read, as where the data folder was moved under the
+-- running server.
+CREATE OR REPLACE FUNCTION ringshard.system_identifier() RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN system_identifier FROM pg_catalog.pg_control_system();
+EXCEPTION WHEN undefined_file OR insufficient_privilege THEN
+    RETURN NULL;
+END $$;
+
 -- Whether this server is the one, and on the timeline, on which the shard was last compared with the others. A server that
 -- somebody else promoted is on another timeline, and may lack what its old primary gave away or received.
 CREATE OR REPLACE FUNCTION ringshard.is_confirmed() RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN true
            ELSE timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
-                AND system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system()) END
+                AND coalesce(system_identifier = ringshard.system_identifier(), true) END
     FROM ringshard.meta
 $$;
 
@@ -22,7 +32,7 @@ BEGIN
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     UPDATE ringshard.meta SET
         timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
-        system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+        system_identifier = coalesce(ringshard.system_identifier(), system_identifier),
         incarnation = the_incarnation,
         epoch = CASE status WHEN 'done' THEN greatest(epoch, the_epoch) ELSE epoch END
     WHERE epoch = seen_epoch AND timeline = seen_timeline AND NOT ringshard.is_confirmed();
@@ -72,7 +82,7 @@ BEGIN
         incarnation = CASE shard WHEN the_shard THEN the_incarnation ELSE incarnation END,
         timeline = CASE shard WHEN the_shard THEN pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
                    ELSE timeline END,
-        system_identifier = CASE shard WHEN the_shard THEN (SELECT system_identifier FROM pg_catalog.pg_control_system())
+        system_identifier = CASE shard WHEN the_shard THEN coalesce(ringshard.system_identifier(), system_identifier)
                             ELSE system_identifier END,
         stale_endpoints = (stale_endpoints || pg_catalog.jsonb_build_object(old_url, the_shard)) - the_url,
         -- A change under way keeps its epoch, in which its arcs move.

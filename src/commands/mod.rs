@@ -28,6 +28,7 @@ use clap_complete::CompletionCandidate;
 use crate::error::Result;
 use crate::model::report::Report;
 pub use crate::pg::net::active_sessions::{ActiveSessions, TimeSpent};
+pub use crate::pg::net::watchdog::WaitListener;
 pub use crate::pg::poll::health::{Life, Listener, News};
 use crate::settings::{ColorWhen, Flags, Format, ReadReplica, Settings};
 pub use context::Context;

@@ -14,6 +14,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
 use super::output::write_stderr;
+use super::wait_notes;
 use crate::commands::{ActiveSessions, Console, Interrupts, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{thousands, visible_lines};
@@ -87,7 +88,9 @@ impl Terminal {
 
     fn shown(&self, part: Option<(u64, u64)>) -> Shown {
         let is_visible = !self.quiet.get() && io::stderr().is_terminal();
-        Shown { begun: Instant::now(), logged: Instant::now(), bar: bar(part, is_visible) }
+        let bar = bar(part, is_visible);
+        wait_notes::draws(Some(&bar));
+        Shown { begun: Instant::now(), logged: Instant::now(), bar }
     }
 
     /// Whether every question is answered with yes.
@@ -188,6 +191,7 @@ impl Console for Terminal {
     fn progress(&self, progress: Option<&Progress>) {
         let mut running = self.running.borrow_mut();
         let Some(progress) = progress else {
+            wait_notes::draws(None);
             if let Some(running) = running.take() {
                 running.bar.finish_and_clear();
             }

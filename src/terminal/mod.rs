@@ -15,5 +15,6 @@ mod script;
 mod session;
 mod shell;
 mod tour;
+mod wait_notes;
 
 pub use run::main;

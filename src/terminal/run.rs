@@ -14,7 +14,7 @@ use super::output::{self, Screen};
 use super::script::Script;
 use super::session::options::SessionOptions;
 use super::shell::{End, Shell};
-use super::{errors, logging, repl};
+use super::{errors, logging, repl, wait_notes};
 use crate::commands::repl_command::LogLevel;
 use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
 use crate::error::{Error, Kind};
@@ -46,6 +46,7 @@ pub fn main() -> ExitCode {
         read_replica: settings.read_replica.value,
     };
     logging::set_level(options.log);
+    wait_notes::start();
     let console = Terminal::new(cli.globals.yes, cli.globals.no_input, cli.globals.quiet);
     let context = Context::new(cli.globals.settings(), settings, &console);
     let active_sessions = Arc::clone(context.active_sessions());

@@ -15,7 +15,7 @@ use super::parse::{Parsed, parse};
 use super::report_writer::{WriteEnd, write_report};
 use super::script::{Entry, Script};
 use super::session::options::SessionOptions;
-use super::{errors, logging};
+use super::{errors, logging, wait_notes};
 use crate::commands::repl_command::{Action, ReplCommand};
 use crate::commands::{Command, Console, Context, Invocation, Live, ReplArgs, TimeSpent};
 use crate::error::{Error, Kind, Result};
@@ -141,6 +141,8 @@ impl<'terminal> Shell<'terminal> {
         self.context.active_sessions().measure(at.options.timing);
         let begun = Instant::now();
         self.context.read_from(at.options.read_replica);
+        // Also while the rows of the report are read.
+        let _running = wait_notes::begin(at.options);
         let answer = command.run(&self.context).map(|mut report| {
             report.warnings.extend(self.context.stale_reads());
             report
@@ -250,8 +252,10 @@ impl<'terminal> Shell<'terminal> {
             Err(error) => return self.fail(&error, self.here()),
         };
         self.progress.replace(self.progress_of(path));
+        wait_notes::draws(Some(&self.progress.borrow()));
         let end = self.run_batched(script, keep_going);
         self.progress.borrow().finish_and_clear();
+        wait_notes::draws(None);
         end
     }
 

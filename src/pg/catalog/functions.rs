@@ -81,6 +81,7 @@ mod tests {
             "finish",
         ];
         let failover = [
+            "system_identifier",
             "is_confirmed",
             "confirm_primary",
             "record_incarnation",

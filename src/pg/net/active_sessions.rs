@@ -9,6 +9,7 @@ use postgres::{CancelToken, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::descriptors;
+use super::watchdog::{self, WaitListener};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 
@@ -94,6 +95,11 @@ pub struct ActiveSessions {
 }
 
 impl ActiveSessions {
+    /// Sets who hears what a command waits for.
+    pub fn listen(listener: WaitListener) {
+        watchdog::listen(listener);
+    }
+
     /// From now on, every idle session is checked before reuse, even one that was used a moment ago: in the REPL a server may
     /// restart between two commands.
     pub fn always_check_liveness(&self) {

@@ -120,16 +120,15 @@ fn connect_in_time(
         // Without a thread there is still the crate's timeout.
         return work(what);
     }
-    let patience = if silent::was(address, endpoint) {
-        address.timeout / silent::PATIENCE_PART
-    } else {
-        address.timeout
-    };
+    let is_suspect = silent::was(address, endpoint);
+    let patience = if is_suspect { address.timeout / silent::PATIENCE_PART } else { address.timeout };
     if let Ok(connected) = receiver.recv_timeout(patience) {
         silent::answered(endpoint);
         return connected;
     }
-    silent::note(address, endpoint);
+    if !is_suspect {
+        silent::note(address, endpoint);
+    }
     Err(connect_error::no_answer(address, endpoint, begun.elapsed().as_millis()))
 }
 

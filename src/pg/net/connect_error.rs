@@ -87,6 +87,11 @@ impl Unconnected {
     pub(crate) fn may_be_down(&self) -> bool {
         self.error.kind() == Kind::Unreachable && !self.is_lasting && !self.is_late
     }
+
+    /// Whether nothing was heard of a server within the timeout.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_late && !self.has_answered
+    }
 }
 
 /// The error for a failed connection. The last refusal decides its kind, as the search ends at the first one for which no

@@ -17,3 +17,4 @@ pub mod session;
 mod silent;
 pub(crate) mod sqlstate;
 pub(crate) mod tls;
+pub mod watchdog;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +13,7 @@ use super::active_sessions::CancelHandle;
 use super::connect::{self, Connected, MARKER, Names};
 use super::connect_error::{self, Unconnected};
 use super::conninfo::Address;
+use super::watchdog::{self, Answer, InUse, Subject};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 
@@ -20,6 +22,9 @@ pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// How long an idle connection counts as alive without a check.
 const IDLE_TRUSTED: Duration = Duration::from_millis(500);
+
+/// The most characters of another session's query that are told.
+const QUERY_SHOWN: usize = 60;
 
 /// How many statements about users skip the fast path after one failed on it.
 const FAST_PATH_SKIPS: u32 = 100;
@@ -52,6 +57,8 @@ pub struct Session {
     client: Client,
     backend: Backend,
     cancel: CancelHandle,
+    /// Itself, for the watchdog.
+    subject: Arc<Subject>,
     statements: Vec<Sent>,
     /// Whether a transaction was begun by other means than [`Session::query`].
     in_transaction: bool,
@@ -64,14 +71,15 @@ pub struct Session {
 
 impl Session {
     /// Wraps a new connection.
-    fn new(shard: ShardName, name: String, marker: String, connected: Connected) -> Self {
+    fn new(subject: Subject, marker: String, connected: Connected) -> Self {
         let Connected { client, cancel, is_marked } = connected;
         let backend = if is_marked { Backend::Unknown { marker } } else { Backend::Pooled };
         let (statements, used_at) = (Vec::new(), Instant::now());
         let (in_transaction, spoiled, fast_path_skips) = (false, false, 0);
         Self {
-            shard,
-            name,
+            shard: subject.shard.clone(),
+            name: subject.name.clone(),
+            subject: Arc::new(subject),
             client,
             backend,
             cancel,
@@ -100,7 +108,14 @@ impl Session {
         // Processes on several machines may share a pooler, so the marker is longer.
         let marker = format!("{nonce}.{:016x}", RandomState::new().hash_one(&nonce));
         match connect::connect(address, Names { application: &name, marker: &marker }) {
-            Ok(connected) => Ok(Self::new(shard.clone(), name, marker, connected)),
+            Ok(connected) => {
+                let (shard, address) = (shard.clone(), address.clone());
+                let ask = {
+                    let shard = shard.clone();
+                    Box::new(move |names: &[String]| ask(&shard, &address, names))
+                };
+                Ok(Self::new(Subject { shard, name, ask }, marker, connected))
+            }
             Err(refusals) => Err(connect_error::connecting(shard, address, &refusals)),
         }
     }
@@ -113,6 +128,11 @@ impl Session {
     /// The handle that cancels its query.
     pub(crate) fn cancel(&self) -> &CancelHandle {
         &self.cancel
+    }
+
+    /// The session is in use by a command, until the result is dropped: the watchdog asks the server about it.
+    pub(crate) fn in_use(&self) -> InUse {
+        watchdog::watch(&self.subject)
     }
 
     /// Its `application_name`.
@@ -258,6 +278,36 @@ impl Session {
     /// Whether the connection is closed or not reusable.
     pub(crate) fn is_closed(&self) -> bool {
         self.spoiled || self.client.is_closed()
+    }
+}
+
+/// Asks the server of an address who blocks its sessions of these names.
+fn ask(shard: &ShardName, address: &Address, names: &[String]) -> Answer {
+    let mut session = match Session::try_connect(shard, address) {
+        Ok(session) => session,
+        Err(unconnected) if unconnected.is_silent() => return Answer::Silent(unconnected.message),
+        Err(_) => return Answer::Alive,
+    };
+    // The sessions behind a pooler are not known by these names.
+    let sql = include_str!("../../../sql/queries/waiting.sql");
+    let rows = session.query(sql, &[(&names, Type::TEXT_ARRAY)]).unwrap_or_default();
+    let Some(row) = rows.first() else { return Answer::Alive };
+    let text = |column: &str| row.get::<_, Option<&str>>(column).unwrap_or_default();
+    let application = Some(text("application")).filter(|name| !name.is_empty());
+    Answer::Blocked(format!(
+        "pid {} ({}, \"{}\")",
+        row.get::<_, i64>("pid"),
+        application.unwrap_or("no application_name"),
+        shortened(text("query"))
+    ))
+}
+
+/// A query in one line, cut.
+fn shortened(query: &str) -> String {
+    let line = query.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(QUERY_SHOWN) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
     }
 }
 

@@ -26,6 +26,7 @@ use crate::pg::net::conninfo::{Address, ConnectionString};
 use crate::pg::net::proxy_override::ProxyOverrides;
 use crate::pg::net::session::Session;
 use crate::pg::net::sqlstate;
+use crate::pg::net::watchdog::InUse;
 use crate::threads;
 use backoff::Backoff;
 use read_routing::Reads;
@@ -112,6 +113,7 @@ pub struct PooledSession {
     active_sessions: Arc<ActiveSessions>,
     /// Its key in `active_sessions`.
     ticket: u64,
+    _in_use: InUse,
 }
 
 enum SessionSource {
@@ -142,14 +144,14 @@ impl DerefMut for PooledSession {
 
 impl PooledSession {
     fn new(server: &Arc<Server>, session: SessionSource, active_sessions: &Arc<ActiveSessions>) -> Self {
-        let mut session = Self {
-            server: Arc::clone(server),
-            session,
-            active_sessions: Arc::clone(active_sessions),
-            ticket: 0,
+        let inner = match &session {
+            SessionSource::First(session, _) => session.as_ref().expect("it is taken only when dropped"),
+            SessionSource::Pooled(session) => session,
         };
-        session.ticket = active_sessions.enter(&server.name, session.cancel().clone());
-        session
+        let in_use = inner.in_use();
+        let ticket = active_sessions.enter(&server.name, inner.cancel().clone());
+        let (server, active_sessions) = (Arc::clone(server), Arc::clone(active_sessions));
+        Self { server, session, active_sessions, ticket, _in_use: in_use }
     }
 
     /// The server that it is connected to.

@@ -15,6 +15,7 @@ use crate::pg::catalog::{self, SelfDescription};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate::{self, ShardError, on_shard};
+use crate::pg::net::watchdog::InUse;
 
 /// The settings of each of these connections. The functions require READ COMMITTED. `enable_seqscan` is off so that the index
 /// on the position is used although the statistics of a new table are against it. Then a statement without an index seems so
@@ -41,6 +42,7 @@ pub(crate) const IS_CONFIRMED: &str = "SELECT ringshard.is_confirmed()";
 pub(crate) struct Connection {
     shard: ShardName,
     session: Session,
+    _in_use: InUse,
 }
 
 /// A shard's description and state, of one snapshot.
@@ -65,7 +67,7 @@ impl Connection {
             let set_up = session.client().batch_execute(PRELUDE);
             set_up.map_err(|cause| sqlstate::doing("prepare a connection", shard, &cause))?;
         }
-        Ok(Self { shard: shard.clone(), session })
+        Ok(Self { shard: shard.clone(), _in_use: session.in_use(), session })
     }
 
     /// The session.

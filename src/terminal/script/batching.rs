@@ -10,6 +10,7 @@ use crate::commands::{Command, Invocation};
 use crate::error::Result;
 use crate::terminal::parse::Parsed;
 use crate::terminal::shell::{At, End, Shell};
+use crate::terminal::wait_notes;
 
 /// The largest batch.
 const WINDOW_MAX: usize = 512;
@@ -98,6 +99,7 @@ impl Shell<'_> {
         let creates: Vec<(&ReplCommand, &CreateUserArgs)> = lines.iter().filter_map(Ready::create).collect();
         self.context.active_sessions().begin();
         let mut outcomes = if creates.len() > 1 {
+            let _running = wait_notes::begin(self.options.get());
             let args: Vec<&CreateUserArgs> = creates.iter().map(|(_, args)| *args).collect();
             create_together(&args, &self.context)
         } else {
