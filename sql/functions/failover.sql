@@ -44,18 +44,20 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Records on another shard that a server took `the_shard` over, and begins the epoch `the_epoch` there. 'stale': a change or a
--- later epoch has begun.
+-- Records on another shard that a server took `the_shard` over, and begins the epoch `the_epoch` there, unless that is NULL.
+-- 'stale': a change or a later epoch has begun.
 CREATE OR REPLACE FUNCTION ringshard.record_incarnation(
     the_shard text, the_incarnation bigint, the_topology jsonb, the_epoch bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
-    UPDATE ringshard.meta SET epoch = greatest(epoch, the_epoch)
-    WHERE status = 'done' AND epoch <= the_epoch AND topology = the_topology;
-    IF NOT FOUND THEN
-        RETURN 'stale';
+    IF the_epoch IS NOT NULL THEN
+        UPDATE ringshard.meta SET epoch = the_epoch
+        WHERE status = 'done' AND epoch <= the_epoch AND topology = the_topology;
+        IF NOT FOUND THEN
+            RETURN 'stale';
+        END IF;
     END IF;
     UPDATE ringshard.shard_endpoint SET incarnation = the_incarnation
     WHERE shard = the_shard AND incarnation < the_incarnation;

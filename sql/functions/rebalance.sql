@@ -227,15 +227,16 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Owns a chunk again that was fenced in the epoch of a canceled change.
+-- Owns a chunk again that was fenced in an earlier epoch and that its target does not have, if the shard is still in the epoch
+-- in which that was decided: see `purge`.
 CREATE OR REPLACE FUNCTION ringshard.release(
-    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text) RETURNS text
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text, decided_in bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM ringshard.require_confirmed();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
-    PERFORM FROM ringshard.meta WHERE epoch > the_epoch FOR SHARE;
+    PERFORM FROM ringshard.meta WHERE epoch = decided_in AND epoch > the_epoch FOR SHARE;
     IF NOT FOUND THEN
         RETURN 'stale';
     END IF;

@@ -6,9 +6,10 @@ ALTER TABLE ringshard.meta
     ADD COLUMN system_identifier bigint NOT NULL DEFAULT 0;
 UPDATE ringshard.meta SET system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system());
 
--- A write states the newest epoch that its client knows, and a purge the epoch in which it was decided.
+-- A write states the newest epoch that its client knows, and a purge or release the epoch in which it was decided.
 DROP FUNCTION IF EXISTS ringshard.write_user(
     text, text, integer, text, bigint, boolean, text, boolean, text, boolean, text);
 DROP FUNCTION IF EXISTS ringshard.purge(bigint, uuid, uuid, text);
+DROP FUNCTION IF EXISTS ringshard.release(bigint, uuid, uuid, text);
 
 UPDATE ringshard.meta SET catalog_version = 8;

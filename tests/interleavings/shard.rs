@@ -194,7 +194,10 @@ impl Shard {
                 self.users.retain(|id, _| !inside(chunk)(id));
                 Reply::Done
             }
-            Request::Release { epoch, chunk, target } => {
+            Request::Release { epoch, chunk, target, decided_in } => {
+                if epoch_now != decided_in {
+                    return Reply::Stale;
+                }
                 let fenced = ShardArc { arc: chunk, epoch, state: ArcState::Fenced(target) };
                 let Some(held) = self.state.arcs.iter_mut().find(|held| **held == fenced) else {
                     return Reply::Already;

@@ -68,7 +68,7 @@ impl VerifyArgs {
         }
         let restored = restore(cluster, console)?;
         // Begun before the rows are read, so that nothing moves until they are repaired.
-        let mut fixing = verify::begin_repair(cluster)?;
+        let mut fixing = verify::begin_repair(cluster, context.settings().standby_patience())?;
         let found = verify(true)?;
         if found.is_changing && !restored.is_empty() {
             let mut report = report(&found, None, &stale_primaries);

@@ -205,6 +205,8 @@ pub enum Request<R> {
         chunk: Arc,
         /// The shard that it was for.
         target: ShardName,
+        /// The epoch in which it was seen that the target does not have the chunk: see [`Request::Purge`].
+        decided_in: Epoch,
     },
     /// Finish the change: its next topology becomes the topology in force.
     Finish {

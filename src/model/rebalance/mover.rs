@@ -102,7 +102,7 @@ impl<R: Clone> Mover<R> {
             Stage::Settling(queue) => {
                 let (leftover, is_taken) = queue.front().expect("an empty queue ends the stage");
                 let now = self.epoch.expect("leftovers are settled in the epoch of a change");
-                (leftover.source.clone(), if *is_taken { leftover.purge(now) } else { leftover.release() })
+                (leftover.source.clone(), if *is_taken { leftover.purge(now) } else { leftover.release(now) })
             }
             Stage::Moving(queue) => {
                 let (name, request) = queue.front().expect("an empty queue ends the stage").request();

@@ -112,9 +112,9 @@ impl Leftover {
         Request::Purge { epoch: self.epoch, chunk: self.chunk, target: self.target.clone(), decided_in }
     }
 
-    /// The request to release it, as its target will never receive it.
-    pub fn release<R>(&self) -> Request<R> {
-        Request::Release { epoch: self.epoch, chunk: self.chunk, target: self.target.clone() }
+    /// The request to release it, as its target will never receive it; decided in this epoch.
+    pub fn release<R>(&self, decided_in: Epoch) -> Request<R> {
+        Request::Release { epoch: self.epoch, chunk: self.chunk, target: self.target.clone(), decided_in }
     }
 }
 

@@ -55,14 +55,18 @@ impl Cluster {
     pub(crate) fn examine(&self, server: &Server, epoch: Epoch) -> Result<bool> {
         let known = self.view().epoch;
         let suspicion = (server.name().clone(), epoch, known);
-        if epoch >= known || server.is_standby() || !self.late.lock().insert(suspicion.clone()) {
+        if epoch >= known || server.is_standby() || self.late.lock().contains(&suspicion) {
             return Ok(false);
         }
-        for (name, error) in self.refresh()? {
-            if name == *server.name() && error.kind() == Kind::Conflict {
-                self.late.lock().remove(&suspicion);
-                return Err(error);
-            }
+        let failed = self.refresh()?;
+        if let Some((_, error)) =
+            failed.iter().find(|(name, error)| name == server.name() && error.kind() == Kind::Conflict)
+        {
+            return Err(error.clone());
+        }
+        // A shard that does not answer may know more.
+        if failed.is_empty() {
+            self.late.lock().insert(suspicion);
         }
         Ok(true)
     }

@@ -22,6 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::topology::{Epoch, Topology, VIRTUAL_NODES_DEFAULT};
+use crate::pg::catalog::Incarnation;
 use crate::pg::pool::Shards;
 use ring_file::RingFile;
 use view::View;
@@ -38,6 +39,8 @@ pub struct Cluster {
     pub(crate) late: Mutex<BTreeSet<(ShardName, Epoch, Epoch)>>,
     /// How many statements about users were answered without a known stable ring.
     pub(crate) unconfirmed_replies: AtomicU32,
+    /// The latest incarnation of each shard that any answer named.
+    pub(crate) incarnations: Mutex<BTreeMap<ShardName, Incarnation>>,
     /// When the endpoint of a shard that does not answer was last discovered.
     pub(crate) discovered_at: Mutex<BTreeMap<ShardName, Instant>>,
 }
@@ -100,6 +103,7 @@ impl Cluster {
             stale_primaries: RwLock::default(),
             late: Mutex::default(),
             unconfirmed_replies: AtomicU32::new(0),
+            incarnations: Mutex::default(),
             discovered_at: Mutex::default(),
         }
     }

@@ -67,17 +67,14 @@ impl Cluster {
             }
         }
         // The server at a shard's address may have been replaced by one that another host of its URL leads to.
-        let mut latest: BTreeMap<ShardName, Incarnation> = BTreeMap::new();
-        for (name, endpoint) in described.values().flat_map(|description| &description.endpoints) {
-            let known = latest.entry(name.clone()).or_default();
-            *known = endpoint.incarnation.max(*known);
+        for description in described.values() {
+            self.note_incarnations(description);
         }
-        for (name, latest) in latest {
-            if let Some(description) = described.get(&name).filter(|found| found.incarnation < latest) {
-                failed.push((name.clone(), self.superseded(&name, description.incarnation, latest)));
-                described.remove(&name);
-            }
-        }
+        described.retain(|name, description| {
+            let checked = self.check_incarnation(name, description.incarnation);
+            failed.extend(checked.err().map(|error| (name.clone(), error)));
+            self.check_incarnation(name, description.incarnation).is_ok()
+        });
         // A shard that has left the cluster counts only if no other one answers.
         let part = described
             .values()
@@ -131,12 +128,20 @@ impl Cluster {
             .on_shard(shard)
     }
 
+    /// Remembers the incarnations that a shard names, its own among them.
+    pub(crate) fn note_incarnations(&self, description: &SelfDescription) {
+        let mut known = self.incarnations.lock();
+        let endpoints = description.endpoints.iter().map(|(name, endpoint)| (name, endpoint.incarnation));
+        for (name, incarnation) in endpoints.chain([(&description.shard, description.incarnation)]) {
+            let latest = known.entry(name.clone()).or_default();
+            *latest = incarnation.max(*latest);
+        }
+    }
+
     /// Fails with `Conflict` if the server of a shard is older than the incarnation that is known of.
     pub(crate) fn check_incarnation(&self, shard: &ShardName, found: Incarnation) -> Result<()> {
-        match self.view().endpoints.get(shard) {
-            Some(known) if known.incarnation > found => Err(self.superseded(shard, found, known.incarnation)),
-            _ => Ok(()),
-        }
+        let latest = self.incarnations.lock().get(shard).copied().unwrap_or_default();
+        if latest > found { Err(self.superseded(shard, found, latest)) } else { Ok(()) }
     }
 
     /// The shards that may have users, as far as known: not those that will join, nor those that have left.
@@ -221,6 +226,8 @@ impl Cluster {
     /// Replaces the view, whatever it was before: a cache may be wrong.
     fn update_view(&self, description: SelfDescription, desired_topology: Option<Topology>) -> Result<()> {
         self.learn_places(&description)?;
+        // A shard that has left may come back as a new one of its name.
+        self.incarnations.lock().retain(|name, _| description.endpoints.contains_key(name));
         self.id.write().get_or_insert(description.cluster);
         let mut view = self.view.write();
         let same = description.ring.topology == view.topology;

@@ -16,6 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::failover_plan::{MissingHandover, forced, missing_handovers};
 use crate::model::names::ShardName;
 use crate::model::rebalance::Reply;
+use crate::model::ring::arc::ShardArc;
 use crate::model::ring::topology::Epoch;
 use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
@@ -194,7 +195,15 @@ pub fn plan_restorations(cluster: &Cluster) -> Result<Vec<Takeover>> {
             others: cluster.shards().replicas(&shard).iter().map(|one| one.address.shown().into()).collect(),
             shard,
         };
-        plans.push((own.arcs.iter().map(|held| held.epoch).max(), plan));
+        let contested = |held: &&ShardArc| {
+            plan.missing_handovers.iter().any(|missing| match missing {
+                MissingHandover::Gave { arcs, .. } => {
+                    arcs.iter().any(|arc| arc.intersection(held.arc).is_some())
+                }
+                _ => false,
+            })
+        };
+        plans.push((own.arcs.iter().filter(contested).map(|held| held.epoch).max(), plan));
     }
     plans.sort_by_key(|(latest, _)| *latest);
     Ok(plans.into_iter().map(|(_, plan)| plan).collect())

@@ -349,7 +349,9 @@ impl Store<'_> {
         let row = only(rows, "read the arcs", task.shard)?;
         self.cluster.check_row(task.shard, &row)?;
         let held = held_of(&row, task.shard)?;
-        self.cluster.examine(server, held.epoch)?;
+        if held.is_confirmed {
+            self.cluster.examine(server, held.epoch)?;
+        }
         if !held.is_confirmed || !self.cluster.shards().is_current(server) {
             // The shard has another primary, which must get these rows.
             return Ok(task.batch.origins().iter().map(|origin| origin.user_id).collect());

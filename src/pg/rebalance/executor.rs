@@ -127,6 +127,10 @@ fn execute(run_state: &RunState<'_>, planned: &Planned, direction: Direction) ->
             }
             _ => run_state.set_current(phase.name().into()),
         }
+        // As in `step`: a chunk that another mover handed over.
+        if let Request::Purge { target, .. } = &request {
+            connections.wait_for_standbys(target)?;
+        }
         let reply = connections.request(&shard, &request)?;
         if matches!((&request, &reply), (Request::Announce(_), Reply::Done | Reply::Already)) {
             run_state.set_begun();

@@ -18,9 +18,9 @@ use postgres::types::{Json, Type};
 
 use super::connection::{Connection, IS_CONFIRMED, ObservedShard};
 use crate::error::{Error, Kind, Result};
-use crate::model::failover_plan::{MissingHandover, Others, missing_handovers};
+use crate::model::failover_plan::{MissingHandover, Others, forced, missing_handovers};
 use crate::model::names::ShardName;
-use crate::model::rebalance::{Announcement, Condition, Reply, arbiter};
+use crate::model::rebalance::{Announcement, Condition, Reply, ShardState, arbiter};
 use crate::model::ring::topology::{Epoch, Topology};
 use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
@@ -137,31 +137,50 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
     if !missing.is_empty() {
         return Ok(Round::Missing(missing));
     }
-    let announced = announce_anew(cluster, &observed.states())?;
-    if announced.is_some() {
+    // From here on no client takes the old primary for the shard, wherever it comes back.
+    let incarnation = observed.next_incarnation(shard);
+    let topology = observed.own.state.ring.topology.clone();
+    record(cluster, shard, &observed.others, incarnation, (None, &topology))?;
+    let announced = match announce_anew(cluster, &observed.states()) {
+        Err(error) if error.kind() == Kind::Locked => return Ok(Round::Changed),
+        announced => announced?,
+    };
+    if let Some(announcement) = &announced {
         observed = observe(cluster, shard)?;
         let missing = observed.missing(shard)?;
         if !missing.is_empty() {
             return Ok(Round::Missing(missing));
         }
+        // Before it is confirmed: then it takes part in nothing that a mover decided in an earlier epoch.
+        if announcement.change.participants.contains(shard) {
+            let told = observed.connection.announce(announcement);
+            if matches!(told.map_err(on_shard("announce a new epoch", shard))?, Reply::Stale) {
+                return Ok(Round::Changed);
+            }
+        }
     }
-    let topology = observed.own.state.ring.topology.clone();
-    let incarnation = observed.next_incarnation(shard);
-    let epoch = observed.epoch_to_begin();
-    let record = |incarnation| match epoch {
-        Some(epoch) => record(cluster, shard, &observed.others, incarnation, epoch, &topology),
-        None => Ok(true),
-    };
-    // The epoch first: if this ends here, the next client continues, as the server is not confirmed yet.
-    if !record(Incarnation::NONE)? {
+    let mut state = observed.own.state.clone();
+    if let Some(announcement) = &announced {
+        state.ring.epoch = state.ring.epoch.max(announcement.epoch);
+    } else if let Some(forced) = observed.end_of_the_change() {
+        let reply = observed.connection.overwrite_state(&state, &forced, None);
+        if matches!(reply.map_err(on_shard("end the change", shard))?, Reply::Stale) {
+            return Ok(Round::Changed);
+        }
+        state = forced;
+    }
+    let epoch = if announced.is_some() { None } else { observed.epoch_to_begin(&state) };
+    // If this ends here, the next client continues, as the server is not confirmed yet.
+    if epoch.is_some()
+        && !record(cluster, shard, &observed.others, incarnation, (epoch, &state.ring.topology))?
+    {
         return Ok(Round::Changed);
     }
-    let (own, mut connection) = (&observed.own, observed.connection);
-    let reply = connection.answer(
+    let reply = observed.connection.answer(
         "SELECT ringshard.confirm_primary($1, $2, $3, $4)",
         &[
-            (&own.state.ring.epoch.number(), Type::INT8),
-            (&own.timeline, Type::TEXT),
+            (&state.ring.epoch.number(), Type::INT8),
+            (&observed.own.timeline, Type::TEXT),
             (&incarnation.0, Type::INT8),
             (&epoch.unwrap_or(Epoch::GUESSED).number(), Type::INT8),
         ],
@@ -169,16 +188,9 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
     if matches!(reply.map_err(on_shard("record its new primary", shard))?, Reply::Stale) {
         return Ok(Round::Changed);
     }
-    if let Err(error) = record(incarnation) {
-        log::debug!("Could not record the new primary of shard {shard}: {error}");
-    }
-    if let Some(announcement) = announced.filter(|it| it.change.participants.contains(shard)) {
-        // A mover would announce it too.
-        connection.announce(&announcement).map_err(on_shard("announce a new epoch", shard))?;
-    }
     log::info!(
         "Another server became the primary of shard {shard} after timeline {}: it lacks no hand-over",
-        own.timeline
+        observed.own.timeline
     );
     cluster.refresh()?;
     Ok(Round::Confirmed)
@@ -237,13 +249,15 @@ impl Observed {
         }
     }
 
-    /// Whether no change is under way by the shards that answer, at least one of them, and the shard has exactly its arcs of their
-    /// topology. A change that it missed would have been announced to all of them before anything was handed over.
+    /// Whether no change is under way by the shards that answer, at least one of them, and the shard is in their epoch and has
+    /// exactly its arcs of their topology. A change that it missed would have been announced to all of them before anything was handed over.
     fn agrees_with_all_that_answer(&self, shard: &ShardName) -> bool {
         let own = &self.own.state;
         let agrees = |other: &ObservedShard| {
             let ring = &other.state.ring;
-            ring.change.is_none() && ring.topology == own.ring.topology
+            other.is_confirmed
+                && ring.change.is_none()
+                && (ring.epoch, &ring.topology) == (own.ring.epoch, &own.ring.topology)
         };
         own.is_stable(shard) && !self.others.is_empty() && self.others.values().all(agrees)
     }
@@ -255,29 +269,36 @@ impl Observed {
         Incarnation(latest.max(self.own.description.incarnation).0 + 1)
     }
 
+    /// The state of a shard that has not heard of the end of a change, after that end; `None` if it has.
+    fn end_of_the_change(&self) -> Option<ShardState> {
+        let own = &self.own.state;
+        let others = self.states();
+        let newest = others.values().map(|other| other.ring.finished_last()).max()?;
+        let is_behind = own.ring.change.is_some() && own.ring.finished_last() < newest;
+        is_behind.then(|| forced(&others, own))
+    }
+
     /// The epoch in which the new primary serves, by which the old one is recognized if it comes back: a new one, or the newest
     /// if the shard is behind it. `None` during a change, and if a shard does not answer.
-    fn epoch_to_begin(&self) -> Option<Epoch> {
-        let own = &self.own.state.ring;
-        let is_changing = |observed: &ObservedShard| observed.state.ring.change.is_some();
-        if self.silent.is_some() || is_changing(&self.own) || self.others.values().any(is_changing) {
+    fn epoch_to_begin(&self, own: &ShardState) -> Option<Epoch> {
+        let is_changing = |other: &ObservedShard| other.state.ring.change.is_some();
+        if self.silent.is_some() || own.ring.change.is_some() || self.others.values().any(is_changing) {
             return None;
         }
         let newest = self.others.values().map(|other| other.state.ring.epoch).max();
-        Some(newest.filter(|newest| own.epoch < *newest).unwrap_or_else(|| own.epoch.next()))
+        Some(newest.filter(|newest| own.ring.epoch < *newest).unwrap_or_else(|| own.ring.epoch.next()))
     }
 }
 
-/// Begins the epoch on the other shards, and records the new incarnation there. The arbiter comes first: from then on no change of that
-/// epoch can be announced. (If the shard is the arbiter itself, it announces nothing before it is confirmed.) Returns whether
-/// no change was announced before.
+/// Records the new incarnation on the other shards, and begins the epoch there, if there is one. The arbiter comes first: from
+/// then on no change of that epoch can be announced. (If the shard is the arbiter itself, it announces nothing before it is
+/// confirmed.) Returns whether no change was announced before.
 fn record(
     cluster: &Cluster,
     shard: &ShardName,
     others: &BTreeMap<ShardName, ObservedShard>,
     incarnation: Incarnation,
-    epoch: Epoch,
-    topology: &Topology,
+    (epoch, topology): (Option<Epoch>, &Topology),
 ) -> Result<bool> {
     let first = arbiter(topology);
     let mut names: Vec<&ShardName> = others.keys().collect();
@@ -290,7 +311,7 @@ fn record(
                 (&shard.as_str(), Type::TEXT),
                 (&incarnation.0, Type::INT8),
                 (&Json(topology), Type::JSONB),
-                (&epoch.number(), Type::INT8),
+                (&epoch.map(Epoch::number), Type::INT8),
             ],
         );
         let what = format!("record the new primary of shard `{shard}`");
@@ -317,7 +338,12 @@ pub(crate) fn announce_anew(cluster: &Cluster, others: &Others) -> Result<Option
         change,
         condition: Condition::Decided,
     };
-    for name in others.keys().filter(|name| announcement.change.participants.contains(name)) {
+    // The arbiter first: then no cancel is decided in the same epoch. (One that is not confirmed decides nothing.)
+    let first = arbiter(&announcement.topology);
+    let mut names: Vec<&ShardName> =
+        others.keys().filter(|name| announcement.change.participants.contains(name)).collect();
+    names.sort_by_key(|name| (*name != first, *name));
+    for name in names {
         let mut connection = Connection::open_unconfirmed(cluster, name)?;
         let reply = connection.announce(&announcement).map_err(on_shard("announce a new epoch", name))?;
         if matches!(reply, Reply::Stale) {

@@ -11,7 +11,7 @@ use crate::model::rebalance::{Announcement, Condition, Reply, Request, ShardStat
 use crate::model::ring::arc::{Arc, ShardArc};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
-use crate::pg::catalog::{self, SelfDescription};
+use crate::pg::catalog::{self, Incarnation, SelfDescription};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate::{self, ShardError, on_shard};
@@ -42,6 +42,8 @@ pub(crate) const IS_CONFIRMED: &str = "SELECT ringshard.is_confirmed()";
 pub(crate) struct Connection {
     shard: ShardName,
     session: Session,
+    /// The incarnation of its server, once it was read.
+    incarnation: Option<Incarnation>,
     _in_use: InUse,
 }
 
@@ -67,7 +69,7 @@ impl Connection {
             let set_up = session.client().batch_execute(PRELUDE);
             set_up.map_err(|cause| sqlstate::doing("prepare a connection", shard, &cause))?;
         }
-        Ok(Self { shard: shard.clone(), _in_use: session.in_use(), session })
+        Ok(Self { shard: shard.clone(), incarnation: None, _in_use: session.in_use(), session })
     }
 
     /// The session.
@@ -115,7 +117,9 @@ impl Connection {
         let address = cluster.shards().address(&self.shard)?;
         catalog::check_identity(&self.shard, &address, cluster.id(), description.identity())?;
         let is_confirmed = row.get("is_confirmed");
+        cluster.note_incarnations(&description);
         if is_confirmed {
+            self.incarnation = Some(description.incarnation);
             cluster.check_incarnation(&self.shard, description.incarnation)?;
         }
         let arcs = catalog::arcs_of(&row, &self.shard)?;
@@ -130,6 +134,10 @@ impl Connection {
         chunk_rows: u32,
         cluster: &Cluster,
     ) -> Result<Reply<ChunkRows>, ShardError> {
+        // What the other shards said since then may show that this server was replaced.
+        if let Some(incarnation) = self.incarnation {
+            cluster.check_incarnation(&self.shard, incarnation)?;
+        }
         match request {
             Request::Look => Ok(Reply::State(Box::new(self.observe(cluster)?.state))),
             Request::Announce(announcement) => self.announce(announcement),
@@ -187,13 +195,14 @@ impl Connection {
                     (&decided_in.number(), Type::INT8),
                 ],
             ),
-            Request::Release { epoch, chunk, target } => self.answer(
-                "SELECT ringshard.release($1, $2, $3, $4)",
+            Request::Release { epoch, chunk, target, decided_in } => self.answer(
+                "SELECT ringshard.release($1, $2, $3, $4, $5)",
                 &[
                     (&epoch.number(), Type::INT8),
                     (&Uuid::from(chunk.first()), Type::UUID),
                     (&Uuid::from(chunk.last()), Type::UUID),
                     (&target.as_str(), Type::TEXT),
+                    (&decided_in.number(), Type::INT8),
                 ],
             ),
             Request::Finish { epoch, expected, merged } => self.finish(*epoch, expected, merged),

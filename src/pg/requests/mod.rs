@@ -3,3 +3,4 @@
 pub(crate) mod chunk_rows;
 pub(crate) mod confirm;
 pub(crate) mod connection;
+mod overwrite;

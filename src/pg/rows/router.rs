@@ -310,12 +310,15 @@ impl Router<'_> {
         if answer.status == ReplyStatus::WrongShard {
             return self.reroute(shard, session);
         }
-        if answer.status == ReplyStatus::Unconfirmed && may_retry {
+        if answer.status == ReplyStatus::Unconfirmed {
+            // The next attempt connects anew: the URL may lead to another server by now.
+            session.spoil();
             drop(session);
             confirm(cluster, shard)?;
-            return Ok(Attempt::Retry);
+            return Ok(Attempt::Rerouted);
         }
-        if answer.epoch >= cluster.view().epoch {
+        let is_late = answer.status == ReplyStatus::Late;
+        if answer.epoch >= cluster.view().epoch && !is_late {
             cluster.note_epoch(shard, &mut session, answer.epoch)?;
             return Ok(Attempt::Answer(answer));
         }
@@ -323,8 +326,17 @@ impl Router<'_> {
         drop(session);
         cluster.examine(&server, answer.epoch)?;
         if cluster.shards().is_current(&server) {
-            let is_late = answer.status == ReplyStatus::Late;
-            return Ok(if is_late && may_retry { Attempt::Retry } else { Attempt::Answer(answer) });
+            return match (is_late, may_retry) {
+                (false, _) => Ok(Attempt::Answer(answer)),
+                (true, true) => Ok(Attempt::Retry),
+                (true, false) => {
+                    let message =
+                        format!("cannot {what}: shard `{shard}` is in an earlier epoch than the others");
+                    Err(Error::new(Kind::Locked, message)
+                        .hint("ringshard doctor shows the epochs; then run this again")
+                        .on_shard(shard))
+                }
+            };
         }
         // The server is a stale primary, so its answer does not count. If it cannot be fenced, it is at least not used again.
         for error in failover::fence_stale_primaries(cluster).into_iter().filter_map(Result::err) {

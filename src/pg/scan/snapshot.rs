@@ -30,6 +30,8 @@ use crate::threads;
 
 /// How long to reopen the snapshots while there is a gap.
 const GAP_PATIENCE: Duration = Duration::from_secs(3);
+/// How often one reading confirms a new primary.
+const CONFIRMATIONS_MAX: u32 = 20;
 /// The pause before they are reopened.
 const GAP_PAUSE: Duration = Duration::from_millis(10);
 
@@ -188,6 +190,7 @@ impl Missing {
 pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -> Result<Snapshot> {
     let begun = Instant::now();
     let mut twice_before: Option<Vec<OwnedTwice>> = None;
+    let mut confirmed = 0;
     loop {
         let names = cluster.holding();
         let (opened, down) = match open_parts(cluster, intent, &names, allow_partial) {
@@ -195,14 +198,20 @@ pub(crate) fn open(cluster: &Cluster, intent: ReadIntent, allow_partial: bool) -
             Err(error) if error.kind() == Kind::Unreachable && has_left(cluster, &names)? => continue,
             opened => opened?,
         };
-        if has_stale_primary(cluster, &opened)? {
-            continue;
-        }
         if let Some((part, _)) = opened.iter().find(|(_, held)| !held.is_confirmed) {
             let shard = part.shard.clone();
+            // The URL may lead to another server by now.
+            part.spoils.store(true, Ordering::Relaxed);
             // A pool may have only one connection.
             drop(opened);
             confirm(cluster, &shard)?;
+            confirmed += 1;
+            if confirmed > CONFIRMATIONS_MAX {
+                return Err(unconfirmed(&shard));
+            }
+            continue;
+        }
+        if has_stale_primary(cluster, &opened)? {
             continue;
         }
         let arcs = opened.iter().map(|(part, held)| (part.shard.clone(), held.arcs.clone())).collect();
@@ -395,6 +404,12 @@ fn owned_twice(coverage: &Coverage, parts: &[ShardSnapshot]) -> Vec<OwnedTwice> 
         |shard: &ShardName| parts.iter().any(|part| part.shard == *shard && part.server.is_standby());
     let twice = coverage.twice().iter();
     twice.filter(|twice| !twice.owners.iter().any(|(shard, _)| is_standby(shard))).cloned().collect()
+}
+
+fn unconfirmed(shard: &ShardName) -> Error {
+    Error::new(Kind::Locked, format!("the primary of shard `{shard}` keeps changing"))
+        .hint("ringshard shards shows the address of each shard; then run this again")
+        .on_shard(shard)
 }
 
 fn two_owners(damage: &OwnedTwice) -> Error {

@@ -28,6 +28,7 @@ use crate::pg::net::advisory_lock::{self, RUN_LOCK};
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
+use crate::pg::rebalance::standbys::Standbys;
 use crate::pg::scan::snapshot::held_of;
 
 /// How many users are repaired at a time.
@@ -56,6 +57,9 @@ pub struct Repair<'a> {
     cluster: &'a Cluster,
     session: Session,
     arbiter: ShardName,
+    standbys: Standbys,
+    /// How long to wait for standbys that have not received a row; `None` does not wait.
+    standby_patience: Option<Duration>,
 }
 
 /// Users as arrays, for one statement.
@@ -92,8 +96,9 @@ enum AtOwner {
     Differing,
 }
 
-/// Takes the run lock. Fails with `Locked` if another session has it.
-pub fn begin_repair(cluster: &Cluster) -> Result<Repair<'_>> {
+/// Takes the run lock. Fails with `Locked` if another session has it. `standby_patience`: how long to wait for standbys, as in a
+/// rebalance.
+pub fn begin_repair(cluster: &Cluster, standby_patience: Option<Duration>) -> Result<Repair<'_>> {
     // Only the arbiter matters here; all shards are checked later.
     cluster.refresh()?;
     let arbiter = arbiter(&cluster.view().topology).clone();
@@ -101,7 +106,8 @@ pub fn begin_repair(cluster: &Cluster) -> Result<Repair<'_>> {
     let mut session = cluster.shards().connect_direct(&arbiter)?;
     let doing = |cause| sqlstate::doing("take the run lock", &arbiter, &cause);
     if advisory_lock::try_lock(&mut session, RUN_LOCK).map_err(doing)? {
-        return Ok(Repair { cluster, session, arbiter });
+        let standbys = Standbys::default();
+        return Ok(Repair { cluster, session, arbiter, standbys, standby_patience });
     }
     let holders =
         session.query(include_str!("../../../sql/queries/verify/run_lock_holder.sql"), &[]).map_err(doing)?;
@@ -154,7 +160,7 @@ impl Repair<'_> {
     }
 
     fn repair(
-        &self,
+        &mut self,
         epoch: Epoch,
         shard: &ShardName,
         owner: &ShardName,
@@ -184,6 +190,7 @@ impl Repair<'_> {
             });
             Ok(found.collect::<HashMap<_, _>>())
         })?;
+        self.wait_for_standbys(owner)?;
         let reason = format!("differs from the row on its owner `{owner}` (verify --fix in epoch {epoch})");
         let part = self.in_transaction(shard, "delete users that their owner has", epoch, |step| {
             let select = |requested: &[AtOwner]| {
@@ -211,6 +218,23 @@ impl Repair<'_> {
         repaired.purged += part.purged;
         repaired.quarantined += part.quarantined;
         Ok(())
+    }
+
+    /// Waits until all standbys of the owner have the rows: the shard deletes its own next.
+    fn wait_for_standbys(&mut self, owner: &ShardName) -> Result<()> {
+        let Some(patience) = self.standby_patience else { return Ok(()) };
+        let shards = self.cluster.shards();
+        let mut primary = shards.checkout(owner)?;
+        let waited = self.standbys.wait(shards, owner, &mut primary, patience, |_, pause| {
+            thread::sleep(pause);
+            shards.active_sessions().check()
+        });
+        waited.map_err(|error| match error.kind() {
+            Kind::Locked => error.hint(
+                "bring it back, or drop its slot, or ringshard replica remove; then ringshard verify --fix goes on",
+            ),
+            _ => error,
+        })
     }
 
     /// Reads the rows of these users.

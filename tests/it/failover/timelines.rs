@@ -232,3 +232,43 @@ fn a_failover_while_another_shard_is_down_stops_nobody() {
     servers.start(3);
     servers.assert_healthy(200);
 }
+
+#[test]
+fn a_shard_that_missed_a_cancel_serves_what_it_had_fenced() {
+    let failover = Failover::of(2);
+    let Failover { servers, .. } = &failover;
+    failover.rebalance(Some("before-receive:1"));
+    failover.catch_up();
+    cut_off(&failover.standby);
+    servers.run(&["rebalance", "cancel", "-y", "--ignore-standbys"]).success();
+    failover.fail_over();
+    assert_eq!(failover.listed().len(), 200);
+    for id in (1..=200).filter(|id| owner(*id) == 2) {
+        servers.run(&["update-user", &id.to_string(), "--name", "after"]).success();
+    }
+    servers.run(&["verify"]).success();
+    servers.run(&["rebalance", "status"]).success();
+}
+
+#[test]
+fn a_primary_that_comes_back_in_the_middle_of_a_change_is_not_used() {
+    let failover = Failover::of(2);
+    let Failover { servers, .. } = &failover;
+    failover.rebalance(Some("after-receive:1"));
+    failover.catch_up();
+    failover.fail_over();
+    assert_eq!(failover.listed().len(), 200);
+    servers.start(2);
+    let stays = (1..=200).find(|id| owner(*id) == 2 && owner_of_four(*id) == 2).unwrap().to_string();
+    for words in [&["update-user", &stays, "--name", "lost"][..], &["get-user", &stays], &["count"]] {
+        servers.run(words).fails(5).says("`shard_2`").says("stale primary");
+    }
+    let mut command = servers.command();
+    command.args(["rebalance", "-y", "--ignore-standbys"]);
+    assert_ne!(Ran::of(command.spawn().unwrap()).code, 0);
+    let sql = "SELECT count(*) FROM users WHERE name = 'lost'";
+    assert_eq!(servers.client(2).query_one(sql, &[]).unwrap().get::<_, i64>(0), 0);
+    servers.crash(2);
+    failover.rebalance(None);
+    servers.assert_healthy(200);
+}

@@ -7,5 +7,8 @@ CREATE FUNCTION ringshard.write_user(
     OUT user_id bigint, OUT name text, OUT region text, OUT email text)
 LANGUAGE plpgsql AS $$ BEGIN END $$;
 
+CREATE FUNCTION ringshard.release(the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text)
+RETURNS text LANGUAGE plpgsql AS $$ BEGIN END $$;
+
 CREATE FUNCTION ringshard.purge(the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text)
 RETURNS text LANGUAGE plpgsql AS $$ BEGIN END $$;

@@ -130,8 +130,8 @@ impl MoveFixture {
         let other = self.names[1 - at].clone();
         let client = if at == 0 { &mut self.source } else { &mut self.target };
         let neighbours = if function == "fence" { "$2::text::uuid, $3::text::uuid, " } else { "" };
-        // A purge by a mover that knows the newest epoch.
-        let decided = if function == "purge" { ", (SELECT epoch FROM ringshard.meta)" } else { "" };
+        // By a mover that knows the newest epoch.
+        let decided = if function == "fence" { "" } else { ", (SELECT epoch FROM ringshard.meta)" };
         let sql = format!(
             "SELECT ringshard.{function}($1, $2::text::uuid, $3::text::uuid, {neighbours}$4{decided})"
         );
