@@ -67,6 +67,7 @@ impl<'run> Connections<'run> {
     pub(crate) fn connection(&mut self, shard: &ShardName) -> Result<&mut Connection> {
         if !self.by_shard.contains_key(shard) {
             let connection = (self.open)(self.run_state.cluster, shard)?;
+            self.standbys.forget(shard);
             self.by_shard.insert(shard.clone(), connection);
         }
         Ok(self.by_shard.get_mut(shard).expect("it was inserted above"))

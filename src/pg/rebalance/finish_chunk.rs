@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::connections::Connections;
 use super::executor::step;
-use super::plan::observe;
+use super::plan::{collect_states, damaged, observe};
 use super::run_state::{RebalanceOptions, RunState};
 use crate::error::Result;
 use crate::model::names::ShardName;
-use crate::model::rebalance::Leftover;
 use crate::model::rebalance::chunk::{ChunkMove, ChunkOutcome};
+use crate::model::rebalance::{Direction, Leftover, Reply, Work, next_work};
 use crate::model::ring::arc::{ArcState, ShardArc};
 use crate::model::ring::position::Position;
 use crate::pg::cluster::Cluster;
@@ -30,6 +30,9 @@ pub(crate) fn finish_chunk(cluster: &Cluster, shard: &ShardName, position: Posit
     };
     log::info!("Finishing the move of {arc} from shard {shard} to {target}");
     let leftover = Leftover { epoch, source: shard.clone(), target, chunk: arc };
+    if epoch < state.ring.epoch {
+        return settle(cluster, &mut connections, &leftover);
+    }
     let mut chunk = ChunkMove::of_leftover(&leftover, state.ring.epoch);
     loop {
         match step(&run_state, &mut connections, &mut chunk)?.0 {
@@ -39,4 +42,23 @@ pub(crate) fn finish_chunk(cluster: &Cluster, shard: &ShardName, position: Posit
             ChunkOutcome::Unexpected => return Ok(false),
         }
     }
+}
+
+/// Settles a chunk that was fenced in an epoch before that of the change, as a mover does: see `Work::Settle`. Returns whether it
+/// was settled.
+fn settle(cluster: &Cluster, connections: &mut Connections<'_>, leftover: &Leftover) -> Result<bool> {
+    let states = collect_states(cluster, false)?.states;
+    let Work::Settle(leftovers) = next_work(&states, Direction::Forward).map_err(damaged)? else {
+        return Ok(false);
+    };
+    let Some((_, is_taken)) = leftovers.iter().find(|(other, _)| other == leftover) else { return Ok(false) };
+    let Some(decided_in) = states.values().map(|state| state.ring.epoch).max() else { return Ok(false) };
+    let request = if *is_taken {
+        connections.wait_for_standbys(&leftover.target)?;
+        leftover.purge(decided_in)
+    } else {
+        leftover.release(decided_in)
+    };
+    let reply = connections.request(&leftover.source, &request)?;
+    Ok(matches!(reply, Reply::Done | Reply::Already))
 }

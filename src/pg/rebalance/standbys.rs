@@ -45,6 +45,11 @@ struct Reached {
 }
 
 impl Standbys {
+    /// The shard may have another primary: which of its servers that is must be looked at again.
+    pub(crate) fn forget(&mut self, shard: &ShardName) {
+        self.by_shard.remove(shard);
+    }
+
     /// Waits for `patience` at most until all standbys of a shard have what its primary has on disk now. `on_wait` gets what is
     /// waited for, and an error of it ends the wait.
     pub(crate) fn wait(

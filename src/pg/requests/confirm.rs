@@ -10,7 +10,7 @@
 //! primary acts in an earlier epoch: if a change is under way, it is announced to the others in a new epoch before their
 //! states are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
@@ -196,21 +196,19 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
     Ok(Round::Confirmed)
 }
 
-/// Reads the states of all shards that may have arcs.
+/// Reads the states of all shards that may have arcs, or are to get some.
 fn observe(cluster: &Cluster, shard: &ShardName) -> Result<Observed> {
     cluster.refresh()?;
     let view = cluster.view();
-    let mut names: Vec<ShardName> = view.participants().into_iter().cloned().collect();
-    if !names.contains(shard) {
-        names.push(shard.clone());
-    }
+    let mut names: BTreeSet<&ShardName> = view.participants();
+    names.extend(view.goal().names().chain([shard]));
     let observed = threads::at_once(names, |name| {
-        let opened = Connection::open_unconfirmed(cluster, &name);
+        let opened = Connection::open_unconfirmed(cluster, name);
         let observed = opened.and_then(|mut connection| {
             let observed = connection.read_catalog(cluster)?;
             Ok((connection, observed))
         });
-        (name, observed)
+        (name.clone(), observed)
     });
     let (mut others, mut own, mut silent) = (BTreeMap::new(), None, None);
     for (name, observed) in observed {

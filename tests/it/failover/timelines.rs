@@ -272,3 +272,22 @@ fn a_primary_that_comes_back_in_the_middle_of_a_change_is_not_used() {
     failover.rebalance(None);
     servers.assert_healthy(200);
 }
+
+#[test]
+fn a_writer_settles_a_chunk_that_a_mover_of_an_earlier_epoch_left() {
+    let failover = Failover::of(4);
+    let Failover { servers, .. } = &failover;
+    failover.rebalance(Some("before-receive:2"));
+    failover.catch_up();
+    failover.fail_over();
+    assert_eq!(failover.listed().len(), 200);
+    let fenced = "SELECT count(*) FROM ringshard.arc \
+                  WHERE state = 'fenced' AND md5($1::bigint::text)::uuid BETWEEN first AND last";
+    let is_fenced =
+        |id: &i64| servers.client(owner(*id)).query_one(fenced, &[id]).unwrap().get::<_, i64>(0) == 1;
+    let user = (1..=200).find(is_fenced).expect("a chunk with a user is fenced");
+    servers.run(&["update-user", &user.to_string(), "--name", "after"]).success();
+    failover.rebalance(None);
+    servers.assert_healthy(200);
+    assert!(servers.run(&["get-user", &user.to_string()]).success().stdout.contains("after"));
+}
