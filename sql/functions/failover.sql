@@ -22,20 +22,35 @@ LANGUAGE sql STABLE AS $$
     FROM ringshard.meta
 $$;
 
--- Makes this server the confirmed primary of its shard, if it is still as it was compared: in the epoch `seen_epoch`, and
--- last confirmed on `seen_timeline`. `the_epoch`: the new epoch, unless a change is under way.
-CREATE OR REPLACE FUNCTION ringshard.confirm_primary(
-    seen_epoch bigint, seen_timeline text, the_incarnation bigint, the_epoch bigint) RETURNS text
+-- Begins to confirm this server: gives it an incarnation after `known`, the latest that the other shards know of. Returns it. If
+-- another client has begun before, it is the same one: then both may go on. Until the end `timeline` is the present one after
+-- a `~`.
+CREATE OR REPLACE FUNCTION ringshard.begin_to_confirm(known bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    begun CONSTANT text := '~' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8);
+BEGIN
+    PERFORM ringshard.require_durable_commit();
+    PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
+    UPDATE ringshard.meta SET incarnation = greatest(incarnation, known) + 1, timeline = begun
+    WHERE NOT ringshard.is_confirmed() AND (timeline <> begun OR incarnation < known);
+    RETURN incarnation FROM ringshard.meta;
+END $$;
+
+-- Makes this server the confirmed primary of its shard, if it is still as it was compared: in the epoch `seen_epoch`, and of the
+-- incarnation that ringshard.begin_to_confirm gave it. `the_epoch`: the new epoch, unless a change is under way.
+CREATE OR REPLACE FUNCTION ringshard.confirm_primary(seen_epoch bigint, the_incarnation bigint, the_epoch bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    current CONSTANT text := pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8);
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
     UPDATE ringshard.meta SET
-        timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
+        timeline = current,
         system_identifier = coalesce(ringshard.system_identifier(), system_identifier),
-        incarnation = the_incarnation,
         epoch = CASE status WHEN 'done' THEN greatest(epoch, the_epoch) ELSE epoch END
-    WHERE epoch = seen_epoch AND timeline = seen_timeline AND NOT ringshard.is_confirmed();
+    WHERE epoch = seen_epoch AND timeline = '~' || current AND incarnation = the_incarnation;
     IF NOT FOUND THEN
         RETURN 'stale';
     END IF;
@@ -141,7 +156,8 @@ BEGIN
     INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
     SELECT 'on no arc of this shard since epoch ' || the_epoch, user_id, name, region, email FROM misplaced;
     UPDATE ringshard.meta SET epoch = the_epoch, topology = the_topology, next_topology = the_next_topology, participants = the_participants,
-        status = CASE WHEN the_next_topology IS NULL THEN 'done' ELSE 'pending' END, desired_topology = NULL,
+        status = CASE WHEN the_next_topology IS NULL THEN 'done' ELSE 'pending' END,
+        desired_topology = CASE WHEN dead_shard IS NULL AND desired_topology IS DISTINCT FROM the_topology THEN desired_topology END,
         topology_md5 = CASE WHEN is_stable THEN pg_catalog.md5(the_topology::text)::uuid END,
         stale_endpoints = CASE WHEN dead_url IS NULL THEN stale_endpoints
                                ELSE stale_endpoints || pg_catalog.jsonb_build_object(dead_url, dead_shard) END;

@@ -83,6 +83,7 @@ mod tests {
         let failover = [
             "system_identifier",
             "is_confirmed",
+            "begin_to_confirm",
             "confirm_primary",
             "record_incarnation",
             "replace_primary",

@@ -65,7 +65,8 @@ impl Cluster {
             return Err(error.clone());
         }
         // A shard that does not answer may know more.
-        if failed.is_empty() {
+        let view = self.view();
+        if failed.iter().all(|(name, _)| !view.belongs(name)) {
             self.late.lock().insert(suspicion);
         }
         Ok(true)

@@ -113,13 +113,11 @@ pub(crate) struct Function {
     pub(crate) is_definer: bool,
 }
 
-/// The timelines of a server, as in the names of the files of the write-ahead log.
+/// The timeline of a server, as in the names of the files of the write-ahead log.
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline {
     /// Whether the server was compared with the other shards since it became the primary.
     pub(crate) is_confirmed: bool,
-    /// That on which it was compared last.
-    pub(crate) confirmed: String,
     pub(crate) current: String,
 }
 
@@ -239,11 +237,7 @@ pub(crate) fn collect(
         timeline: query.one(
             "read the timeline",
             include_str!("../../../sql/queries/doctor/timeline.sql"),
-            |row| Timeline {
-                is_confirmed: row.get("is_confirmed"),
-                confirmed: row.get("confirmed"),
-                current: row.get("current"),
-            },
+            |row| Timeline { is_confirmed: row.get("is_confirmed"), current: row.get("current") },
         ),
         functions: query.rows(
             "read the functions",

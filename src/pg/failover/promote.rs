@@ -233,10 +233,11 @@ pub fn take_over(cluster: &Cluster, plan: &Takeover) -> Result<TakenOver> {
     if !is_there {
         survivors::must_not_answer(cluster, shard)?;
     }
-    let is_changing = announce_anew(cluster, &survivors.states())?.is_some();
+    let mut candidate = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
+    let own = candidate.connection.read_catalog(cluster)?.state;
+    let is_changing = announce_anew(cluster, &survivors.states(), (shard, &own))?.is_some();
     let survivors = if is_changing { survivors::read(cluster, shard)? } else { survivors };
     let others = survivors.states();
-    let mut candidate = Candidate::of(shard, sync::Arc::clone(&plan.replica))?;
     let observed = candidate.connection.read_catalog(cluster)?;
     // A new epoch may have been announced since then.
     let is_planned = |one: &MissingHandover| match one {

@@ -66,7 +66,9 @@ impl<'run> Connections<'run> {
     /// The connection to a shard, opened if necessary.
     pub(crate) fn connection(&mut self, shard: &ShardName) -> Result<&mut Connection> {
         if !self.by_shard.contains_key(shard) {
-            let connection = (self.open)(self.run_state.cluster, shard)?;
+            let mut connection = (self.open)(self.run_state.cluster, shard)?;
+            // So that each request notices when its server is replaced.
+            connection.read_catalog(self.run_state.cluster)?;
             self.standbys.forget(shard);
             self.by_shard.insert(shard.clone(), connection);
         }
@@ -121,10 +123,15 @@ impl<'run> Connections<'run> {
                         failpoint::point(Side::After, verb(request));
                         return Ok(reply);
                     }
+                    // Its server was replaced: the next connection leads to the new one, or fails too.
+                    Err(ShardError::Local(error)) if error.kind() == Kind::Conflict => {
+                        self.by_shard.remove(shard);
+                        error
+                    }
                     Err(ShardError::Local(error)) => return Err(error),
                     Err(ShardError::Server(cause)) => self.after_failure(shard, request, &cause)?,
                 },
-                Err(error) if error.kind() == Kind::Unreachable => error,
+                Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Conflict) => error,
                 Err(error) => return Err(error),
             };
             if begun.elapsed() > run_state.patience {

@@ -138,8 +138,12 @@ fn write_endpoints(cluster: &Cluster, session: &mut PooledSession, name: &ShardN
         ];
         session.query(sql, parameters).map_err(fail)?;
     }
-    let sql = "UPDATE ringshard.meta SET stale_endpoints = $1";
-    session.query(sql, &[(&Json(&view.stale_endpoints), Type::JSONB)]).map_err(fail)?;
+    // A shard of this name may have been there before, and may have had other primaries.
+    let incarnation = view.endpoints.get(name).map(|endpoint| endpoint.incarnation).unwrap_or_default();
+    let sql = "UPDATE ringshard.meta SET stale_endpoints = $1, incarnation = greatest(incarnation, $2)";
+    let parameters: &[Parameter<'_>] =
+        &[(&Json(&view.stale_endpoints), Type::JSONB), (&incarnation.0, Type::INT8)];
+    session.query(sql, parameters).map_err(fail)?;
     Ok(())
 }
 

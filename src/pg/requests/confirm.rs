@@ -25,7 +25,7 @@ use crate::model::ring::topology::{Epoch, Topology};
 use crate::pg::catalog::Incarnation;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
-use crate::pg::net::sqlstate::on_shard;
+use crate::pg::net::sqlstate::{self, on_shard};
 use crate::threads;
 
 /// How often the states are read, as other clients may change them at the same time.
@@ -138,10 +138,10 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
         return Ok(Round::Missing(missing));
     }
     // From here on no client takes the old primary for the shard, wherever it comes back.
-    let incarnation = observed.next_incarnation(shard);
+    let incarnation = begin(&mut observed, shard)?;
     let topology = observed.own.state.ring.topology.clone();
     record(cluster, shard, &observed.others, incarnation, (None, &topology))?;
-    let announced = match announce_anew(cluster, &observed.states()) {
+    let announced = match announce_anew(cluster, &observed.states(), (shard, &observed.own.state)) {
         Err(error) if error.kind() == Kind::Locked => return Ok(Round::Changed),
         announced => announced?,
     };
@@ -152,11 +152,9 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
             return Ok(Round::Missing(missing));
         }
         // Before it is confirmed: then it takes part in nothing that a mover decided in an earlier epoch.
-        if announcement.change.participants.contains(shard) {
-            let told = observed.connection.announce(announcement);
-            if matches!(told.map_err(on_shard("announce a new epoch", shard))?, Reply::Stale) {
-                return Ok(Round::Changed);
-            }
+        let told = observed.connection.announce(announcement);
+        if matches!(told.map_err(on_shard("announce a new epoch", shard))?, Reply::Stale) {
+            return Ok(Round::Changed);
         }
     }
     let mut state = observed.own.state.clone();
@@ -177,10 +175,9 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
         return Ok(Round::Changed);
     }
     let reply = observed.connection.answer(
-        "SELECT ringshard.confirm_primary($1, $2, $3, $4)",
+        "SELECT ringshard.confirm_primary($1, $2, $3)",
         &[
             (&state.ring.epoch.number(), Type::INT8),
-            (&observed.own.timeline, Type::TEXT),
             (&incarnation.0, Type::INT8),
             (&epoch.unwrap_or(Epoch::GUESSED).number(), Type::INT8),
         ],
@@ -188,10 +185,7 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
     if matches!(reply.map_err(on_shard("record its new primary", shard))?, Reply::Stale) {
         return Ok(Round::Changed);
     }
-    log::info!(
-        "Another server became the primary of shard {shard} after timeline {}: it lacks no hand-over",
-        observed.own.timeline
-    );
+    log::info!("Another server became the primary of shard {shard}: it lacks no hand-over");
     cluster.refresh()?;
     Ok(Round::Confirmed)
 }
@@ -200,7 +194,8 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
 fn observe(cluster: &Cluster, shard: &ShardName) -> Result<Observed> {
     cluster.refresh()?;
     let view = cluster.view();
-    let mut names: BTreeSet<&ShardName> = view.participants();
+    let holding = view.participants();
+    let mut names: BTreeSet<&ShardName> = holding.clone();
     names.extend(view.goal().names().chain([shard]));
     let observed = threads::at_once(names, |name| {
         let opened = Connection::open_unconfirmed(cluster, name);
@@ -215,8 +210,9 @@ fn observe(cluster: &Cluster, shard: &ShardName) -> Result<Observed> {
         match observed {
             Ok(found) if name == *shard => own = Some(found),
             Ok((_, observed)) => drop(others.insert(name, observed)),
+            // One that is only to get arcs has none.
             Err(error) if name != *shard && error.kind() == Kind::Unreachable => {
-                silent = silent.or(Some(error));
+                silent = silent.or(Some(error).filter(|_| holding.contains(&name)));
             }
             Err(error) => return Err(error),
         }
@@ -260,13 +256,6 @@ impl Observed {
         own.is_stable(shard) && !self.others.is_empty() && self.others.values().all(agrees)
     }
 
-    /// A new incarnation of the shard.
-    fn next_incarnation(&self, shard: &ShardName) -> Incarnation {
-        let known = self.others.values().filter_map(|other| other.description.endpoints.get(shard));
-        let latest = known.map(|endpoint| endpoint.incarnation).max().unwrap_or_default();
-        Incarnation(latest.max(self.own.description.incarnation).0 + 1)
-    }
-
     /// The state of a shard that has not heard of the end of a change, after that end; `None` if it has.
     fn end_of_the_change(&self) -> Option<ShardState> {
         let own = &self.own.state;
@@ -286,6 +275,19 @@ impl Observed {
         let newest = self.others.values().map(|other| other.state.ring.epoch).max();
         Some(newest.filter(|newest| own.ring.epoch < *newest).unwrap_or_else(|| own.ring.epoch.next()))
     }
+}
+
+/// Gives the new primary an incarnation after those that the other shards know of.
+fn begin(observed: &mut Observed, shard: &ShardName) -> Result<Incarnation> {
+    let known = observed.others.values().filter_map(|other| other.description.endpoints.get(shard));
+    let known = known.map(|endpoint| endpoint.incarnation).max().unwrap_or_default();
+    let what = "begin to confirm a new primary";
+    let rows = observed
+        .connection
+        .session()
+        .query("SELECT ringshard.begin_to_confirm($1)", &[(&known.0, Type::INT8)])
+        .map_err(|cause| sqlstate::doing(what, shard, &cause))?;
+    Ok(Incarnation(only(rows, what, shard)?.get(0)))
 }
 
 /// Records the new incarnation on the other shards, and begins the epoch there, if there is one. The arbiter comes first: from
@@ -324,23 +326,34 @@ fn record(
 /// not among them: then a mover that read rows from the old primary cannot hand them over any more, and the old primary is
 /// recognized by its epoch. `None` if no change is under way.
 ///
-/// If some shards have finished the change, all rows are on their owners, and nothing is handed over.
-pub(crate) fn announce_anew(cluster: &Cluster, others: &Others) -> Result<Option<Announcement>> {
-    let newest = others.values().max_by_key(|state| (state.ring.epoch, state.ring.change.is_none()));
+/// If some shards have finished the change, all rows are on their owners, and nothing is handed over; nor is anything announced if
+/// the shard takes no part in the change.
+pub(crate) fn announce_anew(
+    cluster: &Cluster,
+    others: &Others,
+    (shard, own): (&ShardName, &ShardState),
+) -> Result<Option<Announcement>> {
+    let states = others.values().chain([own]);
+    let newest = states.max_by_key(|state| (state.ring.epoch, state.ring.change.is_none()));
     let Some((newest, change)) = newest.and_then(|newest| Some((newest, newest.ring.change.clone()?))) else {
         return Ok(None);
     };
+    if !change.participants.contains(shard) {
+        return Ok(None);
+    }
     let announcement = Announcement {
         epoch: newest.ring.epoch.next(),
         topology: newest.ring.topology.clone(),
         change,
         condition: Condition::Decided,
     };
-    // The arbiter first: then no cancel is decided in the same epoch. (One that is not confirmed decides nothing.)
+    // In the order in which a change is finished. The arbiter first: then no cancel is decided in the same epoch. (One that is
+    // not confirmed decides nothing.) Then the leaving shards: the others have not finished before them.
+    let next = &announcement.change.next_topology;
     let first = arbiter(&announcement.topology);
     let mut names: Vec<&ShardName> =
         others.keys().filter(|name| announcement.change.participants.contains(name)).collect();
-    names.sort_by_key(|name| (*name != first, *name));
+    names.sort_by_key(|name| (*name != first, next.shard(name).is_some(), *name));
     for name in names {
         let mut connection = Connection::open_unconfirmed(cluster, name)?;
         let reply = connection.announce(&announcement).map_err(on_shard("announce a new epoch", name))?;

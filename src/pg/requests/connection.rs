@@ -53,8 +53,6 @@ pub(crate) struct ObservedShard {
     pub(crate) state: ShardState,
     /// Whether it was compared with the other shards since its server became its primary.
     pub(crate) is_confirmed: bool,
-    /// The timeline on which it was compared last, as in the names of the files of the write-ahead log.
-    pub(crate) timeline: String,
 }
 
 impl Connection {
@@ -118,13 +116,14 @@ impl Connection {
         catalog::check_identity(&self.shard, &address, cluster.id(), description.identity())?;
         let is_confirmed = row.get("is_confirmed");
         cluster.note_incarnations(&description);
-        if is_confirmed {
+        // A standby may not have received that its primary was confirmed.
+        if is_confirmed && !row.get::<_, bool>("is_standby") {
             self.incarnation = Some(description.incarnation);
             cluster.check_incarnation(&self.shard, description.incarnation)?;
         }
         let arcs = catalog::arcs_of(&row, &self.shard)?;
         let state = ShardState { ring: description.ring.clone(), arcs };
-        Ok(ObservedShard { description, state, is_confirmed, timeline: row.get("timeline") })
+        Ok(ObservedShard { description, state, is_confirmed })
     }
 
     /// Sends a request and returns the reply. `chunk_rows`: the most rows of a chunk.

@@ -291,3 +291,14 @@ fn a_writer_settles_a_chunk_that_a_mover_of_an_earlier_epoch_left() {
     servers.assert_healthy(200);
     assert!(servers.run(&["get-user", &user.to_string()]).success().stdout.contains("after"));
 }
+
+#[test]
+fn an_arbiter_that_ended_a_change_first_serves_while_the_others_have_not() {
+    let failover = Failover::of(1);
+    failover.rebalance(Some("after-finish:1"));
+    failover.catch_up();
+    failover.fail_over();
+    assert_eq!(failover.listed().len(), 200);
+    failover.rebalance(None);
+    failover.servers.assert_healthy(200);
+}

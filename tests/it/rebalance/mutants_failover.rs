@@ -74,8 +74,13 @@ fn a_purge_of_an_unconfirmed_server(fixture: &mut MoveFixture) -> bool {
 /// A client confirms a server in the state that it compared, while another one announces an epoch.
 fn a_confirmation_of_another_state(fixture: &mut MoveFixture) -> bool {
     fixture.source.batch_execute(PROMOTED).unwrap();
+    let begin = "SELECT ringshard.begin_to_confirm(1)";
+    // Two clients at once get the same incarnation.
+    for _ in 0..2 {
+        assert_eq!(fixture.source.query_one(begin, &[]).unwrap().get::<_, i64>(0), 2);
+    }
     fixture.announce(2, "shard_1", "decided");
-    let confirm = "SELECT ringshard.confirm_primary(1, '00000000', 2, 0)";
+    let confirm = "SELECT ringshard.confirm_primary(1, 2, 0)";
     fixture.source.query_one(confirm, &[]).unwrap().get::<_, String>(0) == "stale"
 }
 
