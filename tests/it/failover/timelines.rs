@@ -61,6 +61,14 @@ impl Failover {
         self.standby.client().query_one("SELECT pg_promote()", &[]).unwrap();
     }
 
+    /// Nobody is missing after the failover, and the change is completed.
+    fn fail_over_and_complete(&self) {
+        self.fail_over();
+        assert_eq!(self.listed().len(), 200);
+        self.rebalance(None);
+        self.servers.assert_healthy(200);
+    }
+
     /// A home that has the configuration, and no cache.
     fn other_home(&self) -> TempDir {
         let home = tempfile::tempdir_in("/tmp").unwrap();
@@ -176,10 +184,7 @@ fn a_target_that_missed_a_chunk_receives_it_again_from_its_source() {
     failover.catch_up();
     cut_off(&failover.standby);
     failover.rebalance(Some("after-receive:1"));
-    failover.fail_over();
-    assert_eq!(failover.listed().len(), 200);
-    failover.rebalance(None);
-    failover.servers.assert_healthy(200);
+    failover.fail_over_and_complete();
 }
 
 #[test]
@@ -189,10 +194,7 @@ fn a_source_that_missed_a_purge_purges_again() {
     failover.catch_up();
     cut_off(&failover.standby);
     failover.rebalance(Some("after-purge:1"));
-    failover.fail_over();
-    assert_eq!(failover.listed().len(), 200);
-    failover.rebalance(None);
-    failover.servers.assert_healthy(200);
+    failover.fail_over_and_complete();
 }
 
 #[test]
@@ -203,10 +205,7 @@ fn a_shard_that_missed_the_end_of_a_change_ends_it_again() {
         failover.catch_up();
         cut_off(&failover.standby);
         failover.rebalance(None);
-        failover.fail_over();
-        assert_eq!(failover.listed().len(), 200);
-        failover.rebalance(None);
-        failover.servers.assert_healthy(200);
+        failover.fail_over_and_complete();
     }
 }
 
@@ -215,10 +214,7 @@ fn an_arbiter_that_missed_the_announcement_learns_of_the_change() {
     let failover = Failover::of(1);
     cut_off(&failover.standby);
     failover.rebalance(Some("before-fence:1"));
-    failover.fail_over();
-    assert_eq!(failover.listed().len(), 200);
-    failover.rebalance(None);
-    failover.servers.assert_healthy(200);
+    failover.fail_over_and_complete();
 }
 
 #[test]
@@ -297,8 +293,5 @@ fn an_arbiter_that_ended_a_change_first_serves_while_the_others_have_not() {
     let failover = Failover::of(1);
     failover.rebalance(Some("after-finish:1"));
     failover.catch_up();
-    failover.fail_over();
-    assert_eq!(failover.listed().len(), 200);
-    failover.rebalance(None);
-    failover.servers.assert_healthy(200);
+    failover.fail_over_and_complete();
 }
