@@ -163,7 +163,8 @@ impl Candidate {
         }
         let message =
             format!("`{}` should be a standby of shard `{shard}`, and takes writes", self.address.shown());
-        Err(Error::new(Kind::Failed, message)
+        // A primary that was frozen takes writes for a moment when it wakes.
+        Err(Error::new(Kind::Locked, message)
             .hint("ringshard doctor, ringshard shards; stop the server that is not the shard's primary")
             .on_shard(shard))
     }
