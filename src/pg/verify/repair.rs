@@ -142,6 +142,10 @@ impl Repair<'_> {
     pub fn carry_out(&mut self, verified: &Verified, progress: impl Fn(u64)) -> Result<Repaired> {
         let mut repaired = Repaired::default();
         let mut done = 0;
+        // A standby that is behind already would stop it half-way.
+        for (_, owner) in verified.plan.rows.keys() {
+            self.wait_for_standbys(owner)?;
+        }
         for ((shard, owner), ids) in &verified.plan.rows {
             for ids in ids.chunks(USERS_PER_STEP) {
                 if !self.session.is_alive(false) {
