@@ -319,7 +319,11 @@ impl Router<'_> {
         }
         let is_late = answer.status == ReplyStatus::Late;
         if answer.epoch >= cluster.view().epoch && !is_late {
-            cluster.note_epoch(shard, &mut session, answer.epoch)?;
+            match cluster.note_epoch(shard, &mut session, answer.epoch) {
+                // The answer stands, whatever the topology is.
+                Err(error) if error.kind() == Kind::Unreachable => log::debug!("Could not learn it: {error}"),
+                noted => noted?,
+            }
             return Ok(Attempt::Answer(answer));
         }
         let server = Arc::clone(session.server());
