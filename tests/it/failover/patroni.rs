@@ -82,7 +82,7 @@ impl Run<'_> {
         if let Some(sender) = sender {
             let _ = kill_process(sender, Signal::KILL);
         }
-        self.patroni.wait_for_leader(1 - leader);
+        self.patroni.wait_for_leader();
         match loss {
             Loss::Frozen => self.patroni.signal(leader, Signal::CONT),
             Loss::Machine if random.below(2) == 0 => self.patroni.start_member(leader),

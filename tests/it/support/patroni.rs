@@ -113,7 +113,7 @@ impl Patroni {
             patroni.start_member(member);
             // The first one makes the databases.
             if member == 0 {
-                patroni.wait_for_leader(0);
+                patroni.wait_for_leader();
                 let url = patroni.url().replace("/users", "/postgres");
                 connect_to(url.parse().unwrap()).unwrap().batch_execute("CREATE DATABASE users").unwrap();
             }
@@ -258,12 +258,13 @@ impl Patroni {
             .find(|member| matches!(self.ask(*member, "GET", "/primary", "", timeout), Some((200, _))))
     }
 
-    /// Waits until this member leads and takes writes at the pair's URL.
-    pub(crate) fn wait_for_leader(&self, member: usize) {
-        let url = self.member_url(member) + "?target_session_attrs=read-write";
+    /// Waits until a member leads and takes writes. After a loss that is the other one, or on a busy machine the same again.
+    pub(crate) fn wait_for_leader(&self) {
         self.wait("a leader", || {
-            let answer = self.ask(member, "GET", "/primary", "", Duration::from_secs(2));
-            matches!(answer, Some((200, _))) && connect_to(url.parse().unwrap()).is_ok()
+            self.leader().is_some_and(|member| {
+                let url = self.member_url(member) + "?target_session_attrs=read-write";
+                connect_to(url.parse().unwrap()).is_ok()
+            })
         });
     }
 
