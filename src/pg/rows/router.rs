@@ -3,7 +3,6 @@
 //! The known topology may be outdated. Each answer of a shard has the shard's epoch and says whether the shard owns the key,
 //! so a client with an old topology notices it, refreshes and tries again. Every loop here is bounded.
 
-use crate::pg::failover;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,8 +22,8 @@ use crate::pg::cluster::view::{StableRing, View};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
-use crate::pg::rebalance;
 use crate::pg::requests::confirm::confirm;
+use crate::pg::{failover, rebalance};
 
 /// How long a write waits for a chunk that is being moved.
 pub const FENCE_PATIENCE: Duration = Duration::from_secs(10);
@@ -319,12 +318,11 @@ impl Router<'_> {
         }
         let is_late = answer.status == ReplyStatus::Late;
         if answer.epoch >= cluster.view().epoch && !is_late {
-            match cluster.note_epoch(shard, &mut session, answer.epoch) {
-                // The answer stands, whatever the topology is.
-                Err(error) if error.kind() == Kind::Unreachable => log::debug!("Could not learn it: {error}"),
-                noted => noted?,
-            }
-            return Ok(Attempt::Answer(answer));
+            // The answer stands, also if the topology cannot be read.
+            return match cluster.note_epoch(shard, &mut session, answer.epoch) {
+                Err(error) if error.kind() != Kind::Unreachable => Err(error),
+                _ => Ok(Attempt::Answer(answer)),
+            };
         }
         let server = Arc::clone(session.server());
         drop(session);
@@ -333,13 +331,7 @@ impl Router<'_> {
             return match (is_late, may_retry) {
                 (false, _) => Ok(Attempt::Answer(answer)),
                 (true, true) => Ok(Attempt::Retry),
-                (true, false) => {
-                    let message =
-                        format!("cannot {what}: shard `{shard}` is in an earlier epoch than the others");
-                    Err(Error::new(Kind::Locked, message)
-                        .hint("ringshard doctor shows the epochs; then run this again")
-                        .on_shard(shard))
-                }
+                (true, false) => Err(behind(what, shard)),
             };
         }
         // The server is a stale primary, so its answer does not count. If it cannot be fenced, it is at least not used again.
@@ -472,6 +464,12 @@ impl Router<'_> {
             self.pause(&lost.shard)?;
         }
     }
+}
+
+fn behind(what: &str, shard: &ShardName) -> Error {
+    Error::new(Kind::Locked, format!("cannot {what}: shard `{shard}` is in an earlier epoch than the others"))
+        .hint("ringshard doctor shows the epochs; then run this again")
+        .on_shard(shard)
 }
 
 fn not_found(id: UserId, shard: &ShardName) -> Error {
