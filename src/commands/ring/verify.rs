@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::commands::{Console, Context, Progress};
 use crate::error::{Error, Kind, Result};
+use crate::model::failover_plan::LOST_HANDOVER_HINT;
 use crate::model::report::{Column, Report};
 use crate::model::text::{counted, thousands};
 use crate::model::verification::RingFault;
@@ -215,9 +216,7 @@ pub(crate) fn failure(verified: &Verified) -> Error {
         };
         let rows = rows.map_or(String::new(), |rows| format!("; {rows}"));
         let hint = match first {
-            RingFault::Lost { .. } => {
-                "if the old primary has its data, make it the primary again; else: ringshard verify --fix"
-            }
+            RingFault::Lost { .. } => LOST_HANDOVER_HINT,
             _ => "ringshard doctor shows how to repair it; then: ringshard verify",
         };
         return Error::new(Kind::Failed, format!("{first}{more}{rows}")).hint(hint);

@@ -13,6 +13,10 @@ use super::ring::topology::{Epoch, Topology};
 use super::text::counted;
 use crate::model::ring::arc::{ArcState, ShardArc};
 
+/// What to do about a primary that was promoted without hand-overs.
+pub const LOST_HANDOVER_HINT: &str =
+    "if the old primary has its data, make it the primary again; else: ringshard verify --fix";
+
 /// The states of the surviving shards.
 pub type Others = BTreeMap<ShardName, ShardState>;
 

@@ -71,9 +71,10 @@ impl Cluster {
             self.note_incarnations(description);
         }
         described.retain(|name, description| {
-            let checked = self.check_incarnation(name, description.incarnation);
-            failed.extend(checked.err().map(|error| (name.clone(), error)));
-            self.check_incarnation(name, description.incarnation).is_ok()
+            let superseded = self.check_incarnation(name, description.incarnation).err();
+            let is_current = superseded.is_none();
+            failed.extend(superseded.map(|error| (name.clone(), error)));
+            is_current
         });
         // A shard that has left the cluster counts only if no other one answers.
         let part = described

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use postgres::types::{Json, Type};
 
-use super::connection::{Connection, IS_CONFIRMED, ObservedShard};
+use super::connection::{Connection, ObservedShard, is_confirmed};
 use crate::error::{Error, Kind, Result};
-use crate::model::failover_plan::{MissingHandover, Others, forced, missing_handovers};
+use crate::model::failover_plan::{LOST_HANDOVER_HINT, MissingHandover, Others, forced, missing_handovers};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Announcement, Condition, Reply, ShardState, arbiter};
 use crate::model::ring::topology::{Epoch, Topology};
@@ -88,12 +88,8 @@ pub(crate) fn confirm(cluster: &Cluster, shard: &ShardName) -> Result<()> {
 
 /// The shards whose servers are not confirmed, and the hand-overs that each lacks. Those that lack none are confirmed.
 pub(crate) fn lacking(cluster: &Cluster) -> Result<Vec<(ShardName, Vec<MissingHandover>)>> {
-    let confirmed = cluster.shards().on_each(&cluster.belonging(), |name, session| {
-        let what = "read the timeline";
-        let rows = session.query(IS_CONFIRMED, &[]);
-        let rows = rows.map_err(|cause| cluster.explain(what, name, session, &cause))?;
-        Ok(only(rows, what, name)?.get::<_, Option<bool>>(0) != Some(false))
-    });
+    let confirmed =
+        cluster.shards().on_each(&cluster.belonging(), |name, session| is_confirmed(cluster, name, session));
     let mut lacking = Vec::new();
     for (shard, is_confirmed) in confirmed {
         if !is_confirmed? && let Some(missing) = confirm_unless_lacking(cluster, &shard)? {
@@ -374,7 +370,5 @@ fn refused(cluster: &Cluster, shard: &ShardName, missing: &[MissingHandover]) ->
         "the primary of shard `{shard}`{at} was promoted without hand-overs that its predecessor had committed, so it does not \
          serve:{lines}"
     );
-    Error::new(Kind::Failed, message)
-        .hint("if the old primary has its data, make it the primary again; else: ringshard verify --fix")
-        .on_shard(shard)
+    Error::new(Kind::Failed, message).hint(LOST_HANDOVER_HINT).on_shard(shard)
 }

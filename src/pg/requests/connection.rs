@@ -35,8 +35,14 @@ const SHARD_STATE: &str = concat!(
     include_str!("../../../sql/queries/shard_state.sql"),
 );
 
-/// Whether a shard was compared with the others since its server became its primary. NULL without a row in `meta`.
-pub(crate) const IS_CONFIRMED: &str = "SELECT ringshard.is_confirmed()";
+/// Whether a shard was compared with the others since its server became its primary.
+pub(crate) fn is_confirmed(cluster: &Cluster, shard: &ShardName, session: &mut Session) -> Result<bool> {
+    let what = "read the timeline";
+    let rows = session.query("SELECT ringshard.is_confirmed()", &[]);
+    let rows = rows.map_err(|cause| cluster.explain(what, shard, session, &cause))?;
+    // NULL without a row in `meta`.
+    Ok(only(rows, what, shard)?.get::<_, Option<bool>>(0) != Some(false))
+}
 
 /// A connection to one shard.
 pub(crate) struct Connection {
@@ -87,12 +93,7 @@ impl Connection {
 
     /// Whether the shard was compared with the others since this server became its primary.
     pub(crate) fn is_confirmed(&mut self, cluster: &Cluster) -> Result<bool> {
-        let what = "read the timeline";
-        let rows = match self.session.query(IS_CONFIRMED, &[]) {
-            Err(cause) => return Err(cluster.explain(what, &self.shard, &mut self.session, &cause)),
-            Ok(rows) => rows,
-        };
-        Ok(only(rows, what, &self.shard)?.get::<_, Option<bool>>(0) != Some(false))
+        is_confirmed(cluster, &self.shard, &mut self.session)
     }
 
     /// As [`Connection::observe`], with the final error.
@@ -184,26 +185,14 @@ impl Connection {
                     &parameters,
                 )
             }
-            Request::Purge { epoch, chunk, target, decided_in } => self.answer(
-                "SELECT ringshard.purge($1, $2, $3, $4, $5)",
-                &[
-                    (&epoch.number(), Type::INT8),
-                    (&Uuid::from(chunk.first()), Type::UUID),
-                    (&Uuid::from(chunk.last()), Type::UUID),
-                    (&target.as_str(), Type::TEXT),
-                    (&decided_in.number(), Type::INT8),
-                ],
-            ),
-            Request::Release { epoch, chunk, target, decided_in } => self.answer(
-                "SELECT ringshard.release($1, $2, $3, $4, $5)",
-                &[
-                    (&epoch.number(), Type::INT8),
-                    (&Uuid::from(chunk.first()), Type::UUID),
-                    (&Uuid::from(chunk.last()), Type::UUID),
-                    (&target.as_str(), Type::TEXT),
-                    (&decided_in.number(), Type::INT8),
-                ],
-            ),
+            Request::Purge { epoch, chunk, target, decided_in } => {
+                let sql = "SELECT ringshard.purge($1, $2, $3, $4, $5)";
+                self.answer_about_fence(sql, *epoch, *chunk, target, *decided_in)
+            }
+            Request::Release { epoch, chunk, target, decided_in } => {
+                let sql = "SELECT ringshard.release($1, $2, $3, $4, $5)";
+                self.answer_about_fence(sql, *epoch, *chunk, target, *decided_in)
+            }
             Request::Finish { epoch, expected, merged } => self.finish(*epoch, expected, merged),
         }
     }
@@ -235,6 +224,26 @@ impl Connection {
         let rows = self.session.query(include_str!("../../../sql/queries/chunk_end.sql"), parameters)?;
         let last = rows.first().map(|row| row.get::<_, Uuid>(0).into());
         Ok(Reply::Cut(last.unwrap_or(range.last())))
+    }
+
+    fn answer_about_fence(
+        &mut self,
+        sql: &'static str,
+        epoch: Epoch,
+        chunk: Arc,
+        target: &ShardName,
+        decided_in: Epoch,
+    ) -> Result<Reply<ChunkRows>, ShardError> {
+        self.answer(
+            sql,
+            &[
+                (&epoch.number(), Type::INT8),
+                (&Uuid::from(chunk.first()), Type::UUID),
+                (&Uuid::from(chunk.last()), Type::UUID),
+                (&target.as_str(), Type::TEXT),
+                (&decided_in.number(), Type::INT8),
+            ],
+        )
     }
 
     fn finish(
