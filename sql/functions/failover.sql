@@ -2,6 +2,13 @@
 -- init-shards replaces these functions each time, as those of write_user.sql. The answers are those of rebalance.sql.
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
+-- The timeline of this primary, as in the names of the files of its write-ahead log. (Statements about users have the same
+-- expression, as a call costs more than it.)
+CREATE OR REPLACE FUNCTION ringshard.current_timeline() RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
+$$;
+
 -- What identifies the server, from its control file; NULL if it cannot be read, as where the data folder was moved under the
 -- running server.
 CREATE OR REPLACE FUNCTION ringshard.system_identifier() RETURNS bigint
@@ -17,7 +24,7 @@ END $$;
 CREATE OR REPLACE FUNCTION ringshard.is_confirmed() RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN true
-           ELSE timeline = pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
+           ELSE timeline = ringshard.current_timeline()
                 AND coalesce(system_identifier = ringshard.system_identifier(), true) END
     FROM ringshard.meta
 $$;
@@ -28,7 +35,7 @@ $$;
 CREATE OR REPLACE FUNCTION ringshard.begin_to_confirm(known bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    begun CONSTANT text := '~' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8);
+    begun CONSTANT text := '~' || ringshard.current_timeline();
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
@@ -42,7 +49,7 @@ END $$;
 CREATE OR REPLACE FUNCTION ringshard.confirm_primary(seen_epoch bigint, the_incarnation bigint, the_epoch bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    current CONSTANT text := pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8);
+    current CONSTANT text := ringshard.current_timeline();
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
@@ -97,7 +104,7 @@ BEGIN
         SET url = excluded.url, replicas = excluded.replicas, incarnation = excluded.incarnation;
     UPDATE ringshard.meta SET
         incarnation = CASE shard WHEN the_shard THEN the_incarnation ELSE incarnation END,
-        timeline = CASE shard WHEN the_shard THEN pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
+        timeline = CASE shard WHEN the_shard THEN ringshard.current_timeline()
                    ELSE timeline END,
         system_identifier = CASE shard WHEN the_shard THEN coalesce(ringshard.system_identifier(), system_identifier)
                             ELSE system_identifier END,

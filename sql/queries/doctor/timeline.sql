@@ -1,5 +1,5 @@
 -- Whether this server was compared with the other shards since it became the primary, and its timeline. One row.
 SELECT ringshard.is_confirmed() AS is_confirmed,
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN meta.timeline
-            ELSE pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END AS current
+            ELSE ringshard.current_timeline() END AS current
 FROM ringshard.meta

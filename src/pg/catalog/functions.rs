@@ -81,6 +81,7 @@ mod tests {
             "finish",
         ];
         let failover = [
+            "current_timeline",
             "system_identifier",
             "is_confirmed",
             "begin_to_confirm",

@@ -72,12 +72,12 @@ impl Cluster {
         Ok(true)
     }
 
-    /// The earliest epoch in which a server may do a write: the known one, unless it was examined, and is only late.
+    /// The earliest epoch in which a server may do a write: the known one, or that in which it was found to be only late.
     pub(crate) fn least_epoch(&self, server: &Server) -> Epoch {
         let known = self.view().epoch;
         let late = self.late.lock();
-        let is_late = late.iter().any(|(name, _, of)| name == server.name() && *of == known);
-        if is_late { Epoch::GUESSED } else { known }
+        let found = late.iter().filter(|(name, _, of)| name == server.name() && *of == known);
+        found.map(|(_, epoch, _)| *epoch).min().unwrap_or(known)
     }
 
     /// Refreshes; returns whether the shard has another primary.
