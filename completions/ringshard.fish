@@ -60,6 +60,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Imp
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Export all users to a file, by id'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "load" -d 'Store synthetic users, and run a load that measures and checks every answer'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one read-only SQL statement on all shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "table" -d 'Manage the tables of the cluster: which are sharded, and by which key'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "stats" -d 'Show statistics of each shard, or of this machine: sizes, rates, connections, lag'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "doctor" -d 'Check that every shard can be reached and is set up correctly, with a hint for each problem'
@@ -404,6 +405,118 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s v -l verbose
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "add" -d 'Shard a table by a key, or make it a reference table'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "list" -d 'List the tables of the cluster, with their rows on all shards'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "show" -d 'Show one table of the cluster'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "remove" -d 'Remove a table from the cluster; its rows stay where they are'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l key -d 'The column that decides the shard of a row' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l unchecked-unique -d 'Accept this unique index without the key: its values are made unique over all shards otherwise' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l reference -d 'Make it a reference table: the same on every shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'

@@ -186,6 +186,7 @@ const PG_ROOMS: &[&str] = &[
     "requests",
     "scan",
     "rebalance",
+    "tables",
     "failover",
     "rows",
     "import",

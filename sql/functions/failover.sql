@@ -125,6 +125,9 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
+    tables record;
+    is_misplaced text;
+    is_any boolean;
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
@@ -148,20 +151,22 @@ BEGIN
            CASE WHEN stated.transfer_to IS NULL THEN 'owned' ELSE 'fenced' END
     FROM ROWS FROM (pg_catalog.unnest(firsts), pg_catalog.unnest(lasts), pg_catalog.unnest(epochs),
                     pg_catalog.unnest(transfers_to)) AS stated (first, last, epoch, transfer_to);
-    PERFORM FROM public.users WHERE NOT EXISTS (
-        SELECT FROM ringshard.arc
-        WHERE ringshard.position_range(arc.first, arc.last, '[]') @> pg_catalog.md5(users.user_id::text)::uuid) LIMIT 1;
-    IF FOUND THEN
-        PERFORM ringshard.forbid_side_effects(8);
-    END IF;
-    WITH misplaced AS (
-        DELETE FROM public.users WHERE NOT EXISTS (
-            SELECT FROM ringshard.arc
-            WHERE ringshard.position_range(arc.first, arc.last, '[]') @> pg_catalog.md5(users.user_id::text)::uuid)
-        RETURNING user_id, name, region, email
-    )
-    INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
-    SELECT 'on no arc of this shard since epoch ' || the_epoch, user_id, name, region, email FROM misplaced;
+    tables := ringshard.tables_in_order();
+    FOR index IN REVERSE pg_catalog.cardinality(tables.names) .. 1 LOOP
+        is_misplaced := pg_catalog.format(
+            'NOT EXISTS (SELECT FROM ringshard.arc WHERE ringshard.position_range(arc.first, arc.last, ''[]'') '
+            '@> pg_catalog.md5(t.%I::text)::uuid)', tables.key_columns[index]);
+        EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %s AS t WHERE %s)', tables.relations[index], is_misplaced)
+        INTO is_any;
+        IF is_any THEN
+            PERFORM ringshard.forbid_side_effects(8);
+            EXECUTE pg_catalog.format(
+                'WITH misplaced AS (DELETE FROM %s AS t WHERE %s RETURNING t.*::text AS contents) '
+                'INSERT INTO ringshard.quarantine (reason, table_name, contents) SELECT $1, $2, contents FROM misplaced',
+                tables.relations[index], is_misplaced)
+            USING 'on no arc of this shard since epoch ' || the_epoch, tables.names[index];
+        END IF;
+    END LOOP;
     UPDATE ringshard.meta SET epoch = the_epoch, topology = the_topology, next_topology = the_next_topology, participants = the_participants,
         status = CASE WHEN the_next_topology IS NULL THEN 'done' ELSE 'pending' END,
         desired_topology = CASE WHEN dead_shard IS NULL AND desired_topology IS DISTINCT FROM the_topology THEN desired_topology END,

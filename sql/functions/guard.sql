@@ -21,12 +21,15 @@ LANGUAGE sql IMMUTABLE AS $$
     ORDER BY node.point < key_position, node.point, node.shard COLLATE "C" LIMIT 1
 $$;
 
--- Raises the error for a statement with rows that do not belong here, naming one of them: RS001 if the shard is not the
--- owner, RS002 if the row is being moved to another shard.
-CREATE OR REPLACE FUNCTION ringshard.raise_wrong_shard(id bigint, refused bigint) RETURNS void
+-- Raises the error for a statement with rows of a table that do not belong here, naming the key of one of them: RS001 if the
+-- shard is not the owner, RS002 if the row is being moved to another shard.
+CREATE OR REPLACE FUNCTION ringshard.raise_wrong_shard(relation regclass, key text, refused bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    position CONSTANT uuid := pg_catalog.md5(id::text)::uuid;
+    position CONSTANT uuid := pg_catalog.md5(key)::uuid;
+    is_user CONSTANT boolean := relation = pg_catalog.to_regclass('public.users');
+    row_name CONSTANT text := CASE WHEN is_user THEN pg_catalog.format('user `%s`', key)
+                              ELSE pg_catalog.format('key `%s` of table %s', key, relation) END;
     meta ringshard.meta;
     arc ringshard.arc;
     owner text;
@@ -36,7 +39,7 @@ BEGIN
     SELECT * INTO arc FROM ringshard.arc AS own_arc WHERE own_arc.last >= position ORDER BY own_arc.last LIMIT 1;
     detail := pg_catalog.format('position %s, epoch %s; number of refused rows: %s', position, meta.epoch, refused);
     IF arc.first <= position AND arc.state = 'fenced' THEN
-        RAISE EXCEPTION 'user `%` is being moved from shard `%` to `%`', id, meta.shard, arc.transfer_to
+        RAISE EXCEPTION '% is being moved from shard `%` to `%`', row_name, meta.shard, arc.transfer_to
             USING ERRCODE = 'RS002', DETAIL = detail, HINT = 'try again in a moment';
     END IF;
     owner := ringshard.owner_of(meta.topology, position);
@@ -44,34 +47,45 @@ BEGIN
         owner := ringshard.owner_of(meta.next_topology, position);
     END IF;
     IF owner = meta.shard THEN
-        RAISE EXCEPTION 'user `%` belongs on shard `%`, but the catalog of that shard lacks its arc', id, meta.shard
+        RAISE EXCEPTION '% belongs on shard `%`, but the catalog of that shard lacks its arc', row_name, meta.shard
             USING ERRCODE = 'RS001', DETAIL = detail, HINT = 'run ringshard doctor';
     END IF;
-    RAISE EXCEPTION 'user `%` does not belong on shard `%`: its owner is `%`', id, meta.shard, owner
+    RAISE EXCEPTION '% does not belong on shard `%`: its owner is `%`', row_name, meta.shard, owner
         USING ERRCODE = 'RS001', DETAIL = detail,
-              HINT = pg_catalog.format('connect to `%s`, or let ringshard route it: ringshard get-user %s, create-user, '
-                                       'update-user or delete-user', owner, id);
+              HINT = pg_catalog.format('connect to `%s`', owner) || CASE WHEN is_user THEN
+                         pg_catalog.format(', or let ringshard route it: ringshard get-user %s, create-user, '
+                                           'update-user or delete-user', key) ELSE '' END;
 END $$;
 
--- TRUNCATE has no transition table, so all rows of the table must be on arcs that this shard owns.
+-- TRUNCATE has no transition table, so all rows of the table must be on arcs that this shard owns. The argument of the trigger
+-- is the sharding key; without one it is `user_id`.
 CREATE OR REPLACE FUNCTION ringshard.guard_truncate() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     barrier CONSTANT boolean := pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;
-    id bigint;
+    key text;
     refused bigint;
 BEGIN
     IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM 1 FROM ringshard.arc FOR SHARE;
     END IF;
-    SELECT pg_catalog.min(written.user_id), pg_catalog.count(*) INTO id, refused
-    FROM (SELECT user_id, pg_catalog.md5(user_id::text)::uuid AS position FROM public.users OFFSET 0) AS written
-    WHERE (position <= (SELECT pg_catalog.array_agg(arc.last ORDER BY arc.last) FROM ringshard.arc
-                        WHERE arc.state = 'owned')[pg_catalog.width_bucket(position,
-                       (SELECT pg_catalog.array_agg(arc.first ORDER BY arc.last) FROM ringshard.arc
-                        WHERE arc.state = 'owned'))]) IS NOT TRUE;
+    EXECUTE pg_catalog.format(
+        'SELECT pg_catalog.min(key), pg_catalog.count(*) FROM ringshard.misplaced_keys(%L, %L)',
+        TG_RELID::regclass, coalesce(TG_ARGV[0], 'user_id'))
+    INTO key, refused;
     IF refused > 0 THEN
-        PERFORM ringshard.raise_wrong_shard(id, refused);
+        PERFORM ringshard.raise_wrong_shard(TG_RELID, key, refused);
     END IF;
     RETURN NULL;
+END $$;
+
+-- The key of each row of a table that is on no arc that this shard owns.
+CREATE OR REPLACE FUNCTION ringshard.misplaced_keys(relation regclass, key_column text, OUT key text) RETURNS SETOF text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY EXECUTE pg_catalog.format(
+        'SELECT key FROM (SELECT %1$I::text AS key, pg_catalog.md5(%1$I::text)::uuid AS position FROM %2$s OFFSET 0) AS stored '
+        'WHERE (position <= ($1)[pg_catalog.width_bucket(position, $2)]) IS NOT TRUE', key_column, relation)
+    USING (SELECT pg_catalog.array_agg(arc.last ORDER BY arc.last) FROM ringshard.arc WHERE arc.state = 'owned'),
+          (SELECT pg_catalog.array_agg(arc.first ORDER BY arc.last) FROM ringshard.arc WHERE arc.state = 'owned');
 END $$;

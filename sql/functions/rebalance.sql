@@ -83,6 +83,10 @@ BEGIN
     IF own_arc = ROW (chunk_last, chunk_first, 'fenced', the_epoch, the_target)::ringshard.arc THEN
         RETURN 'already';
     END IF;
+    -- No arc moves while a table is added or removed: its rows might stay behind.
+    IF (SELECT next_topology -> 'tables' IS DISTINCT FROM topology -> 'tables' FROM ringshard.meta) THEN
+        RAISE EXCEPTION 'the sharded tables are being changed' USING ERRCODE = 'RS009';
+    END IF;
     -- On the way back rows must move, and what they would set off is left out by `purge`.
     IF (SELECT next_topology <> topology FROM ringshard.meta) THEN
         PERFORM ringshard.forbid_side_effects(8);
@@ -103,16 +107,84 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Receives a chunk with its rows. The commit is the hand-over.
-CREATE OR REPLACE FUNCTION ringshard.receive_chunk(
-    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text,
-    ids bigint[], names text[], regions text[], emails text[], the_bytes bigint, the_digest text) RETURNS text
+-- The end of a chunk from the beginning of a range: all rows of at least one key, and of more keys as long as there are at most
+-- `rows_max` rows of at most `bytes_max` bytes, as they are stored. NULL: that is the whole range.
+CREATE OR REPLACE FUNCTION ringshard.chunk_end(range_first uuid, range_last uuid, rows_max bigint, bytes_max bigint)
+RETURNS uuid
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    tables CONSTANT record := ringshard.tables_in_order();
+    candidates text;
+    chunk_end uuid;
+BEGIN
+    SELECT pg_catalog.string_agg(pg_catalog.format(
+               '(SELECT pg_catalog.md5(%1$I::text)::uuid AS position, (%2$s)::bigint AS bytes FROM %3$s '
+               'WHERE pg_catalog.md5(%1$I::text)::uuid BETWEEN $1 AND $2 ORDER BY pg_catalog.md5(%1$I::text)::uuid LIMIT $3 + 1)',
+               sharded.key_column, ringshard.size_of_row(sharded.relation), sharded.relation), ' UNION ALL ')
+    INTO candidates
+    FROM ROWS FROM (pg_catalog.unnest(tables.key_columns), pg_catalog.unnest(tables.relations)) AS sharded (key_column, relation);
+    IF candidates IS NULL THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE pg_catalog.format(
+        'SELECT CASE WHEN bool_and(fits) IS NOT FALSE THEN NULL '
+        'ELSE coalesce((array_agg(position ORDER BY position DESC) FILTER (WHERE fits))[1], (array_agg(position ORDER BY position))[1]) END '
+        'FROM (SELECT position, sum(count(*)) OVER following <= $3 AND sum(sum(bytes)) OVER following <= $4 AS fits '
+        'FROM (%s) AS candidate GROUP BY position WINDOW following AS (ORDER BY position)) AS own_key', candidates)
+    INTO chunk_end USING range_first, range_last, rows_max, bytes_max;
+    RETURN chunk_end;
+END $$;
+
+-- The rows of a chunk, of all tables in the order in which they are to be stored: for each table its name and its columns, the
+-- number of rows and their digest, and all rows one after the other; `rows` is NULL if their text has more than `bytes_max` bytes. `names` is
+-- NULL unless the chunk is fenced exactly like this. STABLE, and so of one snapshot.
+CREATE OR REPLACE FUNCTION ringshard.read_chunk(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text, bytes_max bigint,
+    OUT names text[], OUT columns text[], OUT counts bigint[], OUT digests numeric[], OUT bytes bigint, OUT rows text[])
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    tables CONSTANT record := ringshard.tables_in_order();
+    own record;
+BEGIN
+    PERFORM FROM ringshard.arc
+    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND transfer_to = the_target;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    names := tables.names;
+    columns := tables.columns;
+    counts := '{}';
+    digests := '{}';
+    bytes := 0;
+    rows := '{}';
+    FOR index IN 1 .. pg_catalog.cardinality(names) LOOP
+        EXECUTE pg_catalog.format(
+            'SELECT pg_catalog.count(*) AS row_count, coalesce(pg_catalog.sum(pg_catalog.octet_length(text)), 0)::bigint AS bytes, '
+            'coalesce(pg_catalog.sum(pg_catalog.hashtextextended(text, 0)), 0) AS digest, '
+            'coalesce(pg_catalog.array_agg(text) FILTER (WHERE bytes_before <= $3), ''{}'') AS rows '
+            'FROM (SELECT text, pg_catalog.sum(pg_catalog.octet_length(text)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_before '
+            'FROM (SELECT t.*::text AS text FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2 OFFSET 0) '
+            'AS stored) AS stored', tables.relations[index], tables.key_columns[index])
+        INTO own USING chunk_first, chunk_last, greatest(bytes_max - bytes, 0);
+        counts := counts || own.row_count;
+        digests := digests || own.digest;
+        bytes := bytes + own.bytes;
+        rows := rows || own.rows;
+    END LOOP;
+    IF bytes > bytes_max THEN
+        rows := NULL;
+    END IF;
+END $$;
+
+-- Begins to receive a chunk: 'done' if its rows may be stored in this transaction.
+CREATE OR REPLACE FUNCTION ringshard.begin_receive(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text, names text[], columns text[]) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard text;
-    found_digest text;
     effects text;
-    replication_role text;
+    tables record;
+    other text;
 BEGIN
     PERFORM ringshard.require_durable_commit();
     PERFORM ringshard.require_confirmed();
@@ -133,60 +205,87 @@ BEGIN
         PERFORM FROM ringshard.arc WHERE first <= chunk_first AND last >= chunk_last AND state = 'owned';
         RETURN CASE WHEN FOUND THEN 'already' ELSE 'stale' END;
     END IF;
+    tables := ringshard.tables_in_order();
+    SELECT coalesce(theirs.name, ours.name) INTO other
+    FROM ROWS FROM (pg_catalog.unnest(names), pg_catalog.unnest(columns)) AS theirs (name, columns)
+    FULL JOIN ROWS FROM (pg_catalog.unnest(tables.names), pg_catalog.unnest(tables.columns)) AS ours (name, columns)
+         ON ours.name = theirs.name AND ours.columns = theirs.columns
+    WHERE ours.name IS NULL OR theirs.name IS NULL LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'table % is not the same on shard `%`', other, the_source
+            USING ERRCODE = 'RS009', HINT = 'make its columns the same, in the same order';
+    END IF;
     guard := pg_catalog.set_config('ringshard.guard', 'checked', true);
     -- Nothing may fire but, on the way back, the checks of foreign keys that the rows passed here before.
     SELECT pg_catalog.string_agg(effect, ', ') INTO effects FROM ringshard.side_effects(4 | 16) AS effect
     WHERE effect NOT LIKE 'foreign key%' OR (SELECT next_topology <> topology FROM ringshard.meta);
     IF effects IS NOT NULL THEN
-        RAISE EXCEPTION 'rows cannot be stored in `users` without a side effect: %', effects USING ERRCODE = 'RS006';
+        RAISE EXCEPTION 'rows cannot be stored without a side effect: %', effects USING ERRCODE = 'RS006';
     END IF;
-    -- Rows that a purge of this shard left behind: those that were deleted elsewhere since then are deleted here too.
+    RETURN 'done';
+END $$;
+
+-- Ends receiving a chunk: the commit is the hand-over.
+CREATE OR REPLACE FUNCTION ringshard.end_receive(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text, the_rows bigint, the_bytes bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    replication_role CONSTANT text := pg_catalog.current_setting('session_replication_role');
+    tables record;
+BEGIN
+    -- Rows that a purge of this shard left behind: those that were deleted elsewhere since then, and so were not stored now, are
+    -- deleted here too.
     PERFORM FROM ringshard.left_behind WHERE last >= chunk_first AND first <= chunk_last;
     IF FOUND THEN
-        replication_role := pg_catalog.current_setting('session_replication_role');
+        tables := ringshard.tables_in_order();
         -- A user deleted these, so what refers to them follows its foreign keys.
         IF replication_role = 'replica' THEN
             PERFORM pg_catalog.set_config('session_replication_role', 'origin', true);
         END IF;
-        DELETE FROM public.users
-        WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last AND user_id <> ALL (ids);
+        FOR index IN REVERSE pg_catalog.cardinality(tables.names) .. 1 LOOP
+            EXECUTE pg_catalog.format(
+                'DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2 AND t.xmin <> $3',
+                tables.relations[index], tables.key_columns[index])
+            USING chunk_first, chunk_last, pg_catalog.pg_current_xact_id()::xid;
+        END LOOP;
         IF replication_role = 'replica' THEN
             PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
         END IF;
     END IF;
-    -- Rows that are in the way are not expected. Those that differ are kept in the quarantine, and then overwritten: a row that
-    -- others refer to must not be deleted.
-    WITH sent AS (
-        SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
-                                 pg_catalog.unnest(emails)) AS sent (user_id, name, region, email)
-    )
-    INSERT INTO ringshard.quarantine (reason, user_id, name, region, email)
-    SELECT 'in conflict with rows from ' || the_source || ' in epoch ' || the_epoch,
-           users.user_id, users.name, users.region, users.email
-    FROM public.users JOIN sent USING (user_id)
-    WHERE (users.name, users.region, users.email) IS DISTINCT FROM (sent.name, sent.region, sent.email);
-    WITH stored AS (
-        INSERT INTO public.users (user_id, name, region, email)
-        SELECT * FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(names), pg_catalog.unnest(regions),
-                                 pg_catalog.unnest(emails)) AS sent (user_id, name, region, email)
-        ON CONFLICT (user_id) DO UPDATE SET name = excluded.name, region = excluded.region, email = excluded.email
-        RETURNING user_id, name, region, email
-    )
-    -- The digest of sql/queries/read_chunk.sql, of the stored rows.
-    SELECT pg_catalog.md5(pg_catalog.array_send(coalesce(pg_catalog.array_agg(user_id), '{}'))
-        || pg_catalog.array_send(coalesce(pg_catalog.array_agg(name), '{}')::text[])
-        || pg_catalog.array_send(coalesce(pg_catalog.array_agg(region), '{}')::text[])
-        || pg_catalog.array_send(coalesce(pg_catalog.array_agg(email), '{}')::text[]))
-    INTO found_digest FROM (SELECT * FROM stored ORDER BY user_id) AS chunk;
-    IF found_digest <> the_digest THEN
-        RAISE EXCEPTION 'the stored rows differ from the rows that were sent'
-            USING ERRCODE = 'RS005', DETAIL = pg_catalog.format('digest %s instead of %s', found_digest, the_digest);
-    END IF;
     INSERT INTO ringshard.migration_progress (epoch, source, rows, bytes)
-    VALUES (the_epoch, the_source, pg_catalog.cardinality(ids), the_bytes)
+    VALUES (the_epoch, the_source, the_rows, the_bytes)
     ON CONFLICT (epoch, source) DO UPDATE
         SET rows = migration_progress.rows + excluded.rows, bytes = migration_progress.bytes + excluded.bytes;
     RETURN 'done';
+END $$;
+
+-- Receives a chunk with its rows, as `read_chunk` returned them. The commit is the hand-over.
+CREATE OR REPLACE FUNCTION ringshard.receive_chunk(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text,
+    names text[], columns text[], counts bigint[], digests numeric[], the_bytes bigint, rows text[]) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    answer CONSTANT text := ringshard.begin_receive(
+        the_epoch, chunk_first, chunk_last, the_source, names, columns);
+    stored record;
+    before bigint := 0;
+BEGIN
+    IF answer <> 'done' THEN
+        RETURN answer;
+    END IF;
+    FOR index IN 1 .. pg_catalog.cardinality(names) LOOP
+        IF counts[index] > 0 THEN
+            stored := ringshard.store_rows(names[index], rows[before + 1 : before + counts[index]],
+                'in conflict with rows from ' || the_source || ' in epoch ' || the_epoch);
+            IF (stored.row_count, stored.digest) IS DISTINCT FROM (counts[index], digests[index]) THEN
+                RAISE EXCEPTION 'the stored rows of % differ from the rows that were sent', names[index]
+                    USING ERRCODE = 'RS005', DETAIL = pg_catalog.format('%s rows with the digest %s instead of %s with %s',
+                        stored.row_count, stored.digest, counts[index], digests[index]);
+            END IF;
+            before := before + counts[index];
+        END IF;
+    END LOOP;
+    RETURN ringshard.end_receive(the_epoch, chunk_first, chunk_last, the_source, before, the_bytes);
 END $$;
 
 -- Deletes a chunk and its rows, if it is fenced exactly like this, and the shard is still in the epoch in which that was
@@ -199,6 +298,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
     effects text;
+    tables record;
 BEGIN
     PERFORM ringshard.require_confirmed();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
@@ -223,7 +323,12 @@ BEGIN
         ON CONFLICT (last) DO UPDATE SET first = least(left_behind.first, excluded.first), reason = excluded.reason;
         RETURN 'done';
     END IF;
-    DELETE FROM public.users WHERE pg_catalog.md5(user_id::text)::uuid BETWEEN chunk_first AND chunk_last;
+    tables := ringshard.tables_in_order();
+    FOR index IN REVERSE pg_catalog.cardinality(tables.names) .. 1 LOOP
+        EXECUTE pg_catalog.format('DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2',
+            tables.relations[index], tables.key_columns[index])
+        USING chunk_first, chunk_last;
+    END LOOP;
     RETURN 'done';
 END $$;
 

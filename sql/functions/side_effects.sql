@@ -1,19 +1,44 @@
--- What a change of rows of `users` would set off besides the change: foreign keys, triggers and rules of the user's own. A
--- move, a purge or a repair is no change that a user made, so none of them may fire. init-shards replaces the function each
--- time, as those of write_user.sql.
+-- What a change of rows of the sharded tables would set off besides the change: foreign keys, triggers and rules of the user's
+-- own. A move, a purge or a repair is no change that a user made, so none of them may fire. init-shards replaces the functions
+-- each time, as those of write_user.sql.
+
+-- Whether the rows of both sides of a foreign key always lie on one shard, and so move together: it leads from sharding key to
+-- sharding key, or to a reference table. Then none of its actions finds a row.
+CREATE OR REPLACE FUNCTION ringshard.is_colocated(foreign_key pg_catalog.pg_constraint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM ROWS FROM (pg_catalog.unnest((foreign_key).conkey), pg_catalog.unnest((foreign_key).confkey)) AS pair (referring, referred)
+        JOIN ringshard.sharded_tables() AS own ON own.relation = (foreign_key).conrelid
+        JOIN ringshard.sharded_tables() AS other ON other.relation = (foreign_key).confrelid
+        JOIN pg_catalog.pg_attribute AS a
+             ON a.attrelid = own.relation AND a.attnum = pair.referring AND a.attname = own.key_column
+        JOIN pg_catalog.pg_attribute AS b
+             ON b.attrelid = other.relation AND b.attnum = pair.referred AND b.attname = other.key_column
+    ) OR EXISTS (
+        SELECT FROM ringshard.meta
+        CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(meta.topology -> 'tables') AS spec
+        WHERE NOT spec ? 'key' AND pg_catalog.to_regclass(spec ->> 'name') = (foreign_key).confrelid
+          AND (foreign_key).conrelid IN (SELECT own.relation FROM ringshard.sharded_tables() AS own)
+    )
+$$;
+
 --
 -- `operations`: the sum of 4 for INSERT, 8 for DELETE and 16 for UPDATE, as in pg_trigger.tgtype. Returns a description of
 -- each. First it suppresses for the transaction what this role may suppress: session_replication_role disables all triggers
 -- and rules but those that are ENABLE ALWAYS or REPLICA. (Before Postgres 15 only a superuser may set it.) A foreign key is
 -- returned even then: without its action, rows that refer to a deleted row would be left dangling.
 --
--- Locks the table, so that nobody adds one before the end of the transaction.
+-- Locks the tables, so that nobody adds one before the end of the transaction.
 CREATE OR REPLACE FUNCTION ringshard.side_effects(operations integer) RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
+    relations CONSTANT regclass[] := (ringshard.tables_in_order()).relations;
     firing "char"[];
+    relation regclass;
 BEGIN
-    LOCK TABLE public.users IN ROW EXCLUSIVE MODE;
+    FOREACH relation IN ARRAY relations LOOP
+        EXECUTE pg_catalog.format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', relation);
+    END LOOP;
     IF pg_catalog.current_setting('session_replication_role') <> 'replica' THEN
         BEGIN
             PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
@@ -25,23 +50,24 @@ BEGIN
         WHEN 'replica' THEN '{A,R}' ELSE '{A,O}' END;
     RETURN QUERY
         SELECT pg_catalog.format('foreign key `%s` of table %s', conname, conrelid::regclass)
-        FROM pg_catalog.pg_constraint
-        WHERE contype = 'f' AND confrelid = 'public.users'::regclass AND operations & 8 <> 0
+        FROM pg_catalog.pg_constraint AS c
+        WHERE contype = 'f' AND confrelid = ANY (relations) AND operations & 8 <> 0 AND NOT ringshard.is_colocated(c)
         UNION ALL
         SELECT pg_catalog.format('foreign key `%s` to table %s', conname, confrelid::regclass)
-        FROM pg_catalog.pg_constraint
-        WHERE contype = 'f' AND conrelid = 'public.users'::regclass AND confrelid <> conrelid AND operations & 4 <> 0
+        FROM pg_catalog.pg_constraint AS c
+        WHERE contype = 'f' AND conrelid = ANY (relations) AND confrelid <> conrelid AND operations & 4 <> 0
+          AND NOT ringshard.is_colocated(c)
         UNION ALL
-        SELECT pg_catalog.format('trigger `%s`', t.tgname)
+        SELECT pg_catalog.format('trigger `%s` of table %s', t.tgname, t.tgrelid::regclass)
         FROM pg_catalog.pg_trigger AS t
         JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = 'public.users'::regclass AND NOT t.tgisinternal
+        WHERE t.tgrelid = ANY (relations) AND NOT t.tgisinternal
           AND p.pronamespace <> 'ringshard'::regnamespace
           AND t.tgtype & operations <> 0 AND t.tgenabled = ANY (firing)
         UNION ALL
-        SELECT pg_catalog.format('rule `%s`', rulename)
+        SELECT pg_catalog.format('rule `%s` of table %s', rulename, ev_class::regclass)
         FROM pg_catalog.pg_rewrite
-        WHERE ev_class = 'public.users'::regclass AND ev_enabled = ANY (firing)
+        WHERE ev_class = ANY (relations) AND ev_enabled = ANY (firing)
           AND operations & CASE ev_type WHEN '2' THEN 16 WHEN '3' THEN 4 WHEN '4' THEN 8 ELSE 0 END <> 0
         ORDER BY 1;
 END $$;
@@ -54,7 +80,7 @@ DECLARE
 BEGIN
     SELECT pg_catalog.string_agg(effect, ', ') INTO effects FROM ringshard.side_effects(operations) AS effect;
     IF effects IS NOT NULL THEN
-        RAISE EXCEPTION 'the rows of `users` cannot be moved or repaired without a side effect: %', effects
+        RAISE EXCEPTION 'rows cannot be moved or repaired without a side effect: %', effects
             USING ERRCODE = 'RS006';
     END IF;
 END $$;

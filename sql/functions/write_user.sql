@@ -25,9 +25,9 @@ CREATE OR REPLACE FUNCTION ringshard.has_user_triggers() RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = 'public.users'::regclass AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = pg_catalog.to_regclass('public.users') AND NOT t.tgisinternal AND t.tgenabled <> 'D'
           AND p.pronamespace <> 'ringshard'::regnamespace
-    ) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = 'public.users'::regclass)
+    ) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = pg_catalog.to_regclass('public.users'))
 $$;
 
 CREATE OR REPLACE FUNCTION ringshard.write_user(

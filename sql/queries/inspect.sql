@@ -11,6 +11,14 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text
         FROM pg_catalog.pg_namespace WHERE nspname = 'public') AS may_create_table,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
        pg_catalog.to_regclass('public.users') IS NOT NULL AS has_users,
+       -- Tables of the user's own.
+       EXISTS (
+           SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+           WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'ringshard')
+             AND n.nspname !~ '^pg_(toast|temp)'
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend
+                             WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+       ) AS has_tables,
        pg_catalog.to_regclass('ringshard.meta') IS NOT NULL AS has_catalog,
        -- The columns in order: name, type, and `primary key` for those of the primary key.
        (SELECT pg_catalog.string_agg(

@@ -1,5 +1,6 @@
--- One row: the identity of this shard, its number of users, and the size of its table.
+-- One row: the identity of this shard, the number of rows of its sharded tables, and the size of these.
 SELECT meta.shard, meta.cluster,
-       (SELECT count(*) FROM public.users) AS rows,
-       pg_catalog.pg_total_relation_size('public.users') AS size_bytes
+       ringshard.count_rows() AS rows,
+       (SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(sharded.relation)), 0)::bigint
+        FROM ringshard.sharded_tables() AS sharded WHERE sharded.relation IS NOT NULL) AS size_bytes
 FROM ringshard.meta

@@ -14,6 +14,7 @@ pub mod ring;
 pub mod setup;
 pub mod sql;
 mod state_file;
+pub mod table;
 pub mod usage;
 pub mod users;
 
@@ -53,7 +54,7 @@ Settings: flags, then RINGSHARD_* variables, then the file (--config, RINGSHARD_
 ./ringshard.toml, $XDG_CONFIG_HOME/ringshard/config.toml), then PG* for missing parts of a URL.
 RINGSHARD_HOME keeps config, state and the private Postgres in one folder.";
 
-/// Shard a users table over Postgres databases by consistent hashing
+/// Shard tables over Postgres databases by consistent hashing
 #[derive(Debug, Parser)]
 #[command(name = "ringshard", version, after_long_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
@@ -200,6 +201,9 @@ pub enum Command {
     Load(load::LoadCommand),
     /// Run one read-only SQL statement on all shards
     Sql(sql::SqlArgs),
+    /// Manage the tables of the cluster: which are sharded, and by which key
+    #[command(subcommand)]
+    Table(table::TableCommand),
     /// List the shards
     Shards(ring::shards::ShardsArgs),
     /// Show statistics of each shard, or of this machine: sizes, rates, connections, lag
@@ -259,6 +263,7 @@ impl Command {
             Self::Export(args) => args.run(context),
             Self::Load(command) => command.run(context),
             Self::Sql(args) => args.run(context),
+            Self::Table(command) => command.run(context),
             Self::Shards(args) => args.run(context),
             Self::Stats(args) => args.run(context),
             Self::Doctor(args) => args.run(context),

@@ -18,6 +18,7 @@ pub mod report;
 pub mod ring;
 pub mod secret;
 pub mod stats;
+pub mod table;
 pub mod text;
 pub mod user;
 pub mod verification;

@@ -16,4 +16,5 @@ pub mod rebalance;
 pub(crate) mod requests;
 pub mod rows;
 pub mod scan;
+pub mod tables;
 pub mod verify;

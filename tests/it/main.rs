@@ -8,5 +8,6 @@ mod rebalance;
 mod setup;
 mod support;
 mod surroundings;
+mod tables;
 mod terminal;
 mod users;

@@ -5,16 +5,16 @@ SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::double precision AS at_
        server.is_standby,
        -- What is counted goes on from the last VACUUM or ANALYZE. After a crash there is none to go on from: then more rows
        -- were found in the table once than have come since the counters began. A standby counts none.
-       (SELECT CASE
+       (SELECT pg_catalog.sum(CASE
                    WHEN server.is_standby
                        THEN CASE WHEN found.reltuples >= 0 THEN found.reltuples::bigint END
                    WHEN coalesce(live.last_vacuum, live.last_autovacuum, live.last_analyze, live.last_autoanalyze) IS NULL
                        AND found.reltuples > live.n_tup_ins
                        THEN greatest(found.reltuples::bigint + live.n_tup_ins - live.n_tup_del, 0)
                    ELSE live.n_live_tup
-               END
+               END)::bigint
         FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_stat_all_tables AS live ON live.relid = found.oid
-        WHERE found.oid = pg_catalog.to_regclass('public.users')) AS rows,
+        WHERE found.oid IN (SELECT sharded.relation FROM ringshard.sharded_tables() AS sharded)) AS rows,
        CASE WHEN pg_catalog.has_database_privilege(of_database.datid, 'CONNECT')
            THEN pg_catalog.pg_database_size(of_database.datid) END AS size_bytes,
        (SELECT pg_catalog.sum(numbackends)::bigint FROM pg_catalog.pg_stat_database) AS connections,

@@ -5,6 +5,7 @@ use crate::commands::Context;
 use crate::commands::failover::replica::shown_of;
 use crate::commands::ring::membership::{AddShardArgs, RemoveShardArgs};
 use crate::commands::ring::rebalance::{RebalanceArgs, RebalanceCommand};
+use crate::commands::table::TableCommand;
 use crate::error::Result;
 use crate::model::rebalance::arbiter;
 use crate::model::ring::topology::{Membership, Topology};
@@ -93,4 +94,25 @@ pub(crate) fn rebalance(args: &RebalanceArgs, context: &Context<'_>) -> Result<S
         .add("receive", "the target stores the rows and owns the chunk: its commit is the hand-over")
         .add("purge", "the source deletes the rows")
         .add("finish", format!("the next topology is in force, on `{first}` first; it cannot be canceled")))
+}
+
+pub(crate) fn table(command: &TableCommand, context: &Context<'_>) -> Result<Steps> {
+    let known = KnownCluster::of(context)?;
+    let first = arbiter(&known.view.topology);
+    Ok(match command {
+        TableCommand::List | TableCommand::Show(_) => {
+            known.steps.add("count", "the rows of the tables, on every shard")
+        }
+        TableCommand::Add(_) => known
+            .steps
+            .add("checks", "on every shard: the key, its type, unique indexes, policies, rules")
+            .add("desired topology", format!("stored on `{first}`, the first shard, by compare and set"))
+            .add("guard", "on every shard: triggers that refuse rows which do not belong there")
+            .add("rows", "on every shard: each must be on an arc of that shard; with one shard each is")
+            .add("finish", format!("the table is part of the topology, in a new epoch, on `{first}` first")),
+        TableCommand::Remove(_) => known
+            .steps
+            .add("finish", format!("the table is not part of the topology any more, on `{first}` first"))
+            .add("guard", "dropped on every shard; the rows stay"),
+    })
 }

@@ -88,6 +88,7 @@ impl Command {
             Self::Stats(_) => all_shards::stats(context),
             Self::Report(_) => all_shards::report(context),
             Self::Verify(args) => all_shards::verify(args, context),
+            Self::Table(command) => change::table(command, context),
             Self::AddShard(args) => change::add_shard(args, context),
             Self::RemoveShard(args) => change::remove_shard(args, context),
             Self::Rebalance(args) => change::rebalance(args, context),

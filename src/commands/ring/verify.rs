@@ -108,7 +108,7 @@ impl VerifyArgs {
                 aside => format!(
                     "the database of `{name}` at {url} is no longer used; before you drop it, look at the {} in its \
                      `ringshard.quarantine`: their owners have different rows with the same ids",
-                    counted(aside, "user")
+                    counted(aside, "row")
                 ),
             });
         }
@@ -141,11 +141,12 @@ fn restore(cluster: &Cluster, console: &dyn Console) -> Result<Vec<Error>> {
 pub(crate) fn warning(stale_primary: &StalePrimary) -> Error {
     let StalePrimary { shard, name, url, rows, is_new } = stale_primary;
     let fenced = if *is_new { "has just been fenced" } else { "is fenced" };
-    let rows = counted(u64::try_from(*rows).unwrap_or(0), "user");
+    let rows = counted(u64::try_from(*rows).unwrap_or(0), "row");
     let message = format!(
         "an old server of shard `{shard}` is back at {url}: it {fenced}, is named `{name}`, and holds {rows}"
     );
-    let hint = "ringshard verify --fix moves the users that their owners lack, and empties it; it overwrites nothing";
+    let hint =
+        "ringshard verify --fix moves the rows that their owners lack, and empties it; it overwrites nothing";
     Error::new(Kind::Failed, message).hint(hint).on_shard(name)
 }
 
@@ -153,7 +154,7 @@ pub(crate) fn warning(stale_primary: &StalePrimary) -> Error {
 fn question(found: &Verified) -> String {
     let plan = &found.plan;
     let parts = [
-        (plan.to_move, "to be moved to the owner, which does not have the user"),
+        (plan.to_move, "to be moved to the owner, which does not have the key"),
         (plan.to_purge, "to be deleted, because the owner has an equal row"),
         (
             plan.to_quarantine,
@@ -200,7 +201,7 @@ fn report(verified: &Verified, repaired: Option<Repaired>, stale_primaries: &[St
     }
     if verified.is_clean() {
         let rows = verified.sum(|tally| tally.rows - tally.in_flight);
-        report.notes.push(format!("{}, each on its owner and nowhere else", counted(rows, "user")));
+        report.notes.push(format!("{}, each on its owner and nowhere else", counted(rows, verified.noun())));
     } else {
         report.failure = Some(failure(verified));
     }

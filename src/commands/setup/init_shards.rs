@@ -120,6 +120,10 @@ impl InitShardsArgs {
         }
         // Only shards that were all created now are known to hold no users.
         let is_new = made.done.iter().all(|(_, done)| *done == InitOutcome::Created);
+        if made.membership.topology.tables().all().is_empty() {
+            report.notes.push("no table is sharded yet; next: ringshard table add NAME --key COLUMN".into());
+            return Ok(report);
+        }
         let next = if is_new { "ringshard create-user --id 1 --name Alice\n      " } else { "" };
         report.notes.push(format!("next: {next}ringshard ring show"));
         Ok(report)

@@ -8,11 +8,12 @@ use crate::model::names::ShardName;
 use crate::model::ring::arc::Arc;
 use crate::model::ring::moved_share::{modulo_flows, moved, ring_flows};
 use crate::model::ring::topology::Topology;
+use crate::model::table::TableName;
 
 /// The data on some arcs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Number of users.
+    /// Number of rows.
     pub rows: u64,
     /// Bytes of their rows.
     pub bytes: u64,
@@ -24,6 +25,17 @@ impl Load {
     pub const fn plus(self, other: Self) -> Self {
         Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
     }
+}
+
+/// A key with so many rows that moving it takes a while; all rows of a key move at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeavyKey {
+    /// The table that has the rows.
+    pub table: TableName,
+    /// The key as text.
+    pub key: String,
+    /// About how many rows it has there.
+    pub rows: u64,
 }
 
 /// What moves from one shard to another.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ring;
 use crate::model::names::{ClusterId, ShardName};
+use crate::model::table::Tables;
 
 /// The default number of virtual nodes of a shard with weight 1.
 pub const VIRTUAL_NODES_DEFAULT: u32 = 100;
@@ -115,12 +116,14 @@ pub enum Hash {
     Md5,
 }
 
-/// Shards, weights and virtual nodes: everything that determines the ring. Never empty; names are unique and sorted.
+/// Shards, weights and virtual nodes: everything that determines the ring; and the tables whose rows lie on it. Shards are never
+/// empty; names are unique and sorted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct Topology {
     virtual_nodes: u32,
     shards: Vec<ShardSpec>,
+    tables: Tables,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,24 +131,27 @@ struct Unchecked {
     hash: Hash,
     virtual_nodes: u32,
     shards: Vec<ShardSpec>,
+    #[serde(default, skip_serializing_if = "Tables::is_default")]
+    tables: Tables,
 }
 
 impl TryFrom<Unchecked> for Topology {
     type Error = String;
 
     fn try_from(raw: Unchecked) -> Result<Self, String> {
-        Self::new(raw.virtual_nodes, raw.shards)
+        Self::new(raw.virtual_nodes, raw.shards).map(|topology| topology.with_tables(raw.tables))
     }
 }
 
 impl From<Topology> for Unchecked {
     fn from(topology: Topology) -> Self {
-        Self { hash: Hash::Md5, virtual_nodes: topology.virtual_nodes, shards: topology.shards }
+        let Topology { virtual_nodes, shards, tables } = topology;
+        Self { hash: Hash::Md5, virtual_nodes, shards, tables }
     }
 }
 
 impl Topology {
-    /// A topology of these shards, in any order; fails with the reason if it is not valid.
+    /// A topology of these shards, in any order, and of the table `users`; fails with the reason if it is not valid.
     pub fn new(virtual_nodes: u32, mut shards: Vec<ShardSpec>) -> Result<Self, String> {
         if virtual_nodes == 0 || virtual_nodes > VIRTUAL_NODES_MAX {
             return Err(format!("virtual nodes are 1 to {VIRTUAL_NODES_MAX} a shard, not {virtual_nodes}"));
@@ -157,7 +163,7 @@ impl Topology {
         if let Some(twice) = shards.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(format!("shard `{}` is named twice", twice[0].name));
         }
-        Ok(Self { virtual_nodes, shards })
+        Ok(Self { virtual_nodes, shards, tables: Tables::default() })
     }
 
     /// A topology of shards of weight 1.
@@ -189,18 +195,34 @@ impl Topology {
         self.shards.iter().find(|shard| shard.name == *name)
     }
 
+    /// The tables.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// With these tables.
+    #[must_use]
+    pub fn with_tables(self, tables: Tables) -> Self {
+        Self { tables, ..self }
+    }
+
+    /// Whether the ring is the same, whatever the tables.
+    pub fn has_ring_of(&self, other: &Self) -> bool {
+        (self.virtual_nodes, &self.shards) == (other.virtual_nodes, &other.shards)
+    }
+
     /// With another shard, or with another weight of an existing one.
     pub fn with(&self, spec: ShardSpec) -> Result<Self, String> {
         let mut shards = self.shards.clone();
         shards.retain(|other| other.name != spec.name);
         shards.push(spec);
-        Self::new(self.virtual_nodes, shards)
+        Self::new(self.virtual_nodes, shards).map(|topology| topology.with_tables(self.tables.clone()))
     }
 
     /// Without a shard; fails with the reason if no shard is left.
     pub fn without(&self, name: &ShardName) -> Result<Self, String> {
         let shards = self.shards.iter().filter(|shard| shard.name != *name).cloned().collect();
-        Self::new(self.virtual_nodes, shards)
+        Self::new(self.virtual_nodes, shards).map(|topology| topology.with_tables(self.tables.clone()))
     }
 
     /// The ring that this topology makes.

@@ -2,6 +2,9 @@
 
 use std::sync::LazyLock;
 
+use super::quoted;
+use crate::model::ring::position::Position;
+
 /// A function of the schema `ringshard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ExpectedFunction {
@@ -13,27 +16,40 @@ pub(crate) struct ExpectedFunction {
 }
 
 /// The texts that `init-shards` runs, in this order.
-pub(crate) static TEXTS: LazyLock<[String; 8]> = LazyLock::new(|| {
-    [
-        include_str!("../../../sql/functions/write_user.sql").to_owned(),
-        include_str!("../../../sql/functions/guard.sql").to_owned(),
-        guard("insert", "new_rows"),
-        guard(
-            "update",
-            "(SELECT user_id FROM new_rows UNION ALL SELECT user_id FROM old_rows) AS changed_rows",
-        ),
-        guard("delete", "old_rows"),
-        include_str!("../../../sql/functions/side_effects.sql").to_owned(),
-        include_str!("../../../sql/functions/rebalance.sql").to_owned(),
-        include_str!("../../../sql/functions/failover.sql").to_owned(),
-    ]
+pub(crate) static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let files = [
+        include_str!("../../../sql/functions/write_user.sql"),
+        include_str!("../../../sql/functions/tables.sql"),
+        include_str!("../../../sql/functions/guard.sql"),
+        include_str!("../../../sql/functions/side_effects.sql"),
+        include_str!("../../../sql/functions/rebalance.sql"),
+        include_str!("../../../sql/functions/failover.sql"),
+    ];
+    files.map(ToOwned::to_owned).into_iter().chain(guards(USERS_KEY)).collect()
 });
 
-/// The guard of one operation; `rows` are its transition tables.
-fn guard(operation: &str, rows: &str) -> String {
-    include_str!("../../../sql/functions/guard_rows.sql")
-        .replace("OPERATION", operation)
-        .replace("CHANGED_ROWS", rows)
+/// The sharding key of `users` in the Python prototype; its guards need no other name.
+pub(crate) const USERS_KEY: &str = "user_id";
+
+/// The functions of the guard for tables with this key.
+pub(crate) fn guards(key: &str) -> [String; 3] {
+    let quoted = quoted(key);
+    let update = format!("(SELECT {quoted} FROM new_rows UNION ALL SELECT {quoted} FROM old_rows)");
+    [("insert", "new_rows"), ("update", &update), ("delete", "old_rows")].map(|(operation, rows)| {
+        include_str!("../../../sql/functions/guard_rows.sql")
+            .replace("GUARD", &guard_name(operation, key))
+            .replace("CHANGED_ROWS", rows)
+            .replace("KEY", &quoted)
+    })
+}
+
+/// The name of the guard of one operation for tables with this key.
+pub(crate) fn guard_name(operation: &str, key: &str) -> String {
+    match key {
+        USERS_KEY => format!("guard_{operation}"),
+        // A column's name is too long to be part of another one.
+        _ => format!("guard_{operation}_{:08x}", Position::of_key(key).number() >> 96),
+    }
 }
 
 /// The text before the name of each function.
@@ -59,44 +75,25 @@ mod tests {
 
     #[test]
     fn each_function_of_the_files_is_found() {
-        let names: Vec<&str> = expected().iter().map(|function| function.name).collect();
-        let guard = [
-            "raise_other_row",
-            "has_user_triggers",
-            "write_user",
-            "owner_of",
-            "raise_wrong_shard",
-            "guard_truncate",
-        ];
-        let guard_rows = ["guard_insert", "guard_update", "guard_delete"];
-        let effects = ["side_effects", "forbid_side_effects"];
-        let moves = [
-            "require_durable_commit",
-            "require_confirmed",
-            "announce",
-            "fence",
-            "receive_chunk",
-            "purge",
-            "release",
-            "finish",
-        ];
-        let failover = [
-            "current_timeline",
-            "system_identifier",
-            "is_confirmed",
-            "begin_to_confirm",
-            "confirm_primary",
-            "record_incarnation",
-            "replace_primary",
-            "overwrite_state",
-            "fence_stale_primary",
-        ];
-        assert_eq!(names, [&guard[..], &guard_rows[..], &effects[..], &moves[..], &failover[..]].concat());
+        let expected = expected();
+        let names: Vec<&str> = expected.iter().map(|function| function.name).collect();
         let count: usize = TEXTS.iter().map(|text| text.matches("FUNCTION ringshard.").count()).sum();
         assert_eq!(names.len(), count);
+        for name in ["write_user", "store_rows", "guard_update", "side_effects", "fence", "overwrite_state"] {
+            assert!(names.contains(&name), "{name}");
+        }
         let definers: Vec<&str> =
-            expected().iter().filter(|function| function.is_definer).map(|function| function.name).collect();
+            expected.iter().filter(|function| function.is_definer).map(|function| function.name).collect();
         assert_eq!(definers, ["guard_truncate", "guard_insert", "guard_update", "guard_delete"]);
-        assert!(expected().iter().all(|function| function.source.starts_with('\n')));
+        assert!(expected.iter().all(|function| function.source.starts_with('\n')));
+    }
+
+    #[test]
+    fn guards_of_other_keys_have_other_names_and_quote_the_key() {
+        let [insert, update, _] = guards("a \"b\"");
+        assert!(insert.contains("own_row.\"a \"\"b\"\"\"::text"), "{insert}");
+        assert!(update.contains("SELECT \"a \"\"b\"\"\" FROM new_rows"), "{update}");
+        assert_eq!(guard_name("insert", "user_id"), "guard_insert");
+        assert_ne!(guard_name("insert", "id"), guard_name("insert", "bid"));
     }
 }

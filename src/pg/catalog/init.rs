@@ -16,6 +16,7 @@ use super::{SelfDescription, install};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};
+use crate::model::table::Tables;
 use crate::pg::catalog;
 use crate::pg::net::advisory_lock::{self, INIT_SHARDS};
 use crate::pg::net::conninfo::ConnectionString;
@@ -212,9 +213,15 @@ fn initialise_locked(
 ) -> Result<Initialised> {
     let found = inspect_all(shards, names)?;
     let known = check_one_cluster(shards, cluster, &found)?;
-    let topology = topology_for(names, virtual_nodes, known, &pending_shards(&found))?;
+    let mut topology = topology_for(names, virtual_nodes, known, &pending_shards(&found))?;
+    // The tables of an application are not sharded before it says by which keys.
+    if known.is_none() && !found.values().all(Inspection::fits_prototype) {
+        topology = topology.with_tables(Tables::none());
+    }
     let ring = topology.ring();
-    install::check_rows(shards, &found, &ring)?;
+    if topology.tables().is_default() {
+        install::check_rows(shards, &found, &ring)?;
+    }
 
     let cluster = match known {
         Some(description) => description.cluster,
@@ -244,7 +251,11 @@ fn check_one_cluster<'found>(
             newest = Some(description);
         }
     }
-    let without_table = found.iter().find(|(_, found)| found.description.is_some() && !found.has_users);
+    let needs_users = |found: &Inspection| {
+        let description = found.description.as_ref();
+        description.is_some_and(|it| it.ring.topology.tables().has_prototype())
+    };
+    let without_table = found.iter().find(|(_, found)| needs_users(found) && !found.has_users);
     if let Some((name, _)) = without_table {
         let message = format!("shard `{name}` has a catalog, but no table `users`");
         return Err(Error::new(Kind::Configuration, message)

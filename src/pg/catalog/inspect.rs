@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use postgres::Row;
 
 use super::SelfDescription;
+use super::functions::USERS_KEY;
 use super::relation::Relation;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::model::table::TableName;
 use crate::pg::catalog;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
@@ -15,6 +17,14 @@ use crate::pg::pool::{PooledSession, Shards};
 
 /// The oldest supported Postgres, as `server_version_num`.
 pub(crate) const OLDEST_VERSION: i32 = 140_000;
+
+/// The columns of the Python prototype's table, sorted.
+pub(crate) const COLUMNS: [&str; 4] = [
+    "email character varying(100)",
+    "name character varying(100)",
+    "region character varying(50)",
+    "user_id bigint primary key",
+];
 
 /// What `init-shards` did to a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +45,27 @@ pub enum InitOutcome {
 pub(crate) struct Inspection {
     identity: String,
     pub(crate) has_users: bool,
+    /// Whether it has any table of the user's own.
+    pub(crate) has_tables: bool,
     pub(crate) has_region_index: bool,
     /// Name and type, sorted.
     pub(crate) columns: Vec<String>,
     pub(crate) description: Option<SelfDescription>,
     /// The table `users`, if there is one.
     pub(crate) relation: Option<Relation>,
+}
+
+impl Inspection {
+    /// Whether the cluster may begin with the table `users` of the Python prototype here: there is one with its columns, whatever
+    /// their types, or there is no table.
+    pub(crate) fn fits_prototype(&self) -> bool {
+        let name = |column: &str| column.split(' ').next().unwrap_or_default().to_owned();
+        if self.has_users {
+            self.columns.iter().map(|column| name(column)).eq(COLUMNS.map(name))
+        } else {
+            !self.has_tables
+        }
+    }
 }
 
 pub(crate) fn inspect_all(shards: &Shards, names: &[ShardName]) -> Result<BTreeMap<ShardName, Inspection>> {
@@ -71,7 +96,7 @@ fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> 
         row.get::<_, Option<&str>>("columns").unwrap_or_default().split(", ").map(Into::into).collect();
     columns.sort();
     let description = if row.get("has_catalog") { Some(catalog::describe_any(session, name)?) } else { None };
-    let relation = Relation::read(session.client())
+    let relation = Relation::read(session.client(), &TableName::users(), USERS_KEY)
         .map_err(|cause| sqlstate::doing("inspect the table `users`", name, &cause))?;
     if description.is_none() || !row.get::<_, bool>("has_users") || !row.get::<_, bool>("has_region_index") {
         check_rights(&row, description.is_some(), name)?;
@@ -80,6 +105,7 @@ fn inspect(session: &mut PooledSession, name: &ShardName) -> Result<Inspection> 
         relation,
         identity: row.get("identity"),
         has_users: row.get("has_users"),
+        has_tables: row.get("has_tables"),
         has_region_index: row.get("has_region_index"),
         columns,
         description,

@@ -8,7 +8,7 @@ use postgres::types::{Json, Type};
 use postgres::{GenericClient, IsolationLevel, Transaction};
 use uuid::Uuid;
 
-use super::inspect::{InitOutcome, Inspection};
+use super::inspect::{COLUMNS, InitOutcome, Inspection};
 use super::relation::{Relation, Unsupported};
 use super::{CATALOG_VERSION, functions, triggers};
 use crate::error::{Error, Kind, Result};
@@ -21,15 +21,8 @@ use crate::model::user::UserId;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
 
-/// The columns of the Python prototype's table, sorted.
-pub(crate) const COLUMNS: [&str; 4] = [
-    "email character varying(100)",
-    "name character varying(100)",
-    "region character varying(50)",
-    "user_id bigint primary key",
-];
 /// The migrations up to [`CATALOG_VERSION`], each with the version that it makes.
-const MIGRATIONS: [(i32, &str); 8] = [
+const MIGRATIONS: [(i32, &str); 9] = [
     (1, include_str!("../../../sql/migrations/0001_catalog.sql")),
     (2, include_str!("../../../sql/migrations/0002_imports.sql")),
     (3, include_str!("../../../sql/migrations/0003_rebalancing.sql")),
@@ -38,6 +31,7 @@ const MIGRATIONS: [(i32, &str); 8] = [
     (6, include_str!("../../../sql/migrations/0006_names.sql")),
     (7, include_str!("../../../sql/migrations/0007_left_behind.sql")),
     (8, include_str!("../../../sql/migrations/0008_timeline.sql")),
+    (9, include_str!("../../../sql/migrations/0009_tables.sql")),
 ];
 /// How many misplaced users an error lists.
 const MISPLACED_SHOWN: usize = 10;
@@ -86,7 +80,9 @@ impl InstallPlan<'_> {
             Some(description) if description.catalog_version < CATALOG_VERSION => InitOutcome::Upgraded,
             Some(_) if is_repaired => InitOutcome::Repaired,
             Some(_) => InitOutcome::Unchanged,
-            None if found.has_users => InitOutcome::Adopted(self.check_adopted(&mut transaction, name)?),
+            None if found.has_users && self.membership.topology.tables().is_default() => {
+                InitOutcome::Adopted(self.check_adopted(&mut transaction, name)?)
+            }
             None => InitOutcome::Created,
         };
         transaction.commit().map_err(fail)?;
@@ -108,20 +104,25 @@ impl InstallPlan<'_> {
                 transaction.batch_execute(sql)?;
             }
         }
-        transaction.batch_execute(include_str!("../../../sql/queries/users.sql"))?;
+        let tables = self.membership.topology.tables();
+        // A table of another shape is the application's.
+        let is_prototype = tables.has_prototype();
+        if is_prototype {
+            transaction.batch_execute(include_str!("../../../sql/queries/users.sql"))?;
+        }
         for text in functions::TEXTS.iter() {
             transaction.batch_execute(text)?;
         }
-        if !found.has_region_index {
+        let lacks_region_index = is_prototype && !found.has_region_index;
+        if lacks_region_index {
             // The Python prototype's name for it, unless the name is taken.
             let taken = "SELECT pg_catalog.to_regclass('public.idx_users_region') IS NOT NULL";
             let name = if transaction.query_typed_one(taken, &[])?.get(0) { "" } else { "idx_users_region" };
             transaction.batch_execute(&format!("CREATE INDEX {name} ON public.users (region)"))?;
         }
-        // If a trigger is created, the table stays locked for writers until the commit.
-        let is_guarded = triggers::faults(transaction)?.is_empty();
-        if !is_guarded {
-            transaction.batch_execute(include_str!("../../../sql/queries/triggers.sql"))?;
+        let mut is_guarded = true;
+        for (table, key) in tables.sharded() {
+            is_guarded &= triggers::install(transaction, table, key)?;
         }
         if found.description.is_none() {
             self.install_arcs(transaction, name)?;
@@ -137,7 +138,7 @@ impl InstallPlan<'_> {
         // Autovacuum would not analyze them, as they change too rarely. Without statistics the planner expects hundreds of
         // rows in `meta`, which makes each read of a user slower.
         transaction.batch_execute("ANALYZE ringshard.meta, ringshard.arc")?;
-        Ok(!is_guarded || !found.has_region_index)
+        Ok(!is_guarded || lacks_region_index)
     }
 
     /// Writes the shard's first rows of `meta` and `arc`.
@@ -242,7 +243,9 @@ pub(crate) fn check_rows(
 
 /// An existing table must be an ordinary one with exactly the Python prototype's columns.
 pub(crate) fn check_table(name: &ShardName, found: &Inspection) -> Result<()> {
-    if let Some(Unsupported { why, clause }) = found.relation.as_ref().and_then(Relation::unsupported) {
+    if let Some(Unsupported { why, clause }) =
+        found.relation.as_ref().and_then(Relation::unsupported_as_prototype)
+    {
         let hint = match clause {
             Some(clause) => format!("ALTER TABLE public.users {clause}, in that database"),
             None => "make `users` an ordinary table with the same rows, then run this again".to_owned(),

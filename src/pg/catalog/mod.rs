@@ -20,15 +20,31 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::rebalance::{Change, RingState};
 use crate::model::ring::arc::{Arc, ArcState, ShardArc};
+use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Membership, Topology};
+use crate::model::table::TableName;
 use crate::pg::net::conninfo::Address;
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 
-/// The index on the position, on the sources of a rebalance.
+/// The index on the position of `users`, on the sources of a rebalance.
 pub(crate) const POSITION_INDEX: &str = "ringshard_position";
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 8;
+pub const CATALOG_VERSION: i32 = 9;
+
+/// A quoted SQL identifier.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The name of the index on the position of a table, without its schema.
+pub(crate) fn position_index(table: &TableName) -> String {
+    if *table == TableName::users() {
+        return POSITION_INDEX.into();
+    }
+    // A table's name is too long to be part of another one.
+    format!("{POSITION_INDEX}_{:08x}", Position::of_key(table.as_sql()).number() >> 96)
+}
 
 /// What a shard's catalog says of the shard and its cluster.
 #[derive(Debug, Clone)]

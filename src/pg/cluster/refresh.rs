@@ -32,6 +32,18 @@ impl Cluster {
         let described = sqlstate::is_of_another_version(cause).then(|| self.describe(shard, session));
         match described {
             Some(Err(error)) => error,
+            // The commands about users serve a table of the Python prototype's shape.
+            Some(Ok(known))
+                if cause.as_db_error().is_some_and(|error| error.message().contains("users"))
+                    && !known.ring.topology.tables().has_prototype() =>
+            {
+                let message = format!(
+                    "cannot {what}: this cluster has no table `users` with the columns user_id, name, region and email"
+                );
+                Error::new(Kind::Configuration, message)
+                    .hint("ringshard table list shows its tables; ringshard sql reads them")
+                    .on_shard(shard)
+            }
             _ => sqlstate::doing(what, shard, cause),
         }
     }

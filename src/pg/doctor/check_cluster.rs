@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check_shard::{RingArcs, lacks_arcs};
+use super::check_table::{primary_key, table};
 use super::collect::Facts;
 use super::{ConfiguredBy, Verdict};
 use crate::error::Result;
 use crate::local::ServerStatus;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{Arc, TilingFault, check_tiling};
+use crate::model::table::TableName;
 use crate::pg::catalog::{self, SelfDescription};
 use crate::pg::pool::NO_PRIVATE_SERVER;
 
@@ -68,26 +70,41 @@ pub(crate) fn checks(
 
 /// All shards must accept the same rows, or a move fails half-way.
 fn tables(answers: Answers<'_>) -> Verdict {
-    let definitions: Vec<(&ShardName, BTreeSet<&String>)> = answers
-        .iter()
-        .filter_map(|(name, facts)| {
-            let relation = facts.as_ref().ok()?.relation.as_ref().ok()?.as_ref()?;
-            Some((name, relation.definition.iter().collect()))
-        })
-        .collect();
-    let Some(((first, expected), others)) = definitions.split_first() else {
-        return Verdict::unknown("no shard answers");
-    };
-    for (name, found) in others {
-        if let Some(other) = expected.symmetric_difference(found).next() {
-            let (has, lacks) = if found.contains(other) { (name, first) } else { (first, name) };
-            return Verdict::bad(
-                format!("`users` of `{has}` has `{other}`, and that of `{lacks}` has not"),
-                format!("ALTER TABLE public.users on `{lacks}` or `{has}`, so that both are alike"),
-            );
+    // Of each table: the first shard that has it, and what it is there.
+    let mut known: BTreeMap<&TableName, (&ShardName, BTreeSet<&String>)> = BTreeMap::new();
+    let mut answer = Verdict::unknown("no shard answers");
+    for (shard, facts) in answers {
+        let Ok(Ok(tables)) = facts.as_ref().map(|facts| facts.tables.as_ref()) else { continue };
+        answer = Verdict::good("alike on all shards");
+        for found in tables {
+            let (name, Some(relation)) = (&found.table.name, &found.relation) else { continue };
+            // Its own check names what is wrong.
+            let is_other = found.table.is_prototype
+                && facts.as_ref().is_ok_and(|facts| {
+                    facts
+                        .columns
+                        .as_ref()
+                        .is_ok_and(|columns| table(columns, &|sql| sql.into()).ok != Some(true))
+                        || facts
+                            .indexes
+                            .as_ref()
+                            .is_ok_and(|all| primary_key(all, &|sql| sql.into()).ok != Some(true))
+                });
+            if is_other {
+                continue;
+            }
+            let definition: BTreeSet<&String> = relation.definition.iter().collect();
+            let (first, expected) = known.entry(name).or_insert_with(|| (shard, definition.clone()));
+            if let Some(other) = expected.symmetric_difference(&definition).next() {
+                let (has, lacks) = if definition.contains(other) { (shard, *first) } else { (*first, shard) };
+                return Verdict::bad(
+                    format!("`{name}` of `{has}` has `{other}`, and that of `{lacks}` has not"),
+                    format!("ALTER TABLE {} on `{lacks}` or `{has}`, so that both are alike", name.as_sql()),
+                );
+            }
         }
     }
-    Verdict::good("alike on all shards")
+    answer
 }
 
 fn private_postgres(status: &Result<ServerStatus>) -> Verdict {

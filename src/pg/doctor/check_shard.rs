@@ -4,18 +4,19 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::check_table::{
-    primary_key, region_index, relation, row_security, side_effects, table, triggers, unique,
+    ExistingTable, primary_key, region_index, relation, row_security, side_effects, table, triggers, unique,
 };
-use super::collect::{Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, Timeline, in_one_line};
-use super::{INIT, Verdict, quoted};
+use super::collect::{
+    Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, ShardedTable, Timeline, in_one_line,
+};
+use super::{INIT, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{Arc, ShardArc, merged};
 use crate::model::ring::topology::Topology;
 use crate::model::text::bytes;
 use crate::pg::catalog::inspect::{OLDEST_VERSION, utf8_hint};
-use crate::pg::catalog::relation::Relation;
-use crate::pg::catalog::{self, CATALOG_VERSION, POSITION_INDEX, SelfDescription, functions};
+use crate::pg::catalog::{self, CATALOG_VERSION, POSITION_INDEX, SelfDescription, functions, quoted};
 
 /// The largest accepted difference of a server's clock.
 const CLOCK_OFF_MS_MAX: f64 = 2_000.0;
@@ -69,19 +70,24 @@ pub(crate) fn shard(
         ("privileges", check(&facts.rights, |rights| privileges(rights, facts))),
     ];
     let has_users = facts.server.as_ref().is_ok_and(|server| server.has_users);
-    if has_users {
+    let of_users = facts.tables.iter().flatten().find(|found| found.table.is_prototype);
+    if has_users && of_users.is_some() {
         checks.push(("table", check(&facts.columns, |columns| table(columns, &psql))));
         checks.push(("primary_key", check(&facts.indexes, |indexes| primary_key(indexes, &psql))));
-        let of_relation = |verdict: &dyn Fn(&Relation) -> Verdict| {
-            check(&facts.relation, |found| {
-                found.as_ref().map_or_else(|| Verdict::unknown("see `table`"), verdict)
-            })
-        };
-        checks.push(("relation", of_relation(&|found| relation(found, &psql))));
-        checks.push(("row_security", of_relation(&row_security)));
-        checks.push(("unique", of_relation(&|found| unique(found, &psql))));
     }
-    checks.push(("catalog", catalog_version(facts, has_users, cluster)));
+    for (name, verdict) in [
+        (
+            "relation",
+            &(|found: &ExistingTable<'_>| relation(found, &psql)) as &dyn Fn(&ExistingTable<'_>) -> Verdict,
+        ),
+        ("row_security", &row_security),
+        ("unique", &|found: &ExistingTable<'_>| unique(found, &psql)),
+    ] {
+        if has_users || of_users.is_none() {
+            checks.push((name, check(&facts.tables, |tables| of_each_table(tables, verdict))));
+        }
+    }
+    checks.push(("catalog", catalog_version(facts, has_users || of_users.is_none(), cluster)));
     let Some(description) = &facts.description else { return checks };
     // A catalog of a newer ringshard cannot be checked.
     let is_newer = description.as_ref().is_err_and(|error| error.kind() == Kind::Configuration);
@@ -97,8 +103,10 @@ pub(crate) fn shard(
         Verdict::unknown("see `functions`")
     };
     checks.push(("timeline", of_catalog(timeline)));
-    checks.push(("region_index", check(&facts.indexes, |indexes| region_index(indexes))));
-    checks.push(("triggers", of_catalog(check(&facts.trigger_faults, |faults| triggers(faults)))));
+    if of_users.is_some() {
+        checks.push(("region_index", check(&facts.indexes, |indexes| region_index(indexes))));
+    }
+    checks.push(("triggers", of_catalog(check(&facts.tables, |tables| of_each_table(tables, &triggers)))));
     checks.push((
         "side_effects",
         of_catalog(if has_function("side_effects") {
@@ -119,6 +127,25 @@ pub(crate) fn shard(
     checks.push(("leftovers", of_catalog(leftovers(facts, description.as_ref().ok(), &psql))));
     checks.push(("position_index", check(&facts.indexes, |indexes| position_index(indexes))));
     checks
+}
+
+/// The first verdict about a sharded table that is not good.
+fn of_each_table(tables: &[ShardedTable], verdict: &dyn Fn(&ExistingTable<'_>) -> Verdict) -> Verdict {
+    let mut good = None;
+    for found in tables {
+        let Some(existing) = ExistingTable::of(found) else {
+            return Verdict::bad(
+                format!("the table `{}` is missing", found.table.name),
+                "restore that database from a backup",
+            );
+        };
+        let found = verdict(&existing);
+        if found.ok != Some(true) {
+            return found;
+        }
+        good = good.or(Some(found));
+    }
+    good.unwrap_or_else(|| Verdict::good("no table is sharded"))
 }
 
 /// A check that needs the description; without one, the check `catalog` has the reason.

@@ -1,9 +1,11 @@
 //! Evaluates what was found of the table `users`: columns, indexes, triggers, and what else decides whether rows can move.
 //! Pure.
 
-use super::collect::{Index, TableColumn};
-use super::{INIT, Verdict, quoted};
-use crate::pg::catalog::install::COLUMNS;
+use super::collect::{Index, ShardedTable, TableColumn};
+use super::{INIT, Verdict};
+use crate::model::table::{ShardingKey, Table, TableName};
+use crate::pg::catalog::inspect::COLUMNS;
+use crate::pg::catalog::quoted;
 use crate::pg::catalog::relation::{Relation, Unsupported};
 
 pub(super) fn table(columns: &[TableColumn], psql: &dyn Fn(&str) -> String) -> Verdict {
@@ -29,17 +31,7 @@ pub(super) fn table(columns: &[TableColumn], psql: &dyn Fn(&str) -> String) -> V
             psql(&format!("ALTER TABLE public.users {}", changes.join(", "))),
         );
     }
-    let known = |name: &str| COLUMNS.iter().any(|column| column.split(' ').next() == Some(name));
-    match columns.iter().find(|column| !known(&column.name)) {
-        Some(other) => Verdict::bad(
-            format!("ringshard does not know `{}`, and would not move it with a user", other.name),
-            format!(
-                "move it to another table, then {}",
-                psql(&format!("ALTER TABLE public.users DROP COLUMN {}", quoted(&other.name)))
-            ),
-        ),
-        None => Verdict::good(format!("{} columns", columns.len())),
-    }
+    Verdict::good(format!("{} columns", columns.len()))
 }
 
 pub(super) fn primary_key(indexes: &[Index], psql: &dyn Fn(&str) -> String) -> Verdict {
@@ -62,23 +54,51 @@ pub(super) fn primary_key(indexes: &[Index], psql: &dyn Fn(&str) -> String) -> V
     }
 }
 
-pub(super) fn relation(found: &Relation, psql: &dyn Fn(&str) -> String) -> Verdict {
-    match found.unsupported() {
-        None => Verdict::good("an ordinary table"),
-        Some(Unsupported { why, clause: Some(clause) }) => {
-            Verdict::bad(why, psql(&format!("ALTER TABLE public.users {clause}")))
-        }
-        Some(Unsupported { why, clause: None }) => {
-            Verdict::bad(why, "make `users` an ordinary table with the same rows")
-        }
+/// A sharded table that exists.
+pub(super) struct ExistingTable<'a> {
+    table: &'a Table,
+    key: &'a ShardingKey,
+    relation: &'a Relation,
+    trigger_faults: &'a [String],
+}
+
+impl<'a> ExistingTable<'a> {
+    pub(super) fn of(found: &'a ShardedTable) -> Option<Self> {
+        let (relation, key) = (found.relation.as_ref()?, found.table.key.as_ref()?);
+        Some(Self { table: &found.table, key, relation, trigger_faults: &found.trigger_faults })
     }
 }
 
-pub(super) fn row_security(found: &Relation) -> Verdict {
-    let role = quoted(&found.role);
-    if found.has_policies {
+pub(super) fn relation(found: &ExistingTable<'_>, psql: &dyn Fn(&str) -> String) -> Verdict {
+    let ExistingTable { table, key, relation, .. } = found;
+    let name = &table.name;
+    let alter = |clause: &str| psql(&format!("ALTER TABLE {} {clause}", name.as_sql()));
+    match (relation.unsupported(name), relation.key_type.as_deref()) {
+        (Some(Unsupported { why, clause: Some(clause) }), _) => Verdict::bad(why, alter(clause)),
+        (Some(Unsupported { why, clause: None }), _) => {
+            Verdict::bad(why, format!("make `{name}` an ordinary table with the same rows"))
+        }
+        (None, None) => Verdict::bad(
+            format!("`{name}` has no column `{}`, its sharding key", key.column),
+            "restore that database from a backup",
+        ),
+        (None, Some(of)) if of.parse() != Ok(key.of) => Verdict::bad(
+            format!("the sharding key of `{name}` is {of} instead of {}", key.of),
+            alter(&format!("ALTER COLUMN {} TYPE {}", quoted(&key.column), key.of)),
+        ),
+        (None, Some(_)) if !relation.is_key_not_null => Verdict::bad(
+            format!("the sharding key `{}` of `{name}` may be NULL", key.column),
+            alter(&format!("ALTER COLUMN {} SET NOT NULL", quoted(&key.column))),
+        ),
+        (None, Some(_)) => Verdict::good("an ordinary table"),
+    }
+}
+
+pub(super) fn row_security(found: &ExistingTable<'_>) -> Verdict {
+    let role = quoted(&found.relation.role);
+    if found.relation.has_policies {
         Verdict::bad(
-            format!("policies hide rows of `users` from {role}"),
+            format!("policies hide rows of `{}` from {role}", found.table.name),
             format!("as a superuser of that server: ALTER ROLE {role} BYPASSRLS"),
         )
     } else {
@@ -86,11 +106,19 @@ pub(super) fn row_security(found: &Relation) -> Verdict {
     }
 }
 
-pub(super) fn unique(found: &Relation, psql: &dyn Fn(&str) -> String) -> Verdict {
-    match found.unique_indexes.first() {
-        None => Verdict::good("only the key"),
+pub(super) fn unique(found: &ExistingTable<'_>, psql: &dyn Fn(&str) -> String) -> Verdict {
+    let accepted = &found.table.unchecked_unique;
+    let others: Vec<&str> = found
+        .relation
+        .unique_indexes
+        .iter()
+        .filter(|name| !accepted.contains(name))
+        .map(String::as_str)
+        .collect();
+    match others.first() {
+        None => Verdict::good("only with the key"),
         Some(first) => Verdict::bad(
-            format!("unique on its own shard only, so a move can fail: {}", found.unique_indexes.join(", ")),
+            format!("unique on its own shard only, so a move can fail: {}", others.join(", ")),
             format!(
                 "drop a constraint by ALTER TABLE … DROP CONSTRAINT, an index by {}",
                 psql(&format!("DROP INDEX {first}"))
@@ -117,6 +145,11 @@ pub(super) fn region_index(indexes: &[Index]) -> Verdict {
     indexes.iter().find(is_fit).map_or_else(|| Verdict::bad("none", INIT), |index| Verdict::good(&index.name))
 }
 
-pub(super) fn triggers(faults: &[String]) -> Verdict {
-    if faults.is_empty() { Verdict::good("all four") } else { Verdict::bad(faults.join("; "), INIT) }
+pub(super) fn triggers(found: &ExistingTable<'_>) -> Verdict {
+    let faults = found.trigger_faults.join("; ");
+    match () {
+        () if faults.is_empty() => Verdict::good("all four"),
+        () if found.table.name == TableName::users() => Verdict::bad(faults, INIT),
+        () => Verdict::bad(format!("of `{}`: {faults}", found.table.name), INIT),
+    }
 }

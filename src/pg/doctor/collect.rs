@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
+use crate::model::table::{Table, Tables};
 use crate::pg::catalog::inspect::database_identity;
 use crate::pg::catalog::relation::Relation;
 use crate::pg::catalog::{self, SelfDescription, triggers};
@@ -34,10 +35,10 @@ pub(crate) struct Facts {
     pub(crate) rights: Result<Vec<Right>>,
     pub(crate) columns: Result<Vec<TableColumn>>,
     pub(crate) indexes: Result<Vec<Index>>,
-    pub(crate) relation: Result<Option<Relation>>,
+    /// The sharded tables, by the topology that this shard knows.
+    pub(crate) tables: Result<Vec<ShardedTable>>,
     /// What moves would set off.
     pub(crate) side_effects: Result<Vec<String>>,
-    pub(crate) trigger_faults: Result<Vec<String>>,
     pub(crate) functions: Result<Vec<Function>>,
     /// The shard's description; `None` without a catalog.
     pub(crate) description: Option<Result<SelfDescription>>,
@@ -84,6 +85,16 @@ pub(crate) struct Right {
     pub(crate) object: String,
     pub(crate) privilege: String,
     pub(crate) held: bool,
+}
+
+/// A sharded table on this shard.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardedTable {
+    pub(crate) table: Table,
+    /// What it is; `None` if it does not exist.
+    pub(crate) relation: Option<Relation>,
+    /// What is wrong with the triggers of its guard.
+    pub(crate) trigger_faults: Vec<String>,
 }
 
 /// A column of `users`.
@@ -204,6 +215,10 @@ pub(crate) fn collect(
     let disk = server.as_ref().ok().and_then(|server| disk(&address, server, private));
     let has_catalog = server.as_ref().is_ok_and(|server| server.has_catalog);
     let identity = database_identity(query.session, shard);
+    let description = has_catalog.then(|| catalog::describe_any(query.session, shard));
+    // Without a catalog it may be about to get one.
+    let known = description.as_ref().and_then(|description| description.as_ref().ok());
+    let tables = known.map_or_else(Tables::default, |known| known.ring.topology.tables().clone());
     Ok(Facts {
         connected_after,
         session: own_session(shards, &mut query, identity.as_ref().ok()),
@@ -225,15 +240,13 @@ pub(crate) fn collect(
             include_str!("../../../sql/queries/doctor/indexes.sql"),
             index_of,
         ),
-        relation: Relation::read(query.session.client())
-            .map_err(|cause| sqlstate::doing("read the table `users`", shard, &cause)),
+        tables: sharded_tables(query.session, &tables)
+            .map_err(|cause| sqlstate::doing("read the sharded tables", shard, &cause)),
         side_effects: query.rows(
             "look for side effects of moves",
             "SELECT effect FROM ringshard.side_effects(28) AS effect",
             |row| row.get("effect"),
         ),
-        trigger_faults: triggers::faults(query.session.client())
-            .map_err(|cause| sqlstate::doing("read the triggers", shard, &cause)),
         timeline: query.one(
             "read the timeline",
             include_str!("../../../sql/queries/doctor/timeline.sql"),
@@ -248,7 +261,7 @@ pub(crate) fn collect(
                 is_definer: row.get("is_definer"),
             },
         ),
-        description: has_catalog.then(|| catalog::describe_any(query.session, shard)),
+        description,
         arcs: query.arcs(),
         idle: query.rows(
             "read the other sessions",
@@ -273,6 +286,19 @@ pub(crate) fn collect(
         server,
         address,
     })
+}
+
+fn sharded_tables(session: &mut Session, tables: &Tables) -> Result<Vec<ShardedTable>, postgres::Error> {
+    let read = |table: &Table| {
+        let Some(key) = &table.key else { return Ok(None) };
+        let relation = Relation::read(session.client(), &table.name, &key.column)?;
+        let trigger_faults = match &relation {
+            Some(_) => triggers::faults(session.client(), &table.name, key)?,
+            None => Vec::new(),
+        };
+        Ok(Some(ShardedTable { table: table.clone(), relation, trigger_faults }))
+    };
+    tables.all().iter().map(read).filter_map(Result::transpose).collect()
 }
 
 fn server_of(row: &Row) -> ServerFacts {

@@ -126,8 +126,3 @@ fn unreachable(error: &Error, since: Option<u64>) -> Verdict {
     let since = since.map_or(String::new(), |since| format!("; down since {}", timestamp(since)));
     Verdict::bad(format!("{}{since}", collect::in_one_line(error)), hint)
 }
-
-/// A quoted SQL identifier.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}

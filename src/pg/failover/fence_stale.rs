@@ -24,7 +24,7 @@ pub struct StalePrimary {
     pub name: ShardName,
     /// Its address.
     pub url: String,
-    /// Its number of users.
+    /// Its number of rows.
     pub rows: i64,
     /// Whether it was fenced just now, and so may have served until now.
     pub is_new: bool,
@@ -82,7 +82,7 @@ fn fence(
         .get(shard)
         .is_some_and(|endpoint| endpoint.url == url || description.incarnation > endpoint.incarnation);
     let doing = |cause: postgres::Error| sqlstate::doing("check a stale primary", shard, &cause);
-    let sql = "SELECT pg_catalog.pg_is_in_recovery(), (SELECT count(*) FROM public.users)";
+    let sql = "SELECT pg_catalog.pg_is_in_recovery(), ringshard.count_rows()";
     let row = only(connection.session().query(sql, &[]).map_err(doing)?, "check a stale primary", shard)?;
     let is_standby: bool = row.get(0);
     if !is_ours || !is_known || is_standby || (is_latest && description.shard == *shard) {

@@ -19,13 +19,13 @@ use crate::model::rebalance::{Reply, RingState, ShardState};
 use crate::model::ring::arc::{Arc, merged};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
-use crate::model::user::UserId;
-use crate::pg::catalog;
+use crate::model::table::{ShardingKey, TableName};
+use crate::pg::catalog::{self, quoted};
 use crate::pg::cluster::{Cluster, prototype_log};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate::{self, on_shard};
-use crate::pg::requests::connection::Connection;
+use crate::pg::requests::connection::{Connection, ROW_TEXT};
 use crate::pg::scan::snapshot::held_of;
 
 /// How many rows one fetch returns, and one statement stores.
@@ -112,18 +112,18 @@ pub fn plan_removal(cluster: &Cluster, dead: &ShardName, recovery: Option<&Recov
     Ok(RemovalPlan { dead: dead.clone(), survivors, reassignment, url, has_desired_topology, is_begun })
 }
 
-/// Opens the database to recover rows from. Fails with `Configuration` if it has no table `users`, or a catalog of another
-/// shard or cluster.
+/// Opens the database to recover rows from. Fails with `Configuration` if it has a catalog of another shard or cluster.
 pub fn open_recovery(cluster: &Cluster, dead: &ShardName, url: &ConnectionString) -> Result<Recovery> {
     let address = cluster.shards().resolve(dead, url)?;
     let mut session = Session::connect(dead, &address)?;
-    let sql = "SELECT pg_catalog.to_regclass('public.users') IS NOT NULL, \
-                      pg_catalog.to_regclass('ringshard.meta') IS NOT NULL";
+    let sql = "SELECT pg_catalog.to_regclass('ringshard.meta') IS NOT NULL, \
+                      EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+                              WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema'))";
     let doing = |cause: postgres::Error| sqlstate::doing("read the backup", dead, &cause);
     let rows = session.query(sql, &[]).map_err(doing)?;
-    let (has_users, has_catalog) = rows.first().map_or((false, false), |row| (row.get(0), row.get(1)));
-    if !has_users {
-        let message = format!("the database at {} has no table `users`", address.shown());
+    let (has_catalog, has_tables) = rows.first().map_or((false, false), |row| (row.get(0), row.get(1)));
+    if !has_tables {
+        let message = format!("the database at {} has no table", address.shown());
         return Err(Error::new(Kind::Configuration, message)
             .hint("use the URL of the replica or of the restored backup"));
     }
@@ -198,39 +198,49 @@ pub fn remove_dead_shard(
     Ok(Removed { epoch: *epoch, recipients, ignored, is_changing: change.is_some() })
 }
 
-/// Rows for one recipient: ids, names, regions, emails.
+/// Rows of one table for one recipient: their keys, and they as texts.
 #[derive(Default)]
-struct RecipientRows(Vec<i64>, Vec<Option<String>>, Vec<Option<String>>, Vec<Option<String>>);
+struct RecipientRows<'a>(Vec<&'a str>, Vec<&'a str>);
 
-impl RecipientRows {
-    /// Stores them in the open transaction. Existing rows of these ids are on no arc of this shard, and go to the quarantine.
-    fn store(&self, connection: &mut Connection, dead: &ShardName) -> Result<()> {
+impl RecipientRows<'_> {
+    /// Stores them in the open transaction. Earlier rows of these keys are on no arc of this shard, and go to the quarantine.
+    fn store(
+        &self,
+        connection: &mut Connection,
+        (table, key): (&TableName, &ShardingKey),
+        dead: &ShardName,
+    ) -> Result<()> {
         let shard = connection.shard().clone();
         let reason = format!("in conflict with rows recovered from {dead}");
-        let parameters: &[Parameter<'_>] = &[
-            (&self.0, Type::INT8_ARRAY),
-            (&self.1, Type::TEXT_ARRAY),
-            (&self.2, Type::TEXT_ARRAY),
-            (&self.3, Type::TEXT_ARRAY),
-        ];
-        let quarantined: &[Parameter<'_>] = &[(&self.0, Type::INT8_ARRAY), (&reason, Type::TEXT)];
-        let doing = |cause: postgres::Error| sqlstate::doing("store recovered users", &shard, &cause);
+        let doing = |cause: postgres::Error| sqlstate::doing("store recovered rows", &shard, &cause);
         let session = connection.session();
         // Inserts and deletes.
         session.query("SELECT ringshard.forbid_side_effects(4 + 8)", &[]).map_err(doing)?;
-        session
-            .query(
-                "WITH conflicting AS (DELETE FROM public.users WHERE user_id = ANY ($1) \
-                                RETURNING user_id, name, region, email) \
-                 INSERT INTO ringshard.quarantine (reason, user_id, name, region, email) \
-                 SELECT $2, user_id, name, region, email FROM conflicting",
-                quarantined,
-            )
+        let aside = format!(
+            "WITH conflicting AS (DELETE FROM {} AS t \
+                                  WHERE t.{} = ANY ($1::{}[]) AND t.xmin <> pg_catalog.pg_current_xact_id()::xid \
+                                  RETURNING t.*::text AS contents) \
+             INSERT INTO ringshard.quarantine (reason, table_name, contents) SELECT $2, $3, contents FROM conflicting",
+            table.as_sql(),
+            quoted(&key.column),
+            key.of,
+        );
+        let parameters: &[Parameter<'_>] =
+            &[(&self.0, Type::TEXT_ARRAY), (&reason, Type::TEXT), (&table.as_sql(), Type::TEXT)];
+        session.client().query_typed(&aside, parameters).map_err(doing)?;
+        let parameters: &[Parameter<'_>] =
+            &[(&table.as_sql(), Type::TEXT), (&self.1, Type::TEXT_ARRAY), (&reason, Type::TEXT)];
+        let stored = session
+            .query("SELECT row_count FROM ringshard.store_rows($1, $2, $3)", parameters)
             .map_err(doing)?;
-        session
-            .query(include_str!("../../../sql/queries/verify/insert_missing.sql"), parameters)
-            .map(|_| ())
-            .map_err(doing)
+        let stored: i64 = only(stored, "store recovered rows", &shard)?.get(0);
+        if usize::try_from(stored).ok() == Some(self.1.len()) {
+            return Ok(());
+        }
+        let message = format!("of {} recovered rows of {table} only {stored} can be stored", self.1.len());
+        Err(Error::new(Kind::Failed, message)
+            .hint("rows with the same primary key and another sharding key are there: delete those of the backup")
+            .on_shard(&shard))
     }
 }
 
@@ -255,35 +265,56 @@ fn recover_rows(
     let begin = recovery.session.client().build_transaction();
     let mut snapshot =
         begin.isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().map_err(doing)?;
-    let sql = "SELECT user_id::bigint, name::text, region::text, email::text FROM public.users";
-    let statement = snapshot.prepare(sql).map_err(doing)?;
-    let portal = snapshot.bind(&statement, &[]).map_err(doing)?;
+    snapshot.batch_execute(ROW_TEXT).map_err(doing)?;
     let (mut ignored, mut recovered) = (0, 0);
-    loop {
-        let rows = snapshot.query_portal(&portal, ROWS_PER_FETCH).map_err(doing)?;
-        let mut batches: BTreeMap<&ShardName, RecipientRows> = BTreeMap::new();
-        for row in &rows {
-            let id = UserId::new(row.try_get(0).map_err(doing)?);
-            let Some(shard) = recipient_of(Position::of_user(id)) else {
-                ignored += 1;
-                continue;
-            };
-            prototype_log::key_reassigned(&id.to_string(), shard);
-            let batch = batches.entry(shard).or_default();
-            batch.0.push(id.number());
-            batch.1.push(row.try_get(1).map_err(doing)?);
-            batch.2.push(row.try_get(2).map_err(doing)?);
-            batch.3.push(row.try_get(3).map_err(doing)?);
-        }
-        for (shard, batch) in batches {
-            batch.store(connections.get_mut(shard).expect("each recipient has a connection"), dead)?;
-            let count = batch.0.len() as u64;
-            recipients.get_mut(shard).expect("each recipient is one").rows += count;
-            recovered += count;
-        }
-        progress(recovered);
-        if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
-            return Ok(ignored);
+    let first = connections.values_mut().next();
+    let tables = first.map(columns_in_order).transpose()?.unwrap_or_default();
+    for (name, columns) in tables {
+        let table = plan.reassignment.topology.tables().sharded().find(|(table, _)| table.as_sql() == name);
+        let Some((table, key)) = table else { continue };
+        let sql = format!(
+            "SELECT t.{}::text, t.*::text FROM (SELECT {columns} FROM {name}) AS t",
+            quoted(&key.column)
+        );
+        let statement = snapshot.prepare(&sql).map_err(doing)?;
+        let portal = snapshot.bind(&statement, &[]).map_err(doing)?;
+        loop {
+            let rows = snapshot.query_portal(&portal, ROWS_PER_FETCH).map_err(doing)?;
+            let mut batches: BTreeMap<&ShardName, RecipientRows<'_>> = BTreeMap::new();
+            for row in &rows {
+                let key: &str = row.try_get(0).map_err(doing)?;
+                let Some(shard) = recipient_of(Position::of_key(key)) else {
+                    ignored += 1;
+                    continue;
+                };
+                prototype_log::key_reassigned(key, shard);
+                let batch = batches.entry(shard).or_default();
+                batch.0.push(key);
+                batch.1.push(row.try_get(1).map_err(doing)?);
+            }
+            for (shard, batch) in batches {
+                let connection = connections.get_mut(shard).expect("each recipient has a connection");
+                batch.store(connection, (table, key), dead)?;
+                let count = batch.0.len() as u64;
+                recipients.get_mut(shard).expect("each recipient is one").rows += count;
+                recovered += count;
+            }
+            progress(recovered);
+            if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
+                break;
+            }
         }
     }
+    Ok(ignored)
+}
+
+/// The sharded tables in the order in which rows are stored, each with its columns, quoted.
+fn columns_in_order(connection: &mut Connection) -> Result<Vec<(String, String)>> {
+    let shard = connection.shard().clone();
+    let sql = "SELECT sharded.* FROM ringshard.tables_in_order() AS tables \
+               CROSS JOIN ROWS FROM (pg_catalog.unnest(tables.names), pg_catalog.unnest(tables.columns)) \
+                          AS sharded (name, columns)";
+    let rows = connection.session().query(sql, &[]);
+    let rows = rows.map_err(|cause| sqlstate::doing("read the sharded tables", &shard, &cause))?;
+    Ok(rows.iter().map(|row| (row.get("name"), row.get("columns"))).collect())
 }

@@ -17,6 +17,7 @@ use crate::pg::net::advisory_lock::BARRIER;
 use crate::pg::net::sqlstate::{self, ShardError};
 use crate::pg::requests::chunk_rows::ChunkRows;
 use crate::pg::requests::connection::Connection;
+use crate::pg::requests::stream_chunk::Handover;
 
 /// The pause before a request is repeated.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -113,9 +114,9 @@ impl<'run> Connections<'run> {
         let begun = Instant::now();
         failpoint::point(Side::Before, verb(request));
         loop {
-            let (run_state, chunk_rows) = (self.run_state, self.run_state.options.chunk_rows);
+            let run_state = self.run_state;
             let failed = match self.connection(shard) {
-                Ok(connection) => match connection.request(request, chunk_rows, run_state.cluster) {
+                Ok(_) => match self.send(shard, request) {
                     Ok(reply) => {
                         if begun.elapsed() > PAUSE {
                             run_state.set_waiting(None);
@@ -142,6 +143,33 @@ impl<'run> Connections<'run> {
             }
             run_state.sleep(PAUSE);
         }
+    }
+
+    /// Sends a request once.
+    fn send(
+        &mut self,
+        shard: &ShardName,
+        request: &Request<ChunkRows>,
+    ) -> Result<Reply<ChunkRows>, ShardError> {
+        let run_state = self.run_state;
+        let handover = match request {
+            Request::Receive { epoch, chunk, source, rows } if rows.are_large() => {
+                Handover { epoch: *epoch, chunk: *chunk, source, rows }
+            }
+            _ => {
+                let connection = self.connection(shard)?;
+                return connection.request(request, run_state.options.chunk_rows, run_state.cluster);
+            }
+        };
+        let source = handover.source;
+        self.connection(source)?;
+        let mut from = self.by_shard.remove(source).expect("it was opened above");
+        let reply = self.connection(shard)?.receive_streamed(&mut from, &handover);
+        // After a failure it may be in any state.
+        if reply.is_ok() {
+            self.by_shard.insert(source.clone(), from);
+        }
+        reply
     }
 
     /// The error of a failed request: `Ok` if it may be repeated, `Err` if not.

@@ -40,8 +40,18 @@ impl Topologies {
         self.desired_topology.as_ref().unwrap_or(&self.membership.topology)
     }
 
+    /// Fails with `Locked` while a table is added or removed: no arc may move then.
+    fn require_same_tables(&self) -> Result<()> {
+        if self.target().tables() == self.membership.topology.tables() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Locked, "a table is being added to the cluster, or removed from it")
+            .hint("ringshard rebalance completes that; then run this again"))
+    }
+
     /// The desired topology after a shard is added, or gets another weight. Fails with `Conflict` if nothing changes.
     pub fn with(&self, name: &ShardName, weight: Option<Weight>) -> Result<(Topology, DesiredChange)> {
+        self.require_same_tables()?;
         let (now, target) = (self.membership.topology.shard(name), self.target().shard(name));
         let change = match (now, target) {
             (Some(_), None) => DesiredChange::Stays,
@@ -65,6 +75,7 @@ impl Topologies {
 
     /// The desired topology after a shard is removed. Fails with `Conflict` if it is leaving or the last one, and with `NotFound`.
     pub fn without(&self, name: &ShardName) -> Result<(Topology, DesiredChange)> {
+        self.require_same_tables()?;
         let (now, target) = (self.membership.topology.shard(name), self.target().shard(name));
         let change = match (now, target) {
             (Some(_), Some(_)) => DesiredChange::Leaves,

@@ -65,7 +65,7 @@ pub fn drop_position_indexes(cluster: &Cluster) -> Result<()> {
     // A running mover needs them.
     let Ok(_lock) = RunLock::take(&run_state, arbiter(&cluster.view().topology)) else { return Ok(()) };
     for shard in states.keys() {
-        position_index::drop_it(&mut Connection::open(cluster, shard)?, shard)?;
+        position_index::drop_all(&mut Connection::open(cluster, shard)?, shard)?;
     }
     Ok(())
 }
@@ -142,7 +142,7 @@ fn execute(run_state: &RunState<'_>, planned: &Planned, direction: Direction) ->
         lock.set_phase("ended");
     }
     for shard in mover.states().keys() {
-        position_index::drop_it(connections.connection(shard)?, shard)?;
+        position_index::drop_all(connections.connection(shard)?, shard)?;
     }
     Ok(())
 }

@@ -4,10 +4,12 @@
 //! with its own connections. Nothing that matters is kept in memory: if the process is killed, the next mover continues.
 
 pub(crate) mod connections;
+mod copy_tables;
 mod desired_topology;
 mod executor;
 pub(crate) mod failpoint;
 mod finish_chunk;
+mod heavy_keys;
 pub(crate) mod lock_holder;
 pub(crate) mod plan;
 mod position_index;

@@ -1,25 +1,25 @@
 //! Makes the plan of a change: reads the states of all shards and counts the rows that are to move. It changes nothing.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
 use postgres::types::Type;
-use postgres::{IsolationLevel, Transaction};
+use postgres::{IsolationLevel, Row, Transaction};
 
 use super::connections::Connections;
+use super::heavy_keys::heavy_keys;
 use super::run_state::{RebalanceOptions, RunState};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::mover::States;
-use crate::model::rebalance::plan::{Load, Plan};
+use crate::model::rebalance::plan::{HeavyKey, Load, Plan};
 use crate::model::rebalance::{Damage, Situation, Transfer, pieces, situation};
 use crate::model::ring::arc::{Arc, find};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
-use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
-use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
 use crate::pg::requests::connection::Connection;
 use crate::pg::scan::snapshot::{self, held_of};
@@ -27,10 +27,10 @@ use crate::threads;
 
 /// The pause before contradictory states are read again.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
+/// How many keys with many rows a plan names.
+const HEAVY_KEYS_SHOWN: usize = 5;
 /// How often they are read.
 const ROUNDS_MAX: u32 = 10;
-/// How many ids one fetch returns.
-const ROWS_PER_FETCH: i32 = 8_000;
 
 /// A change that is desired or under way.
 #[derive(Debug, Clone)]
@@ -45,9 +45,11 @@ pub struct Planned {
     pub goes_back: bool,
     /// What was moved in its epoch so far.
     pub moved: Load,
-    /// Users on a shard that has no arc with their position. They must be repaired before anything moves, as a shard that
+    /// Rows on a shard that has no arc with their position. They must be repaired before anything moves, as a shard that
     /// receives such an arc would serve them.
     pub misplaced: u64,
+    /// The keys with the most rows among those that are to move, by their rows.
+    pub heavy_keys: Vec<HeavyKey>,
 }
 
 /// The data on the pieces and on all shards.
@@ -58,6 +60,7 @@ struct RangeLoads {
     total: Load,
     moved: Load,
     misplaced: u64,
+    heavy_keys: Vec<HeavyKey>,
 }
 
 /// The states of all relevant shards, and the situation that follows.
@@ -143,11 +146,11 @@ pub(crate) fn plan(cluster: &Cluster, count: bool) -> Result<Option<Planned>> {
     };
     let pieces = pieces(&states, target, epoch).map_err(damaged)?;
     let names: Vec<ShardName> = states.keys().cloned().collect();
-    let RangeLoads { pieces: loads, total, moved, misplaced } =
+    let RangeLoads { pieces: loads, total, moved, misplaced, heavy_keys } =
         count_loads(cluster, &names, &pieces, epoch, count)?;
     let goes_back = is_under_way && before == target;
     let plan = Plan::new(before.clone(), target.clone(), &pieces, &loads, total);
-    Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, misplaced }))
+    Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, misplaced, heavy_keys }))
 }
 
 /// Counts the data on each of these pieces, on all shards, and what was moved in this epoch so far.
@@ -164,18 +167,20 @@ fn count_loads(
     });
     let mut loads = vec![Load::default(); pieces.len()];
     let (mut total, mut moved, mut misplaced) = (Load::default(), Load::default(), 0);
+    let mut heavy_keys = Vec::new();
     for measured in measured {
         let measured = measured?;
-        for (at, rows) in measured.pieces {
-            // Estimated with the average size of the shard's rows.
-            let bytes = u128::from(measured.bytes) * u128::from(rows) / u128::from(measured.rows.max(1));
-            loads[at] = Load { rows, bytes: u64::try_from(bytes).unwrap_or(u64::MAX) };
+        for (at, load) in measured.pieces {
+            loads[at] = load;
         }
-        total = total.plus(Load { rows: measured.rows, bytes: measured.bytes });
+        total = total.plus(measured.total);
         moved = moved.plus(measured.moved);
         misplaced += measured.misplaced;
+        heavy_keys.extend(measured.heavy_keys);
     }
-    Ok(RangeLoads { pieces: loads, total, moved, misplaced })
+    heavy_keys.sort_by_key(|heavy| Reverse(heavy.rows));
+    heavy_keys.truncate(HEAVY_KEYS_SHOWN);
+    Ok(RangeLoads { pieces: loads, total, moved, misplaced, heavy_keys })
 }
 
 /// Reads the state of a shard, and keeps the endpoints that it names.
@@ -192,17 +197,26 @@ pub(crate) fn observe(
 /// The data of one shard.
 #[derive(Default)]
 struct ShardLoad {
-    /// Rows on its pieces, by the index of the piece.
-    pieces: BTreeMap<usize, u64>,
-    rows: u64,
-    /// The size of all its rows.
-    bytes: u64,
+    /// The data on its pieces, by the index of the piece.
+    pieces: BTreeMap<usize, Load>,
+    total: Load,
     /// Rows on none of its arcs.
     misplaced: u64,
     moved: Load,
+    heavy_keys: Vec<HeavyKey>,
 }
 
-/// Counts in one snapshot. The ids are streamed, as the client hashes faster than the server filters. `own`: the indexes of
+/// The ranges by which the rows of one shard are counted.
+struct Counted<'a> {
+    is_pooled: bool,
+    /// The arcs that the shard has.
+    held: Vec<Arc>,
+    /// The ranges of its pieces, and their indexes.
+    ranges: Vec<Arc>,
+    own: &'a [usize],
+}
+
+/// Counts in one snapshot. The keys are streamed, as the client hashes faster than the server filters. `own`: the indexes of
 /// the shard's pieces.
 fn measure(
     cluster: &Cluster,
@@ -230,46 +244,61 @@ fn measure(
     if counted {
         let row = snapshot.query_one(include_str!("../../../sql/queries/snapshot.sql"), &[]).map_err(fail)?;
         let held = held_of(&row, shard)?.arcs.into_iter().map(|held| held.arc).collect::<Vec<_>>();
-        measured = count(&mut snapshot, is_pooled, &held, pieces, &own).map_err(fail)?;
+        let ranges = own.iter().map(|at| pieces[*at].range).collect();
+        let by = Counted { is_pooled, held, ranges, own: &own };
+        let tables = "SELECT name, pg_catalog.quote_ident(key_column), ringshard.size_of_row(relation) \
+                      FROM ringshard.sharded_tables()";
+        for table in snapshot.query_typed(tables, &[]).map_err(fail)? {
+            by.count(&mut snapshot, table.get(0), table.get(1), table.get(2), &mut measured).map_err(fail)?;
+        }
+        measured.heavy_keys = heavy_keys(&mut snapshot, &by.ranges).map_err(fail)?;
     }
-    let sums = "SELECT (SELECT coalesce(sum(rows), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
-                       (SELECT coalesce(sum(bytes), 0) FROM ringshard.migration_progress WHERE epoch = $1)::bigint, \
-                       (SELECT coalesce(sum(pg_column_size(users.*)), 0) FROM public.users WHERE $2)::bigint";
-    let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&counted, Type::BOOL)];
-    let rows = snapshot.query_typed(sums, parameters).map_err(fail)?;
-    if let Some(row) = rows.first() {
-        let number = |at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
-        measured.moved = Load { rows: number(0), bytes: number(1) };
-        measured.bytes = number(2);
-    }
+    let sums = "SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(bytes), 0)::bigint \
+                FROM ringshard.migration_progress WHERE epoch = $1";
+    let row = snapshot.query_typed_one(sums, &[(&epoch.number(), Type::INT8)]).map_err(fail)?;
+    measured.moved = Load { rows: number(&row, 0), bytes: number(&row, 1) };
     snapshot.rollback().map_err(fail)?;
     Ok(measured)
 }
 
-fn count(
-    snapshot: &mut Transaction<'_>,
-    is_pooled: bool,
-    held: &[Arc],
-    pieces: &[Transfer],
-    own: &[usize],
-) -> Result<ShardLoad, postgres::Error> {
-    let mut measured = ShardLoad::default();
-    let ranges: Vec<Arc> = own.iter().map(|at| pieces[*at].range).collect();
-    let statement = snapshot::prepare(snapshot, is_pooled, "SELECT user_id FROM public.users", &[])?;
-    let portal = snapshot.bind(&statement, &[])?;
-    loop {
-        let rows = snapshot.query_portal(&portal, ROWS_PER_FETCH)?;
-        for row in &rows {
-            let position = Position::of_user(UserId::new(row.try_get(0)?));
-            if let Some(at) = find(&ranges, position) {
-                *measured.pieces.entry(own[at]).or_default() += 1;
-            } else if find(held, position).is_none() {
-                measured.misplaced += 1;
+/// A count or a size.
+fn number(row: &Row, at: usize) -> u64 {
+    u64::try_from(row.get::<_, i64>(at)).unwrap_or(0)
+}
+
+impl Counted<'_> {
+    /// Adds the rows of a table. `size`: the expression for the size of a row.
+    fn count(
+        &self,
+        snapshot: &mut Transaction<'_>,
+        table: &str,
+        key: &str,
+        size: &str,
+        measured: &mut ShardLoad,
+    ) -> Result<(), postgres::Error> {
+        let mut on_pieces: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut rows = 0;
+        snapshot::for_each_key(snapshot, self.is_pooled, table, key, |keys| {
+            rows += keys.len() as u64;
+            for key in keys {
+                let position = Position::of_key(key);
+                if let Some(at) = find(&self.ranges, position) {
+                    *on_pieces.entry(self.own[at]).or_default() += 1;
+                } else if find(&self.held, position).is_none() {
+                    measured.misplaced += 1;
+                }
             }
+        })?;
+        let sum = format!("SELECT coalesce(pg_catalog.sum({size}), 0)::bigint FROM {table}");
+        let bytes = number(&snapshot.query_typed_one(&sum, &[])?, 0);
+        for (at, on_piece) in on_pieces {
+            // Estimated with the average size of the table's rows.
+            let share = u128::from(bytes) * u128::from(on_piece) / u128::from(rows.max(1));
+            let load = Load { rows: on_piece, bytes: u64::try_from(share).unwrap_or(u64::MAX) };
+            let of_piece = measured.pieces.entry(at).or_default();
+            *of_piece = of_piece.plus(load);
         }
-        measured.rows += rows.len() as u64;
-        if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
-            return Ok(measured);
-        }
+        measured.total = measured.total.plus(Load { rows, bytes });
+        Ok(())
     }
 }

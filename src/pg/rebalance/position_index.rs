@@ -1,16 +1,19 @@
-//! The index on the position, by which chunks are found. It slows writes down, so it exists only during a rebalance.
+//! The index on the position of each sharded table, by which chunks are found. It slows writes down, so it exists only during a
+//! rebalance.
 
 use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use postgres::Row;
 use postgres::error::SqlState;
 use postgres::types::Type;
 
 use super::run_state::RunState;
 use crate::error::Result;
 use crate::model::names::ShardName;
-use crate::pg::catalog::POSITION_INDEX;
+use crate::model::table::TableName;
+use crate::pg::catalog::position_index;
 use crate::pg::net::session::{Parameter, only};
 use crate::pg::net::sqlstate;
 use crate::pg::requests::connection::Connection;
@@ -21,13 +24,39 @@ const SLICE: Duration = Duration::from_millis(2);
 /// How often to check what the build waits for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Whether the index is valid; `None` if it does not exist.
-fn is_valid(connection: &mut Connection) -> Result<Option<bool>, postgres::Error> {
-    let sql = "SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass('public.ringshard_position')";
-    Ok(connection.session().query(sql, &[])?.first().map(|row| row.get(0)))
+/// A sharded table of a shard, and its index on the position.
+struct Indexed {
+    /// Its name and its key, quoted.
+    table: String,
+    key: String,
+    /// The name of its index, without the schema.
+    index: String,
+    /// The index, if it exists: its quoted name, and whether it is valid.
+    found: Option<(String, bool)>,
 }
 
-/// Builds the index on these shards, the sources, in parallel.
+/// The sharded tables of a shard that exist.
+fn look(connection: &mut Connection) -> Result<Vec<Indexed>, postgres::Error> {
+    let tables = connection.session().query(
+        "SELECT name, pg_catalog.quote_ident(key_column) FROM ringshard.sharded_tables() WHERE relation IS NOT NULL",
+        &[],
+    )?;
+    let look_at = |row: &Row| {
+        let (table, key): (String, String) = (row.get(0), row.get(1));
+        let index = position_index(&TableName::new(&table));
+        let found = connection.session().query(
+            "SELECT i.indexrelid::regclass::text, i.indisvalid \
+             FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
+             WHERE i.indrelid = pg_catalog.to_regclass($1) AND c.relname = $2",
+            &[(&table, Type::TEXT), (&index, Type::TEXT)],
+        )?;
+        let found = found.first().map(|row| (row.get(0), row.get(1)));
+        Ok(Indexed { table, key, index, found })
+    };
+    tables.iter().map(look_at).collect()
+}
+
+/// Builds the indexes on these shards, the sources, in parallel.
 pub(crate) fn build_all(run_state: &RunState<'_>, shards: BTreeSet<&ShardName>) -> Result<()> {
     run_state.set_current("building an index on the position".into());
     let built = threads::at_once(shards, |shard| build_watched(run_state, shard));
@@ -38,7 +67,7 @@ pub(crate) fn build_all(run_state: &RunState<'_>, shards: BTreeSet<&ShardName>) 
     built.into_iter().collect()
 }
 
-/// Builds the index on one shard. Over another connection it checks what the build waits for, and cancels it when the run is
+/// Builds the indexes on one shard. Over another connection it checks what the build waits for, and cancels it when the run is
 /// to stop.
 fn build_watched(run_state: &RunState<'_>, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| sqlstate::doing("watch the build of the index", shard, &cause);
@@ -77,40 +106,46 @@ fn build_watched(run_state: &RunState<'_>, shard: &ShardName) -> Result<()> {
     })
 }
 
-/// Builds the index unless it exists. Writers continue; the build waits for older transactions.
+/// Builds the indexes that do not exist, one after the other. Writers continue; a build waits for older transactions.
 fn build(connection: &mut Connection, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| {
         let error = sqlstate::doing("build the index on the position", shard, &cause);
         error.hint("run ringshard rebalance again; the build waits for long transactions on that shard")
     };
-    match is_valid(connection).map_err(fail)? {
-        Some(true) => return Ok(()),
-        // From an interrupted build.
-        Some(false) => drop_it(connection, shard)?,
-        None => {}
+    for Indexed { table, key, index, found } in look(connection).map_err(fail)? {
+        match found {
+            Some((_, true)) => continue,
+            // From an interrupted build.
+            Some((name, false)) => drop_one(connection, shard, &name)?,
+            None => {}
+        }
+        let sql = format!(
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS {index} ON {table} ((pg_catalog.md5({key}::text)::uuid))"
+        );
+        connection.session().client().batch_execute(&sql).map_err(fail)?;
     }
-    let sql = format!(
-        "CREATE INDEX CONCURRENTLY IF NOT EXISTS {POSITION_INDEX} ON public.users ((pg_catalog.md5(user_id::text)::uuid))"
-    );
-    connection.session().client().batch_execute(&sql).map_err(fail)
+    Ok(())
 }
 
-/// Drops the index if it exists, without blocking writers. If the drop has to wait for long, the index stays.
-pub(crate) fn drop_it(connection: &mut Connection, shard: &ShardName) -> Result<()> {
+/// Drops the indexes that exist, without blocking writers. If a drop has to wait for long, the index stays.
+pub(crate) fn drop_all(connection: &mut Connection, shard: &ShardName) -> Result<()> {
     let fail = |cause: postgres::Error| sqlstate::doing("drop the index on the position", shard, &cause);
-    if is_valid(connection).map_err(fail)?.is_none() {
-        return Ok(());
+    for (name, _) in look(connection).map_err(fail)?.into_iter().filter_map(|indexed| indexed.found) {
+        drop_one(connection, shard, &name)?;
     }
+    Ok(())
+}
+
+fn drop_one(connection: &mut Connection, shard: &ShardName, name: &str) -> Result<()> {
+    let fail = |cause: postgres::Error| sqlstate::doing("drop the index on the position", shard, &cause);
     let patience = Duration::from_secs(5).as_millis();
     let client = connection.session().client();
     client.batch_execute(&format!("SET lock_timeout = {patience}")).map_err(fail)?;
-    let dropped = client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{POSITION_INDEX}"));
+    let dropped = client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"));
     client.batch_execute("RESET lock_timeout").map_err(fail)?;
     match dropped {
         Err(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-            log::warn!(
-                "The index {POSITION_INDEX} of shard {shard} is in use and stays: the next rebalance drops it"
-            );
+            log::warn!("The index {name} of shard {shard} is in use and stays: the next rebalance drops it");
             Ok(())
         }
         dropped => dropped.map_err(fail),

@@ -80,33 +80,35 @@ pub fn preflight(
     })
 }
 
-/// Checks that this role may build an index on `users`: it must own the table, and have CREATE on its schema.
+/// Checks that this role may build an index on each sharded table: it must own the table, and have CREATE on its schema.
 fn check_ownership(cluster: &Cluster) -> Result<()> {
-    let sql = "SELECT pg_catalog.pg_has_role(relowner, 'USAGE'), relowner::regrole::text, \
-                      pg_catalog.has_schema_privilege('public', 'CREATE'), pg_catalog.quote_ident(current_user) \
-               FROM pg_catalog.pg_class WHERE oid = 'public.users'::regclass";
+    let sql = "SELECT c.relname::text AS table, pg_catalog.quote_ident(n.nspname) AS schema, c.relowner::regrole::text AS owner, \
+                      pg_catalog.quote_ident(current_user) AS role, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner \
+               FROM ringshard.sharded_tables() AS sharded \
+               JOIN pg_catalog.pg_class AS c ON c.oid = sharded.relation \
+               JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+               WHERE NOT (pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')) \
+               ORDER BY 1 LIMIT 1";
     let checked = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
         let rows = session
             .query(sql, &[])
-            .map_err(|cause| sqlstate::doing("check the rights on `users`", name, &cause))?;
+            .map_err(|cause| sqlstate::doing("check the rights on the tables", name, &cause))?;
         let Some(row) = rows.first() else { return Ok(()) };
-        let (owns, owner, may_create, role): (bool, &str, bool, &str) =
-            (row.get(0), row.get(1), row.get(2), row.get(3));
-        let (message, hint) = match (owns, may_create) {
-            (true, true) => return Ok(()),
-            (false, _) => (
-                format!(
-                    "nothing was moved: the table `users` of shard `{name}` belongs to {owner}, not to {role}"
-                ),
+        let column = |column| row.get::<_, &str>(column);
+        let (table, schema, owner, role) =
+            (column("table"), column("schema"), column("owner"), column("role"));
+        let (why, hint) = if row.get("is_owner") {
+            (
+                format!("{role} may not create an index in schema `{schema}` of shard `{name}`"),
+                format!("run as the database's owner: GRANT CREATE ON SCHEMA {schema} TO {role}"),
+            )
+        } else {
+            (
+                format!("the table `{table}` of shard `{name}` belongs to {owner}, not to {role}"),
                 format!("connect as its owner, or run as its owner: GRANT {owner} TO {role}"),
-            ),
-            (true, false) => (
-                format!(
-                    "nothing was moved: {role} may not create an index in schema `public` of shard `{name}`"
-                ),
-                format!("run as the database's owner: GRANT CREATE ON SCHEMA public TO {role}"),
-            ),
+            )
         };
+        let message = format!("nothing was moved: {why}");
         Err(Error::new(Kind::Permission, message).hint(hint).on_shard(name))
     });
     checked.into_iter().try_for_each(|(_, checked)| checked)

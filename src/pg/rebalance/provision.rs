@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use postgres::types::{Json, Type};
 
+use super::copy_tables::copy_tables;
 use super::desired_topology::Topologies;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -13,7 +14,7 @@ use crate::pg::catalog::{init, inspect, install};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::{self, INIT_SHARDS};
 use crate::pg::net::conninfo::ConnectionString;
-use crate::pg::net::session::{Parameter, Session};
+use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 
@@ -62,7 +63,10 @@ fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName
     let found: BTreeMap<_, _> = inspect::inspect_all(cluster.shards(), &names)?;
     inspect::check_distinct(cluster.shards(), &found)?;
     let own = &found[name];
-    install::check_table(name, own)?;
+    let tables = topology.tables();
+    if tables.is_default() {
+        install::check_table(name, own)?;
+    }
     if let Some(description) = &own.description {
         let address = cluster.shards().address(name)?;
         crate::pg::catalog::check_identity(name, &address, Some(*cluster_id), description.identity())?;
@@ -83,12 +87,28 @@ fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName
             .hint("use an empty database; its users can be exported first, and imported once it is a shard")
             .on_shard(name)
     };
-    if own.has_users && session.query("SELECT FROM public.users LIMIT 1", &[]).map_err(fail)?.len() == 1 {
-        return Err(taken());
+    let mut missing = tables.clone();
+    for table in tables.all() {
+        let is_there = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
+        let rows = session.query(is_there, &[(&table.name.as_sql(), Type::TEXT)]).map_err(fail)?;
+        if only(rows, "look for the tables", name)?.get(0) {
+            missing = missing.without(&table.name);
+            let any = format!("SELECT FROM {} LIMIT 1", table.name.as_sql());
+            if !session.client().query_typed(&any, &[]).map_err(fail)?.is_empty() {
+                return Err(taken());
+            }
+        }
     }
     plan.make_shard(&mut session, name, own)?;
-    if !own.has_users {
-        alter_like(cluster, &mut session, &names[0], name)?;
+    // The plain table of the prototype needs no pg_dump.
+    match alter_clauses(cluster, &names[0])? {
+        Some(clauses) if tables.is_default() => {
+            if !own.has_users {
+                alter_like(&mut session, &clauses, &names[0], name)?;
+            }
+        }
+        _ if missing.all().is_empty() => {}
+        _ => copy_tables(cluster, &missing, &names[0], (name, &mut session))?,
     }
     // A shard that was part of the cluster before, or of a desired topology that was given up, may have an old state.
     let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&Json(topology), Type::JSONB)];
@@ -101,19 +121,27 @@ fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName
     announce_endpoint(cluster, &names, name)
 }
 
-/// Makes the new table of a shard accept the same rows as that of another shard: by NOT NULL, CHECK and collations.
-fn alter_like(
-    cluster: &Cluster,
-    session: &mut PooledSession,
-    other: &ShardName,
-    name: &ShardName,
-) -> Result<()> {
+/// The clauses of ALTER TABLE that make the new table `users` of a shard accept the same rows as that of another shard: NOT NULL,
+/// CHECK and collations. `None` if that table has other columns than the prototype's.
+fn alter_clauses(cluster: &Cluster, other: &ShardName) -> Result<Option<Vec<String>>> {
+    let found = inspect::inspect_all(cluster.shards(), std::slice::from_ref(other))?;
+    if !found[other].fits_prototype() {
+        return Ok(None);
+    }
     let clauses = cluster
         .shards()
         .checkout(other)?
         .query(include_str!("../../../sql/queries/table_clauses.sql"), &[])
         .map_err(|cause| sqlstate::doing("read the definition of `users`", other, &cause))?;
-    let clauses: Vec<String> = clauses.iter().map(|row| row.get("clause")).collect();
+    Ok(Some(clauses.iter().map(|row| row.get("clause")).collect()))
+}
+
+fn alter_like(
+    session: &mut PooledSession,
+    clauses: &[String],
+    other: &ShardName,
+    name: &ShardName,
+) -> Result<()> {
     if clauses.is_empty() {
         return Ok(());
     }

@@ -26,6 +26,11 @@ const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
     SET ringshard.guard = 'checked'; \
     SELECT pg_catalog.set_config('session_replication_role', 'replica', false) \
     FROM pg_catalog.pg_roles WHERE rolsuper AND rolname = current_user";
+/// The size of a chunk, as it is stored, unless a single key has more.
+const CHUNK_BYTES: i64 = 2 << 20;
+
+/// The settings that change the text of a row, for a transaction.
+pub(crate) const ROW_TEXT: &str = include_str!("../../../sql/queries/row_text.sql");
 
 /// Reads the state of a shard.
 const SHARD_STATE: &str = concat!(
@@ -42,6 +47,15 @@ pub(crate) fn is_confirmed(cluster: &Cluster, shard: &ShardName, session: &mut S
     let rows = rows.map_err(|cause| cluster.explain(what, shard, session, &cause))?;
     // NULL without a row in `meta`.
     Ok(only(rows, what, shard)?.get::<_, Option<bool>>(0) != Some(false))
+}
+
+/// The reply that an answer of a function means.
+pub(crate) fn reply_of(answer: &str) -> Reply<ChunkRows> {
+    match answer {
+        "done" => Reply::Done,
+        "already" => Reply::Already,
+        _ => Reply::Stale,
+    }
 }
 
 /// A connection to one shard.
@@ -71,6 +85,9 @@ impl Connection {
     pub(crate) fn over(shard: &ShardName, mut session: Session, writes: bool) -> Result<Self> {
         if writes {
             let set_up = session.client().batch_execute(PRELUDE);
+            // Of the session, as it is a mover's own.
+            let row_text = ROW_TEXT.replace("SET LOCAL", "SET");
+            let set_up = set_up.and_then(|()| session.client().batch_execute(&row_text));
             set_up.map_err(|cause| sqlstate::doing("prepare a connection", shard, &cause))?;
         }
         Ok(Self { shard: shard.clone(), incarnation: None, _in_use: session.in_use(), session })
@@ -160,30 +177,29 @@ impl Connection {
             }
             Request::Read { epoch, chunk, target } => {
                 let rows = self.session.query(
-                    include_str!("../../../sql/queries/read_chunk.sql"),
+                    "SELECT names, columns, counts, digests::text[] AS digests, bytes, rows \
+                     FROM ringshard.read_chunk($1, $2, $3, $4, $5)",
                     &[
                         (&epoch.number(), Type::INT8),
                         (&Uuid::from(chunk.first()), Type::UUID),
                         (&Uuid::from(chunk.last()), Type::UUID),
                         (&target.as_str(), Type::TEXT),
+                        (&ChunkRows::BYTES_MAX, Type::INT8),
                     ],
                 )?;
-                Ok(rows.first().map_or(Reply::Stale, |row| Reply::Rows(ChunkRows::of(row))))
+                Ok(rows.first().and_then(ChunkRows::of).map_or(Reply::Stale, Reply::Rows))
             }
             Request::Receive { epoch, chunk, source, rows } => {
                 let (epoch, source) = (epoch.number(), source.as_str());
                 let (first, last) = (Uuid::from(chunk.first()), Uuid::from(chunk.last()));
-                let mut parameters: Vec<Parameter<'_>> = vec![
-                    (&epoch, Type::INT8),
-                    (&first, Type::UUID),
-                    (&last, Type::UUID),
-                    (&source, Type::TEXT),
-                ];
-                parameters.extend(rows.parameters());
-                self.answer(
-                    "SELECT ringshard.receive_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                    &parameters,
-                )
+                let own: [Parameter<'_>; 4] =
+                    [(&epoch, Type::INT8), (&first, Type::UUID), (&last, Type::UUID), (&source, Type::TEXT)];
+                rows.with_parameters(|parameters| {
+                    self.answer(
+                        "SELECT ringshard.receive_chunk($1, $2, $3, $4, $5, $6, $7, $8::numeric[], $9, $10)",
+                        &[&own, parameters].concat(),
+                    )
+                })
             }
             Request::Purge { epoch, chunk, target, decided_in } => {
                 let sql = "SELECT ringshard.purge($1, $2, $3, $4, $5)";
@@ -219,10 +235,11 @@ impl Connection {
         let parameters: &[Parameter<'_>] = &[
             (&Uuid::from(range.first()), Type::UUID),
             (&Uuid::from(range.last()), Type::UUID),
-            (&i64::from(chunk_rows.saturating_sub(1)), Type::INT8),
+            (&i64::from(chunk_rows.max(1)), Type::INT8),
+            (&CHUNK_BYTES, Type::INT8),
         ];
-        let rows = self.session.query(include_str!("../../../sql/queries/chunk_end.sql"), parameters)?;
-        let last = rows.first().map(|row| row.get::<_, Uuid>(0).into());
+        let rows = self.session.query("SELECT ringshard.chunk_end($1, $2, $3, $4)", parameters)?;
+        let last = rows.first().and_then(|row| row.get::<_, Option<Uuid>>(0)).map(Position::from);
         Ok(Reply::Cut(last.unwrap_or(range.last())))
     }
 
@@ -277,11 +294,7 @@ impl Connection {
         parameters: &[Parameter<'_>],
     ) -> Result<Reply<ChunkRows>, ShardError> {
         let rows = self.session.query(sql, parameters)?;
-        Ok(match only(rows, "change the ring", &self.shard)?.get::<_, &str>(0) {
-            "done" => Reply::Done,
-            "already" => Reply::Already,
-            _ => Reply::Stale,
-        })
+        Ok(reply_of(only(rows, "change the ring", &self.shard)?.get(0)))
     }
 
     /// Sets the desired topology, if the shard is in this epoch without a change, and the desired topology is still `before`.

@@ -4,3 +4,4 @@ pub(crate) mod chunk_rows;
 pub(crate) mod confirm;
 pub(crate) mod connection;
 mod overwrite;
+pub(crate) mod stream_chunk;

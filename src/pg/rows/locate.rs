@@ -14,12 +14,12 @@ use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 
-/// The numbers of rows in `users` and in the quarantine of a shard that has left the ring; `None` if it does not answer.
+/// The numbers of rows in the sharded tables and in the quarantine of a shard that has left the ring; `None` if it does not answer.
 pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
     let mut session = cluster.shards().checkout(shard).ok()?;
     // So that rows which a policy hides are an error.
     session.has_own_backend().ok()?;
-    let sql = "SELECT (SELECT count(*) FROM public.users), (SELECT count(*) FROM ringshard.quarantine)";
+    let sql = "SELECT ringshard.count_rows(), (SELECT count(*) FROM ringshard.quarantine)";
     let rows = session.query(sql, &[]).ok()?;
     rows.first().map(|row| (row.get(0), row.get(1)))
 }

@@ -37,6 +37,8 @@ const GAP_PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes rows that a policy hides an error. Without a pooler each session does so from its start.
 const ALL_ROWS: &str = "SET LOCAL row_security = off";
+/// How many keys one fetch returns.
+const KEYS_PER_FETCH: i32 = 8_000;
 /// How many names of a prepared statement are tried.
 const NAMES_TRIED: u32 = 100;
 
@@ -118,6 +120,27 @@ pub(crate) fn prepare(
         }
     }
     transaction.prepare_typed(sql, types)
+}
+
+/// Reads the sharding keys of all rows of a table, as text: calls `each` with some at a time.
+pub(crate) fn for_each_key(
+    transaction: &mut Transaction<'_>,
+    is_pooled: bool,
+    table: &str,
+    key: &str,
+    mut each: impl FnMut(&[&str]),
+) -> Result<(), postgres::Error> {
+    let statement = prepare(transaction, is_pooled, &format!("SELECT {key}::text FROM {table}"), &[])?;
+    let portal = transaction.bind(&statement, &[])?;
+    loop {
+        let rows = transaction.query_portal(&portal, KEYS_PER_FETCH)?;
+        // A key is NOT NULL: `doctor` sees to it.
+        let keys = rows.iter().filter_map(|row| row.try_get::<_, Option<&str>>(0).transpose());
+        each(&keys.collect::<Result<Vec<_>, _>>()?);
+        if rows.len() < usize::try_from(KEYS_PER_FETCH).unwrap_or(usize::MAX) {
+            return Ok(());
+        }
+    }
 }
 
 /// A result that is still to come.

@@ -3,49 +3,54 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use postgres::types::{ToSql, Type};
-use postgres::{Row, Transaction};
+use postgres::{GenericClient, Row, Transaction};
 
-use super::{ClusterSnapshot, ShardFindings};
+use super::{ClusterSnapshot, MisplacedKeys, ShardFindings};
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::ring::position::Position;
-use crate::model::user::UserId;
-use crate::pg::scan::list::RawValue;
+use crate::model::table::{ShardingKey, TableName};
+use crate::pg::catalog::quoted;
 use crate::pg::scan::snapshot::ShardSnapshot;
 
-/// How many users one query asks for.
-const IDS_PER_QUERY: usize = 5_000;
+/// How many keys one query asks for.
+const KEYS_PER_QUERY: usize = 5_000;
 
 /// The misplaced rows, and their repair.
 #[derive(Debug, Default)]
 pub struct RepairPlan {
-    /// The ids of the rows, by their shard and their owner.
-    pub(crate) rows: BTreeMap<(ShardName, ShardName), Vec<UserId>>,
-    /// Rows to move to their owner, which does not have the user.
+    /// The keys of the rows, by their shard and their owner.
+    pub(crate) keys: BTreeMap<(ShardName, ShardName), MisplacedKeys>,
+    /// Rows to move to their owner, which has none of that key.
     pub to_move: u64,
-    /// Rows to delete, as the owner has an equal one.
+    /// Rows to delete, as the owner has equal ones.
     pub to_purge: u64,
-    /// Rows to move to the quarantine, as the owner has a different one.
+    /// Rows to move to the quarantine, as the owner has different ones.
     pub to_quarantine: u64,
 }
 
-/// A name, region and email, as bytes.
-type Content = [Option<Vec<u8>>; 3];
+/// The rows of one key in one table: their number and digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Group {
+    rows: u64,
+    digest: String,
+}
 
-/// Plans the repair of these rows, in the snapshots in which they were found. Without `deep`, all rows that the owner has
-/// too count as equal.
+/// Plans the repair of the rows with these keys, in the snapshots in which they were found. Without `deep`, all rows whose key
+/// the owner has too count as equal.
 pub(crate) fn examine(
     snapshot: &ClusterSnapshot,
-    misplaced: BTreeMap<ShardName, Vec<UserId>>,
+    misplaced: BTreeMap<ShardName, MisplacedKeys>,
     deep: bool,
     tallies: &mut BTreeMap<ShardName, ShardFindings>,
 ) -> Result<RepairPlan> {
     let mut plan = RepairPlan::default();
-    for (shard, ids) in misplaced {
-        for id in ids {
+    for (shard, keys) in misplaced {
+        for (key, tables) in keys {
             // A position in a gap has no owner.
-            if let Some(route) = snapshot.findings.coverage.route(Position::of_user(id)) {
-                plan.rows.entry((shard.clone(), route.shard.clone())).or_default().push(id);
+            if let Some(route) = snapshot.findings.coverage.route(Position::of_key(&key)) {
+                let of_pair = plan.keys.entry((shard.clone(), route.shard.clone())).or_default();
+                of_pair.insert(key, tables);
             }
         }
     }
@@ -54,60 +59,93 @@ pub(crate) fn examine(
     let mut tally = |shard: &ShardName, change: &dyn Fn(&mut ShardFindings)| {
         change(tallies.get_mut(shard).expect("each scanned shard has a tally"));
     };
-    // A user that is misplaced on several shards is missing once.
-    let mut missing: HashSet<UserId> = HashSet::new();
-    for ((shard, owner), ids) in &plan.rows {
-        for ids in ids.chunks(IDS_PER_QUERY) {
-            let found = compare(parts[shard], parts[owner], ids, deep)?;
-            for id in ids.iter().filter(|id| !found.contains_key(id)) {
-                plan.to_move += 1;
-                if missing.insert(*id) {
-                    tally(owner, &|tally| tally.missing += 1);
+    // Rows of a key that is misplaced on several shards are missing once.
+    let mut missing: HashSet<(&TableName, &str)> = HashSet::new();
+    for ((shard, owner), keys) in &plan.keys {
+        for (at, (table, sharding_key)) in snapshot.tables().sharded().enumerate() {
+            let keys: Vec<&String> =
+                keys.iter().filter(|(_, tables)| tables.contains(&at)).map(|(key, _)| key).collect();
+            for keys in keys.chunks(KEYS_PER_QUERY) {
+                let (here, there) = (
+                    groups(parts[shard], (table, sharding_key), keys)?,
+                    groups(parts[owner], (table, sharding_key), keys)?,
+                );
+                for (key, group) in &here {
+                    let Some(other) = there.get(key) else {
+                        plan.to_move += group.rows;
+                        let key = keys.iter().find(|other| **other == key).expect("it was asked for");
+                        if missing.insert((table, key)) {
+                            tally(owner, &|tally| tally.missing += group.rows);
+                        }
+                        continue;
+                    };
+                    let is_differing = deep && other != group;
+                    if is_differing {
+                        plan.to_quarantine += group.rows;
+                    } else {
+                        plan.to_purge += group.rows;
+                    }
+                    tally(shard, &|tally| {
+                        tally.duplicate += group.rows;
+                        let differing = if is_differing { group.rows } else { 0 };
+                        tally.differing = tally.differing.map(|sum| sum + differing);
+                    });
                 }
             }
-            let duplicate = found.len() as u64;
-            let differing = found.values().filter(|is_equal| !**is_equal).count() as u64;
-            plan.to_purge += duplicate - differing;
-            plan.to_quarantine += differing;
-            tally(shard, &|tally| {
-                tally.duplicate += duplicate;
-                tally.differing = tally.differing.map(|sum| sum + differing);
-            });
         }
     }
     Ok(plan)
 }
 
-/// The users of these that the owner has, and whether each is equal.
-fn compare(
-    here: &ShardSnapshot,
-    owner: &ShardSnapshot,
-    ids: &[UserId],
-    deep: bool,
-) -> Result<HashMap<UserId, bool>> {
-    if !deep {
-        return Ok(existing(owner, ids)?.into_iter().map(|id| (id, true)).collect());
+/// The rows of these keys that a shard has in a table.
+fn groups(
+    part: &ShardSnapshot,
+    (table, key): (&TableName, &ShardingKey),
+    keys: &[&String],
+) -> Result<HashMap<String, Group>> {
+    let sql = format!(
+        "SELECT t.{key}::text, pg_catalog.count(*), \
+                pg_catalog.sum(pg_catalog.hashtextextended(t.*::text, 0))::text \
+         FROM {table} AS t WHERE {condition} GROUP BY t.{key}",
+        key = quoted(&key.column),
+        table = table.as_sql(),
+        condition = of_keys(key),
+    );
+    let keys: Vec<String> = keys.iter().map(|key| (*key).clone()).collect();
+    let rows = part.query("look for rows", move |transaction: &mut Transaction<'_>| {
+        transaction.batch_execute(crate::pg::requests::connection::ROW_TEXT)?;
+        transaction.query_typed(&sql, &[(&keys as &(dyn ToSql + Sync), Type::TEXT_ARRAY)])
+    })?;
+    let group = |row: &Row| {
+        let rows = u64::try_from(row.get::<_, i64>(1)).expect("a count is not negative");
+        (row.get(0), Group { rows, digest: row.get(2) })
+    };
+    Ok(rows.iter().map(group).collect())
+}
+
+/// The condition that a row of the table `t` has one of the keys `$1`, an array of texts.
+pub(super) fn of_keys(key: &ShardingKey) -> String {
+    format!("t.{} = ANY ($1::{}[])", quoted(&key.column), key.of)
+}
+
+/// The rows of these keys as texts, sorted, by their key.
+pub(super) fn rows_of_keys(
+    client: &mut impl GenericClient,
+    (table, key): (&TableName, &ShardingKey),
+    keys: &[&str],
+) -> Result<BTreeMap<String, Vec<String>>, postgres::Error> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let sql = format!(
+        "SELECT t.{}::text, t.*::text FROM {} AS t WHERE {}",
+        quoted(&key.column),
+        table.as_sql(),
+        of_keys(key),
+    );
+    for row in client.query_typed(&sql, &[(&keys, Type::TEXT_ARRAY)])? {
+        found.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
     }
-    let (here, there) = (contents(here, ids)?, contents(owner, ids)?);
-    Ok(there.into_iter().map(|(id, content)| (id, here.get(&id) == Some(&content))).collect())
-}
-
-/// The users of these that a shard has.
-fn existing(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashSet<UserId>> {
-    let rows = query(part, ids, "SELECT user_id FROM public.users WHERE user_id = ANY ($1)")?;
-    Ok(rows.iter().map(|row| UserId::new(row.get(0))).collect())
-}
-
-/// The contents of these users on a shard.
-fn contents(part: &ShardSnapshot, ids: &[UserId]) -> Result<HashMap<UserId, Content>> {
-    let rows = query(part, ids, include_str!("../../../sql/queries/verify/contents.sql"))?;
-    let text = |row: &Row, at| row.get::<_, Option<RawValue<'_>>>(at).map(|RawValue(bytes)| bytes.to_vec());
-    Ok(rows.iter().map(|row| (UserId::new(row.get(0)), [1, 2, 3].map(|at| text(row, at)))).collect())
-}
-
-fn query(part: &ShardSnapshot, ids: &[UserId], sql: &'static str) -> Result<Vec<Row>> {
-    let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
-    part.query("look for users", move |transaction: &mut Transaction<'_>| {
-        transaction.query_typed(sql, &[(&ids as &(dyn ToSql + Sync), Type::INT8_ARRAY)])
-    })
+    for rows in found.values_mut() {
+        rows.sort_unstable();
+    }
+    Ok(found)
 }

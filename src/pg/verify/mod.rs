@@ -8,7 +8,7 @@ mod misplaced;
 mod repair;
 
 use crate::pg::scan::snapshot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -22,9 +22,9 @@ use crate::model::names::ShardName;
 use crate::model::rebalance::ShardState;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::{Epoch, Topology};
-use crate::model::user::UserId;
+use crate::model::table::Tables;
 use crate::model::verification::{Findings, RingFault, RowPlacement, RowScanner, judge, lasting};
-use crate::pg::catalog;
+use crate::pg::catalog::{self, quoted};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::session::only;
@@ -39,8 +39,6 @@ pub use repair::{Repair, Repaired, begin_repair};
 
 /// How many misplaced rows are examined one by one; normally there are none.
 const EXAMINED_MAX: i64 = 1_000_000;
-/// How many ids one fetch returns.
-const ROWS_PER_FETCH: i32 = 8_000;
 /// How long a fault must stay to count.
 const FAULT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the states may contradict each other, each time in another way.
@@ -50,20 +48,23 @@ const ROUND_PAUSE: Duration = Duration::from_millis(20);
 /// How often progress is reported.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The keys of misplaced rows, each with the sharded tables that have such rows, by their place in the topology.
+pub(crate) type MisplacedKeys = BTreeMap<String, BTreeSet<usize>>;
+
 /// The findings on one shard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShardFindings {
-    /// The number of its rows.
+    /// The number of its rows in all sharded tables.
     pub rows: u64,
     /// Rows in flight: on arcs that it still has and another shard serves, during a change.
     pub in_flight: u64,
     /// Misplaced rows.
     pub misplaced: u64,
-    /// Misplaced rows whose user the owner has too.
+    /// Misplaced rows whose key the owner has too, in the same table.
     pub duplicate: u64,
     /// Duplicates with other content than on the owner; `None` if contents were not compared.
     pub differing: Option<u64>,
-    /// Users that it owns and that are only on other shards.
+    /// Rows that it owns and that are only on other shards.
     pub missing: u64,
 }
 
@@ -90,6 +91,11 @@ impl Verified {
         self.tallies.values().map(of).sum()
     }
 
+    /// What a row of the cluster's tables is called.
+    pub fn noun(&self) -> &'static str {
+        self.in_force.1.tables().noun()
+    }
+
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.faults.is_empty() && self.sum(|tally| tally.misplaced) == 0
@@ -103,13 +109,26 @@ struct ClusterSnapshot {
     findings: Findings,
 }
 
+impl ClusterSnapshot {
+    fn newest(&self) -> &ShardState {
+        let newest = self.states.values().max_by_key(|state| (state.ring.epoch, state.ring.change.is_some()));
+        newest.expect("open_parts gives a part or an error")
+    }
+
+    /// The tables of the topology in force.
+    fn tables(&self) -> &Tables {
+        self.newest().ring.topology.tables()
+    }
+}
+
 /// The result of scanning one shard.
 struct Scanned {
     rows: u64,
     in_flight: u64,
     misplaced: u64,
-    /// The ids of the misplaced rows, up to the limit.
-    examined_ids: Vec<UserId>,
+    /// How many of them are examined, and their keys.
+    examined: u64,
+    keys: MisplacedKeys,
 }
 
 /// What the threads of one verification share.
@@ -134,24 +153,24 @@ pub fn verify(cluster: &Cluster, deep: bool, progress: impl Fn(u64)) -> Result<V
     let shared = Arc::new(ScanShared { rows: AtomicU64::new(0), room: AtomicI64::new(EXAMINED_MAX) });
     let scanned = scan_all(&observed, &shared, progress)?;
     let mut tallies = BTreeMap::new();
-    let mut examined_ids = BTreeMap::new();
+    let mut misplaced_keys = BTreeMap::new();
+    let mut all_examined = 0;
     for (shard, scanned) in scanned {
-        let Scanned { rows, in_flight, misplaced, examined_ids: of_shard } = scanned;
+        let Scanned { rows, in_flight, misplaced, examined, keys } = scanned;
+        all_examined += examined;
         let differing = deep.then_some(0);
         let tally = ShardFindings { rows, in_flight, misplaced, duplicate: 0, differing, missing: 0 };
         tallies.insert(shard.clone(), tally);
-        examined_ids.insert(shard, of_shard);
+        misplaced_keys.insert(shard, keys);
     }
-    let examined: usize = examined_ids.values().map(Vec::len).sum();
-    let plan = misplaced::examine(&observed, examined_ids, deep, &mut tallies)?;
+    let plan = misplaced::examine(&observed, misplaced_keys, deep, &mut tallies)?;
     let misplaced: u64 = tallies.values().map(|tally| tally.misplaced).sum();
-    let newest = observed.states.values().max_by_key(|state| (state.ring.epoch, state.ring.change.is_some()));
-    let newest = newest.expect("open_parts gives a part or an error");
+    let newest = observed.newest();
     Ok(Verified {
         tallies,
         faults,
         is_changing: observed.findings.is_changing,
-        unexamined: misplaced - examined as u64,
+        unexamined: misplaced - all_examined,
         plan,
         in_force: (newest.ring.epoch, newest.ring.topology.clone()),
     })
@@ -253,8 +272,9 @@ fn scan_all(
     for part in &observed.parts {
         let (sender, shared, shard) = (sender.clone(), Arc::clone(shared), part.shard.clone());
         let (scanner, is_pooled) = (observed.findings.scanner(&shard), part.is_pooled);
+        let tables = observed.tables().clone();
         part.run(move |transaction| {
-            let scanned = scan_rows(transaction, is_pooled, &scanner, &shared);
+            let scanned = scan_rows(transaction, is_pooled, &tables, &scanner, &shared);
             drop(sender.send((shard, scanned)));
         });
     }
@@ -263,8 +283,7 @@ fn scan_all(
     while all.len() < observed.parts.len() {
         match receiver.recv_timeout(REPORT_INTERVAL) {
             Ok((shard, scanned)) => {
-                let scanned =
-                    scanned.map_err(|cause| sqlstate::doing("read the ids of users", &shard, &cause))?;
+                let scanned = scanned.map_err(|cause| sqlstate::doing("read the keys", &shard, &cause))?;
                 all.push((shard, scanned));
             }
             Err(RecvTimeoutError::Timeout) => progress(shared.rows.load(Ordering::Relaxed)),
@@ -274,35 +293,35 @@ fn scan_all(
     Ok(all)
 }
 
-/// Reads the ids of one shard, and keeps the misplaced ones.
+/// Reads the keys of all tables of one shard, and keeps the misplaced ones.
 fn scan_rows(
     transaction: &mut Transaction<'_>,
     is_pooled: bool,
+    tables: &Tables,
     scanner: &RowScanner,
     shared: &ScanShared,
 ) -> Result<Scanned, postgres::Error> {
-    let mut scanned = Scanned { rows: 0, in_flight: 0, misplaced: 0, examined_ids: Vec::new() };
-    let statement = snapshot::prepare(transaction, is_pooled, "SELECT user_id FROM public.users", &[])?;
-    let portal = transaction.bind(&statement, &[])?;
-    loop {
-        let rows = transaction.query_portal(&portal, ROWS_PER_FETCH)?;
-        for row in &rows {
-            let id = UserId::new(row.try_get(0)?);
-            match scanner.place(Position::of_user(id)) {
-                RowPlacement::Home => {}
-                RowPlacement::InFlight => scanned.in_flight += 1,
-                RowPlacement::Misplaced => {
-                    scanned.misplaced += 1;
-                    if shared.room.fetch_sub(1, Ordering::Relaxed) > 0 {
-                        scanned.examined_ids.push(id);
+    let mut scanned =
+        Scanned { rows: 0, in_flight: 0, misplaced: 0, examined: 0, keys: MisplacedKeys::new() };
+    for (at, (table, key)) in tables.sharded().enumerate() {
+        let key = quoted(&key.column);
+        snapshot::for_each_key(transaction, is_pooled, table.as_sql(), &key, |keys| {
+            for key in keys {
+                match scanner.place(Position::of_key(key)) {
+                    RowPlacement::Home => {}
+                    RowPlacement::InFlight => scanned.in_flight += 1,
+                    RowPlacement::Misplaced => {
+                        scanned.misplaced += 1;
+                        if shared.room.fetch_sub(1, Ordering::Relaxed) > 0 {
+                            scanned.examined += 1;
+                            scanned.keys.entry((*key).to_owned()).or_default().insert(at);
+                        }
                     }
                 }
             }
-        }
-        scanned.rows += rows.len() as u64;
-        shared.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        if rows.len() < usize::try_from(ROWS_PER_FETCH).unwrap_or(usize::MAX) {
-            return Ok(scanned);
-        }
+            scanned.rows += keys.len() as u64;
+            shared.rows.fetch_add(keys.len() as u64, Ordering::Relaxed);
+        })?;
     }
+    Ok(scanned)
 }

@@ -1,14 +1,15 @@
 //! Repair: moves misplaced rows to their owner. The only copy of a row is never deleted.
 //!
-//! It works on some users at a time. Their rows are read on their shard. On the owner, one transaction stores the missing
-//! ones and compares the others. After that is on disk, a second transaction deletes on the shard each row that is equal on
-//! the owner, and moves each that differs to the quarantine. A row is deleted only if it still has the content that was
-//! read. So a crash at any point leaves at worst a duplicate, and the next run continues.
+//! It works on the rows of some keys at a time, in all sharded tables. They are read on their shard. On the owner, one transaction
+//! stores the rows of the keys that a table there lacks, and compares the others. After that is on disk, a second transaction
+//! deletes on the shard the rows of each key that are equal on the owner, and moves those that differ to the quarantine. A row is
+//! deleted only if it still has the content that was read. So a crash at any point leaves at worst a duplicate, and the next run
+//! continues.
 //!
 //! Both transactions prevent a change until their commit (`sql/queries/verify/require_stable.sql`): the owner stays the
 //! owner, and a shard on which a row is deleted does not receive its arc.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
@@ -16,23 +17,25 @@ use postgres::types::{ToSql, Type};
 use postgres::{IsolationLevel, Row, Transaction};
 
 use super::Verified;
+use super::misplaced::{of_keys, rows_of_keys};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
 use crate::model::ring::arc::ShardArc;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
-use crate::model::user::{User, UserId};
+use crate::model::table::{ShardingKey, TableName};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::{self, RUN_LOCK};
 use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::pg::rebalance::standbys::Standbys;
+use crate::pg::requests::connection::ROW_TEXT;
 use crate::pg::scan::snapshot::held_of;
 
-/// How many users are repaired at a time.
-const USERS_PER_STEP: usize = 1_000;
+/// How many keys are repaired at a time.
+const KEYS_PER_STEP: usize = 1_000;
 /// Operations, as `ringshard.side_effects` names them.
 const INSERT: i32 = 4;
 const DELETE: i32 = 8;
@@ -62,39 +65,23 @@ pub struct Repair<'a> {
     standby_patience: Option<Duration>,
 }
 
-/// Users as arrays, for one statement.
-#[derive(Default)]
-struct Columns {
-    ids: Vec<i64>,
-    texts: [Vec<Option<String>>; 3],
-}
+/// The keys of one step, each with the tables that have misplaced rows of it.
+type Keys<'a> = [(&'a String, &'a BTreeSet<usize>)];
 
-impl Columns {
-    fn of<'a>(users: impl Iterator<Item = &'a User>) -> Self {
-        let mut columns = Self::default();
-        for user in users {
-            columns.ids.push(user.user_id.number());
-            for (column, text) in columns.texts.iter_mut().zip([&user.name, &user.region, &user.email]) {
-                column.push(text.clone());
-            }
-        }
-        columns
-    }
+/// The rows of a key in a table, by the table's place in the topology, as texts, sorted.
+type Rows = BTreeMap<usize, BTreeMap<String, Vec<String>>>;
 
-    fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
-        let texts = self.texts.iter().map(|texts| (texts as &(dyn ToSql + Sync), Type::TEXT_ARRAY));
-        std::iter::once((&self.ids as &(dyn ToSql + Sync), Type::INT8_ARRAY)).chain(texts).collect()
-    }
-}
-
-/// A user's row on the owner.
+/// The rows of a key in a table on the owner.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AtOwner {
-    /// It was stored by this repair.
+    /// They were stored by this repair.
     Stored,
     Equal,
     Differing,
 }
+
+/// What the owner has, by the place of the table and the key.
+type AtOwners = BTreeMap<(usize, String), AtOwner>;
 
 /// Takes the run lock. Fails with `Locked` if another session has it. `standby_patience`: how long to wait for standbys, as in a
 /// rebalance.
@@ -143,11 +130,12 @@ impl Repair<'_> {
         let mut repaired = Repaired::default();
         let mut done = 0;
         // A standby that is behind already would stop it half-way.
-        for (_, owner) in verified.plan.rows.keys() {
+        for (_, owner) in verified.plan.keys.keys() {
             self.wait_for_standbys(owner)?;
         }
-        for ((shard, owner), ids) in &verified.plan.rows {
-            for ids in ids.chunks(USERS_PER_STEP) {
+        for ((shard, owner), keys) in &verified.plan.keys {
+            let keys: Vec<_> = keys.iter().collect();
+            for keys in keys.chunks(KEYS_PER_STEP) {
                 if !self.session.is_alive(false) {
                     let message =
                         format!("the connection to shard `{}` with the run lock was lost", self.arbiter);
@@ -155,73 +143,50 @@ impl Repair<'_> {
                         .hint("run this again to continue")
                         .on_shard(&self.arbiter));
                 }
-                self.repair(verified.in_force.0, shard, owner, ids, &mut repaired)?;
-                done += ids.len() as u64;
+                done += self.repair(verified, (shard, owner), keys, &mut repaired)?;
                 progress(done);
             }
         }
         Ok(repaired)
     }
 
+    /// Repairs the rows of some keys; returns their number.
     fn repair(
         &mut self,
-        epoch: Epoch,
-        shard: &ShardName,
-        owner: &ShardName,
-        ids: &[UserId],
+        verified: &Verified,
+        (shard, owner): (&ShardName, &ShardName),
+        keys: &Keys<'_>,
         repaired: &mut Repaired,
-    ) -> Result<()> {
-        let users = self.read(shard, ids)?;
-        let at_owner = self.in_transaction(owner, "store misplaced users on their owner", epoch, |step| {
-            let owned = users.iter().filter(|user| step.owns(Position::of_user(user.user_id)));
-            let columns = Columns::of(owned);
-            step.prepare_for(INSERT)?;
-            let stored = step.query(
-                include_str!("../../../sql/queries/verify/insert_missing.sql"),
-                &columns.parameters(),
-            )?;
-            let stored = stored.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>();
-            let compared =
-                step.query(include_str!("../../../sql/queries/verify/compare.sql"), &columns.parameters())?;
-            let found = compared.iter().map(|row| {
-                let (id, is_equal) = (row.get::<_, i64>(0), row.get::<_, bool>(1));
-                let has = match (is_equal, stored.contains(&id)) {
-                    (false, _) => AtOwner::Differing,
-                    (true, true) => AtOwner::Stored,
-                    (true, false) => AtOwner::Equal,
-                };
-                (UserId::new(id), has)
-            });
-            Ok(found.collect::<HashMap<_, _>>())
+    ) -> Result<u64> {
+        let (epoch, topology) = &verified.in_force;
+        let tables: Vec<_> = topology.tables().sharded().collect();
+        let rows =
+            self.in_transaction(shard, "read misplaced rows", *epoch, |step| step.rows_of(&tables, keys))?;
+        let order = self.order(owner, &tables)?;
+        let at_owner = self.in_transaction(owner, "store misplaced rows on their owner", *epoch, |step| {
+            step.store_missing(&tables, &order, &rows, keys)
         })?;
         self.wait_for_standbys(owner)?;
-        let reason = format!("differs from the row on its owner `{owner}` (verify --fix in epoch {epoch})");
-        let part = self.in_transaction(shard, "delete users that their owner has", epoch, |step| {
-            let select = |requested: &[AtOwner]| {
-                let misplaced = users.iter().filter(|user| {
-                    let has = at_owner.get(&user.user_id);
-                    has.is_some_and(|has| requested.contains(has))
-                        && !step.holds(Position::of_user(user.user_id))
-                });
-                Columns::of(misplaced)
-            };
-            let (copies, others) =
-                (select(&[AtOwner::Stored, AtOwner::Equal]), select(&[AtOwner::Differing]));
-            step.prepare_for(DELETE)?;
-            let purged =
-                step.query(include_str!("../../../sql/queries/verify/purge.sql"), &copies.parameters())?;
-            let mut with_reason = others.parameters();
-            with_reason.push((&reason, Type::TEXT));
-            let quarantined =
-                step.query(include_str!("../../../sql/queries/verify/quarantine.sql"), &with_reason)?;
-            let was_stored = |row: &&Row| at_owner.get(&UserId::new(row.get(0))) == Some(&AtOwner::Stored);
-            let moved = purged.iter().filter(was_stored).count() as u64;
-            Ok(Repaired { moved, purged: purged.len() as u64 - moved, quarantined: quarantined.len() as u64 })
+        let reason = format!("differs from the rows on its owner `{owner}` (verify --fix in epoch {epoch})");
+        let part = self.in_transaction(shard, "delete rows that their owner has", *epoch, |step| {
+            step.delete(&tables, &order, &rows, &at_owner, &reason)
         })?;
         repaired.moved += part.moved;
         repaired.purged += part.purged;
         repaired.quarantined += part.quarantined;
-        Ok(())
+        Ok(rows.values().flat_map(BTreeMap::values).map(|rows| rows.len() as u64).sum())
+    }
+
+    /// The places of the tables in the order in which rows are stored.
+    fn order(&self, shard: &ShardName, tables: &[(&TableName, &ShardingKey)]) -> Result<Vec<usize>> {
+        let what = "read the sharded tables";
+        let mut session = self.cluster.shards().checkout(shard)?;
+        let rows = session
+            .query("SELECT (ringshard.tables_in_order()).names", &[])
+            .map_err(|cause| sqlstate::doing(what, shard, &cause))?;
+        let names: Vec<String> = only(rows, what, shard)?.get(0);
+        let place = |name: &String| tables.iter().position(|(table, _)| table.as_sql() == name);
+        Ok(names.iter().filter_map(place).collect())
     }
 
     /// Waits until all standbys of the owner have the rows: the shard deletes its own next.
@@ -239,25 +204,6 @@ impl Repair<'_> {
             ),
             _ => error,
         })
-    }
-
-    /// Reads the rows of these users.
-    fn read(&self, shard: &ShardName, ids: &[UserId]) -> Result<Vec<User>> {
-        let ids: Vec<i64> = ids.iter().map(|id| id.number()).collect();
-        let doing = |cause| sqlstate::doing("read misplaced users", shard, &cause);
-        let mut session = self.cluster.shards().checkout(shard)?;
-        let rows = session
-            .query(include_str!("../../../sql/queries/verify/contents.sql"), &[(&ids, Type::INT8_ARRAY)])
-            .map_err(doing)?;
-        let user = |row: &Row| {
-            Ok(User {
-                user_id: UserId::new(row.try_get(0)?),
-                name: row.try_get(1)?,
-                region: row.try_get(2)?,
-                email: row.try_get(3)?,
-            })
-        };
-        rows.iter().map(user).collect::<Result<_, _>>().map_err(doing)
     }
 
     /// Runs `work` on a shard in one transaction, during which no change can begin, until its commit is on disk.
@@ -299,6 +245,7 @@ impl Repair<'_> {
         let begun = session.client().build_transaction().isolation_level(IsolationLevel::ReadCommitted);
         let mut transaction = begun.start()?;
         transaction.batch_execute(include_str!("../../../sql/queries/verify/begin.sql"))?;
+        transaction.batch_execute(ROW_TEXT)?;
         let require_stable = include_str!("../../../sql/queries/verify/require_stable.sql");
         if transaction.query_typed(require_stable, &[(&epoch.number(), Type::INT8)])?.is_empty() {
             return Ok(Err(changing()));
@@ -351,6 +298,108 @@ impl RepairTransaction<'_> {
     /// Whether it has an arc with a position, owned or fenced.
     fn holds(&self, position: Position) -> bool {
         self.held.iter().any(|held| held.arc.contains(position))
+    }
+
+    /// The rows of these keys.
+    fn rows_of(
+        &mut self,
+        tables: &[(&TableName, &ShardingKey)],
+        keys: &Keys<'_>,
+    ) -> Result<Rows, postgres::Error> {
+        let read = |(at, table): (usize, &(&TableName, &ShardingKey))| {
+            let keys: Vec<&str> =
+                keys.iter().filter(|(_, of)| of.contains(&at)).map(|(key, _)| key.as_str()).collect();
+            Ok((at, rows_of_keys(&mut self.transaction, *table, &keys)?))
+        };
+        tables.iter().enumerate().map(read).collect()
+    }
+
+    /// Stores the rows of keys that a table of this shard, their owner, lacks; compares the others.
+    fn store_missing(
+        &mut self,
+        tables: &[(&TableName, &ShardingKey)],
+        order: &[usize],
+        rows: &Rows,
+        keys: &Keys<'_>,
+    ) -> Result<AtOwners, postgres::Error> {
+        self.prepare_for(INSERT)?;
+        let before = self.rows_of(tables, keys)?;
+        for at in order {
+            let (table, _) = tables[*at];
+            let missing = rows[at]
+                .iter()
+                .filter(|(key, _)| !before[at].contains_key(*key) && self.owns(Position::of_key(key)));
+            let missing: Vec<&str> = missing.flat_map(|(_, rows)| rows).map(String::as_str).collect();
+            if !missing.is_empty() {
+                let sql = "SELECT row_count FROM ringshard.store_rows($1, $2, 'in conflict with a repair')";
+                self.query(sql, &[(&table.as_sql(), Type::TEXT), (&missing, Type::TEXT_ARRAY)])?;
+            }
+        }
+        let after = self.rows_of(tables, keys)?;
+        let mut found = AtOwners::new();
+        for (at, rows) in rows {
+            for (key, rows) in rows.iter().filter(|(key, _)| after[at].contains_key(*key)) {
+                let has = match (after[at][key] == *rows, before[at].contains_key(key)) {
+                    (false, _) => AtOwner::Differing,
+                    (true, false) => AtOwner::Stored,
+                    (true, true) => AtOwner::Equal,
+                };
+                found.insert((*at, key.clone()), has);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Deletes the rows that the owner has, and moves those that differ there to the quarantine.
+    fn delete(
+        &mut self,
+        tables: &[(&TableName, &ShardingKey)],
+        order: &[usize],
+        rows: &Rows,
+        at_owner: &AtOwners,
+        reason: &str,
+    ) -> Result<Repaired, postgres::Error> {
+        self.prepare_for(DELETE)?;
+        let mut repaired = Repaired::default();
+        for at in order.iter().rev() {
+            let (table, key) = tables[*at];
+            for has in [AtOwner::Stored, AtOwner::Equal, AtOwner::Differing] {
+                let of = rows[at].iter().filter(|(key, _)| {
+                    at_owner.get(&(*at, (*key).clone())) == Some(&has) && !self.holds(Position::of_key(key))
+                });
+                let (keys, texts): (Vec<&str>, Vec<&Vec<String>>) =
+                    of.map(|(key, rows)| (key.as_str(), rows)).unzip();
+                if keys.is_empty() {
+                    continue;
+                }
+                let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
+                let sql = format!(
+                    "WITH deleted AS (DELETE FROM {} AS t WHERE {} AND t.*::text = ANY ($2) RETURNING t.*::text AS contents), \
+                          aside AS (INSERT INTO ringshard.quarantine (reason, table_name, contents) \
+                                    SELECT $3, $4, contents FROM deleted WHERE $5) \
+                     SELECT pg_catalog.count(*) FROM deleted",
+                    table.as_sql(),
+                    of_keys(key),
+                );
+                let deleted = self.query(
+                    &sql,
+                    &[
+                        (&keys, Type::TEXT_ARRAY),
+                        (&texts, Type::TEXT_ARRAY),
+                        (&reason, Type::TEXT),
+                        (&table.as_sql(), Type::TEXT),
+                        (&(has == AtOwner::Differing), Type::BOOL),
+                    ],
+                )?;
+                let count = deleted.first().map_or(0, |row| row.get::<_, i64>(0)).unsigned_abs();
+                *match has {
+                    AtOwner::Stored => &mut repaired.moved,
+                    AtOwner::Equal => &mut repaired.purged,
+                    AtOwner::Differing => &mut repaired.quarantined,
+                } += count;
+            }
+        }
+        Ok(repaired)
     }
 
     /// Disables the guard, as ownership is proved, and suppresses what these operations would set off, or fails.

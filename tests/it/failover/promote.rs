@@ -151,7 +151,7 @@ fn a_promotion_during_a_rebalance_lets_it_continue() {
         let row = client.query_one(standing, &[]).unwrap();
         assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (3, "pending"));
     }
-    let late = "SELECT ringshard.receive_chunk(2, $1, $2, 'shard_2', '{}', '{}', '{}', '{}', 0, '')";
+    let late = "SELECT ringshard.receive_chunk(2, $1, $2, 'shard_2', '{}', '{}', '{}', '{}', 0, '{}')";
     let arc = "SELECT first, last FROM ringshard.arc WHERE state = 'owned' LIMIT 1";
     let arc =
         standby.client().query_one(&arc.replace("first, last", "first::text, last::text"), &[]).unwrap();

@@ -167,7 +167,7 @@ fn a_stale_primary_serves_nothing_and_its_missing_rows_are_recovered() {
         (get(&fresh), get("1"), get("2")),
         (format!("{fresh},late,,\n"), "1,n1,,\n".into(), "2,newer,,\n".into())
     );
-    let aside = "SELECT name FROM ringshard.quarantine WHERE user_id = 1";
+    let aside = "SELECT (contents::users).name FROM ringshard.quarantine WHERE (contents::users).user_id = 1";
     assert_eq!(old.query_one(aside, &[]).unwrap().get::<_, String>(0), "late");
     assert_eq!(servers.rows_on(2), 0);
     assert!(!servers.run(&["shards"]).success().stderr.contains("an old server"));

@@ -220,7 +220,7 @@ fn preflight_checks_fail_before_rows_move() {
         "ALTER TABLE users ADD COLUMN age int",
         "ALTER TABLE users DROP COLUMN age",
         78,
-        "would not move it with a user",
+        "`users` of `shard_4` has `5. age integer`",
     );
     break_and_repair(
         2,

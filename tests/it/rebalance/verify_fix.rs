@@ -36,7 +36,7 @@ fn a_repair_moves_missing_rows_deletes_equal_ones_and_quarantines_others() {
         quarantined.iter().map(|(id, name, _)| (*id, name.as_str())).collect();
     assert_eq!(quarantined, [(3, "another"), (5, if first { "Name 5 too" } else { "Name 5" })]);
     assert!(quarantine(&test)[0].2.contains(&format!("`shard_{}`", owner(3))));
-    let quarantined = "SELECT count(*) FROM ringshard.quarantine WHERE user_id = 3";
+    let quarantined = "SELECT count(*) FROM ringshard.quarantine WHERE (contents::users).user_id = 3";
     assert_eq!(test.query(non_owner(3), quarantined, &[])[0].get::<_, i64>(0), 1);
     test.run(&["verify", "--deep"]).success();
 }
@@ -117,7 +117,7 @@ fn a_rebalance_that_starts_stops_a_repair() {
     damage(&test);
     let before = rows(&test);
     // The gate delays the first row that the repair stores, and the change is announced meanwhile.
-    let gate = Gate::new(&test.database(owner(4)), "ON CONFLICT");
+    let gate = Gate::new(&test.database(owner(4)), "store_rows");
     let shards = test.shards_with(owner(4), &gate.url());
     let mut fix = test.command();
     fix.args(["verify", "--fix", "-y"]);

@@ -116,7 +116,6 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
     ),
     ("ALTER TABLE users ALTER email TYPE text", "table", "`email` is text"),
     ("ALTER TABLE users DROP COLUMN email", "table", "`email` is missing"),
-    ("ALTER TABLE users ADD COLUMN \"my note\" text", "table", "ringshard does not know `my note`"),
     ("ALTER TABLE users SET UNLOGGED", "relation", "unlogged"),
     ("CREATE UNIQUE INDEX \"own One\" ON users (email)", "unique", "\"own One\""),
     ("ALTER TABLE users DROP CONSTRAINT users_pkey", "primary_key", "none"),

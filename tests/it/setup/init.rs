@@ -82,11 +82,18 @@ fn misplaced_rows_are_reported_and_nothing_is_changed() {
 #[test]
 fn an_incompatible_users_table_is_not_changed() {
     let test = Test::new();
-    test.execute(2, "CREATE TABLE users (id serial PRIMARY KEY, login text)");
-    test.init().fails(78).says("shard_2").says("other columns").says("login text");
-    test.execute(2, "DROP TABLE users; CREATE TABLE users (user_id bigint, name varchar(100), region varchar(50), email varchar(100))");
-    test.init().fails(78).says("user_id bigint primary key");
+    test.execute(
+        2,
+        "CREATE TABLE users (user_id bigint, name varchar(100), region varchar(50), email varchar(100))",
+    );
+    test.init().fails(78).says("shard_2").says("other columns").says("user_id bigint primary key");
     assert!(!test.config().exists());
+    // Other columns are those of an application, which says later by what its table is sharded.
+    test.execute(2, "DROP TABLE users; CREATE TABLE users (id serial PRIMARY KEY, login text)");
+    test.init().success();
+    assert_eq!(test.run(&["table", "list"]).success().stdout, "");
+    test.run(&["get-user", "1"]).fails(78).says("this cluster has no table `users` with the columns");
+    test.run(&["doctor"]).success();
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(crate) fn rows(test: &Test) -> BTreeMap<(usize, i64), String> {
 
 /// The quarantined rows of all shards: id, name, reason.
 pub(crate) fn quarantine(test: &Test) -> Vec<(i64, String, String)> {
-    let sql = "SELECT user_id, name, reason FROM ringshard.quarantine";
+    let sql = "SELECT (contents::users).user_id, (contents::users).name, reason FROM ringshard.quarantine";
     let all = (1..=3).flat_map(|shard| test.query(shard, sql, &[]));
     let mut all: Vec<_> = all.map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     all.sort();

@@ -29,11 +29,12 @@ pub(crate) struct MoveFixture {
 
 /// The rows of a chunk.
 pub(crate) struct Read {
-    ids: Vec<i64>,
-    /// `name`, `region`, `email`.
-    texts: [Vec<Option<String>>; 3],
+    names: Vec<String>,
+    columns: Vec<String>,
+    counts: Vec<i64>,
+    pub(crate) digests: Vec<String>,
     bytes: i64,
-    pub(crate) digest: String,
+    rows: Vec<String>,
 }
 
 impl MoveFixture {
@@ -82,15 +83,16 @@ impl MoveFixture {
     pub(crate) fn read(&mut self, from: usize, epoch: i64) -> Read {
         let other = self.names[1 - from].clone();
         let client = if from == 0 { &mut self.source } else { &mut self.target };
-        let sql = include_str!("../../../sql/queries/read_chunk.sql")
-            .replace("$2", "$2::text::uuid")
-            .replace("$3", "$3::text::uuid");
-        let row = client.query_one(&sql, &[&epoch, &self.chunk.first, &self.chunk.last, &other]).unwrap();
+        let sql = "SELECT names, columns, counts, digests::text[] AS digests, bytes, rows \
+                   FROM ringshard.read_chunk($1, $2::text::uuid, $3::text::uuid, $4, 1000000)";
+        let row = client.query_one(sql, &[&epoch, &self.chunk.first, &self.chunk.last, &other]).unwrap();
         Read {
-            ids: row.get("ids"),
-            texts: ["names", "regions", "emails"].map(|column| row.get(column)),
+            names: row.get("names"),
+            columns: row.get("columns"),
+            counts: row.get("counts"),
+            digests: row.get("digests"),
             bytes: row.get("bytes"),
-            digest: row.get("digest"),
+            rows: row.get("rows"),
         }
     }
 
@@ -102,25 +104,12 @@ impl MoveFixture {
     ) -> Result<String, postgres::Error> {
         let source = self.names[from].clone();
         let client = if from == 0 { &mut self.target } else { &mut self.source };
-        let sql =
-            "SELECT ringshard.receive_chunk($1, $2::text::uuid, $3::text::uuid, $4, $5, $6, $7, $8, $9, $10)";
-        let [names, regions, emails] = &read.texts;
-        let chunk = &self.chunk;
+        let sql = "SELECT ringshard.receive_chunk($1, $2::text::uuid, $3::text::uuid, $4, $5, $6, $7, $8::text[]::numeric[], $9, $10)";
+        let (chunk, Read { names, columns, counts, digests, bytes, rows }) = (&self.chunk, read);
         client
             .query_one(
                 sql,
-                &[
-                    &epoch,
-                    &chunk.first,
-                    &chunk.last,
-                    &source,
-                    &read.ids,
-                    names,
-                    regions,
-                    emails,
-                    &read.bytes,
-                    &read.digest,
-                ],
+                &[&epoch, &chunk.first, &chunk.last, &source, names, columns, counts, digests, bytes, rows],
             )
             .map(|row| row.get(0))
     }
@@ -197,7 +186,7 @@ pub(crate) fn write_user(
     name: &str,
 ) -> String {
     let sql =
-        "SELECT answer FROM ringshard.write_user($1, $2, 8, 0, $3, $4, true, $5, false, NULL, false, NULL)";
+        "SELECT answer FROM ringshard.write_user($1, $2, 9, 0, $3, $4, true, $5, false, NULL, false, NULL)";
     transaction.query_one(sql, &[&cluster, &shard, &operation, &user, &name]).unwrap().get(0)
 }
 

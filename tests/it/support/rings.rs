@@ -67,3 +67,10 @@ pub(crate) fn id_that_moves(ring: &Ring) -> (i64, usize, usize) {
         })
         .unwrap()
 }
+
+/// The owner of a key, among shards of weight 1 with 100 virtual nodes each.
+pub(crate) fn owner_among<'a>(names: &[&'a str], key: impl std::fmt::Display + Copy) -> &'a str {
+    let ring = Topology::of_equals(100, names.iter().map(|name| name.parse().unwrap())).unwrap().ring();
+    let owner = ring.owner(Position::of_key(&key.to_string()));
+    names.iter().find(|name| **name == owner.as_str()).unwrap()
+}

@@ -3,7 +3,7 @@
 pub(crate) mod record;
 mod status;
 
-use crate::pg::{failover, rebalance, verify};
+use crate::pg::{failover, rebalance, tables, verify};
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
@@ -122,6 +122,8 @@ impl RebalanceArgs {
         rebalance::preflight(&cluster, &private, &planned, planned.goes_back)?;
         let stale_primaries = failover::fence_stale_primaries(&cluster);
         context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
+        // An interrupted `table add` may have left this undone.
+        tables::prepare(&cluster, &planned.plan.before, &planned.plan.after)?;
         let mut report = carry_out(context, &cluster, &planned, Direction::Forward, &self.pace)?;
         let stale_primaries = stale_primaries.into_iter();
         report
@@ -136,8 +138,10 @@ fn check_misplaced(planned: &Planned) -> Result<()> {
     if planned.misplaced == 0 {
         return Ok(());
     }
-    let message =
-        format!("nothing was moved: {} on shards that do not own them", counted(planned.misplaced, "user"));
+    let message = format!(
+        "nothing was moved: {} on shards that do not own them",
+        counted(planned.misplaced, planned.plan.before.tables().noun())
+    );
     Err(Error::new(Kind::Failed, message)
         .hint("ringshard verify shows the shards, ringshard verify --fix moves each row to its owner"))
 }
@@ -170,11 +174,12 @@ fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
     // A change that is being undone already is carried on.
     let direction = if planned.goes_back { Direction::Forward } else { Direction::Back(planned.epoch) };
     rebalance::preflight(&cluster, &context.settings().private_server()?, &planned, true)?;
-    let moved = counted(planned.moved.rows, "user");
+    let noun = planned.plan.before.tables().noun();
+    let moved = counted(planned.moved.rows, noun);
     let question = if planned.goes_back {
         format!(
             "The rebalance is already being canceled; {} still have to move back.\nContinue?",
-            counted(planned.plan.moving().rows, "user")
+            counted(planned.plan.moving().rows, noun)
         )
     } else {
         format!("{moved} moved so far will move back. The planned change stays.\nCancel the rebalance?")
@@ -232,7 +237,7 @@ fn carry_out(
     if direction != Direction::Forward {
         report.rows.clear();
     }
-    report.notes.push(summary(moved, seconds));
+    report.notes.push(summary(moved, seconds, planned.plan.before.tables().noun()));
     let left = departed(cluster, planned);
     for name in &left {
         report.notes.extend(membership::forget(context, cluster, name)?);
@@ -244,10 +249,8 @@ fn carry_out(
     console.progress(None);
     match verified {
         Ok(verified) if verified.is_clean() => {
-            let users = verified.sum(|tally| tally.rows - tally.in_flight);
-            report
-                .notes
-                .push(format!("verified: {}, each on its owner and nowhere else", counted(users, "user")));
+            let rows = counted(verified.sum(|tally| tally.rows - tally.in_flight), verified.noun());
+            report.notes.push(format!("verified: {rows}, each on its owner and nowhere else"));
         }
         Ok(verified) => report.failure = Some(failure(&verified)),
         Err(error) => {
@@ -280,11 +283,11 @@ fn departed(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
     clippy::cast_sign_loss,
     reason = "a rounded rate"
 )]
-fn summary(moved: Moved, seconds: f64) -> String {
+fn summary(moved: Moved, seconds: f64, noun: &str) -> String {
     let Moved { load, chunks } = moved;
     format!(
-        "moved {} ({}) in {}, {seconds:.1} s, {} users/s",
-        counted(load.rows, "user"),
+        "moved {} ({}) in {}, {seconds:.1} s, {} {noun}s/s",
+        counted(load.rows, noun),
         bytes(load.bytes),
         counted(chunks, "chunk"),
         thousands((load.rows as f64 / seconds.max(0.001)) as u64)
@@ -324,11 +327,12 @@ fn flows(plan: &Plan) -> Report {
 
 /// The plan as a table, and in full as JSON.
 fn plan_report(planned: &Planned, pace: &Pace) -> Report {
-    let Planned { plan, epoch, is_under_way, goes_back, moved, misplaced } = planned;
+    let Planned { plan, epoch, is_under_way, goes_back, moved, misplaced, .. } = planned;
     let mut report = flows(plan);
     let moving = plan.moving();
     report.notes.push(describe_shares(plan));
     report.notes.push(describe_totals(planned, pace));
+    report.notes.extend(describe_heavy_keys(planned, pace));
     if *misplaced == 0 {
         report.notes.push("next: ringshard rebalance".into());
     } else {
@@ -421,22 +425,42 @@ fn describe_shares(plan: &Plan) -> String {
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
 fn describe_totals(planned: &Planned, pace: &Pace) -> String {
     let Planned { plan, is_under_way, goes_back, moved, .. } = planned;
-    let moving = plan.moving();
+    let (moving, noun) = (plan.moving(), plan.before.tables().noun());
     let share = moving.rows as f64 / plan.total.rows.max(1) as f64 * 100.0;
     let before = match (is_under_way, goes_back) {
         (false, _) => String::new(),
-        (true, false) => format!("under way, {} moved so far; ", counted(moved.rows, "user")),
+        (true, false) => format!("under way, {} moved so far; ", counted(moved.rows, noun)),
         (true, true) => "being canceled; ".to_owned(),
     };
     format!(
         "{before}{} of {} ({share:.2} %, {}) are to move; ideal {:.2} %, by modulo {:.2} %; about {:.0} s",
         thousands(moving.rows),
-        counted(plan.total.rows, "user"),
+        counted(plan.total.rows, noun),
         bytes(moving.bytes),
         plan.ideal_share() * 100.0,
         plan.modulo_share() * 100.0,
         pace.seconds(moving.rows).ceil()
     )
+}
+
+/// The keys for which writers will wait the longest.
+fn describe_heavy_keys(planned: &Planned, pace: &Pace) -> Option<String> {
+    let each = planned.heavy_keys.iter().map(|heavy| {
+        format!(
+            "`{}` of `{}` (about {}, {:.1} s)",
+            heavy.key,
+            heavy.table,
+            counted(heavy.rows, "row"),
+            pace.seconds(heavy.rows)
+        )
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "all rows of a key move at once, and writes to it wait for about as long: {}",
+            each.join(", ")
+        )
+    })
 }
 
 /// The plan as a few lines above the question.
@@ -451,12 +475,13 @@ fn describe(planned: &Planned, pace: &Pace) -> String {
                 flow.source,
                 flow.target,
                 counted(flow.ranges.len() as u64, "arc"),
-                counted(flow.load.rows, "user"),
+                counted(flow.load.rows, planned.plan.before.tables().noun()),
                 bytes(flow.load.bytes)
             )
         })
         .collect();
     lines.push(describe_shares(&planned.plan));
     lines.push(describe_totals(planned, pace));
+    lines.extend(describe_heavy_keys(planned, pace));
     lines.join("\n")
 }

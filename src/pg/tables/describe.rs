@@ -1,0 +1,190 @@
+//! Describes tables: finds one, checks whether it can be sharded, counts its rows.
+
+use postgres::types::Type;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::ring::topology::Topology;
+use crate::model::table::{ShardingKey, Table, TableName};
+use crate::pg::catalog::relation::{Relation, Unsupported};
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::only;
+use crate::pg::net::sqlstate;
+use crate::pg::requests::connection::Connection;
+
+/// The rows of a table on all shards, and its size with indexes on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableSize {
+    /// The number of rows; of a reference table on one shard.
+    pub rows: i64,
+    /// The number of bytes.
+    pub size_bytes: i64,
+}
+
+/// See [`super::find`].
+pub(super) fn find(
+    cluster: &Cluster,
+    name: &str,
+    key: Option<&str>,
+    unchecked_unique: Vec<String>,
+) -> Result<Table> {
+    cluster.refresh()?;
+    let view = cluster.view();
+    let shard = view.topology.names().next().expect("a topology has a shard");
+    let mut session = cluster.shards().checkout(shard)?;
+    let what = "look for the table";
+    let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
+               FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+               WHERE c.oid = pg_catalog.to_regclass($1)";
+    let found = session.query(sql, &[(&name, Type::TEXT)]);
+    let found = found.map_err(|cause| sqlstate::doing(what, shard, &cause))?;
+    let Some(row) = found.first() else {
+        return Err(Error::new(Kind::NotFound, format!("shard `{shard}` has no table `{name}`"))
+            .hint(format!("ringshard sql --shard {shard} '\\dt' lists its tables"))
+            .on_shard(shard));
+    };
+    let name = TableName::new(row.get::<_, String>(0));
+    let Some(key) = key else { return Ok(Table { name, key: None, unchecked_unique, is_prototype: false }) };
+    let relation = Relation::read(session.client(), &name, key)
+        .map_err(|cause| sqlstate::doing("read the table", shard, &cause))?;
+    let of = relation.and_then(|relation| relation.key_type);
+    let Some(of) = of else {
+        return Err(Error::new(Kind::NotFound, format!("the table `{name}` has no column `{key}`"))
+            .hint("name one of its columns with --key")
+            .on_shard(shard));
+    };
+    let of = of.parse().map_err(|why: String| {
+        Error::new(Kind::Configuration, format!("the table `{name}` cannot be sharded by `{key}`: {why}"))
+            .hint("choose another column with --key")
+    })?;
+    Ok(Table {
+        name,
+        key: Some(ShardingKey { column: key.to_owned(), of }),
+        unchecked_unique,
+        is_prototype: false,
+    })
+}
+
+/// Fails with `Configuration` if a shard's table cannot be sharded like this.
+pub(super) fn check(cluster: &Cluster, shard: &ShardName, table: &Table) -> Result<()> {
+    let Table { name, key, unchecked_unique, .. } = table;
+    let refuse = |why: String, hint: String| {
+        let message = format!("the table `{name}` of shard `{shard}` cannot be used: {why}");
+        Err(Error::new(Kind::Configuration, message).hint(hint).on_shard(shard))
+    };
+    let column = key.as_ref().map_or("", |key| &key.column);
+    let mut session = cluster.shards().checkout(shard)?;
+    let relation = Relation::read(session.client(), name, column)
+        .map_err(|cause| sqlstate::doing("read the table", shard, &cause))?;
+    let Some(relation) = relation else {
+        return refuse("it does not exist".into(), "create it on all shards alike".into());
+    };
+    let alter = |clause: &str| format!("run there: ALTER TABLE {} {clause}", name.as_sql());
+    if let Some(Unsupported { why, clause }) = relation.unsupported(name) {
+        let hint = clause.map_or_else(|| format!("make `{name}` an ordinary table"), &alter);
+        return refuse(why, hint);
+    }
+    if relation.has_policies {
+        let why = format!("policies hide rows from role {}", relation.role);
+        return refuse(why, format!("as a superuser of that server: ALTER ROLE {} BYPASSRLS", relation.role));
+    }
+    let Some(key) = key else { return Ok(()) };
+    if relation.key_type.as_deref().and_then(|of| of.parse().ok()) != Some(key.of) {
+        let found = relation.key_type.as_deref().unwrap_or("missing");
+        return refuse(
+            format!("its column `{column}` is {found} instead of {}", key.of),
+            "make it alike on all shards".into(),
+        );
+    }
+    if !relation.is_key_not_null {
+        return refuse(
+            format!("`{column}` may be NULL, and a row without a key has no shard"),
+            alter(&format!("ALTER COLUMN {} SET NOT NULL", crate::pg::catalog::quoted(column))),
+        );
+    }
+    if let Some(other) = relation.unique_indexes.iter().find(|index| !unchecked_unique.contains(index)) {
+        return refuse(
+            format!("its unique index {other} does not contain `{column}`, so no shard can keep it unique"),
+            format!(
+                "make `{column}` part of it; or, if its values are made unique otherwise: ringshard table add {name} --key \
+                 {column} --unchecked-unique {other}"
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Fails with `Failed` if a reference table does not have the same rows on all shards.
+pub(super) fn check_reference(cluster: &Cluster, topology: &Topology, table: &TableName) -> Result<()> {
+    let sql = format!(
+        "SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(t.*::text, 0)), 0)::text FROM {} AS t",
+        table.as_sql()
+    );
+    let what = format!("compare the table `{table}`");
+    let mut first: Option<(&ShardName, (i64, String))> = None;
+    for shard in topology.names() {
+        let mut connection = Connection::open(cluster, shard)?;
+        let row = connection.session().client().query_typed_one(&sql, &[]);
+        let row = row.map_err(|cause| sqlstate::doing(&what, shard, &cause))?;
+        let found = (row.get(0), row.get(1));
+        match &first {
+            None => first = Some((shard, found)),
+            Some((other, expected)) if *expected != found => {
+                let message = format!(
+                    "the table `{table}` is not the same on all shards: `{other}` has {} rows, `{shard}` has {}, or some differ",
+                    expected.0, found.0
+                );
+                return Err(Error::new(Kind::Failed, message)
+                    .hint("make its rows the same on all shards, then run this again")
+                    .on_shard(shard));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a move of rows would set off on any shard.
+pub(super) fn side_effects(cluster: &Cluster) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for shard in cluster.view().topology.names() {
+        let mut connection = Connection::open(cluster, shard)?;
+        let rows = connection.session().query("SELECT effect FROM ringshard.side_effects(28) AS effect", &[]);
+        let rows = rows.map_err(|cause| sqlstate::doing("look for side effects", shard, &cause))?;
+        all.extend(rows.iter().map(|row| row.get::<_, String>(0)));
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// The sizes of the tables of the cluster, in their order.
+pub fn sizes(cluster: &Cluster) -> Result<Vec<(Table, TableSize)>> {
+    cluster.refresh()?;
+    let view = cluster.view();
+    let tables = view.topology.tables().all().to_vec();
+    let shards: Vec<ShardName> = view.topology.names().cloned().collect();
+    let mut sizes: Vec<(Table, TableSize)> =
+        tables.iter().map(|table| (table.clone(), TableSize::default())).collect();
+    let found = cluster.shards().on_each(&shards, |shard, session| {
+        let measure = |table: &Table| {
+            let sql = format!(
+                "SELECT pg_catalog.count(*), pg_catalog.pg_total_relation_size('{}') FROM {}",
+                table.name.as_sql().replace('\'', "''"),
+                table.name.as_sql()
+            );
+            let what = "count the rows";
+            let rows = session.client().query_typed(&sql, &[]);
+            let row = only(rows.map_err(|cause| sqlstate::doing(what, shard, &cause))?, what, shard)?;
+            Ok(TableSize { rows: row.get(0), size_bytes: row.get(1) })
+        };
+        tables.iter().map(measure).collect::<Result<Vec<_>>>()
+    });
+    for (_, of_shard) in found {
+        for ((table, sum), size) in sizes.iter_mut().zip(of_shard?) {
+            sum.rows = if table.key.is_some() { sum.rows + size.rows } else { size.rows };
+            sum.size_bytes += size.size_bytes;
+        }
+    }
+    Ok(sizes)
+}

@@ -1,0 +1,4 @@
+//! Tables of any shape: added, moved, verified.
+
+mod shapes;
+mod sharded;
