@@ -228,6 +228,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
         'ringshard;count' {
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
             [CompletionResult]::new('--by', '--by', [CompletionResultType]::ParameterName, 'Count each group separately')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')
@@ -252,6 +253,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
         'ringshard;import' {
             [CompletionResult]::new('--on-conflict', '--on-conflict', [CompletionResultType]::ParameterName, 'What to do about a user that exists already or appears twice; update sets the columns of the file')
             [CompletionResult]::new('--rejects', '--rejects', [CompletionResultType]::ParameterName, 'Write bad records, and those that a shard refuses, to this file, and continue')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
             [CompletionResult]::new('--batch-kib', '--batch-kib', [CompletionResultType]::ParameterName, 'The size of a batch in KiB; for tests of what happens between two of them')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -275,6 +277,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;export' {
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')

@@ -394,7 +394,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__count)
-            opts="-o -x -q -v -y -h --region --by --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --region --by --table --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -405,7 +405,11 @@ _ringshard() {
                     return 0
                     ;;
                 --by)
-                    COMPREPLY=($(compgen -W "shard region" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "shard region table" -- "${cur}"))
+                    return 0
+                    ;;
+                --table)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -776,12 +780,16 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__export)
-            opts="-o -x -q -v -y -h --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --table --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --table)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -894,7 +902,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__import)
-            opts="-o -x -q -v -y -h --on-conflict --rejects --restart --batch-kib --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --on-conflict --rejects --restart --table --batch-kib --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -905,6 +913,10 @@ _ringshard() {
                     return 0
                     ;;
                 --rejects)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --table)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

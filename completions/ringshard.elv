@@ -218,6 +218,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;count'= {
             cand --region 'Only users of this region'
             cand --by 'Count each group separately'
+            cand --table 'A sharded table other than users'
             cand --config 'The configuration file'
             cand -o 'The output format'
             cand --format 'The output format'
@@ -241,6 +242,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;import'= {
             cand --on-conflict 'What to do about a user that exists already or appears twice; update sets the columns of the file'
             cand --rejects 'Write bad records, and those that a shard refuses, to this file, and continue'
+            cand --table 'A sharded table other than users'
             cand --batch-kib 'The size of a batch in KiB; for tests of what happens between two of them'
             cand --config 'The configuration file'
             cand -o 'The output format'
@@ -263,6 +265,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;export'= {
+            cand --table 'A sharded table other than users'
             cand --config 'The configuration file'
             cand -o 'The output format'
             cand --format 'The output format'

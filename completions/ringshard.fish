@@ -230,7 +230,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-in
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l region -d 'Only users of this region' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Count each group separately' -r -f -a "shard\t'One row for each shard'
-region\t'One row for each region'"
+region\t'One row for each region'
+table\t'One row for each sharded table'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l table -d 'A sharded table other than users' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
@@ -257,6 +259,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l on-confli
 skip\t'Leave the existing user unchanged'
 update\t'Overwrite the existing user'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l rejects -d 'Write bad records, and those that a shard refuses, to this file, and continue' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l table -d 'A sharded table other than users' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -280,6 +283,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l table -d 'A sharded table other than users' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'

@@ -16,8 +16,8 @@ DECLARE
     key text;
     refused bigint;
 BEGIN
-    SELECT pg_catalog.min(changed.key), pg_catalog.count(DISTINCT changed.key) INTO key, refused
-    FROM (SELECT own_row.KEY::text AS key, pg_catalog.md5(own_row.KEY::text)::uuid AS position
+    SELECT (pg_catalog.array_agg(changed.key ORDER BY changed.value))[1], pg_catalog.count(DISTINCT changed.key) INTO key, refused
+    FROM (SELECT own_row.KEY AS value, own_row.KEY::text AS key, pg_catalog.md5(own_row.KEY::text)::uuid AS position
           FROM CHANGED_ROWS AS own_row OFFSET 0) AS changed
     WHERE CASE
         WHEN is_strict THEN (SELECT arc.first <= position AND arc.state = 'owned' FROM ringshard.arc

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter};
 
-/// A longer record is treated as one with an unclosed quote.
+/// A longer record of a user is treated as one with an unclosed quote.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -33,11 +33,18 @@ pub(super) struct Frames {
     quotes: bool,
     /// Whether the rest of a line that is too long is being skipped.
     skipping: bool,
+    /// The most bytes of a record.
+    bytes_max: usize,
 }
 
 impl Frames {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
+        Self::with_limit(input, RECORD_BYTES_MAX)
+    }
+
+    pub(super) fn with_limit(input: Box<dyn Read + Send>, bytes_max: usize) -> Self {
         Self {
+            bytes_max,
             input,
             buffer: Vec::new(),
             start: 0,
@@ -95,11 +102,11 @@ impl Frames {
                             break Some(end);
                         }
                         searched = end + 1;
-                        if searched > RECORD_BYTES_MAX {
+                        if searched > self.bytes_max {
                             break None;
                         }
                     }
-                    None if rest.len() > RECORD_BYTES_MAX || self.at_end => break None,
+                    None if rest.len() > self.bytes_max || self.at_end => break None,
                     None => self.fill()?,
                 }
             };
@@ -108,7 +115,7 @@ impl Frames {
                 Some(end) => (end, None),
                 None if rest == 0 => return Ok(None),
                 // The last line may lack its line break.
-                None if self.at_end && rest <= RECORD_BYTES_MAX && self.is_balanced(rest) => (rest, None),
+                None if self.at_end && rest <= self.bytes_max && self.is_balanced(rest) => (rest, None),
                 None if first_line.is_some() || self.at_end => {
                     (first_line.unwrap_or(rest).min(rest), Some("a quote is not closed"))
                 }

@@ -1,4 +1,4 @@
-//! Users in files: CSV with a header, or JSON lines; plain or gzipped; in UTF-8 or UTF-16.
+//! Users and rows of other tables in files: CSV with a header, or JSON lines; plain or gzipped; in UTF-8 or UTF-16.
 //!
 //! Records are read one at a time from a buffer, so a file of any size needs little memory. This part knows files and
 //! formats, but no shard and no Postgres.
@@ -14,12 +14,14 @@ mod input;
 mod jsonl;
 mod output;
 mod records;
+mod rows;
 mod utf16;
 
 pub use encode::{HEADER, Layout, encode};
 pub use input::Input;
 pub use output::Output;
 pub use records::{Record, Records};
+pub use rows::{FileRow, FileRows};
 
 /// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A table's name with its schema, quoted where necessary, as `format('%I.%I')` of Postgres writes it: `public.orders`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,6 +60,21 @@ impl KeyType {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Smallint, Self::Integer, Self::Bigint, Self::Text, Self::Varchar, Self::Uuid];
+
+    /// The text of a key as Postgres writes it; fails with the reason if the text is no value of this type.
+    pub fn canonical(self, text: &str) -> Result<String, String> {
+        fn number<T: FromStr + fmt::Display>(text: &str) -> Option<String> {
+            text.trim().parse::<T>().ok().map(|number| number.to_string())
+        }
+        let found = match self {
+            Self::Smallint => number::<i16>(text),
+            Self::Integer => number::<i32>(text),
+            Self::Bigint => number::<i64>(text),
+            Self::Text | Self::Varchar => Some(text.to_owned()),
+            Self::Uuid => number::<Uuid>(text),
+        };
+        found.ok_or_else(|| format!("the sharding key `{text}` is no {self}"))
+    }
 
     /// The name in SQL, without a limit.
     pub const fn as_sql(self) -> &'static str {

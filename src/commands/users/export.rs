@@ -1,4 +1,4 @@
-//! `export`: writes all users into a file, by id.
+//! `export`: writes all users into a file, by id; or the rows of another table.
 
 use crate::pg::scan;
 use std::io::Write;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::any_table::{TableFlag, export_table};
 use super::partial::AllowPartial;
 use crate::bulk::{FileFormat, HEADER, Output, encode};
 use crate::commands::{Context, Progress};
@@ -31,6 +32,8 @@ pub struct ExportArgs {
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     pub(crate) file: PathBuf,
     #[command(flatten)]
+    pub(crate) table: TableFlag,
+    #[command(flatten)]
     pub(crate) partial: AllowPartial,
 }
 
@@ -39,6 +42,9 @@ impl ExportArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let format = self.format(context)?;
         let cluster = context.cluster()?;
+        if let Some(table) = self.table.other_table(&cluster)? {
+            return export_table(context, &cluster, table, (&self.file, format), self.partial.allow_partial);
+        }
         let new = move || ExportLines::new(format);
         let (lines, missing) = scan::scatter(&cluster, &Filter::default(), self.partial.allow_partial, new)?;
         let mut report = if atomic::is_stdout(&self.file) {

@@ -11,6 +11,7 @@ use std::sync::mpsc::channel;
 use clap::{Args, ValueEnum};
 use parking_lot::Mutex;
 
+use super::any_table::{TableFlag, import_table};
 use crate::bulk::{Input, Layout, Records};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
@@ -61,6 +62,8 @@ pub struct ImportArgs {
     /// Ignore the progress of an interrupted import of this file
     #[arg(long)]
     pub(crate) restart: bool,
+    #[command(flatten)]
+    pub(crate) table: TableFlag,
     /// The size of a batch in KiB; for tests of what happens between two of them
     #[arg(long, value_name = "KIB", hide = true)]
     pub(crate) batch_kib: Option<u16>,
@@ -69,6 +72,16 @@ pub struct ImportArgs {
 impl ImportArgs {
     /// Reads the file and stores its users on all shards at once.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if self.table.table.is_some() {
+            let cluster = context.cluster()?;
+            if let Some(table) = self.table.other_table(&cluster)? {
+                if self.rejects.is_some() || self.restart {
+                    return Err(Error::new(Kind::Usage, "--rejects and --restart are for users alone")
+                        .hint("leave them out; --on-conflict skip leaves out rows that are there"));
+                }
+                return import_table(context, &cluster, &table, &self.file, self.on_conflict.into());
+            }
+        }
         let Input { name, reader, bytes_read, bytes_total } = Input::open(&self.file)?;
         let mut records = Records::new(&name, reader)?;
         let rejects =

@@ -1,5 +1,6 @@
-//! The commands about users.
+//! The commands about users, and those that also take other tables.
 
+pub mod any_table;
 pub mod count;
 pub mod export;
 pub mod import;

@@ -14,6 +14,7 @@ mod feed;
 mod finish;
 mod progress;
 mod refused;
+pub mod rows_of_table;
 mod staged;
 mod store;
 

@@ -1,6 +1,7 @@
 //! Reads all shards in parallel. It decides about no write.
 
 pub mod list;
+pub mod rows_of_table;
 mod sizes;
 pub mod snapshot;
 pub mod sql;

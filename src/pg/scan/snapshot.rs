@@ -96,6 +96,11 @@ impl ShardSnapshot {
         Pending(receiver)
     }
 
+    /// As [`ShardSnapshot::excluded`], for the sharding key of another table, such as `t."user_id"`.
+    pub(crate) fn excluded_of(&self, key: &str) -> String {
+        self.excluded().replace("users.user_id", key)
+    }
+
     /// A condition for a query on `users` that excludes the rows of some arcs; empty if there are none.
     pub(crate) fn excluded(&self) -> &'static str {
         if self.excluded.is_empty() { "" } else { include_str!("../../../sql/queries/excluded_ranges.sql") }

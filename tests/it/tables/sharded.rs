@@ -20,10 +20,10 @@ const ROWS: &str = "\
         FROM generate_series(1, 900) AS i; \
     INSERT INTO payments SELECT user_id, number, number::money FROM orders WHERE number % 2 = 0";
 
-const ALL: [&str; 3] = ["users", "orders", "payments"];
+pub(super) const ALL: [&str; 3] = ["users", "orders", "payments"];
 
 /// A cluster of the one shard `main`, an application's database, which is `test`'s first.
-fn adopted() -> Test {
+pub(super) fn adopted() -> Test {
     let test = Test::new();
     test.execute(1, TABLES);
     test.execute(1, ROWS);
@@ -35,7 +35,7 @@ fn adopted() -> Test {
     test
 }
 
-fn grow(test: &Test) -> Ran {
+pub(super) fn grow(test: &Test) -> Ran {
     for number in [2, 3] {
         test.run(&["add-shard", &format!("s{number}"), &test.url(number)]).success();
     }
@@ -43,7 +43,7 @@ fn grow(test: &Test) -> Ran {
 }
 
 /// All rows of a table on some of the databases, as texts.
-fn rows(test: &Test, table: &str, databases: &[usize]) -> Vec<String> {
+pub(super) fn rows(test: &Test, table: &str, databases: &[usize]) -> Vec<String> {
     let sql = format!("SELECT t::text FROM {table} AS t");
     let mut all: Vec<String> =
         databases.iter().flat_map(|number| test.query(*number, &sql, &[])).map(|row| row.get(0)).collect();

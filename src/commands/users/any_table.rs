@@ -1,0 +1,160 @@
+//! `--table`: the rows of any sharded table, for the commands that otherwise serve users.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Args;
+
+use super::partial::AllowPartial;
+use crate::bulk::{FileFormat, FileRows, Input, Output};
+use crate::commands::{Context, Progress};
+use crate::error::{Error, Kind, Result};
+use crate::files::atomic;
+use crate::model::report::{Column, Document, Report, StreamEnd};
+use crate::model::ring::position::Position;
+use crate::model::table::Table;
+use crate::model::text::counted;
+use crate::pg::cluster::Cluster;
+use crate::pg::import::OnConflict;
+use crate::pg::import::rows_of_table::{RowSource, RowsImport, SourceRow};
+use crate::pg::scan::rows_of_table::{RowFormat, export};
+
+/// How much text of rows a batch has.
+const BATCH_BYTES: usize = 4 << 20;
+/// How many rows.
+const BATCH_ROWS: usize = 20_000;
+
+/// The table that a command reads or writes.
+#[derive(Debug, Args)]
+pub struct TableFlag {
+    /// A sharded table other than users
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+}
+
+impl TableFlag {
+    /// The table, unless it is that of the commands about users. Fails with `NotFound` if the cluster does not have it.
+    pub(crate) fn other_table(&self, cluster: &Cluster) -> Result<Option<Table>> {
+        let Some(name) = &self.table else { return Ok(None) };
+        cluster.refresh()?;
+        let view = cluster.view();
+        let is_named = |table: &&Table| table.name.to_string() == *name || table.name.as_sql() == name;
+        let found = view.topology.tables().all().iter().find(is_named).cloned();
+        let found = found.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("the cluster has no table `{name}`"))
+                .hint("ringshard table list shows the tables")
+        })?;
+        Ok((!found.is_prototype).then_some(found))
+    }
+}
+
+/// Writes all rows of a table to a file or to standard output.
+pub(crate) fn export_table(
+    context: &Context<'_>,
+    cluster: &std::sync::Arc<Cluster>,
+    table: Table,
+    (file, format): (&Path, FileFormat),
+    allow_partial: bool,
+) -> Result<Report> {
+    let format = match format {
+        FileFormat::Csv => RowFormat::Csv,
+        FileFormat::JsonLines => RowFormat::JsonLines,
+    };
+    if atomic::is_stdout(file) {
+        let cluster = std::sync::Arc::clone(cluster);
+        let write = move |out: &mut dyn Write| {
+            let mut unwritable = None;
+            let missing = export(&cluster, &table, format, allow_partial, &mut |piece| {
+                let written = out.write_all(piece);
+                unwritable = written.err();
+                Ok(unwritable.is_none())
+            })?;
+            if let Some(cause) = unwritable {
+                return Err(StreamEnd::from(cause));
+            }
+            let mut report = Report::list(&[]);
+            AllowPartial::add_missing(&cluster, missing, &mut report);
+            report.failure.map_or(Ok(()), |error| Err(StreamEnd::from(error)))
+        };
+        return Ok(Report { document: Some(Document::Stream(Box::new(write))), ..Report::list(&[]) });
+    }
+    let console = context.console();
+    let mut output = Output::create(file)?;
+    let (mut rows, mut is_quoted, mut unwritable) = (0, false, None);
+    let exported = export(cluster, &table, format, allow_partial, &mut |piece| {
+        for byte in piece {
+            match byte {
+                b'"' if format == RowFormat::Csv => is_quoted = !is_quoted,
+                b'\n' if !is_quoted => rows += 1,
+                _ => {}
+            }
+        }
+        console.progress(Some(&Progress { rows, part: None, at: String::new() }));
+        unwritable = output.write_all(piece).err();
+        Ok(unwritable.is_none())
+    });
+    console.progress(None);
+    let missing = exported?;
+    if let Some(cause) = unwritable {
+        output.unwritable(&cause)?;
+        return Ok(Report::list(&[]));
+    }
+    output.finish()?;
+    let rows = if format == RowFormat::Csv { rows.saturating_sub(1) } else { rows };
+    let mut report = Report::note(format!("wrote {} to `{}`", counted(rows, "row"), file.display()));
+    AllowPartial::add_missing(cluster, missing, &mut report);
+    Ok(report)
+}
+
+/// Stores the rows of a file, each on the shard that owns its key.
+pub(crate) fn import_table(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    table: &Table,
+    file: &Path,
+    on_conflict: OnConflict,
+) -> Result<Report> {
+    let Some(key) = &table.key else {
+        let message = format!("the table `{}` is a reference table, the same on every shard", table.name);
+        return Err(Error::new(Kind::Usage, message).hint("psql with the URL of each shard fills it"));
+    };
+    let Input { name, reader, .. } = Input::open(file)?;
+    let mut rows = FileRows::new(&name, reader, key)?;
+    let source = match rows.format() {
+        FileFormat::Csv => RowSource::Csv(rows.separator()),
+        FileFormat::JsonLines => RowSource::JsonLines,
+    };
+    let mut import = RowsImport::new(cluster, &name, table, rows.columns(), source, on_conflict)?;
+    let console = context.console();
+    let interrupts = console.watch_interrupts();
+    let (mut read, mut stored) = (0, 0);
+    let mut batch: Vec<SourceRow> = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let row = rows.next_row();
+        let is_end = !matches!(row, Ok(Some(_)));
+        if bytes >= BATCH_BYTES || batch.len() >= BATCH_ROWS || (is_end && !batch.is_empty()) {
+            read += batch.len() as u64;
+            stored += import.store(std::mem::take(&mut batch))?;
+            bytes = 0;
+            console.progress(Some(&Progress { rows: read, part: None, at: String::new() }));
+        }
+        let Some(row) = row? else { break };
+        if interrupts.asked() {
+            let message =
+                format!("the import was stopped before line {}; {stored} rows are stored", row.line);
+            return Err(Error::new(Kind::Partial, message)
+                .hint("run it again with --on-conflict skip, if the table has a primary key"));
+        }
+        bytes += row.text.len();
+        batch.push(SourceRow { line: row.line, position: Position::of_key(&row.key), text: row.text });
+    }
+    console.progress(None);
+    let columns = [
+        Column::text("file"),
+        Column::number("records"),
+        Column::number("stored"),
+        Column::number("skipped"),
+    ];
+    Ok(Report::one(&columns, vec![name.into(), read.into(), stored.into(), (read - stored.min(read)).into()]))
+}
