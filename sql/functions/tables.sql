@@ -7,13 +7,14 @@
 
 -- The sharded tables by the topology in force; `relation` is NULL if there is no such table. A topology without a list has
 -- `users` alone.
-CREATE OR REPLACE FUNCTION ringshard.sharded_tables(OUT name text, OUT key_column text, OUT relation regclass)
+CREATE OR REPLACE FUNCTION ringshard.sharded_tables(
+    OUT name text, OUT key_column text, OUT key_type text, OUT relation regclass)
 RETURNS SETOF record
 LANGUAGE sql STABLE AS $$
-    SELECT spec ->> 'name', spec ->> 'key', pg_catalog.to_regclass(spec ->> 'name')
+    SELECT spec ->> 'name', spec ->> 'key', spec ->> 'type', pg_catalog.to_regclass(spec ->> 'name')
     FROM ringshard.meta
     CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(
-        coalesce(meta.topology -> 'tables', '[{"name": "public.users", "key": "user_id"}]')) AS spec
+        coalesce(meta.topology -> 'tables', '[{"name": "public.users", "key": "user_id", "type": "bigint"}]')) AS spec
     WHERE spec ? 'key'
 $$;
 
@@ -58,6 +59,29 @@ BEGIN
         SELECT (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum)
                 FROM pg_catalog.pg_attribute WHERE attrelid = sharded.relation AND attnum > 0 AND NOT attisdropped)
         FROM pg_catalog.unnest(relations) WITH ORDINALITY AS sharded (relation, place) ORDER BY place);
+END $$;
+
+-- Whether this shard has a row with this key, whether it is the owner or not.
+CREATE OR REPLACE FUNCTION ringshard.has_key(the_key text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    own record;
+    is_there boolean;
+BEGIN
+    FOR own IN SELECT * FROM ringshard.sharded_tables() AS sharded WHERE sharded.relation IS NOT NULL LOOP
+        BEGIN
+            -- Another text of the same value, such as `007`, has another position.
+            EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %1$s WHERE %2$I = $1::%3$s AND %2$I::text = $1)',
+                                      own.relation, own.key_column, own.key_type)
+            INTO is_there USING the_key;
+        EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+            is_there := false;
+        END;
+        IF is_there THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
 END $$;
 
 -- The number of rows of all sharded tables of this shard that exist.

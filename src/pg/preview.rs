@@ -137,10 +137,10 @@ pub fn stats() -> Statement {
     without_parameters(crate::pg::poll::stats::SHARD)
 }
 
-/// Whether a shard has a row of a user.
-pub fn has_user(id: UserId) -> Statement {
-    let sql = one_line(include_str!("../../sql/queries/has_user.sql"));
-    Statement { sql, parameters: vec![("id", id.to_string())] }
+/// Whether a shard has a row with a key.
+pub fn has_key(key: &str) -> Statement {
+    let sql = one_line(include_str!("../../sql/queries/has_key.sql"));
+    Statement { sql, parameters: vec![("key", quoted(key))] }
 }
 
 /// The user's own statement, without the final semicolon.

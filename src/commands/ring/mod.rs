@@ -246,11 +246,13 @@ pub(crate) fn user_of_key(key: &str) -> Option<UserId> {
     key.parse::<UserId>().ok().filter(|id| id.to_string() == key)
 }
 
-/// The shards that hold the key's row; `None` if no user has the key.
+/// The shards that hold rows of the key; `None` if no row can have it.
 fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<ShardName>> {
-    let id = user_of_key(key)?;
+    if cluster.view().topology.tables().is_default() {
+        user_of_key(key)?;
+    }
     let mut holders = Vec::new();
-    for (name, holds) in rows::holders(cluster, id) {
+    for (name, holds) in rows::holders(cluster, key) {
         match holds {
             Ok(true) => holders.push(name),
             Ok(false) => {}
@@ -273,7 +275,7 @@ fn explain(key: &str, position: Position, view: &View, holders: Option<&[ShardNa
     };
     let found = match holders {
         None => "no user has this key".into(),
-        Some([]) => "no shard holds such a user".into(),
+        Some([]) => format!("no shard holds such a {}", view.topology.tables().noun()),
         Some(holders) => {
             let names: Vec<String> = holders.iter().map(|name| format!("`{name}`")).collect();
             format!("found on {}", names.join(", "))

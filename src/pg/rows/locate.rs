@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
-use crate::model::user::UserId;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
@@ -24,30 +23,28 @@ pub fn left_on(cluster: &Cluster, shard: &ShardName) -> Option<(i64, i64)> {
     rows.first().map(|row| (row.get(0), row.get(1)))
 }
 
-/// For each shard, whether it has a row of this user.
-pub fn holders(cluster: &Cluster, id: UserId) -> Vec<(ShardName, Result<bool>)> {
+/// For each shard, whether it has a row with this key.
+pub fn holders(cluster: &Cluster, key: &str) -> Vec<(ShardName, Result<bool>)> {
     cluster.shards().on_each(&cluster.shards().names(), |name, session| {
         let expected =
             Expected { cluster: cluster.id(), shard: name, least_epoch: Epoch::GUESSED, stable_ring: None };
-        has_user(cluster, session, expected, id)
+        has_key(cluster, session, expected, key)
     })
 }
 
-fn has_user(
+fn has_key(
     cluster: &Cluster,
     session: &mut PooledSession,
     expected: Expected<'_>,
-    id: UserId,
+    key: &str,
 ) -> Result<bool> {
     let rows = session
         .has_own_backend()
-        .and_then(|_| {
-            session.query(include_str!("../../../sql/queries/has_user.sql"), &[(&id.number(), Type::INT8)])
-        })
-        .map_err(|cause| sqlstate::doing("look for a user", expected.shard, &cause))?;
-    let row = only(rows, "look for a user", expected.shard)?;
+        .and_then(|_| session.query(include_str!("../../../sql/queries/has_key.sql"), &[(&key, Type::TEXT)]))
+        .map_err(|cause| sqlstate::doing("look for a key", expected.shard, &cause))?;
+    let row = only(rows, "look for a key", expected.shard)?;
     cluster.check_row(expected.shard, &row)?;
-    Ok(row.get("has_user"))
+    Ok(row.get("has_key"))
 }
 
 /// The shard that owns a position, or has it fenced if none owns it, by the arcs of all shards that answer: during a change

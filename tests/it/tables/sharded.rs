@@ -81,6 +81,9 @@ fn an_application_grows_from_one_database_to_three_and_back() {
     }
     test.run(&["verify", "--deep"]).success();
     test.run(&["doctor"]).success();
+    let located = test.run(&["ring", "locate", "7", "x"]).success();
+    assert_eq!(located.fields()[0][3..5], [owner_among(&names, 7), owner_among(&names, 7)]);
+    assert_eq!(located.fields()[1][4], "\\N");
     assert_eq!(test.run(&["table", "list"]).success().fields().len(), 3);
     for number in [2, 3] {
         test.run(&["remove-shard", &format!("s{number}")]).success();
