@@ -3,9 +3,9 @@
 -- lookup costs time. The client evaluates the columns.
 SELECT meta.shard, meta.cluster, meta.epoch, own_arc.first, own_arc.state, own_arc.transfer_to,
        users.user_id, users.name, users.region, users.email, meta.catalog_version, own_arc.epoch,
-       pg_catalog.current_setting('row_security') = 'off',
-       CASE WHEN pg_catalog.pg_is_in_recovery() THEN true ELSE meta.timeline =
-       pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END
+       pg_catalog.current_setting('row_security'), meta.timeline,
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL
+       ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END
 FROM ringshard.meta
 LEFT JOIN LATERAL (
     SELECT arc.first, arc.state, arc.transfer_to, arc.epoch FROM ringshard.arc

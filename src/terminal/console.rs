@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+use signal_hook::iterator::backend::{Pending, SignalDelivery};
+use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::{flag, low_level};
 
 use super::output::write_stderr;
@@ -104,10 +107,11 @@ impl Terminal {
         let flags = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
         let (asked, unwatched) = (Arc::clone(&flags.0), Arc::clone(&flags.1));
         let is_ending = Arc::clone(&self.is_ending);
-        let (sender, receiver) = mpsc::channel::<Signals>();
+        let (sender, receiver) = mpsc::channel::<TimedSignals>();
         let started = threads::start(move || {
-            for mut signals in receiver {
-                for signal in signals.forever() {
+            let Ok(mut signals) = receiver.recv() else { return };
+            loop {
+                for signal in signals.wait() {
                     let is_second = asked.swap(true, Ordering::SeqCst);
                     // Only these two ask a command to stop.
                     let may_ask = [SIGINT, SIGTERM].contains(&signal);
@@ -117,13 +121,15 @@ impl Terminal {
                         let _ = low_level::emulate_default_handler(signal);
                     }
                 }
+                ActiveSessions::tick();
             }
         });
         // Not before, as a signal with a handler and no thread would do nothing.
         if started.is_ok()
-            && let Ok(signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+            && let Ok(signals) = TimedSignals::new(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT])
             && sender.send(signals).is_ok()
         {
+            ActiveSessions::tick();
             let _ = self.signals.set(flags);
         }
     }
@@ -161,6 +167,25 @@ impl Terminal {
         {
             let _ = sender.send(signals);
         }
+    }
+}
+
+/// Signals that are waited for no longer than [`ActiveSessions::TICK`].
+struct TimedSignals(SignalDelivery<UnixStream, SignalOnly>);
+
+impl TimedSignals {
+    /// Catches these signals from now on.
+    fn new(signals: &[i32]) -> io::Result<Self> {
+        let (read, write) = UnixStream::pair()?;
+        read.set_read_timeout(Some(ActiveSessions::TICK))?;
+        Ok(Self(SignalDelivery::with_pipe(read, write, SignalOnly, signals)?))
+    }
+
+    /// Those that came, after waiting for one.
+    fn wait(&mut self) -> Pending<SignalOnly> {
+        // Without anything to read it is the end of the time.
+        let _ = self.0.get_read_mut().read(&mut [0]);
+        self.0.pending()
     }
 }
 

@@ -95,9 +95,18 @@ pub struct ActiveSessions {
 }
 
 impl ActiveSessions {
+    /// How often sessions that have been in use for long are looked at.
+    pub const TICK: Duration = watchdog::TICK;
+
     /// Sets who hears what a command waits for.
     pub fn listen(listener: WaitListener) {
         watchdog::listen(listener);
+    }
+
+    /// Called every [`ActiveSessions::TICK`] by a thread that has other work, from before the first session on: then no thread is
+    /// started to watch sessions that are in use only for a moment.
+    pub fn tick() {
+        watchdog::tick();
     }
 
     /// From now on, every idle session is checked before reuse, even one that was used a moment ago: in the REPL a server may

@@ -4,6 +4,9 @@
 //! The server's `statement_timeout` ends a statement that takes too long. It cannot if the server was stopped, or if the
 //! network lost the connection. So a server whose session has been in use for more than a moment is asked, over a connection of
 //! its own. The crate `postgres` cannot end a wait, so the command ends.
+//!
+//! The thread is started when it has something to do, by another one that calls [`tick`]: to start and end a thread costs a
+//! command about one user a tenth of its time. Without such a thread the first session starts it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use crate::model::names::ShardName;
 use crate::threads;
 
 /// How often the sessions are looked at.
-const TICK: Duration = Duration::from_millis(250);
+pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// A session that has been in use for so long is asked about.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 /// After so long the user is told.
@@ -68,8 +71,13 @@ impl Drop for InUse {
     }
 }
 
-static WATCHED: Mutex<Watched> =
-    Mutex::new(Watched { listener: None, is_running: false, last: 0, sessions: BTreeMap::new() });
+static WATCHED: Mutex<Watched> = Mutex::new(Watched {
+    listener: None,
+    is_running: false,
+    ticks: false,
+    last: 0,
+    sessions: BTreeMap::new(),
+});
 /// A session is there to be looked at.
 static CHANGED: Condvar = Condvar::new();
 
@@ -77,6 +85,8 @@ struct Watched {
     listener: Option<WaitListener>,
     /// Whether the thread was started.
     is_running: bool,
+    /// Whether another thread calls [`tick`].
+    ticks: bool,
     last: u64,
     sessions: BTreeMap<u64, (Arc<Subject>, Instant)>,
 }
@@ -102,11 +112,29 @@ pub(crate) fn watch(subject: &Arc<Subject>) -> InUse {
     watched.last += 1;
     let ticket = watched.last;
     watched.sessions.insert(ticket, (Arc::clone(subject), Instant::now()));
-    if watched.listener.is_some() && !watched.is_running {
-        watched.is_running = threads::start(run).is_ok();
+    if !watched.ticks {
+        watched.start();
     }
     CHANGED.notify_one();
     InUse(ticket)
+}
+
+/// Called every [`TICK`] by a thread that has other work, from before the first session on: starts the thread that looks at the
+/// sessions once one has been in use for a while.
+pub(crate) fn tick() {
+    let mut watched = WATCHED.lock();
+    watched.ticks = true;
+    if watched.sessions.values().any(|(_, since)| since.elapsed() >= TICK) {
+        watched.start();
+    }
+}
+
+impl Watched {
+    fn start(&mut self) {
+        if self.listener.is_some() && !self.is_running {
+            self.is_running = threads::start(run).is_ok();
+        }
+    }
 }
 
 fn run() {

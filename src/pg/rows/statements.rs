@@ -71,6 +71,9 @@ pub(crate) struct RowReply {
 const WRONG_SHARD: RowReply =
     RowReply { status: ReplyStatus::WrongShard, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
 
+/// The name of a file of the write-ahead log begins with so many digits of the timeline.
+const TIMELINE_DIGITS: usize = 8;
+
 /// The read of a user. `$1` is its position, `$2` its id.
 pub(crate) const GET: &str = include_str!("../../../sql/queries/get_user.sql");
 /// A write of a user.
@@ -149,7 +152,7 @@ fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Reply
     let Key { id, position } = key;
     let parameters: [Parameter<'_>; 2] = [(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)];
     let mut rows = session.query(GET, &parameters)?;
-    if rows.first().is_some_and(|row| !row.get::<_, bool>(12)) {
+    if rows.first().is_some_and(|row| row.get::<_, &str>(12) != "off") {
         session.note_pooler();
         rows = session.query(GET, &parameters)?;
     }
@@ -162,7 +165,9 @@ fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Reply
         return Ok(WRONG_SHARD);
     }
     let epoch = Epoch::new(row.get(2));
-    if !row.get::<_, bool>(13) {
+    // A standby has no current file.
+    let (timeline, wal_file) = (row.get::<_, &str>(13), row.get::<_, Option<&str>>(14));
+    if wal_file.is_some_and(|name| name.get(..TIMELINE_DIGITS) != Some(timeline)) {
         return Ok(RowReply { status: ReplyStatus::Unconfirmed, epoch, arc_epoch: None, user: None });
     }
     // The arc ends at or after the position, and contains it if it begins at or before it.
