@@ -106,7 +106,7 @@ impl<'terminal> Context<'terminal> {
         threads::start(move || drop(sender.send(scan::sizes(&cluster)))).ok()?;
         let sizes = receiver.recv_timeout(limit).ok();
         if sizes.is_none() {
-            self.active_sessions.stop();
+            self.active_sessions.stop("a limit of time");
         }
         let rows = |(name, size): (_, Result<Size>)| (name, size.map(|size| size.rows));
         Some(sizes?.into_iter().map(rows).collect())

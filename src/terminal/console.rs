@@ -117,7 +117,7 @@ impl Terminal {
                     let may_ask = [SIGINT, SIGTERM].contains(&signal);
                     if is_second || unwatched.load(Ordering::SeqCst) || !may_ask {
                         is_ending.store(true, Ordering::SeqCst);
-                        cancel_soon(&sessions);
+                        cancel_soon(&sessions, name_of(signal));
                         let _ = low_level::emulate_default_handler(signal);
                     }
                 }
@@ -153,10 +153,10 @@ impl Terminal {
         let (sender, receiver) = mpsc::channel::<Signals>();
         let started = threads::start(move || {
             for mut signals in receiver {
-                for _ in signals.forever() {
+                for signal in signals.forever() {
                     let is_second = asked.swap(true, Ordering::SeqCst);
                     if is_second || unwatched.load(Ordering::SeqCst) {
-                        sessions.stop();
+                        sessions.stop(name_of(signal));
                     }
                 }
             }
@@ -259,15 +259,20 @@ impl Console for Terminal {
     }
 }
 
+/// What a user calls a signal.
+fn name_of(signal: i32) -> &'static str {
+    if signal == SIGINT { "Ctrl-C" } else { low_level::signal_name(signal).unwrap_or("a signal") }
+}
+
 /// Cancels the statements at the servers, and does not wait for a server that does not answer.
-fn cancel_soon(sessions: &Arc<ActiveSessions>) {
+fn cancel_soon(sessions: &Arc<ActiveSessions>, by: &'static str) {
     let (sender, receiver) = mpsc::channel::<()>();
     let sessions = Arc::clone(sessions);
     let started = threads::start(move || {
-        sessions.stop();
+        sessions.stop(by);
         // A thread may just have sent its next statement.
         thread::sleep(CANCEL_PAUSE);
-        sessions.stop();
+        sessions.stop(by);
         drop(sender);
     });
     if started.is_ok() {

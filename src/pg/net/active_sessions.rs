@@ -88,6 +88,8 @@ struct Sessions {
 #[derive(Default)]
 pub struct ActiveSessions {
     stopped: AtomicBool,
+    /// What stopped the command last.
+    stopped_by: Mutex<&'static str>,
     always_check_liveness: AtomicBool,
     sessions: Mutex<Sessions>,
     timed: AtomicBool,
@@ -130,9 +132,10 @@ impl ActiveSessions {
         *self.times.lock() = Times::default();
     }
 
-    /// Stops the command: cancels the queries of its sessions, and makes every later `check` fail. Returns when the cancel
-    /// requests have been sent.
-    pub fn stop(&self) {
+    /// Stops the command: cancels the queries of its sessions, and makes every later `check` fail, which names what stopped it.
+    /// Returns when the cancel requests have been sent.
+    pub fn stop(&self, by: &'static str) {
+        *self.stopped_by.lock() = by;
         self.stopped.store(true, Ordering::SeqCst);
         // While this is locked no session is returned to its pool, so a cancel request cannot hit a later command.
         let sessions = self.sessions.lock();
@@ -146,7 +149,7 @@ impl ActiveSessions {
         if !self.stopped.load(Ordering::SeqCst) {
             return Ok(());
         }
-        Err(Error::new(Kind::Partial, "stopped by Ctrl-C"))
+        Err(Error::new(Kind::Partial, format!("stopped by {}", self.stopped_by.lock())))
     }
 
     /// The time spent since the command began.

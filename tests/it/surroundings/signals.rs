@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::clusters::with_users;
-use crate::support::harness::{Test, admin};
+use crate::support::harness::{Ran, Test, admin};
 
 /// How many statements of ringshard run in the databases of a test.
 fn running(test: &Test) -> i64 {
@@ -42,6 +42,28 @@ fn a_signal_cancels_the_statements_of_a_command_and_of_a_script() {
             assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
             wait_until(&test, |running| running == 0);
         }
+    }
+}
+
+#[test]
+fn an_error_names_the_signal_that_stopped_the_command() {
+    let test = with_users(10);
+    std::fs::write(test.home.path().join("script"), "sql \"SELECT pg_sleep(600)\"\ncount\n").unwrap();
+    for (signal, name) in [
+        (Signal::INT, "Ctrl-C"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::HUP, "SIGHUP"),
+        (Signal::QUIT, "SIGQUIT"),
+    ] {
+        // The program may end before it has written the error.
+        let said = (0..20).find_map(|_| {
+            let child = test.command().args(["-f", "script"]).spawn().unwrap();
+            wait_until(&test, |running| running == 3);
+            kill_process(Pid::from_child(&child), signal).unwrap();
+            Some(Ran::of(child).stderr).filter(|said| said.contains("stopped by "))
+        });
+        let said = said.expect("an error is written before the program ends");
+        assert!(said.contains(&format!("stopped by {name}: ")), "{said}");
     }
 }
 
