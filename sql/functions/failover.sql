@@ -109,8 +109,11 @@ BEGIN
         system_identifier = CASE shard WHEN the_shard THEN coalesce(ringshard.system_identifier(), system_identifier)
                             ELSE system_identifier END,
         stale_endpoints = (stale_endpoints || pg_catalog.jsonb_build_object(old_url, the_shard)) - the_url,
-        -- A change under way keeps its epoch, in which its arcs move.
-        epoch = CASE WHEN status = 'done' AND epoch = the_epoch - 1 THEN the_epoch ELSE epoch END;
+        -- A change under way keeps its epoch, in which its arcs move. A confirmation that was interrupted may have begun later
+        -- epochs on some shards alone. A server that is not confirmed may have missed a change, whose end it would seem to know
+        -- in a later epoch: it gets the epoch when it is confirmed.
+        epoch = CASE WHEN status = 'done' AND epoch < the_epoch AND (shard = the_shard OR ringshard.is_confirmed())
+                THEN the_epoch ELSE epoch END;
     RETURN 'done';
 END $$;
 

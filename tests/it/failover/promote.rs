@@ -85,6 +85,23 @@ fn an_interrupted_promotion_is_completed_by_the_next_run() {
 }
 
 #[test]
+fn a_promotion_after_an_interrupted_confirmation_leaves_no_shard_behind() {
+    let (servers, standby) = with_standby();
+    // Somebody else's new primary of shard_2 was compared with the others, began an epoch on the arbiter alone, and was lost.
+    let begun = "SELECT ringshard.record_incarnation('shard_2', 2, topology, 2) FROM ringshard.meta";
+    assert_eq!(servers.client(1).query_one(begun, &[]).unwrap().get::<_, String>(0), "done");
+    servers.crash(2);
+    assert_eq!(promote(&servers, &[]).success().stdout, format!("shard_2\t{}\t3\t3\n", standby.url()));
+    let sql = "SELECT epoch FROM ringshard.meta";
+    let epochs = [servers.client(1), standby.client(), servers.client(3)]
+        .map(|mut client| client.query_one(sql, &[]).unwrap().get::<_, i64>(0));
+    assert_eq!(epochs, [3, 3, 3]);
+    let user = (1..=200).find(|id| owner(*id) == 3).unwrap().to_string();
+    servers.run(&["update-user", &user, "--name", "after"]).success();
+    servers.assert_healthy(200);
+}
+
+#[test]
 fn a_replica_without_a_hand_over_is_promoted_only_with_force() {
     let (servers, standby) = with_standby();
     cut_off(&standby);
