@@ -351,6 +351,13 @@ impl LoadOutcome<'_> {
             let message = format!("none of {} was answered", counted(tally.failed, "operation"));
             return Some(Error::new(Kind::Unreachable, message).hint("ringshard doctor shows what is wrong"));
         }
+        if tally.failed > 0 {
+            let all = counted(tally.answered + tally.failed, "operation");
+            let message = format!("{} of {all} failed", thousands(tally.failed));
+            return Some(Error::new(Kind::Partial, message).hint(
+                "the warnings say why; -o json counts the errors by kind and shard; ringshard doctor shows what is wrong",
+            ));
+        }
         None
     }
 }

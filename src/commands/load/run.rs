@@ -195,9 +195,9 @@ impl RunArgs {
     }
 }
 
-/// Opens the connections of the clients, so that no operation pays for it. Fails if a shard takes the connections of some
-/// clients and refuses those of others, as its server has room for no more. A shard that refuses all of them is down, which
-/// is reported by the first operation that needs it.
+/// Opens the connections of the clients, so that no operation pays for it. Fails if those of some clients can be opened and
+/// those of others not, as a server or this process has room for no more. A shard that refuses all of them is down, which is
+/// reported by the first operation that needs it.
 fn warm_up(clients: &[Cluster]) -> Result<()> {
     let failed = threads::at_once(clients, |cluster| {
         cluster.refresh().unwrap_or_else(|error| {
@@ -206,22 +206,28 @@ fn warm_up(clients: &[Cluster]) -> Result<()> {
             names.map(|name| (name, error.clone())).collect()
         })
     });
+    // `Failed`: this process may have no more open files.
+    let is_about_room = |error: &Error| [Kind::Unreachable, Kind::Failed].contains(&error.kind());
     let mut refused: BTreeMap<ShardName, (usize, Error)> = BTreeMap::new();
-    for (shard, error) in failed.into_iter().flatten().filter(|(_, error)| error.kind() == Kind::Unreachable)
-    {
+    for (shard, error) in failed.into_iter().flatten().filter(|(_, error)| is_about_room(error)) {
         refused.entry(shard).or_insert((0, error)).0 += 1;
     }
     let first = refused.iter().find(|(_, (count, _))| *count < clients.len());
     let Some((shard, (count, error))) = first else { return Ok(()) };
-    let message = format!(
-        "shard `{shard}` has no room for the connections of {count} of {} clients: {error}",
-        clients.len()
-    );
+    let of_clients = format!("room for the connections of {count} of {} clients", clients.len());
+    let (message, otherwise) = match error.kind() {
+        Kind::Failed => {
+            (format!("this process has no {of_clients}: {error}"), error.hint_text().unwrap_or_default())
+        }
+        _ => {
+            (format!("shard `{shard}` has no {of_clients}: {error}"), "raise max_connections on that server")
+        }
+    };
     // Shards on one server share its room.
     let taken: usize = refused.values().map(|(count, _)| clients.len() - count).sum();
     let fewer = (taken / refused.len()).saturating_sub(1).max(1);
-    Err(Error::new(Kind::Unreachable, message)
-        .hint(format!("ringshard load run --clients {fewer}, or raise max_connections on that server"))
+    Err(Error::new(error.kind(), message)
+        .hint(format!("ringshard load run --clients {fewer}, or {otherwise}"))
         .on_shard(shard))
 }
 

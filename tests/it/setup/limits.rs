@@ -24,7 +24,7 @@ const COMMANDS: [&str; 16] = [
     "rebalance --dry-run",
     "report -",
     "init-shards",
-    "load run --clients 3 --duration 200ms --users 1..50",
+    "load run --clients 2 --duration 200ms --users 1..50",
     "-c count -c 'get-user 5' -c 'get-user 6' -c shards",
 ];
 
@@ -87,6 +87,20 @@ fn a_soft_limit_is_raised_when_that_is_needed() {
     for words in COMMANDS {
         Ran::of(limited(&test, "-S -n 10", words).spawn().unwrap()).success();
     }
+}
+
+#[test]
+fn a_load_has_as_many_clients_as_open_files_allow() {
+    let test = prepared();
+    let run = |clients: &str| {
+        let words = format!("load run --duration 300ms --users 1..50 --clients {clients}");
+        Ran::of(limited(&test, "-n 128", &words).spawn().unwrap())
+    };
+    let ran =
+        run("40").fails(1).says("this process has no room for the connections of").says("of 40 clients");
+    assert_eq!(ran.stdout, "");
+    let fewer = ran.says("ulimit -n 8192").stderr;
+    run(fewer.split("--clients ").nth(1).unwrap().split(',').next().unwrap()).success();
 }
 
 #[test]
