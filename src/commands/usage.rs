@@ -9,7 +9,10 @@ use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind};
 
 /// The first words of statements of SQL, which are no commands.
-const SQL: [&str; 9] = ["select", "with", "values", "table", "show", "insert", "update", "delete", "begin"];
+const SQL: [&str; 18] = [
+    "select", "with", "values", "table", "show", "insert", "update", "delete", "begin", "commit", "rollback",
+    "truncate", "alter", "drop", "copy", "vacuum", "analyze", "describe",
+];
 
 /// An error of clap as an error of ringshard. `words` is the whole command line.
 pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
@@ -35,23 +38,42 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
         }
     }
     let error = Error::new(Kind::Usage, message.to_owned());
-    if cause.kind() == ErrorKind::InvalidSubcommand && path_of(words).is_empty() {
-        let is_sql = matches!(
-            cause.get(ContextKind::InvalidSubcommand),
-            Some(ContextValue::String(word)) if SQL.contains(&word.to_ascii_lowercase().as_str())
-        );
-        if is_sql {
-            hints =
-                vec!["a read-only statement is run so: ringshard sql 'SELECT count(*) FROM users'".into()];
-        } else {
-            hints.retain(|hint| !hint.starts_with("ringshard "));
-            hints.push("ringshard help lists the commands".into());
-        }
+    if let Some(hint) = habit(cause, words) {
+        return error.hint(hint);
+    }
+    if unknown_command(cause, words).is_some() {
+        hints.retain(|hint| !hint.starts_with("ringshard "));
+        hints.push("ringshard help lists the commands".into());
     }
     if hints.is_empty() {
         hints.push(format!("ringshard {} --help", path_of(words)).replace("  ", " "));
     }
     error.hint(hints.join("; "))
+}
+
+/// The word that stands in the place of a command, and is none.
+fn unknown_command<'a>(cause: &'a clap::Error, words: &[String]) -> Option<&'a str> {
+    let Some(ContextValue::String(word)) = cause.get(ContextKind::InvalidSubcommand) else { return None };
+    let at = words.iter().position(|other| other == word)?;
+    path_of(&words[..at]).is_empty().then_some(word)
+}
+
+/// A hint about words that are right elsewhere: in SQL, or where case does not matter.
+fn habit(cause: &clap::Error, words: &[String]) -> Option<String> {
+    let comment = "a comment begins with `#`";
+    if words.first().is_some_and(|first| first == "--") {
+        return Some(comment.into());
+    }
+    let word = unknown_command(cause, words)?;
+    let lower = word.to_lowercase();
+    if word.starts_with("/*") {
+        return Some(comment.into());
+    }
+    if SQL.contains(&lower.trim_start_matches('(')) {
+        return Some("a read-only statement is run so: ringshard sql 'SELECT count(*) FROM users'".into());
+    }
+    (lower != word && ReplCommand::command().find_subcommand(&lower).is_some())
+        .then(|| format!("commands are in lower case: `{lower}`"))
 }
 
 /// The path of the command that these words name: `ring locate`.

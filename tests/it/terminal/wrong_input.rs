@@ -228,4 +228,31 @@ fn a_statement_of_sql_is_told_from_a_misspelt_command() {
         test.run(&["-c", hint.trim_end()]).success();
     }
     assert!(!test.run(&["-c", "selekt"]).fails(2).stderr.contains("run so"));
+    // In parentheses, and statements that no shard may run.
+    for words in
+        ["(SELECT 1) UNION (SELECT 2)", "TRUNCATE users;", "drop table users", "COPY users TO STDOUT"]
+    {
+        test.run(&["-c", words]).fails(2).says("run so: ringshard sql");
+    }
+}
+
+#[test]
+fn a_command_in_capitals_and_a_comment_of_sql_are_told_how_to_be_written() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    for (words, command) in
+        [("COUNT;", "count"), ("Get-User 1", "get-user"), ("DELETE-USER 1", "delete-user"), ("EXIT", "exit")]
+    {
+        let ran = test.run(&["-c", words]).fails(2);
+        assert!(ran.stderr.contains(&format!("hint: commands are in lower case: `{command}`\n")), "{ran:?}");
+    }
+    for (words, is_told) in
+        [("-- delete-user 1", true), ("/* all */ count", true), ("--delete-user 1", false)]
+    {
+        std::fs::write(test.home.path().join("script"), words).unwrap();
+        let ran = test.run(&["-f", "script"]).fails(2);
+        assert_eq!(ran.stderr.contains("a comment begins with `#`"), is_told, "{ran:?}");
+    }
+    // None of it was run.
+    assert_eq!(test.run(&["-c", "# delete-user 1", "-c", "count # all"]).success().stdout, "1\n");
 }
