@@ -293,6 +293,11 @@ fn ask(shard: &ShardName, address: &Address, names: &[String]) -> Answer {
     let rows = session.query(sql, &[(&names, Type::TEXT_ARRAY)]).unwrap_or_default();
     let Some(row) = rows.first() else { return Answer::Alive };
     let text = |column: &str| row.get::<_, Option<&str>>(column).unwrap_or_default();
+    if let Some(prepared) = row.get::<_, Option<&str>>("prepared") {
+        return Answer::Blocked(format!(
+            "the prepared transaction '{prepared}', which COMMIT PREPARED or ROLLBACK PREPARED ends"
+        ));
+    }
     let application = Some(text("application")).filter(|name| !name.is_empty());
     Answer::Blocked(format!(
         "pid {} ({}, \"{}\")",

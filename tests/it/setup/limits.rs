@@ -4,7 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use crate::support::gate::Gate;
-use crate::support::harness::{BINARY, Ran, Test};
+use crate::support::harness::{BINARY, Ran, Test, admin, connect_to, url};
+use crate::support::servers::Servers;
 use crate::support::user_files::{file_of, users, write};
 use ringshard::bulk::FileFormat;
 
@@ -127,6 +128,83 @@ fn many_shards_and_few_open_files() {
     for name in &names {
         admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
     }
+}
+
+#[test]
+fn a_server_whose_connections_are_all_in_use_works_again_at_once() {
+    let servers = Servers::initialised(2);
+    let sql = "ALTER SYSTEM SET max_connections = 12; ALTER SYSTEM SET max_wal_senders = 2";
+    for statement in sql.split("; ") {
+        servers.client(1).batch_execute(statement).unwrap();
+    }
+    servers.server(1).stop().unwrap();
+    servers.start(1);
+    for id in ["1", "2", "3", "4", "5", "6"] {
+        servers.run(&["create-user", "--id", id, "--name", "x"]).success();
+    }
+    let mut config: postgres::Config = servers.url(1).parse().unwrap();
+    config.connect_timeout(std::time::Duration::from_secs(20));
+    let mut others: Vec<_> = std::iter::from_fn(|| connect_to(config.clone()).ok()).collect();
+    let on_it = others[0].query_one("SELECT min(user_id)::text FROM users", &[]).unwrap().get::<_, String>(0);
+    let elsewhere = servers.client(2).query_one("SELECT min(user_id)::text FROM users", &[]).unwrap();
+    servers.run(&["get-user", elsewhere.get(0)]).success();
+    for words in [&["get-user", &on_it][..], &["update-user", &on_it, "--name", "y"], &["count"], &["export"]]
+    {
+        servers.run(words).fails(69).says("too many clients").says("raise max_connections on that server");
+    }
+    servers.run(&["count", "--allow-partial"]).fails(6).says("too many clients");
+    // One more is enough for one shard.
+    others.pop();
+    while servers.run(&["get-user", &on_it]).code != 0 {
+        // The server ends a session a moment after the client.
+        assert!(others.len() > 1);
+        others.pop();
+    }
+    assert_eq!(servers.run(&["count"]).success().stdout, "6\n");
+    drop(others);
+    servers.assert_healthy(6);
+}
+
+#[test]
+fn a_database_with_one_connection_is_named_with_the_statement_that_helps() {
+    let test = Test::new();
+    let role = format!("{}_owner", test.database(1));
+    admin().batch_execute(&format!("CREATE ROLE {role} LOGIN")).unwrap();
+    let mut command = test.command();
+    command.arg("init-shards");
+    for number in 1..=3 {
+        let database = test.database(number);
+        admin().batch_execute(&format!("ALTER DATABASE {database} OWNER TO {role}")).unwrap();
+        command.args(["--shard", &format!("shard_{number}={}", url(&role, &database))]);
+    }
+    Ran::of(command.spawn().unwrap()).success();
+    write(&test, "f.csv", file_of(&users(1..100), FileFormat::Csv));
+    test.run(&["import", "f.csv"]).success();
+    let limited = test.database(2);
+    admin().batch_execute(&format!("ALTER DATABASE {limited} CONNECTION LIMIT 1")).unwrap();
+    let hint = format!("ALTER DATABASE \"{limited}\" CONNECTION LIMIT -1");
+    let mut refused = 0;
+    for words in [
+        &["count"][..],
+        &["export"],
+        &["import", "f.csv", "--on-conflict", "update"],
+        &["add-shard", "shard_2", "--weight", "2"],
+        &["rebalance", "-y"],
+        &["verify"],
+    ] {
+        let ran = test.run(words);
+        if ran.code != 0 {
+            refused += 1;
+            let ran = ran.fails(69).says("too many connections for database").says(&hint);
+            assert!(ran.stderr.contains("shard_2"), "{words:?}: {ran:?}");
+        }
+    }
+    assert!(refused > 0);
+    admin().batch_execute(&hint).unwrap();
+    test.run(&["add-shard", "shard_2", "--weight", "3"]).success();
+    test.run(&["rebalance", "-y"]).success();
+    assert_eq!(test.run(&["count"]).success().stdout, "99\n");
+    test.run(&["verify", "--deep"]).success();
 }
 
 #[test]

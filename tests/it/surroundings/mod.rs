@@ -1,6 +1,7 @@
 //! What surrounds the shards: poolers, and what users put on their own tables.
 
 pub(crate) mod foreign_keys;
+pub(crate) mod locks;
 pub(crate) mod matrix;
 pub(crate) mod policies;
 pub(crate) mod pooler;
