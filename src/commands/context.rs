@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Console;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
+use crate::model::ring::topology::Epoch;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::active_sessions::ActiveSessions;
 use crate::pg::poll::health::{Health, Life, Listener};
@@ -125,6 +126,19 @@ impl<'terminal> Context<'terminal> {
         let cluster = self.open(self.shards()?)?;
         self.cluster.replace(Some(Arc::clone(&cluster)));
         Ok(cluster)
+    }
+
+    /// As [`Context::cluster`], for the commands that serve users alone. Fails with `Configuration` if the cluster has no such
+    /// table, as far as this process knows.
+    pub fn cluster_of_users(&self) -> Result<Arc<Cluster>> {
+        let cluster = self.cluster()?;
+        let view = cluster.view();
+        if view.epoch == Epoch::GUESSED || view.topology.tables().has_prototype() {
+            return Ok(cluster);
+        }
+        let message = "this cluster has no table `users` with the columns user_id, name, region and email";
+        Err(Error::new(Kind::Configuration, message)
+            .hint("ringshard table list shows its tables; ringshard export --table NAME reads one of them"))
     }
 
     /// A separate cluster with room for so many connections to each shard. Its sessions are neither timed nor canceled

@@ -43,7 +43,7 @@ impl FillArgs {
             restart: false,
             batch_bytes: None,
         };
-        let cluster = context.cluster()?;
+        let cluster = context.cluster_of_users()?;
         let (import, feeder) = Import::begin(&cluster, options)?;
         let seed = self.seed;
         // Not joined: it ends when the import ends.

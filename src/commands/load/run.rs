@@ -97,6 +97,7 @@ pub struct RunArgs {
 impl RunArgs {
     /// Runs the clients, checks what they wrote, and reports.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        context.cluster_of_users()?;
         let cluster = context.cluster_apart(self.clients + 1)?;
         let names = cluster.shards().names();
         if let Some(unknown) = self.async_replica.iter().find(|name| !names.contains(name)) {

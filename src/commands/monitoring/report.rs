@@ -1,6 +1,7 @@
 //! `report`: the state of the cluster as one HTML page.
 
 use crate::pg::scan;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -22,6 +23,7 @@ use crate::model::text::{thousands, timestamp};
 use crate::pg::cluster::Cluster;
 use crate::pg::cluster::view::View;
 use crate::pg::scan::list::{Counted, RegionCount};
+use crate::pg::scan::rows_of_table::count_tables;
 
 /// The columns of `load run`'s result, and their headings on the page.
 const LOAD_COLUMNS: [(&str, &str); 9] = [
@@ -51,7 +53,18 @@ impl ReportArgs {
         let mut report = Report::list(&[]);
         let view = freshest(&cluster, &mut report)?;
         let refresh_errors = std::mem::take(&mut report.warnings);
-        let Counted { by_shard, missing } = scan::count(&cluster, true, None, true)?;
+        let tables = cluster.view().topology.tables().clone();
+        let Counted { by_shard, missing } = if tables.has_prototype() {
+            scan::count(&cluster, true, None, true)?
+        } else {
+            let (counts, missing) = count_tables(&cluster, tables.all(), true)?;
+            let mut by_shard: BTreeMap<ShardName, i64> = BTreeMap::new();
+            for (shard, rows) in counts.into_iter().flat_map(|(_, by_shard)| by_shard) {
+                *by_shard.entry(shard).or_default() += rows;
+            }
+            let by_shard = by_shard.into_iter().map(|(shard, rows)| (shard, vec![(None, rows)]));
+            Counted { by_shard: by_shard.collect(), missing }
+        };
         let mut down: Vec<ShardName> = missing.shards.iter().map(|(name, _)| name.clone()).collect();
         AllowPartial::add_missing(&cluster, missing, &mut report);
         // A shard that will join is not counted, so `missing` does not name it.

@@ -45,6 +45,7 @@ impl ExportArgs {
         if let Some(table) = self.table.other_table(&cluster)? {
             return export_table(context, &cluster, table, (&self.file, format), self.partial.allow_partial);
         }
+        let cluster = context.cluster_of_users()?;
         let new = move || ExportLines::new(format);
         let (lines, missing) = scan::scatter(&cluster, &Filter::default(), self.partial.allow_partial, new)?;
         let mut report = if atomic::is_stdout(&self.file) {

@@ -99,7 +99,7 @@ impl ImportArgs {
             restart: self.restart,
             batch_bytes: self.batch_kib.map(|kib| usize::from(kib) << 10),
         };
-        let cluster = context.cluster()?;
+        let cluster = context.cluster_of_users()?;
         let (mut import, feeder) = Import::begin(&cluster, options)?;
         if let Some(rejects) = rejects.clone() {
             import = import.collecting_refused(Box::new(move |row| rejects.lock().take_refused(row)));

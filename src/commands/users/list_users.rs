@@ -30,7 +30,7 @@ pub struct ListUsersArgs {
 impl ListUsersArgs {
     /// Asks all shards at once, and shows the rows as they arrive.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let cluster = context.cluster()?;
+        let cluster = context.cluster_of_users()?;
         let (users, missing) = scan::list_users(&cluster, &self.filter(), self.partial.allow_partial)?;
         let mut report = Report::stream(&COLUMNS, RowStream::new(users.map(|user| user.map(cells))));
         AllowPartial::add_missing(&cluster, missing, &mut report);
