@@ -126,11 +126,11 @@ BEGIN
     IF candidates IS NULL THEN
         RETURN NULL;
     END IF;
+    -- The sums are over all rows of a key and of the keys before it, so they fit up to a place.
     EXECUTE pg_catalog.format(
-        'SELECT CASE WHEN bool_and(fits) IS NOT FALSE THEN NULL '
-        'ELSE coalesce((array_agg(position ORDER BY position DESC) FILTER (WHERE fits))[1], (array_agg(position ORDER BY position))[1]) END '
-        'FROM (SELECT position, sum(count(*)) OVER following <= $3 AND sum(sum(bytes)) OVER following <= $4 AS fits '
-        'FROM (%s) AS candidate GROUP BY position WINDOW following AS (ORDER BY position)) AS own_key', candidates)
+        'SELECT CASE WHEN bool_and(fits) IS FALSE THEN (array_agg(position))[greatest(count(*) FILTER (WHERE fits), 1)] END '
+        'FROM (SELECT position, count(*) OVER until <= $3 AND sum(bytes) OVER until <= $4 AS fits '
+        'FROM (%s) AS candidate WINDOW until AS (ORDER BY position)) AS summed', candidates)
     INTO chunk_end USING range_first, range_last, rows_max, bytes_max;
     RETURN chunk_end;
 END $$;
