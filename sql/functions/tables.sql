@@ -114,13 +114,15 @@ CREATE OR REPLACE FUNCTION ringshard.columns_of(
     relation regclass, OUT stored text, OUT stored_of_record text, OUT key text, OUT is_key text, OUT updated text)
 LANGUAGE sql STABLE AS $$
     SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''),
-           pg_catalog.string_agg('(r).' || pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''),
+           pg_catalog.string_agg('(sent.r).' || pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''),
            pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE is_key),
-           pg_catalog.string_agg(pg_catalog.format('t.%1$I = (r).%1$I', attname), ' AND ' ORDER BY attnum) FILTER (WHERE is_key),
+           pg_catalog.string_agg(pg_catalog.format('t.%1$I = (sent.r).%1$I', attname), ' AND ' ORDER BY attnum) FILTER (WHERE is_key),
            pg_catalog.string_agg(pg_catalog.format('%1$I = excluded.%1$I', attname), ', ' ORDER BY attnum)
                FILTER (WHERE NOT is_key AND attgenerated = '' AND attidentity <> 'a')
     FROM (
-        SELECT a.attname, a.attnum, a.attgenerated, a.attidentity, coalesce(a.attnum = ANY (i.indkey), false) AS is_key
+        SELECT a.attname, a.attnum, a.attgenerated, a.attidentity,
+               -- Without the columns that are only stored in its index (INCLUDE).
+               coalesce(a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false) AS is_key
         FROM pg_catalog.pg_attribute AS a
         LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
         WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
@@ -141,12 +143,12 @@ DECLARE
 BEGIN
     SELECT * INTO STRICT own FROM ringshard.sharded_tables() AS sharded WHERE sharded.name = table_name;
     SELECT * INTO columns FROM ringshard.columns_of(own.relation);
-    -- Each text is parsed once.
-    sent := pg_catalog.format('SELECT text, text::%s AS r FROM pg_catalog.unnest($1) AS text OFFSET 0', own.relation);
+    -- Each text is parsed once. The type has its schema, as Postgres has types like `path` and `interval`.
+    sent := pg_catalog.format('SELECT text, text::%s AS r FROM pg_catalog.unnest($1) AS text OFFSET 0', own.name);
     IF columns.key IS NOT NULL THEN
         EXECUTE pg_catalog.format(
             'INSERT INTO ringshard.quarantine (reason, table_name, contents) '
-            'SELECT $2, $3, t.*::text FROM (%1$s) AS sent JOIN %2$s AS t ON %3$s AND t.%4$I = (r).%4$I '
+            'SELECT $2, $3, t.*::text FROM (%1$s) AS sent JOIN %2$s AS t ON %3$s AND t.%4$I = (sent.r).%4$I '
             'WHERE t.*::text <> sent.text', sent, own.relation, columns.is_key, own.key_column)
         USING rows, the_reason, table_name;
         on_conflict := pg_catalog.format('ON CONFLICT (%1$s) DO UPDATE SET %2$s WHERE t.%3$I = excluded.%3$I', columns.key,

@@ -10,7 +10,9 @@ SELECT c.relkind::text AS kind, c.relpersistence::text AS persistence,
              WHERE ev_class = c.oid AND ev_type IN ('2', '3', '4') ORDER BY rulename) AS rules,
        -- Unique on its own shard only, unless the key is part of it.
        ARRAY(SELECT i.indexrelid::regclass::text FROM pg_catalog.pg_index AS i
-             WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND NOT coalesce(key.attnum = ANY (i.indkey), false)
+             WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
+               -- A column that is only stored in the index (INCLUDE) is no part of what is unique.
+               AND NOT coalesce(key.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false)
              ORDER BY 1) AS unique_indexes,
        (SELECT pg_catalog.format_type(key.atttypid, NULL)) AS key_type,
        coalesce(key.attnotnull, false) AS is_key_not_null,

@@ -34,13 +34,24 @@ pub(crate) const USERS_KEY: &str = "user_id";
 /// The functions of the guard for tables with this key.
 pub(crate) fn guards(key: &str) -> [String; 3] {
     let quoted = quoted(key);
-    let update = format!("(SELECT {quoted} FROM new_rows UNION ALL SELECT {quoted} FROM old_rows)");
-    [("insert", "new_rows"), ("update", &update), ("delete", "old_rows")].map(|(operation, rows)| {
+    // A column may have the name of a variable of the function, so it is qualified.
+    let update =
+        "(SELECT own_row.KEY FROM new_rows AS own_row UNION ALL SELECT own_row.KEY FROM old_rows AS own_row)";
+    [("insert", "new_rows"), ("update", update), ("delete", "old_rows")].map(|(operation, rows)| {
         include_str!("../../../sql/functions/guard_rows.sql")
             .replace("GUARD", &guard_name(operation, key))
             .replace("CHANGED_ROWS", rows)
+            .replace("$$", &body_quote(&quoted))
+            // Last, as a name may be anything.
             .replace("KEY", &quoted)
     })
+}
+
+/// What quotes the body of a function that contains this name, which may be anything.
+fn body_quote(name: &str) -> String {
+    let plain = std::iter::once("$$".to_owned());
+    let mut quotes = plain.chain((0..).map(|number| format!("$body_{number}$")));
+    quotes.find(|quote| !name.contains(quote)).expect("a name has an end")
 }
 
 /// The name of the guard of one operation for tables with this key.
@@ -92,8 +103,15 @@ mod tests {
     fn guards_of_other_keys_have_other_names_and_quote_the_key() {
         let [insert, update, _] = guards("a \"b\"");
         assert!(insert.contains("own_row.\"a \"\"b\"\"\"::text"), "{insert}");
-        assert!(update.contains("SELECT \"a \"\"b\"\"\" FROM new_rows"), "{update}");
+        assert!(update.contains("SELECT own_row.\"a \"\"b\"\"\" FROM new_rows"), "{update}");
         assert_eq!(guard_name("insert", "user_id"), "guard_insert");
         assert_ne!(guard_name("insert", "id"), guard_name("insert", "bid"));
+    }
+
+    #[test]
+    fn a_key_may_be_called_like_a_part_of_the_text() {
+        let [_, update, _] = guards("GUARD of CHANGED_ROWS, KEY $$; x $body_0$");
+        assert_eq!(update.matches("\"GUARD of CHANGED_ROWS, KEY $$; x $body_0$\"").count(), 4, "{update}");
+        assert!(update.contains("AS $body_1$\n") && update.ends_with("$body_1$;\n"), "{update}");
     }
 }

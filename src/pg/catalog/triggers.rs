@@ -52,19 +52,15 @@ fn create(table: &TableName, key: &ShardingKey) -> String {
     } else {
         format!("'{}'", key.column.replace('\'', "''"))
     };
-    ["insert", "update", "delete"]
-        .into_iter()
-        .fold(
-            include_str!("../../../sql/queries/triggers.sql").replace("(KEY)", &format!("({argument})")),
-            |text, operation| {
-                text.replace(
-                    &format!("GUARD_{}", operation.to_uppercase()),
-                    &guard_name(operation, &key.column),
-                )
-            },
-        )
-        // Last, as a name may be anything.
-        .replace("SHARDED_TABLE", table.as_sql())
+    let text = ["insert", "update", "delete"].into_iter().fold(
+        include_str!("../../../sql/queries/triggers.sql").to_owned(),
+        |text, operation| {
+            text.replace(&format!("GUARD_{}", operation.to_uppercase()), &guard_name(operation, &key.column))
+        },
+    );
+    // Last and at once, as both names may be anything.
+    let parts = text.split("SHARDED_TABLE").map(|part| part.replace("(KEY)", &format!("({argument})")));
+    parts.collect::<Vec<_>>().join(table.as_sql())
 }
 
 /// The statements that drop the triggers from a table.
