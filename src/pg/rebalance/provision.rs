@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
 use crate::model::ring::topology::Membership;
+use crate::model::table::TableName;
 use crate::pg::catalog::{init, inspect, install};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::{self, INIT_SHARDS};
@@ -101,14 +102,17 @@ fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName
     }
     plan.make_shard(&mut session, name, own)?;
     // The plain table of the prototype needs no pg_dump.
-    match alter_clauses(cluster, &names[0])? {
-        Some(clauses) if tables.is_default() => {
-            if !own.has_users {
-                alter_like(&mut session, &clauses, &names[0], name)?;
+    let clauses = if tables.is_default() { alter_clauses(cluster, &names[0])? } else { None };
+    match clauses {
+        Some(clauses) if !own.has_users => alter_like(&mut session, &clauses, &names[0], name)?,
+        None if !missing.all().is_empty() => {
+            // `make_shard` has made the plain one, which has no other columns and indexes.
+            if tables.has_prototype() && missing.get(&TableName::users()).is_some() {
+                session.client().batch_execute("DROP TABLE IF EXISTS public.users").map_err(fail)?;
             }
+            copy_tables(cluster, &missing, &names[0], (name, &mut session))?;
         }
-        _ if missing.all().is_empty() => {}
-        _ => copy_tables(cluster, &missing, &names[0], (name, &mut session))?,
+        _ => {}
     }
     // A shard that was part of the cluster before, or of a desired topology that was given up, may have an old state.
     let parameters: &[Parameter<'_>] = &[(&epoch.number(), Type::INT8), (&Json(topology), Type::JSONB)];
