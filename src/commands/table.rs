@@ -79,7 +79,13 @@ impl TableAddArgs {
 impl TableNameArgs {
     fn remove(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
-        let table = self.find(cluster.view().topology.tables().all())?;
+        let table = match self.find(&tables::removable(&cluster)?) {
+            Ok(table) => table,
+            Err(error) => {
+                let name = tables::left_guarded(&cluster, &self.name)?.ok_or(error)?;
+                Table { name, key: None, unchecked_unique: Vec::new(), is_prototype: false }
+            }
+        };
         tables::remove(&cluster, &table.name)?;
         let mut report = changed(&table, "removed");
         report.notes.push("its rows stay on the shards where they are, and no guard checks new ones".into());

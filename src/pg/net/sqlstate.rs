@@ -52,6 +52,11 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         };
     };
     match db.code() {
+        &SqlState::UNDEFINED_TABLE if is_of_application(db) => {
+            Error::new(Kind::Configuration, format!("shard `{shard}` lacks a table: {text}"))
+                .hint("create it there as it is elsewhere; or, if no change is under way: ringshard table remove")
+                .on_shard(shard)
+        }
         code if is_uninitialised(code) => {
             Error::new(Kind::Configuration, format!("shard `{shard}` is not initialised: {text}"))
                 .hint("ringshard init-shards")
@@ -101,6 +106,13 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         }
         _ => error(Kind::Failed),
     }
+}
+
+/// Whether a missing table is neither one of the catalog nor `users`, which init-shards makes.
+fn is_of_application(db: &DbError) -> bool {
+    !["\"ringshard.", "\"public.users\"", "\"users\"", " public.users "]
+        .iter()
+        .any(|own| db.message().contains(own))
 }
 
 /// Whether the server refused a query because it would not return rows that a policy hides.

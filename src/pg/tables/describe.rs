@@ -144,6 +144,24 @@ pub(super) fn check_reference(cluster: &Cluster, topology: &Topology, table: &Ta
     Ok(())
 }
 
+/// See [`super::left_guarded`].
+pub(super) fn left_guarded(cluster: &Cluster, name: &str) -> Result<Option<TableName>> {
+    let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
+               FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+               WHERE c.oid = pg_catalog.to_regclass($1) AND EXISTS ( \
+                   SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid \
+                   WHERE t.tgrelid = c.oid AND p.pronamespace = 'ringshard'::regnamespace)";
+    for shard in cluster.view().topology.names() {
+        let mut session = cluster.shards().checkout(shard)?;
+        let found = session.query(sql, &[(&name, Type::TEXT)]);
+        let found = found.map_err(|cause| sqlstate::doing("look for guards", shard, &cause))?;
+        if let Some(row) = found.first() {
+            return Ok(Some(TableName::new(row.get::<_, String>(0))));
+        }
+    }
+    Ok(None)
+}
+
 /// What a move of rows would set off on any shard.
 pub(super) fn side_effects(cluster: &Cluster) -> Result<Vec<String>> {
     let mut all = Vec::new();

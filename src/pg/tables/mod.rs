@@ -52,6 +52,11 @@ pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
     let topologies = rebalance::topologies(cluster)?;
     let before = &topologies.membership.topology;
     if let Some(known) = before.tables().get(&table.name) {
+        // Its removal is planned only.
+        if known == table && topologies.target().tables().get(&table.name).is_none() {
+            rebalance::set_desired_topology(cluster, &topologies, before)?;
+            return describe::side_effects(cluster);
+        }
         let how = match &known.key {
             Some(key) => format!("is sharded by `{}` already", key.column),
             None => "is a reference table already".into(),
@@ -81,13 +86,29 @@ pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
     describe::side_effects(cluster)
 }
 
-/// Removes a table from the cluster; its rows stay where they are. Fails with `NotFound` if the cluster does not have it.
+/// The tables that [`remove`] can remove: those of the cluster, and those whose addition is planned only.
+pub fn removable(cluster: &Cluster) -> Result<Vec<Table>> {
+    let topologies = rebalance::topologies(cluster)?;
+    let tables = topologies.membership.topology.tables();
+    let planned = topologies.target().tables().missing_in(tables);
+    Ok(tables.all().iter().chain(planned).cloned().collect())
+}
+
+/// The table of this name, if a removal that was interrupted has left the guard on it.
+pub fn left_guarded(cluster: &Cluster, name: &str) -> Result<Option<TableName>> {
+    describe::left_guarded(cluster, name)
+}
+
+/// Removes a table from the cluster; its rows stay where they are. If its addition is planned only, it is taken back; of another
+/// table the guard is dropped.
 pub fn remove(cluster: &Cluster, name: &TableName) -> Result<()> {
     let topologies = rebalance::topologies(cluster)?;
     let before = &topologies.membership.topology;
     if before.tables().get(name).is_none() {
-        return Err(Error::new(Kind::NotFound, format!("the cluster has no table `{name}`"))
-            .hint("ringshard table list shows the tables"));
+        if topologies.target().tables().get(name).is_some() {
+            rebalance::set_desired_topology(cluster, &topologies, before)?;
+        }
+        return drop_guards(cluster, before, name);
     }
     let after = before.clone().with_tables(before.tables().without(name));
     require_no_other_change(&topologies, &after)?;
@@ -113,6 +134,14 @@ fn prepare_on(cluster: &Cluster, shard: &ShardName, table: &Table) -> Result<()>
     };
     let mut connection = Connection::open(cluster, shard)?;
     let client = connection.session().client();
+    let is_missing = "SELECT pg_catalog.to_regclass($1) IS NULL";
+    let row = client.query_typed_one(is_missing, &[(&table.name.as_sql(), Type::TEXT)]).map_err(fail)?;
+    if row.get(0) {
+        let message = format!("shard `{shard}` has no table `{}`", table.name);
+        let hint =
+            format!("create it there; or ringshard table remove {} takes its addition back", table.name);
+        return Err(Error::new(Kind::NotFound, message).hint(hint).on_shard(shard));
+    }
     let mut tries = 0;
     loop {
         let mut transaction = client.transaction().map_err(fail)?;
@@ -163,8 +192,20 @@ fn require_no_other_change(topologies: &Topologies, after: &Topology) -> Result<
     }
 }
 
+/// Drops the guards of the tables that `before` has and `after` lacks, once they are removed.
+pub fn drop_guards_of_removed(cluster: &Cluster, before: &Topology, after: &Topology) -> Result<()> {
+    let is_removed = |table: &&Table| after.tables().get(&table.name).is_none();
+    before
+        .tables()
+        .all()
+        .iter()
+        .filter(is_removed)
+        .try_for_each(|table| drop_guards(cluster, after, &table.name))
+}
+
 fn carry_out(cluster: &Cluster) -> Result<()> {
-    if let Some(planned) = rebalance::plan_change(cluster)? {
+    // No row moves, so none is counted.
+    if let Some(planned) = rebalance::plan::plan(cluster, false)? {
         rebalance::carry_out(cluster, &planned, Direction::Forward, RebalanceOptions::default(), |_| true)?;
     }
     cluster.refresh().map(drop)

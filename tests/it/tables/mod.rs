@@ -1,6 +1,7 @@
 //! Tables of any shape: added, moved, verified.
 
 mod files;
+mod changes;
 mod joining;
 mod names;
 mod shapes;

@@ -125,6 +125,8 @@ impl RebalanceArgs {
         // An interrupted `table add` may have left this undone.
         tables::prepare(&cluster, &planned.plan.before, &planned.plan.after)?;
         let mut report = carry_out(context, &cluster, &planned, Direction::Forward, &self.pace)?;
+        // Nor this an interrupted `table remove`.
+        tables::drop_guards_of_removed(&cluster, &planned.plan.before, &planned.plan.after)?;
         let stale_primaries = stale_primaries.into_iter();
         report
             .warnings
