@@ -46,6 +46,8 @@ BEGIN
             NULL;
         END;
     END IF;
+    -- Rows of a cycle of tables, or of one that refers to itself, are checked when all are there.
+    SET CONSTRAINTS ALL DEFERRED;
     firing := CASE pg_catalog.current_setting('session_replication_role')
         WHEN 'replica' THEN '{A,R}' ELSE '{A,O}' END;
     RETURN QUERY
@@ -57,6 +59,14 @@ BEGIN
         FROM pg_catalog.pg_constraint AS c
         WHERE contype = 'f' AND conrelid = ANY (relations) AND confrelid <> conrelid AND operations & 4 <> 0
           AND NOT ringshard.is_colocated(c)
+        UNION ALL
+        -- Where its check cannot be suppressed, a row is stored after the one that it refers to: not possible in a cycle, unless
+        -- the check waits for the commit.
+        SELECT pg_catalog.format('foreign key `%s` of table %s, in a cycle of tables and not DEFERRABLE', conname, conrelid::regclass)
+        FROM pg_catalog.pg_constraint AS c
+        WHERE contype = 'f' AND operations & 4 <> 0 AND pg_catalog.current_setting('session_replication_role') <> 'replica'
+          AND (NOT condeferrable OR confdeltype = 'r')
+          AND pg_catalog.array_position(relations, confrelid::regclass) > pg_catalog.array_position(relations, conrelid::regclass)
         UNION ALL
         SELECT pg_catalog.format('trigger `%s` of table %s', t.tgname, t.tgrelid::regclass)
         FROM pg_catalog.pg_trigger AS t

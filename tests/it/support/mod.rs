@@ -4,6 +4,7 @@ pub(crate) mod blocking;
 pub(crate) mod catalogs;
 pub(crate) mod clusters;
 pub(crate) mod command_paths;
+pub(crate) mod families;
 pub(crate) mod gate;
 pub(crate) mod guard_errors;
 pub(crate) mod harness;

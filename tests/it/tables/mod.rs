@@ -4,5 +4,6 @@ mod files;
 mod changes;
 mod joining;
 mod names;
+mod roles;
 mod shapes;
 mod sharded;

@@ -1,0 +1,248 @@
+//! Families: a user with orders and what was paid for these, in three sharded tables. Writers create, change and delete whole
+//! families straight at the shards, each in one transaction, and a model knows what must be there in the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use postgres::{Client, Transaction};
+
+use super::harness::Test;
+use super::random::Random;
+
+/// The tables.
+pub(crate) const FAMILIES: &str = "\
+    CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()); \
+    CREATE TABLE orders ( \
+        user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE, number integer, data jsonb, \
+        PRIMARY KEY (user_id, number)); \
+    CREATE TABLE payments ( \
+        user_id bigint NOT NULL, number integer NOT NULL, paid money, \
+        FOREIGN KEY (user_id, number) REFERENCES orders ON DELETE CASCADE)";
+
+/// The tables with their keys.
+pub(crate) const FAMILY_KEYS: [(&str, &str); 3] =
+    [("users", "id"), ("orders", "user_id"), ("payments", "user_id")];
+
+/// The families that there must be: the version of each; `None` if it was deleted.
+pub(crate) type Model = BTreeMap<i64, Option<i64>>;
+
+/// The number of orders of a family.
+fn orders_of(id: i64) -> i64 {
+    id % 3 + 1
+}
+
+/// A cluster of the shard `main`, whose database is the first, with the families `1..=count` in version 0.
+pub(crate) fn adopted_families(count: i64) -> (Test, Model) {
+    let test = Test::new();
+    test.execute(1, FAMILIES);
+    let mut client = test.client(1);
+    let mut transaction = client.transaction().unwrap();
+    (1..=count).for_each(|id| insert(&mut transaction, id, 0).unwrap());
+    transaction.commit().unwrap();
+    test.run(&["init-shards", "--shard", &format!("main={}", test.url(1))]).success();
+    for (table, key) in FAMILY_KEYS {
+        test.run(&["table", "add", table, "--key", key]).success();
+    }
+    (test, (1..=count).map(|id| (id, Some(0))).collect())
+}
+
+fn insert(transaction: &mut Transaction<'_>, id: i64, version: i64) -> Result<(), postgres::Error> {
+    transaction.execute("INSERT INTO users VALUES ($1, 'v' || $2::bigint)", &[&id, &version])?;
+    let orders = "INSERT INTO orders SELECT $1, n, jsonb_build_object('v', $2::bigint, 'x', repeat('\"', n * 20)) \
+                  FROM generate_series(1, $3::bigint::integer) AS n";
+    transaction.execute(orders, &[&id, &version, &orders_of(id)])?;
+    let payments = "INSERT INTO payments SELECT $1, number, $2::bigint::money FROM orders WHERE user_id = $1 AND number <> 2";
+    transaction.execute(payments, &[&id, &version]).map(drop)
+}
+
+/// What a writer does with a family.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Create,
+    Update,
+    Delete,
+}
+
+/// Does it in one transaction; returns whether the family was there. The guard fails it on a shard that does not own the key.
+fn change(client: &mut Client, of: Change, id: i64, version: i64) -> Result<bool, postgres::Error> {
+    let mut transaction = client.transaction()?;
+    match of {
+        Change::Create => insert(&mut transaction, id, version)?,
+        Change::Update => {
+            let users = "UPDATE users SET name = 'v' || $2::bigint WHERE id = $1";
+            if transaction.execute(users, &[&id, &version])? == 0 {
+                return Ok(false);
+            }
+            let orders =
+                "UPDATE orders SET data = jsonb_set(data, '{v}', to_jsonb($2::bigint)) WHERE user_id = $1";
+            let count = transaction.execute(orders, &[&id, &version])?;
+            assert_eq!(count.cast_signed(), orders_of(id), "orders of user {id}");
+            transaction.execute(
+                "UPDATE payments SET paid = $2::bigint::money WHERE user_id = $1",
+                &[&id, &version],
+            )?;
+        }
+        Change::Delete => {
+            if transaction.execute("DELETE FROM users WHERE id = $1", &[&id])? == 0 {
+                return Ok(false);
+            }
+        }
+    }
+    transaction.commit().map(|()| true)
+}
+
+/// Writers at work until they are stopped.
+pub(crate) struct FamilyWriters {
+    ended: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<(Model, u64)>>,
+}
+
+impl FamilyWriters {
+    /// Starts `count` writers on the shards of these numbers and names; each has its own families of the model, and makes more.
+    pub(crate) fn start(test: &Test, shards: &[(usize, &'static str)], model: &Model, count: usize) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let latest = model.keys().next_back().copied().unwrap_or_default();
+        let writer = |number: usize| {
+            let of = i64::try_from(count).unwrap();
+            let own = model.iter().filter(|(id, _)| usize::try_from(*id % of).unwrap() == number);
+            let mut writer = Writer {
+                clients: shards
+                    .iter()
+                    .map(|(number, name)| (*name, test.other_program("postgres", *number)))
+                    .collect(),
+                model: own.map(|(id, version)| (*id, *version)).collect(),
+                next: (latest / 1_000_000 + 1 + i64::try_from(number).unwrap()) * 1_000_000,
+                random: Random(number as u64 * 7_919 + 1),
+                changes: 0,
+            };
+            let ended = Arc::clone(&ended);
+            thread::spawn(move || {
+                while !ended.load(Ordering::SeqCst) {
+                    writer.step();
+                    thread::sleep(Duration::from_millis(2));
+                }
+                (writer.model, writer.changes)
+            })
+        };
+        let threads = (0..count).map(writer).collect();
+        Self { ended, threads }
+    }
+
+    /// Stops them; returns the families that there must be now, and how many changes were made.
+    pub(crate) fn stop(self) -> (Model, u64) {
+        self.ended.store(true, Ordering::SeqCst);
+        let mut model = Model::new();
+        let mut changes = 0;
+        for thread in self.threads {
+            let (own, count) = thread.join().unwrap();
+            model.extend(own);
+            changes += count;
+        }
+        (model, changes)
+    }
+}
+
+struct Writer {
+    clients: Vec<(&'static str, Client)>,
+    model: Model,
+    /// The next new id.
+    next: i64,
+    random: Random,
+    changes: u64,
+}
+
+impl Writer {
+    /// Changes one family, unless its chunk stays fenced or its owner is not found.
+    fn step(&mut self) {
+        let at = self.random.below(self.model.len() as u64 + 1);
+        let known = self.model.iter().nth(usize::try_from(at).unwrap()).map(|(id, version)| (*id, *version));
+        let (of, id, version) = match known {
+            Some((id, None)) => (Change::Create, id, 0),
+            Some((id, Some(_))) if self.random.below(4) == 0 => (Change::Delete, id, 0),
+            Some((id, Some(version))) => (Change::Update, id, version + 1),
+            None => {
+                self.next += 1;
+                (Change::Create, self.next, 0)
+            }
+        };
+        let mut shard = usize::try_from(self.random.below(self.clients.len() as u64)).unwrap();
+        for _ in 0..self.clients.len() * 3 {
+            match change(&mut self.clients[shard].1, of, id, version) {
+                Ok(true) => {
+                    self.changes += 1;
+                    self.model.insert(id, (!matches!(of, Change::Delete)).then_some(version));
+                    return;
+                }
+                Ok(false) => shard = (shard + 1) % self.clients.len(),
+                Err(cause) => match cause.code().map(postgres::error::SqlState::code) {
+                    Some("RS001") => {
+                        // "connect to `NAME`"
+                        let hint = cause.as_db_error().unwrap().hint().unwrap_or_default();
+                        let owner = hint.split('`').nth(1);
+                        shard = self.clients.iter().position(|(name, _)| Some(*name) == owner).unwrap();
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                    Some("RS002") => thread::sleep(Duration::from_millis(20)),
+                    // A deadlock, or a lock that a mover held for too long.
+                    Some("40P01" | "55P03") => {}
+                    _ => panic!("{of:?} of family {id}: {cause:?}"),
+                },
+            }
+        }
+    }
+}
+
+/// What is wrong with the families on these shards; empty if they are those of the model, each whole and once.
+pub(crate) fn faults(test: &Test, numbers: &[usize], model: &Model) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut found: BTreeMap<i64, i64> = BTreeMap::new();
+    for number in numbers {
+        let orphans = "SELECT (SELECT count(*) FROM orders AS o WHERE NOT EXISTS (SELECT FROM users WHERE id = o.user_id)) \
+                            + (SELECT count(*) FROM payments AS p WHERE NOT EXISTS \
+                                  (SELECT FROM orders AS o WHERE (o.user_id, o.number) = (p.user_id, p.number)))";
+        let orphans: i64 = test.query(*number, orphans, &[])[0].get(0);
+        if orphans > 0 {
+            faults.push(format!("{orphans} orphans on {number}"));
+        }
+        let families = "SELECT id, substr(name, 2)::bigint, \
+                   (SELECT count(*) FILTER (WHERE data ->> 'v' = substr(name, 2) AND length(data ->> 'x') = number * 20) \
+                    FROM orders WHERE user_id = id), (SELECT count(*) FROM orders WHERE user_id = id), \
+                   (SELECT count(*) FILTER (WHERE paid = substr(name, 2)::bigint::money) FROM payments WHERE user_id = id), \
+                   (SELECT count(*) FROM payments WHERE user_id = id) FROM users";
+        for row in test.query(*number, families, &[]) {
+            let (id, version): (i64, i64) = (row.get(0), row.get(1));
+            if found.insert(id, version).is_some() {
+                faults.push(format!("family {id} is stored twice"));
+            }
+            let counts: [i64; 4] = [2, 3, 4, 5].map(|at| row.get(at));
+            let orders = orders_of(id);
+            let payments = orders - i64::from(orders >= 2);
+            if counts != [orders, orders, payments, payments] {
+                faults.push(format!("family {id} in version {version} on {number} has {counts:?}"));
+            }
+        }
+    }
+    let expected: BTreeMap<i64, i64> =
+        model.iter().filter_map(|(id, version)| Some((*id, (*version)?))).collect();
+    for id in found.keys().chain(expected.keys()) {
+        if found.get(id) != expected.get(id) {
+            faults.push(format!("family {id}: {:?} instead of {:?}", found.get(id), expected.get(id)));
+        }
+    }
+    faults
+}
+
+/// Asserts that the families are those of the model, and that the program finds nothing wrong either.
+#[track_caller]
+pub(crate) fn assert_whole(test: &Test, numbers: &[usize], model: &Model) {
+    let faults = faults(test, numbers, model);
+    assert!(faults.is_empty(), "{} faults: {:?}", faults.len(), &faults[..faults.len().min(5)]);
+    for number in numbers {
+        let aside = "SELECT (SELECT count(*) FROM ringshard.quarantine) + (SELECT count(*) FROM ringshard.left_behind)";
+        assert_eq!(test.query(*number, aside, &[])[0].get::<_, i64>(0), 0, "{number}");
+    }
+    test.run(&["verify", "--deep"]).success();
+}
