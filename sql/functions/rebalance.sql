@@ -225,33 +225,56 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Ends receiving a chunk: the commit is the hand-over.
-CREATE OR REPLACE FUNCTION ringshard.end_receive(
-    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text, the_rows bigint, the_bytes bigint) RETURNS text
+-- Deletes the rows on a range that a purge of this shard left behind, and that were deleted elsewhere since then: those whose
+-- primary key is not among these `rows`, as `read_chunk` returned them; without `names`, those that this transaction did not
+-- store.
+CREATE OR REPLACE FUNCTION ringshard.delete_left_behind(
+    chunk_first uuid, chunk_last uuid, names text[], counts bigint[], rows text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     replication_role CONSTANT text := pg_catalog.current_setting('session_replication_role');
     tables record;
+    columns record;
+    is_deleted text;
+    place integer;
+    before bigint;
 BEGIN
-    -- Rows that a purge of this shard left behind: those that were deleted elsewhere since then, and so were not stored now, are
-    -- deleted here too.
     PERFORM FROM ringshard.left_behind WHERE last >= chunk_first AND first <= chunk_last;
-    IF FOUND THEN
-        tables := ringshard.tables_in_order();
-        -- A user deleted these, so what refers to them follows its foreign keys.
-        IF replication_role = 'replica' THEN
-            PERFORM pg_catalog.set_config('session_replication_role', 'origin', true);
-        END IF;
-        FOR index IN REVERSE pg_catalog.cardinality(tables.names) .. 1 LOOP
-            EXECUTE pg_catalog.format(
-                'DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2 AND t.xmin <> $3',
-                tables.relations[index], tables.key_columns[index])
-            USING chunk_first, chunk_last, pg_catalog.pg_current_xact_id()::xid;
-        END LOOP;
-        IF replication_role = 'replica' THEN
-            PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
-        END IF;
+    IF NOT FOUND THEN
+        RETURN;
     END IF;
+    tables := ringshard.tables_in_order();
+    -- A user deleted these, so what refers to them follows its foreign keys.
+    IF replication_role = 'replica' THEN
+        PERFORM pg_catalog.set_config('session_replication_role', 'origin', true);
+    END IF;
+    FOR index IN REVERSE pg_catalog.cardinality(tables.names) .. 1 LOOP
+        is_deleted := 't.xmin <> $3';
+        IF names IS NOT NULL THEN
+            SELECT * INTO columns FROM ringshard.columns_of(tables.relations[index]);
+            -- Without a primary key all are stored again.
+            is_deleted := CASE WHEN columns.is_key IS NULL THEN 'true' ELSE pg_catalog.format(
+                'NOT EXISTS (SELECT FROM (SELECT text::%s AS r FROM pg_catalog.unnest($4) AS text OFFSET 0) AS sent '
+                'WHERE %s AND t.%I = (sent.r).%3$I)', tables.names[index], columns.is_key, tables.key_columns[index]) END;
+            place := pg_catalog.array_position(names, tables.names[index]);
+            before := (SELECT coalesce(pg_catalog.sum(count), 0) FROM pg_catalog.unnest(counts[1 : place - 1]) AS count);
+        END IF;
+        EXECUTE pg_catalog.format(
+            'DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2 AND %s',
+            tables.relations[index], tables.key_columns[index], is_deleted)
+        USING chunk_first, chunk_last, pg_catalog.pg_current_xact_id()::xid, rows[before + 1 : before + counts[place]];
+    END LOOP;
+    IF replication_role = 'replica' THEN
+        PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
+    END IF;
+END $$;
+
+-- Ends receiving a chunk: the commit is the hand-over.
+CREATE OR REPLACE FUNCTION ringshard.end_receive(
+    the_epoch bigint, chunk_first uuid, chunk_last uuid, the_source text, the_rows bigint, the_bytes bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM ringshard.delete_left_behind(chunk_first, chunk_last, NULL, NULL, NULL);
     INSERT INTO ringshard.migration_progress (epoch, source, rows, bytes)
     VALUES (the_epoch, the_source, the_rows, the_bytes)
     ON CONFLICT (epoch, source) DO UPDATE
@@ -273,6 +296,8 @@ BEGIN
     IF answer <> 'done' THEN
         RETURN answer;
     END IF;
+    -- Before the others are stored, as they may be in the way of a unique constraint.
+    PERFORM ringshard.delete_left_behind(chunk_first, chunk_last, names, counts, rows);
     FOR index IN 1 .. pg_catalog.cardinality(names) LOOP
         IF counts[index] > 0 THEN
             stored := ringshard.store_rows(names[index], rows[before + 1 : before + counts[index]],

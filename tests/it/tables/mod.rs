@@ -3,6 +3,7 @@
 mod files;
 mod changes;
 mod joining;
+mod left_behind;
 mod names;
 mod roles;
 mod shapes;
