@@ -46,6 +46,11 @@ BEGIN
     IF owner = meta.shard AND meta.next_topology IS NOT NULL THEN
         owner := ringshard.owner_of(meta.next_topology, position);
     END IF;
+    -- A change is being undone, and it has not come back yet.
+    IF owner = meta.shard AND meta.next_topology = meta.topology THEN
+        RAISE EXCEPTION '% is being moved back to shard `%`', row_name, meta.shard
+            USING ERRCODE = 'RS002', DETAIL = detail, HINT = 'try again in a moment';
+    END IF;
     IF owner = meta.shard THEN
         RAISE EXCEPTION '% belongs on shard `%`, but the catalog of that shard lacks its arc', row_name, meta.shard
             USING ERRCODE = 'RS001', DETAIL = detail, HINT = 'run ringshard doctor';

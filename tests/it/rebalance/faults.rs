@@ -12,28 +12,11 @@ use crate::support::clusters::filled;
 use crate::support::harness::Ran;
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::rebalances::{
-    add_shard, assert_settled, assert_users, create_position_indexes, rebalance_to_failpoint,
+    STEPS, add_shard, assert_settled, assert_users, create_position_indexes, rebalance_to_failpoint,
     start_slow_rebalance, wait_for_moved_rows,
 };
 use crate::support::rings::topology_of;
 use crate::support::user_files::{file_of, users, write};
-
-/// The failpoints `before-` and `after-` each of these, at this pass.
-const STEPS: [(&str, u32); 13] = [
-    ("announce", 1),
-    ("announce", 2),
-    ("announce", 4),
-    ("cut", 1),
-    ("fence", 1),
-    ("fence", 7),
-    ("read", 3),
-    ("receive", 1),
-    ("receive", 6),
-    ("purge", 2),
-    ("finish", 1),
-    ("finish", 2),
-    ("finish", 4),
-];
 
 #[test]
 fn a_rebalance_killed_at_any_step_is_resumed() {

@@ -12,6 +12,23 @@ use ringshard::model::user::UserId;
 use super::harness::{Ran, Test};
 use super::user_files::{Fields, users};
 
+/// The failpoints `before-` and `after-` each of these, at this pass.
+pub(crate) const STEPS: [(&str, u32); 13] = [
+    ("announce", 1),
+    ("announce", 2),
+    ("announce", 4),
+    ("cut", 1),
+    ("fence", 1),
+    ("fence", 7),
+    ("read", 3),
+    ("receive", 1),
+    ("receive", 6),
+    ("purge", 2),
+    ("finish", 1),
+    ("finish", 2),
+    ("finish", 4),
+];
+
 /// Adds `shard_NUMBER` to the desired topology, in a database of the test.
 pub(crate) fn add_shard(test: &Test, number: usize) -> Ran {
     test.run(&["add-shard", &format!("shard_{number}"), &test.url(number)])

@@ -2,6 +2,7 @@
 
 mod files;
 mod changes;
+mod faults;
 mod joining;
 mod left_behind;
 mod names;
