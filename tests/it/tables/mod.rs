@@ -5,6 +5,7 @@ mod changes;
 mod faults;
 mod joining;
 mod left_behind;
+mod mutants;
 mod names;
 mod roles;
 mod shapes;
