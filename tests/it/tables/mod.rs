@@ -1,8 +1,8 @@
 //! Tables of any shape: added, moved, verified.
 
-mod files;
 mod changes;
 mod faults;
+mod files;
 mod joining;
 mod left_behind;
 mod mutants;
