@@ -187,6 +187,7 @@ const PG_ROOMS: &[&str] = &[
     "scan",
     "rebalance",
     "tables",
+    "schema",
     "failover",
     "rows",
     "import",

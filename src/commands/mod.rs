@@ -11,6 +11,7 @@ pub mod load;
 pub mod monitoring;
 pub mod repl_command;
 pub mod ring;
+pub mod schema;
 pub mod setup;
 pub mod sql;
 mod state_file;
@@ -204,6 +205,9 @@ pub enum Command {
     /// Manage the tables of the cluster: which are sharded, and by which key
     #[command(subcommand)]
     Table(table::TableCommand),
+    /// Keep the schema of the tables the same on all shards
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
     /// List the shards
     Shards(ring::shards::ShardsArgs),
     /// Show statistics of each shard, or of this machine: sizes, rates, connections, lag
@@ -264,6 +268,7 @@ impl Command {
             Self::Load(command) => command.run(context),
             Self::Sql(args) => args.run(context),
             Self::Table(command) => command.run(context),
+            Self::Schema(command) => command.run(context),
             Self::Shards(args) => args.run(context),
             Self::Stats(args) => args.run(context),
             Self::Doctor(args) => args.run(context),

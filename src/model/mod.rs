@@ -16,6 +16,7 @@ pub mod python_repr;
 pub mod rebalance;
 pub mod report;
 pub mod ring;
+pub mod schema;
 pub mod secret;
 pub mod stats;
 pub mod table;

@@ -16,5 +16,6 @@ pub mod rebalance;
 pub(crate) mod requests;
 pub mod rows;
 pub mod scan;
+pub mod schema;
 pub mod tables;
 pub mod verify;

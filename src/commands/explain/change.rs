@@ -5,6 +5,7 @@ use crate::commands::Context;
 use crate::commands::failover::replica::shown_of;
 use crate::commands::ring::membership::{AddShardArgs, RemoveShardArgs};
 use crate::commands::ring::rebalance::{RebalanceArgs, RebalanceCommand};
+use crate::commands::schema::SchemaCommand;
 use crate::commands::table::TableCommand;
 use crate::error::Result;
 use crate::model::rebalance::arbiter;
@@ -114,5 +115,27 @@ pub(crate) fn table(command: &TableCommand, context: &Context<'_>) -> Result<Ste
             .steps
             .add("finish", format!("the table is not part of the topology any more, on `{first}` first"))
             .add("guard", "dropped on every shard; the rows stay"),
+    })
+}
+
+pub(crate) fn schema(command: &SchemaCommand, context: &Context<'_>) -> Result<Steps> {
+    let known = KnownCluster::of(context)?;
+    let first = arbiter(&known.view.topology);
+    Ok(match command {
+        SchemaCommand::Status => known.steps.add("read", "`ringshard.schema_change` of every shard"),
+        SchemaCommand::Diff => known.steps.add("read", "the definitions of the tables, on every shard"),
+        SchemaCommand::Apply(args) if args.dry_run => {
+            known.steps.add("read", "`ringshard.schema_change` of every shard")
+        }
+        SchemaCommand::Apply(_) => known
+            .steps
+            .add("plan", "which shards have the change; a change of the ring that is planned: exit code 75")
+            .add("lock", format!("the run lock on `{first}`, so that no rebalance begins meanwhile"))
+            .add(
+                "first",
+                format!("the statements on `{first}`, with the record of the change, in one transaction"),
+            )
+            .add("check", "in the same transaction: each table of the cluster has its key and its guard")
+            .add("others", "the same on all other shards at once; one that has the change is skipped"),
     })
 }

@@ -89,6 +89,7 @@ impl Command {
             Self::Report(_) => all_shards::report(context),
             Self::Verify(args) => all_shards::verify(args, context),
             Self::Table(command) => change::table(command, context),
+            Self::Schema(command) => change::schema(command, context),
             Self::AddShard(args) => change::add_shard(args, context),
             Self::RemoveShard(args) => change::remove_shard(args, context),
             Self::Rebalance(args) => change::rebalance(args, context),

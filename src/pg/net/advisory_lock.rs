@@ -18,6 +18,8 @@ pub(crate) const RUN_LOCK: i64 = 7_283_004;
 pub(crate) const DRILL: i32 = 7_283_005;
 /// A block of reserved ids, with its number.
 pub(crate) const RESERVED_IDS: i32 = 7_283_006;
+/// A statement of a change of the schema that cannot run in a transaction.
+pub(crate) const SCHEMA_CHANGE: i64 = 7_283_007;
 
 /// Takes a lock of the session, unless another session holds it.
 pub(crate) fn try_lock(session: &mut Session, key: i64) -> Result<bool, postgres::Error> {

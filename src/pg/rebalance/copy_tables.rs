@@ -6,13 +6,16 @@ use std::process::Command;
 use std::{env, io};
 
 use postgres::error::SqlState;
+use postgres::types::{Json, Type};
 use postgres::{IsolationLevel, Transaction};
+use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::table::{TableName, Tables};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::Address;
+use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::pg::requests::connection::ROW_TEXT;
@@ -26,7 +29,12 @@ pub(crate) fn copy_tables(
     from: &ShardName,
     (to, session): (&ShardName, &mut PooledSession),
 ) -> Result<()> {
+    let changes = schema_changes(cluster, from)?;
     let sql = dump(cluster, tables, from)?;
+    if schema_changes(cluster, from)? != changes {
+        let message = format!("the schema of shard `{from}` changed while it was read");
+        return Err(Error::new(Kind::Locked, message).hint("run this again").on_shard(from));
+    }
     let fail = |cause: postgres::Error| {
         let why = sqlstate::message_of(&cause);
         let message = format!("cannot make the tables of shard `{from}` on shard `{to}`: {why}");
@@ -39,12 +47,28 @@ pub(crate) fn copy_tables(
         })
     };
     let mut transaction = session.client().transaction().map_err(fail)?;
+    if tables.has_prototype() {
+        // The catalog came with a plain one.
+        transaction.batch_execute("DROP TABLE IF EXISTS public.users").map_err(fail)?;
+    }
     transaction.batch_execute(&sql).map_err(fail)?;
     // Those of the dump are for the session.
     transaction.batch_execute("RESET ALL").map_err(fail)?;
     let references = tables.all().iter().filter(|table| table.key.is_none()).map(|table| &table.name);
     copy_rows(cluster, from, to, &references.collect::<Vec<_>>(), &mut transaction)?;
+    // The new tables have the changes that the old ones have.
+    let record = "INSERT INTO ringshard.schema_change \
+                  SELECT * FROM pg_catalog.json_populate_recordset(NULL::ringshard.schema_change, $1) ON CONFLICT DO NOTHING";
+    transaction.execute_typed(record, &[(&changes, Type::JSON)]).map_err(fail)?;
     transaction.commit().map_err(fail)
+}
+
+/// The changes of the schema that a shard has recorded, as JSON.
+pub(super) fn schema_changes(cluster: &Cluster, shard: &ShardName) -> Result<Json<Vec<Value>>> {
+    let sql = "SELECT coalesce(pg_catalog.json_agg(change ORDER BY changed_at, id), '[]') FROM ringshard.schema_change AS change";
+    let what = "read the changes of the schema";
+    let rows = cluster.shards().checkout(shard)?.query(sql, &[]);
+    Ok(only(rows.map_err(|cause| sqlstate::doing(what, shard, &cause))?, what, shard)?.get(0))
 }
 
 /// Copies the rows of reference tables, in one snapshot of `from`.

@@ -131,3 +131,13 @@ pub fn set_desired_topology(cluster: &Cluster, seen: &Topologies, desired_topolo
         .hint("ringshard shards shows the new state; then run this again")
         .on_shard(first))
 }
+
+/// The commands that take a planned change back; none if it adds or removes a table.
+pub fn undo_commands(before: &Topology, after: &Topology) -> Vec<String> {
+    let joining = after.names().filter(|name| before.shard(name).is_none());
+    let joining = joining.map(|name| format!("ringshard remove-shard {name}"));
+    let others = before.shards().iter().filter(|spec| after.shard(&spec.name) != Some(*spec));
+    let others =
+        others.map(|spec| format!("ringshard add-shard {} --weight {}", spec.name, spec.weight.number()));
+    joining.chain(others).collect()
+}

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::connections::Connections;
 use super::plan::{Planned, damaged};
 use super::position_index;
+use super::preflight::check_tables_alike;
 use super::run_lock::RunLock;
 use super::run_state::{MoveProgress, Moved, RebalanceOptions, RunState};
 use crate::error::{Error, Kind, Result};
@@ -78,6 +79,11 @@ fn execute(run_state: &RunState<'_>, planned: &Planned, direction: Direction) ->
     }
     if planned.is_under_way {
         run_state.set_begun();
+    } else if planned.plan.before.tables() == planned.plan.after.tables() {
+        let (before, after) = (&planned.plan.before, &planned.plan.after);
+        let joining = after.names().filter(|name| before.shard(name).is_none());
+        let names: Vec<ShardName> = before.names().chain(joining).cloned().collect();
+        check_tables_alike(run_state.cluster, &names, before.tables())?;
     }
     let mut connections = Connections::new(run_state);
     // A standby that is behind already would stop the first chunk while it is fenced.

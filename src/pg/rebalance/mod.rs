@@ -20,7 +20,7 @@ pub(crate) mod run_state;
 pub(crate) mod standbys;
 mod status;
 
-pub use desired_topology::{DesiredChange, Topologies, set_desired_topology, topologies};
+pub use desired_topology::{DesiredChange, Topologies, set_desired_topology, topologies, undo_commands};
 pub use executor::{carry_out, drop_position_indexes};
 pub(crate) use finish_chunk::finish_chunk;
 pub use plan::{Planned, plan_change};

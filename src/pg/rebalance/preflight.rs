@@ -4,6 +4,8 @@ use super::plan::Planned;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
+use crate::model::table::{ShardingKey, TableName, Tables};
+use crate::pg::catalog::relation::Relation;
 use crate::pg::cluster::Cluster;
 use crate::pg::doctor::{self, ConfiguredBy, Finding};
 use crate::pg::net::sqlstate;
@@ -112,4 +114,29 @@ fn check_ownership(cluster: &Cluster) -> Result<()> {
         Err(Error::new(Kind::Permission, message).hint(hint).on_shard(name))
     });
     checked.into_iter().try_for_each(|(_, checked)| checked)
+}
+
+/// Fails with `Configuration` if a table is not alike on these shards. The preflight checks it too, but before the run lock is held,
+/// and the schema may have changed since then.
+pub(crate) fn check_tables_alike(cluster: &Cluster, names: &[ShardName], tables: &Tables) -> Result<()> {
+    let read = cluster.shards().on_each(names, |name, session| {
+        let fail = |cause| sqlstate::doing("compare the tables", name, &cause);
+        let definition = |(table, key): (&TableName, &ShardingKey)| {
+            Relation::read(session.client(), table, &key.column).map(|found| found.map(|it| it.definition))
+        };
+        tables.sharded().map(definition).collect::<Result<Vec<_>, _>>().map_err(fail)
+    });
+    let mut first: Option<(ShardName, Vec<Option<Vec<String>>>)> = None;
+    for (name, definitions) in read {
+        let definitions = definitions?;
+        let (other, expected) = first.get_or_insert_with(|| (name.clone(), definitions.clone()));
+        if *expected != definitions {
+            let message =
+                format!("nothing was moved: the tables of shards `{other}` and `{name}` are not alike");
+            return Err(Error::new(Kind::Configuration, message)
+                .hint("ringshard schema diff shows how they differ")
+                .on_shard(name));
+        }
+    }
+    Ok(())
 }

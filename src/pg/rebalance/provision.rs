@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use postgres::types::{Json, Type};
 
-use super::copy_tables::copy_tables;
+use super::copy_tables::{copy_tables, schema_changes};
 use super::desired_topology::Topologies;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -88,12 +88,17 @@ fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName
             .hint("use an empty database; its users can be exported first, and imported once it is a shard")
             .on_shard(name)
     };
+    // The plain table of the prototype needs no pg_dump, unless its schema was changed.
+    let is_plain = tables.is_default() && schema_changes(cluster, &names[0])?.0.is_empty();
     let mut missing = tables.clone();
     for table in tables.all() {
         let is_there = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
         let rows = session.query(is_there, &[(&table.name.as_sql(), Type::TEXT)]).map_err(fail)?;
         if only(rows, "look for the tables", name)?.get(0) {
-            missing = missing.without(&table.name);
+            // An earlier add-shard may have made the plain one, and failed.
+            if is_plain || !tables.is_default() || own.description.is_none() {
+                missing = missing.without(&table.name);
+            }
             let any = format!("SELECT FROM {} LIMIT 1", table.name.as_sql());
             if !session.client().query_typed(&any, &[]).map_err(fail)?.is_empty() {
                 return Err(taken());
@@ -101,8 +106,7 @@ fn provision_locked(cluster: &Cluster, topologies: &Topologies, name: &ShardName
         }
     }
     plan.make_shard(&mut session, name, own)?;
-    // The plain table of the prototype needs no pg_dump.
-    let clauses = if tables.is_default() { alter_clauses(cluster, &names[0])? } else { None };
+    let clauses = if is_plain { alter_clauses(cluster, &names[0])? } else { None };
     match clauses {
         Some(clauses) if !own.has_users => alter_like(&mut session, &clauses, &names[0], name)?,
         None if !missing.all().is_empty() => {

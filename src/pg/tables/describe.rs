@@ -1,5 +1,6 @@
 //! Describes tables: finds one, checks whether it can be sharded, counts its rows.
 
+use postgres::GenericClient;
 use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
@@ -65,17 +66,39 @@ pub(super) fn find(
     })
 }
 
+/// Why a table of a shard cannot be used, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableFault {
+    pub(crate) why: String,
+    pub(crate) hint: String,
+}
+
 /// Fails with `Configuration` if a shard's table cannot be sharded like this.
 pub(super) fn check(cluster: &Cluster, shard: &ShardName, table: &Table) -> Result<()> {
-    let Table { name, key, unchecked_unique, .. } = table;
-    let refuse = |why: String, hint: String| {
-        let message = format!("the table `{name}` of shard `{shard}` cannot be used: {why}");
-        Err(Error::new(Kind::Configuration, message).hint(hint).on_shard(shard))
-    };
-    let column = key.as_ref().map_or("", |key| &key.column);
     let mut session = cluster.shards().checkout(shard)?;
-    let relation = Relation::read(session.client(), name, column)
-        .map_err(|cause| sqlstate::doing("read the table", shard, &cause))?;
+    let fault = fault(session.client(), table);
+    match fault.map_err(|cause| sqlstate::doing("read the table", shard, &cause))? {
+        None => Ok(()),
+        Some(TableFault { why, hint }) => {
+            let message = format!("the table `{}` of shard `{shard}` cannot be used: {why}", table.name);
+            Err(Error::new(Kind::Configuration, message).hint(hint).on_shard(shard))
+        }
+    }
+}
+
+/// Why a table cannot be sharded, or be a reference table, as the cluster has it; `None` if it can.
+pub(crate) fn fault(
+    client: &mut impl GenericClient,
+    table: &Table,
+) -> Result<Option<TableFault>, postgres::Error> {
+    let column = table.key.as_ref().map_or("", |key| &key.column);
+    let relation = Relation::read(client, &table.name, column)?;
+    Ok(fault_of(relation.as_ref(), table))
+}
+
+fn fault_of(relation: Option<&Relation>, table: &Table) -> Option<TableFault> {
+    let Table { name, key, unchecked_unique, .. } = table;
+    let refuse = |why: String, hint: String| Some(TableFault { why, hint });
     let Some(relation) = relation else {
         return refuse("it does not exist".into(), "create it on all shards alike".into());
     };
@@ -88,11 +111,11 @@ pub(super) fn check(cluster: &Cluster, shard: &ShardName, table: &Table) -> Resu
         let why = format!("policies hide rows from role {}", relation.role);
         return refuse(why, format!("as a superuser of that server: ALTER ROLE {} BYPASSRLS", relation.role));
     }
-    let Some(key) = key else { return Ok(()) };
-    if relation.key_type.as_deref().and_then(|of| of.parse().ok()) != Some(key.of) {
+    let ShardingKey { column, of } = key.as_ref()?;
+    if relation.key_type.as_deref().and_then(|of| of.parse().ok()) != Some(*of) {
         let found = relation.key_type.as_deref().unwrap_or("missing");
         return refuse(
-            format!("its column `{column}` is {found} instead of {}", key.of),
+            format!("its column `{column}` is {found} instead of {of}"),
             "make it alike on all shards".into(),
         );
     }
@@ -102,16 +125,14 @@ pub(super) fn check(cluster: &Cluster, shard: &ShardName, table: &Table) -> Resu
             alter(&format!("ALTER COLUMN {} SET NOT NULL", crate::pg::catalog::quoted(column))),
         );
     }
-    if let Some(other) = relation.unique_indexes.iter().find(|index| !unchecked_unique.contains(index)) {
-        return refuse(
-            format!("its unique index {other} does not contain `{column}`, so no shard can keep it unique"),
-            format!(
-                "make `{column}` part of it; or, if its values are made unique otherwise: ringshard table add {name} --key \
-                 {column} --unchecked-unique {other}"
-            ),
-        );
-    }
-    Ok(())
+    let other = relation.unique_indexes.iter().find(|index| !unchecked_unique.contains(index))?;
+    refuse(
+        format!("its unique index {other} does not contain `{column}`, so no shard can keep it unique"),
+        format!(
+            "make `{column}` part of it; or, if its values are made unique otherwise: ringshard table add {name} --key \
+             {column} --unchecked-unique {other}"
+        ),
+    )
 }
 
 /// Fails with `Failed` if a reference table does not have the same rows on all shards.

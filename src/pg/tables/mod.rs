@@ -26,6 +26,7 @@ use crate::pg::rebalance::{self, RebalanceOptions, Topologies};
 use crate::pg::requests::connection::Connection;
 use crate::threads;
 
+pub(crate) use describe::{TableFault, fault};
 pub use describe::{TableSize, sizes};
 
 /// How often creating the triggers is tried, as a long transaction may be in the way.

@@ -9,5 +9,7 @@ mod mutants;
 mod names;
 mod pgbench;
 mod roles;
+mod schema;
+mod schema_diff;
 mod shapes;
 mod sharded;

@@ -153,12 +153,7 @@ fn undo_hint(planned: Option<&Planned>) -> String {
     let Some(Planned { plan: Plan { before, after, .. }, .. }) = planned else {
         return "nothing is planned either: ringshard rebalance status".into();
     };
-    let joining = after.names().filter(|name| before.shard(name).is_none());
-    let joining = joining.map(|name| format!("ringshard remove-shard {name}"));
-    let others = before.shards().iter().filter(|spec| after.shard(&spec.name) != Some(*spec));
-    let others =
-        others.map(|spec| format!("ringshard add-shard {} --weight {}", spec.name, spec.weight.number()));
-    let commands: Vec<String> = joining.chain(others).collect();
+    let commands = rebalance::undo_commands(before, after);
     format!("to undo what is planned: {}", commands.join("; "))
 }
 
