@@ -61,6 +61,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Exp
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "load" -d 'Store synthetic users, and run a load that measures and checks every answer'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one read-only SQL statement on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "table" -d 'Manage the tables of the cluster: which are sharded, and by which key'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "schema" -d 'Keep the schema of the tables the same on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "stats" -d 'Show statistics of each shard, or of this machine: sizes, rates, connections, lag'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "doctor" -d 'Check that every shard can be reached and is set up correctly, with a hint for each problem'
@@ -521,6 +522,96 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -f -a "apply" -d 'Apply a change of the schema on all shards: on the first one, then on the others'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -f -a "status" -d 'List the changes of the schema, with their state on each shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -f -a "diff" -d 'Show how the tables of the cluster differ between shards; exit code 1 if they do'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s c -l command -d 'SQL statements instead of a file' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l name -d 'The name of the change [default: the file\'s name, or the beginning of the SQL]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l dry-run -d 'Show which shards have the change, without applying it'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'

@@ -127,7 +127,9 @@ fn describe(plan: &SchemaPlan) -> String {
 
 fn status_row(change: &str, shard: &str, recorded: Option<&Recorded>) -> Vec<Cell> {
     let state = recorded.map_or("missing", |recorded| recorded.state.as_str());
-    let at = recorded.and_then(|recorded| u64::try_from(recorded.at_unix_s).ok()).map(timestamp);
+    let at = recorded
+        .and_then(|recorded| u64::try_from(recorded.at_unix_us).ok())
+        .map(|at| timestamp(at / 1_000_000));
     vec![change.into(), shard.into(), state.into(), at.into()]
 }
 

@@ -115,9 +115,9 @@ pub fn differences(shards: &[(ShardName, Definitions)]) -> Vec<Difference> {
 /// The first of the most frequent ones.
 fn most_frequent<'a>(found: impl Iterator<Item = Option<&'a String>>) -> Option<&'a String> {
     let all: Vec<Option<&String>> = found.collect();
-    let count = |one: &Option<&String>| all.iter().filter(|other| *other == one).count();
+    let count = |one: Option<&String>| all.iter().filter(|other| **other == one).count();
     // `max_by_key` takes the last one.
-    all.iter().rev().max_by_key(|one| count(one)).copied().flatten()
+    all.iter().rev().copied().max_by_key(|one| count(*one)).flatten()
 }
 
 /// Whether two lists of columns have other columns: these are told by name.

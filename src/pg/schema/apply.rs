@@ -1,4 +1,4 @@
-//! Applies a change on one shard.
+//! Applies a change on one shard in a transaction.
 
 use std::thread;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use postgres::error::SqlState;
 use postgres::types::Type;
 use postgres::{IsolationLevel, Transaction};
 
-use super::{alone, record, safety};
+use super::{record, safety};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::schema::statement::Statement;
@@ -41,22 +41,8 @@ impl From<postgres::Error> for RolledBack<'_> {
     }
 }
 
-/// Applies a change on a shard, unless the shard has it.
-pub(super) fn on_shard(
-    cluster: &Cluster,
-    shard: &ShardName,
-    change: &SchemaChange,
-    tables: &Tables,
-) -> Result<()> {
-    let mut connection = open(cluster, shard)?;
-    match change.alone() {
-        Some(statement) => alone::apply(&mut connection, change, statement, tables),
-        None => in_transaction(&mut connection, change, tables),
-    }
-}
-
 /// A session of its own, with the settings that an application has.
-fn open(cluster: &Cluster, shard: &ShardName) -> Result<Connection> {
+pub(super) fn open(cluster: &Cluster, shard: &ShardName) -> Result<Connection> {
     let mut connection = Connection::over(shard, cluster.shards().connect_direct(shard)?, false)?;
     if !connection.is_confirmed(cluster)? {
         confirm::confirm(cluster, shard)?;
@@ -66,7 +52,12 @@ fn open(cluster: &Cluster, shard: &ShardName) -> Result<Connection> {
     Ok(connection)
 }
 
-fn in_transaction(connection: &mut Connection, change: &SchemaChange, tables: &Tables) -> Result<()> {
+/// Applies a change in one transaction, unless the shard has it.
+pub(super) fn in_transaction(
+    connection: &mut Connection,
+    change: &SchemaChange,
+    tables: &Tables,
+) -> Result<()> {
     let shard = connection.shard().clone();
     for tries in 0.. {
         let client = connection.session().client();

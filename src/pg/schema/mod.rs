@@ -15,6 +15,7 @@ use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
 use crate::model::schema::SchemaChange;
+use crate::model::table::Tables;
 use crate::pg::cluster::Cluster;
 use crate::pg::rebalance::run_lock::RunLock;
 use crate::pg::rebalance::run_state::RunState;
@@ -93,14 +94,14 @@ pub fn apply(cluster: &Cluster, plan: &SchemaPlan) -> Result<()> {
     let tables = topology.tables();
     if have.is_empty() && !missing.is_empty() {
         let canary = missing.remove(0);
-        apply::on_shard(cluster, canary, change, tables).map_err(|error| {
+        apply_on(cluster, canary, change, tables).map_err(|error| {
             // The outcome on a shard that was lost is not known.
             if error.kind() == Kind::Unreachable { error } else { error.adding("; nothing was changed") }
         })?;
         log::info!("Applied {} on shard {canary}, the first", change.name);
         have.push(canary);
     }
-    let applied = threads::at_once(missing, |shard| (shard, apply::on_shard(cluster, shard, change, tables)));
+    let applied = threads::at_once(missing, |shard| (shard, apply_on(cluster, shard, change, tables)));
     let mut failed = None;
     for (shard, result) in applied {
         match result {
@@ -114,6 +115,15 @@ pub fn apply(cluster: &Cluster, plan: &SchemaPlan) -> Result<()> {
     Err(Error::new(Kind::Partial, message)
         .hint("remove the reason, then run the same command again: shards that have the change are skipped")
         .on_shard(shard))
+}
+
+/// Applies a change on a shard, unless the shard has it.
+fn apply_on(cluster: &Cluster, shard: &ShardName, change: &SchemaChange, tables: &Tables) -> Result<()> {
+    let mut connection = apply::open(cluster, shard)?;
+    match change.alone() {
+        Some(statement) => alone::apply(&mut connection, change, statement, tables),
+        None => apply::in_transaction(&mut connection, change, tables),
+    }
 }
 
 /// Fails with `Locked` if a change of the ring is planned.

@@ -38,8 +38,8 @@ pub struct Recorded {
     pub name: String,
     /// How far it is.
     pub state: ChangeState,
-    /// When that was recorded, in seconds since 1970.
-    pub at_unix_s: i64,
+    /// When that was recorded, in microseconds since 1970.
+    pub at_unix_us: i64,
 }
 
 /// The changes of all shards.
@@ -55,7 +55,7 @@ pub struct SchemaStatus {
 
 /// All changes of a shard, in the order in which it recorded them.
 pub(super) fn read(session: &mut Session, shard: &ShardName) -> Result<Vec<Recorded>> {
-    let sql = "SELECT id, name, state = 'applied', pg_catalog.floor(EXTRACT(epoch FROM changed_at))::bigint \
+    let sql = "SELECT id, name, state = 'applied', (EXTRACT(epoch FROM changed_at) * 1000000)::bigint \
                FROM ringshard.schema_change ORDER BY changed_at, id";
     let rows = session.query(sql, &[]);
     let rows = rows.map_err(|cause| sqlstate::doing("read the changes of the schema", shard, &cause))?;
@@ -63,7 +63,7 @@ pub(super) fn read(session: &mut Session, shard: &ShardName) -> Result<Vec<Recor
         id: row.get(0),
         name: row.get(1),
         state: if row.get(2) { ChangeState::Applied } else { ChangeState::Applying },
-        at_unix_s: row.get(3),
+        at_unix_us: row.get(3),
     });
     Ok(recorded.collect())
 }
@@ -71,31 +71,26 @@ pub(super) fn read(session: &mut Session, shard: &ShardName) -> Result<Vec<Recor
 /// Reads the changes from all shards that belong to the ring or will join.
 pub fn status(cluster: &Cluster) -> Result<SchemaStatus> {
     cluster.refresh()?;
-    let mut status = SchemaStatus { changes: Vec::new(), shards: Vec::new(), missing: Vec::new() };
-    for (shard, recorded) in
-        cluster.shards().on_each(&cluster.belonging(), |shard, session| read(session, shard))
-    {
+    let mut changes: BTreeMap<Uuid, (Recorded, BTreeMap<ShardName, Recorded>)> = BTreeMap::new();
+    let (mut shards, mut missing) = (Vec::new(), Vec::new());
+    let read_all = cluster.shards().on_each(&cluster.belonging(), |shard, session| read(session, shard));
+    for (shard, recorded) in read_all {
         match recorded {
-            Err(error) => status.missing.push((shard, error)),
+            Err(error) => missing.push((shard, error)),
             Ok(recorded) => {
                 for one in recorded {
-                    let at = match status.changes.iter().position(|(known, _)| known.id == one.id) {
-                        Some(at) => at,
-                        None => {
-                            status.changes.push((one.clone(), BTreeMap::new()));
-                            status.changes.len() - 1
-                        }
-                    };
-                    status.changes[at].1.insert(shard.clone(), one);
+                    let (_, of) = changes.entry(one.id).or_insert_with(|| (one.clone(), BTreeMap::new()));
+                    of.insert(shard.clone(), one);
                 }
-                status.shards.push(shard);
+                shards.push(shard);
             }
         }
     }
+    let mut changes: Vec<_> = changes.into_values().collect();
     // A change is as old as its oldest record.
-    let oldest = |of: &BTreeMap<ShardName, Recorded>| of.values().map(|recorded| recorded.at_unix_s).min();
-    status.changes.sort_by_key(|(change, of)| (oldest(of), change.id));
-    Ok(status)
+    let oldest = |of: &BTreeMap<ShardName, Recorded>| of.values().map(|recorded| recorded.at_unix_us).min();
+    changes.sort_by_key(|(_, of)| oldest(of));
+    Ok(SchemaStatus { changes, shards, missing })
 }
 
 /// The statement that records a change; it does nothing if the change is recorded.

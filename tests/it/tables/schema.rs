@@ -8,6 +8,7 @@ use postgres::Client;
 
 use crate::support::blocking::wait_until_blocked;
 use crate::support::harness::{Ran, Test};
+use crate::support::pty::Terminal;
 use crate::support::rebalances::{add_shard, rebalance_to_failpoint};
 use crate::support::rings::ids_of;
 
@@ -249,9 +250,23 @@ fn indexes_are_built_concurrently_and_an_interrupted_build_is_repeated() {
     assert_eq!(states(&test), ["applied"; 3]);
     assert_eq!(indexes(&test, "by_name"), [(1, 0); 3]);
     test.run(&["schema", "diff"]).success();
+    // An index that the server completes after its client is gone is not built again.
+    let sql = "CREATE INDEX CONCURRENTLY by_region ON users (region)";
+    holder.batch_execute("BEGIN; LOCK TABLE users IN ROW EXCLUSIVE MODE").unwrap();
+    let mut child = start(&test, &["-c", sql]);
+    wait_until_blocked(&test, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    holder.batch_execute("COMMIT").unwrap();
+    while indexes(&test, "by_region")[1] != (1, 0) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let oid = || -> u32 { test.query(2, "SELECT 'by_region'::regclass::oid", &[])[0].get(0) };
+    let built = oid();
+    apply(&test, sql).success();
+    assert_eq!((oid(), &states(&test)[3..]), (built, &["applied"; 3].map(ToOwned::to_owned)[..]));
     // A failure leaves nothing.
-    let id = ids_of(1, 1, 2);
-    for id in id {
+    for id in ids_of(1, 1, 2) {
         test.run(&["create-user", "--id", &id.to_string(), "--name", "same"]).success();
     }
     apply(&test, "CREATE INDEX CONCURRENTLY bad ON users ((1 / (length(name) - 4)))")
@@ -288,4 +303,29 @@ fn the_schema_does_not_change_while_the_ring_does() {
     apply(&test, sql).success();
     assert_eq!(states(&test), ["applied"; 8]);
     test.run(&["doctor"]).success();
+}
+
+#[test]
+fn what_changes_while_the_user_is_asked_is_noticed() {
+    let test = Test::initialised();
+    let words = ["schema", "apply", "-c", "ALTER TABLE users ADD COLUMN note text"];
+    let mut terminal = Terminal::run(&test, 200, &words, &[("NO_COLOR", "1")]);
+    terminal.wait_for_output("Apply it? [y/N] ");
+    test.run(&["remove-shard", "shard_3"]).success();
+    terminal.send_keys("y\r");
+    let (code, seen) = terminal.wait_for_exit();
+    assert_eq!(code, 75, "{seen}");
+    assert_eq!(has_column(&test, "note"), [false; 3]);
+
+    let mut terminal = Terminal::run(&test, 200, &["rebalance"], &[("NO_COLOR", "1")]);
+    terminal.wait_for_output("Carry this out? [y/N] ");
+    test.execute(2, "ALTER TABLE users ADD COLUMN note text");
+    terminal.send_keys("y\r");
+    let (code, seen) = terminal.wait_for_exit();
+    assert_eq!(code, 78, "{seen}");
+    assert!(seen.contains("are not alike") && seen.contains("ringshard schema diff"), "{seen}");
+    test.execute(2, "ALTER TABLE users DROP COLUMN note");
+    // The column that was dropped is no difference.
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["schema", "diff"]).success();
 }

@@ -65,6 +65,8 @@ fn each_kind_of_difference_is_found() {
                 "table countries|\\N|table",
                 "order of columns orders|user_id, number, note, total|user_id, number, total, note",
                 "owner orders|plain|postgres",
+                // Now an owner's own.
+                "grant orders to plain|\\N|SELECT",
             ],
         ),
     ] {
@@ -78,5 +80,5 @@ fn each_kind_of_difference_is_found() {
     test.execute(3, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
     let columns = test.run(&["-o", "json", "schema", "diff"]).fails(1).json();
     let keys: Vec<&String> = columns[0].as_object().unwrap().keys().collect();
-    assert_eq!((keys.len(), columns.as_array().unwrap().len()), (4, 3));
+    assert_eq!((keys.len(), columns.as_array().unwrap().len()), (4, 4));
 }
