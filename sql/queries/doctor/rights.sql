@@ -8,6 +8,7 @@ WITH needed (schema, name, privileges) AS (
            ('ringshard', 'import', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'quarantine', ARRAY['SELECT', 'INSERT']),
            ('ringshard', 'left_behind', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+           ('ringshard', 'schema_change', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'migration_progress', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('ringshard', 'rebalance_run', ARRAY['SELECT', 'INSERT', 'UPDATE'])
 )

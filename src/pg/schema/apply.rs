@@ -144,7 +144,9 @@ pub(super) fn failure(
 ) -> Error {
     let what = match statement {
         Some(Statement { text, line, .. }) => {
-            format!("run `{}` (line {line} of `{}`)", shortened(text), change.name)
+            // The name of a change without one is its text.
+            let of = if change.is_named { format!(" of `{}`", change.name) } else { String::new() };
+            format!("run `{}` (line {line}{of})", shortened(text))
         }
         None => format!("apply `{}`", change.name),
     };

@@ -181,8 +181,9 @@ fn what_needs_a_session_of_its_own_is_refused_or_uses_the_direct_url() {
         write(&test, "f.csv", file_of(&users(1..301), FileFormat::Csv));
         test.run(&["import", "f.csv"]).success();
         let weight = ["add-shard", "shard_2", "--weight", "2"];
-        for words in [&weight[..], &["verify", "--fix", "-y"], &["drill", "outage", "shard_1", "--for", "1s"]]
-        {
+        let apply = ["schema", "apply", "-y", "-c", "SELECT 1"];
+        let outage = ["drill", "outage", "shard_1", "--for", "1s"];
+        for words in [&weight[..], &["verify", "--fix", "-y"], &outage, &apply] {
             test.run(words).fails(78).says("connection pooler").says("direct_url");
         }
         assert!(test.run(&["rebalance", "status"]).success().stdout.starts_with("idle\t"));

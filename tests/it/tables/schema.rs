@@ -92,8 +92,8 @@ fn a_change_that_fails_on_the_first_shard_changes_nothing() {
     let test = Test::initialised();
     apply(&test, "ALTER TABLE users ADD COLUMN note text; SELECT 1;\nALTER TABLE nothing ADD COLUMN x text")
         .fails(1)
-        .says("cannot run `ALTER TABLE nothing ADD COLUMN x text` (line 2 of")
-        .says("on shard `shard_1`: ERROR: relation \"nothing\" does not exist (SQLSTATE 42P01); nothing was changed");
+        .says("cannot run `ALTER TABLE nothing ADD COLUMN x text` (line 2) on shard `shard_1`")
+        .says(": ERROR: relation \"nothing\" does not exist (SQLSTATE 42P01); nothing was changed");
     assert_eq!(has_column(&test, "note"), [false; 3]);
     assert_eq!(test.run(&["schema", "status"]).success().stdout, "");
     // Tables of the cluster stay usable.
@@ -183,7 +183,7 @@ fn a_failure_on_another_shard_is_told_and_can_be_mended() {
     test.run(&["schema", "apply", "-y", "--name", "short", "-c", sql])
         .fails(6)
         .says("`short` is on `shard_1`, `shard_3` and not on all shards yet")
-        .says("on shard `shard_2`: ERROR: check constraint \"short\" of relation \"users\" is violated by some row")
+        .says("(line 1 of `short`) on shard `shard_2`: ERROR: check constraint \"short\" of relation \"users\" is violated by some row")
         .says("run the same command again");
     assert_eq!(states(&test), ["applied", "missing", "applied"]);
     test.run(&["schema", "apply", "--name", "other", "-c", "SELECT 1"])
