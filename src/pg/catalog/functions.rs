@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_key_may_be_called_like_a_part_of_the_text() {
         let [_, update, _] = guards("GUARD of CHANGED_ROWS, KEY $$; x $body_0$");
-        assert_eq!(update.matches("\"GUARD of CHANGED_ROWS, KEY $$; x $body_0$\"").count(), 4, "{update}");
+        assert_eq!(update.matches("\"GUARD of CHANGED_ROWS, KEY $$; x $body_0$\"").count(), 7, "{update}");
         assert!(update.contains("AS $body_1$\n") && update.ends_with("$body_1$;\n"), "{update}");
     }
 }
