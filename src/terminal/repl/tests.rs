@@ -45,7 +45,7 @@ fn commands_flags_values_shards_and_ids_are_completed() {
     assert_eq!(completed("remove-shard sh"), ["shard_1", "shard_2"]);
     assert_eq!(completed("remove-shard shard_2"), ["shard_2 "]);
     assert_eq!(completed("get-user --id "), ["42", "7"]);
-    assert_eq!(completed("count --by="), ["--by=shard", "--by=region"]);
+    assert_eq!(completed("count --by="), ["--by=shard", "--by=region", "--by=table"]);
     assert_eq!(completed("\\t"), ["\\timing "]);
     assert!(completed("\\").len() > 5);
     assert_eq!(completed("help virt"), ["virtual-nodes "]);
