@@ -5,7 +5,7 @@
 //! network lost the connection. So a server whose session has been in use for more than a moment is asked, over a connection of
 //! its own. The crate `postgres` cannot end a wait, so the command ends.
 //!
-//! The thread is started when it has something to do, by another one that calls [`tick`]: to start and end a thread costs a
+//! The thread is started when it has something to do, by another one that calls `tick`: to start and end a thread costs a
 //! command about one user a tenth of its time. Without such a thread the first session starts it.
 
 use std::collections::BTreeMap;
