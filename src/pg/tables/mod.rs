@@ -11,6 +11,7 @@ mod describe;
 use std::thread;
 use std::time::Duration;
 
+use postgres::Transaction;
 use postgres::error::SqlState;
 use postgres::types::Type;
 
@@ -143,23 +144,10 @@ fn prepare_on(cluster: &Cluster, shard: &ShardName, table: &Table) -> Result<()>
             format!("create it there; or ringshard table remove {} takes its addition back", table.name);
         return Err(Error::new(Kind::NotFound, message).hint(hint).on_shard(shard));
     }
-    let mut tries = 0;
-    loop {
-        let mut transaction = client.transaction().map_err(fail)?;
-        let set = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
-        let installed = transaction
-            .batch_execute(&set)
-            .and_then(|()| triggers::install(&mut transaction, &table.name, key))
-            .and_then(|_| transaction.commit());
-        match installed {
-            Err(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && tries < TRIES_MAX => {
-                tries += 1;
-                log::info!("Another transaction has the table {} of shard {shard}: trying again", table.name);
-                thread::sleep(PAUSE);
-            }
-            installed => break installed.map_err(fail)?,
-        }
-    }
+    with_short_locks(&mut connection, "prepare", &table.name, |transaction| {
+        triggers::install(transaction, &table.name, key).map(drop)
+    })?;
+    let client = connection.session().client();
     // Each row that was there before the guard was is seen by this statement.
     let sql = "SELECT pg_catalog.count(*), pg_catalog.min(key) FROM ringshard.misplaced_keys($1::text::regclass, $2) \
                WHERE NOT EXISTS (SELECT FROM ringshard.arc \
@@ -215,10 +203,44 @@ fn carry_out(cluster: &Cluster) -> Result<()> {
 fn drop_guards(cluster: &Cluster, topology: &Topology, table: &TableName) -> Result<()> {
     let dropped = threads::at_once(topology.names(), |shard| {
         let mut connection = Connection::open(cluster, shard)?;
-        let client = connection.session().client();
-        client
-            .batch_execute(&triggers::drop_all(table))
-            .map_err(|cause| sqlstate::doing(&format!("drop the guard of `{table}`"), shard, &cause))
+        with_short_locks(&mut connection, "drop the guard of", table, |transaction| {
+            transaction.batch_execute(&triggers::drop_all(table))
+        })
     });
     dropped.into_iter().collect()
+}
+
+/// Runs `work` in a transaction that waits for a lock only for a moment, as writers queue behind it; if another transaction has the
+/// table for longer, it is tried again.
+fn with_short_locks(
+    connection: &mut Connection,
+    what: &str,
+    table: &TableName,
+    work: impl Fn(&mut Transaction<'_>) -> Result<(), postgres::Error>,
+) -> Result<()> {
+    let shard = connection.shard().clone();
+    let client = connection.session().client();
+    let mut attempt = || {
+        let mut transaction = client.transaction()?;
+        transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
+        work(&mut transaction)?;
+        transaction.commit()
+    };
+    for _ in 0..TRIES_MAX {
+        match attempt() {
+            Err(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                log::info!("Another transaction has the table {table} of shard {shard}: trying again");
+                thread::sleep(PAUSE);
+            }
+            done => {
+                return done.map_err(|cause| {
+                    sqlstate::doing(&format!("{what} the table `{table}`"), &shard, &cause)
+                });
+            }
+        }
+    }
+    let message = format!("cannot {what} the table `{table}` on shard `{shard}`: another transaction has it");
+    Err(Error::new(Kind::Locked, message)
+        .hint("ringshard doctor names open transactions; end it, then run this again")
+        .on_shard(&shard))
 }

@@ -1,5 +1,9 @@
 //! Adding and removing a table, interrupted at any step, and tables that are dropped behind ringshard's back.
 
+use std::thread;
+use std::time::Duration;
+
+use super::sharded::adopted;
 use crate::support::harness::{Ran, Test};
 
 const GUARD: &str =
@@ -114,4 +118,27 @@ fn a_table_that_is_renamed_during_a_change_stops_it_until_it_is_back() {
     assert_eq!(rows, 300);
     test.run(&["rebalance", "-y"]).success();
     test.run(&["verify", "--deep"]).success();
+}
+
+#[test]
+fn writers_do_not_queue_behind_a_command_that_waits_for_a_table() {
+    let test = adopted();
+    for words in [&["table", "remove", "payments"][..], &["table", "add", "payments", "--key", "user_id"]] {
+        // An application that leaves a transaction open.
+        let mut holder = test.client(1);
+        let mut transaction = holder.transaction().unwrap();
+        transaction.batch_execute("INSERT INTO payments SELECT user_id, number FROM orders LIMIT 1").unwrap();
+        let command = test.command().args(words).spawn().unwrap();
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'payments'::regclass";
+        while test.query(1, waiting, &[])[0].get::<_, i64>(0) == 0 {
+            thread::sleep(Duration::from_millis(20));
+        }
+        // It would wait for as long as the transaction lasts.
+        let mut writer = test.client(1);
+        writer.batch_execute("SET lock_timeout = '20s'").unwrap();
+        writer.batch_execute("INSERT INTO payments SELECT user_id, number FROM orders LIMIT 1").unwrap();
+        transaction.commit().unwrap();
+        Ran::of(command).success();
+    }
+    test.run(&["verify"]).success();
 }
