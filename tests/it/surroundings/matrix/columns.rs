@@ -113,6 +113,7 @@ fn a_read_only_role() {
     column.program = Box::new(with_role(&test, &role));
     column.reasons = &[
         (69, "in a read-only transaction"),
+        (6, "in a read-only transaction"),
         (77, "read_only"),
         (78, "read_only is on"),
         (1, "read_only is on"),
