@@ -29,11 +29,23 @@ fn with_families(count: i64) -> (Test, Model) {
 
 #[test]
 fn a_rebalance_of_families_killed_at_any_step_is_resumed() {
+    // Before and after in turn: each takes seconds.
+    killed_at_steps(|at| if at % 2 == 0 { &["before"] } else { &["after"] });
+}
+
+#[test]
+#[ignore = "takes a minute: cargo test --release --test it families -- --ignored"]
+fn a_rebalance_of_families_killed_before_and_after_each_step_is_resumed() {
+    killed_at_steps(|_| &["before", "after"]);
+}
+
+/// `sides`: where to kill the mover at each of the steps.
+fn killed_at_steps(sides: fn(usize) -> &'static [&'static str]) {
     let (test, model) = with_families(150);
     let mut writers = FamilyWriters::start(&test, &SHARDS, &model, 3);
     let (mut has_four, mut crashes, mut all_changes) = (false, 0, 0);
-    for (step, pass) in STEPS {
-        for side in ["before", "after"] {
+    for (at, (step, pass)) in STEPS.into_iter().enumerate() {
+        for side in sides(at) {
             if has_four {
                 test.run(&["remove-shard", "s4"]).success();
             } else {
@@ -54,8 +66,8 @@ fn a_rebalance_of_families_killed_at_any_step_is_resumed() {
     }
     let (model, changes) = writers.stop();
     assert_whole(&test, &NUMBERS, &model);
-    assert_eq!(crashes, 26);
-    assert!(all_changes + changes > 300, "only {} changes", all_changes + changes);
+    assert!(crashes >= STEPS.len());
+    assert!(all_changes + changes > 100, "only {} changes", all_changes + changes);
 }
 
 #[test]
