@@ -13,7 +13,7 @@ WITH own AS (
     CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) AS acl
 )
 SELECT shown AS table_name, 'table' AS kind, shown AS name,
-       CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' ELSE 'relation of kind ' || relkind END
+       CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' ELSE 'relation of kind ' || relkind::text END
        || CASE relpersistence WHEN 'u' THEN ', unlogged' ELSE '' END AS definition
 FROM own
 UNION ALL

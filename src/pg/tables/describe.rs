@@ -41,7 +41,10 @@ pub(super) fn find(
     let found = found.map_err(|cause| sqlstate::doing(what, shard, &cause))?;
     let Some(row) = found.first() else {
         return Err(Error::new(Kind::NotFound, format!("shard `{shard}` has no table `{name}`"))
-            .hint(format!("ringshard sql --shard {shard} '\\dt' lists its tables"))
+            .hint(format!(
+                "ringshard sql --shard {shard} \"SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'p') \
+                 AND oid >= 16384\" lists its tables"
+            ))
             .on_shard(shard));
     };
     let name = TableName::new(row.get::<_, String>(0));
