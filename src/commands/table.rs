@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
-use crate::model::table::{Table, TableName};
+use crate::model::table::Table;
 use crate::model::text::counted;
 use crate::pg::tables;
 
@@ -79,7 +79,7 @@ impl TableAddArgs {
 impl TableNameArgs {
     fn remove(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
-        let table = match self.find(&tables::removable(&cluster)?) {
+        let table = match named(&tables::removable(&cluster)?, &self.name) {
             Ok(table) => table,
             Err(error) => {
                 let name = tables::left_guarded(&cluster, &self.name)?.ok_or(error)?;
@@ -91,15 +91,15 @@ impl TableNameArgs {
         report.notes.push("its rows stay on the shards where they are, and no guard checks new ones".into());
         Ok(report)
     }
+}
 
-    /// The table of this name among those of the cluster.
-    fn find(&self, tables: &[Table]) -> Result<Table> {
-        let is_named = |name: &TableName| name.to_string() == self.name || name.as_sql() == self.name;
-        tables.iter().find(|table| is_named(&table.name)).cloned().ok_or_else(|| {
-            Error::new(Kind::NotFound, format!("the cluster has no table `{}`", self.name))
-                .hint("ringshard table list shows the tables")
-        })
-    }
+/// The table that a user means: as `table list` shows it, or with its schema. Fails with `NotFound`.
+pub(crate) fn named(tables: &[Table], name: &str) -> Result<Table> {
+    let is_named = |table: &&Table| table.name.to_string() == name || table.name.as_sql() == name;
+    tables.iter().find(is_named).cloned().ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("the cluster has no table `{name}`"))
+            .hint("ringshard table list shows the tables")
+    })
 }
 
 const KIND: [&str; 2] = ["reference", "sharded"];
@@ -154,7 +154,7 @@ fn list(context: &Context<'_>, name: Option<&String>) -> Result<Report> {
         return Ok(report);
     };
     let all: Vec<Table> = sizes.iter().map(|(table, _)| table.clone()).collect();
-    let table = TableNameArgs { name: name.clone() }.find(&all)?;
+    let table = named(&all, name)?;
     let found = sizes.iter().find(|(other, _)| *other == table);
     let (table, size) = found.expect("it was found among them");
     Ok(Report::one(&columns, row(table, size)))

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::partial::AllowPartial;
 use crate::bulk::{FileFormat, FileRows, Input, Output};
+use crate::commands::table::named;
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::files::atomic;
@@ -38,12 +39,7 @@ impl TableFlag {
         let Some(name) = &self.table else { return Ok(None) };
         cluster.refresh()?;
         let view = cluster.view();
-        let is_named = |table: &&Table| table.name.to_string() == *name || table.name.as_sql() == name;
-        let found = view.topology.tables().all().iter().find(is_named).cloned();
-        let found = found.ok_or_else(|| {
-            Error::new(Kind::NotFound, format!("the cluster has no table `{name}`"))
-                .hint("ringshard table list shows the tables")
-        })?;
+        let found = named(view.topology.tables().all(), name)?;
         Ok((!found.is_prototype).then_some(found))
     }
 }
