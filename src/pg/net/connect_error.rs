@@ -269,8 +269,18 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
             );
             (Kind::Unreachable, hint)
         }
+        _ if is_trouble(code) => {
+            let hint = "that server runs, but cannot begin a session: look into its log, and at the room on its disk";
+            (Kind::Unreachable, hint.into())
+        }
         _ => (Kind::Unreachable, unreachable_hint(address)),
     }
+}
+
+/// Whether the server failed by itself: no resources, an error of its system, an internal error. A new session writes a
+/// file now and then, and cannot begin on a full disk.
+fn is_trouble(code: &SqlState) -> bool {
+    ["53", "58", "XX"].iter().any(|class| code.code().starts_with(class))
 }
 
 /// Which limit was reached, by the function of the server that said so: its words may be in any language.
