@@ -251,7 +251,7 @@ BEGIN
     FOR index IN REVERSE pg_catalog.cardinality(tables.names) .. 1 LOOP
         is_deleted := 't.xmin <> $3';
         IF names IS NOT NULL THEN
-            SELECT * INTO columns FROM ringshard.columns_of(tables.relations[index]);
+            columns := ringshard.columns_of(tables.relations[index]);
             -- Without a primary key all are stored again.
             is_deleted := CASE WHEN columns.is_key IS NULL THEN 'true' ELSE pg_catalog.format(
                 'NOT EXISTS (SELECT FROM (SELECT text::%s AS r FROM pg_catalog.unnest($4) AS text OFFSET 0) AS sent '

@@ -101,33 +101,37 @@ END $$;
 
 -- An expression for the size of a row in bytes as it is stored, without fetching the values that are stored apart.
 CREATE OR REPLACE FUNCTION ringshard.size_of_row(relation regclass) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
     -- A row has a header of 24 bytes.
-    SELECT '24' || coalesce(pg_catalog.string_agg(
-        CASE WHEN attlen > 0 THEN ' + ' || attlen
-             ELSE pg_catalog.format(' + coalesce(pg_catalog.pg_column_size(%I), 0)', attname) END, '' ORDER BY attnum), '')
-    FROM pg_catalog.pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
-$$;
+    RETURN (
+        SELECT '24' || coalesce(pg_catalog.string_agg(
+            CASE WHEN attlen > 0 THEN ' + ' || attlen
+                 ELSE pg_catalog.format(' + coalesce(pg_catalog.pg_column_size(%I), 0)', attname) END, '' ORDER BY attnum), '')
+        FROM pg_catalog.pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped);
+END $$;
 
 -- The columns of a table that INSERT may set; those of its primary key; and those that an update of a row sets.
 CREATE OR REPLACE FUNCTION ringshard.columns_of(
     relation regclass, OUT stored text, OUT stored_of_record text, OUT key text, OUT is_key text, OUT updated text)
-LANGUAGE sql STABLE AS $$
-    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''),
-           pg_catalog.string_agg('(sent.r).' || pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''),
-           pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE is_key),
-           pg_catalog.string_agg(pg_catalog.format('t.%1$I = (sent.r).%1$I', attname), ' AND ' ORDER BY attnum) FILTER (WHERE is_key),
-           pg_catalog.string_agg(pg_catalog.format('%1$I = excluded.%1$I', attname), ', ' ORDER BY attnum)
-               FILTER (WHERE NOT is_key AND attgenerated = '' AND attidentity <> 'a')
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    SELECT pg_catalog.string_agg(quoted, ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''),
+           pg_catalog.string_agg('(sent.r).' || quoted, ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''),
+           pg_catalog.string_agg(quoted, ', ' ORDER BY attnum) FILTER (WHERE of_key),
+           pg_catalog.string_agg(pg_catalog.format('t.%1$s = (sent.r).%1$s', quoted), ' AND ' ORDER BY attnum) FILTER (WHERE of_key),
+           pg_catalog.string_agg(pg_catalog.format('%1$s = excluded.%1$s', quoted), ', ' ORDER BY attnum)
+               FILTER (WHERE NOT of_key AND attgenerated = '' AND attidentity <> 'a')
+    INTO stored, stored_of_record, key, is_key, updated
     FROM (
-        SELECT a.attname, a.attnum, a.attgenerated, a.attidentity,
+        SELECT pg_catalog.quote_ident(a.attname) AS quoted, a.attnum, a.attgenerated, a.attidentity,
                -- Without the columns that are only stored in its index (INCLUDE).
-               coalesce(a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false) AS is_key
+               coalesce(a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false) AS of_key
         FROM pg_catalog.pg_attribute AS a
         LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
         WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-    ) AS own_column
-$$;
+    ) AS own_column;
+END $$;
 
 -- Stores rows in a table; returns their number and the digest of what was stored. Rows of the same primary key and sharding key
 -- are not expected: those that differ are kept in the quarantine for `the_reason`, and overwritten, as a row that others refer to
@@ -136,28 +140,40 @@ CREATE OR REPLACE FUNCTION ringshard.store_rows(
     table_name text, rows text[], the_reason text, OUT row_count bigint, OUT digest numeric)
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
+    store CONSTANT text :=
+        'WITH stored AS ('
+        'INSERT INTO %1$s AS t (%2$s) OVERRIDING SYSTEM VALUE SELECT %3$s FROM (%4$s) AS sent %5$s RETURNING t.*'
+        ') SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(stored.*::text, 0)), 0) FROM stored';
     own record;
     columns record;
     sent text;
-    on_conflict text := '';
+    on_conflict text;
 BEGIN
     SELECT * INTO STRICT own FROM ringshard.sharded_tables() AS sharded WHERE sharded.name = table_name;
-    SELECT * INTO columns FROM ringshard.columns_of(own.relation);
+    columns := ringshard.columns_of(own.relation);
     -- Each text is parsed once. The type has its schema, as Postgres has types like `path` and `interval`.
     sent := pg_catalog.format('SELECT text, text::%s AS r FROM pg_catalog.unnest($1) AS text OFFSET 0', own.name);
+    -- The rows of a subtransaction would not seem to be of this one to `delete_left_behind`.
+    IF NOT EXISTS (SELECT FROM ringshard.left_behind) THEN
+        BEGIN
+            EXECUTE pg_catalog.format(store, own.relation, columns.stored, columns.stored_of_record, sent, '')
+            INTO row_count, digest USING rows;
+            RETURN;
+        EXCEPTION WHEN unique_violation THEN
+            NULL;
+        END;
+    END IF;
     IF columns.key IS NOT NULL THEN
+        -- Each is looked up by its primary key, however many rows the table has.
         EXECUTE pg_catalog.format(
             'INSERT INTO ringshard.quarantine (reason, table_name, contents) '
-            'SELECT $2, $3, t.*::text FROM (%1$s) AS sent JOIN %2$s AS t ON %3$s AND t.%4$I = (sent.r).%4$I '
-            'WHERE t.*::text <> sent.text', sent, own.relation, columns.is_key, own.key_column)
+            'SELECT $2, $3, stored.text FROM (%1$s) AS sent CROSS JOIN LATERAL '
+            '(SELECT t.*::text AS text FROM %2$s AS t WHERE %3$s AND t.%4$I = (sent.r).%4$I OFFSET 0) AS stored '
+            'WHERE stored.text <> sent.text', sent, own.relation, columns.is_key, own.key_column)
         USING rows, the_reason, table_name;
         on_conflict := pg_catalog.format('ON CONFLICT (%1$s) DO UPDATE SET %2$s WHERE t.%3$I = excluded.%3$I', columns.key,
             coalesce(columns.updated, pg_catalog.format('%1$I = excluded.%1$I', own.key_column)), own.key_column);
     END IF;
-    EXECUTE pg_catalog.format(
-        'WITH stored AS ('
-        'INSERT INTO %1$s AS t (%2$s) OVERRIDING SYSTEM VALUE SELECT %3$s FROM (%4$s) AS sent %5$s RETURNING t.*'
-        ') SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(stored.*::text, 0)), 0) FROM stored',
-        own.relation, columns.stored, columns.stored_of_record, sent, on_conflict)
+    EXECUTE pg_catalog.format(store, own.relation, columns.stored, columns.stored_of_record, sent, on_conflict)
     INTO row_count, digest USING rows;
 END $$;

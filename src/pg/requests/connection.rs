@@ -19,10 +19,12 @@ use crate::pg::net::watchdog::InUse;
 
 /// The settings of each of these connections. The functions require READ COMMITTED. `enable_seqscan` is off so that the index
 /// on the position is used although the statistics of a new table are against it. Then a statement without an index seems so
-/// expensive that Postgres would compile it, which takes ten times as long as the statement; so `jit` is off.
+/// expensive that Postgres would compile it, which takes ten times as long as the statement; so `jit` is off. The functions'
+/// own statements are planned once a session; those that depend on sizes are built (EXECUTE), and planned each time anyway.
 const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off; SET jit = off; \
+    SET plan_cache_mode = force_generic_plan; \
     SET ringshard.guard = 'checked'; \
     SELECT pg_catalog.set_config('session_replication_role', 'replica', false) \
     FROM pg_catalog.pg_roles WHERE rolsuper AND rolname = current_user";
