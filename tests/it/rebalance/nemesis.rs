@@ -28,7 +28,34 @@ struct Plan {
     restarts: u64,
     /// Of the shards that have a standby, by the standby.
     failovers: u64,
+    /// Whether each user has orders and payments, in tables of their own.
+    has_families: bool,
 }
+
+/// Two orders and a payment of each user, which have the user's value. Triggers of the user's own keep them so; a move must not
+/// fire them.
+const FAMILIES: &str = "\
+    CREATE TABLE orders ( \
+        user_id bigint REFERENCES users ON DELETE CASCADE, number integer, data jsonb, PRIMARY KEY (user_id, number)); \
+    CREATE TABLE payments ( \
+        user_id bigint NOT NULL, number integer, value text, \
+        FOREIGN KEY (user_id, number) REFERENCES orders ON DELETE CASCADE); \
+    CREATE FUNCTION family() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+        IF TG_OP = 'INSERT' THEN \
+            INSERT INTO orders SELECT NEW.user_id, n, jsonb_build_object('v', NEW.name) FROM generate_series(1, 2) AS n; \
+            INSERT INTO payments VALUES (NEW.user_id, 1, NEW.name); \
+        ELSE \
+            UPDATE orders SET data = jsonb_build_object('v', NEW.name) WHERE user_id = NEW.user_id; \
+            UPDATE payments SET value = NEW.name WHERE user_id = NEW.user_id; \
+        END IF; RETURN NULL; END $$; \
+    CREATE TRIGGER family AFTER INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION family()";
+
+/// The ids whose orders and payments are not as they must be, of users or of none.
+const BROKEN_FAMILIES: &str = "\
+    SELECT coalesce(user_id, 0) FROM users \
+    FULL JOIN (SELECT user_id, array_agg(data ->> 'v' ORDER BY number) AS orders FROM orders GROUP BY 1) AS o USING (user_id) \
+    FULL JOIN (SELECT user_id, array_agg(value) AS payments FROM payments GROUP BY 1) AS p USING (user_id) \
+    WHERE (orders, payments) IS DISTINCT FROM (ARRAY[name, name]::text[], ARRAY[name]::text[]) OR users.name IS NULL";
 
 /// The shards that have a streaming standby if there are failovers.
 const PAIRS: [usize; 2] = [2, 4];
@@ -232,6 +259,14 @@ fn run(plan: Plan) {
         }
     }
     servers.initialise(3);
+    if plan.has_families {
+        let mut fourth = servers.client(4);
+        fourth.batch_execute(include_str!("../../../sql/queries/users.sql")).unwrap();
+        (1..=4).for_each(|number| servers.client(number).batch_execute(FAMILIES).unwrap());
+        for table in ["orders", "payments"] {
+            servers.run(&["table", "add", table, "--key", "user_id"]).success();
+        }
+    }
     let world = World {
         servers: &servers,
         writers: Writers::new(&servers, plan.writers, plan.keys_per_writer),
@@ -268,6 +303,14 @@ fn run(plan: Plan) {
     servers.run(&["doctor"]).success();
     servers.run(&["verify", "--deep"]).success();
     world.writers.compare();
+    if world.plan.has_families {
+        for number in 1..=4 {
+            for row in servers.client(number).query(BROKEN_FAMILIES, &[]).unwrap() {
+                let what = format!("the family of {} on shard {number} is not whole", row.get::<_, i64>(0));
+                world.writers.violation(Wrong::Stale, what);
+            }
+        }
+    }
     report(&world, took, resume);
     let violations = world.writers.violations();
     assert!(
@@ -322,6 +365,7 @@ fn no_row_is_lost_duplicated_stale_or_revived() {
         terminations: 30,
         restarts: 1,
         failovers: 0,
+        has_families: true,
     });
 }
 
@@ -336,6 +380,7 @@ fn failovers_to_standbys_lose_only_what_these_had_not_received() {
         terminations: 0,
         restarts: 0,
         failovers: 2,
+        has_families: false,
     });
 }
 
@@ -351,5 +396,22 @@ fn soak() {
         terminations: 1_000,
         restarts: 10,
         failovers: 50,
+        has_families: false,
+    });
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --release --test it soak -- --ignored --nocapture"]
+fn soak_of_families() {
+    run(Plan {
+        writers: 6,
+        keys_per_writer: 300,
+        operations: 100_000,
+        kills: 500,
+        stops: 100,
+        terminations: 1_000,
+        restarts: 10,
+        failovers: 0,
+        has_families: true,
     });
 }
