@@ -16,24 +16,18 @@ mod common;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ringshard::model::names::ShardName;
 use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Topology;
-use ringshard::model::user::{UserId, UserPatch};
-use ringshard::pg::cluster::Cluster;
-use ringshard::pg::net::conninfo::ConnectionString;
-use ringshard::pg::pool::{PoolOptions, Shards};
-use ringshard::pg::rows::Router;
+use ringshard::model::user::UserId;
 
-use common::{Home, median, peak_mib, run, seconds};
+use common::{Home, belongs_to, latencies, median, peak_mib, run, seconds, show_latencies};
 
 const USERS: i64 = 1_000_000;
 const ROUNDS: usize = 5;
-const WRITERS: i64 = 8;
 
 fn main() {
     let home = Home::new();
@@ -114,17 +108,7 @@ fn fill(home: &Home) -> (f64, [String; 3]) {
     let load =
         |n| format!("\\c raw_{n}\n\\copy users FROM {n}.csv CSV\n\\copy moving FROM moving_{n}.csv CSV\n");
     home.script(&(1..=3).map(load).collect::<String>());
-    let arcs = after.arcs();
-    let of_the_new = arcs.iter().filter(|owned| owned.shard.as_str() == "shard_4").map(|owned| owned.arc);
-    let hex = |position: Position| format!("{:032x}", position.number());
-    let (firsts, lasts): (Vec<String>, Vec<String>) =
-        of_the_new.map(|arc| (hex(arc.first()), hex(arc.last()))).unzip();
-    let condition = format!(
-        "(SELECT place <= ('{{{}}}'::uuid[])[width_bucket(place, '{{{}}}'::uuid[])] \
-         FROM (SELECT md5(user_id::text)::uuid AS place OFFSET 0) AS placed)",
-        lasts.join(","),
-        firsts.join(",")
-    );
+    let condition = belongs_to(&after, "shard_4");
     (moving, [(); 3].map(|()| condition.clone()))
 }
 
@@ -175,68 +159,14 @@ fn move_raw_back(home: &Home) {
     home.script("\\c raw_4\nTRUNCATE users;\n");
 }
 
-/// How long updates take while `work` runs, in milliseconds, sorted.
-fn latencies(home: &Home, work: impl FnOnce()) -> Vec<f64> {
-    let is_over = AtomicBool::new(false);
-    let mut all = thread::scope(|scope| {
-        let is_over = &is_over;
-        let writers: Vec<_> =
-            (0..WRITERS).map(|seed| scope.spawn(move || write(home, seed, is_over))).collect();
-        thread::sleep(Duration::from_millis(500));
-        work();
-        is_over.store(true, Ordering::SeqCst);
-        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<f64>>()
-    });
-    all.sort_by(f64::total_cmp);
-    all
-}
-
-/// Updates users at random, one after the other.
-fn write(home: &Home, seed: i64, is_over: &AtomicBool) -> Vec<f64> {
-    let shards = (1..=3).map(|n| {
-        let name = format!("shard_{n}");
-        (name.parse().unwrap(), ConnectionString::local(&name))
-    });
-    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 2, statement_timeout: None };
-    let shards = Shards::new(shards, home.server.clone(), options).unwrap();
-    let cluster = Cluster::open(shards, None, None).unwrap();
-    let mut state = 0x9E37_79B9_7F4A_7C15 ^ (seed + 1).unsigned_abs().wrapping_mul(0xD1B5_4A32_D192_ED03);
-    let mut latencies = Vec::new();
-    while !is_over.load(Ordering::SeqCst) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let id = UserId::new(i64::try_from(state % USERS.unsigned_abs()).unwrap() + 1);
-        let patch =
-            UserPatch { name: Some(format!("name {state}").parse().unwrap()), ..UserPatch::default() };
-        let begun = Instant::now();
-        Router(&cluster).update_user(id, &patch).unwrap();
-        latencies.push(begun.elapsed().as_secs_f64() * 1e3);
-    }
-    latencies
-}
-
 fn stalls(home: &Home) {
     settle(home);
-    let alone = latencies(home, || thread::sleep(Duration::from_secs(5)));
+    let alone = latencies(home, 3, USERS, || thread::sleep(Duration::from_secs(5)));
     run(home.ringshard().args(["add-shard", "shard_4"]));
     let mut took = 0.0;
-    let moving = latencies(home, || {
+    let moving = latencies(home, 3, USERS, || {
         took = seconds(|| drop(run(home.ringshard().args(["rebalance", "-y"]))));
     });
-    let at = |sorted: &[f64], part: usize| sorted[(sorted.len() - 1) * part / 1000];
-    for (what, sorted) in [("nothing else", &alone), ("a rebalance", &moving)] {
-        println!(
-            "{WRITERS} writers beside {what}: {} updates, p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
-            sorted.len(),
-            at(sorted, 500),
-            at(sorted, 990),
-            at(sorted, 1000)
-        );
-    }
-    let p99 = at(&moving, 990);
-    let verdict = if p99 <= 250.0 { "reached" } else { "MISSED" };
-    println!(
-        "p99 of a write beside a rebalance, which took {took:.1} s: {p99:.1} ms  (goal at most 250: {verdict})"
-    );
+    println!("the rebalance took {took:.1} s");
+    show_latencies(&alone, &moving, 250.0, f64::INFINITY);
 }

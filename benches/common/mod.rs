@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ringshard::local::PrivateServer;
 use ringshard::model::names::ShardName;
-use ringshard::model::user::{User, UserId};
+use ringshard::model::ring::Ring;
+use ringshard::model::ring::position::Position;
+use ringshard::model::user::{User, UserId, UserPatch};
 use ringshard::pg::cluster::Cluster;
 use ringshard::pg::net::conninfo::ConnectionString;
 use ringshard::pg::pool::{PoolOptions, Shards};
+use ringshard::pg::rows::Router;
 
 /// A private Postgres of its own with three shards, still empty.
 pub(crate) struct Home {
@@ -19,6 +23,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    #[allow(dead_code, reason = "not each bench needs it")]
     pub(crate) fn new() -> Self {
         Self::with(&[])
     }
@@ -132,4 +137,86 @@ pub(crate) fn peak_mib(command: &mut Command) -> f64 {
     }
     assert!(child.wait().unwrap().success() && peak_kib > 0.0);
     peak_kib / 1024.0
+}
+
+/// The fastest condition that we know for the rows of the users of a shard.
+#[allow(dead_code, reason = "not each bench needs it")]
+pub(crate) fn belongs_to(ring: &Ring, shard: &str) -> String {
+    let hex = |position: Position| format!("{:032x}", position.number());
+    let arcs = ring.arcs();
+    let own = arcs.iter().filter(|owned| owned.shard.as_str() == shard).map(|owned| owned.arc);
+    let (firsts, lasts): (Vec<String>, Vec<String>) =
+        own.map(|arc| (hex(arc.first()), hex(arc.last()))).unzip();
+    format!(
+        "(SELECT place <= ('{{{}}}'::uuid[])[width_bucket(place, '{{{}}}'::uuid[])] \
+         FROM (SELECT md5(user_id::text)::uuid AS place OFFSET 0) AS placed)",
+        lasts.join(","),
+        firsts.join(",")
+    )
+}
+
+const WRITERS: i64 = 8;
+
+/// How long updates of the users `1..=users` take while `work` runs, in milliseconds, sorted; the writers know the shards `1..=shards`
+/// at the beginning.
+#[allow(dead_code, reason = "not each bench needs it")]
+pub(crate) fn latencies(home: &Home, shards: usize, users: i64, work: impl FnOnce()) -> Vec<f64> {
+    let is_over = AtomicBool::new(false);
+    let mut all = thread::scope(|scope| {
+        let is_over = &is_over;
+        let write = move |seed| write(home, shards, users, seed, is_over);
+        let writers: Vec<_> = (0..WRITERS).map(|seed| scope.spawn(move || write(seed))).collect();
+        thread::sleep(Duration::from_millis(500));
+        work();
+        is_over.store(true, Ordering::SeqCst);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<f64>>()
+    });
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// Updates users at random, one after the other.
+fn write(home: &Home, shards: usize, users: i64, seed: i64, is_over: &AtomicBool) -> Vec<f64> {
+    let shards = (1..=shards).map(|n| {
+        let name = format!("shard_{n}");
+        (name.parse().unwrap(), ConnectionString::local(&name))
+    });
+    let options = PoolOptions { connect_timeout: Duration::from_secs(5), size: 2, statement_timeout: None };
+    let shards = Shards::new(shards, home.server.clone(), options).unwrap();
+    let cluster = Cluster::open(shards, None, None).unwrap();
+    let mut state = 0x9E37_79B9_7F4A_7C15 ^ (seed + 1).unsigned_abs().wrapping_mul(0xD1B5_4A32_D192_ED03);
+    let mut latencies = Vec::new();
+    while !is_over.load(Ordering::SeqCst) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let id = UserId::new(i64::try_from(state % users.unsigned_abs()).unwrap() + 1);
+        let patch =
+            UserPatch { name: Some(format!("name {state}").parse().unwrap()), ..UserPatch::default() };
+        let begun = Instant::now();
+        Router(&cluster).update_user(id, &patch).unwrap();
+        latencies.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    latencies
+}
+
+/// Prints what [`latencies`] returned, without and with a rebalance beside it, and the goals for the latter.
+#[allow(dead_code, reason = "not each bench needs it")]
+pub(crate) fn show_latencies(alone: &[f64], moving: &[f64], p99_goal: f64, longest_goal: f64) {
+    let at = |sorted: &[f64], part: usize| sorted[(sorted.len() - 1) * part / 1000];
+    for (what, sorted) in [("nothing else", alone), ("a rebalance", moving)] {
+        println!(
+            "{WRITERS} writers beside {what}: {} updates, p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+            sorted.len(),
+            at(sorted, 500),
+            at(sorted, 990),
+            at(sorted, 1000)
+        );
+    }
+    for (what, part, goal) in [("p99", 990, p99_goal), ("longest", 1000, longest_goal)] {
+        if goal.is_finite() {
+            let verdict = if at(moving, part) <= goal { "reached" } else { "MISSED" };
+            println!("  {what} of a write beside a rebalance: goal at most {goal} ms: {verdict}");
+        }
+    }
 }
