@@ -7,7 +7,7 @@ use postgres::Client;
 use ringshard::local::PrivateServer;
 use tempfile::TempDir;
 
-use crate::support::harness::{Ran, clean_up_after, command_in, connect};
+use crate::support::harness::{Ran, command_in, connect, private_server};
 
 /// A server, and a home for the program. The program connects as `tenant`, who may create databases.
 struct Own {
@@ -18,11 +18,7 @@ struct Own {
 
 impl Own {
     fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("rsk").tempdir_in("/tmp").unwrap().keep();
-        let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
-        let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
-        server.ensure_running().unwrap();
-        let watched = clean_up_after(&folder);
+        let (server, watched) = private_server("rsk");
         let home = tempfile::Builder::new().prefix("rsh").tempdir_in("/tmp").unwrap();
         let own = Self { server, home, _watched: watched };
         own.execute("postgres", "CREATE ROLE tenant LOGIN CREATEDB");

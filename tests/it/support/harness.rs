@@ -24,11 +24,7 @@ struct Server {
 }
 
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
-    let folder = tempfile::Builder::new().prefix("rst").tempdir_in("/tmp").unwrap().keep();
-    let programs = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
-    let private = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
-    private.ensure_running().unwrap();
-    let watched = clean_up_after(&folder);
+    let (private, watched) = private_server("rst");
     let server = Server { private, _watched: watched };
     #[expect(clippy::print_stderr, reason = "which version ran is part of the result")]
     {
@@ -46,6 +42,25 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     client.batch_execute(&role).unwrap();
     server
 });
+
+/// Where servers keep their data: in memory where there is enough of it, as the tests would mostly wait for the disk, else in
+/// `/tmp`. The operating system never crashes in a test, so what a server has flushed there lasts as long.
+pub(crate) fn server_folders() -> &'static str {
+    const IN_MEMORY: &str = "/dev/shm";
+    const ENOUGH: u64 = 8 << 30;
+    let is_enough = |found: rustix::fs::StatVfs| found.f_bavail * found.f_frsize >= ENOUGH;
+    if rustix::fs::statvfs(IN_MEMORY).is_ok_and(is_enough) { IN_MEMORY } else { "/tmp" }
+}
+
+/// A running server in a folder of its own, and what removes both when this process ends.
+pub(crate) fn private_server(prefix: &str) -> (PrivateServer, ChildStdin) {
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(server_folders()).unwrap().keep();
+    let programs = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
+    let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
+    let watched = clean_up_after(&folder);
+    server.ensure_running().unwrap();
+    (server, watched)
+}
 
 /// Ends the private server of a folder, and removes the folder, when this process has ended.
 pub(crate) fn clean_up_after(folder: &Path) -> ChildStdin {

@@ -17,7 +17,7 @@ use ringshard::local::PrivateServer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::harness::connect_to;
+use super::harness::{connect_to, server_folders};
 
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -91,7 +91,7 @@ fn programs() -> Vec<PathBuf> {
 impl Patroni {
     /// Starts a primary and a standby, which run as the user of this server. `users` is a database there.
     pub(crate) fn start(near: &PrivateServer, is_synchronous: bool) -> Self {
-        let folder = tempfile::Builder::new().prefix("rsa").tempdir_in("/tmp").unwrap().keep();
+        let folder = tempfile::Builder::new().prefix("rsa").tempdir_in(server_folders()).unwrap().keep();
         let owner = fs::metadata(near.socket_dir()).unwrap();
         let mut watcher = Command::new("/bin/sh");
         watcher.args(["-c", CLEAN_UP, "sh"]).arg(&folder).current_dir("/").process_group(0);

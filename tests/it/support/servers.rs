@@ -11,7 +11,7 @@ use ringshard::local::PrivateServer;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::harness::{Ran, clean_up_after, command_in, connect, connect_to};
+use super::harness::{Ran, command_in, connect, connect_to, private_server};
 
 /// A cluster whose shards `shard_1` and so on are on separate servers.
 pub(crate) struct Servers {
@@ -252,12 +252,8 @@ impl Servers {
     /// Makes a standby of this shard from a cold copy of its data. Its primary is restarted.
     pub(crate) fn standby_of(&self, number: usize) -> Standby {
         let primary = self.server(number);
-        let folder = tempfile::Builder::new().prefix("rss").tempdir_in("/tmp").unwrap().keep();
-        let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
-        let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
-        let watched = clean_up_after(&folder);
         // This creates the folders with their owner.
-        server.ensure_running().unwrap();
+        let (server, watched) = private_server("rss");
         server.stop().unwrap();
         follow(&server, primary);
         Standby(Host { server, _watched: watched })
@@ -285,11 +281,7 @@ fn follow(server: &PrivateServer, primary: &PrivateServer) {
 
 impl Shard {
     fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("rsn").tempdir_in("/tmp").unwrap().keep();
-        let programs = std::env::var_os("RINGSHARD_PG_BIN").map(std::path::PathBuf::from);
-        let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
-        server.ensure_running().unwrap();
-        let watched = clean_up_after(&folder);
+        let (server, watched) = private_server("rsn");
         let mut admin = connect(&server, "postgres");
         for statement in [
             "ALTER SYSTEM SET wal_writer_delay = '10s'",

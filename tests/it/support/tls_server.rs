@@ -19,7 +19,7 @@ use x509_cert::der::asn1::BitString;
 use x509_cert::der::pem::LineEnding;
 use x509_cert::der::{Decode as _, Encode as _, EncodePem as _};
 
-use super::harness::{BINARY, Ran, clean_up_after, connect};
+use super::harness::{BINARY, Ran, connect, private_server};
 use super::rings::owner;
 
 /// What a role of the server may do: its name is its rule in `pg_hba.conf`.
@@ -162,13 +162,9 @@ fn install(data: &Path, from: &Path, to: &str) {
 }
 
 fn start() -> Server {
-    let folder = tempfile::Builder::new().prefix("rst").tempdir_in("/tmp").unwrap().keep();
+    let (private, watched) = private_server("rst");
+    let (data, folder) = (private.data(), private.home().to_path_buf());
     fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-    let programs = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
-    let private = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
-    private.ensure_running().unwrap();
-    let watched = clean_up_after(&folder);
-    let data = private.data();
     let started_by = fs::read_to_string(data.join("postmaster.opts")).unwrap();
     let pg_ctl = Path::new(started_by.split(' ').next().unwrap()).with_file_name("pg_ctl");
     let roles = "CREATE ROLE either LOGIN SUPERUSER; CREATE ROLE tls_only LOGIN SUPERUSER; \
