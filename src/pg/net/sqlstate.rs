@@ -98,7 +98,7 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
              ringshard rebalance cancel to go back",
         ),
         _ if is_row_security(db) => error(Kind::Permission).hint(
-            "row-level security hides users from this role, which must read all: ringshard doctor names the role, and \
+            "row-level security hides rows from this role, which must read all: ringshard doctor names the role, and \
              what to run",
         ),
         &(SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY) => {

@@ -24,7 +24,7 @@ pub use desired_topology::{DesiredChange, Topologies, set_desired_topology, topo
 pub use executor::{carry_out, drop_position_indexes};
 pub(crate) use finish_chunk::finish_chunk;
 pub use plan::{Planned, plan_change};
-pub use preflight::preflight;
+pub use preflight::{preflight, publications};
 pub use provision::{AddShardLock, lock_for_add_shard, provision_shard};
 pub use run_state::{MoveProgress, Moved, RebalanceOptions, STANDBY_PATIENCE};
 pub use status::{Outline, RebalanceStatus, status};

@@ -116,6 +116,31 @@ fn check_ownership(cluster: &Cluster) -> Result<()> {
     checked.into_iter().try_for_each(|(_, checked)| checked)
 }
 
+/// A warning for each publication of sharded tables, whose subscribers are not told that rows move.
+pub fn publications(cluster: &Cluster) -> Result<Vec<Error>> {
+    let sql = "SELECT published.pubname::text AS publication, pg_catalog.string_agg(sharded.name, ', ' ORDER BY sharded.name) AS tables \
+               FROM ringshard.sharded_tables() AS sharded \
+               JOIN pg_catalog.pg_class AS c ON c.oid = sharded.relation \
+               JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+               JOIN pg_catalog.pg_publication_tables AS published \
+                    ON published.schemaname = n.nspname AND published.tablename = c.relname \
+               GROUP BY 1 ORDER BY 1";
+    let read = cluster.shards().on_each(&cluster.shards().names(), |name, session| {
+        session.query(sql, &[]).map_err(|cause| sqlstate::doing("read the publications", name, &cause))
+    });
+    let mut warnings = Vec::new();
+    for (name, rows) in read {
+        warnings.extend(rows?.iter().map(|row| {
+            let (publication, tables) = (row.get::<_, &str>("publication"), row.get::<_, &str>("tables"));
+            let message = format!(
+                "the publication `{publication}` of shard `{name}` has {tables}: its subscribers see rows that move as deleted or inserted"
+            );
+            Error::new(Kind::Failed, message).on_shard(&name)
+        }));
+    }
+    Ok(warnings)
+}
+
 /// Fails with `Configuration` if a table is not alike on these shards. The preflight checks it too, but before the run lock is held,
 /// and the schema may have changed since then.
 pub(crate) fn check_tables_alike(cluster: &Cluster, names: &[ShardName], tables: &Tables) -> Result<()> {

@@ -8,6 +8,7 @@ mod left_behind;
 mod mutants;
 mod names;
 mod pgbench;
+mod preflight;
 mod roles;
 mod schema;
 mod schema_diff;

@@ -121,13 +121,17 @@ impl RebalanceArgs {
         let private = context.settings().private_server()?;
         rebalance::preflight(&cluster, &private, &planned, planned.goes_back)?;
         let stale_primaries = failover::fence_stale_primaries(&cluster);
-        context.console().confirm(&format!("{}\nCarry this out?", describe(&planned, &self.pace)))?;
+        let publications = rebalance::publications(&cluster)?;
+        let told: String = publications.iter().map(|warning| format!("\n{}", warning.message())).collect();
+        let question = format!("{}{told}\nCarry this out?", describe(&planned, &self.pace));
+        context.console().confirm(&question)?;
         // An interrupted `table add` may have left this undone.
         tables::prepare(&cluster, &planned.plan.before, &planned.plan.after)?;
         let mut report = carry_out(context, &cluster, &planned, Direction::Forward, &self.pace)?;
         // Nor this an interrupted `table remove`.
         tables::drop_guards_of_removed(&cluster, &planned.plan.before, &planned.plan.after)?;
         let stale_primaries = stale_primaries.into_iter();
+        report.warnings.extend(publications);
         report
             .warnings
             .extend(stale_primaries.map(|found| found.map_or_else(|error| error, |of| warning(&of))));
