@@ -5,11 +5,12 @@
 -- Whether the rows of both sides of a foreign key always lie on one shard, and so move together: it leads from sharding key to
 -- sharding key, or to a reference table. Then none of its actions finds a row.
 CREATE OR REPLACE FUNCTION ringshard.is_colocated(foreign_key pg_catalog.pg_constraint) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
-        SELECT FROM ROWS FROM (pg_catalog.unnest((foreign_key).conkey), pg_catalog.unnest((foreign_key).confkey)) AS pair (referring, referred)
-        JOIN ringshard.sharded_tables() AS own ON own.relation = (foreign_key).conrelid
-        JOIN ringshard.sharded_tables() AS other ON other.relation = (foreign_key).confrelid
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM ROWS FROM (pg_catalog.unnest(foreign_key.conkey), pg_catalog.unnest(foreign_key.confkey)) AS pair (referring, referred)
+        JOIN ringshard.sharded_tables() AS own ON own.relation = foreign_key.conrelid
+        JOIN ringshard.sharded_tables() AS other ON other.relation = foreign_key.confrelid
         JOIN pg_catalog.pg_attribute AS a
              ON a.attrelid = own.relation AND a.attnum = pair.referring AND a.attname = own.key_column
         JOIN pg_catalog.pg_attribute AS b
@@ -17,10 +18,10 @@ LANGUAGE sql STABLE AS $$
     ) OR EXISTS (
         SELECT FROM ringshard.meta
         CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(meta.topology -> 'tables') AS spec
-        WHERE NOT spec ? 'key' AND pg_catalog.to_regclass(spec ->> 'name') = (foreign_key).confrelid
-          AND (foreign_key).conrelid IN (SELECT own.relation FROM ringshard.sharded_tables() AS own)
-    )
-$$;
+        WHERE NOT spec ? 'key' AND pg_catalog.to_regclass(spec ->> 'name') = foreign_key.confrelid
+          AND foreign_key.conrelid IN (SELECT own.relation FROM ringshard.sharded_tables() AS own)
+    );
+END $$;
 
 --
 -- `operations`: the sum of 4 for INSERT, 8 for DELETE and 16 for UPDATE, as in pg_trigger.tgtype. Returns a description of
