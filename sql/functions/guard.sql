@@ -1,5 +1,5 @@
--- The guard refuses rows that other programs write and that do not belong on this shard. The triggers that call it are in
--- sql/queries/triggers.sql. init-shards replaces these functions each time, as those of write_user.sql.
+-- The guard refuses rows that other programs write and that do not belong on this shard. The triggers that call it are made
+-- by src/pg/catalog/triggers.rs. init-shards replaces these functions each time, as those of write_user.sql.
 --
 -- It protects against mistakes and is not a security boundary: a session that sets `ringshard.guard` to `checked` bypasses
 -- it. ringshard does so after it has proved what the guard would check.
@@ -63,7 +63,7 @@ BEGIN
 END $$;
 
 -- TRUNCATE has no transition table, so all rows of the table must be on arcs that this shard owns. The argument of the trigger
--- is the sharding key; without one it is `user_id`.
+-- is the sharding key; without one it is `user_id`. A partition that was detached keeps the trigger, and is not guarded.
 CREATE OR REPLACE FUNCTION ringshard.guard_truncate() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -71,6 +71,11 @@ DECLARE
     key text;
     refused bigint;
 BEGIN
+    PERFORM FROM ringshard.sharded_tables() AS sharded
+    WHERE sharded.relation = TG_RELID OR sharded.relation IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(TG_RELID));
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM 1 FROM ringshard.arc FOR SHARE;
     END IF;

@@ -6,20 +6,23 @@
 -- sharding key, or to a reference table. Then none of its actions finds a row.
 CREATE OR REPLACE FUNCTION ringshard.is_colocated(foreign_key pg_catalog.pg_constraint) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    referring CONSTANT regclass := ringshard.table_of(foreign_key.conrelid);
+    referred CONSTANT regclass := ringshard.table_of(foreign_key.confrelid);
 BEGIN
     RETURN EXISTS (
-        SELECT FROM ROWS FROM (pg_catalog.unnest(foreign_key.conkey), pg_catalog.unnest(foreign_key.confkey)) AS pair (referring, referred)
-        JOIN ringshard.sharded_tables() AS own ON own.relation = foreign_key.conrelid
-        JOIN ringshard.sharded_tables() AS other ON other.relation = foreign_key.confrelid
+        SELECT FROM ROWS FROM (pg_catalog.unnest(foreign_key.conkey), pg_catalog.unnest(foreign_key.confkey)) AS pair (own, other)
+        JOIN ringshard.sharded_tables() AS own ON own.relation = referring
+        JOIN ringshard.sharded_tables() AS other ON other.relation = referred
         JOIN pg_catalog.pg_attribute AS a
-             ON a.attrelid = own.relation AND a.attnum = pair.referring AND a.attname = own.key_column
+             ON a.attrelid = foreign_key.conrelid AND a.attnum = pair.own AND a.attname = own.key_column
         JOIN pg_catalog.pg_attribute AS b
-             ON b.attrelid = other.relation AND b.attnum = pair.referred AND b.attname = other.key_column
+             ON b.attrelid = foreign_key.confrelid AND b.attnum = pair.other AND b.attname = other.key_column
     ) OR EXISTS (
         SELECT FROM ringshard.meta
         CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(meta.topology -> 'tables') AS spec
-        WHERE NOT spec ? 'key' AND pg_catalog.to_regclass(spec ->> 'name') = foreign_key.confrelid
-          AND foreign_key.conrelid IN (SELECT own.relation FROM ringshard.sharded_tables() AS own)
+        WHERE NOT spec ? 'key' AND pg_catalog.to_regclass(spec ->> 'name') = referred
+          AND referring IN (SELECT own.relation FROM ringshard.sharded_tables() AS own)
     );
 END $$;
 
@@ -34,6 +37,9 @@ CREATE OR REPLACE FUNCTION ringshard.side_effects(operations integer) RETURNS SE
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     relations CONSTANT regclass[] := (ringshard.tables_in_order()).relations;
+    -- With their partitions.
+    parts CONSTANT oid[] := relations || ARRAY(SELECT tree.relid FROM pg_catalog.unnest(relations) AS sharded (relation)
+                                               CROSS JOIN LATERAL pg_catalog.pg_partition_tree(sharded.relation) AS tree);
     firing "char"[];
     relation regclass;
 BEGIN
@@ -54,26 +60,32 @@ BEGIN
     RETURN QUERY
         SELECT pg_catalog.format('foreign key `%s` of table %s', conname, conrelid::regclass)
         FROM pg_catalog.pg_constraint AS c
-        WHERE contype = 'f' AND confrelid = ANY (relations) AND operations & 8 <> 0 AND NOT ringshard.is_colocated(c)
+        WHERE contype = 'f' AND conparentid = 0 AND confrelid = ANY (parts) AND operations & 8 <> 0 AND NOT ringshard.is_colocated(c)
         UNION ALL
         SELECT pg_catalog.format('foreign key `%s` to table %s', conname, confrelid::regclass)
         FROM pg_catalog.pg_constraint AS c
-        WHERE contype = 'f' AND conrelid = ANY (relations) AND confrelid <> conrelid AND operations & 4 <> 0
+        WHERE contype = 'f' AND conparentid = 0 AND conrelid = ANY (parts) AND operations & 4 <> 0
+          AND ringshard.table_of(confrelid) <> ringshard.table_of(conrelid)
           AND NOT ringshard.is_colocated(c)
         UNION ALL
         -- Where its check cannot be suppressed, a row is stored after the one that it refers to: not possible in a cycle, unless
         -- the check waits for the commit.
         SELECT pg_catalog.format('foreign key `%s` of table %s, in a cycle of tables and not DEFERRABLE', conname, conrelid::regclass)
         FROM pg_catalog.pg_constraint AS c
-        WHERE contype = 'f' AND operations & 4 <> 0 AND pg_catalog.current_setting('session_replication_role') <> 'replica'
+        WHERE contype = 'f' AND conparentid = 0 AND operations & 4 <> 0 AND pg_catalog.current_setting('session_replication_role') <> 'replica'
           AND (NOT condeferrable OR confdeltype = 'r')
-          AND pg_catalog.array_position(relations, confrelid::regclass) > pg_catalog.array_position(relations, conrelid::regclass)
+          AND pg_catalog.array_position(relations, ringshard.table_of(confrelid))
+            > pg_catalog.array_position(relations, ringshard.table_of(conrelid))
         UNION ALL
         SELECT pg_catalog.format('trigger `%s` of table %s', t.tgname, t.tgrelid::regclass)
         FROM pg_catalog.pg_trigger AS t
         JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = ANY (relations) AND NOT t.tgisinternal
-          AND p.pronamespace <> 'ringshard'::regnamespace
+        WHERE t.tgrelid = ANY (parts) AND p.pronamespace <> 'ringshard'::regnamespace
+          -- Of a partition only what fires for each row; before Postgres 15 a clone of its table's trigger is internal.
+          AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND t.tgconstraint = 0)
+          AND (t.tgrelid = ANY (relations) OR t.tgtype & 1 <> 0)
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS cloned
+                          WHERE cloned.oid = t.tgparentid AND cloned.tgenabled = ANY (firing))
           AND t.tgtype & operations <> 0 AND t.tgenabled = ANY (firing)
         UNION ALL
         SELECT pg_catalog.format('rule `%s` of table %s', rulename, ev_class::regclass)

@@ -18,6 +18,12 @@ LANGUAGE sql STABLE AS $$
     WHERE spec ? 'key'
 $$;
 
+-- The table that a partition at any level is a part of; of another table itself.
+CREATE OR REPLACE FUNCTION ringshard.table_of(part regclass) RETURNS regclass
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(pg_catalog.pg_partition_root(part), part)
+$$;
+
 -- The sharded tables, each after those that its foreign keys refer to: the order to store rows in; the reverse is the order to
 -- delete them. `columns`: those of each table, in the order of the text of its records. Fails if a table is missing.
 CREATE OR REPLACE FUNCTION ringshard.tables_in_order(
@@ -35,8 +41,11 @@ BEGIN
     -- One table has an order already.
     IF pg_catalog.cardinality(names) > 1 THEN
         WITH RECURSIVE reference AS (
-            SELECT conrelid, confrelid FROM pg_catalog.pg_constraint
-            WHERE contype = 'f' AND conrelid <> confrelid AND conrelid = ANY (relations) AND confrelid = ANY (relations)
+            SELECT conrelid, confrelid
+            FROM (SELECT ringshard.table_of(conrelid) AS conrelid, ringshard.table_of(confrelid) AS confrelid
+                  -- Without the parts of a foreign key of a partitioned table, or to one.
+                  FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conparentid = 0) AS foreign_key
+            WHERE conrelid <> confrelid AND conrelid = ANY (relations) AND confrelid = ANY (relations)
         ), depth AS (
             SELECT pg_catalog.unnest(relations) AS relation, 0 AS depth
             UNION

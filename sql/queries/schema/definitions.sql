@@ -1,9 +1,11 @@
--- The tables $1 and their parts, each with a text that is equal on two shards if it is defined alike. $2: the names to show. What
+-- The tables $1 and their partitions and parts, each with a text that is equal on two shards if it is defined alike. $2: the names to show. What
 -- ringshard makes itself is left out.
 WITH own AS (
-    SELECT shown, c.oid, c.relkind, c.relpersistence, c.relowner, c.relacl
+    SELECT CASE WHEN c.relispartition THEN pg_catalog.regexp_replace(c.oid::regclass::text, '^public\.', '') ELSE shown END AS shown,
+           c.oid, c.relkind, c.relpersistence, c.relowner, c.relacl, c.relispartition, c.relpartbound
     FROM unnest($1::text[], $2::text[]) AS asked (name, shown)
     JOIN pg_catalog.pg_class AS c ON c.oid = pg_catalog.to_regclass(asked.name)
+         OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass(asked.name)))
 ), privilege AS (
     SELECT own.shown AS of_table, own.shown, own.relowner, acl.* FROM own
     CROSS JOIN LATERAL pg_catalog.aclexplode(own.relacl) AS acl
@@ -14,7 +16,11 @@ WITH own AS (
 )
 SELECT shown AS table_name, 'table' AS kind, shown AS name,
        CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' ELSE 'relation of kind ' || relkind::text END
-       || CASE relpersistence WHEN 'u' THEN ', unlogged' ELSE '' END AS definition
+       || CASE relpersistence WHEN 'u' THEN ', unlogged' ELSE '' END
+       || coalesce(' PARTITION BY ' || pg_catalog.pg_get_partkeydef(oid), '')
+       || CASE WHEN relispartition THEN pg_catalog.format(' PARTITION OF %s %s',
+              (SELECT inhparent::regclass FROM pg_catalog.pg_inherits WHERE inhrelid = own.oid), pg_catalog.pg_get_expr(relpartbound, oid))
+          ELSE '' END AS definition
 FROM own
 UNION ALL
 SELECT shown, 'column', shown || '.' || pg_catalog.quote_ident(a.attname),
@@ -34,23 +40,23 @@ SELECT shown, 'order of columns', shown,
         WHERE attrelid = own.oid AND attnum > 0 AND NOT attisdropped)
 FROM own
 UNION ALL
--- NOT NULL is told with the column; contype is `n` for it since Postgres 18.
+-- NOT NULL is told with the column; contype is `n` for it since Postgres 18. What a partition inherits is told with its table.
 SELECT shown, 'constraint', shown || '.' || pg_catalog.quote_ident(con.conname), pg_catalog.pg_get_constraintdef(con.oid)
-FROM own JOIN pg_catalog.pg_constraint AS con ON con.conrelid = own.oid AND con.contype IN ('c', 'p', 'u', 'f', 'x')
+FROM own JOIN pg_catalog.pg_constraint AS con ON con.conrelid = own.oid AND con.contype IN ('c', 'p', 'u', 'f', 'x') AND con.coninhcount = 0
 UNION ALL
 SELECT shown, 'index', shown || '.' || pg_catalog.quote_ident(c.relname),
        pg_catalog.pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END
 FROM own
 JOIN pg_catalog.pg_index AS i ON i.indrelid = own.oid
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-WHERE c.relname NOT LIKE 'ringshard\_position%'
+WHERE c.relname NOT LIKE 'ringshard\_position%' AND NOT c.relispartition
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x'))
 UNION ALL
 SELECT shown, 'trigger', shown || '.' || pg_catalog.quote_ident(g.tgname),
        pg_catalog.pg_get_triggerdef(g.oid)
        || CASE g.tgenabled WHEN 'D' THEN ' (disabled)' WHEN 'R' THEN ' (on replicas)' WHEN 'A' THEN ' (always)' ELSE '' END
 FROM own JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = own.oid
-WHERE NOT g.tgisinternal AND g.tgname NOT LIKE 'ringshard\_%'
+WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgname NOT LIKE 'ringshard\_%'
 UNION ALL
 SELECT shown, 'owner', shown, pg_catalog.pg_get_userbyid(relowner)::text FROM own
 UNION ALL

@@ -32,14 +32,21 @@ pub(crate) static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
 pub(crate) const USERS_KEY: &str = "user_id";
 
 /// The functions of the guard for tables with this key.
-pub(crate) fn guards(key: &str) -> [String; 3] {
+pub(crate) fn guards(key: &str) -> [String; 4] {
     let quoted = quoted(key);
     // A column may have the name of a variable of the function, so it is qualified.
     let update =
         "(SELECT own_row.KEY FROM new_rows AS own_row UNION ALL SELECT own_row.KEY FROM old_rows AS own_row)";
-    [("insert", "new_rows"), ("update", update), ("delete", "old_rows")].map(|(operation, rows)| {
-        include_str!("../../../sql/functions/guard_rows.sql")
-            .replace("GUARD", &guard_name(operation, key))
+    let rows = include_str!("../../../sql/functions/guard_rows.sql");
+    let row = include_str!("../../../sql/functions/guard_row.sql");
+    let texts = [
+        ("insert", rows, "new_rows"),
+        ("update", rows, update),
+        ("delete", rows, "old_rows"),
+        ("row", row, ""),
+    ];
+    texts.map(|(operation, text, rows)| {
+        text.replace("GUARD", &guard_name(operation, key))
             .replace("CHANGED_ROWS", rows)
             .replace("$$", &body_quote(&quoted))
             // Last, as a name may be anything.
@@ -95,22 +102,23 @@ mod tests {
         }
         let definers: Vec<&str> =
             expected.iter().filter(|function| function.is_definer).map(|function| function.name).collect();
-        assert_eq!(definers, ["guard_truncate", "guard_insert", "guard_update", "guard_delete"]);
+        assert_eq!(definers, ["guard_truncate", "guard_insert", "guard_update", "guard_delete", "guard_row"]);
         assert!(expected.iter().all(|function| function.source.starts_with('\n')));
     }
 
     #[test]
     fn guards_of_other_keys_have_other_names_and_quote_the_key() {
-        let [insert, update, _] = guards("a \"b\"");
+        let [insert, update, _, row] = guards("a \"b\"");
         assert!(insert.contains("own_row.\"a \"\"b\"\"\"::text"), "{insert}");
         assert!(update.contains("SELECT own_row.\"a \"\"b\"\"\" FROM new_rows"), "{update}");
+        assert!(row.contains("coalesce(NEW.\"a \"\"b\"\"\", OLD.\"a \"\"b\"\"\")"), "{row}");
         assert_eq!(guard_name("insert", "user_id"), "guard_insert");
         assert_ne!(guard_name("insert", "id"), guard_name("insert", "bid"));
     }
 
     #[test]
     fn a_key_may_be_called_like_a_part_of_the_text() {
-        let [_, update, _] = guards("GUARD of CHANGED_ROWS, KEY $$; x $body_0$");
+        let [_, update, ..] = guards("GUARD of CHANGED_ROWS, KEY $$; x $body_0$");
         assert_eq!(update.matches("\"GUARD of CHANGED_ROWS, KEY $$; x $body_0$\"").count(), 7, "{update}");
         assert!(update.contains("AS $body_1$\n") && update.ends_with("$body_1$;\n"), "{update}");
     }

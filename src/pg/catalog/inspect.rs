@@ -57,11 +57,12 @@ pub(crate) struct Inspection {
 
 impl Inspection {
     /// Whether the cluster may begin with the table `users` of the Python prototype here: there is one with its columns, whatever
-    /// their types, or there is no table.
+    /// their types, and without partitions, or there is no table.
     pub(crate) fn fits_prototype(&self) -> bool {
         let name = |column: &str| column.split(' ').next().unwrap_or_default().to_owned();
         if self.has_users {
-            self.columns.iter().map(|column| name(column)).eq(COLUMNS.map(name))
+            !self.relation.as_ref().is_some_and(Relation::is_partitioned)
+                && self.columns.iter().map(|column| name(column)).eq(COLUMNS.map(name))
         } else {
             !self.has_tables
         }

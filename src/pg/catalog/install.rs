@@ -244,11 +244,11 @@ pub(crate) fn check_rows(
 
 /// An existing table must be an ordinary one with exactly the Python prototype's columns.
 pub(crate) fn check_table(name: &ShardName, found: &Inspection) -> Result<()> {
-    if let Some(Unsupported { why, clause }) =
+    if let Some(Unsupported { why, statement }) =
         found.relation.as_ref().and_then(Relation::unsupported_as_prototype)
     {
-        let hint = match clause {
-            Some(clause) => format!("ALTER TABLE public.users {clause}, in that database"),
+        let hint = match statement {
+            Some(statement) => format!("{statement}, in that database"),
             None => "make `users` an ordinary table with the same rows, then run this again".to_owned(),
         };
         return Err(Error::new(

@@ -9,10 +9,15 @@ use crate::model::table::TableName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a table has a property or not")]
 pub(crate) struct Relation {
-    /// `pg_class.relkind` and `relpersistence`.
+    /// `pg_class.relkind`.
     kind: String,
-    persistence: String,
+    /// It or a partition of it that is unlogged or temporary, quoted.
+    unlogged: Option<String>,
+    /// A partition of it that is on another server.
+    foreign_partition: Option<TableName>,
     is_inherited: bool,
+    /// The table that it is a partition of, perhaps over several levels.
+    pub(crate) partition_of: Option<TableName>,
     /// Columns whose values Postgres makes itself.
     generated: Vec<String>,
     is_key_deferrable: bool,
@@ -29,10 +34,10 @@ pub(crate) struct Relation {
     pub(crate) definition: Vec<String>,
 }
 
-/// Why ringshard cannot keep rows in a table, and the clause of ALTER TABLE that mends it, if there is one.
+/// Why ringshard cannot keep rows in a table, and the statement that mends it, if there is one.
 pub(crate) struct Unsupported {
     pub(crate) why: String,
-    pub(crate) clause: Option<&'static str>,
+    pub(crate) statement: Option<String>,
 }
 
 impl Relation {
@@ -52,7 +57,9 @@ impl Relation {
     fn of(row: &Row) -> Self {
         Self {
             kind: row.get("kind"),
-            persistence: row.get("persistence"),
+            unlogged: row.get("unlogged"),
+            foreign_partition: row.get::<_, Option<String>>("foreign_partition").map(TableName::new),
+            partition_of: row.get::<_, Option<String>>("partition_of").map(TableName::new),
             is_inherited: row.get("is_inherited"),
             generated: row.get("generated"),
             is_key_deferrable: row.get("is_key_deferrable"),
@@ -68,38 +75,53 @@ impl Relation {
 
     /// Why the commands about users cannot write this table, which has their columns, if so.
     pub(crate) fn unsupported_as_prototype(&self) -> Option<Unsupported> {
-        let why = format!("Postgres makes the values of {}", self.generated.join(", "));
-        let generated = (!self.generated.is_empty()).then_some(Unsupported { why, clause: None });
-        self.unsupported(&TableName::users()).or(generated)
+        let because = |why: String| Some(Unsupported { why, statement: None });
+        self.unsupported(&TableName::users()).or_else(|| match &self.generated[..] {
+            _ if self.is_partitioned() => because("`users` is a partitioned table".into()),
+            [] => None,
+            generated => because(format!("Postgres makes the values of {}", generated.join(", "))),
+        })
+    }
+
+    /// Whether its rows are in partitions.
+    pub(crate) fn is_partitioned(&self) -> bool {
+        self.kind == "p"
     }
 
     /// Why the rows of this table cannot be stored and moved safely, if so.
     pub(crate) fn unsupported(&self, table: &TableName) -> Option<Unsupported> {
-        let because = |why: String, clause| Some(Unsupported { why, clause });
+        let because = |why: String| Some(Unsupported { why, statement: None });
         let kind = match self.kind.as_str() {
-            "r" => None,
-            "p" => Some("a partitioned table"),
+            "r" | "p" => None,
             "v" | "m" => Some("a view"),
             "f" => Some("a foreign table"),
             _ => Some("not a table"),
         };
         if let Some(kind) = kind {
-            return because(format!("`{table}` is {kind}"), None);
+            return because(format!("`{table}` is {kind}"));
         }
-        if self.persistence != "p" {
-            return because(format!("`{table}` is unlogged: a crash would empty it"), Some("SET LOGGED"));
+        if let Some(unlogged) = &self.unlogged {
+            return Some(Unsupported {
+                why: format!("`{}` is unlogged: a crash would empty it", TableName::new(unlogged)),
+                statement: Some(format!("ALTER TABLE {unlogged} SET LOGGED")),
+            });
+        }
+        if let Some(partition) = &self.foreign_partition {
+            return because(format!("its partition `{partition}` is a foreign table"));
+        }
+        if let Some(parent) = &self.partition_of {
+            return because(format!("`{table}` is a partition of `{parent}`"));
         }
         if self.is_inherited {
-            return because(
-                format!("`{table}` has a parent or child table, whose rows are not apart from its own"),
-                None,
-            );
+            return because(format!(
+                "`{table}` has a parent or child table, whose rows are not apart from its own"
+            ));
         }
         if self.is_key_deferrable {
-            return because(format!("the primary key of `{table}` is deferrable"), None);
+            return because(format!("the primary key of `{table}` is deferrable"));
         }
         if !self.rules.is_empty() {
-            return because(format!("`{table}` has a rule: {}", self.rules.join(", ")), None);
+            return because(format!("`{table}` has a rule: {}", self.rules.join(", ")));
         }
         None
     }

@@ -73,9 +73,11 @@ pub(super) fn relation(found: &ExistingTable<'_>, psql: &dyn Fn(&str) -> String)
     let ExistingTable { table, key, relation, .. } = found;
     let name = &table.name;
     let alter = |clause: &str| psql(&format!("ALTER TABLE {} {clause}", name.as_sql()));
-    match (relation.unsupported(name), relation.key_type.as_deref()) {
-        (Some(Unsupported { why, clause: Some(clause) }), _) => Verdict::bad(why, alter(clause)),
-        (Some(Unsupported { why, clause: None }), _) => {
+    let unsupported =
+        if table.is_prototype { relation.unsupported_as_prototype() } else { relation.unsupported(name) };
+    match (unsupported, relation.key_type.as_deref()) {
+        (Some(Unsupported { why, statement: Some(statement) }), _) => Verdict::bad(why, psql(&statement)),
+        (Some(Unsupported { why, statement: None }), _) => {
             Verdict::bad(why, format!("make `{name}` an ordinary table with the same rows"))
         }
         (None, None) => Verdict::bad(
@@ -90,6 +92,7 @@ pub(super) fn relation(found: &ExistingTable<'_>, psql: &dyn Fn(&str) -> String)
             format!("the sharding key `{}` of `{name}` may be NULL", key.column),
             alter(&format!("ALTER COLUMN {} SET NOT NULL", quoted(&key.column))),
         ),
+        (None, Some(_)) if relation.is_partitioned() => Verdict::good("a partitioned table"),
         (None, Some(_)) => Verdict::good("an ordinary table"),
     }
 }
@@ -148,7 +151,7 @@ pub(super) fn region_index(indexes: &[Index]) -> Verdict {
 pub(super) fn triggers(found: &ExistingTable<'_>) -> Verdict {
     let faults = found.trigger_faults.join("; ");
     match () {
-        () if faults.is_empty() => Verdict::good("all four"),
+        () if faults.is_empty() => Verdict::good("all"),
         () if found.table.name == TableName::users() => Verdict::bad(faults, INIT),
         () => Verdict::bad(format!("of `{}`: {faults}", found.table.name), INIT),
     }

@@ -7,7 +7,7 @@ use std::{env, io};
 
 use postgres::error::SqlState;
 use postgres::types::{Json, Type};
-use postgres::{IsolationLevel, Transaction};
+use postgres::{IsolationLevel, Row, Transaction};
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
@@ -95,9 +95,14 @@ fn copy_rows(
                     FROM pg_catalog.pg_roles WHERE rolsuper AND rolname = current_user";
     receiving.batch_execute(suppress).map_err(at_target)?;
     for table in references {
-        let copy = |direction: &str| format!("COPY {} {direction}", table.as_sql());
-        let mut rows = snapshot.copy_out(&copy("TO STDOUT")).map_err(at_source)?;
-        let mut writer = receiving.copy_in(&copy("FROM STDIN")).map_err(at_target)?;
+        let columns = "SELECT (ringshard.columns_of(pg_catalog.to_regclass($1))).stored";
+        let row = snapshot.query_typed_one(columns, &[(&table.as_sql(), Type::TEXT)]).map_err(at_source)?;
+        let (name, columns) = (table.as_sql(), row.get::<_, &str>(0));
+        // COPY of a partitioned table itself is refused.
+        let copy = format!("COPY (SELECT {columns} FROM {name}) TO STDOUT");
+        let mut rows = snapshot.copy_out(&copy).map_err(at_source)?;
+        let mut writer =
+            receiving.copy_in(&format!("COPY {name} ({columns}) FROM STDIN")).map_err(at_target)?;
         io::copy(&mut rows, &mut writer).map_err(|cause| {
             let message =
                 format!("cannot copy the reference table `{table}` from shard `{from}` to `{to}`: {cause}");
@@ -116,15 +121,24 @@ fn dump(cluster: &Cluster, tables: &Tables, from: &ShardName) -> Result<String> 
     let rows = session
         .query(
             "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), \
-                    pg_catalog.current_setting('server_version_num')::integer / 10000 \
+                    pg_catalog.current_setting('server_version_num')::integer / 10000, \
+                    ARRAY(SELECT pg_catalog.format('%I.%I', of_table.nspname, ancestor.relname) \
+                          FROM pg_catalog.pg_partition_ancestors(c.oid) AS listed \
+                          JOIN pg_catalog.pg_class AS ancestor ON ancestor.oid = listed.relid \
+                          JOIN pg_catalog.pg_namespace AS of_table ON of_table.oid = ancestor.relnamespace) \
              FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'ringshard') \
                AND n.nspname !~ '^pg_(toast|temp)'",
             &[],
         )
         .map_err(|cause| sqlstate::doing(what, from, &cause))?;
-    let names = rows.iter().map(|row| row.get::<_, String>(0));
-    let others = names.filter(|name| !tables.all().iter().any(|table| table.name.as_sql() == name));
+    // A table is dumped with its partitions.
+    let is_copied = |row: &Row| {
+        let mut names: Vec<&str> = row.get(2);
+        names.push(row.get(0));
+        tables.all().iter().any(|table| names.contains(&table.name.as_sql()))
+    };
+    let others = rows.iter().filter(|row| !is_copied(row)).map(|row| row.get::<_, String>(0));
     let major: i32 = rows.first().map_or(0, |row| row.get(1));
     let address = cluster.shards().address(from)?;
     let program = program(major, from)?;

@@ -19,15 +19,17 @@ pub(super) fn heavy_keys(
     snapshot: &mut Transaction<'_>,
     ranges: &[Arc],
 ) -> Result<Vec<HeavyKey>, postgres::Error> {
-    let sql = "SELECT sharded.name, common.key, (common.frequency * c.reltuples)::bigint AS rows \
+    // Those of each partition, as nothing analyzes a partitioned table by itself.
+    let sql = "SELECT sharded.name, common.key, pg_catalog.sum(common.frequency * c.reltuples)::bigint AS rows \
                FROM ringshard.sharded_tables() AS sharded \
-               JOIN pg_catalog.pg_class AS c ON c.oid = sharded.relation \
+               JOIN pg_catalog.pg_class AS c ON c.relkind = 'r' AND (c.oid = sharded.relation \
+                    OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation))) \
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
                JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname \
                     AND s.attname = sharded.key_column AND NOT s.inherited \
                CROSS JOIN ROWS FROM (pg_catalog.unnest(s.most_common_vals::text::text[]), pg_catalog.unnest(s.most_common_freqs)) \
                     AS common (key, frequency) \
-               WHERE common.frequency * c.reltuples >= $1 ORDER BY 3 DESC LIMIT $2";
+               GROUP BY 1, 2 HAVING pg_catalog.sum(common.frequency * c.reltuples) >= $1 ORDER BY 3 DESC LIMIT $2";
     let rows = snapshot.query_typed(sql, &[(&ROWS_MIN, Type::INT8), (&CANDIDATES, Type::INT8)])?;
     let heavy = |row: &Row| HeavyKey {
         table: TableName::new(row.get::<_, String>("name")),

@@ -24,7 +24,7 @@ const SLICE: Duration = Duration::from_millis(2);
 /// How often to check what the build waits for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A sharded table of a shard, and its index on the position.
+/// A sharded table of a shard, or a partition of one, which has rows of its own, and its index on the position.
 struct Indexed {
     /// Its name and its key, quoted.
     table: String,
@@ -35,10 +35,15 @@ struct Indexed {
     found: Option<(String, bool)>,
 }
 
-/// The sharded tables of a shard that exist.
+/// The sharded tables of a shard that exist, and the partitions in place of partitioned ones: no index on a partitioned table can
+/// be built concurrently, and none is needed.
 fn look(connection: &mut Connection) -> Result<Vec<Indexed>, postgres::Error> {
     let tables = connection.session().query(
-        "SELECT name, pg_catalog.quote_ident(key_column) FROM ringshard.sharded_tables() WHERE relation IS NOT NULL",
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.quote_ident(sharded.key_column) \
+         FROM ringshard.sharded_tables() AS sharded \
+         JOIN pg_catalog.pg_class AS c ON c.relkind = 'r' AND (c.oid = sharded.relation \
+              OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation))) \
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace",
         &[],
     )?;
     let look_at = |row: &Row| {

@@ -88,6 +88,7 @@ fn check_ownership(cluster: &Cluster) -> Result<()> {
                       pg_catalog.quote_ident(current_user) AS role, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner \
                FROM ringshard.sharded_tables() AS sharded \
                JOIN pg_catalog.pg_class AS c ON c.oid = sharded.relation \
+                    OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation)) \
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
                WHERE NOT (pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')) \
                ORDER BY 1 LIMIT 1";

@@ -13,6 +13,7 @@ use crate::model::names::ShardName;
 use crate::model::schema::statement::Statement;
 use crate::model::schema::{SchemaChange, shortened};
 use crate::model::table::Tables;
+use crate::pg::catalog::triggers;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::sqlstate;
 use crate::pg::requests::confirm;
@@ -121,6 +122,9 @@ fn run<'a>(
     }
     // Whatever role the statements have set.
     transaction.batch_execute("SET LOCAL ROLE NONE; SET LOCAL search_path = pg_catalog, public")?;
+    for (table, key) in tables.sharded() {
+        triggers::guard_partitions(transaction, table, key)?;
+    }
     let after = safety::faults(transaction, tables)?;
     match safety::refusal(change, shard, &before, &after) {
         Some(error) => Err(RolledBack::Refused(error)),

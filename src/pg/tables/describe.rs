@@ -100,14 +100,25 @@ pub(crate) fn fault(
 }
 
 fn fault_of(relation: Option<&Relation>, table: &Table) -> Option<TableFault> {
-    let Table { name, key, unchecked_unique, .. } = table;
+    let Table { name, key, unchecked_unique, is_prototype } = table;
     let refuse = |why: String, hint: String| Some(TableFault { why, hint });
     let Some(relation) = relation else {
         return refuse("it does not exist".into(), "create it on all shards alike".into());
     };
     let alter = |clause: &str| format!("run there: ALTER TABLE {} {clause}", name.as_sql());
-    if let Some(Unsupported { why, clause }) = relation.unsupported(name) {
-        let hint = clause.map_or_else(|| format!("make `{name}` an ordinary table"), &alter);
+    let unsupported =
+        if *is_prototype { relation.unsupported_as_prototype() } else { relation.unsupported(name) };
+    if let Some(Unsupported { why, statement }) = unsupported {
+        let hint = match (statement, &relation.partition_of, key) {
+            (Some(statement), ..) => format!("run there: {statement}"),
+            (None, Some(parent), Some(ShardingKey { column, .. })) => {
+                format!("add the table with all its partitions: ringshard table add {parent} --key {column}")
+            }
+            (None, Some(parent), None) => {
+                format!("add the table with all its partitions: ringshard table add {parent} --reference")
+            }
+            (None, None, _) => format!("make `{name}` an ordinary table"),
+        };
         return refuse(why, hint);
     }
     if relation.has_policies {
@@ -172,7 +183,7 @@ pub(super) fn check_reference(cluster: &Cluster, topology: &Topology, table: &Ta
 pub(super) fn left_guarded(cluster: &Cluster, name: &str) -> Result<Option<TableName>> {
     let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
                FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-               WHERE c.oid = pg_catalog.to_regclass($1) AND EXISTS ( \
+               WHERE c.oid = pg_catalog.to_regclass($1) AND NOT c.relispartition AND EXISTS ( \
                    SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid \
                    WHERE t.tgrelid = c.oid AND p.pronamespace = 'ringshard'::regnamespace)";
     for shard in cluster.view().topology.names() {
@@ -211,12 +222,15 @@ pub fn sizes(cluster: &Cluster) -> Result<Vec<(Table, TableSize)>> {
     let found = cluster.shards().on_each(&shards, |shard, session| {
         let measure = |table: &Table| {
             let sql = format!(
-                "SELECT pg_catalog.count(*), pg_catalog.pg_total_relation_size('{}') FROM {}",
-                table.name.as_sql().replace('\'', "''"),
+                "SELECT pg_catalog.count(*), \
+                        (SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(oid))::bigint FROM pg_catalog.pg_class \
+                         WHERE oid = pg_catalog.to_regclass($1) \
+                            OR oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)))) \
+                 FROM {}",
                 table.name.as_sql()
             );
             let what = "count the rows";
-            let rows = session.client().query_typed(&sql, &[]);
+            let rows = session.client().query_typed(&sql, &[(&table.name.as_sql(), Type::TEXT)]);
             let row = only(rows.map_err(|cause| sqlstate::doing(what, shard, &cause))?, what, shard)?;
             Ok(TableSize { rows: row.get(0), size_bytes: row.get(1) })
         };

@@ -204,7 +204,7 @@ fn drop_guards(cluster: &Cluster, topology: &Topology, table: &TableName) -> Res
     let dropped = threads::at_once(topology.names(), |shard| {
         let mut connection = Connection::open(cluster, shard)?;
         with_short_locks(&mut connection, "drop the guard of", table, |transaction| {
-            transaction.batch_execute(&triggers::drop_all(table))
+            triggers::drop_all(transaction, table)
         })
     });
     dropped.into_iter().collect()

@@ -22,6 +22,30 @@ pub(crate) const FAMILIES: &str = "\
         user_id bigint NOT NULL, number integer NOT NULL, paid money, \
         FOREIGN KEY (user_id, number) REFERENCES orders ON DELETE CASCADE)";
 
+/// The same tables in partitions: by the key and by other columns, at two levels, with defaults, and with columns in another order
+/// or dropped.
+pub(crate) const PARTITIONED_FAMILIES: &str = "\
+    CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()) \
+        PARTITION BY HASH (id); \
+    CREATE TABLE users_0 PARTITION OF users FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
+    CREATE TABLE users_1 PARTITION OF users FOR VALUES WITH (MODULUS 2, REMAINDER 1); \
+    CREATE TABLE orders ( \
+        dropped text, user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE, number integer, data jsonb, \
+        PRIMARY KEY (user_id, number)) PARTITION BY LIST (number); \
+    ALTER TABLE orders DROP COLUMN dropped; \
+    CREATE TABLE orders_1 (data jsonb, number integer NOT NULL, dropped integer, user_id bigint NOT NULL); \
+    ALTER TABLE orders_1 DROP COLUMN dropped; \
+    ALTER TABLE orders ATTACH PARTITION orders_1 FOR VALUES IN (1); \
+    CREATE TABLE orders_2 PARTITION OF orders FOR VALUES IN (2) PARTITION BY RANGE (user_id); \
+    CREATE TABLE orders_2_low PARTITION OF orders_2 FOR VALUES FROM (0) TO (70); \
+    CREATE TABLE orders_2_rest PARTITION OF orders_2 DEFAULT; \
+    CREATE TABLE orders_rest PARTITION OF orders DEFAULT; \
+    CREATE TABLE payments ( \
+        user_id bigint NOT NULL, number integer NOT NULL, paid money, \
+        FOREIGN KEY (user_id, number) REFERENCES orders ON DELETE CASCADE) PARTITION BY RANGE (number); \
+    CREATE TABLE payments_1 PARTITION OF payments FOR VALUES FROM (0) TO (2); \
+    CREATE TABLE payments_rest PARTITION OF payments FOR VALUES FROM (2) TO (MAXVALUE)";
+
 /// The tables with their keys.
 pub(crate) const FAMILY_KEYS: [(&str, &str); 3] =
     [("users", "id"), ("orders", "user_id"), ("payments", "user_id")];
@@ -36,8 +60,13 @@ fn orders_of(id: i64) -> i64 {
 
 /// A cluster of the shard `main`, whose database is the first, with the families `1..=count` in version 0.
 pub(crate) fn adopted_families(count: i64) -> (Test, Model) {
+    adopted_families_in(FAMILIES, count)
+}
+
+/// The same, in these tables.
+pub(crate) fn adopted_families_in(tables: &str, count: i64) -> (Test, Model) {
     let test = Test::new();
-    test.execute(1, FAMILIES);
+    test.execute(1, tables);
     let mut client = test.client(1);
     let mut transaction = client.transaction().unwrap();
     (1..=count).for_each(|id| insert(&mut transaction, id, 0).unwrap());

@@ -10,13 +10,6 @@ fn tables_that_cannot_hold_users_safely_are_not_adopted() {
     let plain = format!("(user_id BIGINT PRIMARY KEY, {COLUMNS})");
     for (sql, words) in [
         (format!("CREATE UNLOGGED TABLE users {plain}"), "unlogged"),
-        (
-            format!(
-                "CREATE TABLE users {plain} PARTITION BY HASH (user_id); \
-                 CREATE TABLE users_0 PARTITION OF users FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
-            ),
-            "a partitioned table",
-        ),
         (format!("CREATE TABLE users {plain}; CREATE TABLE vip () INHERITS (users)"), "parent or child"),
         (
             format!(

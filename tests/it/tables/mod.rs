@@ -7,6 +7,7 @@ mod joining;
 mod left_behind;
 mod mutants;
 mod names;
+mod partitions;
 mod pgbench;
 mod preflight;
 mod roles;
