@@ -119,9 +119,10 @@ fn check_ownership(cluster: &Cluster) -> Result<()> {
 
 /// A warning for each publication of sharded tables, whose subscribers are not told that rows move.
 pub fn publications(cluster: &Cluster) -> Result<Vec<Error>> {
-    let sql = "SELECT published.pubname::text AS publication, pg_catalog.string_agg(sharded.name, ', ' ORDER BY sharded.name) AS tables \
+    let sql = "SELECT published.pubname::text AS publication, pg_catalog.string_agg(DISTINCT sharded.name, ', ') AS tables \
                FROM ringshard.sharded_tables() AS sharded \
                JOIN pg_catalog.pg_class AS c ON c.oid = sharded.relation \
+                    OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation)) \
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
                JOIN pg_catalog.pg_publication_tables AS published \
                     ON published.schemaname = n.nspname AND published.tablename = c.relname \

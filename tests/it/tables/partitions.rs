@@ -229,7 +229,9 @@ fn side_effects_of_a_partition_are_named_and_nothing_moves() {
         test.run(&["rebalance", "-y"]).fails(78).says("nothing was moved").says(why);
         (1..=2).for_each(|number| test.execute(number, repair));
     }
-    test.run(&["rebalance", "-y"]).success();
+    test.execute(1, "CREATE PUBLICATION changes FOR TABLE events");
+    let told = "the publication `changes` of shard `main` has public.events: its subscribers";
+    test.run(&["rebalance", "-y"]).success().says(told);
 }
 
 #[test]
