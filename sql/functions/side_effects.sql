@@ -26,9 +26,8 @@ BEGIN
     );
 END $$;
 
---
--- `operations`: the sum of 4 for INSERT, 8 for DELETE and 16 for UPDATE, as in pg_trigger.tgtype. Returns a description of
--- each. First it suppresses for the transaction what this role may suppress: session_replication_role disables all triggers
+-- What would fire for these `operations`: the sum of 4 for INSERT, 8 for DELETE and 16 for UPDATE, as in pg_trigger.tgtype.
+-- Returns a description of each. First it suppresses for the transaction what this role may suppress: session_replication_role disables all triggers
 -- and rules but those that are ENABLE ALWAYS or REPLICA. (Before Postgres 15 only a superuser may set it.) A foreign key is
 -- returned even then: without its action, rows that refer to a deleted row would be left dangling.
 --
