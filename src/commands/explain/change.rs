@@ -16,8 +16,9 @@ use crate::pg::rebalance::{DesiredChange, Topologies};
 fn topologies(known: &KnownCluster) -> Option<Topologies> {
     let view = &known.view;
     let cluster = known.cluster.id()?;
+    let highest_number = view.topology.highest_number();
     let membership = Membership { cluster, epoch: view.epoch, topology: view.topology.clone() };
-    Some(Topologies { membership, desired_topology: view.desired_topology.clone() })
+    Some(Topologies { membership, desired_topology: view.desired_topology.clone(), highest_number })
 }
 
 /// The desired topology that the command would store, or why it would be refused.

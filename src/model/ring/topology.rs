@@ -17,6 +17,12 @@ pub const VIRTUAL_NODES_MAX: u32 = 10_000;
 /// The most shards of a cluster.
 pub const SHARDS_MAX: usize = 1_000;
 
+/// The number of a shard, 1 to [`SHARD_NUMBER_MAX`]: a part of each id that the shard makes, so no other shard of the cluster ever
+/// has it, also after this one is removed.
+pub type ShardNumber = i32;
+/// The highest number of a shard: ids have ten bits for it.
+pub const SHARD_NUMBER_MAX: ShardNumber = 1_023;
+
 /// Grows by one with each change of the topology; 0 is a guess that no shard has confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Epoch(i64);
@@ -116,13 +122,15 @@ pub enum Hash {
     Md5,
 }
 
-/// Shards, weights and virtual nodes: everything that determines the ring; and the tables whose rows lie on it. Shards are never
-/// empty; names are unique and sorted.
+/// Shards, weights and virtual nodes: everything that determines the ring; the numbers of the shards; and the tables whose rows lie
+/// on the ring. Shards are never empty; names are unique and sorted; numbers are unique.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct Topology {
     virtual_nodes: u32,
     shards: Vec<ShardSpec>,
+    /// Parallel to `shards`.
+    numbers: Vec<ShardNumber>,
     tables: Tables,
 }
 
@@ -131,6 +139,9 @@ struct Unchecked {
     hash: Hash,
     virtual_nodes: u32,
     shards: Vec<ShardSpec>,
+    /// Missing if each shard has the number of its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<Vec<ShardNumber>>,
     #[serde(default, skip_serializing_if = "Tables::is_default")]
     tables: Tables,
 }
@@ -139,31 +150,55 @@ impl TryFrom<Unchecked> for Topology {
     type Error = String;
 
     fn try_from(raw: Unchecked) -> Result<Self, String> {
-        Self::new(raw.virtual_nodes, raw.shards).map(|topology| topology.with_tables(raw.tables))
+        let numbers = raw.numbers.unwrap_or_else(|| (1..).take(raw.shards.len()).collect());
+        if numbers.len() != raw.shards.len() {
+            return Err(format!("{} shards have {} numbers", raw.shards.len(), numbers.len()));
+        }
+        Self::numbered(raw.virtual_nodes, raw.shards.into_iter().zip(numbers).collect(), raw.tables)
     }
 }
 
 impl From<Topology> for Unchecked {
     fn from(topology: Topology) -> Self {
-        let Topology { virtual_nodes, shards, tables } = topology;
-        Self { hash: Hash::Md5, virtual_nodes, shards, tables }
+        let Topology { virtual_nodes, shards, numbers, tables } = topology;
+        let numbers = Some(numbers).filter(|numbers| !numbers.iter().copied().eq((1..).take(numbers.len())));
+        Self { hash: Hash::Md5, virtual_nodes, shards, numbers, tables }
     }
 }
 
 impl Topology {
-    /// A topology of these shards, in any order, and of the table `users`; fails with the reason if it is not valid.
+    /// A topology of these shards, in any order, numbered by their names, and of the table `users`; fails with the reason if it is
+    /// not valid.
     pub fn new(virtual_nodes: u32, mut shards: Vec<ShardSpec>) -> Result<Self, String> {
+        shards.sort_by(|a, b| a.name.cmp(&b.name));
+        Self::numbered(virtual_nodes, shards.into_iter().zip(1..).collect(), Tables::default())
+    }
+
+    fn numbered(
+        virtual_nodes: u32,
+        mut shards: Vec<(ShardSpec, ShardNumber)>,
+        tables: Tables,
+    ) -> Result<Self, String> {
         if virtual_nodes == 0 || virtual_nodes > VIRTUAL_NODES_MAX {
             return Err(format!("virtual nodes are 1 to {VIRTUAL_NODES_MAX} a shard, not {virtual_nodes}"));
         }
         if shards.is_empty() || shards.len() > SHARDS_MAX {
             return Err(format!("a cluster has 1 to {SHARDS_MAX} shards, not {}", shards.len()));
         }
-        shards.sort_by(|a, b| a.name.cmp(&b.name));
+        shards.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        let (shards, numbers): (Vec<ShardSpec>, Vec<ShardNumber>) = shards.into_iter().unzip();
         if let Some(twice) = shards.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(format!("shard `{}` is named twice", twice[0].name));
         }
-        Ok(Self { virtual_nodes, shards, tables: Tables::default() })
+        if let Some(bad) = numbers.iter().find(|number| !(1..=SHARD_NUMBER_MAX).contains(number)) {
+            return Err(format!(
+                "a shard has a number from 1 to {SHARD_NUMBER_MAX}, never used before, and not {bad}"
+            ));
+        }
+        if numbers.iter().collect::<BTreeSet<_>>().len() < numbers.len() {
+            return Err("two shards have the same number".into());
+        }
+        Ok(Self { virtual_nodes, shards, numbers, tables })
     }
 
     /// A topology of shards of weight 1.
@@ -211,18 +246,38 @@ impl Topology {
         (self.virtual_nodes, &self.shards) == (other.virtual_nodes, &other.shards)
     }
 
-    /// With another shard, or with another weight of an existing one.
+    /// The number of a shard.
+    pub fn number(&self, name: &ShardName) -> Option<ShardNumber> {
+        self.numbers_of_shards().find(|(shard, _)| shard.name == *name).map(|(_, number)| number)
+    }
+
+    /// The highest number of its shards.
+    pub fn highest_number(&self) -> ShardNumber {
+        self.numbers.iter().copied().max().expect("a topology has a shard")
+    }
+
+    fn numbers_of_shards(&self) -> impl Iterator<Item = (&ShardSpec, ShardNumber)> {
+        self.shards.iter().zip(self.numbers.iter().copied())
+    }
+
+    /// With another shard, which gets the next number, or with another weight of an existing one.
     pub fn with(&self, spec: ShardSpec) -> Result<Self, String> {
-        let mut shards = self.shards.clone();
-        shards.retain(|other| other.name != spec.name);
-        shards.push(spec);
-        Self::new(self.virtual_nodes, shards).map(|topology| topology.with_tables(self.tables.clone()))
+        let number = self.number(&spec.name).unwrap_or(self.highest_number() + 1);
+        self.with_number(spec, number)
+    }
+
+    /// With another shard, which has this number, or with another weight of an existing one.
+    pub fn with_number(&self, spec: ShardSpec, number: ShardNumber) -> Result<Self, String> {
+        let others = self.numbers_of_shards().filter(|(other, _)| other.name != spec.name);
+        let others: Vec<_> = others.map(|(other, number)| (other.clone(), number)).collect();
+        Self::numbered(self.virtual_nodes, [others, vec![(spec, number)]].concat(), self.tables.clone())
     }
 
     /// Without a shard; fails with the reason if no shard is left.
     pub fn without(&self, name: &ShardName) -> Result<Self, String> {
-        let shards = self.shards.iter().filter(|shard| shard.name != *name).cloned().collect();
-        Self::new(self.virtual_nodes, shards).map(|topology| topology.with_tables(self.tables.clone()))
+        let others = self.numbers_of_shards().filter(|(other, _)| other.name != *name);
+        let others = others.map(|(other, number)| (other.clone(), number)).collect();
+        Self::numbered(self.virtual_nodes, others, self.tables.clone())
     }
 
     /// The ring that this topology makes.
@@ -280,5 +335,33 @@ mod tests {
         assert!(serde_json::from_str::<Topology>(&text.replace("md5", "sha")).is_err());
         assert!(serde_json::from_str::<Topology>(&text.replace("\"b\"", "\"a\"")).is_err());
         assert!(serde_json::from_str::<Topology>(&text.replace("2.0", "-2.0")).is_err());
+    }
+
+    #[test]
+    fn a_shard_keeps_its_number_whatever_joins_leaves_or_weighs() {
+        let numbers = |topology: &Topology| -> Vec<(String, ShardNumber)> {
+            topology.names().map(|name| (name.to_string(), topology.number(name).unwrap())).collect()
+        };
+        let expected = |all: &[(&str, ShardNumber)]| -> Vec<(String, ShardNumber)> {
+            all.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+        };
+        let three = Topology::new(1, ["d", "b", "f"].map(|name| spec(name, 1.0)).to_vec()).unwrap();
+        assert_eq!(numbers(&three), expected(&[("b", 1), ("d", 2), ("f", 3)]));
+        let four = three.with(spec("a", 1.0)).unwrap().with(spec("d", 2.0)).unwrap();
+        assert_eq!(numbers(&four), expected(&[("a", 4), ("b", 1), ("d", 2), ("f", 3)]));
+        let three = four.without(&"b".parse().unwrap()).unwrap();
+        assert_eq!(numbers(&three), expected(&[("a", 4), ("d", 2), ("f", 3)]));
+        let again = three.with_number(spec("b", 1.0), 9).unwrap();
+        assert_eq!(numbers(&again), expected(&[("a", 4), ("b", 9), ("d", 2), ("f", 3)]));
+        assert!(again.has_ring_of(&four.with(spec("b", 1.0)).unwrap()));
+        assert_eq!(again.highest_number(), 9);
+
+        let text = serde_json::to_string(&again).unwrap();
+        assert!(text.ends_with(r#"{"name":"f","weight":1.0}],"numbers":[4,9,2,3]}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Topology>(&text).unwrap(), again);
+        for bad in ["[4,9,2]", "[4,9,2,2]", "[4,9,2,0]", "[4,9,2,1024]"] {
+            assert!(serde_json::from_str::<Topology>(&text.replace("[4,9,2,3]", bad)).is_err(), "{bad}");
+        }
+        assert!(again.with_number(spec("g", 1.0), SHARD_NUMBER_MAX).unwrap().with(spec("h", 1.0)).is_err());
     }
 }

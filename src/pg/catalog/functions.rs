@@ -24,6 +24,7 @@ pub(crate) static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
         include_str!("../../../sql/functions/side_effects.sql"),
         include_str!("../../../sql/functions/rebalance.sql"),
         include_str!("../../../sql/functions/failover.sql"),
+        include_str!("../../../sql/functions/ids.sql"),
     ];
     files.map(ToOwned::to_owned).into_iter().chain(guards(USERS_KEY)).collect()
 });
@@ -102,7 +103,18 @@ mod tests {
         }
         let definers: Vec<&str> =
             expected.iter().filter(|function| function.is_definer).map(|function| function.name).collect();
-        assert_eq!(definers, ["guard_truncate", "guard_insert", "guard_update", "guard_delete", "guard_row"]);
+        assert_eq!(
+            definers,
+            [
+                "guard_truncate",
+                "next_id",
+                "next_own_id",
+                "guard_insert",
+                "guard_update",
+                "guard_delete",
+                "guard_row"
+            ]
+        );
         assert!(expected.iter().all(|function| function.source.starts_with('\n')));
     }
 

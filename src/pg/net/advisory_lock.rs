@@ -20,6 +20,9 @@ pub(crate) const DRILL: i32 = 7_283_005;
 pub(crate) const RESERVED_IDS: i32 = 7_283_006;
 /// A statement of a change of the schema that cannot run in a transaction.
 pub(crate) const SCHEMA_CHANGE: i64 = 7_283_007;
+/// The sequence of ids.
+#[expect(dead_code, reason = "SQL alone takes it: sql/functions/ids.sql")]
+pub(crate) const NEXT_ID: i64 = 7_283_008;
 
 /// Takes a lock of the session, unless another session holds it.
 pub(crate) fn try_lock(session: &mut Session, key: i64) -> Result<bool, postgres::Error> {

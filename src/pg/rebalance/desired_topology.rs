@@ -4,9 +4,11 @@ use super::plan::ObservedShards;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Situation, arbiter};
-use crate::model::ring::topology::{Membership, ShardSpec, Topology, Weight};
+use crate::model::ring::topology::{Membership, ShardNumber, ShardSpec, Topology, Weight};
 use crate::pg::cluster::Cluster;
-use crate::pg::net::sqlstate::on_shard;
+use crate::pg::net::session::only;
+use crate::pg::net::sqlstate::{self, on_shard};
+use crate::pg::pool::Shards;
 use crate::pg::rebalance::plan;
 use crate::pg::requests::connection::Connection;
 
@@ -32,6 +34,8 @@ pub struct Topologies {
     pub membership: Membership,
     /// The desired topology, if it differs.
     pub desired_topology: Option<Topology>,
+    /// The highest number that any shard of the cluster has had.
+    pub highest_number: ShardNumber,
 }
 
 impl Topologies {
@@ -69,7 +73,9 @@ impl Topologies {
         };
         let known = target.or(now).map_or(Weight::ONE, |spec| spec.weight);
         let spec = ShardSpec { name: name.clone(), weight: weight.unwrap_or(known) };
-        let topology = self.target().with(spec).map_err(|why| Error::new(Kind::Usage, why))?;
+        let known = self.membership.topology.number(name).or(self.target().number(name));
+        let number = known.unwrap_or(self.highest_number.max(self.target().highest_number()) + 1);
+        let topology = self.target().with_number(spec, number).map_err(|why| Error::new(Kind::Usage, why))?;
         Ok((topology, change))
     }
 
@@ -100,18 +106,34 @@ impl Topologies {
 /// Reads the topologies from all shards. Fails with `Locked` while a change is under way.
 pub fn topologies(cluster: &Cluster) -> Result<Topologies> {
     let ObservedShards { situation, .. } = plan::collect_states(cluster, false)?;
+    let shards = cluster.shards();
     let cluster = cluster.id().ok_or_else(|| {
         Error::new(Kind::Failed, "the shards answered, but named no cluster").hint("run this again")
     })?;
     match situation {
         Situation::Idle { epoch, topology, desired_topology } => {
-            Ok(Topologies { membership: Membership { cluster, epoch, topology }, desired_topology })
+            let highest_number = highest_number(shards, &topology)?;
+            let membership = Membership { cluster, epoch, topology };
+            Ok(Topologies { membership, desired_topology, highest_number })
         }
         Situation::Changing { epoch, .. } => {
             Err(Error::new(Kind::Locked, format!("a change of the ring is under way (epoch {epoch})"))
                 .hint("ringshard rebalance completes it, ringshard rebalance cancel goes back"))
         }
     }
+}
+
+/// The highest number that any shard of the cluster has had. A number counts once its shard is part of an announced change, as it
+/// makes no id before.
+fn highest_number(shards: &Shards, topology: &Topology) -> Result<ShardNumber> {
+    let names: Vec<ShardName> = topology.names().cloned().collect();
+    let what = "read the numbers of shards";
+    let numbers = shards.on_each(&names, |name, session| {
+        let rows = session.query("SELECT highest_number FROM ringshard.meta", &[]);
+        let rows = rows.map_err(|cause| sqlstate::doing(what, name, &cause))?;
+        Ok(only(rows, what, name)?.get::<_, ShardNumber>(0))
+    });
+    numbers.into_iter().try_fold(0, |highest, (_, number)| Ok(number?.max(highest)))
 }
 
 /// Sets the desired topology, if the topologies still are as they were read (`seen`); the topology in force sets none. Fails
