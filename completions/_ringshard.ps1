@@ -106,7 +106,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;create-user' {
-            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id, which determines the shard')
+            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id, which determines the shard [default: a new one, made by a shard]')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The name, up to 100 characters')
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'The region, such as EU, up to 50 characters')
             [CompletionResult]::new('--email', '--email', [CompletionResultType]::ParameterName, 'The email address, up to 100 characters')

@@ -101,7 +101,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;create-user'= {
-            cand --id 'The user''s id, which determines the shard'
+            cand --id 'The user''s id, which determines the shard [default: a new one, made by a shard]'
             cand --name 'The name, up to 100 characters'
             cand --region 'The region, such as EU, up to 50 characters'
             cand --email 'The email address, up to 100 characters'

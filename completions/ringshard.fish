@@ -108,7 +108,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s v -l
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which determines the shard' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which determines the shard [default: a new one, made by a shard]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'The name, up to 100 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'The region, such as EU, up to 50 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'The email address, up to 100 characters' -r

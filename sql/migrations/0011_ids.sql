@@ -23,8 +23,11 @@ BEGIN
           FROM unnest(ARRAY[NEW.topology, NEW.next_topology]) AS topology
           CROSS JOIN LATERAL jsonb_array_elements(topology -> 'shards') WITH ORDINALITY AS shards (spec, place)) AS numbered;
     IF NEW.shard_number IS DISTINCT FROM OLD.shard_number THEN
-        -- Unlike setval this is undone by a rollback, and waits for transactions that have made ids.
-        EXECUTE format('ALTER SEQUENCE ringshard.id_sequence RESTART WITH %s', coalesce(NEW.shard_number, 0));
+        -- Unlike setval this is undone by a rollback, and waits for transactions that have made ids. It begins at the clock, so
+        -- that ids are greater than those that a table has had before.
+        EXECUTE format('ALTER SEQUENCE ringshard.id_sequence RESTART WITH %s',
+            (greatest((date_part('epoch', clock_timestamp()) - 1767225600) * 1000, 0)::bigint << 22)
+            + coalesce(NEW.shard_number, 0));
     END IF;
     RETURN NEW;
 END $$;

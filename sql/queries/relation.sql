@@ -29,6 +29,25 @@ SELECT c.relkind::text AS kind,
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = i.indrelid AND attname = $2
                                AND attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))
              ORDER BY 1) AS unique_indexes,
+       -- Columns of unique indexes that each shard numbers for itself, in steps of 1, with what makes them unique over all shards.
+       (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                   'index', i.indexrelid::regclass::text, 'column', pg_catalog.quote_ident(a.attname),
+                   'clause', pg_catalog.format('%s%sALTER COLUMN %I SET DEFAULT ringshard.next_id()',
+                       CASE WHEN a.attidentity <> '' THEN pg_catalog.format('ALTER COLUMN %I DROP IDENTITY, ', a.attname) END,
+                       CASE WHEN a.atttypid IN ('smallint'::regtype, 'integer'::regtype) THEN
+                           pg_catalog.format('ALTER COLUMN %I TYPE bigint, ', a.attname) END, a.attname))
+                   ORDER BY i.indexrelid::regclass::text, a.attnum), '[]')
+        FROM pg_catalog.pg_index AS i
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])
+        LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE i.indrelid = c.oid AND i.indisunique AND EXISTS (
+            SELECT FROM pg_catalog.pg_depend AS own
+            JOIN pg_catalog.pg_sequence AS s ON s.seqincrement = 1 AND s.seqrelid IN (own.objid, own.refobjid)
+            -- The default uses the sequence, or the column is an identity.
+            WHERE (own.classid, own.objid) = ('pg_catalog.pg_attrdef'::regclass, d.oid)
+               OR (own.refclassid, own.refobjid, own.refobjsubid, own.deptype)
+                      = ('pg_catalog.pg_class'::regclass, c.oid, a.attnum, 'i'))
+       ) AS numbered_columns,
        (SELECT pg_catalog.format_type(key.atttypid, NULL)) AS key_type,
        coalesce(key.attnotnull, false) AS is_key_not_null,
        pg_catalog.row_security_active(c.oid) AS has_policies,

@@ -63,6 +63,7 @@ impl TableAddArgs {
         let table = tables::find(&cluster, &self.name, self.key.as_deref(), self.unchecked_unique.clone())?;
         let obstacles = tables::add(&cluster, &table)?;
         let mut report = changed(&table, "added");
+        report.warnings = tables::collisions(&cluster, &table)?;
         if let Some(first) = obstacles.first() {
             report.notes.push(format!(
                 "its rows cannot move yet: {first}{}. If that is a foreign key of a table with the same key, add that table too",

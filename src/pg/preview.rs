@@ -137,6 +137,11 @@ pub fn stats() -> Statement {
     without_parameters(crate::pg::poll::stats::SHARD)
 }
 
+/// A new id of a shard.
+pub fn next_own_id() -> Statement {
+    without_parameters(crate::pg::rows::own_id::NEXT_OWN_ID)
+}
+
 /// Whether a shard has a row with a key.
 pub fn has_key(key: &str) -> Statement {
     let sql = one_line(include_str!("../../sql/queries/has_key.sql"));

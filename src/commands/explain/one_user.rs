@@ -9,7 +9,7 @@ use crate::model::ring::Ring;
 use crate::model::ring::position::Position;
 use crate::model::user::UserId;
 use crate::pg::cluster::view::View;
-use crate::pg::preview::{OfUser, Owner};
+use crate::pg::preview::{self, OfUser, Owner};
 use crate::pg::rows::router::{FENCE_HELP_AFTER, FENCE_PATIENCE};
 use crate::pg::rows::statements::RowChange;
 
@@ -117,8 +117,15 @@ pub(crate) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
 }
 
 pub(crate) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Steps> {
-    let user = args.user();
-    Ok(UserRoute::of(user.user_id, context)?.write(RowChange::Create(&user)))
+    let Some(id) = args.id() else {
+        return Ok(KnownCluster::of(context)?
+            .steps
+            .add("shards", "the owner of a random position of the ring makes an id that it owns; if it is down, another shard")
+            .statement(preview::next_own_id())
+            .add("then", "the user is stored with this id: ringshard explain create-user --id N shows how"));
+    };
+    let user = args.user(id);
+    Ok(UserRoute::of(id, context)?.write(RowChange::Create(&user)))
 }
 
 pub(crate) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Steps> {

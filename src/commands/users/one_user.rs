@@ -54,9 +54,12 @@ impl WhichUser {
 /// The arguments of `create-user`.
 #[derive(Debug, Args)]
 pub struct CreateUserArgs {
-    /// The user's id, which determines the shard
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    id: UserId,
+    /// The user's id, which determines the shard [default: a new one, made by a shard]
+    #[arg(long = "id", value_name = "N", allow_negative_numbers = true)]
+    flag: Option<UserId>,
+    /// The user's id
+    #[arg(value_name = "ID", allow_negative_numbers = true, conflicts_with = "flag")]
+    argument: Option<UserId>,
     /// The name, up to 100 characters
     #[arg(long, value_name = "S")]
     name: Name,
@@ -81,14 +84,17 @@ pub enum CreateOutcome {
 /// Stores many users at once: all or none, unless a connection is lost at the wrong moment. The caller runs those
 /// that are `Open` one by one, in order, which finds the user that fails and why.
 pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<CreateOutcome> {
-    let users: Vec<User> = args.iter().map(|args| args.user()).collect();
+    let open = || args.iter().map(|_| CreateOutcome::Open).collect();
+    let users = args.iter().map(|args| args.id().map(|id| args.user(id)));
+    // A user without an id waits for it alone.
+    let Some(users) = users.collect::<Option<Vec<User>>>() else { return open() };
     // A problem of the cluster is reported by the first user that is run alone.
     let batch =
         context.cluster().map_or(BatchOutcome::NotStored, |cluster| Router(&cluster).create_users(&users));
     let stored = |user: User| CreateOutcome::Stored(report(user));
     match batch {
         BatchOutcome::Stored => users.into_iter().map(stored).collect(),
-        BatchOutcome::NotStored => users.iter().map(|_| CreateOutcome::Open).collect(),
+        BatchOutcome::NotStored => open(),
         BatchOutcome::Partial(outcomes) => {
             let outcome = |(user, outcome)| match outcome {
                 UserOutcome::Stored => stored(user),
@@ -103,16 +109,23 @@ pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<C
 impl CreateUserArgs {
     /// Stores the user and shows it.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let user = self.user();
-        let (stored, _) = Router(&*context.cluster()?).create_user(&user)?;
+        let cluster = context.cluster()?;
+        let router = Router(&cluster);
+        let user = self.user(self.id().map_or_else(|| router.next_own_id(), Ok)?);
+        let (stored, _) = router.create_user(&user)?;
         let is_as_given = stored == user;
         Ok(with_warning(report(stored), is_as_given))
     }
 
+    /// The id, if one is given.
+    pub fn id(&self) -> Option<UserId> {
+        self.flag.or(self.argument)
+    }
+
     /// The user to store.
-    pub(crate) fn user(&self) -> User {
+    pub(crate) fn user(&self, user_id: UserId) -> User {
         User {
-            user_id: self.id,
+            user_id,
             name: Some(self.name.as_str().into()),
             region: self.region.as_ref().map(|region| region.as_str().into()),
             email: self.email.as_ref().map(|email| email.as_str().into()),

@@ -15,6 +15,7 @@ use super::inspect::{InitOutcome, Inspection, check_distinct, inspect_all};
 use super::{SelfDescription, install};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
+use crate::model::rebalance::RingState;
 use crate::model::ring::topology::{Epoch, Membership, Topology, VIRTUAL_NODES_DEFAULT};
 use crate::model::table::Tables;
 use crate::pg::catalog;
@@ -28,6 +29,9 @@ use crate::pg::pool::Shards;
 const CLOSING: Duration = Duration::from_secs(5);
 /// The pause before it is asked again.
 const CLOSING_PAUSE: Duration = Duration::from_millis(20);
+
+/// The first version of the catalog whose topologies number their shards.
+const NUMBERS_SINCE: i32 = 11;
 
 /// A cluster whose shards all exist.
 #[derive(Debug, Clone)]
@@ -213,6 +217,7 @@ fn initialise_locked(
 ) -> Result<Initialised> {
     let found = inspect_all(shards, names)?;
     let known = check_one_cluster(shards, cluster, &found)?;
+    require_numbered(&found)?;
     let mut topology = topology_for(names, virtual_nodes, known, &pending_shards(&found))?;
     // The tables of an application are not sharded before it says by which keys.
     if known.is_none() && !found.values().all(Inspection::fits_prototype) {
@@ -286,6 +291,26 @@ fn check_one_cluster<'found>(
             .on_shard(name));
     }
     Ok(newest)
+}
+
+/// Fails with `Locked` while a shard is added or removed in a catalog without numbers: the topologies before and after that may
+/// number the others differently.
+fn require_numbered(found: &BTreeMap<ShardName, Inspection>) -> Result<()> {
+    let is_pending = |ring: &RingState| {
+        let next = ring.change.as_ref().map(|change| &change.next_topology);
+        let mut after = ring.desired_topology.iter().chain(next);
+        after.any(|after| !after.names().eq(ring.topology.names()))
+    };
+    let descriptions = found.values().filter_map(|found| found.description.as_ref());
+    let mut without = descriptions.filter(|description| description.catalog_version < NUMBERS_SINCE);
+    let Some(description) = without.find(|description| is_pending(&description.ring)) else { return Ok(()) };
+    let message = format!(
+        "a shard is being added or removed, and version {} of the catalog cannot be upgraded meanwhile",
+        description.catalog_version
+    );
+    Err(Error::new(Kind::Locked, message)
+        .hint("complete that with the ringshard that began it: ringshard rebalance; then run this again")
+        .on_shard(&description.shard))
 }
 
 /// The shards of a desired topology and the participants of a change, as the catalogs say.

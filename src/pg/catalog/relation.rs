@@ -1,7 +1,8 @@
 //! What a sharded table is: whether its rows can be stored safely, and moved.
 
-use postgres::types::Type;
+use postgres::types::{Json, Type};
 use postgres::{GenericClient, Row};
+use serde::Deserialize;
 
 use crate::model::table::TableName;
 
@@ -24,6 +25,8 @@ pub(crate) struct Relation {
     rules: Vec<String>,
     /// Unique indexes and exclusion constraints without the sharding key.
     pub(crate) unique_indexes: Vec<String>,
+    /// Columns of any unique indexes that have a sequence of this shard alone.
+    numbered_columns: Vec<NumberedColumn>,
     /// The type of the sharding key; `None` if there is no such column.
     pub(crate) key_type: Option<String>,
     pub(crate) is_key_not_null: bool,
@@ -32,6 +35,16 @@ pub(crate) struct Relation {
     pub(crate) role: String,
     /// What decides which rows it accepts.
     pub(crate) definition: Vec<String>,
+}
+
+/// A column of a unique index that a sequence of one shard numbers, so that other shards give out the same values.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct NumberedColumn {
+    index: String,
+    /// Its name, quoted.
+    pub(crate) column: String,
+    /// The clauses of ALTER TABLE that make its values unique over all shards.
+    pub(crate) clause: String,
 }
 
 /// Why ringshard cannot keep rows in a table, and the statement that mends it, if there is one.
@@ -65,12 +78,19 @@ impl Relation {
             is_key_deferrable: row.get("is_key_deferrable"),
             rules: row.get("rules"),
             unique_indexes: row.get("unique_indexes"),
+            // The query builds it.
+            numbered_columns: row.get::<_, Json<Vec<NumberedColumn>>>("numbered_columns").0,
             key_type: row.get("key_type"),
             is_key_not_null: row.get("is_key_not_null"),
             has_policies: row.get("has_policies"),
             role: row.get("role"),
             definition: row.get("definition"),
         }
+    }
+
+    /// The columns of unique indexes without the sharding key whose values two shards will give out alike.
+    pub(crate) fn colliding_columns(&self) -> impl Iterator<Item = &NumberedColumn> {
+        self.numbered_columns.iter().filter(|column| self.unique_indexes.contains(&column.index))
     }
 
     /// Why the commands about users cannot write this table, which has their columns, if so.

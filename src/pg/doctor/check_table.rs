@@ -119,7 +119,12 @@ pub(super) fn unique(found: &ExistingTable<'_>, psql: &dyn Fn(&str) -> String) -
         .map(String::as_str)
         .collect();
     match others.first() {
-        None => Verdict::good("only with the key"),
+        None => {
+            let colliding = found.relation.colliding_columns();
+            let colliding: String =
+                colliding.map(|of| format!("; each shard numbers `{}` for itself", of.column)).collect();
+            Verdict::good(format!("only with the key{colliding}"))
+        }
         Some(first) => Verdict::bad(
             format!("unique on its own shard only, so a move can fail: {}", others.join(", ")),
             format!(

@@ -2,6 +2,7 @@
 
 pub mod batch_create;
 pub mod locate;
+pub mod own_id;
 pub mod reserve_ids;
 pub mod router;
 pub mod statements;

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::ring::topology::Topology;
 use crate::model::table::{ShardingKey, Table, TableName};
-use crate::pg::catalog::relation::{Relation, Unsupported};
+use crate::pg::catalog::relation::{NumberedColumn, Relation, Unsupported};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::only;
 use crate::pg::net::sqlstate;
@@ -209,6 +209,27 @@ pub(super) fn side_effects(cluster: &Cluster) -> Result<Vec<String>> {
     all.sort();
     all.dedup();
     Ok(all)
+}
+
+/// See [`super::collisions`].
+pub(super) fn collisions(cluster: &Cluster, table: &Table) -> Result<Vec<Error>> {
+    let Some(key) = &table.key else { return Ok(Vec::new()) };
+    let view = cluster.view();
+    let shard = view.topology.names().next().expect("a topology has a shard");
+    let mut session = cluster.shards().checkout(shard)?;
+    let relation = Relation::read(session.client(), &table.name, &key.column)
+        .map_err(|cause| sqlstate::doing("read the table", shard, &cause))?;
+    let warning = |NumberedColumn { column, clause, .. }: &NumberedColumn| {
+        let message = format!(
+            "each shard numbers `{column}` of `{}` for itself, so shards will have equal values, and rows with them cannot move \
+             to one shard",
+            table.name
+        );
+        let sql = format!("ALTER TABLE {} {clause}", table.name.as_sql());
+        Error::new(Kind::Failed, message)
+            .hint(format!("ringshard schema apply -c '{}'", sql.replace('\'', "'\\''")))
+    };
+    Ok(relation.iter().flat_map(Relation::colliding_columns).map(warning).collect())
 }
 
 /// The sizes of the tables of the cluster, in their order.

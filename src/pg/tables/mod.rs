@@ -88,6 +88,11 @@ pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
     describe::side_effects(cluster)
 }
 
+/// Warnings about the columns of a table whose unique values each shard makes for itself.
+pub fn collisions(cluster: &Cluster, table: &Table) -> Result<Vec<Error>> {
+    describe::collisions(cluster, table)
+}
+
 /// The tables that [`remove`] can remove: those of the cluster, and those whose addition is planned only.
 pub fn removable(cluster: &Cluster) -> Result<Vec<Table>> {
     let topologies = rebalance::topologies(cluster)?;

@@ -26,13 +26,14 @@ impl Ready {
         Self { place: entry.place.clone(), parsed: entry.parsed() }
     }
 
-    /// The line, if it is a `create-user` without logging flags.
+    /// The line, if it is a `create-user` with an id and without logging flags.
     fn create(&self) -> Option<(&ReplCommand, &CreateUserArgs)> {
         let Ok(Parsed::Line(line)) = &self.parsed else { return None };
         let Action::Invocation(Invocation::Command(Command::CreateUser(args))) = &line.action else {
             return None;
         };
-        let is_plain = line.globals.verbose == 0 && line.globals.flag_of_a_whole_run().is_none();
+        let is_plain =
+            args.id().is_some() && line.globals.verbose == 0 && line.globals.flag_of_a_whole_run().is_none();
         is_plain.then_some((line, args))
     }
 }

@@ -148,6 +148,16 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
 }
 
 #[test]
+fn a_catalog_without_numbers_is_not_upgraded_while_shards_change() {
+    let old = of_version(10);
+    let desired = "UPDATE ringshard.meta SET desired_topology = jsonb_set(topology, '{shards}', (topology -> 'shards') - 1)";
+    old.execute(1, desired);
+    old.run(&["init-shards"]).fails(75).says("a shard is being added or removed").says("version 10");
+    old.execute(1, "UPDATE ringshard.meta SET desired_topology = NULL");
+    old.run(&["init-shards"]).success();
+}
+
+#[test]
 fn a_newer_catalog_is_refused_by_every_command() {
     let test = Test::initialised();
     for number in 1..=3 {

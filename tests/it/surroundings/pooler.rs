@@ -57,6 +57,8 @@ fn reads_writes_scatter_import_and_sql_work_in_both_modes() {
         test.run(&["update-user", "1", "--region", "EU"]).success();
         test.run(&["delete-user", "1"]).success();
         test.run(&["get-user", "1"]).fails(4);
+        let made = test.run(&["create-user", "--name", "A"]).success();
+        test.run(&["delete-user", made.fields()[0][0]]).success();
         // In one process: creates that are batched, and statements that are repeated.
         let ids = 10..60;
         let line = |id: i64| {

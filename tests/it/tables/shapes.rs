@@ -186,3 +186,45 @@ fn rows_of_other_shards_keep_a_table_from_being_added() {
     test.run(&["table", "add", "t", "--key", "k"]).success();
     test.run(&["doctor"]).success();
 }
+
+#[test]
+fn a_unique_column_that_each_shard_numbers_for_itself_is_warned_of() {
+    let test = Test::new();
+    test.execute(
+        1,
+        "CREATE TABLE serials (k bigint NOT NULL, \"Id\" serial PRIMARY KEY); \
+         CREATE TABLE identities (k bigint NOT NULL, id integer GENERATED ALWAYS AS IDENTITY UNIQUE); \
+         CREATE TABLE apart (k bigint NOT NULL, id bigint PRIMARY KEY); CREATE SEQUENCE odd INCREMENT 2; \
+         ALTER TABLE apart ALTER COLUMN id SET DEFAULT nextval('odd'); \
+         INSERT INTO serials SELECT generate_series(1, 50); INSERT INTO identities SELECT generate_series(1, 50)",
+    );
+    test.run(&["init-shards", "--shard", &format!("main={}", test.url(1))]).success();
+    for (table, index, column) in [
+        ("serials", "serials_pkey", "\"Id\""),
+        ("identities", "identities_id_key", "id"),
+        ("apart", "apart_pkey", ""),
+    ] {
+        let ran = test.run(&["table", "add", table, "--key", "k", "--unchecked-unique", index]).success();
+        assert_eq!(ran.stderr.contains("warning: each shard numbers"), !column.is_empty(), "{ran:?}");
+        let seen = test.run(&["doctor"]).success();
+        let found = format!("each shard numbers `{column}` for itself");
+        assert_eq!(seen.stdout.contains(&found), !column.is_empty(), "{seen:?}");
+        // The hint works as it is printed.
+        for hint in ran.stderr.lines().filter_map(|line| line.strip_prefix("hint: ringshard ")) {
+            let mut child = test.command().args(["-y"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), hint.as_bytes()).unwrap();
+            crate::support::harness::Ran::of(child).success();
+        }
+    }
+    assert!(!test.run(&["doctor"]).success().stdout.contains("for itself"));
+    test.run(&["add-shard", "s2", &test.url(2)]).success();
+    test.run(&["rebalance", "-y"]).success();
+    for table in ["serials", "identities"] {
+        let next = format!("INSERT INTO {table} SELECT k FROM {table} RETURNING 1");
+        assert!((1..=2).map(|shard| test.query(shard, &next, &[]).len()).sum::<usize>() == 50);
+    }
+    // All on one shard again: their ids differ.
+    test.run(&["remove-shard", "s2"]).success();
+    test.run(&["rebalance", "-y"]).success();
+    assert_eq!(test.query(1, "SELECT FROM serials", &[]).len(), 100);
+}

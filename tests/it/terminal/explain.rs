@@ -22,6 +22,7 @@ const CASES: &[&[&str]] = &[
     &["init-shards", "--server", "postgresql://u:hunter2@h"],
     &["init-shards", "--shard", "a=postgresql://u:hunter2@h/d"],
     &["create-user", "--id", "1", "--name", "x"],
+    &["create-user", "--name", "x"],
     &["get-user", "1"],
     &["update-user", "1", "--region", "EU"],
     &["delete-user", "1"],

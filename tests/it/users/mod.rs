@@ -6,6 +6,7 @@ pub(crate) mod crud;
 pub(crate) mod fast_path;
 pub(crate) mod guard;
 pub(crate) mod guard_barrier;
+pub(crate) mod ids;
 pub(crate) mod ring_file;
 pub(crate) mod routing;
 pub(crate) mod scatter;
