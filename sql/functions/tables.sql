@@ -151,8 +151,9 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     store CONSTANT text :=
         'WITH stored AS ('
-        'INSERT INTO %1$s AS t (%2$s) OVERRIDING SYSTEM VALUE SELECT %3$s FROM (%4$s) AS sent %5$s RETURNING t.*'
-        ') SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(stored.*::text, 0)), 0) FROM stored';
+        'INSERT INTO %1$s AS t (%2$s) OVERRIDING SYSTEM VALUE SELECT %3$s FROM (%4$s) AS sent %5$s '
+        'RETURNING pg_catalog.hashtextextended(t.*::text, 0) AS hash'
+        ') SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(hash), 0) FROM stored';
     own record;
     columns record;
     sent text;

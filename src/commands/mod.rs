@@ -294,7 +294,7 @@ impl Command {
 /// The progress of a long command.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// The number of users done.
+    /// The number of rows done.
     pub rows: u64,
     /// How much is done, out of how much, where that is known.
     pub part: Option<(u64, u64)>,

@@ -227,12 +227,12 @@ impl Console for Terminal {
         #[expect(clippy::cast_precision_loss, reason = "a rounded rate")]
         let rate = progress.rows as f64 / running.begun.elapsed().as_secs_f64().max(0.001);
         let at = if progress.at.is_empty() { String::new() } else { format!(", {}", progress.at) };
-        running.bar.set_message(format!("{} users, {rate:.0}/s{at}", HumanCount(progress.rows)));
+        running.bar.set_message(format!("{} rows, {rate:.0}/s{at}", HumanCount(progress.rows)));
         if running.is_log_due() {
             let part = progress
                 .part
                 .map_or_else(String::new, |(done, total)| format!(", {} %", done * 100 / total.max(1)));
-            log::info!("{} users{part}, {rate:.0} users/s{at}", thousands(progress.rows));
+            log::info!("{} rows{part}, {rate:.0} rows/s{at}", thousands(progress.rows));
         }
     }
 
