@@ -25,7 +25,7 @@ use common::{Home, belongs_to, latencies, median, peak_mib, run, seconds, show_l
 
 const USERS: i64 = 1_000_000;
 const ORDERS_OF_EACH: i64 = 3;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 1;
 const MEMORY_GOAL: f64 = 100.0;
 
 /// The key that has 1,000,000 orders.

@@ -205,6 +205,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most N users, those with the smallest ids')
             [CompletionResult]::new('--after', '--after', [CompletionResultType]::ParameterName, 'Only users with greater ids, for the page after the one that ended with this id')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')

@@ -1022,7 +1022,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__list__subcmd__users)
-            opts="-o -x -q -v -y -h --region --limit --after --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --region --limit --after --table --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1037,6 +1037,10 @@ _ringshard() {
                     return 0
                     ;;
                 --after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --table)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -196,6 +196,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --region 'Only users of this region'
             cand --limit 'At most N users, those with the smallest ids'
             cand --after 'Only users with greater ids, for the page after the one that ended with this id'
+            cand --table 'A sharded table other than users'
             cand --config 'The configuration file'
             cand -o 'The output format'
             cand --format 'The output format'

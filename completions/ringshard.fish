@@ -207,6 +207,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s h -l
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l region -d 'Only users of this region' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit -d 'At most N users, those with the smallest ids' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with greater ids, for the page after the one that ended with this id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l table -d 'A sharded table other than users' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'

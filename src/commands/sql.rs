@@ -8,7 +8,12 @@ use super::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Column, Look, Report, RowStream};
-use crate::pg::scan::sql::Answers;
+use crate::pg::scan::sql::{Answers, StatementColumn};
+
+/// A column of a result as one of a report.
+pub(super) fn column(of: StatementColumn) -> Column {
+    Column { name: of.name.into(), look: if of.is_number { Look::Number } else { Look::Text } }
+}
 
 /// The arguments of `sql`.
 #[derive(Debug, Args)]
@@ -30,11 +35,8 @@ impl SqlArgs {
         let requested = self.asked(cluster.shards().names())?;
         let Answers { columns, rows, missing } =
             scan::run_statement(&cluster, &self.statement, &requested, self.partial.allow_partial)?;
-        let own = columns.into_iter().map(|column| Column {
-            name: column.name.into(),
-            look: if column.is_number { Look::Number } else { Look::Text },
-        });
-        let columns: Vec<Column> = std::iter::once(Column::text("shard")).chain(own).collect();
+        let columns: Vec<Column> =
+            std::iter::once(Column::text("shard")).chain(columns.into_iter().map(column)).collect();
         let rows = rows.map(|row| {
             let (shard, mut cells) = row?;
             cells.insert(0, shard.as_str().into());

@@ -39,7 +39,7 @@ fn scatter(context: &Context<'_>, statement: Statement) -> Result<Steps> {
 }
 
 pub(crate) fn list_users(args: &ListUsersArgs, context: &Context<'_>) -> Result<Steps> {
-    scatter(context, preview::list_users(&args.filter()))
+    scatter(context, preview::list_users(&args.filter()?))
 }
 
 pub(crate) fn count(args: &CountArgs, context: &Context<'_>) -> Result<Steps> {

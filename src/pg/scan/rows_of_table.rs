@@ -96,7 +96,7 @@ pub fn export(
 }
 
 /// The part of a query from FROM on: the rows of a table that this shard serves.
-fn from(part: &ShardSnapshot, table: &TableName, key: &ShardingKey) -> String {
+pub(super) fn from(part: &ShardSnapshot, table: &TableName, key: &ShardingKey) -> String {
     let excluded = part.excluded_of(&format!("t.{}", quoted(&key.column)));
     format!("FROM {} AS t WHERE true{excluded}", table.as_sql())
 }

@@ -49,8 +49,8 @@ pub struct Answers {
 
 /// Rows, each with its shard.
 pub struct Rows {
-    shards: std::vec::IntoIter<(ShardName, Receiver<Result<Vec<Cell>>>)>,
-    current: Option<(ShardName, Receiver<Result<Vec<Cell>>>)>,
+    shards: std::vec::IntoIter<RowsOfShard>,
+    current: Option<RowsOfShard>,
 }
 
 impl Iterator for Rows {
@@ -80,34 +80,50 @@ pub fn run_statement(
 ) -> Result<Answers> {
     let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     let (opened, down) = snapshot::open_parts(cluster, ReadIntent::AllowReplica, shards, allow_partial)?;
+    let parts = opened.into_iter().map(|(part, _)| (part, sql.to_owned())).collect();
+    let (columns, streams) = run_on_each(parts)?;
+    Ok(Answers {
+        columns,
+        rows: Rows { shards: streams.into_iter(), current: None },
+        missing: Missing { shards: down, gaps: Vec::new() },
+    })
+}
+
+/// The rows of a shard as they arrive. An empty row is the end; a channel that is closed without it is an incomplete answer.
+pub(crate) type RowsOfShard = (ShardName, Receiver<Result<Vec<Cell>>>);
+
+/// Runs a statement in each of these snapshots. Returns the columns, which are the same on each shard.
+pub(crate) fn run_on_each(
+    parts: Vec<(ShardSnapshot, String)>,
+) -> Result<(Vec<StatementColumn>, Vec<RowsOfShard>)> {
     // Preparing it ensures that it is one statement, and gives its columns before it runs.
-    let prepare = |part: &ShardSnapshot| {
-        let (sql, is_pooled) = (sql.to_owned(), part.is_pooled);
+    let prepare = |(part, sql): &(ShardSnapshot, String)| {
+        let (sql, is_pooled) = (sql.clone(), part.is_pooled);
         part.begin(move |transaction| snapshot::prepare(transaction, is_pooled, &sql, &[]))
     };
-    let prepared: Vec<_> = opened.iter().map(|(part, _)| prepare(part)).collect();
+    let prepared: Vec<_> = parts.iter().map(prepare).collect();
     let mut ready = Vec::new();
-    for ((part, _), statement) in opened.into_iter().zip(prepared) {
+    for ((part, sql), statement) in parts.into_iter().zip(prepared) {
         let statement = statement.answer().map_err(|cause| refused(&part.shard, &cause))?;
-        ready.push((part, statement));
+        ready.push((part, sql, statement));
     }
-    let (first, statement) = &ready[0];
+    let (first, _, statement) = &ready[0];
     let columns = columns_of(statement);
     if columns.is_empty() {
         return Err(Error::new(Kind::Usage, "the statement returns no rows, but sql only reads")
             .hint("ringshard sql \"SELECT …\"; create-user, update-user, delete-user and import write"));
     }
-    if let Some((other, _)) = ready.iter().find(|(_, statement)| columns_of(statement) != columns) {
+    if let Some((other, ..)) = ready.iter().find(|(_, _, statement)| columns_of(statement) != columns) {
         let message = format!("shard `{}` returns other columns than shard `{}`", other.shard, first.shard);
         return Err(Error::new(Kind::Failed, message)
             .hint("--shard NAME reads one shard; ringshard doctor compares the tables")
             .on_shard(&other.shard));
     }
     let mut streams = Vec::new();
-    for (part, statement) in ready {
+    for (part, sql, statement) in ready {
         let (sender, receiver) = sync_channel(ROWS_WAITING);
         streams.push((part.shard.clone(), receiver));
-        let (shard, sql, is_pooled) = (part.shard.clone(), sql.to_owned(), part.is_pooled);
+        let (shard, is_pooled) = (part.shard.clone(), part.is_pooled);
         part.spoils.store(is_pooled, Ordering::Relaxed);
         part.run(move |transaction| {
             send_rows(transaction, &shard, &statement, &sql, &sender);
@@ -116,11 +132,7 @@ pub fn run_statement(
             }
         });
     }
-    Ok(Answers {
-        columns,
-        rows: Rows { shards: streams.into_iter(), current: None },
-        missing: Missing { shards: down, gaps: Vec::new() },
-    })
+    Ok((columns, streams))
 }
 
 fn is_number(of: &Type) -> bool {

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod joining;
 mod left_behind;
+mod listing;
 mod mutants;
 mod names;
 mod partitions;
