@@ -2,15 +2,15 @@
 //! families straight at the shards, each in one transaction, and a model knows what must be there in the end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use postgres::{Client, Transaction};
+use postgres::Transaction;
 
 use super::harness::Test;
 use super::random::Random;
+use super::shard_clients::{Refusal, ShardClients, Shared, found};
 
 /// The tables.
 pub(crate) const FAMILIES: &str = "\
@@ -95,16 +95,13 @@ enum Change {
     Delete,
 }
 
-/// Does it in one transaction; returns whether the family was there. The guard fails it on a shard that does not own the key.
-fn change(client: &mut Client, of: Change, id: i64, version: i64) -> Result<bool, postgres::Error> {
-    let mut transaction = client.transaction()?;
+/// Does it in a transaction. The guard fails it on a shard that does not own the key.
+fn change(transaction: &mut Transaction<'_>, of: Change, id: i64, version: i64) -> Result<(), Refusal> {
     match of {
-        Change::Create => insert(&mut transaction, id, version)?,
+        Change::Create => insert(transaction, id, version)?,
         Change::Update => {
             let users = "UPDATE users SET name = 'v' || $2::bigint WHERE id = $1";
-            if transaction.execute(users, &[&id, &version])? == 0 {
-                return Ok(false);
-            }
+            found(transaction.execute(users, &[&id, &version])?)?;
             let orders =
                 "UPDATE orders SET data = jsonb_set(data, '{v}', to_jsonb($2::bigint)) WHERE user_id = $1";
             let count = transaction.execute(orders, &[&id, &version])?;
@@ -115,76 +112,64 @@ fn change(client: &mut Client, of: Change, id: i64, version: i64) -> Result<bool
             )?;
         }
         Change::Delete => {
-            if transaction.execute("DELETE FROM users WHERE id = $1", &[&id])? == 0 {
-                return Ok(false);
-            }
+            found(transaction.execute("DELETE FROM users WHERE id = $1", &[&id])?)?;
         }
     }
-    transaction.commit().map(|()| true)
+    Ok(())
 }
 
 /// Writers at work until they are stopped.
 pub(crate) struct FamilyWriters {
-    ended: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<(Model, u64)>>,
+    shared: Shared,
+    threads: Vec<JoinHandle<Model>>,
 }
 
 impl FamilyWriters {
     /// Starts `count` writers on the shards of these numbers and names; each has its own families of the model, and makes more.
     pub(crate) fn start(test: &Test, shards: &[(usize, &'static str)], model: &Model, count: usize) -> Self {
-        let ended = Arc::new(AtomicBool::new(false));
+        let shared = Shared::default();
+        shared.joined.store(shards.len(), Ordering::SeqCst);
         let latest = model.keys().next_back().copied().unwrap_or_default();
         let writer = |number: usize| {
             let of = i64::try_from(count).unwrap();
             let own = model.iter().filter(|(id, _)| usize::try_from(*id % of).unwrap() == number);
             let mut writer = Writer {
-                clients: shards
-                    .iter()
-                    .map(|(number, name)| (*name, test.other_program("postgres", *number)))
-                    .collect(),
+                shards: ShardClients::new(test, shards, &shared, number as u64 * 104_729 + 11),
                 model: own.map(|(id, version)| (*id, *version)).collect(),
                 next: (latest / 1_000_000 + 1 + i64::try_from(number).unwrap()) * 1_000_000,
                 random: Random(number as u64 * 7_919 + 1),
-                changes: 0,
             };
-            let ended = Arc::clone(&ended);
+            let shared = shared.clone();
             thread::spawn(move || {
-                while !ended.load(Ordering::SeqCst) {
+                while !shared.is_over.load(Ordering::SeqCst) {
                     writer.step();
                     thread::sleep(Duration::from_millis(2));
                 }
-                (writer.model, writer.changes)
+                writer.model
             })
         };
         let threads = (0..count).map(writer).collect();
-        Self { ended, threads }
+        Self { shared, threads }
     }
 
     /// Stops them; returns the families that there must be now, and how many changes were made.
-    pub(crate) fn stop(self) -> (Model, u64) {
-        self.ended.store(true, Ordering::SeqCst);
-        let mut model = Model::new();
-        let mut changes = 0;
-        for thread in self.threads {
-            let (own, count) = thread.join().unwrap();
-            model.extend(own);
-            changes += count;
-        }
-        (model, changes)
+    pub(crate) fn stop(self) -> (Model, usize) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        let model = self.threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        (model, self.shared.committed.load(Ordering::SeqCst))
     }
 }
 
 struct Writer {
-    clients: Vec<(&'static str, Client)>,
+    shards: ShardClients,
     model: Model,
     /// The next new id.
     next: i64,
     random: Random,
-    changes: u64,
 }
 
 impl Writer {
-    /// Changes one family, unless its chunk stays fenced or its owner is not found.
+    /// Changes one family, unless all is over before.
     fn step(&mut self) {
         let at = self.random.below(self.model.len() as u64 + 1);
         let known = self.model.iter().nth(usize::try_from(at).unwrap()).map(|(id, version)| (*id, *version));
@@ -197,29 +182,8 @@ impl Writer {
                 (Change::Create, self.next, 0)
             }
         };
-        let mut shard = usize::try_from(self.random.below(self.clients.len() as u64)).unwrap();
-        for _ in 0..self.clients.len() * 3 {
-            match change(&mut self.clients[shard].1, of, id, version) {
-                Ok(true) => {
-                    self.changes += 1;
-                    self.model.insert(id, (!matches!(of, Change::Delete)).then_some(version));
-                    return;
-                }
-                Ok(false) => shard = (shard + 1) % self.clients.len(),
-                Err(cause) => match cause.code().map(postgres::error::SqlState::code) {
-                    Some("RS001") => {
-                        // "connect to `NAME`"
-                        let hint = cause.as_db_error().unwrap().hint().unwrap_or_default();
-                        let owner = hint.split('`').nth(1);
-                        shard = self.clients.iter().position(|(name, _)| Some(*name) == owner).unwrap();
-                        thread::sleep(Duration::from_millis(5));
-                    }
-                    Some("RS002") => thread::sleep(Duration::from_millis(20)),
-                    // A deadlock, or a lock that a mover held for too long.
-                    Some("40P01" | "55P03") => {}
-                    _ => panic!("{of:?} of family {id}: {cause:?}"),
-                },
-            }
+        if self.shards.transact(|transaction| change(transaction, of, id, version)).is_some() {
+            self.model.insert(id, (!matches!(of, Change::Delete)).then_some(version));
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) mod random;
 pub(crate) mod rebalances;
 pub(crate) mod rings;
 pub(crate) mod servers;
+pub(crate) mod shard_clients;
 pub(crate) mod tls_server;
+pub(crate) mod unsharded_copy;
 pub(crate) mod user_files;
 pub(crate) mod writers;

@@ -1,6 +1,7 @@
 //! Tables of any shape: added, moved, verified.
 
 mod changes;
+mod chat;
 mod faults;
 mod files;
 mod joining;
@@ -16,3 +17,4 @@ mod schema;
 mod schema_diff;
 mod shapes;
 mod sharded;
+mod shop;
