@@ -65,7 +65,7 @@ fn grow_and_shrink<const SCALE: u64>() {
 
 #[test]
 fn pgbench_grows_to_four_shards_and_shrinks_to_two_while_it_runs() {
-    grow_and_shrink::<6>();
+    grow_and_shrink::<4>();
 }
 
 #[test]
