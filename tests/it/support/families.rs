@@ -71,7 +71,9 @@ pub(crate) fn adopted_families_in(tables: &str, count: i64) -> (Test, Model) {
     let mut transaction = client.transaction().unwrap();
     (1..=count).for_each(|id| insert(&mut transaction, id, 0).unwrap());
     transaction.commit().unwrap();
-    test.run(&["init-shards", "--shard", &format!("main={}", test.url(1))]).success();
+    // Fewer virtual nodes make fewer chunks, each of which takes time.
+    let main = format!("main={}", test.url(1));
+    test.run(&["init-shards", "--vnodes", "20", "--shard", &main]).success();
     for (table, key) in FAMILY_KEYS {
         test.run(&["table", "add", table, "--key", key]).success();
     }

@@ -173,7 +173,9 @@ impl Application {
     }
 
     fn shard(&self, test: &Test) {
-        test.run(&["init-shards", "--shard", &format!("main={}", test.url(1))]).success();
+        // Fewer virtual nodes make fewer chunks, each of which takes time.
+        let main = format!("main={}", test.url(1));
+        test.run(&["init-shards", "--vnodes", "20", "--shard", &main]).success();
         for table in self.references {
             test.run(&["table", "add", table, "--reference"]).success();
         }

@@ -75,7 +75,7 @@ fn an_import_shows_progress_and_removes_the_bar() {
     std::fs::write(test.home.path().join("f.csv"), format!("user_id,name\n{lines}")).unwrap();
     let (code, seen) = Terminal::run(&test, 100, &["import", "f.csv"], &[]).wait_for_exit();
     assert_eq!(code, 0, "{seen}");
-    assert!(seen.contains(" users, ") && seen.contains(" s left"), "{seen:?}");
+    assert!(seen.contains(" rows, ") && seen.contains(" s left"), "{seen:?}");
     assert!(plain(&seen).contains("59999"), "{seen}");
 }
 
