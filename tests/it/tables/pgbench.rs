@@ -26,10 +26,11 @@ const fn application(step: fn(&mut Writer)) -> Application {
 }
 
 /// pgbench's transaction, with the branch in its history, which is first, so that the guard names the owner.
-fn step<const SCALE: u64>(writer: &mut Writer) {
+fn step<const SCALE: u64, const EVERY: i64>(writer: &mut Writer) {
     let branch = writer.below(SCALE);
     let teller = branch * TELLERS_PER_BRANCH + writer.below(TELLERS_PER_BRANCH.unsigned_abs()) + 1;
-    let account = branch * ACCOUNTS_PER_BRANCH + writer.below(ACCOUNTS_PER_BRANCH.unsigned_abs()) + 1;
+    let accounts = (ACCOUNTS_PER_BRANCH / EVERY).unsigned_abs();
+    let account = branch * ACCOUNTS_PER_BRANCH + (writer.below(accounts) + 1) * EVERY;
     let [bid, tid, aid, delta, mark] =
         [branch + 1, teller, account, writer.below(10_001) - 5_000, writer.below(1 << 30)]
             .map(|number| i32::try_from(number).unwrap());
@@ -46,7 +47,8 @@ fn step<const SCALE: u64>(writer: &mut Writer) {
     });
 }
 
-fn grow_and_shrink<const SCALE: u64>() {
+/// With so many branches, and of the accounts each one whose number is a multiple of `EVERY`.
+fn grow_and_shrink<const SCALE: u64, const EVERY: i64>() {
     if !Path::new(PGBENCH).exists() {
         return;
     }
@@ -59,17 +61,18 @@ fn grow_and_shrink<const SCALE: u64>() {
                     ALTER TABLE pgbench_tellers ALTER COLUMN bid SET NOT NULL; \
                     ALTER TABLE pgbench_history ALTER COLUMN bid SET NOT NULL";
         test.execute(number, keys);
+        test.execute(number, &format!("DELETE FROM pgbench_accounts WHERE aid % {EVERY} <> 0"));
     });
-    application(step::<SCALE>).grow_and_shrink(&test, 50);
+    application(step::<SCALE, EVERY>).grow_and_shrink(&test, 50);
 }
 
 #[test]
 fn pgbench_grows_to_four_shards_and_shrinks_to_two_while_it_runs() {
-    grow_and_shrink::<4>();
+    grow_and_shrink::<4, 10>();
 }
 
 #[test]
 #[ignore = "2,000,000 accounts take minutes"]
 fn pgbench_of_twenty_branches_grows_to_four_shards_and_shrinks_to_two_while_it_runs() {
-    grow_and_shrink::<20>();
+    grow_and_shrink::<20, 1>();
 }
