@@ -275,8 +275,9 @@ fn a_full_disk_at_a_shard() {
     test.allow(2, false);
     admin().batch_execute(&format!("ALTER DATABASE {database} SET TABLESPACE {space}")).unwrap();
     test.allow(2, true);
-    // No page of the table has room for another row.
+    // No page of the table has room for another row, and none gets any by itself while the test goes on.
     let mut client = test.client(2);
+    client.batch_execute("ALTER TABLE users SET (autovacuum_enabled = off)").unwrap();
     let size = "SELECT pg_relation_size('users')";
     for id in ids_of(2, 10_000, 500) {
         client.execute("INSERT INTO users VALUES ($1, 'p', NULL, NULL)", &[&id]).unwrap();
