@@ -140,9 +140,10 @@ impl Relation {
         if self.is_key_deferrable {
             return because(format!("the primary key of `{table}` is deferrable"));
         }
-        if !self.rules.is_empty() {
-            return because(format!("`{table}` has a rule: {}", self.rules.join(", ")));
-        }
-        None
+        let first = self.rules.first()?;
+        Some(Unsupported {
+            why: format!("`{table}` has a rule: {}", self.rules.join(", ")),
+            statement: Some(format!("DROP RULE {first} ON {}", table.as_sql())),
+        })
     }
 }

@@ -7,7 +7,7 @@ use postgres::types::Type;
 
 use super::list::cut_off;
 use super::rows_of_table::from;
-use super::snapshot::{self, Missing};
+use super::snapshot::{self, Missing, ShardSnapshot};
 use super::sql::{RowsOfShard, StatementColumn, run_on_each};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Cell;
@@ -111,17 +111,21 @@ pub fn list_rows(
         _ => column,
     };
     let name = table.name.as_sql().to_string();
-    let mut parts = Vec::new();
-    for part in snapshot.parts {
-        // COPY takes no parameters, so this one is a setting of the transaction.
+    // COPY takes no parameters, so this one is a setting of the transaction.
+    let prepare = |part: &ShardSnapshot| {
         let (of_part, of_table) = (after.clone().unwrap_or_default(), name.clone());
-        let primary_key = part.query("prepare to read rows", move |transaction| {
+        part.begin(move |transaction| {
             transaction.batch_execute(ROW_TEXT)?;
             let sql = "SELECT pg_catalog.set_config('ringshard.after', $1, true), \
                               (SELECT columns.key FROM ringshard.columns_of($2::regclass) AS columns)";
             let row = transaction.query_typed_one(sql, &[(&of_part, Type::TEXT), (&of_table, Type::TEXT)])?;
             row.try_get::<_, Option<String>>(1)
-        })?;
+        })
+    };
+    let prepared: Vec<_> = snapshot.parts.iter().map(prepare).collect();
+    let mut parts = Vec::new();
+    for (part, primary_key) in snapshot.parts.into_iter().zip(prepared) {
+        let primary_key = primary_key.wait("prepare to read rows", &part.shard)?;
         let condition = match &after {
             Some(_) => format!(" AND {sorted} > pg_catalog.current_setting('ringshard.after')::{}", key.of),
             None => String::new(),
@@ -135,6 +139,7 @@ pub fn list_rows(
     let key_at = columns.iter().position(|found| found.name == key.column);
     let key_at = key_at.ok_or_else(|| {
         Error::new(Kind::Configuration, format!("the table `{}` has no column `{}`", table.name, key.column))
+            .hint("ringshard doctor shows what each shard has")
     })?;
     Ok((columns, RowsByKey::new(streams, key_at, range.limit)?, snapshot.missing))
 }

@@ -384,9 +384,7 @@ fn failovers_to_standbys_lose_only_what_these_had_not_received() {
     });
 }
 
-#[test]
-#[ignore = "takes minutes: cargo test --release --test it soak -- --ignored --nocapture"]
-fn soak() {
+fn long(failovers: u64, has_families: bool) {
     run(Plan {
         writers: 6,
         keys_per_writer: 300,
@@ -395,23 +393,19 @@ fn soak() {
         stops: 100,
         terminations: 1_000,
         restarts: 10,
-        failovers: 50,
-        has_families: false,
+        failovers,
+        has_families,
     });
 }
 
 #[test]
 #[ignore = "takes minutes: cargo test --release --test it soak -- --ignored --nocapture"]
+fn soak() {
+    long(50, false);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --release --test it soak -- --ignored --nocapture"]
 fn soak_of_families() {
-    run(Plan {
-        writers: 6,
-        keys_per_writer: 300,
-        operations: 100_000,
-        kills: 500,
-        stops: 100,
-        terminations: 1_000,
-        restarts: 10,
-        failovers: 0,
-        has_families: true,
-    });
+    long(0, true);
 }
