@@ -108,10 +108,11 @@ BEGIN
 END $$;
 
 -- The end of a chunk from the beginning of a range: all rows of at least one key, and of more keys as long as there are at most
--- `rows_max` rows of at most `bytes_max` bytes, as they are stored. NULL: that is the whole range.
+-- `rows_max` rows of at most `bytes_max` bytes, as they are stored. NULL: that is the whole range. A bitmap scan would read all of
+-- the range, however large, for each of its chunks; Postgres chooses one as it cannot know how many rows a range has.
 CREATE OR REPLACE FUNCTION ringshard.chunk_end(range_first uuid, range_last uuid, rows_max bigint, bytes_max bigint)
 RETURNS uuid
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET enable_bitmapscan = off AS $$
 DECLARE
     tables CONSTANT record := ringshard.tables_in_order();
     candidates text;
@@ -130,7 +131,8 @@ BEGIN
     EXECUTE pg_catalog.format(
         'SELECT CASE WHEN bool_and(fits) IS FALSE THEN (array_agg(position))[greatest(count(*) FILTER (WHERE fits), 1)] END '
         'FROM (SELECT position, count(*) OVER until <= $3 AND sum(bytes) OVER until <= $4 AS fits '
-        'FROM (%s) AS candidate WINDOW until AS (ORDER BY position)) AS summed', candidates)
+        'FROM (SELECT * FROM (%s) AS candidate ORDER BY position LIMIT $3 + 1) AS candidate '
+        'WINDOW until AS (ORDER BY position)) AS summed', candidates)
     INTO chunk_end USING range_first, range_last, rows_max, bytes_max;
     RETURN chunk_end;
 END $$;
