@@ -909,7 +909,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard''s address, make it the primary again')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')

@@ -870,7 +870,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
             cand --read-replica 'Whether reads may go to replicas, which may return stale data [default: never]'
-            cand --force 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost'
+            cand --force 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard''s address, make it the primary again'
             cand --no-header 'Leave out the header line'
             cand -x 'Write one field per line'
             cand --expanded 'Write one field per line'

@@ -926,7 +926,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l log-file
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard\'s address, make it the primary again'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s q -l quiet -d 'Print no notices and no progress, only data and errors'

@@ -10,7 +10,7 @@ use crate::commands::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Column, Report};
-use crate::pg::failover::{TakenOver, Takeover};
+use crate::pg::failover::{Reinstatement, TakenOver, Takeover};
 use crate::pg::net::conninfo::ConnectionString;
 
 /// The arguments of `promote`.
@@ -22,7 +22,8 @@ pub struct PromoteArgs {
     /// The replica to promote [default: the one that has received the most]
     #[arg(long, value_name = "URL", value_parser = connection_string)]
     pub(crate) replica: Option<ConnectionString>,
-    /// Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost
+    /// Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary
+    /// answers at the shard's address, make it the primary again
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -31,6 +32,14 @@ impl PromoteArgs {
     /// Promotes a replica, tells all shards, and writes the new address into the configuration.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
+        if self.force
+            && self.replica.is_none()
+            && let Some(plan) = failover::plan_reinstatement(&cluster, &self.name)?
+        {
+            context.console().confirm(&reinstatement_question(&plan))?;
+            let done = failover::reinstate(&cluster, &plan)?;
+            return Ok(self.report(&plan.at, &done, "the stale primary is the primary of the shard again"));
+        }
         let configured = context.settings().shards.iter().find(|(name, _)| *name == self.name).cloned();
         let configured = configured.map(|(_, url)| shown_of(context, &self.name, &url.value)).transpose()?;
         if let Some(done) = failover::finish_takeover(&cluster, &self.name, configured.as_deref())? {
@@ -69,6 +78,18 @@ impl PromoteArgs {
         let mut replicas = configured_replicas(context, &self.name)?;
         let url = replicas.iter().position(|(_, shown)| shown == after).map(|at| replicas.remove(at).0);
         let url = url.unwrap_or_else(|| ConnectionString::new(after));
+        let mut report = self.report(after, done, note);
+        if settings.shards_are_from_environment() {
+            report.notes.push(format!("correct RINGSHARD_SHARDS: {}={after}", self.name));
+        } else {
+            let replicas: Vec<ConnectionString> = replicas.into_iter().map(|(url, _)| url).collect();
+            settings.write_places(&self.name, &url, &replicas)?;
+        }
+        context.reload()?;
+        Ok(report)
+    }
+
+    fn report(&self, after: &str, done: &TakenOver, note: &str) -> Report {
         let columns = [
             Column::text("shard"),
             Column::text("url"),
@@ -83,14 +104,7 @@ impl PromoteArgs {
         ];
         let mut report = Report::one(&columns, row);
         report.notes.push(note.to_owned());
-        if settings.shards_are_from_environment() {
-            report.notes.push(format!("correct RINGSHARD_SHARDS: {}={after}", self.name));
-        } else {
-            let replicas: Vec<ConnectionString> = replicas.into_iter().map(|(url, _)| url).collect();
-            settings.write_places(&self.name, &url, &replicas)?;
-        }
-        context.reload()?;
-        Ok(report)
+        report
     }
 
     fn question(&self, plan: &Takeover) -> String {
@@ -122,4 +136,12 @@ impl PromoteArgs {
             ))
             .on_shard(&self.name)
     }
+}
+
+fn reinstatement_question(plan: &Reinstatement) -> String {
+    format!(
+        "shard {}: the server at {} is a stale primary, of incarnation {}; another server became incarnation {}\n\
+         whatever that one alone has acknowledged is lost; if it still runs, stop it first\nMake this one the primary again?",
+        plan.shard, plan.at, plan.found.0, plan.latest.0
+    )
 }

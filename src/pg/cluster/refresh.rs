@@ -137,7 +137,10 @@ impl Cluster {
             found.0, latest.0
         );
         Error::new(Kind::Conflict, message)
-            .hint("stop that server, or make it a standby of the new primary; then run this again")
+            .hint(format!(
+                "stop that server, or make it a standby of the new primary, then run this again; if the other server is gone \
+                 for good: ringshard promote {shard} --force makes this one the primary again"
+            ))
             .on_shard(shard)
     }
 

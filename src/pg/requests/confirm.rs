@@ -136,7 +136,7 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
     // From here on no client takes the old primary for the shard, wherever it comes back.
     let incarnation = begin(&mut observed, shard)?;
     let topology = observed.own.state.ring.topology.clone();
-    record(cluster, shard, &observed.others, incarnation, (None, &topology))?;
+    record(cluster, shard, observed.others.keys(), incarnation, (None, &topology))?;
     let announced = match announce_anew(cluster, &observed.states(), (shard, &observed.own.state)) {
         Err(error) if error.kind() == Kind::Locked => return Ok(Round::Changed),
         announced => announced?,
@@ -166,7 +166,7 @@ fn round(cluster: &Cluster, shard: &ShardName) -> Result<Round> {
     let epoch = if announced.is_some() { None } else { observed.epoch_to_begin(&state) };
     // If this ends here, the next client continues, as the server is not confirmed yet.
     if epoch.is_some()
-        && !record(cluster, shard, &observed.others, incarnation, (epoch, &state.ring.topology))?
+        && !record(cluster, shard, observed.others.keys(), incarnation, (epoch, &state.ring.topology))?
     {
         return Ok(Round::Changed);
     }
@@ -289,15 +289,15 @@ fn begin(observed: &mut Observed, shard: &ShardName) -> Result<Incarnation> {
 /// Records the new incarnation on the other shards, and begins the epoch there, if there is one. The arbiter comes first: from
 /// then on no change of that epoch can be announced. (If the shard is the arbiter itself, it announces nothing before it is
 /// confirmed.) Returns whether no change was announced before.
-fn record(
+pub(crate) fn record<'a>(
     cluster: &Cluster,
     shard: &ShardName,
-    others: &BTreeMap<ShardName, ObservedShard>,
+    others: impl Iterator<Item = &'a ShardName>,
     incarnation: Incarnation,
     (epoch, topology): (Option<Epoch>, &Topology),
 ) -> Result<bool> {
     let first = arbiter(topology);
-    let mut names: Vec<&ShardName> = others.keys().collect();
+    let mut names: Vec<&ShardName> = others.collect();
     names.sort_by_key(|name| (*name != first, *name));
     for name in names {
         let mut connection = Connection::open_unconfirmed(cluster, name)?;

@@ -98,6 +98,11 @@ impl Run<'_> {
         }
         self.patroni.ensure_runs(leader);
         self.patroni.wait_until_whole();
+        // Patroni went back to the first one, after its successor had been confirmed.
+        if self.servers.run(&["count"]).stderr.contains("is a stale primary") {
+            let name = format!("shard_{SHARD}");
+            self.servers.run(&["promote", &name, "--force", "-y"]).success();
+        }
         let before = get(&self.writers.unreplicated);
         self.writers.end_failover(SHARD);
         let lost = get(&self.writers.unreplicated) - before;

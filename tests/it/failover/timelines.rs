@@ -295,3 +295,36 @@ fn an_arbiter_that_ended_a_change_first_serves_while_the_others_have_not() {
     failover.catch_up();
     failover.fail_over_and_complete();
 }
+
+#[test]
+fn a_stale_primary_whose_successor_is_gone_for_good_can_serve_again() {
+    let failover = Failover::of(2);
+    let Failover { servers, standby, .. } = &failover;
+    failover.catch_up();
+    failover.fail_over();
+    let user = (1..=200).find(|id| owner(*id) == 2).unwrap().to_string();
+    let user = user.as_str();
+    servers.run(&["update-user", user, "--name", "on-the-new-one"]).success();
+    // No stale primary: the usual refusal.
+    servers.run(&["promote", "shard_2", "--force", "-y"]).fails(5).says("is not down");
+    standby.stop();
+    servers.start(2);
+    let words = ["update-user", user, "--name", "again"];
+    servers.run(&words).fails(5).says("incarnation 1").says("ringshard promote shard_2 --force");
+    servers.run(&["promote", "shard_2", "-y"]).fails(5).says("is not down");
+    servers.run(&["promote", "shard_2", "--force"]).fails(3);
+    let ran = servers.run(&["promote", "shard_2", "--force", "-y"]).success();
+    assert!(ran.stdout.starts_with("shard_2\t") && ran.stdout.ends_with("\t3\t3\n"), "{ran:?}");
+    servers.run(&words).success();
+    let other = failover.other_home();
+    assert!(run_in(&other, &["get-user", user]).success().stdout.contains("again"));
+    // The other one is the stale primary now, also for a writer that knows its shard only from before.
+    servers.crash(2);
+    standby.start();
+    run_in(&other, &["update-user", user, "--name", "lost"]).fails(5).says("incarnation 2");
+    standby.stop();
+    servers.start(2);
+    assert!(run_in(&other, &["get-user", user]).success().stdout.contains("again"));
+    failover.rebalance(None);
+    servers.assert_healthy(200);
+}

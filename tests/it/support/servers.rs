@@ -221,6 +221,14 @@ impl Standby {
         self.client().query_one("SELECT count(*) FROM users", &[]).unwrap().get(0)
     }
 
+    pub(crate) fn stop(&self) {
+        self.0.server.stop().unwrap();
+    }
+
+    pub(crate) fn start(&self) {
+        self.0.server.ensure_running().unwrap();
+    }
+
     /// Pauses or resumes replay.
     pub(crate) fn pause(&self, is_paused: bool) {
         let function = if is_paused { "pg_wal_replay_pause" } else { "pg_wal_replay_resume" };
