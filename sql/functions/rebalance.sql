@@ -80,7 +80,8 @@ BEGIN
         RETURN 'stale';
     END IF;
     SELECT * INTO own_arc FROM ringshard.arc WHERE last >= chunk_last ORDER BY last LIMIT 1;
-    IF own_arc = ROW (chunk_last, chunk_first, 'fenced', the_epoch, the_target)::ringshard.arc THEN
+    IF (own_arc.last, own_arc.first, own_arc.state, own_arc.epoch, own_arc.transfer_to)
+       = (chunk_last, chunk_first, 'fenced', the_epoch, the_target) THEN
         RETURN 'already';
     END IF;
     -- No arc moves while a table is added or removed: its rows might stay behind.
@@ -102,8 +103,9 @@ BEGIN
     IF own_arc.last > chunk_last THEN
         INSERT INTO ringshard.arc (first, last, epoch) VALUES (after_chunk, own_arc.last, own_arc.epoch);
     END IF;
-    INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to)
-    VALUES (chunk_first, chunk_last, 'fenced', the_epoch, the_target);
+    INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to, partitions)
+    VALUES (chunk_first, chunk_last, 'fenced', the_epoch, the_target,
+            ARRAY(SELECT sharded.part FROM ringshard.sharded_parts() AS sharded WHERE sharded.part <> sharded.relation));
     RETURN 'done';
 END $$;
 
@@ -138,11 +140,13 @@ BEGIN
 END $$;
 
 -- The rows of a chunk, of all tables in the order in which they are to be stored: for each table its name and its columns, the
--- number of rows and their digest, and all rows one after the other; `rows` is NULL if their text has more than `bytes_max` bytes. `names` is
--- NULL unless the chunk is fenced exactly like this. STABLE, and so of one snapshot.
+-- number of rows and their digest; the size of all rows as text and that of the largest; and all rows one after the other, unless
+-- their text has more than `bytes_max` bytes. `names` is NULL unless the chunk is fenced exactly like this. STABLE, and so of one
+-- snapshot.
 CREATE OR REPLACE FUNCTION ringshard.read_chunk(
     the_epoch bigint, chunk_first uuid, chunk_last uuid, the_target text, bytes_max bigint,
-    OUT names text[], OUT columns text[], OUT counts bigint[], OUT digests numeric[], OUT bytes bigint, OUT rows text[])
+    OUT names text[], OUT columns text[], OUT counts bigint[], OUT digests numeric[], OUT bytes bigint, OUT largest bigint,
+    OUT rows text[])
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     tables CONSTANT record := ringshard.tables_in_order();
@@ -158,10 +162,12 @@ BEGIN
     counts := '{}';
     digests := '{}';
     bytes := 0;
+    largest := 0;
     rows := '{}';
     FOR index IN 1 .. pg_catalog.cardinality(names) LOOP
         EXECUTE pg_catalog.format(
             'SELECT pg_catalog.count(*) AS row_count, coalesce(pg_catalog.sum(pg_catalog.octet_length(text)), 0)::bigint AS bytes, '
+            'coalesce(pg_catalog.max(pg_catalog.octet_length(text)), 0) AS largest, '
             'coalesce(pg_catalog.sum(pg_catalog.hashtextextended(text, 0)), 0) AS digest, '
             'coalesce(pg_catalog.array_agg(text) FILTER (WHERE bytes_before <= $3), ''{}'') AS rows '
             'FROM (SELECT text, pg_catalog.sum(pg_catalog.octet_length(text)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_before '
@@ -171,6 +177,7 @@ BEGIN
         counts := counts || own.row_count;
         digests := digests || own.digest;
         bytes := bytes + own.bytes;
+        largest := greatest(largest, own.largest);
         rows := rows || own.rows;
     END LOOP;
     IF bytes > bytes_max THEN
@@ -316,7 +323,8 @@ BEGIN
 END $$;
 
 -- Deletes a chunk and its rows, if it is fenced exactly like this, and the shard is still in the epoch in which that was
--- decided (`decided_in`): if a server that lacks the chunk took its target over since then, a later epoch was announced.
+-- decided (`decided_in`): if a server that lacks the chunk took its target over since then, a later epoch was announced. Rows of
+-- a partition that was attached after the fence stay, on no arc: they may not have been among those that were handed over.
 -- In the epoch of the fence the commit need not be durable: if a crash undoes it, a mover repeats it before the change can
 -- finish.
 CREATE OR REPLACE FUNCTION ringshard.purge(
@@ -326,6 +334,9 @@ DECLARE
     guard CONSTANT text := pg_catalog.set_config('ringshard.guard', 'checked', true);
     effects text;
     tables record;
+    known oid[];
+    attached record;
+    has_rows boolean;
 BEGIN
     PERFORM ringshard.require_confirmed();
     PERFORM pg_catalog.set_config('lock_timeout', '5s', true);
@@ -338,7 +349,8 @@ BEGIN
         PERFORM ringshard.require_durable_commit();
     END IF;
     DELETE FROM ringshard.arc
-    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND transfer_to = the_target;
+    WHERE last = chunk_last AND first = chunk_first AND state = 'fenced' AND epoch = the_epoch AND transfer_to = the_target
+    RETURNING partitions INTO known;
     IF NOT FOUND THEN
         RETURN 'already';
     END IF;
@@ -352,9 +364,26 @@ BEGIN
     END IF;
     tables := ringshard.tables_in_order();
     FOR index IN REVERSE pg_catalog.cardinality(tables.names) .. 1 LOOP
-        EXECUTE pg_catalog.format('DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2',
-            tables.relations[index], tables.key_columns[index])
-        USING chunk_first, chunk_last;
+        EXECUTE pg_catalog.format('DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2 AND %s',
+            tables.relations[index], tables.key_columns[index],
+            CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = tables.relations[index] AND relkind = 'p')
+                 THEN 't.tableoid = ANY ($3)' ELSE 'true' END)
+        USING chunk_first, chunk_last, known;
+    END LOOP;
+    FOR attached IN
+        SELECT sharded.* FROM ringshard.sharded_parts() AS sharded JOIN pg_catalog.pg_class AS c ON c.oid = sharded.part
+        WHERE sharded.part <> sharded.relation AND c.relkind <> 'p' AND NOT sharded.part = ANY (known)
+    LOOP
+        EXECUTE pg_catalog.format(
+            'SELECT EXISTS (SELECT FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2)',
+            attached.part, attached.key_column)
+        INTO has_rows USING chunk_first, chunk_last;
+        IF has_rows THEN
+            INSERT INTO ringshard.left_behind (first, last, reason)
+            VALUES (chunk_first, chunk_last,
+                    pg_catalog.format('the partition %s of %s was attached while they moved', attached.part, attached.name))
+            ON CONFLICT (last) DO UPDATE SET first = least(left_behind.first, excluded.first), reason = excluded.reason;
+        END IF;
     END LOOP;
     RETURN 'done';
 END $$;

@@ -37,8 +37,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     relations CONSTANT regclass[] := (ringshard.tables_in_order()).relations;
     -- With their partitions.
-    parts CONSTANT oid[] := relations || ARRAY(SELECT tree.relid FROM pg_catalog.unnest(relations) AS sharded (relation)
-                                               CROSS JOIN LATERAL pg_catalog.pg_partition_tree(sharded.relation) AS tree);
+    parts CONSTANT oid[] := ARRAY(SELECT sharded.part FROM ringshard.sharded_parts() AS sharded);
     firing "char"[];
     relation regclass;
 BEGIN

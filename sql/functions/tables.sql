@@ -24,6 +24,18 @@ LANGUAGE sql STABLE AS $$
     SELECT coalesce(pg_catalog.pg_partition_root(part), part)
 $$;
 
+-- The sharded tables of this shard that exist, and their partitions at any level, each with the table that it is a part of.
+CREATE OR REPLACE FUNCTION ringshard.sharded_parts(
+    OUT name text, OUT key_column text, OUT relation regclass, OUT part regclass)
+RETURNS SETOF record
+LANGUAGE sql STABLE AS $$
+    SELECT sharded.name, sharded.key_column, sharded.relation, coalesce(tree.relid, sharded.relation)
+    FROM ringshard.sharded_tables() AS sharded
+    -- Without rows for a table that is not partitioned.
+    LEFT JOIN LATERAL pg_catalog.pg_partition_tree(sharded.relation) AS tree ON true
+    WHERE sharded.relation IS NOT NULL
+$$;
+
 -- The sharded tables, each after those that its foreign keys refer to: the order to store rows in; the reverse is the order to
 -- delete them. `columns`: those of each table, in the order of the text of its records. Fails if a table is missing.
 CREATE OR REPLACE FUNCTION ringshard.tables_in_order(

@@ -15,11 +15,7 @@ SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::double precision AS at_
                END)::bigint
         FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_stat_all_tables AS live ON live.relid = found.oid
         -- The numbers of a partitioned table are those of its partitions at its last ANALYZE.
-        WHERE found.relkind = 'r' AND found.oid IN (
-            SELECT sharded.relation FROM ringshard.sharded_tables() AS sharded
-            UNION
-            SELECT tree.relid FROM ringshard.sharded_tables() AS sharded
-            CROSS JOIN LATERAL pg_catalog.pg_partition_tree(sharded.relation) AS tree)) AS rows,
+        WHERE found.relkind = 'r' AND found.oid IN (SELECT sharded.part FROM ringshard.sharded_parts() AS sharded)) AS rows,
        CASE WHEN pg_catalog.has_database_privilege(of_database.datid, 'CONNECT')
            THEN pg_catalog.pg_database_size(of_database.datid) END AS size_bytes,
        (SELECT pg_catalog.sum(numbackends)::bigint FROM pg_catalog.pg_stat_database) AS connections,

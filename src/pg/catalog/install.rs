@@ -33,7 +33,7 @@ const MIGRATIONS: [(i32, &str); 11] = [
     (8, include_str!("../../../sql/migrations/0008_timeline.sql")),
     (9, include_str!("../../../sql/migrations/0009_tables.sql")),
     (10, include_str!("../../../sql/migrations/0010_schema_changes.sql")),
-    (11, include_str!("../../../sql/migrations/0011_ids.sql")),
+    (11, include_str!("../../../sql/migrations/0011_ids_and_partitions.sql")),
 ];
 /// How many misplaced users an error lists.
 const MISPLACED_SHOWN: usize = 10;

@@ -21,9 +21,8 @@ pub(super) fn heavy_keys(
 ) -> Result<Vec<HeavyKey>, postgres::Error> {
     // Those of each partition, as nothing analyzes a partitioned table by itself.
     let sql = "SELECT sharded.name, common.key, pg_catalog.sum(common.frequency * c.reltuples)::bigint AS rows \
-               FROM ringshard.sharded_tables() AS sharded \
-               JOIN pg_catalog.pg_class AS c ON c.relkind = 'r' AND (c.oid = sharded.relation \
-                    OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation))) \
+               FROM ringshard.sharded_parts() AS sharded \
+               JOIN pg_catalog.pg_class AS c ON c.oid = sharded.part AND c.relkind = 'r' \
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
                JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname \
                     AND s.attname = sharded.key_column AND NOT s.inherited \

@@ -40,9 +40,8 @@ struct Indexed {
 fn look(connection: &mut Connection) -> Result<Vec<Indexed>, postgres::Error> {
     let tables = connection.session().query(
         "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.quote_ident(sharded.key_column) \
-         FROM ringshard.sharded_tables() AS sharded \
-         JOIN pg_catalog.pg_class AS c ON c.relkind = 'r' AND (c.oid = sharded.relation \
-              OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation))) \
+         FROM ringshard.sharded_parts() AS sharded \
+         JOIN pg_catalog.pg_class AS c ON c.oid = sharded.part AND c.relkind = 'r' \
          JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace",
         &[],
     )?;

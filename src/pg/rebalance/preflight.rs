@@ -86,9 +86,7 @@ pub fn preflight(
 fn check_ownership(cluster: &Cluster) -> Result<()> {
     let sql = "SELECT c.relname::text AS table, pg_catalog.quote_ident(n.nspname) AS schema, c.relowner::regrole::text AS owner, \
                       pg_catalog.quote_ident(current_user) AS role, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner \
-               FROM ringshard.sharded_tables() AS sharded \
-               JOIN pg_catalog.pg_class AS c ON c.oid = sharded.relation \
-                    OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation)) \
+               FROM ringshard.sharded_parts() AS sharded JOIN pg_catalog.pg_class AS c ON c.oid = sharded.part \
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
                WHERE NOT (pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')) \
                ORDER BY 1 LIMIT 1";
@@ -120,9 +118,7 @@ fn check_ownership(cluster: &Cluster) -> Result<()> {
 /// A warning for each publication of sharded tables, whose subscribers are not told that rows move.
 pub fn publications(cluster: &Cluster) -> Result<Vec<Error>> {
     let sql = "SELECT published.pubname::text AS publication, pg_catalog.string_agg(DISTINCT sharded.name, ', ') AS tables \
-               FROM ringshard.sharded_tables() AS sharded \
-               JOIN pg_catalog.pg_class AS c ON c.oid = sharded.relation \
-                    OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(sharded.relation)) \
+               FROM ringshard.sharded_parts() AS sharded JOIN pg_catalog.pg_class AS c ON c.oid = sharded.part \
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
                JOIN pg_catalog.pg_publication_tables AS published \
                     ON published.schemaname = n.nspname AND published.tablename = c.relname \

@@ -44,6 +44,8 @@ struct Packed {
     /// What each table has, in the order in which they are stored.
     tables: Vec<TableRows>,
     bytes: i64,
+    /// The size of the largest row as text.
+    largest: i64,
     /// All rows, one table after the other, as an array of texts; `None` if they are too large to be held in memory.
     rows: Option<BinaryValue>,
 }
@@ -73,7 +75,12 @@ impl ChunkRows {
         let tables =
             tables.map(|((table, columns), (rows, digest))| TableRows { table, columns, rows, digest });
         let tables = tables.collect();
-        Some(Self(Arc::new(Packed { tables, bytes: row.get("bytes"), rows: row.get("rows") })))
+        Some(Self(Arc::new(Packed {
+            tables,
+            bytes: row.get("bytes"),
+            largest: row.get("largest"),
+            rows: row.get("rows"),
+        })))
     }
 
     /// Their number.
@@ -85,6 +92,11 @@ impl ChunkRows {
     /// Their size in bytes, as text.
     pub(crate) fn bytes(&self) -> u64 {
         u64::try_from(self.0.bytes).expect("a size is not negative")
+    }
+
+    /// The size of the largest one in bytes, as text.
+    pub(crate) fn largest(&self) -> u64 {
+        u64::try_from(self.0.largest).expect("a size is not negative")
     }
 
     /// What each table has, in the order in which they are stored.

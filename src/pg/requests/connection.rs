@@ -179,7 +179,7 @@ impl Connection {
             }
             Request::Read { epoch, chunk, target } => {
                 let rows = self.session.query(
-                    "SELECT names, columns, counts, digests::text[] AS digests, bytes, rows \
+                    "SELECT names, columns, counts, digests::text[] AS digests, bytes, largest, rows \
                      FROM ringshard.read_chunk($1, $2, $3, $4, $5)",
                     &[
                         (&epoch.number(), Type::INT8),

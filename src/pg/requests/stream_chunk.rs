@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
-use postgres::{IsolationLevel, Transaction};
+use postgres::{IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
 use super::chunk_rows::{ChunkRows, TableRows};
@@ -22,6 +21,8 @@ use crate::pg::net::sqlstate::{self, ShardError};
 const PART_BYTES: usize = 1 << 20;
 /// Or so many rows.
 const PART_ROWS: usize = 5_000;
+/// How many rows are fetched at once, unless so many may have more than [`PART_BYTES`].
+const FETCHED_ROWS: u64 = 500;
 
 /// The chunk, the epoch in which it moves, and its source.
 pub(crate) struct Handover<'a> {
@@ -117,23 +118,23 @@ impl Handover<'_> {
         key: &str,
         at_source: &impl Fn(postgres::Error) -> ShardError,
     ) -> Result<(i64, String), ShardError> {
-        let sql = format!(
-            "SELECT t.*::text FROM {table} AS t WHERE pg_catalog.md5(t.{key}::text)::uuid BETWEEN $1 AND $2"
+        // A cursor, as the server would send all rows ahead of a slow target, and they would be held here.
+        let open = format!(
+            "DECLARE rows_of_chunk NO SCROLL CURSOR FOR \
+             SELECT t.*::text FROM {table} AS t WHERE pg_catalog.md5(t.{key}::text)::uuid BETWEEN $1 AND $2"
         );
-        let range =
-            [(Uuid::from(self.chunk.first()), Type::UUID), (Uuid::from(self.chunk.last()), Type::UUID)];
-        let mut rows = snapshot.query_typed_raw(&sql, range).map_err(at_source)?;
+        let (first, last) = (Uuid::from(self.chunk.first()), Uuid::from(self.chunk.last()));
+        snapshot.query_typed(&open, &[(&first, Type::UUID), (&last, Type::UUID)]).map_err(at_source)?;
+        let count = (PART_BYTES as u64 / self.rows.largest().max(1)).clamp(1, FETCHED_ROWS);
+        let fetch = format!("FETCH {count} FROM rows_of_chunk");
         let mut stored = (0, 0);
-        let mut part: Vec<String> = Vec::new();
+        let mut part: Vec<Row> = Vec::new();
         let mut bytes = 0;
         loop {
-            let row = rows.next().map_err(at_source)?;
-            let is_last = row.is_none();
-            if let Some(row) = row {
-                let text: String = row.get(0);
-                bytes += text.len();
-                part.push(text);
-            }
+            let fetched = snapshot.query_typed(&fetch, &[]).map_err(at_source)?;
+            let is_last = fetched.is_empty();
+            bytes += fetched.iter().map(|row| row.get::<_, &str>(0).len()).sum::<usize>();
+            part.extend(fetched);
             if bytes >= PART_BYTES || part.len() >= PART_ROWS || (is_last && !part.is_empty()) {
                 let (rows, digest) = self.store(receiving, table, &part)?;
                 stored = (stored.0 + rows, stored.1 + digest);
@@ -141,9 +142,11 @@ impl Handover<'_> {
                 bytes = 0;
             }
             if is_last {
-                return Ok((stored.0, stored.1.to_string()));
+                break;
             }
         }
+        snapshot.batch_execute("CLOSE rows_of_chunk").map_err(at_source)?;
+        Ok((stored.0, stored.1.to_string()))
     }
 
     /// Stores a part; returns the number of rows and their digest.
@@ -151,8 +154,9 @@ impl Handover<'_> {
         &self,
         receiving: &mut Transaction<'_>,
         table: &str,
-        part: &[String],
+        part: &[Row],
     ) -> Result<(i64, i128), ShardError> {
+        let part: Vec<&str> = part.iter().map(|row| row.get(0)).collect();
         let reason = format!("in conflict with rows from {} in epoch {}", self.source, self.epoch);
         let row = receiving.query_typed_one(
             "SELECT row_count, digest::text FROM ringshard.store_rows($1, $2, $3)",

@@ -114,7 +114,7 @@ fn streamed_families_survive_a_killed_mover_and_killed_sessions_of_the_source() 
     let mut mover = test.command().args(["rebalance", "-y", "--chunk-rows", "10"]).spawn().unwrap();
     let mut killed = 0;
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-               WHERE datname = current_database() AND query LIKE 'SELECT t.*::text%' AND pid <> pg_backend_pid()";
+               WHERE datname = current_database() AND query LIKE 'FETCH % FROM rows_of_chunk' AND pid <> pg_backend_pid()";
     while mover.try_wait().unwrap().is_none() {
         if killed < 6 {
             killed += (1..=3).map(|number| test.query(number, sql, &[]).len()).sum::<usize>();

@@ -161,6 +161,40 @@ fn the_guard_watches_each_partition_and_those_that_come_later() {
 }
 
 #[test]
+fn rows_that_are_attached_while_their_keys_move_are_not_purged() {
+    let test = with_events();
+    test.run(&["add-shard", "s2", &test.url(2)]).success();
+    // The target has a chunk that its source has not purged.
+    assert_eq!(rebalance_to_failpoint(&test, "after-receive:1", &[]).code, -1);
+    let fenced = "SELECT FROM events JOIN ringshard.arc \
+                  ON md5(account::text)::uuid BETWEEN arc.first AND arc.last WHERE state = 'fenced'";
+    let moving = i64::try_from(test.query(1, fenced, &[]).len()).unwrap();
+    assert!(moving > 0);
+    for number in [2, 1] {
+        test.execute(number, "CREATE TABLE late (LIKE events INCLUDING INDEXES)");
+        if number == 1 {
+            test.execute(1, "INSERT INTO late SELECT i, 25, 'late' FROM generate_series(1, 200) AS i");
+        }
+        test.execute(number, "ALTER TABLE events ATTACH PARTITION late FOR VALUES FROM (20) TO (30)");
+    }
+    test.run(&["init-shards"]).success();
+    test.run(&["rebalance", "-y"]).fails(1).says("misplaced").says("ringshard verify --fix");
+    let total = || count(&test, 1, "events") + count(&test, 2, "events");
+    assert_eq!(total(), 400);
+    let left: String = test.query(1, "SELECT reason FROM ringshard.left_behind", &[])[0].get(0);
+    assert!(left.contains("late"), "{left}");
+    test.run(&["verify"]).fails(1).says(&moving.to_string());
+    // Their owner has other rows of these keys, so it cannot be known whether these were deleted there.
+    test.run(&["verify", "--fix", "-y"]).success();
+    assert_eq!((total(), count(&test, 1, "ringshard.quarantine")), (400 - moving, moving));
+    for (at, owner) in NAMES.iter().enumerate() {
+        let rows = test.query(at + 1, "SELECT account FROM events", &[]);
+        assert!(rows.iter().all(|row| owner_among(&NAMES, row.get::<_, i64>(0)) == *owner));
+    }
+    test.run(&["verify"]).success();
+}
+
+#[test]
 fn what_a_partition_has_keeps_its_table_from_being_sharded() {
     let test = Test::new();
     test.execute(1, EVENTS);

@@ -1,4 +1,10 @@
--- Version 11 of the catalog: unique ids (sql/functions/ids.sql), which contain the number of the shard.
+-- Version 11 of the catalog: unique ids (sql/functions/ids.sql), which contain the number of the shard; and partitioned tables.
+
+-- The partitions that the sharded tables had when the arc was fenced.
+ALTER TABLE ringshard.arc ADD COLUMN partitions oid[];
+
+-- It has got one more column.
+DROP FUNCTION IF EXISTS ringshard.read_chunk(bigint, uuid, uuid, text, bigint);
 
 -- The last id of this shard. Each is the milliseconds since 2026 (41 bits), a counter (12 bits), and the number of the shard (10
 -- bits), which a step leaves as it is. Without a number it is 0.
