@@ -127,26 +127,34 @@ impl Handover<'_> {
         snapshot.query_typed(&open, &[(&first, Type::UUID), (&last, Type::UUID)]).map_err(at_source)?;
         let count = (PART_BYTES as u64 / self.rows.largest().max(1)).clamp(1, FETCHED_ROWS);
         let fetch = format!("FETCH {count} FROM rows_of_chunk");
-        let mut stored = (0, 0);
-        let mut part: Vec<Row> = Vec::new();
-        let mut bytes = 0;
+        let (mut rows, mut digest) = (0, 0);
+        let (mut part, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
         loop {
             let fetched = snapshot.query_typed(&fetch, &[]).map_err(at_source)?;
             let is_last = fetched.is_empty();
-            bytes += fetched.iter().map(|row| row.get::<_, &str>(0).len()).sum::<usize>();
-            part.extend(fetched);
-            if bytes >= PART_BYTES || part.len() >= PART_ROWS || (is_last && !part.is_empty()) {
-                let (rows, digest) = self.store(receiving, table, &part)?;
-                stored = (stored.0 + rows, stored.1 + digest);
+            let more = fetched.iter().map(|row| row.get::<_, &str>(0).len()).sum::<usize>();
+            let mut store = |part: &mut Vec<Row>, bytes: &mut usize| {
+                let stored = self.store(receiving, table, part)?;
+                (rows, digest) = (rows + stored.0, digest + stored.1);
                 part.clear();
-                bytes = 0;
+                *bytes = 0;
+                Ok::<(), ShardError>(())
+            };
+            // So a large row is alone.
+            if !part.is_empty() && (is_last || bytes + more > PART_BYTES) {
+                store(&mut part, &mut bytes)?;
             }
             if is_last {
                 break;
             }
+            bytes += more;
+            part.extend(fetched);
+            if bytes >= PART_BYTES || part.len() >= PART_ROWS {
+                store(&mut part, &mut bytes)?;
+            }
         }
         snapshot.batch_execute("CLOSE rows_of_chunk").map_err(at_source)?;
-        Ok((stored.0, stored.1.to_string()))
+        Ok((rows, digest.to_string()))
     }
 
     /// Stores a part; returns the number of rows and their digest.
@@ -158,12 +166,37 @@ impl Handover<'_> {
     ) -> Result<(i64, i128), ShardError> {
         let part: Vec<&str> = part.iter().map(|row| row.get(0)).collect();
         let reason = format!("in conflict with rows from {} in epoch {}", self.source, self.epoch);
-        let row = receiving.query_typed_one(
-            "SELECT row_count, digest::text FROM ringshard.store_rows($1, $2, $3)",
-            &[(&table, Type::TEXT), (&part, Type::TEXT_ARRAY), (&reason, Type::TEXT)],
-        )?;
+        let row = if let [large] = part[..]
+            && large.len() > PART_BYTES
+        {
+            send_in_slices(receiving, large)?;
+            receiving.query_typed_one(
+                "SELECT row_count, digest::text \
+                 FROM ringshard.store_rows($1, ARRAY[pg_catalog.current_setting('ringshard.row')], $2)",
+                &[(&table, Type::TEXT), (&reason, Type::TEXT)],
+            )?
+        } else {
+            receiving.query_typed_one(
+                "SELECT row_count, digest::text FROM ringshard.store_rows($1, $2, $3)",
+                &[(&table, Type::TEXT), (&part, Type::TEXT_ARRAY), (&reason, Type::TEXT)],
+            )?
+        };
         let digest: &str = row.get(1);
         // A sum of at most 2^63 numbers of 64 bits.
         Ok((row.get(0), digest.parse().expect("a whole number of at most 127 bits")))
     }
+}
+
+/// Puts a large row together on the target, in a setting of its transaction: as a parameter it would be held here in three
+/// buffers, each with room for twice as much.
+fn send_in_slices(receiving: &mut Transaction<'_>, row: &str) -> Result<(), postgres::Error> {
+    receiving.batch_execute("SET LOCAL ringshard.row = ''")?;
+    let append = "SELECT FROM pg_catalog.set_config('ringshard.row', pg_catalog.current_setting('ringshard.row') || $1, true)";
+    let mut rest = row;
+    while !rest.is_empty() {
+        let (slice, behind) = rest.split_at(rest.floor_char_boundary(PART_BYTES));
+        receiving.query_typed(append, &[(&slice, Type::TEXT)])?;
+        rest = behind;
+    }
+    Ok(())
 }
