@@ -4,6 +4,9 @@
 //!   two pipes of psql at once for each table, `COPY (the rows that move) TO STDOUT (FORMAT binary) | COPY … FROM STDIN`, then a
 //!   `DELETE` of the same rows. psql finds the rows by their positions, with the fastest condition that we know, and disables
 //!   the checks of the foreign key (`session_replication_role`). It is neither online nor safe.
+//! - the same by hand, but chunk by chunk in the order of the ring, as whoever moves rows beside writers must: the index on the
+//!   position, then two sessions at once, each with a COPY, a COPY and a DELETE for each table and 5,000 rows. It has no fence and
+//!   compares nothing. The rows of a chunk lie on as many pages; so this shows how much of the ratio is due to that.
 //! - how long writes take while it moves, with 8 writers at work
 //! - its peak memory, also with rows of 10 MB, and with a key of 1,000,000 rows
 //!
@@ -13,9 +16,13 @@
 mod common;
 
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
+use postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use ringshard::local::PrivateServer;
 use ringshard::model::names::ShardName;
 use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Topology;
@@ -26,6 +33,8 @@ use common::{Home, belongs_to, latencies, median, peak_mib, run, seconds, show_l
 const USERS: i64 = 1_000_000;
 const ORDERS_OF_EACH: i64 = 3;
 const ROUNDS: usize = 1;
+/// About as many rows has a chunk that is moved by hand.
+const CHUNK_ROWS: u128 = 5_000;
 const MEMORY_GOAL: f64 = 100.0;
 
 /// The key that has 1,000,000 orders.
@@ -35,28 +44,34 @@ fn main() {
     let names = (1..=3).map(|n| format!("shard_{n}").parse::<ShardName>().unwrap());
     let after = Topology::of_equals(100, names).unwrap();
     let (mut ours, mut theirs, mut memory, mut moved) = (Vec::new(), Vec::new(), 0.0_f64, 0.0);
+    let mut by_chunks = Vec::new();
     for round in 0..ROUNDS {
-        for is_ours in [round % 2 == 0, round % 2 == 1] {
+        for way in 0..3 {
             // Each on a server of its own, as the other's dead rows would be in its way.
             let home = Home::with(&["--shards", "1"]);
-            if is_ours {
+            if way == round % 3 {
                 fill(&home, "shard_1", USERS);
                 add_tables(&home);
                 grow(&home);
                 ours.push(seconds(|| memory = memory.max(rebalance(&home))));
                 let rows = "SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM orders)";
                 moved = ["shard_2", "shard_3"].iter().map(|name| number(&home, name, rows)).sum();
+            } else if way == (round + 1) % 3 {
+                make_raw(&home);
+                theirs.push(seconds(|| move_raw(&home, &after)));
             } else {
-                theirs.push(move_raw(&home, &after));
+                make_raw(&home);
+                by_chunks.push(seconds(|| move_by_chunks(&home, &after)));
             }
         }
     }
-    let (ours, theirs) = (moved / median(ours), moved / median(theirs));
+    let (ours, theirs, by_chunks) = (moved / median(ours), moved / median(theirs), moved / median(by_chunks));
     let ratio = ours / theirs;
     println!(
         "rebalance 1 to 3 shards, {moved:.0} rows of users and orders move / COPY and DELETE by hand, rows"
     );
     println!("  {ours:.0} /s / {theirs:.0} /s = {ratio:.3}  (goal at least 0.6: {})", verdict(ratio >= 0.6));
+    println!("  chunk by chunk by hand: {by_chunks:.0} /s, of which rebalance has {:.3}", ours / by_chunks);
     show_memory("rebalance", memory);
     stalls();
     large_rows();
@@ -120,8 +135,8 @@ fn rebalance(home: &Home) -> f64 {
     peak_mib(home.ringshard().args(["rebalance", "-y"]))
 }
 
-/// Moves the rows by hand, and returns how long it took in seconds.
-fn move_raw(home: &Home, after: &Topology) -> f64 {
+/// The same tables without ringshard, one filled and two empty.
+fn make_raw(home: &Home) {
     let users = include_str!("../sql/queries/users.sql");
     for n in 1..=3 {
         home.script(&format!(
@@ -132,6 +147,9 @@ fn move_raw(home: &Home, after: &Topology) -> f64 {
     for n in 2..=3 {
         run(psql(home, &format!("raw_{n}")).args(["-c", TABLES]));
     }
+}
+
+fn move_raw(home: &Home, after: &Topology) {
     let pipe = |n: usize| {
         let these = belongs_to(&after.ring(), &format!("shard_{n}"));
         for table in ["users", "orders"] {
@@ -146,13 +164,67 @@ fn move_raw(home: &Home, after: &Topology) -> f64 {
             run(psql(home, "raw_1").args(["-c", &format!("DELETE FROM {table} WHERE {these}")]));
         }
     };
-    seconds(|| {
-        thread::scope(|scope| {
-            for n in 2..=3 {
-                scope.spawn(move || pipe(n));
+    thread::scope(|scope| {
+        for n in 2..=3 {
+            scope.spawn(move || pipe(n));
+        }
+    });
+}
+
+fn move_by_chunks(home: &Home, after: &Topology) {
+    for table in ["users", "orders"] {
+        let index = format!("CREATE INDEX CONCURRENTLY ON {table} ((md5(user_id::text)::uuid))");
+        run(psql(home, "raw_1").args(["-c", &index]));
+    }
+    let connect = |database: &str| {
+        let mut config = postgres::Config::new();
+        config.host_path(home.server.socket_dir()).port(home.server.port());
+        let mut client = config.user(PrivateServer::USER).dbname(database).connect(NoTls).unwrap();
+        client.batch_execute("SET session_replication_role = replica; SET enable_seqscan = off").unwrap();
+        client
+    };
+    let ring = after.ring();
+    let queue = |n: usize| {
+        let (mut source, mut target) = (connect("raw_1"), connect(&format!("raw_{n}")));
+        let name = format!("shard_{n}");
+        for owned in ring.arcs().iter().filter(|owned| owned.shard.as_str() == name) {
+            let (first, last) = (owned.arc.first().number(), owned.arc.last().number());
+            // The rows are spread evenly.
+            let width = u128::MAX / (u128::from(USERS.unsigned_abs()) * 4 / CHUNK_ROWS);
+            let mut from = first;
+            loop {
+                let to = last.min(from.saturating_add(width));
+                move_chunk(&mut source, &mut target, from, to);
+                if to == last {
+                    break;
+                }
+                from = to + 1;
             }
-        });
-    })
+        }
+    };
+    thread::scope(|scope| {
+        for n in 2..=3 {
+            scope.spawn(move || queue(n));
+        }
+    });
+}
+
+fn move_chunk(source: &mut Client, target: &mut Client, first: u128, last: u128) {
+    let these = format!(
+        "WHERE md5(user_id::text)::uuid BETWEEN '{}' AND '{}'",
+        Uuid::from_u128(first),
+        Uuid::from_u128(last)
+    );
+    let mut receiving = target.transaction().unwrap();
+    for table in ["users", "orders"] {
+        let rows = format!("COPY (SELECT * FROM {table} {these}) TO STDOUT (FORMAT binary)");
+        let mut from = source.copy_out(&rows).unwrap();
+        let mut into = receiving.copy_in(&format!("COPY {table} FROM STDIN (FORMAT binary)")).unwrap();
+        io::copy(&mut from, &mut into).unwrap();
+        into.finish().unwrap();
+    }
+    receiving.commit().unwrap();
+    source.batch_execute(&format!("DELETE FROM orders {these}; DELETE FROM users {these}")).unwrap();
 }
 
 /// How long writes take beside it.

@@ -29,7 +29,7 @@ const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
     SELECT pg_catalog.set_config('session_replication_role', 'replica', false) \
     FROM pg_catalog.pg_roles WHERE rolsuper AND rolname = current_user";
 /// The size of a chunk, as it is stored, unless a single key has more.
-const CHUNK_BYTES: i64 = 2 << 20;
+const CHUNK_BYTES: i64 = 512 << 10;
 
 /// The settings that change the text of a row, for a transaction.
 pub(crate) const ROW_TEXT: &str = include_str!("../../../sql/queries/row_text.sql");

@@ -85,7 +85,7 @@ fn families_move(functions: &str) -> bool {
     faults(&test, &[1, 2], &model).is_empty() && test.run(&["verify", "--deep"]).code == 0
 }
 
-const PURGE: &str = "        EXECUTE pg_catalog.format('DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2',\n";
+const PURGE: &str = "        EXECUTE pg_catalog.format('DELETE FROM %s AS t WHERE pg_catalog.md5(t.%I::text)::uuid BETWEEN $1 AND $2 AND %s',\n";
 
 #[test]
 fn a_purge_that_forgets_a_table_leaves_rows_on_two_shards() {
