@@ -1,6 +1,6 @@
 //! `verify`: checks that each row is on its owner and nowhere else; with `--fix` it repairs.
 
-use crate::pg::{failover, rows, verify};
+use crate::pg::{failover, rows, tables, verify};
 use clap::Args;
 
 use crate::commands::{Console, Context, Progress};
@@ -48,6 +48,9 @@ impl VerifyArgs {
         failover::include_stale_primaries(&cluster, &stale_primaries)?;
         let mut report = self.check(context, &cluster, stale_primaries)?;
         report.warnings.extend(errors);
+        let mut differing = tables::differing_references(&cluster)?.into_iter();
+        report.failure = report.failure.or_else(|| differing.next());
+        report.warnings.extend(differing);
         Ok(report)
     }
 

@@ -5,7 +5,6 @@ use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::model::ring::topology::Topology;
 use crate::model::table::{ShardingKey, Table, TableName};
 use crate::pg::catalog::relation::{NumberedColumn, Relation, Unsupported};
 use crate::pg::cluster::Cluster;
@@ -147,36 +146,6 @@ fn fault_of(relation: Option<&Relation>, table: &Table) -> Option<TableFault> {
              {column} --unchecked-unique {other}"
         ),
     )
-}
-
-/// Fails with `Failed` if a reference table does not have the same rows on all shards.
-pub(super) fn check_reference(cluster: &Cluster, topology: &Topology, table: &TableName) -> Result<()> {
-    let sql = format!(
-        "SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(t.*::text, 0)), 0)::text FROM {} AS t",
-        table.as_sql()
-    );
-    let what = format!("compare the table `{table}`");
-    let mut first: Option<(&ShardName, (i64, String))> = None;
-    for shard in topology.names() {
-        let mut connection = Connection::open(cluster, shard)?;
-        let row = connection.session().client().query_typed_one(&sql, &[]);
-        let row = row.map_err(|cause| sqlstate::doing(&what, shard, &cause))?;
-        let found = (row.get(0), row.get(1));
-        match &first {
-            None => first = Some((shard, found)),
-            Some((other, expected)) if *expected != found => {
-                let message = format!(
-                    "the table `{table}` is not the same on all shards: `{other}` has {} rows, `{shard}` has {}, or some differ",
-                    expected.0, found.0
-                );
-                return Err(Error::new(Kind::Failed, message)
-                    .hint("make its rows the same on all shards, then run this again")
-                    .on_shard(shard));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
 }
 
 /// See [`super::left_guarded`].

@@ -7,6 +7,7 @@
 //! interrupted run leaves a guard that refuses nothing but misplaced rows.
 
 mod describe;
+mod reference;
 
 use std::thread;
 use std::time::Duration;
@@ -72,7 +73,7 @@ pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
         describe::check(cluster, shard, table)?;
     }
     if table.key.is_none() {
-        describe::check_reference(cluster, before, &table.name)?;
+        reference::check(cluster, before, &table.name)?;
     }
     rebalance::set_desired_topology(cluster, &topologies, &after)?;
     if let Err(error) = prepare(cluster, before, &after) {
@@ -86,6 +87,11 @@ pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
     }
     carry_out(cluster)?;
     describe::side_effects(cluster)
+}
+
+/// An error for each reference table whose rows are not the same on all shards.
+pub fn differing_references(cluster: &Cluster) -> Result<Vec<Error>> {
+    reference::differing(cluster)
 }
 
 /// Warnings about the columns of a table whose unique values each shard makes for itself.

@@ -203,6 +203,11 @@ fn reference_tables_are_the_same_on_every_shard() {
     test.run(&["rebalance", "-y"]).success();
     assert_eq!(rows(&test, "people", &[1, 2]).len(), 100);
     test.run(&["verify", "--deep"]).success();
+    let change = "UPDATE countries SET name = 'Nippon' WHERE code = 'JP'";
+    test.execute(2, change);
+    test.run(&["verify"]).fails(1).says("countries").says("not the same on all shards");
+    test.execute(1, change);
+    test.run(&["verify"]).success();
     test.run(&["table", "remove", "countries"]).success();
     test.execute(2, "UPDATE countries SET name = 'x' WHERE code = 'FR'");
     test.run(&["table", "add", "countries", "--reference"]).fails(1).says("not the same on all shards");
