@@ -30,17 +30,25 @@ SELECT c.relkind::text AS kind,
                                AND attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))
              ORDER BY 1) AS unique_indexes,
        -- Columns of unique indexes that each shard numbers for itself, in steps of 1, with what makes them unique over all shards.
+       -- (An integer cannot become a bigint once it is the key.)
        (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-                   'index', i.indexrelid::regclass::text, 'column', pg_catalog.quote_ident(a.attname),
-                   'clause', pg_catalog.format('%s%sALTER COLUMN %I SET DEFAULT ringshard.next_id()',
-                       CASE WHEN a.attidentity <> '' THEN pg_catalog.format('ALTER COLUMN %I DROP IDENTITY, ', a.attname) END,
-                       CASE WHEN a.atttypid IN ('smallint'::regtype, 'integer'::regtype) THEN
-                           pg_catalog.format('ALTER COLUMN %I TYPE bigint, ', a.attname) END, a.attname))
-                   ORDER BY i.indexrelid::regclass::text, a.attnum), '[]')
-        FROM pg_catalog.pg_index AS i
-        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])
+                   'column', pg_catalog.quote_ident(a.attname), 'is_key', a.attname = $2,
+                   'is_with_key', coalesce(within.is_with_key, false),
+                   'clause', CASE WHEN a.attname <> $2 OR a.atttypid = 'bigint'::regtype THEN
+                       pg_catalog.format('%s%sALTER COLUMN %I SET DEFAULT ringshard.%s()',
+                           CASE WHEN a.attidentity <> '' THEN pg_catalog.format('ALTER COLUMN %I DROP IDENTITY, ', a.attname) END,
+                           CASE WHEN a.atttypid IN ('smallint'::regtype, 'integer'::regtype) THEN
+                               pg_catalog.format('ALTER COLUMN %I TYPE bigint, ', a.attname) END,
+                           a.attname, CASE WHEN a.attname = $2 THEN 'next_own_id' ELSE 'next_id' END) END)
+                   ORDER BY a.attnum), '[]')
+        FROM pg_catalog.pg_attribute AS a
+        CROSS JOIN LATERAL (
+            SELECT pg_catalog.bool_and(key.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])) AS is_with_key
+            FROM pg_catalog.pg_index AS i
+            WHERE i.indrelid = c.oid AND i.indisunique AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])
+            HAVING pg_catalog.count(*) > 0) AS within
         LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        WHERE i.indrelid = c.oid AND i.indisunique AND EXISTS (
+        WHERE a.attrelid = c.oid AND EXISTS (
             SELECT FROM pg_catalog.pg_depend AS own
             JOIN pg_catalog.pg_sequence AS s ON s.seqincrement = 1 AND s.seqrelid IN (own.objid, own.refobjid)
             -- The default uses the sequence, or the column is an identity.

@@ -26,7 +26,7 @@ pub(crate) struct Relation {
     /// Unique indexes and exclusion constraints without the sharding key.
     pub(crate) unique_indexes: Vec<String>,
     /// Columns of any unique indexes that have a sequence of this shard alone.
-    numbered_columns: Vec<NumberedColumn>,
+    pub(crate) numbered_columns: Vec<NumberedColumn>,
     /// The type of the sharding key; `None` if there is no such column.
     pub(crate) key_type: Option<String>,
     pub(crate) is_key_not_null: bool,
@@ -40,11 +40,25 @@ pub(crate) struct Relation {
 /// A column of a unique index that a sequence of one shard numbers, so that other shards give out the same values.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct NumberedColumn {
-    index: String,
     /// Its name, quoted.
     pub(crate) column: String,
-    /// The clauses of ALTER TABLE that make its values unique over all shards.
-    pub(crate) clause: String,
+    /// Whether it is the sharding key.
+    pub(crate) is_key: bool,
+    /// Whether the sharding key is a part of each of these indexes.
+    pub(crate) is_with_key: bool,
+    /// The clauses of ALTER TABLE that make its values unique over all shards, if any do.
+    pub(crate) clause: Option<String>,
+}
+
+impl NumberedColumn {
+    /// What comes of it.
+    pub(crate) fn consequence(&self) -> &'static str {
+        match (self.is_key, self.is_with_key) {
+            (true, _) => "and refuses most of these keys, as they belong to other shards",
+            (false, true) => "so the rows of a key that has moved get values there that they already have",
+            (false, false) => "so shards will have equal values, and rows with them cannot move to one shard",
+        }
+    }
 }
 
 /// Why ringshard cannot keep rows in a table, and the statement that mends it, if there is one.
@@ -86,11 +100,6 @@ impl Relation {
             role: row.get("role"),
             definition: row.get("definition"),
         }
-    }
-
-    /// The columns of unique indexes without the sharding key whose values two shards will give out alike.
-    pub(crate) fn colliding_columns(&self) -> impl Iterator<Item = &NumberedColumn> {
-        self.numbered_columns.iter().filter(|column| self.unique_indexes.contains(&column.index))
     }
 
     /// Why the commands about users cannot write this table, which has their columns, if so.

@@ -129,9 +129,9 @@ pub(crate) fn shard(
     checks
 }
 
-/// The first verdict about a sharded table that is not good.
+/// The first verdict about a sharded table that is not good; or all good ones, each text once.
 fn of_each_table(tables: &[ShardedTable], verdict: &dyn Fn(&ExistingTable<'_>) -> Verdict) -> Verdict {
-    let mut good = None;
+    let mut good: Vec<String> = Vec::new();
     for found in tables {
         let Some(existing) = ExistingTable::of(found) else {
             return Verdict::bad(
@@ -143,9 +143,11 @@ fn of_each_table(tables: &[ShardedTable], verdict: &dyn Fn(&ExistingTable<'_>) -
         if found.ok != Some(true) {
             return found;
         }
-        good = good.or(Some(found));
+        if !good.contains(&found.found) {
+            good.push(found.found);
+        }
     }
-    good.unwrap_or_else(|| Verdict::good("no table is sharded"))
+    Verdict::good(if good.is_empty() { "no table is sharded".to_owned() } else { good.join("; ") })
 }
 
 /// A check that needs the description; without one, the check `catalog` has the reason.

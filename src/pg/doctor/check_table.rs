@@ -120,10 +120,14 @@ pub(super) fn unique(found: &ExistingTable<'_>, psql: &dyn Fn(&str) -> String) -
         .collect();
     match others.first() {
         None => {
-            let colliding = found.relation.colliding_columns();
-            let colliding: String =
-                colliding.map(|of| format!("; each shard numbers `{}` for itself", of.column)).collect();
-            Verdict::good(format!("only with the key{colliding}"))
+            let columns = found.relation.numbered_columns.iter().map(|numbered| numbered.column.as_str());
+            let columns: Vec<&str> = columns.collect();
+            Verdict::good(if columns.is_empty() {
+                "only with the key".to_owned()
+            } else {
+                let (columns, table) = (columns.join("`, `"), &found.table.name);
+                format!("each shard numbers `{columns}` of `{table}` for itself")
+            })
         }
         Some(first) => Verdict::bad(
             format!("unique on its own shard only, so a move can fail: {}", others.join(", ")),

@@ -188,17 +188,21 @@ pub(super) fn collisions(cluster: &Cluster, table: &Table) -> Result<Vec<Error>>
     let mut session = cluster.shards().checkout(shard)?;
     let relation = Relation::read(session.client(), &table.name, &key.column)
         .map_err(|cause| sqlstate::doing("read the table", shard, &cause))?;
-    let warning = |NumberedColumn { column, clause, .. }: &NumberedColumn| {
-        let message = format!(
-            "each shard numbers `{column}` of `{}` for itself, so shards will have equal values, and rows with them cannot move \
-             to one shard",
-            table.name
-        );
-        let sql = format!("ALTER TABLE {} {clause}", table.name.as_sql());
-        Error::new(Kind::Failed, message)
-            .hint(format!("ringshard schema apply -c '{}'", sql.replace('\'', "'\\''")))
+    let name = &table.name;
+    let warning = |numbered: &NumberedColumn| {
+        let (column, consequence) = (&numbered.column, numbered.consequence());
+        let message = format!("each shard numbers `{column}` of `{name}` for itself, {consequence}");
+        let hint = match &numbered.clause {
+            Some(clause) => {
+                let sql = format!("ALTER TABLE {} {clause}", name.as_sql());
+                format!("ringshard schema apply -c '{}'", sql.replace('\'', "'\\''"))
+            }
+            None => "let the application choose the keys, as in a column of type bigint                      `DEFAULT ringshard.next_own_id()` does"
+                .into(),
+        };
+        Error::new(Kind::Failed, message).hint(hint)
     };
-    Ok(relation.iter().flat_map(Relation::colliding_columns).map(warning).collect())
+    Ok(relation.iter().flat_map(|relation| &relation.numbered_columns).map(warning).collect())
 }
 
 /// The sizes of the tables of the cluster, in their order.
