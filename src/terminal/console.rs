@@ -16,11 +16,11 @@ use signal_hook::iterator::backend::{Pending, SignalDelivery};
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::{flag, low_level};
 
-use super::output::write_stderr;
+use super::output::{message, write_stderr};
 use super::wait_notes;
 use crate::commands::{ActiveSessions, Console, Interrupts, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::text::{thousands, visible_lines};
+use crate::model::text::thousands;
 use crate::threads;
 
 /// How long a signal waits for the statements to be canceled.
@@ -199,7 +199,7 @@ impl Console for Terminal {
             return Err(Error::new(Kind::Declined, format!("not confirmed: {question}"))
                 .hint("add --yes to confirm without a terminal"));
         }
-        write_stderr(&format!("{} [y/N] ", visible_lines(question)));
+        write_stderr(&(message(&format!("{question} [y/N]")) + " "));
         let mut answer = String::new();
         io::stdin()
             .lock()
@@ -238,7 +238,7 @@ impl Console for Terminal {
 
     fn tell(&self, text: &str) {
         if !self.quiet.get() {
-            write_stderr(&format!("{}\n", visible_lines(text)));
+            write_stderr(&(message(text) + "\n"));
         }
     }
 

@@ -23,17 +23,21 @@ pub(super) fn warn(error: &Error, as_json: bool, screen: Screen) {
     });
 }
 
+/// Before further lines, so that no value looks like a message of its own.
+const INDENT: &str = "  ";
+
 fn to_text(label: &str, color: &str, error: &Error, place: Option<&str>, screen: Screen) -> String {
     let place = place.map_or_else(String::new, |place| format!("{}: ", visible_lines(place)));
     let label = screen.paint(color, &format!("{label}:"));
-    let mut text = format!("{place}{label} {}\n", indented(error.message()));
+    let mut text = screen.wrap(&format!("{place}{label} {}", indented(error.message())), INDENT) + "\n";
     if let Some(hint) = error.hint_text() {
-        text = format!("{text}{} {}\n", screen.paint("1;36", "hint:"), indented(hint));
+        let hint = format!("{} {}", screen.paint("1;36", "hint:"), indented(hint));
+        text = text + &screen.wrap(&hint, INDENT) + "\n";
     }
     text
 }
 
-/// Redacted and escaped. Further lines are indented, so that no value looks like a message of its own.
+/// Redacted and escaped. Further lines are indented.
 fn indented(text: &str) -> String {
     visible_lines(&redacted(text)).replace('\n', "\n  ").replace("\n    ", "\n  ")
 }

@@ -1,8 +1,13 @@
 //! The output streams, and their capabilities: colours, cursor movement, characters.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use rustix::termios::tcgetwinsize;
+use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
 
 use crate::error::{Error, Kind};
+use crate::model::text::visible_lines;
 use crate::settings::ColorWhen;
 
 /// The capabilities of a stream.
@@ -17,20 +22,26 @@ pub(super) struct Screen {
     pub(super) can_move: bool,
     /// Whether it shows more than ASCII.
     pub(super) unicode: bool,
+    /// How many characters a line has.
+    pub(super) columns: usize,
 }
+
+/// The width of a terminal that does not know its own.
+const USUAL_COLUMNS: usize = 80;
 
 impl Screen {
     /// The capabilities of stdout.
     pub(super) fn stdout(when: ColorWhen) -> Self {
-        Self::of(io::stdout().is_terminal(), when)
+        Self::of(io::stdout(), when)
     }
 
     /// The capabilities of stderr.
     pub(super) fn stderr(when: ColorWhen) -> Self {
-        Self::of(io::stderr().is_terminal(), when)
+        Self::of(io::stderr(), when)
     }
 
-    fn of(terminal: bool, when: ColorWhen) -> Self {
+    fn of(stream: impl IsTerminal + AsFd, when: ColorWhen) -> Self {
+        let terminal = stream.is_terminal();
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
         let color = match when {
@@ -38,13 +49,47 @@ impl Screen {
             ColorWhen::Never => false,
             ColorWhen::Auto => terminal && !dumb && !set("NO_COLOR"),
         };
-        Self { terminal, color, can_move: terminal && !dumb, unicode: locale_is_utf8() }
+        Self {
+            terminal,
+            color,
+            can_move: terminal && !dumb,
+            unicode: locale_is_utf8(),
+            columns: columns(stream),
+        }
+    }
+
+    /// The text with its lines wrapped at words if it is a terminal; `indent` begins the further lines.
+    pub(super) fn wrap(self, text: &str, indent: &str) -> String {
+        if !self.terminal {
+            return text.to_owned();
+        }
+        let wrapped = |line: &str| {
+            let own = line.len() - line.trim_start_matches(' ').len();
+            let indent = " ".repeat(own) + indent;
+            let options = textwrap::Options::new(self.columns)
+                .subsequent_indent(&indent)
+                .break_words(false)
+                .word_separator(WordSeparator::AsciiSpace)
+                // A command or an option has hyphens.
+                .word_splitter(WordSplitter::NoHyphenation)
+                .wrap_algorithm(WrapAlgorithm::FirstFit);
+            // A percent sign stays with its number.
+            textwrap::fill(&line.replace(" %", "\u{a0}%"), options).replace("\u{a0}%", " %")
+        };
+        text.lines().map(wrapped).collect::<Vec<_>>().join("\n")
     }
 
     /// The text in a colour, if colours are requested. The codes are SGR parameters of ECMA-48.
     pub(super) fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// The width of a terminal: a pseudo-terminal whose size nobody has set has none.
+fn columns(stream: impl AsFd) -> usize {
+    let known = tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
+    let set = || std::env::var("COLUMNS").ok()?.parse().ok();
+    known.filter(|columns| *columns > 0).or_else(set).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
 }
 
 /// Whether the locale's character set is UTF-8, by the variables that `setlocale` reads.
@@ -71,6 +116,11 @@ pub(super) fn write_stdout(text: &str) -> io::Result<bool> {
 /// The error for a standard output that cannot be written.
 pub(super) fn unwritable(cause: &io::Error) -> Error {
     Error::new(Kind::Failed, format!("cannot write to standard output: {cause}"))
+}
+
+/// A message as it stands on stderr: escaped, and wrapped if that is a terminal.
+pub(super) fn message(text: &str) -> String {
+    Screen::stderr(ColorWhen::Never).wrap(&visible_lines(text), "")
 }
 
 /// Writes text to stderr. A failure is ignored.

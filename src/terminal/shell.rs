@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::console::Terminal;
-use super::output::{Screen, write_stderr};
+use super::output::{Screen, message, write_stderr};
 use super::parse::{Parsed, parse};
 use super::report_writer::{WriteEnd, write_report};
 use super::script::{Entry, Script};
@@ -20,7 +20,6 @@ use crate::commands::repl_command::{Action, ReplCommand};
 use crate::commands::{Command, Console, Context, Invocation, Live, ReplArgs, TimeSpent};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::Report;
-use crate::model::text::visible_lines;
 use crate::settings::Format;
 
 /// How a command ended.
@@ -119,7 +118,7 @@ impl<'terminal> Shell<'terminal> {
     /// Prints a notice, unless the format is JSON or notices are off.
     pub(super) fn tell(&self, text: &str, at: At<'_>) {
         if !at.options.quiet && !at.options.style().is_json() {
-            self.progress.borrow().suspend(|| write_stderr(&format!("{}\n", visible_lines(text))));
+            self.progress.borrow().suspend(|| write_stderr(&(message(text) + "\n")));
         }
     }
 
@@ -190,7 +189,7 @@ impl<'terminal> Shell<'terminal> {
             let is_for_terminal = style.effective_format() == Format::Table || report.columns.is_empty();
             // With JSON, a program reads stderr too.
             for note in report.notes.iter().filter(|_| is_for_terminal && !as_json) {
-                write_stderr(&format!("{}\n", visible_lines(note)));
+                write_stderr(&(message(note) + "\n"));
             }
         };
         if !at.options.quiet {

@@ -83,12 +83,7 @@ fn empty(style: Style) -> Table {
     table.load_style(if style.screen.unicode { UTF8_FULL_CONDENSED } else { ASCII_FULL_CONDENSED });
     if style.screen.terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        // The width of stdout; the controlling terminal may be another one.
-        if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout())
-            && size.ws_col > 0
-        {
-            table.set_width(size.ws_col);
-        }
+        table.set_width(u16::try_from(style.screen.columns).unwrap_or(u16::MAX));
     } else {
         table.set_content_arrangement(ContentArrangement::Disabled);
         table.force_no_tty();

@@ -5,8 +5,8 @@ use crate::model::report::{Cell, Column, Report};
 use crate::settings::Format;
 use crate::terminal::output::Screen;
 
-const FILE: Screen = Screen { terminal: false, color: false, can_move: false, unicode: true };
-const TERMINAL: Screen = Screen { terminal: true, color: false, can_move: true, unicode: true };
+const FILE: Screen = Screen { terminal: false, color: false, can_move: false, unicode: true, columns: 80 };
+const TERMINAL: Screen = Screen { terminal: true, color: false, can_move: true, unicode: true, columns: 80 };
 
 fn render(report: &Report, style: Style) -> String {
     super::render(report, style, TablePage::WHOLE)

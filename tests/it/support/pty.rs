@@ -252,8 +252,9 @@ impl Drop for Terminal {
     }
 }
 
+/// The usual number of columns, if the program is told none.
 fn cells(number: u16) -> NonZero<u16> {
-    NonZero::new(number).unwrap()
+    NonZero::new(number).or(NonZero::new(80)).unwrap()
 }
 
 /// The text without SGR sequences.

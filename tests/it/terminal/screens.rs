@@ -47,6 +47,36 @@ fn tables_fit_a_narrow_terminal() {
 }
 
 #[test]
+fn a_terminal_of_unknown_size_has_the_columns_of_the_environment_or_80() {
+    let test = Test::initialised();
+    let at = |columns, variables: &[(&str, &str)]| {
+        plain(&Terminal::run(&test, columns, &["ring", "show"], variables).wait_for_exit().1)
+    };
+    assert_eq!(at(0, &[]), at(80, &[]));
+    assert_eq!(at(0, &[("COLUMNS", "100")]), at(100, &[]));
+    assert_eq!(at(0, &[("COLUMNS", "wide")]), at(80, &[("COLUMNS", "100")]));
+    assert_ne!(at(80, &[]), at(100, &[]));
+}
+
+#[test]
+fn messages_are_wrapped_at_words() {
+    let test = Test::initialised();
+    for columns in [40, 60, 80] {
+        let (code, seen) = Terminal::run(&test, columns, &["promote", "shard_1"], &[]).wait_for_exit();
+        let seen = plain(&seen);
+        assert_eq!(code, 5, "{seen}");
+        for line in seen.lines() {
+            assert!(line.chars().count() <= usize::from(columns) || !line.trim().contains(' '), "{seen}");
+        }
+        let joined = seen.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            joined.contains("hint: stop that server and make sure that it stays down, then run this again"),
+            "{seen}"
+        );
+    }
+}
+
+#[test]
 fn data_cannot_control_the_terminal() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "\u{1b}]0;owned\u{7}\u{1b}[2J"]).success();
