@@ -19,10 +19,20 @@ pub(super) struct Token {
 /// Why a line is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Open {
-    /// A quote is open.
-    Quote,
+    /// This quote is open.
+    Quote(char),
     /// It ends with a backslash.
     Backslash,
+}
+
+impl Open {
+    /// The prompt for the next line, as that of psql.
+    pub(super) fn prompt(self) -> String {
+        match self {
+            Self::Quote(quote) => format!("{quote}> "),
+            Self::Backslash => "> ".into(),
+        }
+    }
 }
 
 /// A line as tokens.
@@ -153,7 +163,7 @@ impl Reader<'_> {
                     self.at += 1;
                     token.is_quoted = true;
                     if !self.quoted(next, &mut token.text) {
-                        return Some(Open::Quote);
+                        return Some(Open::Quote(next));
                     }
                 }
                 '\\' => {
@@ -241,7 +251,7 @@ mod tests {
         assert_eq!(texts("create-user --name 'Ann Lee' # hi"), ["create-user", "--name", "Ann Lee"]);
         assert_eq!(texts("a \\\n  b"), ["a", "b"]);
         assert_eq!(texts("a\\\nb ''"), ["ab", ""]);
-        assert_eq!(Lexer::of("a 'b").open, Some(Open::Quote));
+        assert_eq!(Lexer::of("a 'b").open, Some(Open::Quote('\'')));
         assert_eq!(Lexer::of("a \\").open, Some(Open::Backslash));
         assert_eq!(Lexer::of("a \\\n").open, Some(Open::Backslash));
         assert_eq!(Lexer::of("a # it's").open, None);

@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
     let Lexer { mut tokens, open, .. } = Lexer::of(text);
     if let Some(open) = open {
         let message = match open {
-            Open::Quote => "a quote is not closed",
+            Open::Quote(_) => "a quote is not closed",
             Open::Backslash => "the line ends with a backslash, and no line follows",
         };
         return Err(Error::new(Kind::Usage, message).hint("lines are quoted as in a shell"));

@@ -1,4 +1,4 @@
-//! Assistance while a line is typed: completion, hints, colours, and whether the line is complete.
+//! Assistance while a line is typed: completion, hints, colours.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter, HistoryHinter};
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::validate::Validator;
 use rustyline::{Context, Helper, Result};
 
 use super::grammar::{Grammar, Role, SeenValues};
@@ -27,12 +27,14 @@ pub(super) struct Assistant {
     grammar: Grammar,
     history: HistoryHinter,
     color: bool,
+    /// Whether the line continues another one, of which it is no command.
+    pub(super) is_further: bool,
 }
 
 impl Assistant {
     /// A helper that completes with the values seen.
     pub(super) fn new(seen: &Arc<Mutex<SeenValues>>, color: bool) -> Self {
-        Self { grammar: Grammar::new(seen), history: HistoryHinter::new(), color }
+        Self { grammar: Grammar::new(seen), history: HistoryHinter::new(), color, is_further: false }
     }
 
     /// The user ids in a line.
@@ -53,7 +55,7 @@ impl Completer for Assistant {
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
         let Lexer { mut tokens, comments, .. } = Lexer::of(&line[..pos]);
-        if comments.last().is_some_and(|comment| comment.end == pos) {
+        if self.is_further || comments.last().is_some_and(|comment| comment.end == pos) {
             return Ok((pos, Vec::new()));
         }
         let current = tokens.pop_if(|token| token.span.end == pos);
@@ -142,7 +144,7 @@ impl Hinter for Assistant {
     type Hint = Tip;
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Tip> {
-        if line.trim().is_empty() || pos < line.len() {
+        if self.is_further || line.trim().is_empty() || pos < line.len() {
             return None;
         }
         let Lexer { tokens, comments, open, .. } = Lexer::of(line);
@@ -178,16 +180,11 @@ impl Assistant {
     }
 }
 
-impl Validator for Assistant {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> Result<ValidationResult> {
-        let open = Lexer::of(context.input()).open;
-        Ok(if open.is_some() { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
-    }
-}
+impl Validator for Assistant {}
 
 impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
-        if !self.color {
+        if !self.color || self.is_further {
             return Cow::Borrowed(line);
         }
         let Lexer { tokens, comments, .. } = Lexer::of(line);

@@ -20,7 +20,7 @@ use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History as _, SearchDirection};
 use rustyline::{Config, Editor, ExternalPrinter};
 
-use super::lexer;
+use super::lexer::{self, Lexer};
 use super::output::{Screen, write_stderr};
 use super::shell::{End, Shell};
 use crate::commands::{News, ReplArgs};
@@ -160,9 +160,30 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         let cluster = self.shell.context.cluster_id();
         let prompt = prompt::prompt(cluster, state.as_ref(), columns.into(), screen);
         self.notices.typing.store(true, Ordering::SeqCst);
-        let read = self.editor.readline(&prompt);
+        let read = self.editor.readline(&prompt).and_then(|text| self.complete(text));
         self.notices.typing.store(false, Ordering::SeqCst);
         read
+    }
+
+    /// Reads more lines as long as a quote is open or the last line ends with a backslash. Ctrl-D ends this as Ctrl-C does.
+    fn complete(&mut self, mut text: String) -> std::result::Result<String, ReadlineError> {
+        while let Some(open) = Lexer::of(&text).open {
+            self.set_further(true);
+            let more = self.editor.readline(&open.prompt());
+            self.set_further(false);
+            text.push('\n');
+            text.push_str(&more.map_err(|cause| match cause {
+                ReadlineError::Eof => ReadlineError::Interrupted,
+                cause => cause,
+            })?);
+        }
+        Ok(text)
+    }
+
+    fn set_further(&mut self, is_further: bool) {
+        if let Some(assistant) = self.editor.helper_mut() {
+            assistant.is_further = is_further;
+        }
     }
 
     /// Opens the history file with mode 0600; without a state folder the history ends with the session.

@@ -191,6 +191,35 @@ fn continued_and_pasted_lines_work() {
 }
 
 #[test]
+fn the_prompt_of_a_further_line_names_the_open_quote() {
+    let test = Test::initialised();
+    let at = prompt(&test, "");
+    let mut terminal = repl_at_prompt(&test, 100, &[]);
+    terminal.send_keys("create-user --id 1 --name O'Brien\r");
+    terminal.wait_for_last_line("'>");
+    // Ctrl-C and Ctrl-D give it up, and the next line is a command.
+    terminal.send_keys(CTRL_C);
+    terminal.wait_for_last_line(&at);
+    terminal.send_keys("get-user \"\r");
+    terminal.wait_for_last_line("\">");
+    terminal.send_keys("\u{4}");
+    terminal.wait_for_last_line(&at);
+    terminal.send_keys("create-user --id 1 \\\r");
+    terminal.wait_for_last_line(">");
+    terminal.send_keys("--name 'Ann\r");
+    terminal.wait_for_last_line("'>");
+    terminal.send_keys("Lee'\r");
+    terminal.wait_for_text("Ann\\nLee");
+    terminal.wait_for_last_line(&at);
+    assert_eq!(test.run(&["count"]).stdout, "1\n");
+    // The history has the whole command.
+    terminal.send_keys(UP);
+    terminal.wait_until("recalled", |terminal| terminal.last_line() == "Lee'");
+    terminal.send_keys(CTRL_C);
+    assert_eq!(terminal.exit_at_prompt().0, 0);
+}
+
+#[test]
 fn an_init_file_is_run_first_and_a_session_has_settings() {
     let test = Test::initialised();
     std::fs::write(test.home.path().join("init"), "set format json\nset timing on\nnonsense\n").unwrap();
