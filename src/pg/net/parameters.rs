@@ -27,7 +27,11 @@ impl Parameters {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         // Blanks around a URL are not part of it.
         let trimmed = text.trim();
-        let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| trimmed.strip_prefix(scheme));
+        let url = trimmed.split_once("://").and_then(|(scheme, rest)| {
+            // SQLAlchemy's URLs name a driver of Python, as in `postgresql+psycopg://`.
+            let base = scheme.split_once('+').map_or(scheme, |(base, _)| base);
+            ["postgresql", "postgres"].contains(&base).then_some(rest)
+        });
         let mut found = Self::default();
         match url {
             Some(rest) => found.read_url(rest),
@@ -298,7 +302,7 @@ fn canonical(keyword: &str) -> &str {
     }
 }
 
-/// Refuses the URLs of other programs: `postgresql+psycopg2://`, `jdbc:postgresql://`, and a URL in quotes.
+/// Refuses the URLs of other programs, as `jdbc:postgresql://`, and a URL in quotes.
 fn refuse_other_schemes(text: &str) -> std::result::Result<(), MalformedText> {
     let refused =
         |why: String, hint: &str| Err(MalformedText { hint: Some(hint.into()), ..MalformedText::new(why) });
@@ -391,6 +395,8 @@ mod tests {
             (r"postgresql://u:it's%20%5C%20x@h", r"user=u password='it\'s \\ x' host=h"),
             ("postgresql://h?p%6Frt=9", "  host=h   port = 9  "),
             (r"postgresql://h?sslkey=a%20b", r"host=h sslkey=a\ b"),
+            (r"postgresql+psycopg://h?sslkey=a%20b", r"host=h sslkey=a\ b"),
+            (r"postgres+asyncpg://h?sslkey=a%20b", r"host=h sslkey=a\ b"),
             ("postgresql://", ""),
             ("postgresql://h?requiressl=1", "host=h sslmode=require"),
             ("postgresql://h?requiressl=0", "host=h sslmode=prefer"),
@@ -411,7 +417,7 @@ mod tests {
             ("postgresql://u:p@ss?hunter2=x@h/d", "an unknown option"),
             ("postgresql://u@h/d?pool_size=hunter2", "unknown option `pool_size`"),
             ("require_auth='hunter2'", "`require_auth` is not supported"),
-            ("postgresql+psycopg2://u:hunter2@h/d", "not begin with `postgresql+psycopg2://`"),
+            ("mysql+pymysql://u:hunter2@h/d", "not begin with `mysql+pymysql://`"),
             ("jdbc:postgresql://h/d?user=u&password=hunter2", "not begin with `jdbc:postgresql://`"),
             ("POSTGRES://u:hunter2@h/d", "not begin with `POSTGRES://`"),
             ("'postgresql://u:hunter2@h/d'", "it begins with a quote"),

@@ -215,7 +215,7 @@ fn a_demand_that_ringshard_cannot_meet_is_never_ignored() {
 fn the_url_of_another_program_gets_a_hint() {
     let test = Test::new();
     for (url, words) in [
-        ("postgresql+psycopg2://u:hunter2@h/d", "does not begin with `postgresql+psycopg2://`"),
+        ("mysql+pymysql://u:hunter2@h/d", "does not begin with `mysql+pymysql://`"),
         ("jdbc:postgresql://h/d?user=u&password=hunter2", "does not begin with `jdbc:postgresql://`"),
         ("mysql://u:hunter2@h/d", "does not begin with `mysql://`"),
     ] {

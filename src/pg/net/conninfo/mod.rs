@@ -409,6 +409,7 @@ mod tests {
             ("host=a/b user=u dbname=d", "postgresql://u@a%2Fb:5432/d"),
             ("host=a:/b] user=u dbname=d", "postgresql://u@[a:%2Fb%5D]:5432/d"),
             (" postgresql://u@h/d\n", "postgresql://u@h:5432/d"),
+            ("postgresql+psycopg://u:secret@h/d", "postgresql://u@h:5432/d"),
             ("postgresql://u@h/d?passfile=/p&sslcertmode=allow", "postgresql://u@h:5432/d?passfile=/p"),
         ] {
             assert_eq!(shown(text), url);
@@ -448,6 +449,7 @@ mod tests {
         for (text, expected) in [
             ("postgresql://u:p@h:1/a", "postgresql://u:p@h:1/shard_1"),
             ("postgres://u@h", "postgres://u@h/shard_1"),
+            ("postgresql+psycopg://u@h/a", "postgresql+psycopg://u@h/shard_1"),
             ("postgres://u@h/", "postgres://u@h/shard_1"),
             ("postgresql:///x?host=/run&dbname=y", "postgresql:///x?host=/run&dbname=y&dbname=shard_1"),
             ("postgresql://u:1?2@h/x", "postgresql://u:1?2@h/x?dbname=shard_1"),
