@@ -36,7 +36,7 @@ pub struct Topic {
 pub const TOPICS: &[Topic] = &[
     Topic {
         name: "consistent-hashing",
-        aliases: &["hashing", "hash", "md5", "dartboard", "wrap-around"],
+        aliases: &["hashing", "hash", "md5", "dartboard", "wrap-around", "modulo"],
         commands: &["ring", "ring locate"],
         text: include_str!("topics/consistent-hashing.txt"),
     },
@@ -66,7 +66,7 @@ pub const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "rebalancing",
-        aliases: &["moving", "migration", "modulo"],
+        aliases: &["moving", "migration"],
         commands: &["add-shard", "remove-shard", "rebalance", "ring simulate"],
         text: include_str!("topics/rebalancing.txt"),
     },

@@ -1,9 +1,14 @@
 //! `help` and its topics: what they say is right, and fits a screen.
 
 use ringshard::commands::help::TOPICS;
+use ringshard::model::names::ShardName;
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Topology;
+use ringshard::model::user::UserId;
 
 use crate::support::command_paths::command_paths;
 use crate::support::harness::Test;
+use crate::support::rings::{owner, owner_of_four, prototype_ring, shard_names};
 
 /// A screen of 24 lines and 80 columns, with a line left for the prompt.
 const SCREEN_LINES: usize = 23;
@@ -50,6 +55,45 @@ fn help_of_each_command_has_its_usage_and_its_topics() {
     for command in TOPICS.iter().flat_map(|topic| topic.commands) {
         assert!(paths.iter().any(|path| path == command), "there is no command `{command}`");
     }
+}
+
+/// What the texts say of keys and shares, by the ring of three shards that a new user has.
+#[test]
+fn what_the_texts_say_of_keys_and_shares_is_so() {
+    let text = |name: &str| TOPICS.iter().find(|topic| topic.name == name).unwrap().text;
+    let says = |text: &str, what: &str| {
+        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(what), "{what}: {text}");
+    };
+    let owners: Vec<usize> = [13, 14, 15].map(owner).into();
+    assert_eq!(owners, [2, 3, 1]);
+    says(text("sharding"), "(13, 14 and 15 are on three shards)");
+    says(include_str!("../../../src/terminal/tour.txt"), "belong to three shards. $ ring locate 13 14 15");
+
+    let ring = prototype_ring(3);
+    let wraps = |id: i64| ring.locate(Position::of_user(UserId::new(id))).wrapped;
+    assert_eq!((1..=400).filter(|id| wraps(*id)).collect::<Vec<_>>(), [373]);
+    says(text("consistent-hashing"), "as for id 373 on three shards");
+    // Three of four change their shard with modulo, and about one of four with the ring.
+    assert_eq!((1..=1_200).filter(|id| id % 3 != id % 4).count(), 900);
+    let moving = (1..=1_200).filter(|id| owner(*id) != owner_of_four(*id)).count();
+    assert!((240..=360).contains(&moving), "{moving}");
+    says(
+        text("consistent-hashing"),
+        "With `hash modulo 3`, a fourth shard would change the shard of three users in four.",
+    );
+
+    let shares = |virtual_nodes: u32| -> Vec<String> {
+        let ring = Topology::of_equals(virtual_nodes, shard_names(3)).unwrap().ring();
+        let percent = |(_, share): (&ShardName, f64)| format!("{:.0}", share * 100.0);
+        let mut shares: Vec<String> = ring.shares().into_iter().map(percent).collect();
+        shares.sort();
+        shares
+    };
+    let nodes = text("virtual-nodes");
+    assert_eq!(shares(1), ["22", "38", "40"]);
+    says(nodes, "22, 38 and 40 % for shard_1 to shard_3");
+    let between = |shares: Vec<String>| format!("{} to {} %", shares[0], shares[2]);
+    says(nodes, &format!("{}; with 1,000 points {}", between(shares(100)), between(shares(1_000))));
 }
 
 #[test]
