@@ -1066,6 +1066,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;ring;locate' {
+            [CompletionResult]::new('--shards', '--shards', [CompletionResultType]::ParameterName, 'Compute with these shards of 100 virtual nodes each; needs no cluster')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')
@@ -1090,6 +1091,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--add', '--add', [CompletionResultType]::ParameterName, 'Assume that this shard is added; may be given more than once')
             [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Assume that this shard is removed; may be given more than once')
             [CompletionResult]::new('--vnodes', '--vnodes', [CompletionResultType]::ParameterName, 'Assume this number of virtual nodes for each shard')
+            [CompletionResult]::new('--shards', '--shards', [CompletionResultType]::ParameterName, 'Compute with these shards of 100 virtual nodes each; needs no cluster')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')

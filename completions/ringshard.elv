@@ -1020,6 +1020,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;ring;locate'= {
+            cand --shards 'Compute with these shards of 100 virtual nodes each; needs no cluster'
             cand --config 'The configuration file'
             cand -o 'The output format'
             cand --format 'The output format'
@@ -1043,6 +1044,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --add 'Assume that this shard is added; may be given more than once'
             cand --remove 'Assume that this shard is removed; may be given more than once'
             cand --vnodes 'Assume this number of virtual nodes for each shard'
+            cand --shards 'Compute with these shards of 100 virtual nodes each; needs no cluster'
             cand --config 'The configuration file'
             cand -o 'The output format'
             cand --format 'The output format'

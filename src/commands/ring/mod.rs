@@ -16,10 +16,12 @@ use super::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report, Shape};
-use crate::model::ring::Ring;
 use crate::model::ring::moved_share::{Flows, modulo_flows, moved, ring_flows};
 use crate::model::ring::position::Position;
-use crate::model::ring::topology::{Epoch, ShardSpec, Topology, VIRTUAL_NODES_MAX, Weight};
+use crate::model::ring::topology::{
+    Epoch, ShardSpec, Topology, VIRTUAL_NODES_DEFAULT, VIRTUAL_NODES_MAX, Weight,
+};
+use crate::model::ring::{Ring, VirtualNode};
 use crate::model::text::thousands;
 use crate::model::user::UserId;
 use crate::pg::cluster::view::View;
@@ -189,12 +191,13 @@ pub struct LocateArgs {
     /// Keys: user ids, or any other text
     #[arg(value_name = "KEY", required = true, allow_negative_numbers = true)]
     pub(crate) keys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) assumed: AssumedShards,
 }
 
 impl LocateArgs {
     /// Explains the place of each key, and asks all shards whether they hold its row.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        let cluster = context.cluster()?;
         let columns = [
             Column::text("key"),
             Column::number("hash"),
@@ -204,13 +207,23 @@ impl LocateArgs {
             Column::text("moving_to"),
         ];
         let mut report = Report::list(&columns);
-        let view = freshest(&cluster, &mut report)?;
-        let goal = view.goal().ring();
+        let (now, goal, of_cluster) = if let Some(topology) = self.assumed.topology()? {
+            (topology.ring(), topology.ring(), None)
+        } else {
+            let cluster = context.cluster()?;
+            let view = freshest(&cluster, &mut report)?;
+            (view.topology.ring(), view.goal().ring(), Some((cluster, view)))
+        };
         for key in &self.keys {
             let position = Position::of_key(key);
-            let node = view.locate(key, position);
-            let holders = holders(&cluster, key, &mut report);
-            report.notes.push(explain(key, position, &view, holders.as_deref()));
+            let node = now.locate(position);
+            prototype_log::key_routed(key, position, node);
+            let (mut holders, mut found) = (None, String::new());
+            if let Some((cluster, view)) = &of_cluster {
+                holders = self::holders(cluster, key, &mut report);
+                found = format!("; {}", found_on(view, holders.as_deref()));
+            }
+            report.notes.push(explain(key, position, node) + &found);
             let moving_to = Some(goal.owner(position)).filter(|owner| **owner != *node.shard);
             if let Some(recipient) = moving_to {
                 prototype_log::key_reassigned(key, recipient);
@@ -263,8 +276,19 @@ fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<Shar
     Some(holders)
 }
 
-fn explain(key: &str, position: Position, view: &View, holders: Option<&[ShardName]>) -> String {
-    let node = view.ring().locate(position);
+/// Where the row of a key was found.
+fn found_on(view: &View, holders: Option<&[ShardName]>) -> String {
+    match holders {
+        None => "no user has this key".into(),
+        Some([]) => format!("no shard holds such a {}", view.topology.tables().noun()),
+        Some(holders) => {
+            let names: Vec<String> = holders.iter().map(|name| format!("`{name}`")).collect();
+            format!("found on {}", names.join(", "))
+        }
+    }
+}
+
+fn explain(key: &str, position: Position, node: VirtualNode<'_>) -> String {
     let distance = node.position.number().wrapping_sub(position.number());
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let distance_pct = distance as f64 / 2_f64.powi(128) * 100.0;
@@ -273,17 +297,9 @@ fn explain(key: &str, position: Position, view: &View, holders: Option<&[ShardNa
     } else {
         "the next virtual node clockwise"
     };
-    let found = match holders {
-        None => "no user has this key".into(),
-        Some([]) => format!("no shard holds such a {}", view.topology.tables().noun()),
-        Some(holders) => {
-            let names: Vec<String> = holders.iter().map(|name| format!("`{name}`")).collect();
-            format!("found on {}", names.join(", "))
-        }
-    };
     format!(
         "`{key}`: md5 is {:032x}\n  = {position}\n  {step} is {}#{} at {}, {distance_pct:.3} % of the ring further on\n  \
-         so the owner is `{}`; {found}",
+         so the owner is `{}`",
         position.number(),
         node.shard,
         node.index,
@@ -306,6 +322,25 @@ impl std::str::FromStr for Addition {
         let (name, weight) = text.split_once(':').map_or((text, None), |(name, weight)| (name, Some(weight)));
         let weight = weight.map_or(Ok(Weight::ONE), str::parse)?;
         Ok(Self { name: name.parse()?, weight })
+    }
+}
+
+/// Shards in place of those of a cluster.
+#[derive(Debug, Args)]
+pub struct AssumedShards {
+    /// Compute with these shards of 100 virtual nodes each; needs no cluster
+    #[arg(long, value_name = "NAME[:WEIGHT],…", value_delimiter = ',')]
+    shards: Vec<Addition>,
+}
+
+impl AssumedShards {
+    /// `None` without any.
+    fn topology(&self) -> Result<Option<Topology>> {
+        if self.shards.is_empty() {
+            return Ok(None);
+        }
+        let spec = |shard: &Addition| ShardSpec { name: shard.name.clone(), weight: shard.weight };
+        topology(VIRTUAL_NODES_DEFAULT, self.shards.iter().map(spec).collect()).map(Some)
     }
 }
 
@@ -354,13 +389,14 @@ pub struct SimulateArgs {
     /// Assume this number of virtual nodes for each shard
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=VIRTUAL_NODES_MAX as i64))]
     vnodes: Option<u32>,
+    #[command(flatten)]
+    assumed: AssumedShards,
 }
 
 impl SimulateArgs {
     /// Compares the ring now with the ring after the changes, and with placement by modulo.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         self.check()?;
-        let cluster = context.cluster()?;
         let columns = [
             Column::text("shard"),
             Column::number("before_pct"),
@@ -371,12 +407,14 @@ impl SimulateArgs {
             Column::number("modulo_pct"),
         ];
         let mut report = Report::list(&columns);
-        let view = freshest(&cluster, &mut report)?;
-        let target = self.target(&view.topology)?;
-        let after = target.ring();
-        let flows = ring_flows(view.ring(), &after);
+        let before = match self.assumed.topology()? {
+            Some(topology) => topology,
+            None => freshest(&*context.cluster()?, &mut report)?.topology.clone(),
+        };
+        let (now, after) = (before.ring(), self.target(&before)?.ring());
+        let flows = ring_flows(&now, &after);
         // Modulo hashes onto a list of shards: the old ones in their order, then the new ones.
-        let old: Vec<ShardName> = view.topology.names().cloned().collect();
+        let old: Vec<ShardName> = before.names().cloned().collect();
         let mut new: Vec<ShardName> =
             old.iter().filter(|name| !self.changes.remove.contains(name)).cloned().collect();
         new.extend(self.changes.add.iter().map(|addition| addition.name.clone()));
@@ -389,7 +427,7 @@ impl SimulateArgs {
         for name in names {
             report.push(vec![
                 name.as_str().into(),
-                Cell::percent(share(view.ring(), name)),
+                Cell::percent(share(&now, name)),
                 Cell::percent(share(&after, name)),
                 Cell::percent(sum(&flows, |_, target| target == name)),
                 Cell::percent(sum(&flows, |source, _| source == name)),

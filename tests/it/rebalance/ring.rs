@@ -139,6 +139,26 @@ fn locate_shows_the_owner_and_the_shards_that_hold_the_row() {
 }
 
 #[test]
+fn the_ring_of_assumed_shards_needs_no_cluster() {
+    let (test, none) = (Test::initialised(), Test::new());
+    let names = ["--shards", "shard_1,shard_2,shard_3"];
+    let simulate = ["ring", "simulate", "--add", "shard_4"];
+    let assumed = none.run(&[&simulate[..], &names].concat()).success();
+    assert_eq!(assumed.stdout, test.run(&simulate).success().stdout);
+    let located = none.run(&[&["ring", "locate", "13", "14", "15", "373"][..], &names].concat()).success();
+    let owners: Vec<&str> = located.fields().iter().map(|fields| fields[3]).collect();
+    assert_eq!(owners, ["shard_2", "shard_3", "shard_1", "shard_2"]);
+    let why =
+        none.run(&["ring", "locate", "373", "--shards", "shard_1,shard_2,shard_3", "-o", "table"]).success();
+    why.says("past the last virtual node; the first one").says("so the owner is `shard_2`\n");
+    // With a cluster as well, which is not asked.
+    let other = test.run(&["ring", "locate", "1", "--shards", "a:0.5,b"]).success();
+    assert!(["a", "b"].contains(&other.fields()[0][3]), "{other:?}");
+    none.run(&["ring", "locate", "1", "--shards", "a,a"]).fails(2);
+    none.run(&["ring", "locate", "1", "--shards", "a b"]).fails(2).says("letters");
+}
+
+#[test]
 fn simulate_agrees_with_the_ring() {
     let test = Test::initialised();
     let run = |words: &[&str]| {
