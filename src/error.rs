@@ -95,10 +95,21 @@ pub struct Error {
     shard: Option<String>,
 }
 
+/// The message without what `std::io::Error` adds to the system's text: ` (os error 111)`.
+fn without_numbers(mut message: String) -> String {
+    while let Some(begin) = message.find(" (os error ")
+        && let Some(length) = message[begin..].find(')')
+    {
+        message.replace_range(begin..=begin + length, "");
+    }
+    message
+}
+
 impl Error {
-    /// An error of this kind. The message is lowercase, without a full stop, with values in backticks.
+    /// An error of this kind. The message is lowercase, without a full stop, with values in backticks. The number of a system
+    /// error is left out, which says nothing that its text does not.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, shard: None }
+        Self { kind, message: without_numbers(message.into()), hint: None, shard: None }
     }
 
     /// With a hint: a command or an action.

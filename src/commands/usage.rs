@@ -14,6 +14,16 @@ const SQL: [&str; 18] = [
     "truncate", "alter", "drop", "copy", "vacuum", "analyze", "describe",
 ];
 
+/// What Rust says of a number that it cannot read, and what a person would say.
+const WORDS: [(&str, &str); 6] = [
+    ("invalid digit found in string", "not a whole number"),
+    ("cannot parse integer from empty string", "not a whole number"),
+    ("number too large to fit in target type", "too large"),
+    ("number too small to fit in target type", "too small"),
+    ("invalid float literal", "not a number"),
+    ("cannot parse float from empty string", "not a number"),
+];
+
 /// An error of clap as an error of ringshard. `words` is the whole command line.
 pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
     let text = cause.render().to_string();
@@ -33,11 +43,13 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
                     .collect::<Vec<_>>()
                     .join("; "),
             );
-        } else if let Some(usage) = block.strip_prefix("Usage: ") {
-            hints.push(usage.lines().next().unwrap_or_default().to_owned());
+        } else if block.starts_with("Usage: ") {
+            // The line itself cannot be typed: it has `<NAME>` and `|`.
+            hints.push(format!("ringshard {} --help shows how", path_of(words)).replace("  ", " "));
         }
     }
-    let error = Error::new(Kind::Usage, message.to_owned());
+    let plain = |text: String, (rust, words): &(&str, &str)| text.replace(rust, words);
+    let error = Error::new(Kind::Usage, WORDS.iter().fold(message.to_owned(), plain));
     if let Some(hint) = habit(cause, words) {
         return error.hint(hint);
     }

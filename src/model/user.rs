@@ -96,6 +96,17 @@ pub struct User {
     pub email: Option<String>,
 }
 
+impl User {
+    /// The flags that set its fields, with a blank before each, quoted for a shell.
+    pub fn flags(&self) -> String {
+        let fields = [("name", &self.name), ("region", &self.region), ("email", &self.email)];
+        let flag = |(field, value): (&str, &Option<String>)| {
+            Some(format!(" --{field} {}", shlex::try_quote(value.as_deref()?).ok()?))
+        };
+        fields.into_iter().filter_map(flag).collect()
+    }
+}
+
 /// A user with borrowed texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserRef<'a> {

@@ -154,7 +154,10 @@ impl InitShardsArgs {
                 settings.shards.len()
             );
             return Err(Error::new(Kind::Conflict, message)
-                .hint("ringshard shards lists them; for another cluster, name another file with --config"));
+                .hint(
+                "ringshard shards lists them, ringshard add-shard adds one; for another cluster, name another file with \
+                 --config",
+            ));
         }
         Ok(settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone())).collect())
     }

@@ -43,18 +43,20 @@ impl Cluster {
         self.shards().shard(name)?;
         let address = self.shards().resolve(name, url)?;
         let mut session = Session::connect(name, &address)?;
-        let description = catalog::describe(&mut session, name)?;
-        catalog::check_identity(name, &address, self.id(), description.identity())?;
-        if ReplicaStatus::query(&mut session, name, None)?.is_standby {
-            return Ok(());
+        if !ReplicaStatus::query(&mut session, name, None)?.is_standby {
+            let message = format!(
+                "the server at {} accepts writes, so it is not a replica of shard `{name}`",
+                address.shown()
+            );
+            return Err(Error::new(Kind::Configuration, message)
+                .hint("make it a streaming standby of the shard's primary: pg_basebackup -R, then start it")
+                .on_shard(name));
         }
-        let message = format!(
-            "the server at {} accepts writes, so it is not a replica of shard `{name}`",
-            address.shown()
-        );
-        Err(Error::new(Kind::Configuration, message)
-            .hint("make it a streaming standby of the shard's primary: pg_basebackup -R, then start it")
-            .on_shard(name))
+        let described = catalog::describe(&mut session, name);
+        let description = described.map_err(|error| {
+            error.hint("name a standby that follows the shard's primary, and its database")
+        })?;
+        catalog::check_identity(name, &address, self.id(), description.identity())
     }
 
     /// Writes the replicas of a shard to the catalogs of all shards; returns the errors of unreachable ones. Fails if none could

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use postgres::types::Type;
 use uuid::Uuid;
 
-use super::router::{LostConnection, Router, not_as_requested, unknown};
+use super::errors::{not_as_requested, unknown};
+use super::router::{LostConnection, Router};
 use crate::error::Error;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::key::Key;

@@ -1,6 +1,7 @@
 //! Reads and writes rows of users, each on its owner.
 
 pub mod batch_create;
+mod errors;
 pub mod locate;
 pub mod own_id;
 pub mod reserve_ids;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
+use super::errors::{behind, exists, not_as_requested, not_found, unknown};
 use super::locate;
 use super::statements::{self, Expected, ReplyStatus, RowChange, RowReply};
 use crate::error::{Error, Kind, Result};
@@ -419,7 +420,7 @@ impl Router<'_> {
         let what = format!("{verb} user `{id}`");
         let settled = self.write(&what, key, change).and_then(|written| match written {
             (Sent::Answered(answer), shard) => match answer.status {
-                ReplyStatus::Exists => Err(exists(id, &shard)),
+                ReplyStatus::Exists => Err(exists(id, &shard, change)),
                 ReplyStatus::NotFound => Err(not_found(id, &shard)),
                 _ => Ok((answer.user, shard)),
             },
@@ -464,37 +465,4 @@ impl Router<'_> {
             self.pause(&lost.shard)?;
         }
     }
-}
-
-fn behind(what: &str, shard: &ShardName) -> Error {
-    Error::new(Kind::Locked, format!("cannot {what}: shard `{shard}` is in an earlier epoch than the others"))
-        .hint("ringshard doctor shows the epochs; then run this again")
-        .on_shard(shard)
-}
-
-fn not_found(id: UserId, shard: &ShardName) -> Error {
-    Error::new(Kind::NotFound, format!("user `{id}` not found on shard `{shard}`, its owner"))
-        .hint(format!("ringshard ring locate {id} asks all shards"))
-        .on_shard(shard)
-}
-
-fn exists(id: UserId, shard: &ShardName) -> Error {
-    Error::new(Kind::Conflict, format!("user `{id}` exists already on shard `{shard}`"))
-        .hint(format!("ringshard get-user --id {id} shows it, ringshard update-user --id {id} changes it"))
-        .on_shard(shard)
-}
-
-pub(crate) fn not_as_requested(lost: &Error, id: UserId, found: bool, shard: &ShardName) -> Error {
-    let now = if found { "exists but is not as requested" } else { "does not exist" };
-    Error::new(lost.kind(), format!("{lost}; the user {now}, so the write was not done, or was undone later"))
-        .hint(format!(
-            "ringshard get-user --id {id} shows the user; then run this again if it is still needed"
-        ))
-        .on_shard(shard)
-}
-
-pub(crate) fn unknown(lost: &Error, id: UserId, shard: &ShardName) -> Error {
-    Error::new(lost.kind(), format!("{lost}; the outcome is unknown"))
-        .hint(format!("once the shard answers: ringshard get-user --id {id}"))
-        .on_shard(shard)
 }

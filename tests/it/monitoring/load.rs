@@ -337,7 +337,7 @@ fn a_terminal_shows_charts_and_ctrl_c_stops_a_run() {
     terminal.send_keys("load run --duration 2s\r");
     terminal.wait_for_text("operations/s, 0 errors");
     terminal.wait_for_text("operations by shard:");
-    terminal.wait_for_text("no wrong answers");
+    terminal.wait_for_text("that were written: no wrong");
     // Columns without room are left out.
     let screen = terminal.text();
     assert!(screen.contains("p99_ms") && !screen.contains("p90_ms"), "{screen}");

@@ -70,7 +70,9 @@ fn messages_are_wrapped_at_words() {
         }
         let joined = seen.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
-            joined.contains("hint: stop that server and make sure that it stays down, then run this again"),
+            joined.contains(
+                "hint: as long as it serves, leave it; to replace it, stop that server first, and make sure"
+            ),
             "{seen}"
         );
     }

@@ -39,6 +39,8 @@ const USAGE: &[Case] = &[
     (&["ring", "simulate", "--add", "x:heavy"], 2, "weight"),
     (&["ring", "simulate", "--add", "x:0"], 2, "0.01 to 100"),
     (&["ring", "simulate", "--vnodes", "0"], 2, "0"),
+    (&["ring", "simulate", "--vnodes", "many"], 2, "not a whole number"),
+    (&["init-shards", "--vnodes", ""], 2, "value"),
     (&["ring", "simulate", "--vnodes", "99999999"], 2, "99999999"),
     (
         &["ring", "simulate", "--remove", "shard_1", "--remove", "shard_2", "--remove", "shard_3"],
