@@ -28,7 +28,7 @@ const SESSIONS_SHARE_MAX: f64 = 0.9;
 /// The verdict for a fact that could not be collected.
 fn failed(error: &Error) -> Verdict {
     let hint = error.hint_text().unwrap_or("ringshard doctor -v shows the statements");
-    Verdict::bad(in_one_line(error), hint)
+    Verdict { cause: Some(error.kind()), ..Verdict::bad(in_one_line(error), hint) }
 }
 
 fn check<T>(answer: &Result<T>, verdict: impl FnOnce(&T) -> Verdict) -> Verdict {

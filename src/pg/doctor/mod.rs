@@ -10,7 +10,7 @@ mod collect;
 
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::text::timestamp;
@@ -31,19 +31,21 @@ pub struct Verdict {
     pub found: String,
     /// What to do, if it failed.
     pub hint: Option<String>,
+    /// The kind of the error that kept it from being looked at.
+    pub cause: Option<Kind>,
 }
 
 impl Verdict {
     fn good(found: impl Into<String>) -> Self {
-        Self { ok: Some(true), found: found.into(), hint: None }
+        Self { ok: Some(true), found: found.into(), hint: None, cause: None }
     }
 
     fn bad(found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { ok: Some(false), found: found.into(), hint: Some(hint.into()) }
+        Self { ok: Some(false), found: found.into(), hint: Some(hint.into()), cause: None }
     }
 
     fn unknown(found: impl Into<String>) -> Self {
-        Self { ok: None, found: found.into(), hint: None }
+        Self { ok: None, found: found.into(), hint: None, cause: None }
     }
 }
 

@@ -67,6 +67,8 @@ pub fn preflight(
         count => format!("; {} more", count - 1),
     };
     let kind = match first.check {
+        // As if the server stopped in the middle of the checks.
+        _ if first.verdict.cause == Some(Kind::Unreachable) => Kind::Unreachable,
         "reachable" => Kind::Unreachable,
         "privileges" | "row_security" => Kind::Permission,
         "leftovers" => Kind::Locked,
