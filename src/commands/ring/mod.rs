@@ -315,6 +315,12 @@ struct Addition {
     weight: Weight,
 }
 
+impl Addition {
+    fn spec(&self) -> ShardSpec {
+        ShardSpec { name: self.name.clone(), weight: self.weight }
+    }
+}
+
 impl std::str::FromStr for Addition {
     type Err = String;
 
@@ -339,8 +345,7 @@ impl AssumedShards {
         if self.shards.is_empty() {
             return Ok(None);
         }
-        let spec = |shard: &Addition| ShardSpec { name: shard.name.clone(), weight: shard.weight };
-        topology(VIRTUAL_NODES_DEFAULT, self.shards.iter().map(spec).collect()).map(Some)
+        topology(VIRTUAL_NODES_DEFAULT, self.shards.iter().map(Addition::spec).collect()).map(Some)
     }
 }
 
@@ -370,12 +375,12 @@ impl Changes {
             }
             shards.retain(|spec| spec.name != *name);
         }
-        for Addition { name, weight } in &self.add {
-            if shards.iter().any(|spec| spec.name == *name) {
-                return Err(Error::new(Kind::Conflict, format!("shard `{name}` exists already"))
+        for addition in &self.add {
+            if shards.iter().any(|spec| spec.name == addition.name) {
+                return Err(Error::new(Kind::Conflict, format!("shard `{}` exists already", addition.name))
                     .hint("choose another name; ringshard shards lists those in use"));
             }
-            shards.push(ShardSpec { name: name.clone(), weight: *weight });
+            shards.push(addition.spec());
         }
         topology(virtual_nodes, shards)
     }

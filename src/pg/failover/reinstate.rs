@@ -53,7 +53,9 @@ pub fn reinstate(cluster: &Cluster, plan: &Reinstatement) -> Result<TakenOver> {
     let fail = |cause: postgres::Error| sqlstate::doing("record that it is the primary again", shard, &cause);
     let changed = || {
         let message = format!("shard `{shard}`, or the ring, was changed in the meantime");
-        Error::new(Kind::Locked, message).hint("try again in a moment").on_shard(shard)
+        Error::new(Kind::Locked, message)
+            .hint(format!("ringshard promote {shard} --force looks again"))
+            .on_shard(shard)
     };
     let next = Incarnation(plan.latest.0 + 1);
     let survivors = survivors::read(cluster, shard)?;

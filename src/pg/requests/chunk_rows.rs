@@ -96,7 +96,7 @@ impl ChunkRows {
 
     /// The size of the largest one in bytes, as text.
     pub(crate) fn largest(&self) -> u64 {
-        u64::try_from(self.0.largest).expect("a size is not negative")
+        self.0.largest.unsigned_abs()
     }
 
     /// What each table has, in the order in which they are stored.
