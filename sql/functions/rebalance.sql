@@ -118,15 +118,29 @@ LANGUAGE plpgsql STABLE SET enable_bitmapscan = off AS $$
 DECLARE
     tables CONSTANT record := ringshard.tables_in_order();
     candidates text;
+    in_order text;
+    fits boolean;
     chunk_end uuid;
 BEGIN
-    SELECT pg_catalog.string_agg(pg_catalog.format(
-               '(SELECT pg_catalog.md5(%1$I::text)::uuid AS position, (%2$s)::bigint AS bytes FROM %3$s '
-               'WHERE pg_catalog.md5(%1$I::text)::uuid BETWEEN $1 AND $2 ORDER BY pg_catalog.md5(%1$I::text)::uuid LIMIT $3 + 1)',
-               sharded.key_column, ringshard.size_of_row(sharded.relation), sharded.relation), ' UNION ALL ')
-    INTO candidates
-    FROM ROWS FROM (pg_catalog.unnest(tables.key_columns), pg_catalog.unnest(tables.relations)) AS sharded (key_column, relation);
+    SELECT pg_catalog.string_agg(rows, ' UNION ALL '),
+           pg_catalog.string_agg('(' || rows || ' ORDER BY position LIMIT $3 + 1)', ' UNION ALL ')
+    INTO candidates, in_order
+    FROM (
+        SELECT pg_catalog.format(
+            'SELECT pg_catalog.md5(%1$I::text)::uuid AS position, (%2$s)::bigint AS bytes FROM %3$s '
+            'WHERE pg_catalog.md5(%1$I::text)::uuid BETWEEN $1 AND $2',
+            key_column, ringshard.size_of_row(relation), relation) AS rows
+        FROM ROWS FROM (pg_catalog.unnest(tables.key_columns), pg_catalog.unnest(tables.relations)) AS sharded (key_column, relation)
+    ) AS of_table;
     IF candidates IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- Most ranges are one chunk; to order and add up their rows would cost several times as much.
+    EXECUTE pg_catalog.format(
+        'SELECT count(*) <= $3 AND coalesce(sum(bytes), 0) <= $4 FROM (SELECT bytes FROM (%s) AS candidate LIMIT $3 + 1) AS candidate',
+        candidates)
+    INTO fits USING range_first, range_last, rows_max, bytes_max;
+    IF fits THEN
         RETURN NULL;
     END IF;
     -- The sums are over all rows of a key and of the keys before it, so they fit up to a place.
@@ -134,7 +148,7 @@ BEGIN
         'SELECT CASE WHEN bool_and(fits) IS FALSE THEN (array_agg(position))[greatest(count(*) FILTER (WHERE fits), 1)] END '
         'FROM (SELECT position, count(*) OVER until <= $3 AND sum(bytes) OVER until <= $4 AS fits '
         'FROM (SELECT * FROM (%s) AS candidate ORDER BY position LIMIT $3 + 1) AS candidate '
-        'WINDOW until AS (ORDER BY position)) AS summed', candidates)
+        'WINDOW until AS (ORDER BY position)) AS summed', in_order)
     INTO chunk_end USING range_first, range_last, rows_max, bytes_max;
     RETURN chunk_end;
 END $$;
