@@ -106,6 +106,9 @@ _ringshard() {
             ringshard,stats)
                 cmd="ringshard__subcmd__stats"
                 ;;
+            ringshard,status)
+                cmd="ringshard__subcmd__status"
+                ;;
             ringshard,table)
                 cmd="ringshard__subcmd__table"
                 ;;
@@ -129,6 +132,15 @@ _ringshard() {
                 ;;
             ringshard__subcmd__drill,slow)
                 cmd="ringshard__subcmd__drill__subcmd__slow"
+                ;;
+            ringshard__subcmd__import,forget)
+                cmd="ringshard__subcmd__import__subcmd__forget"
+                ;;
+            ringshard__subcmd__import,list)
+                cmd="ringshard__subcmd__import__subcmd__list"
+                ;;
+            ringshard__subcmd__load,clean)
+                cmd="ringshard__subcmd__load__subcmd__clean"
                 ;;
             ringshard__subcmd__load,fill)
                 cmd="ringshard__subcmd__load__subcmd__fill"
@@ -200,7 +212,7 @@ _ringshard() {
 
     case "${cmd}" in
         ringshard)
-            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export load sql table schema shards stats doctor add-shard remove-shard rebalance verify replica promote drill ring report local config completions man explain help repl tour monitor"
+            opts="-c -f -o -x -q -v -y -h -V --keep-going --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help --version init-shards create-user get-user update-user delete-user list-users count import export load sql table schema shards status stats doctor add-shard remove-shard rebalance verify replica promote drill ring report local config completions man explain help repl tour monitor"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,6 +227,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -246,7 +262,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__add__subcmd__shard)
-            opts="-o -x -q -v -y -h --direct-url --weight --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --direct-url --weight --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -261,6 +277,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -292,13 +312,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__completions)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help bash elvish fish powershell zsh"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -330,13 +354,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__config)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help show"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -368,13 +396,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__config__subcmd__show)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -406,7 +438,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__count)
-            opts="-o -x -q -v -y -h --region --by --table --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --region --by --table --allow-partial --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -425,6 +457,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -456,7 +492,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__create__subcmd__user)
-            opts="-o -x -q -v -y -h --id --name --region --email --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --id --name --region --email --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -479,6 +515,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -510,7 +550,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__delete__subcmd__user)
-            opts="-o -x -q -v -y -h --id --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --id --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -521,6 +561,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -552,13 +596,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__doctor)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -590,13 +638,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help kill-connections outage slow"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help kill-connections outage slow"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -628,13 +680,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill__subcmd__kill__subcmd__connections)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -666,7 +722,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill__subcmd__outage)
-            opts="-o -x -q -v -y -h --for --undo --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --for --undo --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -677,6 +733,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -708,7 +768,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__drill__subcmd__slow)
-            opts="-o -x -q -v -y -h --delay --for --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --delay --for --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -723,6 +783,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -754,13 +818,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__explain)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -792,7 +860,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__export)
-            opts="-o -x -q -v -y -h --table --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --table --allow-partial --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -803,6 +871,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -834,7 +906,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__get__subcmd__user)
-            opts="-o -x -q -v -y -h --id --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --id --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -845,6 +917,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -876,13 +952,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__help)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -914,7 +994,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__import)
-            opts="-o -x -q -v -y -h --on-conflict --rejects --restart --table --batch-kib --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --on-conflict --rejects --restart --table --batch-kib --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help list forget"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -937,6 +1017,94 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__import__subcmd__forget)
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__import__subcmd__list)
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -968,7 +1136,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__init__subcmd__shards)
-            opts="-o -x -q -v -y -h --shards --server --shard --vnodes --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --shards --server --shard --vnodes --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -991,6 +1159,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1022,7 +1194,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__list__subcmd__users)
-            opts="-o -x -q -v -y -h --region --limit --after --table --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --region --limit --after --table --allow-partial --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1045,6 +1217,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1076,13 +1252,59 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__load)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help fill run"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help fill run clean"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__load__subcmd__clean)
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1114,7 +1336,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__load__subcmd__fill)
-            opts="-o -x -q -v -y -h --seed --start --on-conflict --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --seed --start --on-conflict --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1133,6 +1355,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1164,7 +1390,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__load__subcmd__run)
-            opts="-o -x -q -v -y -h --clients --duration --mix --rate --keys --seed --users --async-replica --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --clients --duration --mix --rate --keys --seed --users --keep --async-replica --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1206,6 +1432,10 @@ _ringshard() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
                     return 0
@@ -1234,13 +1464,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__local)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help start stop status destroy"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help start stop status destroy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1272,13 +1506,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__local__subcmd__destroy)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1310,13 +1548,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__local__subcmd__start)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1348,13 +1590,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__local__subcmd__status)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1386,13 +1632,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__local__subcmd__stop)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1424,13 +1674,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__man)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1462,7 +1716,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__monitor)
-            opts="-o -x -q -v -y -h --interval --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --interval --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1473,6 +1727,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1504,7 +1762,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__promote)
-            opts="-o -x -q -v -y -h --replica --force --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --replica --force --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1515,6 +1773,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1546,7 +1808,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__rebalance)
-            opts="-o -x -q -v -y -h --dry-run --chunk-rows --max-rows-per-sec --jobs --ignore-standbys --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help status cancel"
+            opts="-o -x -q -v -y -h --dry-run --chunk-rows --max-rows-per-sec --jobs --ignore-standbys --unlocked --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help status cancel"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1565,6 +1827,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1596,7 +1862,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__rebalance__subcmd__cancel)
-            opts="-o -x -q -v -y -h --chunk-rows --max-rows-per-sec --jobs --ignore-standbys --unlocked --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --chunk-rows --max-rows-per-sec --jobs --ignore-standbys --unlocked --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1615,6 +1881,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1646,13 +1916,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__rebalance__subcmd__status)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1684,7 +1958,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__remove__subcmd__shard)
-            opts="-o -x -q -v -y -h --dead --recover-from --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --dead --recover-from --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1695,6 +1969,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1726,13 +2004,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__repl)
-            opts="-o -x -q -v -y -h --no-init --keep-going --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --no-init --keep-going --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1764,13 +2046,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__replica)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help list add remove"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help list add remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1802,13 +2088,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__replica__subcmd__add)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1840,13 +2130,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__replica__subcmd__list)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1878,13 +2172,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__replica__subcmd__remove)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1916,13 +2214,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__report)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1954,13 +2256,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__ring)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help show locate simulate"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help show locate simulate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1992,7 +2298,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__ring__subcmd__locate)
-            opts="-o -x -q -v -y -h --shards --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --shards --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2003,6 +2309,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2034,7 +2344,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__ring__subcmd__show)
-            opts="-o -x -q -v -y -h --vnodes --svg --keys --add --remove --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --vnodes --svg --keys --add --remove --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2057,6 +2367,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2088,7 +2402,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__ring__subcmd__simulate)
-            opts="-o -x -q -v -y -h --add --remove --vnodes --shards --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --add --remove --vnodes --shards --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2111,6 +2425,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2142,13 +2460,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__schema)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help apply status diff"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help apply status diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2180,7 +2502,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__schema__subcmd__apply)
-            opts="-c -o -x -q -v -y -h --command --name --dry-run --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-c -o -x -q -v -y -h --command --name --dry-run --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2199,6 +2521,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2230,13 +2556,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__schema__subcmd__diff)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2268,13 +2598,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__schema__subcmd__status)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2306,13 +2640,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__shards)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2344,7 +2682,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__sql)
-            opts="-o -x -q -v -y -h --shard --allow-partial --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --shard --allow-partial --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2355,6 +2693,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2386,7 +2728,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__stats)
-            opts="-o -x -q -v -y -h --interval --host --prometheus --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --interval --host --prometheus --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2397,6 +2739,52 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-replica)
+                    COMPREPLY=($(compgen -W "auto never always" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringshard__subcmd__status)
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2428,13 +2816,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__table)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help add list show remove"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help add list show remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2466,7 +2858,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__table__subcmd__add)
-            opts="-o -x -q -v -y -h --key --reference --unchecked-unique --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --key --reference --unchecked-unique --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2481,6 +2873,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2512,13 +2908,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__table__subcmd__list)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2550,13 +2950,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__table__subcmd__remove)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2588,13 +2992,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__table__subcmd__show)
-            opts="-o -x -q -v -y -h --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2626,13 +3034,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__tour)
-            opts="-o -x -q -v -y -h --at-once --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --at-once --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2664,7 +3076,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__update__subcmd__user)
-            opts="-o -x -q -v -y -h --id --name --region --no-region --email --no-email --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --id --name --region --no-region --email --no-email --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2687,6 +3099,10 @@ _ringshard() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2718,13 +3134,17 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__verify)
-            opts="-o -x -q -v -y -h --deep --fix --config --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --yes --no-input --help"
+            opts="-o -x -q -v -y -h --deep --fix --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ringshard_global_optspecs
-    string join \n c= f= keep-going config= o/format= no-header x/expanded q/quiet v/verbose color= log-file= read-replica= y/yes no-input h/help V/version
+    string join \n c= f= keep-going config= cluster= o/format= no-header x/expanded q/quiet v/verbose color= log-file= read-replica= read-only y/yes no-input h/help V/version
 end
 
 function __fish_ringshard_needs_command
@@ -27,6 +27,7 @@ end
 complete -c ringshard -n "__fish_ringshard_needs_command" -s c -d 'Run a command; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_needs_command" -s f -d 'Run the commands of a file, one per line; `-` for standard input' -r -F
 complete -c ringshard -n "__fish_ringshard_needs_command" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_needs_command" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_needs_command" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -45,6 +46,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -l no-header -d 'Leave
 complete -c ringshard -n "__fish_ringshard_needs_command" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_needs_command" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_needs_command" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -63,6 +65,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run on
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "table" -d 'Manage the tables of the cluster: which are sharded, and by which key'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "schema" -d 'Keep the schema of the tables the same on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "status" -d 'Show all on one screen: shards, change under way, tables, replicas, and what is wrong'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "stats" -d 'Show statistics of each shard, or of this machine: sizes, rates, connections, lag'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "doctor" -d 'Check that every shard can be reached and is set up correctly, with a hint for each problem'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "add-shard" -d 'Plan to add a shard to the ring, or to change its weight; moves nothing'
@@ -88,6 +91,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l serv
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Use this existing database as a shard; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l vnodes -d 'Virtual nodes of each shard [default: 100]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -105,6 +109,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-h
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -113,6 +118,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'The region, such as EU, up to 50 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'The email address, up to 100 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -130,11 +136,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-h
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -152,6 +160,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-head
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -160,6 +169,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l name
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l region -d 'The new region' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l email -d 'The new email' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -179,11 +189,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-h
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -201,6 +213,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-h
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -209,6 +222,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with greater ids, for the page after the one that ended with this id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l table -d 'A sharded table other than users' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -227,6 +241,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-he
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -236,6 +251,7 @@ region\t'One row for each region'
 table\t'One row for each sharded table'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l table -d 'A sharded table other than users' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -254,39 +270,91 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header 
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l on-conflict -d 'What to do about a user that exists already or appears twice; update sets the columns of the file' -r -f -a "error\t'Stop with an error'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l on-conflict -d 'What to do about a user that exists already or appears twice; update sets the columns of the file' -r -f -a "error\t'Stop with an error'
 skip\t'Leave the existing user unchanged'
 update\t'Overwrite the existing user'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l rejects -d 'Write bad records, and those that a shard refuses, to this file, and continue' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l table -d 'A sharded table other than users' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l rejects -d 'Write bad records, and those that a shard refuses, to this file, and continue' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l table -d 'A sharded table other than users' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
 tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l restart -d 'Ignore the progress of an interrupted import of this file'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s x -l expanded -d 'Write one field per line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s y -l yes -d 'Answer yes to every question'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -l no-input -d 'Ask no questions: fail where an answer is needed'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l restart -d 'Ignore the progress of an interrupted import of this file'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -a "list" -d 'List the imports that run or were interrupted'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -a "forget" -d 'Discard the progress of an interrupted import; what it stored stays'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l table -d 'A sharded table other than users' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -305,38 +373,43 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-header
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
 tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s x -l expanded -d 'Write one field per line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s y -l yes -d 'Answer yes to every question'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -l no-input -d 'Ask no questions: fail where an answer is needed'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "fill" -d 'Store synthetic users, most of them in one region; the same seed gives the same users'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run" -f -a "run" -d 'Run operations from many clients, measure them, and check every answer'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -f -a "fill" -d 'Store synthetic users, most of them in one region; the same seed gives the same users'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -f -a "run" -d 'Run operations from many clients, measure them, and check every answer'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -f -a "clean" -d 'Remove the users that runs created, if some were killed before they removed them'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l seed -d 'The seed of the generator; the same seed gives the same user for an id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l start -d 'The id of the first user' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l on-conflict -d 'What to do about a user that exists already' -r -f -a "error\t'Stop with an error'
 skip\t'Leave the existing user unchanged'
 update\t'Overwrite the existing user'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -354,6 +427,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -365,9 +439,10 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 zipf\t'A few users are used most, those with the lowest ids'
 sequential\t'One user after the other'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l seed -d 'The seed of the random choices' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work only with these existing users; if load did not make all of them, none of them is changed [default: all]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work only with these existing users; those that load did not make are only read [default: all]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l async-replica -d 'This shard has an asynchronous replica that may be promoted during the run: lost writes there count as `lost_unreplicated` and not as wrong answers; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -381,15 +456,41 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keep -d 'Keep the users that the run creates, in place of removing them at the end'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-header -d 'Leave out the header line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'Only on this shard; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -408,10 +509,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -429,6 +532,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -439,6 +543,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l key -d 'The column that decides the shard of a row' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l unchecked-unique -d 'Accept this unique index without the key: its values are made unique over all shards otherwise' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -457,10 +562,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -478,10 +585,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -499,10 +608,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -520,10 +631,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -541,6 +654,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -550,6 +664,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s c -l command -d 'SQL statements instead of a file' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l name -d 'The name of the change [default: the file\'s name, or the beginning of the SQL]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -568,10 +683,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -589,10 +706,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -610,10 +729,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -631,11 +752,36 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-header
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'The interval over which rates are measured; servers update their counters up to a second late, so rates over a shorter interval are inexact' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -655,10 +801,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-header 
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -676,12 +824,14 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-header
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l direct-url -d 'If the URL leads to a connection pooler: the server itself, for what needs a session of its own' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l weight -d 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -699,11 +849,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-hea
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l recover-from -d 'With --dead: recover its users from this replica or restored backup' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -722,6 +874,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -729,6 +882,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not _
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l max-rows-per-sec -d 'The most users that move per second, in total [default: no limit]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l jobs -d 'The number of pairs of shards that move users at once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -749,12 +903,14 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not _
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "status" -d 'Show the progress, and the process that runs it'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "cancel" -d 'Undo the change that is under way'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -772,6 +928,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -779,6 +936,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l max-rows-per-sec -d 'The most users that move per second, in total [default: no limit]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l jobs -d 'The number of pairs of shards that move users at once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -798,10 +956,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -821,10 +981,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-header
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -842,6 +1004,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __f
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -849,6 +1012,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __f
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Register a streaming standby of a shard'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Unregister a replica; its server keeps running'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -866,10 +1030,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -887,10 +1053,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -908,11 +1076,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l replica -d 'The replica to promote [default: the one that has received the most]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -931,10 +1101,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-heade
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -952,6 +1124,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -959,6 +1132,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "outage" -d 'Let a shard\'s database refuse all connections for a while'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -f -a "slow" -d 'Delay the traffic between ringshard and a shard for a while'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -976,11 +1150,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -999,12 +1175,14 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'The delay in each direction, such as 50ms or 1s; at most 10s' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1022,10 +1200,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1043,6 +1223,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1054,6 +1235,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l add -d 'Assume that this shard is added; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l remove -d 'Assume that this shard is removed; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1072,11 +1254,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l shards -d 'Compute with these shards of 100 virtual nodes each; needs no cluster' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1094,6 +1278,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1102,6 +1287,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l vnodes -d 'Assume this number of virtual nodes for each shard' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l shards -d 'Compute with these shards of 100 virtual nodes each; needs no cluster' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1119,10 +1305,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1140,10 +1328,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-header
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1161,6 +1351,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1169,6 +1360,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "status" -d 'Show whether it runs, and where its files are'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -f -a "destroy" -d 'Stop it and delete all its data'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1186,10 +1378,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1207,10 +1401,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1228,10 +1424,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1249,10 +1447,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1270,11 +1470,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -f -a "show" -d 'Show each setting and its origin; passwords are redacted'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1292,10 +1494,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1313,10 +1517,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-h
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1334,10 +1540,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-header -d
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1355,10 +1563,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-heade
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1376,10 +1586,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-header -
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1399,10 +1611,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-header -
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1421,11 +1635,13 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-header -
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l interval -d 'The interval between two samples' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
@@ -1443,6 +1659,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-heade
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -7,6 +7,7 @@ use super::encode::Layout;
 use super::frames::{Frame, Frames};
 use super::{FileFormat, jsonl};
 use crate::error::{Error, Kind, Result};
+use crate::model::ring::position::Position;
 use crate::model::user::{EMAIL_CHARS_MAX, NAME_CHARS_MAX, REGION_CHARS_MAX, UserId, UserRef, check_text};
 
 /// The columns of a file; `user_id` is required.
@@ -175,9 +176,11 @@ impl Records {
         [1, 2, 3].map(|column| self.places[column].is_some())
     }
 
-    /// The bytes of the next record, without consuming it.
-    pub fn peek_raw(&mut self) -> Result<Option<&[u8]>> {
-        Ok(self.peek()?.map(|frame| self.frames.bytes(&frame)))
+    /// The identity of the file: the hash of its beginning. `None` if it has no records.
+    pub fn identity(&mut self) -> Result<Option<Position>> {
+        let header = self.header().unwrap_or_default().to_vec();
+        let first = self.peek()?.map(|frame| self.frames.bytes(&frame));
+        Ok(first.map(|first| Position::of_bytes(&[header.as_slice(), b"\n", first].concat())))
     }
 
     fn peek(&mut self) -> Result<Option<Frame>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Console;
 use crate::error::{Error, Kind, Result};
-use crate::model::names::{ClusterId, ShardName};
+use crate::model::names::{ClusterId, ClusterName, ShardName};
 use crate::model::ring::topology::Epoch;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::active_sessions::ActiveSessions;
@@ -17,12 +17,12 @@ use crate::pg::poll::health::{Health, Life, Listener};
 use crate::pg::pool::read_routing::ReadFrom;
 use crate::pg::pool::{PoolOptions, Shards};
 use crate::pg::scan::Size;
-use crate::settings::{Flags, ReadReplica, Settings};
+use crate::settings::{Access, Flags, ReadReplica, Settings, cluster_names};
 use crate::threads;
 
 /// The state that the commands of one process share: settings, pools, the topology.
 pub struct Context<'terminal> {
-    flags: Flags,
+    flags: RefCell<Flags>,
     settings: RefCell<Rc<Settings>>,
     cluster: RefCell<Option<Arc<Cluster>>>,
     active_sessions: Arc<ActiveSessions>,
@@ -39,6 +39,7 @@ impl<'terminal> Context<'terminal> {
         let (cluster, active_sessions, health) = (RefCell::default(), Arc::default(), RefCell::default());
         let listener: RefCell<Listener> = RefCell::new(Arc::new(|_| {}));
         let reads = Cell::default();
+        let flags = RefCell::new(flags);
         Self { flags, settings, cluster, active_sessions, health, listener, reads, console }
     }
 
@@ -49,11 +50,45 @@ impl<'terminal> Context<'terminal> {
 
     /// Reads the settings again, and drops the cluster of the old ones.
     pub fn reload(&self) -> Result<()> {
-        let settings = Settings::load(&self.flags)?;
+        let settings = Settings::load(&self.flags.borrow())?;
+        self.take(settings);
+        Ok(())
+    }
+
+    /// Changes to another cluster, with its own configuration file. Fails with `NotFound` if there is none.
+    pub fn change_to(&self, cluster: &ClusterName) -> Result<()> {
+        let flags = Flags { config: None, cluster: Some(cluster.clone()), ..self.flags.borrow().clone() };
+        let settings = Settings::load(&flags)?;
+        let file = &settings.file.value;
+        if !file.is_file() {
+            let names: Vec<String> = cluster_names().iter().map(|name| format!("connect {name}")).collect();
+            let hint = if names.is_empty() {
+                "ringshard --cluster NAME init-shards makes one".into()
+            } else {
+                names.join(", ")
+            };
+            let message = format!("there is no cluster `{cluster}`: no file `{}`", file.display());
+            return Err(Error::new(Kind::NotFound, message).hint(hint));
+        }
+        self.flags.replace(flags);
+        self.take(settings);
+        Ok(())
+    }
+
+    /// Fails with `Permission` if only commands that write nothing may run.
+    pub fn check_may_write(&self) -> Result<()> {
+        let access = &self.settings().access;
+        if access.value == Access::ReadWrite {
+            return Ok(());
+        }
+        let message = format!("the command writes, and this run only reads ({})", access.origin);
+        Err(Error::new(Kind::Permission, message).hint("ringshard config show tells where `access` is set"))
+    }
+
+    fn take(&self, settings: Settings) {
         self.settings.replace(Rc::new(settings));
         self.cluster.replace(None);
         self.health.replace(None);
-        Ok(())
     }
 
     /// The sessions in use: another thread can cancel them.

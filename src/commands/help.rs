@@ -11,7 +11,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::Cli;
 use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind, Result};
-use crate::model::report::Report;
+use crate::model::report::{Document, Report};
 
 /// The longest line of the overview.
 const LINE_CHARS: usize = 79;
@@ -83,6 +83,23 @@ pub const TOPICS: &[Topic] = &[
         text: include_str!("topics/monitoring.txt"),
     },
     Topic {
+        name: "beyond",
+        aliases: &[
+            "redis",
+            "cache",
+            "citus",
+            "cassandra",
+            "sha256",
+            "sha-256",
+            "locust",
+            "materialized-view",
+            "materialized-views",
+            "region-to-shard",
+        ],
+        commands: &["load run"],
+        text: include_str!("topics/beyond.txt"),
+    },
+    Topic {
         name: "prompt",
         aliases: &["session", "keys", "history-file", "init"],
         commands: &["repl"],
@@ -103,12 +120,12 @@ impl HelpArgs {
     pub fn run(&self) -> Result<Report> {
         let words = self.words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&self.words);
         if words.is_empty() {
-            return Ok(Report::document(overview()));
+            return Ok(Report::document(Document::Prose(overview())));
         }
         match of_command(Cli::command(), words).or_else(|| of_session(words)) {
-            Some(text) => Ok(Report::document(text)),
+            Some(text) => Ok(Report::document(Document::Text(text))),
             None => match topic(&words.join("-")) {
-                Some(topic) => Ok(Report::document(topic.text.to_owned())),
+                Some(topic) => Ok(Report::document(Document::Prose(topic.text.to_owned()))),
                 None => Err(unknown(words)),
             },
         }
@@ -205,7 +222,7 @@ fn unknown(words: &[String]) -> Error {
 }
 
 /// The names that a mistyped word may mean: those that begin with it, and those at a small edit distance.
-fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut near: Vec<(usize, &str)> = names
         .filter_map(|name| {
             let begins = !word.is_empty() && name.starts_with(word);

@@ -25,14 +25,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use clap_complete::CompletionCandidate;
+use clap_complete::{ArgValueCompleter, CompletionCandidate};
 
 use crate::error::Result;
+use crate::model::names::ClusterName;
 use crate::model::report::Report;
 pub use crate::pg::net::active_sessions::{ActiveSessions, TimeSpent};
 pub use crate::pg::net::watchdog::WaitListener;
 pub use crate::pg::poll::health::{Life, Listener, News};
-use crate::settings::{ColorWhen, Flags, Format, ReadReplica, Settings};
+use crate::settings::{self, Access, ColorWhen, Flags, Format, ReadReplica, Settings};
 pub use context::Context;
 
 const EXIT_CODES: &str = "\
@@ -82,44 +83,56 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME", conflicts_with = "config",
+          add = ArgValueCompleter::new(complete_cluster))]
+    pub cluster: Option<ClusterName>,
     /// The output format
-    #[arg(short = 'o', long, global = true, value_enum)]
+    #[arg(short = 'o', long, global = true, hide_short_help = true, value_enum)]
     pub format: Option<Format>,
     /// Leave out the header line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub no_header: bool,
     /// Write one field per line
-    #[arg(short = 'x', long, global = true)]
+    #[arg(short = 'x', long, global = true, hide_short_help = true)]
     pub expanded: bool,
     /// Print no notices and no progress, only data and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     pub quiet: bool,
     /// Log to stderr what happens; given twice: each hash, virtual node and statement too
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, hide_short_help = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours
-    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    #[arg(long, global = true, hide_short_help = true, value_enum, value_name = "WHEN")]
     pub color: Option<ColorWhen>,
     /// Log to this file instead of stderr
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
     /// Whether reads may go to replicas, which may return stale data [default: never]
-    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    #[arg(long, global = true, hide_short_help = true, value_enum, value_name = "WHEN")]
     pub read_replica: Option<ReadReplica>,
+    /// Refuse every command that writes
+    #[arg(long, global = true, hide_short_help = true)]
+    pub read_only: bool,
     /// Answer yes to every question
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     pub yes: bool,
     /// Ask no questions: fail where an answer is needed
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub no_input: bool,
 }
 
 impl Globals {
     /// The first of these flags that is valid only for a whole run, and not for one line of a script.
     pub fn flag_of_a_whole_run(&self) -> Option<&'static str> {
-        let given = [("--config", self.config.is_some()), ("--log-file", self.log_file.is_some())];
+        let given = [
+            ("--config", self.config.is_some()),
+            ("--cluster", self.cluster.is_some()),
+            ("--log-file", self.log_file.is_some()),
+            ("--read-only", self.read_only),
+        ];
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
@@ -127,7 +140,9 @@ impl Globals {
     pub fn settings(&self) -> Flags {
         Flags {
             config: self.config.clone(),
+            cluster: self.cluster.clone(),
             format: self.format,
+            access: self.read_only.then_some(Access::ReadOnly),
             color: self.color,
             log_file: self.log_file.clone(),
             read_replica: self.read_replica,
@@ -150,10 +165,13 @@ pub enum Invocation {
 #[derive(Debug, Subcommand)]
 pub enum Live {
     /// Run commands interactively; the default on a terminal when no command is given
+    #[command(after_help = "Example: ringshard repl --no-init")]
     Repl(ReplArgs),
     /// Show how ringshard works, step by step, on its own private Postgres
+    #[command(after_help = "Example: ringshard tour --at-once")]
     Tour(TourArgs),
     /// Show shards, ring and this machine, live and full screen; q leaves
+    #[command(after_help = "Example: ringshard monitor")]
     Monitor(monitoring::monitor::MonitorArgs),
 }
 
@@ -180,27 +198,39 @@ pub struct ReplArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create or adopt the shards: databases, tables, catalog
+    #[command(
+        after_help = "Example: ringshard init-shards --shard 'shard_1=postgresql://app@db1/app' --shard 'shard_2=postgresql://app@db2/app'"
+    )]
     InitShards(setup::init_shards::InitShardsArgs),
     /// Store a new user on the shard that owns its id
+    #[command(after_help = "Example: ringshard create-user --id 42 --name Alice --region US")]
     CreateUser(users::one_user::CreateUserArgs),
     /// Read a user from the shard that owns its id
+    #[command(after_help = "Example: ringshard get-user 42")]
     GetUser(users::one_user::GetUserArgs),
     /// Change fields of a user
+    #[command(after_help = "Example: ringshard update-user 42 --region EU")]
     UpdateUser(users::one_user::UpdateUserArgs),
     /// Delete a user
+    #[command(after_help = "Example: ringshard delete-user 42")]
     DeleteUser(users::one_user::DeleteUserArgs),
     /// List users of all shards, by id
+    #[command(after_help = "Example: ringshard list-users --region EU --limit 10")]
     ListUsers(users::list_users::ListUsersArgs),
     /// Count users, all of them or by shard or region
+    #[command(after_help = "Example: ringshard count --by shard")]
     Count(users::count::CountArgs),
     /// Import users from a file: CSV with a header, or JSON lines
+    #[command(after_help = "Example: ringshard import users.csv --on-conflict skip")]
     Import(users::import::ImportArgs),
     /// Export all users to a file, by id
+    #[command(after_help = "Example: ringshard export users.csv.gz")]
     Export(users::export::ExportArgs),
     /// Store synthetic users, and run a load that measures and checks every answer
     #[command(subcommand)]
     Load(load::LoadCommand),
     /// Run one read-only SQL statement on all shards
+    #[command(after_help = "Example: ringshard sql 'SELECT count(*) FROM users'")]
     Sql(sql::SqlArgs),
     /// Manage the tables of the cluster: which are sharded, and by which key
     #[command(subcommand)]
@@ -209,23 +239,34 @@ pub enum Command {
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
     /// List the shards
+    #[command(after_help = "Example: ringshard shards")]
     Shards(ring::shards::ShardsArgs),
+    /// Show all on one screen: shards, change under way, tables, replicas, and what is wrong
+    #[command(after_help = "Example: ringshard status")]
+    Status(monitoring::status::StatusArgs),
     /// Show statistics of each shard, or of this machine: sizes, rates, connections, lag
+    #[command(after_help = "Example: ringshard stats")]
     Stats(monitoring::stats::StatsArgs),
     /// Check that every shard can be reached and is set up correctly, with a hint for each problem
+    #[command(after_help = "Example: ringshard doctor")]
     Doctor(setup::doctor::DoctorArgs),
     /// Plan to add a shard to the ring, or to change its weight; moves nothing
+    #[command(after_help = "Example: ringshard add-shard shard_4 'postgresql://app@db4/app'")]
     AddShard(ring::membership::AddShardArgs),
     /// Plan to remove a shard from the ring; moves nothing
+    #[command(after_help = "Example: ringshard remove-shard shard_4")]
     RemoveShard(ring::membership::RemoveShardArgs),
     /// Carry out the planned change of the ring by moving users, online
+    #[command(after_help = "Example: ringshard rebalance --dry-run")]
     Rebalance(ring::rebalance::RebalanceArgs),
     /// Check that each row is on its owner and nowhere else, and repair
+    #[command(after_help = "Example: ringshard verify --deep")]
     Verify(ring::verify::VerifyArgs),
     /// Manage the replicas of the shards
     #[command(subcommand)]
     Replica(failover::replica::ReplicaCommand),
     /// Make a replica the primary of a shard whose primary has failed
+    #[command(after_help = "Example: ringshard promote shard_2")]
     Promote(failover::promote::PromoteArgs),
     /// Make a shard fail on purpose, for a limited time
     #[command(subcommand)]
@@ -234,6 +275,7 @@ pub enum Command {
     #[command(subcommand)]
     Ring(ring::RingCommand),
     /// Write the state of the cluster into one HTML page
+    #[command(after_help = "Example: ringshard report cluster.html")]
     Report(monitoring::report::ReportArgs),
     /// Manage the private Postgres that ringshard runs if it is given no server
     #[command(subcommand)]
@@ -242,19 +284,64 @@ pub enum Command {
     #[command(subcommand)]
     Config(setup::config::ConfigCommand),
     /// Print the completion script for a shell
+    #[command(after_help = "Example: ringshard completions bash")]
     Completions(setup::completions::CompletionsArgs),
     /// Write the man pages into a folder
+    #[command(after_help = "Example: ringshard man ~/.local/share/man/man1")]
     Man(setup::completions::ManArgs),
     /// Show step by step what a command would do, without running it
+    #[command(after_help = "Example: ringshard explain get-user 42")]
     Explain(explain::ExplainArgs),
     /// Explain a command, or a topic such as consistent-hashing
-    #[command(alias = "\\?")]
+    #[command(aliases = ["\\?", "?"])]
+    #[command(after_help = "Example: ringshard help rebalancing")]
     Help(help::HelpArgs),
 }
 
 impl Command {
+    /// Whether it may change a shard, the ring, or the private Postgres.
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::InitShards(_)
+            | Self::CreateUser(_)
+            | Self::UpdateUser(_)
+            | Self::DeleteUser(_)
+            | Self::Load(_)
+            | Self::AddShard(_)
+            | Self::RemoveShard(_)
+            | Self::Promote(_)
+            | Self::Drill(_) => true,
+            Self::Import(args) => args.writes(),
+            Self::Table(command) => command.writes(),
+            Self::Schema(command) => command.writes(),
+            Self::Rebalance(args) => args.writes(),
+            Self::Verify(args) => args.fix,
+            Self::Replica(command) => command.writes(),
+            Self::Local(command) => command.writes(),
+            Self::GetUser(_)
+            | Self::ListUsers(_)
+            | Self::Count(_)
+            | Self::Export(_)
+            | Self::Sql(_)
+            | Self::Shards(_)
+            | Self::Status(_)
+            | Self::Stats(_)
+            | Self::Doctor(_)
+            | Self::Ring(_)
+            | Self::Report(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Explain(_)
+            | Self::Help(_) => false,
+        }
+    }
+
     /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if self.writes() {
+            context.check_may_write()?;
+        }
         match self {
             Self::InitShards(args) => args.run(context),
             Self::CreateUser(args) => args.run(context),
@@ -270,6 +357,7 @@ impl Command {
             Self::Table(command) => command.run(context),
             Self::Schema(command) => command.run(context),
             Self::Shards(args) => args.run(context),
+            Self::Status(args) => args.run(context),
             Self::Stats(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
             Self::AddShard(args) => args.run(context),
@@ -351,6 +439,13 @@ pub trait Console {
 
     /// From here on the command polls whether it is to stop.
     fn watch_interrupts(&self) -> Interrupts;
+}
+
+/// Completes the name of a cluster.
+pub(crate) fn complete_cluster(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let names = settings::cluster_names().into_iter().map(|name| name.to_string());
+    names.filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()
 }
 
 /// Completes the name of a shard from the configuration.

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::{Globals, Invocation};
+use clap_complete::ArgValueCompleter;
+
+use super::{Globals, Invocation, complete_cluster};
+use crate::model::names::ClusterName;
 use crate::settings::{ColorWhen, Format, ReadReplica};
 
 /// One line: the commands and flags of the command line, and those of the session
@@ -35,30 +38,58 @@ pub enum Action {
 pub enum SessionCommand {
     /// Leave the REPL
     #[command(aliases = ["exit", "\\q"])]
+    #[command(after_help = "Example: quit")]
     Quit,
     /// Show how long each command took, in total and for routing, waiting and querying
     #[command(alias = "\\timing")]
+    #[command(after_help = "Example: timing on")]
     Timing(SwitchArgs),
     /// Write one field per line
     #[command(alias = "\\x")]
+    #[command(after_help = "Example: expanded on")]
     Expanded(SwitchArgs),
     /// Run a command repeatedly, until Ctrl-C
     #[command(alias = "\\watch")]
+    #[command(after_help = "Example: watch 2 shards")]
     Watch(WatchArgs),
     /// Show the settings of this session, or change one
     #[command(alias = "\\set")]
+    #[command(after_help = "Example: set format json")]
     Set(SetArgs),
     /// Reset a setting to its value at the start of the session
     #[command(alias = "\\unset")]
+    #[command(after_help = "Example: unset format")]
     Unset(UnsetArgs),
     /// Run the commands of a file
     #[command(alias = "\\i")]
+    #[command(after_help = "Example: source commands.txt")]
     Source(SourceArgs),
     /// Show the lines typed so far
     #[command(alias = "\\s")]
+    #[command(after_help = "Example: history 20")]
     History(HistoryArgs),
+    /// Write the data of the next commands to a file, or to a program; without one, to the screen again
+    #[command(alias = "\\o")]
+    #[command(after_help = "Example: output users.tsv")]
+    Output(OutputArgs),
+    /// Run the last command again, with its data to a file or to a program
+    #[command(alias = "\\g")]
+    #[command(after_help = "Example: again '|' sort")]
+    Again(OutputArgs),
+    /// Edit the last command, or a file of commands, with $VISUAL or $EDITOR, and run it
+    #[command(alias = "\\e")]
+    #[command(after_help = "Example: edit")]
+    Edit(EditArgs),
+    /// Change to another cluster, as `--cluster` names it; without a name, list them
+    #[command(alias = "\\c")]
+    #[command(after_help = "Example: connect production")]
+    Connect(ConnectArgs),
+    /// Clear the screen
+    #[command(after_help = "Example: clear")]
+    Clear,
     /// Run a command in the system's shell: \! COMMAND
     #[command(alias = "\\!")]
+    #[command(after_help = "Example: shell ls -l")]
     Shell(ShellArgs),
 }
 
@@ -153,12 +184,33 @@ pub enum SetCommand {
         #[arg(value_enum)]
         value: LogLevel,
     },
+    /// Whether data that is longer than the screen goes through $PAGER
+    Pager {
+        /// On or off
+        #[arg(value_enum)]
+        value: Switch,
+    },
+    /// The keys of the line editor
+    Keys {
+        /// Whose keys
+        #[arg(value_enum)]
+        value: EditorKeys,
+    },
     /// Whether reads may go to replicas
     ReadReplica {
         /// When
         #[arg(value_enum)]
         value: ReadReplica,
     },
+}
+
+/// The keys of the line editor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EditorKeys {
+    /// Those of Emacs.
+    Emacs,
+    /// Those of vi.
+    Vi,
 }
 
 /// How much is logged.
@@ -189,6 +241,10 @@ pub enum SettingName {
     Color,
     /// What to log on stderr.
     Log,
+    /// Whether long data goes through a pager.
+    Pager,
+    /// The keys of the line editor.
+    Keys,
     /// Whether reads may go to replicas.
     ReadReplica,
 }
@@ -210,6 +266,30 @@ pub struct SourceArgs {
     /// Continue after an error
     #[arg(long)]
     pub keep_going: bool,
+}
+
+/// The arguments of `output` and `again`.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// A file, which is replaced, or `|` and a command of the system's shell
+    #[arg(value_name = "FILE||COMMAND", trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub to: Vec<String>,
+}
+
+/// The arguments of `connect`.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// The cluster
+    #[arg(add = ArgValueCompleter::new(complete_cluster))]
+    pub cluster: Option<ClusterName>,
+}
+
+/// The arguments of `edit`.
+#[derive(Debug, Args)]
+pub struct EditArgs {
+    /// The file; the last command if not given
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
 }
 
 /// The arguments of `history`.

@@ -17,10 +17,13 @@ use crate::pg::schema::{self, ChangeState, Recorded, SchemaPlan};
 #[derive(Debug, Subcommand)]
 pub enum SchemaCommand {
     /// Apply a change of the schema on all shards: on the first one, then on the others
+    #[command(after_help = "Example: ringshard schema apply -c 'ALTER TABLE users ADD COLUMN age int'")]
     Apply(SchemaApplyArgs),
     /// List the changes of the schema, with their state on each shard
+    #[command(after_help = "Example: ringshard schema status")]
     Status,
     /// Show how the tables of the cluster differ between shards; exit code 1 if they do
+    #[command(after_help = "Example: ringshard schema diff")]
     Diff,
 }
 
@@ -45,6 +48,11 @@ const STATUS_COLUMNS: [Column; 4] =
     [Column::text("change"), Column::text("shard"), Column::text("state"), Column::text("at")];
 
 impl SchemaCommand {
+    /// Whether it may change something.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self, Self::Apply(args) if !args.dry_run)
+    }
+
     /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {

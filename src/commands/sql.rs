@@ -12,7 +12,7 @@ use crate::pg::scan::sql::{Answers, StatementColumn};
 
 /// A column of a result as one of a report.
 pub(super) fn column(of: StatementColumn) -> Column {
-    Column { name: of.name.into(), look: if of.is_number { Look::Number } else { Look::Text } }
+    Column::new(of.name.into(), if of.is_number { Look::Number } else { Look::Text })
 }
 
 /// The arguments of `sql`.

@@ -13,12 +13,16 @@ use crate::pg::tables;
 #[derive(Debug, Subcommand)]
 pub enum TableCommand {
     /// Shard a table by a key, or make it a reference table
+    #[command(after_help = "Example: ringshard table add orders --key user_id")]
     Add(TableAddArgs),
     /// List the tables of the cluster, with their rows on all shards
+    #[command(after_help = "Example: ringshard table list")]
     List,
     /// Show one table of the cluster
+    #[command(after_help = "Example: ringshard table show orders")]
     Show(TableNameArgs),
     /// Remove a table from the cluster; its rows stay where they are
+    #[command(after_help = "Example: ringshard table remove orders")]
     Remove(TableNameArgs),
 }
 
@@ -46,6 +50,11 @@ pub struct TableNameArgs {
 }
 
 impl TableCommand {
+    /// Whether it may change something.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::Remove(_))
+    }
+
     /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {

@@ -2,9 +2,11 @@
 //!
 //! clap's message is taken apart only here, so that the terminal, scripts and `explain` print the same.
 
-use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 
+use super::Cli;
+use super::help::nearest;
 use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind};
 
@@ -24,43 +26,129 @@ const WORDS: [(&str, &str); 6] = [
     ("cannot parse float from empty string", "not a number"),
 ];
 
+/// Commands and options of other tools, and what is typed here in their place; the command in which an option means that, or `*`.
+const ELSEWHERE: [(&str, &str, &str); 25] = [
+    ("", "users", "list-users"),
+    ("", "list", "list-users"),
+    ("", "ls", "list-users"),
+    ("", "find", "get-user"),
+    ("", "get", "get-user"),
+    ("", "read", "get-user"),
+    ("", "add", "create-user"),
+    ("", "create", "create-user"),
+    ("", "set", "update-user"),
+    ("", "del", "delete-user"),
+    ("", "rm", "delete-user"),
+    ("", "nodes", "shards"),
+    ("", "servers", "shards"),
+    ("", "hash", "ring locate"),
+    ("", "locate", "ring locate"),
+    ("", "simulate", "ring simulate"),
+    ("", "init", "init-shards"),
+    ("", "setup", "init-shards"),
+    ("", "top", "monitor"),
+    ("", "backup", "export"),
+    ("", "version", "--version"),
+    ("*", "--json", "-o json"),
+    ("*", "--csv", "-o csv"),
+    ("*", "--tsv", "-o tsv"),
+    ("load fill", "--users", ""),
+];
+
 /// An error of clap as an error of ringshard. `words` is the whole command line.
 pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
     let text = cause.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let mut blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
     let message = match cause.kind() {
         // clap shows the whole help here; the line of usage is enough for an error.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
-        _ => blocks.next().unwrap_or("the arguments are not valid"),
+        // Its tips and its usage follow, which cannot be typed: they have `<NAME>` and `|`.
+        _ => text
+            .split("\n\n")
+            .map(str::trim)
+            .find(|block| !block.is_empty())
+            .unwrap_or("the arguments are not valid"),
     };
-    let mut hints = Vec::new();
-    for block in blocks {
-        if let Some(tip) = block.strip_prefix("tip: ") {
-            hints.push(
-                tip.split('\n')
-                    .map(|line| line.trim().trim_start_matches("tip: "))
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            );
-        } else if block.starts_with("Usage: ") {
-            // The line itself cannot be typed: it has `<NAME>` and `|`.
-            hints.push(format!("ringshard {} --help shows how", path_of(words)).replace("  ", " "));
-        }
-    }
     let plain = |text: String, (rust, words): &(&str, &str)| text.replace(rust, words);
     let error = Error::new(Kind::Usage, WORDS.iter().fold(message.to_owned(), plain));
     if let Some(hint) = habit(cause, words) {
         return error.hint(hint);
     }
-    if unknown_command(cause, words).is_some() {
-        hints.retain(|hint| !hint.starts_with("ringshard "));
-        hints.push("ringshard help lists the commands".into());
-    }
-    if hints.is_empty() {
-        hints.push(format!("ringshard {} --help", path_of(words)).replace("  ", " "));
-    }
+    let mut hints = corrected(cause, words);
+    hints.push(if unknown_command(cause, words).is_some() {
+        "ringshard help lists the commands".into()
+    } else {
+        format!("ringshard {} --help shows how", path_of(words)).replace("  ", " ")
+    });
     error.hint(hints.join("; "))
+}
+
+/// The command line with the wrong word replaced by those that it may mean.
+fn corrected(cause: &clap::Error, words: &[String]) -> Vec<String> {
+    let text = |kind| match cause.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let path = path_of(words);
+    let command = path.split_whitespace().fold(ReplCommand::command(), |command, word| {
+        command.find_subcommand(word).cloned().unwrap_or(command)
+    });
+    let named = |wrong: &str, is_option: bool| -> Vec<String> {
+        let is_here = |place: &str| if is_option { place == "*" || place == path } else { place == path };
+        let here = ELSEWHERE.iter().find(|(place, other, _)| *other == wrong && is_here(place));
+        here.map(|(.., here)| (*here).to_owned()).into_iter().collect()
+    };
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let (wrong, mut right) = match cause.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let Some(wrong) = text(ContextKind::InvalidSubcommand) else { return Vec::new() };
+            let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+            (wrong, [named(wrong, false), owned(nearest(wrong, names.into_iter()))].concat())
+        }
+        ErrorKind::UnknownArgument => {
+            let Some(wrong) = text(ContextKind::InvalidArg) else { return Vec::new() };
+            let root = ReplCommand::command();
+            let globals = root.get_arguments().filter(|argument| argument.is_global_set());
+            let options = command.get_arguments().chain(globals).filter(|option| !option.is_hide_set());
+            let options: Vec<String> =
+                options.filter_map(clap::Arg::get_long).map(|long| format!("--{long}")).collect();
+            let near = owned(nearest(wrong, options.iter().map(String::as_str)));
+            (wrong, [named(wrong, true), near].concat())
+        }
+        ErrorKind::InvalidValue => {
+            let (Some(wrong), Some(ContextValue::Strings(valid))) =
+                (text(ContextKind::InvalidValue), cause.get(ContextKind::ValidValue))
+            else {
+                return Vec::new();
+            };
+            (wrong, owned(nearest(wrong, valid.iter().map(String::as_str))))
+        }
+        _ => return Vec::new(),
+    };
+    right.truncate(1);
+    let Some(at) = words.iter().position(|word| word == wrong || word.starts_with(&format!("{wrong}=")))
+    else {
+        return Vec::new();
+    };
+    let line = |right: String| {
+        let mut words = words.to_vec();
+        let value = words[at].strip_prefix(wrong).unwrap_or_default().to_owned();
+        let replacing = right.split_whitespace().map(str::to_owned);
+        let value = value.strip_prefix('=').map(str::to_owned);
+        words.splice(at..=at, replacing.chain(value));
+        // What else is wrong with it is not known.
+        let typed = || std::iter::once("ringshard").chain(words.iter().map(String::as_str));
+        let is_right = |parsed: Option<clap::Error>| parsed.is_none_or(|cause| !cause.use_stderr());
+        let typed = if is_right(ReplCommand::try_parse_from(typed()).err())
+            || is_right(Cli::try_parse_from(typed()).err())
+        {
+            shlex::try_join(words.iter().map(String::as_str)).ok()?
+        } else {
+            format!("{} --help", path_of(&words))
+        };
+        Some(format!("ringshard {typed}"))
+    };
+    right.into_iter().filter_map(line).collect()
 }
 
 /// The word that stands in the place of a command, and is none.

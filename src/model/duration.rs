@@ -15,6 +15,9 @@ pub fn parse_duration(words: &str) -> Result<Duration, String> {
     let (number, unit) = words.split_at(unit_at);
     let shape = || "a duration is a number and a unit, such as `500ms`, `10s`, `2m` or `1h`".to_owned();
     let number = number.parse::<f64>().map_err(|_| shape())?;
+    if unit.is_empty() {
+        return Err(format!("the unit is missing: {number}s is {number} seconds"));
+    }
     let seconds =
         UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| seconds).ok_or_else(shape)?;
     let total = number * seconds;

@@ -25,18 +25,23 @@ impl FromStr for ShardName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if text.is_empty() {
-            return Err("a shard's name is empty".into());
-        }
-        if text.len() > SHARD_NAME_BYTES_MAX {
-            return Err(format!("a shard's name has at most {SHARD_NAME_BYTES_MAX} characters"));
-        }
-        if !text.starts_with(plain) || !text.chars().all(|c| plain(c) || c == '-' || c == '.') {
-            return Err("a shard's name is made of letters, digits, `_`, `-` and `.`".into());
-        }
-        Ok(Self(text.into()))
+        check(text, "shard").map(|()| Self(text.into()))
     }
+}
+
+/// Checks a name; the error says that of what it is.
+fn check(text: &str, of: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if text.is_empty() {
+        return Err(format!("a {of}'s name is empty"));
+    }
+    if text.len() > SHARD_NAME_BYTES_MAX {
+        return Err(format!("a {of}'s name has at most {SHARD_NAME_BYTES_MAX} characters"));
+    }
+    if !text.starts_with(plain) || !text.chars().all(|c| plain(c) || c == '-' || c == '.') {
+        return Err(format!("a {of}'s name is made of letters, digits, `_`, `-` and `.`"));
+    }
+    Ok(())
 }
 
 impl TryFrom<String> for ShardName {
@@ -54,6 +59,24 @@ impl From<ShardName> for String {
 }
 
 impl fmt::Display for ShardName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name by which a user calls a cluster, as that of its configuration file. The same letters as in a shard's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClusterName(String);
+
+impl FromStr for ClusterName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        check(text, "cluster").map(|()| Self(text.into()))
+    }
+}
+
+impl fmt::Display for ClusterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -95,8 +95,6 @@ pub enum Look {
     Text,
     /// Flush right.
     Number,
-    /// A number that a narrow table may leave out.
-    Detail,
     /// A number, with a bar if there is room.
     Bar,
     /// Yes or no, as a tick or a cross if there is room.
@@ -110,32 +108,41 @@ pub struct Column {
     pub name: Cow<'static, str>,
     /// How to show it.
     pub look: Look,
+    /// If a table that is too wide may leave it out: the rank of the column among these; 1 is left out last.
+    pub detail: Option<u8>,
 }
 
 impl Column {
+    /// A column.
+    pub const fn new(name: Cow<'static, str>, look: Look) -> Self {
+        Self { name, look, detail: None }
+    }
+
     /// A column of texts.
     pub const fn text(name: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), look: Look::Text }
+        Self::new(Cow::Borrowed(name), Look::Text)
     }
 
     /// A column of numbers.
     pub const fn number(name: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), look: Look::Number }
-    }
-
-    /// A column of numbers that a table may leave out.
-    pub const fn detail(name: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), look: Look::Detail }
+        Self::new(Cow::Borrowed(name), Look::Number)
     }
 
     /// A column of yes and no.
-    pub fn check(name: &'static str) -> Self {
-        Self { look: Look::Check, ..Self::text(name) }
+    pub const fn check(name: &'static str) -> Self {
+        Self::new(Cow::Borrowed(name), Look::Check)
     }
 
     /// A column of numbers with bars.
     pub const fn bar(name: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), look: Look::Bar }
+        Self::new(Cow::Borrowed(name), Look::Bar)
+    }
+
+    /// The column as one that a table that is too wide may leave out; 1 is left out last.
+    #[must_use]
+    pub const fn detail(mut self, rank: u8) -> Self {
+        self.detail = Some(rank);
+        self
     }
 }
 
@@ -199,6 +206,8 @@ type WriteAll = dyn FnOnce(&mut dyn Write) -> std::result::Result<(), StreamEnd>
 pub enum Document {
     /// A complete text, such as a completion script.
     Text(String),
+    /// A text to be read, whose lines are joined and wrapped for a narrow terminal.
+    Prose(String),
     /// A text that is made while it is written, such as an export.
     Stream(Box<WriteAll>),
 }
@@ -206,7 +215,7 @@ pub enum Document {
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            Self::Text(text) | Self::Prose(text) => f.debug_tuple("Text").field(text).finish(),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }
@@ -266,9 +275,9 @@ impl Report {
         Self { notes: vec![text.into()], ..Self::list(&[]) }
     }
 
-    /// No data, only a text that is written unchanged.
-    pub fn document(text: String) -> Self {
-        Self { document: Some(Document::Text(text)), ..Self::list(&[]) }
+    /// No data, only a text.
+    pub fn document(text: Document) -> Self {
+        Self { document: Some(text), ..Self::list(&[]) }
     }
 
     /// A list whose rows are made while they are written.

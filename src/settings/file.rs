@@ -18,7 +18,7 @@ const HEADER: &str = "\
 ";
 
 /// The top-level keys of the file.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "cluster",
     "shards",
     "format",
@@ -28,6 +28,7 @@ const KEYS: [&str; 13] = [
     "statement_timeout_ms",
     "pool_size",
     "read_replica",
+    "access",
     "standbys",
     "standby_timeout_ms",
     "pg_bin",

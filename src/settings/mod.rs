@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use crate::error::{Error, Kind, Result};
 use crate::files::atomic::folder_of;
 use crate::local::PrivateServer;
-use crate::model::names::{ClusterId, ShardName};
+use crate::model::names::{ClusterId, ClusterName, ShardName};
 use crate::pg::net::conninfo::ConnectionString;
 use crate::pg::net::proxy_override::ProxyOverrides;
 use crate::pg::pool::PoolOptions;
@@ -78,6 +78,15 @@ pub enum StandbyPolicy {
     Ignore,
 }
 
+/// Which commands run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Access {
+    /// All.
+    ReadWrite,
+    /// Only those that write nothing.
+    ReadOnly,
+}
+
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
@@ -132,8 +141,12 @@ impl<T> Sourced<T> {
 pub struct Flags {
     /// `--config`.
     pub config: Option<PathBuf>,
+    /// `--cluster`.
+    pub cluster: Option<ClusterName>,
     /// `--format`.
     pub format: Option<Format>,
+    /// `--read-only`.
+    pub access: Option<Access>,
     /// `--color`.
     pub color: Option<ColorWhen>,
     /// `--log-file`.
@@ -147,6 +160,8 @@ pub struct Flags {
 pub struct Settings {
     /// The configuration file: the one found, or the one that `init-shards` would create.
     pub file: Sourced<PathBuf>,
+    /// The name of the cluster, if its configuration was found by that.
+    pub cluster_name: Option<ClusterName>,
     /// The folder that `RINGSHARD_HOME` names.
     pub home: Option<PathBuf>,
     /// The folder of the cache of the topology and of other state.
@@ -175,6 +190,8 @@ pub struct Settings {
     pub local_home: Option<PathBuf>,
     /// The folder of Postgres's programs, for the private server.
     pub pg_bin: Option<Sourced<PathBuf>>,
+    /// Which commands run.
+    pub access: Sourced<Access>,
     /// The output format.
     pub format: Sourced<Format>,
     /// When colours are used.
@@ -190,13 +207,14 @@ impl Settings {
             Error::new(Kind::Configuration, format!("`RINGSHARD_HOME` is not a folder: {cause}"))
                 .hint("set RINGSHARD_HOME to a folder")
         })?;
-        let place = find_file(flags, home.as_deref());
+        let place = find_file(flags, home.as_deref())?;
         let file = ConfigFile::read(&place.value)?;
         let lookup = Lookup { file: &file, path: &place.value };
         let format = lookup.choice("RINGSHARD_FORMAT", "format")?;
         let color = lookup.choice("RINGSHARD_COLOR", "color")?;
         let log_file = lookup.path("RINGSHARD_LOG_FILE", "log_file")?;
         let read_replica = lookup.choice("RINGSHARD_READ_REPLICA", "read_replica")?;
+        let access = lookup.choice("RINGSHARD_ACCESS", "access")?;
         let (shards, direct_urls, replicas) = lookup.shards()?;
         Ok(Self {
             state_folder: match &home {
@@ -204,6 +222,7 @@ impl Settings {
                 None => xdg_folder("XDG_STATE_HOME", ".local/state").map(|folder| folder.join("ringshard")),
             },
             home,
+            cluster_name: flags.cluster.clone().filter(|_| flags.config.is_none()),
             cluster: lookup.parsed("RINGSHARD_CLUSTER", "cluster", "a UUID")?,
             shards,
             direct_urls,
@@ -232,6 +251,7 @@ impl Settings {
                 }),
             local_home: file.text("local_home")?.map(|home| folder_of(&place.value).join(home)),
             pg_bin: lookup.path("RINGSHARD_PG_BIN", "pg_bin")?,
+            access: flag_first(flags.access, "--read-only", access, Access::ReadWrite),
             format: flag_first(flags.format, "--format", format, Format::Auto),
             color: flag_first(flags.color, "--color", color, ColorWhen::Auto),
             log_file: flags
@@ -376,10 +396,37 @@ fn xdg_folder(name: &str, below_home: &str) -> Option<PathBuf> {
 }
 
 /// The configuration file in force; if there is none, the path of a new one.
-fn find_file(flags: &Flags, home: Option<&Path>) -> Sourced<PathBuf> {
+fn find_file(flags: &Flags, home: Option<&Path>) -> Result<Sourced<PathBuf>> {
     if let Some(path) = &flags.config {
-        return Sourced::new(path.clone(), Origin::Flag("--config"));
+        return Ok(Sourced::new(path.clone(), Origin::Flag("--config")));
     }
+    if let Some(name) = &flags.cluster {
+        let folder = clusters_folder(home).ok_or_else(|| {
+            Error::new(Kind::Configuration, "there is no folder of configurations: HOME is not set")
+                .hint("set HOME or RINGSHARD_HOME")
+        })?;
+        return Ok(Sourced::new(folder.join(format!("{name}.toml")), Origin::Flag("--cluster")));
+    }
+    Ok(find_unnamed(home))
+}
+
+/// The folder with a configuration file for each named cluster.
+fn clusters_folder(home: Option<&Path>) -> Option<PathBuf> {
+    let shared = || xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("ringshard"));
+    home.map(Path::to_owned).or_else(shared).map(|folder| folder.join("clusters"))
+}
+
+/// The names of the clusters that have a configuration file of their own, in order.
+pub fn cluster_names() -> Vec<ClusterName> {
+    let folder = clusters_folder(path_variable("RINGSHARD_HOME").as_deref());
+    let files = folder.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
+    let name = |file: std::fs::DirEntry| file.file_name().to_str()?.strip_suffix(".toml")?.parse().ok();
+    let mut names: Vec<ClusterName> = files.filter_map(name).collect();
+    names.sort_unstable();
+    names
+}
+
+fn find_unnamed(home: Option<&Path>) -> Sourced<PathBuf> {
     if let Some(path) = path_variable("RINGSHARD_CONFIG") {
         return Sourced::new(path, Origin::Variable("RINGSHARD_CONFIG"));
     }

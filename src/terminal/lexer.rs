@@ -1,7 +1,8 @@
 //! The tokens of a line, quoted as in a shell, with their places: for running, completion and colours.
 //!
 //! The rules are those of 2.2 ("Quoting") and 2.3 of the POSIX shell command language. A line that begins with a
-//! backslash is a command as in psql: its first token is taken verbatim, and the text behind `\!` is one token.
+//! backslash is a command as in psql: its first token is taken verbatim, and the text behind `\!`, `\g` or `\o` is one token.
+//! So is a statement behind `sql`, from its first keyword to the end of the line.
 
 use std::ops::Range;
 
@@ -15,6 +16,15 @@ pub(super) struct Token {
     /// Whether any of it is quoted.
     pub(super) is_quoted: bool,
 }
+
+impl Token {
+    fn verbatim(text: &str, span: Range<usize>) -> Self {
+        Self { text: text[span.clone()].into(), span, is_quoted: false }
+    }
+}
+
+/// The keywords that begin a statement that reads.
+const STATEMENTS: [&str; 6] = ["select", "with", "values", "table", "show", "explain"];
 
 /// Why a line is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,20 +82,33 @@ impl Lexer {
         let end_of = |from: usize, is_end: fn(char) -> bool| {
             text[from..].find(is_end).map_or(text.len(), |length| from + length)
         };
-        let verbatim = |span: Range<usize>| Token { text: text[span.clone()].into(), span, is_quoted: false };
-        if text[start..].starts_with("\\!") {
-            self.tokens.push(verbatim(start..start + 2));
-            let end = end_of(start, |c| c == '\n');
-            let rest = text[start + 2..end].trim();
-            if !rest.is_empty() {
-                let from = start + 2 + text[start + 2..].find(rest).unwrap_or_default();
-                self.tokens.push(verbatim(from..from + rest.len()));
-            }
-            return end;
+        let name = start..end_of(start, |c| c.is_ascii_whitespace() || c == ';');
+        let takes_the_line =
+            text[start..].starts_with("\\!") || ["\\g", "\\o"].contains(&&text[name.clone()]);
+        if takes_the_line {
+            self.tokens.push(Token::verbatim(text, start..start + 2));
+            return self.take_line(text, start + 2);
         }
-        let end = end_of(start, |c| c.is_ascii_whitespace() || c == ';');
-        self.tokens.push(verbatim(start..end));
+        self.tokens.push(Token::verbatim(text, name.clone()));
+        name.end
+    }
+
+    /// Takes the rest of a line as one token. Returns its end.
+    fn take_line(&mut self, text: &str, start: usize) -> usize {
+        let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        let rest = text[start..end].trim();
+        if !rest.is_empty() {
+            let from = start + text[start..].find(rest).unwrap_or_default();
+            self.tokens.push(Token::verbatim(text, from..from + rest.len()));
+        }
         end
+    }
+
+    /// Whether a statement begins here, which `sql` runs.
+    fn begins_statement(&self, rest: &str) -> bool {
+        let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        let is_sql = self.tokens.iter().take(2).any(|token| token.text == "sql");
+        is_sql && STATEMENTS.contains(&word.to_ascii_lowercase().as_str())
     }
 
     /// Takes a token, a comment, or a blank.
@@ -101,6 +124,9 @@ impl Lexer {
                 let rest = &reader.text[start..];
                 reader.at = start + rest.find('\n').unwrap_or(rest.len());
                 self.comments.push(start..reader.at);
+            }
+            _ if self.begins_statement(&reader.text[start..]) => {
+                reader.at = self.take_line(reader.text, start);
             }
             _ => {
                 let mut token = Token { span: start..start, text: String::new(), is_quoted: false };

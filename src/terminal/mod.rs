@@ -1,6 +1,7 @@
 //! The terminal: parses commands and prints reports. Only this part of the program prints.
 
 mod console;
+mod destination;
 mod errors;
 mod lexer;
 mod logging;

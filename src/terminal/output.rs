@@ -26,8 +26,12 @@ pub(super) struct Screen {
     pub(super) columns: usize,
 }
 
+/// The longest line of a text that is ready for a terminal.
+const FULL_LINE: usize = 79;
 /// The width of a terminal that does not know its own.
 const USUAL_COLUMNS: usize = 80;
+/// The height of such a terminal.
+const USUAL_ROWS: usize = 24;
 
 impl Screen {
     /// The capabilities of stdout.
@@ -79,6 +83,34 @@ impl Screen {
         text.lines().map(wrapped).collect::<Vec<_>>().join("\n")
     }
 
+    /// A text of ready lines: if some are too long for a terminal, the lines of each paragraph are joined and wrapped anew. An
+    /// indented line stays as it is.
+    pub(super) fn reflow(self, text: &str) -> String {
+        if !self.terminal || text.lines().all(|line| line.chars().count() <= self.columns) {
+            return text.to_owned();
+        }
+        let mut paragraphs: Vec<String> = Vec::new();
+        let mut last_line = "";
+        for line in text.lines() {
+            let word = line.split_whitespace().next().unwrap_or_default();
+            // The line before was full, so this one continues it.
+            let continues = !line.starts_with("    ")
+                && !last_line.starts_with("    ")
+                && !word.is_empty()
+                && last_line.chars().count() + 1 + word.chars().count() > FULL_LINE;
+            match paragraphs.last_mut().filter(|_| continues) {
+                Some(paragraph) => paragraph.extend([" ", line.trim_start()]),
+                None => paragraphs.push(line.to_owned()),
+            }
+            last_line = line;
+        }
+        let wrapped = paragraphs.iter().map(|paragraph| {
+            let indent = if paragraph.starts_with(['+', '-']) { "  " } else { "" };
+            self.wrap(paragraph, indent) + "\n"
+        });
+        wrapped.collect()
+    }
+
     /// The text in a colour, if colours are requested. The codes are SGR parameters of ECMA-48.
     pub(super) fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
@@ -90,6 +122,12 @@ fn columns(stream: impl AsFd) -> usize {
     let known = tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
     let set = || std::env::var("COLUMNS").ok()?.parse().ok();
     known.filter(|columns| *columns > 0).or_else(set).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
+}
+
+/// How many lines the terminal of stdout shows.
+pub(super) fn rows() -> usize {
+    let known = tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_row));
+    known.filter(|rows| *rows > 0).unwrap_or(USUAL_ROWS)
 }
 
 /// Whether the locale's character set is UTF-8, by the variables that `setlocale` reads.

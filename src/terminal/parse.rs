@@ -21,6 +21,17 @@ pub(super) enum Parsed {
     Text(String),
 }
 
+/// Commands of psql, whether an argument follows, and the command here.
+pub(super) const META: [(&str, bool, &str); 7] = [
+    ("\\d", false, "table list"),
+    ("\\d", true, "table show"),
+    ("\\dt", false, "table list"),
+    ("\\l", false, "shards"),
+    ("\\conninfo", false, "config show"),
+    ("\\h", false, "help"),
+    ("\\h", true, "help"),
+];
+
 thread_local! {
     /// The grammar, built once: that takes longer than parsing a line.
     static DEFINITION: RefCell<clap::Command> = RefCell::new(ReplCommand::command());
@@ -60,6 +71,15 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
         }
     }
     tokens.retain(|token| token.is_quoted || !token.text.is_empty());
+    if let Some(first) = tokens.first().filter(|token| token.text.starts_with('\\'))
+        && let Some((.., words)) =
+            META.iter().find(|(name, takes, _)| *name == first.text && *takes == (tokens.len() > 1))
+    {
+        let words = words.split(' ').map(str::to_owned);
+        return parse_arguments(
+            &words.chain(tokens.into_iter().skip(1).map(|token| token.text)).collect::<Vec<_>>(),
+        );
+    }
     parse_arguments(&tokens.into_iter().map(|token| token.text).collect::<Vec<_>>())
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::output::{unwritable, write_stdout};
+use super::output::unwritable;
 use super::render::{self, Style, TablePage};
 use crate::error::{Error, Result};
 use crate::model::report::{Document, Report, StreamEnd};
@@ -30,15 +30,26 @@ impl From<io::Error> for WriteEnd {
     }
 }
 
-/// Writes the data of a report to standard output. Consumes its rows.
-pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn() -> Result<()>) -> WriteEnd {
+/// Writes the data of a report. Consumes its rows.
+pub(super) fn write_report(
+    report: &mut Report,
+    style: Style,
+    out: &mut dyn Write,
+    going_on: &dyn Fn() -> Result<()>,
+) -> WriteEnd {
+    let written =
+        |out: &mut dyn Write, text: &str| match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => None,
+            Err(cause) => Some(WriteEnd::from(cause)),
+        };
     match report.document.take() {
-        Some(Document::Text(text)) => return written(&text).unwrap_or(WriteEnd::Done),
+        Some(Document::Text(text)) => return written(out, &text).unwrap_or(WriteEnd::Done),
+        Some(Document::Prose(text)) => {
+            return written(out, &style.screen.reflow(&text)).unwrap_or(WriteEnd::Done);
+        }
         Some(Document::Stream(write)) => {
-            let mut stdout = io::stdout().lock();
-            let mut escaped = Escaped(&mut stdout);
-            let written = if style.screen.terminal { write(&mut escaped) } else { write(&mut stdout) };
-            return match written.and_then(|()| stdout.flush().map_err(StreamEnd::from)) {
+            let written = if style.screen.terminal { write(&mut Escaped(out)) } else { write(out) };
+            return match written.and_then(|()| out.flush().map_err(StreamEnd::from)) {
                 Ok(()) => WriteEnd::Done,
                 Err(StreamEnd::Unwritable(cause)) => cause.into(),
                 Err(StreamEnd::Failed(error)) => WriteEnd::Failed(error),
@@ -47,7 +58,7 @@ pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn(
         None => {}
     }
     let Some(mut more) = report.more.take() else {
-        return written(&render::render(report, style, TablePage::WHOLE)).unwrap_or(WriteEnd::Done);
+        return written(out, &render::render(report, style, TablePage::WHOLE)).unwrap_or(WriteEnd::Done);
     };
     let mut first = true;
     let mut failure = None;
@@ -62,7 +73,7 @@ pub(super) fn write_report(report: &mut Report, style: Style, going_on: &dyn Fn(
         let last = failure.is_none() && report.rows.len() < PAGE_ROWS;
         // Rows that arrived before a failure are written, and a JSON array stays open because it is incomplete.
         if !(first && failure.is_some() && report.rows.is_empty())
-            && let Some(end) = written(&render::render(report, style, TablePage { first, last }))
+            && let Some(end) = written(out, &render::render(report, style, TablePage { first, last }))
         {
             return end;
         }
@@ -91,14 +102,5 @@ impl Write for Escaped<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
-    }
-}
-
-/// Writes text. `Some` if writing must stop.
-fn written(text: &str) -> Option<WriteEnd> {
-    match write_stdout(text) {
-        Ok(true) => None,
-        Ok(false) => Some(WriteEnd::PipeClosed),
-        Err(cause) => Some(cause.into()),
     }
 }

@@ -15,7 +15,7 @@ use super::script::Script;
 use super::session::options::SessionOptions;
 use super::shell::{End, Shell};
 use super::{errors, logging, repl, wait_notes};
-use crate::commands::repl_command::LogLevel;
+use crate::commands::repl_command::{EditorKeys, LogLevel};
 use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
 use crate::error::{Error, Kind};
 use crate::settings::{ColorWhen, Format, Settings};
@@ -43,6 +43,8 @@ pub fn main() -> ExitCode {
         timing: false,
         color: settings.color.value,
         log: logging::level_of(cli.globals.verbose).unwrap_or(LogLevel::Off),
+        pager: true,
+        keys: EditorKeys::Emacs,
         read_replica: settings.read_replica.value,
     };
     logging::set_level(options.log);
@@ -117,7 +119,8 @@ fn misused(cause: &clap::Error) -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
     let as_json = requests_json(&arguments);
-    errors::show(&usage::error_of(cause, &arguments), None, as_json, Screen::stderr(ColorWhen::Auto));
+    let words = arguments.get(1..).unwrap_or_default();
+    errors::show(&usage::error_of(cause, words), None, as_json, Screen::stderr(ColorWhen::Auto));
     ExitCode::from(Kind::Usage.exit_code())
 }
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::console::Terminal;
+use super::destination::Destination;
+use super::lexer;
 use super::output::{Screen, message, write_stderr};
 use super::parse::{Parsed, parse};
 use super::report_writer::{WriteEnd, write_report};
@@ -19,7 +21,7 @@ use super::{errors, logging, wait_notes};
 use crate::commands::repl_command::{Action, ReplCommand};
 use crate::commands::{Command, Console, Context, Invocation, Live, ReplArgs, TimeSpent};
 use crate::error::{Error, Kind, Result};
-use crate::model::report::Report;
+use crate::model::report::{Document, Report};
 use crate::settings::Format;
 
 /// How a command ended.
@@ -66,6 +68,10 @@ pub(super) struct Shell<'terminal> {
     pub(super) depth: Cell<u32>,
     /// The typed lines, for `history`.
     pub(super) typed: RefCell<Vec<String>>,
+    /// The last command that a user typed.
+    pub(super) last: RefCell<Option<String>>,
+    /// Where data goes instead of to standard output.
+    pub(super) redirected: RefCell<Option<Destination>>,
     /// Whether a user types the lines.
     pub(super) is_interactive: Cell<bool>,
     /// Whether `watch` runs, which Ctrl-C ends.
@@ -89,6 +95,8 @@ impl<'terminal> Shell<'terminal> {
             progress: RefCell::new(ProgressBar::hidden()),
             depth: Cell::new(0),
             typed: RefCell::default(),
+            last: RefCell::default(),
+            redirected: RefCell::default(),
             is_interactive: Cell::new(false),
             is_watching: Cell::new(false),
         }
@@ -175,8 +183,7 @@ impl<'terminal> Shell<'terminal> {
     /// Prints a report with its warnings, notes and failure.
     pub(super) fn show(&self, report: &mut Report, at: At<'_>) -> End {
         let style = at.options.style();
-        let going_on = || self.context.active_sessions().check();
-        match write_report(report, style, &going_on) {
+        match self.write(report, at) {
             WriteEnd::Done => {}
             WriteEnd::PipeClosed => return End::PipeClosed,
             WriteEnd::Failed(error) => return self.fail(&error, at),
@@ -201,9 +208,51 @@ impl<'terminal> Shell<'terminal> {
         }
     }
 
+    /// Writes the data of a report to where data goes.
+    fn write(&self, report: &mut Report, at: At<'_>) -> WriteEnd {
+        let mut style = at.options.style();
+        let going_on = || self.context.active_sessions().check();
+        if let Some(destination) = &mut *self.redirected.borrow_mut() {
+            style.screen.terminal = false;
+            return match write_report(report, style, destination, &going_on) {
+                // The program has read all that it wants.
+                WriteEnd::PipeClosed => WriteEnd::Done,
+                end => end,
+            };
+        }
+        let is_paged = style.screen.can_move
+            && at.options.pager
+            && at.place.is_none()
+            && !self.is_watching.get()
+            && io::stdin().is_terminal();
+        let mut destination = if is_paged { Destination::screen() } else { Destination::Stdout };
+        let end = write_report(report, style, &mut destination, &going_on);
+        let has_ended = {
+            // While a pager runs, Ctrl-C is for it.
+            let _interrupts = (!destination.is_stdout()).then(|| self.console.watch_interrupts());
+            destination.end()
+        };
+        match (end, has_ended) {
+            (WriteEnd::PipeClosed, _) if !destination.is_stdout() => WriteEnd::Done,
+            (WriteEnd::Done, Err(cause)) => cause.into(),
+            (end, _) => end,
+        }
+    }
+
     /// Runs one line. Its flags apply only to it.
     pub(super) fn run_text(&self, text: &str, place: Option<&str>) -> End {
         self.run_parsed(parse(text), place)
+    }
+
+    /// Runs the commands of a text that a user typed, up to the first that fails.
+    pub(super) fn run_lines(&self, text: &str) -> End {
+        for command in lexer::commands(text) {
+            let end = self.run_text(command, None);
+            if end != End::Done {
+                return end;
+            }
+        }
+        End::Done
     }
 
     /// Runs a parsed line.
@@ -213,7 +262,7 @@ impl<'terminal> Shell<'terminal> {
         match parsed {
             Ok(Parsed::Line(line)) => self.run_line(&line, place),
             Ok(Parsed::Nothing) => End::Done,
-            Ok(Parsed::Text(text)) => self.show(&mut Report::document(text), at),
+            Ok(Parsed::Text(text)) => self.show(&mut Report::document(Document::Text(text)), at),
             Err(error) => self.fail(&error, at),
         }
     }

@@ -108,13 +108,11 @@ impl Shell<'_> {
         let steps: Vec<&str> = text.split("---\n").collect();
         let screen = at.options.style().screen;
         for (number, step) in (1..).zip(&steps) {
-            for line in step.lines() {
-                let Some(command) = line.strip_prefix("$ ") else {
-                    if !say(&format!("{line}\n"))? {
-                        return Ok(End::PipeClosed);
-                    }
-                    continue;
-                };
+            let commands_at = step.find("$ ").unwrap_or(step.len());
+            if !say(&screen.reflow(&step[..commands_at]))? {
+                return Ok(End::PipeClosed);
+            }
+            for command in step[commands_at..].lines().filter_map(|line| line.strip_prefix("$ ")) {
                 let prompt = screen.paint("1;32", "ringshard>");
                 if !say(&format!("\n{prompt} {command}\n"))? {
                     return Ok(End::PipeClosed);

@@ -10,6 +10,7 @@ use crate::commands::users::count::{By, CountArgs};
 use crate::commands::users::list_users::ListUsersArgs;
 use crate::error::Result;
 use crate::model::load::fake_users;
+use crate::model::load::write_tag::CREATED;
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
 use crate::model::text::counted;
@@ -106,7 +107,17 @@ pub(crate) fn load(command: &LoadCommand, context: &Context<'_>) -> Result<Steps
             let clients = counted(args.clients.into(), "client");
             let run =
                 format!("{clients} for {:?}: {mix}, {keys} keys; each answer is checked", args.duration);
-            Ok(KnownCluster::of(context)?.steps.add("run", run))
+            let end = if args.keep {
+                "the users that it creates are kept"
+            } else {
+                "the users that it creates are removed"
+            };
+            Ok(KnownCluster::of(context)?.steps.add("run", run).add("end", end))
+        }
+        LoadCommand::Clean(_) => {
+            let steps = KnownCluster::of(context)?.steps;
+            let found = format!("users whose email is like `{CREATED}`, on all shards");
+            Ok(steps.add("users", found).add("delete", "each as delete-user does"))
         }
     }
 }

@@ -16,7 +16,7 @@ use clap::{Args, CommandFactory as _, Parser as _};
 
 use super::{Cli, Command, Context, Invocation, usage};
 use crate::error::{Error, Kind, Result};
-use crate::model::report::Report;
+use crate::model::report::{Document, Report};
 use steps::Steps;
 
 /// The arguments of `explain`.
@@ -36,7 +36,7 @@ impl ExplainArgs {
         let cli = match Cli::try_parse_from(line) {
             Ok(cli) => cli,
             Err(cause) if matches!(cause.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-                return Ok(Report::document(cause.render().to_string()));
+                return Ok(Report::document(Document::Text(cause.render().to_string())));
             }
             Err(cause) => return Err(usage::error_of(&cause, words)),
         };
@@ -80,7 +80,7 @@ impl Command {
             Self::DeleteUser(args) => one_user::delete(args, context),
             Self::ListUsers(args) => all_shards::list_users(args, context),
             Self::Count(args) => all_shards::count(args, context),
-            Self::Import(_) => all_shards::import(context),
+            Self::Import(args) if args.command.is_none() => all_shards::import(context),
             Self::Export(_) => all_shards::export(context),
             Self::Load(command) => all_shards::load(command, context),
             Self::Sql(args) => all_shards::sql(args, context),

@@ -26,13 +26,16 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Subcommand)]
 pub enum DrillCommand {
     /// End all client sessions on a shard's database
+    #[command(after_help = "Example: ringshard drill kill-connections shard_2")]
     KillConnections(KillArgs),
     /// Let a shard's database refuse all connections for a while
+    #[command(after_help = "Example: ringshard drill outage shard_2 --for 10s")]
     Outage(OutageArgs),
     /// Delay the traffic between ringshard and a shard for a while
     ///
     /// Meanwhile every ringshard process of this user connects through a proxy in this process; when the drill ends,
     /// for whatever reason, they connect directly again. Other programs and the server are not slowed.
+    #[command(after_help = "Example: ringshard drill slow shard_2 --delay 50ms --for 10s")]
     Slow(SlowArgs),
 }
 

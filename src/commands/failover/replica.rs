@@ -16,10 +16,13 @@ use crate::pg::pool::replica_status::ReplicaStatus;
 #[derive(Debug, Subcommand)]
 pub enum ReplicaCommand {
     /// List the known replicas, and how far each has replayed
+    #[command(after_help = "Example: ringshard replica list")]
     List,
     /// Register a streaming standby of a shard
+    #[command(after_help = "Example: ringshard replica add shard_2 'postgresql://app@standby2/app'")]
     Add(ReplicaArgs),
     /// Unregister a replica; its server keeps running
+    #[command(after_help = "Example: ringshard replica remove shard_2 'postgresql://app@standby2/app'")]
     Remove(ReplicaArgs),
 }
 
@@ -35,6 +38,11 @@ pub struct ReplicaArgs {
 }
 
 impl ReplicaCommand {
+    /// Whether it may change something.
+    pub(crate) fn writes(&self) -> bool {
+        !matches!(self, Self::List)
+    }
+
     /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match self {

@@ -216,15 +216,14 @@ impl Client {
     /// Draws a user that this client may change: each user belongs to one client.
     fn draw_own(&mut self) -> Option<UserId> {
         let (clients, number) = (u64::from(self.context.plan.clients), u64::from(self.number));
-        let existing = &self.context.existing;
-        let existing = if existing.strangers() > 0 { 0 } else { existing.len() as u64 };
+        let existing = self.context.existing.made() as u64;
         let existing = existing / clients + u64::from(existing % clients > number);
         let created = self.context.created[self.number as usize].load(Ordering::Relaxed);
         for _ in 0..TRIES.min(u32::try_from(existing + created).unwrap_or(TRIES)) {
             let at = draw(self.context.plan.choice, existing + created, self.turns.1, &mut self.stream);
             self.turns.1 += 1;
             let key = if at < existing {
-                self.context.existing.id(usize::try_from(at * clients + number).ok()?)
+                self.context.existing.made_id(usize::try_from(at * clients + number).ok()?)
             } else {
                 self.new_id(number, at - existing)
             };

@@ -1,6 +1,7 @@
 //! `load`: synthetic users, and clients that work with them and check every answer.
 
 mod check;
+mod clean;
 mod client;
 mod fill;
 mod key_histories;
@@ -14,6 +15,7 @@ use clap::Subcommand;
 use super::Context;
 use crate::error::Result;
 use crate::model::report::Report;
+pub use clean::CleanArgs;
 pub use fill::FillArgs;
 pub use run::RunArgs;
 
@@ -21,9 +23,14 @@ pub use run::RunArgs;
 #[derive(Debug, Subcommand)]
 pub enum LoadCommand {
     /// Store synthetic users, most of them in one region; the same seed gives the same users
+    #[command(after_help = "Example: ringshard load fill 5000")]
     Fill(FillArgs),
     /// Run operations from many clients, measure them, and check every answer
+    #[command(after_help = "Example: ringshard load run --duration 10s --clients 8")]
     Run(RunArgs),
+    /// Remove the users that runs created, if some were killed before they removed them
+    #[command(after_help = "Example: ringshard load clean")]
+    Clean(CleanArgs),
 }
 
 impl LoadCommand {
@@ -32,6 +39,7 @@ impl LoadCommand {
         match self {
             Self::Fill(args) => args.run(context),
             Self::Run(args) => args.run(context),
+            Self::Clean(args) => args.run(context),
         }
     }
 }

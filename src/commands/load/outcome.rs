@@ -1,6 +1,7 @@
 //! The result of a run: as a report, and as JSON for `report`.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -31,6 +32,8 @@ pub(crate) struct LoadOutcome<'a> {
     /// The start of the run, since 1970.
     pub(crate) begun_at: Duration,
     pub(crate) keys: String,
+    /// How many of the users that the run created were removed; `None` if they are kept.
+    pub(crate) removed: Option<u64>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rounded counts")]
@@ -53,9 +56,9 @@ impl LoadOutcome<'_> {
             Column::number("errors"),
             Column::number("per_sec"),
             Column::number("p50_ms"),
-            Column::detail("p90_ms"),
+            Column::number("p90_ms").detail(1),
             Column::number("p99_ms"),
-            Column::detail("p999_ms"),
+            Column::number("p999_ms").detail(2),
             Column::number("max_ms"),
         ];
         let mut report = Report::list(&columns);
@@ -131,8 +134,7 @@ impl LoadOutcome<'_> {
 
     /// The number of users whose creation was begun.
     fn created(&self) -> u64 {
-        let created = self.context.created.iter();
-        created.map(|created| created.load(std::sync::atomic::Ordering::Relaxed)).sum()
+        self.context.created_ids().len() as u64
     }
 
     fn unchecked(&self) -> u64 {
@@ -170,6 +172,8 @@ impl LoadOutcome<'_> {
             ("unchecked_by_shard", self.unchecked_table()),
             ("wrong_by_kind", counts_table(&findings.by_kind)),
             ("wrong_answers", findings_table(&findings.first)),
+            ("changed_by_others", self.context.changed_by_others.load(Ordering::Relaxed).into()),
+            ("removed", self.removed.into()),
         ];
         let columns: Vec<Column> = fields.iter().map(|(name, _)| Column::text(name)).collect();
         Report::one(&columns, fields.into_iter().map(|(_, cell)| cell).collect())
@@ -236,13 +240,31 @@ impl LoadOutcome<'_> {
                 counted(tally.not_begun, "operation")
             ));
         }
-        if self.context.existing.strangers() > 0 {
+        let strangers = self.context.existing.len() - self.context.existing.made();
+        if strangers > 0 {
+            let changed = self.context.changed_by_others.load(Ordering::Relaxed);
+            let changed = match changed {
+                0 => String::new(),
+                changed => format!("; other programs changed or deleted {}", thousands(changed)),
+            };
             notes.push(format!(
-                "existing users were only read, because load did not make {} of them; --users selects a range without them",
-                thousands(self.context.existing.strangers())
+                "{} that load did not make were only read, and compared with what was read of them at first{changed}",
+                counted(strangers as u64, "user")
             ));
         }
-        if findings.wrong == 0 {
+        match self.removed {
+            Some(removed) => {
+                notes.push(format!("removed: {} that the run had created", counted(removed, "user")));
+            }
+            None if self.created() > 0 => notes.push(format!(
+                "kept: {} that the run has created; ringshard load clean removes them",
+                counted(self.created(), "user")
+            )),
+            None => {}
+        }
+        if findings.wrong == 0 && tally.checked + self.checked.keys == 0 {
+            notes.push("checked: nothing, as no answer was about a user of whom something was known".into());
+        } else if findings.wrong == 0 {
             notes.push(format!(
                 "checked: {}, and at the end {} that were written: no wrong answers",
                 counted(tally.checked, "answer"),

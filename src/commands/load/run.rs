@@ -2,6 +2,7 @@
 
 use crate::pg::{rows, scan};
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::{Args, ValueEnum};
 
 use super::check::check;
+use super::clean::remove;
 use super::client::Client;
 use super::outcome::{LoadOutcome, json};
 use super::run_context::{LoadPlan, RunContext};
@@ -85,9 +87,12 @@ pub struct RunArgs {
     /// The seed of the random choices
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Work only with these existing users; if load did not make all of them, none of them is changed [default: all]
+    /// Work only with these existing users; those that load did not make are only read [default: all]
     #[arg(long, value_name = "FIRST..LAST", value_parser = parse_ids, allow_hyphen_values = true)]
     pub(crate) users: Option<IdRange>,
+    /// Keep the users that the run creates, in place of removing them at the end
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// This shard has an asynchronous replica that may be promoted during the run: lost writes there count as
     /// `lost_unreplicated` and not as wrong answers; may be given more than once
     #[arg(long, value_name = "SHARD", add = clap_complete::ArgValueCompleter::new(crate::commands::complete_shard))]
@@ -114,6 +119,7 @@ impl RunArgs {
             return Err(Error::new(Kind::NotFound, "there are no users, and the mix creates none")
                 .hint("ringshard load fill 100000 stores some users"));
         }
+        self.announce(&existing, creates, console)?;
         let mut claim = creates.then(|| rows::reserve_ids(&cluster)).transpose()?;
         let clients =
             (0..self.clients).map(|_| context.cluster_again(&cluster)).collect::<Result<Vec<_>>>()?;
@@ -128,8 +134,15 @@ impl RunArgs {
             !interrupts.asked()
         });
         console.progress(None);
-        let outcome = LoadOutcome { context: &run_context, run, checked, begun_at, keys: self.keys_name() };
+        // After a wrong answer they are what is to be looked at.
+        let is_kept = self.keep || run_context.findings().wrong > 0;
+        let created = if is_kept { Vec::new() } else { run_context.created_ids() };
+        let removal = remove(&cluster, self.clients, &created, console, &interrupts);
+        let removed = (!is_kept).then_some(removal.count);
+        let outcome =
+            LoadOutcome { context: &run_context, run, checked, begun_at, keys: self.keys_name(), removed };
         let mut report = outcome.report();
+        report.failure = report.failure.or_else(|| removal.failure(created.len()));
         if claim.as_mut().is_some_and(|claim| !claim.are_held()) {
             report.warnings.push(Error::new(
                 Kind::Locked,
@@ -140,6 +153,31 @@ impl RunArgs {
             state_file::write(context, &cluster, "load", &run);
         }
         Ok(report)
+    }
+
+    /// Says what the run will do to the users. On a terminal, if there are some that load did not make, it asks.
+    fn announce(&self, existing: &ExistingKeys, creates: bool, console: &dyn Console) -> Result<()> {
+        let strangers = counted((existing.len() - existing.made()) as u64, "user");
+        let end = match (creates, self.keep) {
+            (false, _) => "creates none",
+            (true, false) => "creates users of its own, and removes them at the end",
+            (true, true) => "creates users of its own, and keeps them",
+        };
+        if existing.made() == existing.len() {
+            if creates {
+                console
+                    .tell(&format!("the run {end}{}", if self.keep { "" } else { " (--keep keeps them)" }));
+            }
+            return Ok(());
+        }
+        let text = format!(
+            "The cluster has {strangers} that load did not make. The run only reads these, and {end}."
+        );
+        if io::stdin().is_terminal() {
+            return console.confirm(&format!("{text}\nContinue?"));
+        }
+        console.tell(&text);
+        Ok(())
     }
 
     fn plan(&self, begun_at: Duration) -> LoadPlan {
@@ -176,7 +214,7 @@ impl RunArgs {
         let after = self.users.and_then(|users| users.first.number().checked_sub(1)).map(UserId::new);
         let filter = Filter { after, ..Filter::default() };
         let mut existing = ExistingKeys::default();
-        for user in scan::list_users(cluster, &filter, false)?.0 {
+        for user in scan::list_users(cluster, &filter, true)?.0 {
             let user = user?;
             if self.users.is_some_and(|users| user.user_id > users.last) {
                 break;

@@ -86,6 +86,8 @@ pub(crate) struct RunContext {
     /// The incarnation of each shard when the run began.
     incarnations: BTreeMap<ShardName, Incarnation>,
     findings: Mutex<WrongAnswers>,
+    /// The number of users that another program changed or deleted during the run.
+    pub(crate) changed_by_others: AtomicU64,
 }
 
 /// The incarnation of each shard in the cluster's view.
@@ -107,6 +109,7 @@ impl RunContext {
             names: RwLock::new(cluster.shards().names()),
             incarnations: incarnations(&cluster),
             findings: Mutex::default(),
+            changed_by_others: AtomicU64::new(0),
             histories: KeyHistories::new(),
             begun: Instant::now(),
             halt: AtomicBool::new(false),
@@ -148,6 +151,16 @@ impl RunContext {
         self.cluster.view().ring().owner(Position::of_user(key)).clone()
     }
 
+    /// The ids of the users whose creation was begun.
+    pub(crate) fn created_ids(&self) -> Vec<UserId> {
+        let clients = i64::from(self.plan.clients);
+        let of_client = |(number, created): (i64, &AtomicU64)| {
+            let count = i64::try_from(created.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+            (0..count).map(move |nth| UserId::new(self.new_ids.0 + nth * clients + number))
+        };
+        (0..).zip(&self.created).flat_map(of_client).collect()
+    }
+
     pub(crate) fn has_halted(&self) -> bool {
         self.halt.load(Ordering::Relaxed)
     }
@@ -174,10 +187,6 @@ impl RunContext {
     fn compare_unwritten(&self, key: UserId, seen: Option<&User>) -> Result<bool, ImpossibleAnswer> {
         if seen.is_some_and(|user| user.user_id != key) {
             return Err(ImpossibleAnswer::OtherUser);
-        }
-        // Users that load did not make may be changed by other programs.
-        if self.existing.strangers() > 0 {
-            return Ok(false);
         }
         match (self.existing.print(key), seen) {
             (None, _) => Ok(false),
@@ -213,6 +222,10 @@ impl RunContext {
             seen: in_words(key, seen),
             acknowledged: None,
         };
+        if self.existing.is_stranger(key) && seen.is_none_or(|user| user.user_id == key) {
+            self.compare_stranger(finding);
+            return true;
+        }
         match wrong {
             ImpossibleAnswer::Older(_) => self.read_again(finding, min_version),
             ImpossibleAnswer::Missing => self.give_up(WrongAnswer { kind: "missing_user", ..finding }),
@@ -227,6 +240,29 @@ impl RunContext {
         let as_it_was = || "the user as it was when the run began".into();
         self.histories
             .with(key, |history| history.map_or_else(as_it_was, |history| history.expected(min_version)))
+    }
+
+    /// The answer about a user that load did not make is not what was read at first: either another program changed the user,
+    /// or the answer is wrong; a second read that shows the user as it was at first says the latter.
+    fn compare_stranger(&self, finding: WrongAnswer) {
+        let key = finding.key;
+        let Ok((seen, _)) = Router(&self.cluster).find_user(key) else { return };
+        if self.compare_unwritten(key, seen.as_ref()).is_ok() {
+            self.note(WrongAnswer { kind: "stale_read", ..finding });
+        } else if self.forget(key) {
+            self.changed_by_others.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// From now on nothing is expected of this key. Returns whether something was.
+    fn forget(&self, key: UserId) -> bool {
+        let nothing = Fingerprint { lasting: 0, changing: 0 };
+        let new = || KeyHistory::new(self.plan.run, key, 0, nothing, true);
+        self.histories.with_new(key, new, |history| {
+            let was_known = !history.is_broken();
+            history.give_up();
+            was_known
+        })
     }
 
     /// The answer is too old: a second read distinguishes a stale answer from a lost write.
@@ -282,15 +318,7 @@ impl RunContext {
 
     /// Records a wrong answer after which the expected value of the key is not known.
     pub(crate) fn give_up(&self, finding: WrongAnswer) {
-        let key = finding.key;
-        let nothing = Fingerprint { lasting: 0, changing: 0 };
-        let new = || KeyHistory::new(self.plan.run, key, 0, nothing, true);
-        let was_known = self.histories.with_new(key, new, |history| {
-            let was_known = !history.is_broken();
-            history.give_up();
-            was_known
-        });
-        if was_known {
+        if self.forget(finding.key) {
             self.note(finding);
         }
     }

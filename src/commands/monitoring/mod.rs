@@ -4,3 +4,4 @@ pub mod monitor;
 mod prometheus;
 pub mod report;
 pub mod stats;
+pub mod status;

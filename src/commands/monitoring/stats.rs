@@ -16,7 +16,7 @@ use crate::model::duration::parse_duration;
 use crate::model::host::{HostSample, Processes};
 use crate::model::names::ShardName;
 use crate::model::rebalance::RingState;
-use crate::model::report::{Cell, Column, Report};
+use crate::model::report::{Cell, Column, Document, Report};
 use crate::model::stats::{Rates, Sample};
 use crate::pg::cluster::Cluster;
 use crate::pg::poll::stats::{Private, Watch, silent};
@@ -102,7 +102,7 @@ impl StatsArgs {
         let ring = RingState::newest(states);
         let mut report = if self.prometheus {
             let host = if self.host { Some(sample_once(context, &folders(&samples))?) } else { None };
-            Report::document(prometheus::text(&samples, ring.as_ref(), host.as_ref()))
+            Report::document(Document::Text(prometheus::text(&samples, ring.as_ref(), host.as_ref())))
         } else {
             let mut report = Report { may_turn: true, ..Report::list(&COLUMNS) };
             report.rows =

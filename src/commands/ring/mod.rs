@@ -34,10 +34,13 @@ const MANY_VIRTUAL_NODES: u32 = 1_000;
 #[derive(Debug, Subcommand)]
 pub enum RingCommand {
     /// Show the part of the ring that each shard owns
+    #[command(after_help = "Example: ringshard ring show")]
     Show(ShowArgs),
     /// Show which shard owns each key, and why
+    #[command(after_help = "Example: ringshard ring locate 42 US")]
     Locate(LocateArgs),
     /// Show what a change of the ring would move; changes nothing
+    #[command(after_help = "Example: ringshard ring simulate --add shard_4")]
     Simulate(SimulateArgs),
 }
 
@@ -88,12 +91,12 @@ impl ShowArgs {
         let columns = [
             Column::text("shard"),
             Column::bar("share_pct"),
-            Column::number("ratio"),
-            Column::number("vnodes"),
-            Column::number("weight"),
+            Column::number("ratio").detail(4),
+            Column::number("vnodes").detail(5),
+            Column::number("weight").detail(3),
             Column::number("rows"),
-            Column::number("rows_pct"),
-            Column::number("target_pct"),
+            Column::number("rows_pct").detail(1),
+            Column::number("target_pct").detail(2),
         ];
         let mut report = Report::list(&columns);
         let view = freshest(&cluster, &mut report)?;
@@ -223,11 +226,14 @@ impl LocateArgs {
                 holders = self::holders(cluster, key, &mut report);
                 found = format!("; {}", found_on(view, holders.as_deref()));
             }
-            report.notes.push(explain(key, position, node) + &found);
             let moving_to = Some(goal.owner(position)).filter(|owner| **owner != *node.shard);
             if let Some(recipient) = moving_to {
                 prototype_log::key_reassigned(key, recipient);
+                let has_it = holders.as_ref().is_some_and(|holders| holders.contains(recipient));
+                let when = if has_it { "which has it already" } else { "which does not have it yet" };
+                found = format!(", and `{recipient}` after the change, {when}{found}");
             }
+            report.notes.push(explain(key, position, node) + &found);
             report.push(vec![
                 key.as_str().into(),
                 position.into(),

@@ -16,13 +16,13 @@ const COLUMNS: [Column; 10] = [
     Column::text("shard"),
     Column::number("rows"),
     Column::number("share_pct"),
-    Column::detail("vnodes"),
-    Column::detail("weight"),
+    Column::number("vnodes").detail(3),
+    Column::number("weight").detail(2),
     Column::text("state"),
     Column::number("size_bytes"),
-    Column::text("url"),
-    Column::detail("target_pct"),
-    Column::detail("down_since"),
+    Column::text("url").detail(1),
+    Column::number("target_pct").detail(4),
+    Column::text("down_since").detail(5),
 ];
 
 /// The arguments of `shards`: none.

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use crate::commands::Cli;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, atomic};
-use crate::model::report::Report;
+use crate::model::report::{Document, Report};
 
 /// The arguments of `completions`.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub struct CompletionsArgs {
 impl CompletionsArgs {
     /// The script.
     pub fn run(&self) -> Report {
-        Report::document(script(self.shell))
+        Report::document(Document::Text(script(self.shell)))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::settings::{Origin, Sourced, value_name};
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Show each setting and its origin; passwords are redacted
+    #[command(after_help = "Example: ringshard config show")]
     Show,
 }
 
@@ -48,6 +49,7 @@ impl ConfigCommand {
         line("connect_timeout_ms", timeout.into(), &settings.connect_timeout.origin);
         let timeout = settings.statement_timeout.value.as_millis().to_string();
         line("statement_timeout_ms", timeout.into(), &settings.statement_timeout.origin);
+        line("access", value_name(&settings.access.value).into(), &settings.access.origin);
         line("pool_size", settings.pool_size.value.to_string().into(), &settings.pool_size.origin);
         let read_replica = &settings.read_replica;
         line("read_replica", value_name(&read_replica.value).into(), &read_replica.origin);

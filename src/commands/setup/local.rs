@@ -10,16 +10,25 @@ use crate::model::report::{Column, Report};
 #[derive(Debug, Subcommand)]
 pub enum LocalCommand {
     /// Start the private Postgres; create it first if there is none
+    #[command(after_help = "Example: ringshard local start")]
     Start,
     /// Stop it; its data stays
+    #[command(after_help = "Example: ringshard local stop")]
     Stop,
     /// Show whether it runs, and where its files are
+    #[command(after_help = "Example: ringshard local status")]
     Status,
     /// Stop it and delete all its data
+    #[command(after_help = "Example: ringshard local destroy")]
     Destroy,
 }
 
 impl LocalCommand {
+    /// Whether it may change something.
+    pub(crate) fn writes(&self) -> bool {
+        !matches!(self, Self::Status)
+    }
+
     /// Runs the command.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let server = context.settings().local_server()?;

@@ -12,13 +12,13 @@ use clap::{Args, ValueEnum};
 use parking_lot::Mutex;
 
 use super::any_table::{TableFlag, import_table};
+use super::open_imports::ImportCommand;
 use crate::bulk::{Input, Layout, Records};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::files::atomic::{self, Place};
 use crate::files::kind_of;
 use crate::model::report::{Column, Report};
-use crate::model::ring::position::Position;
 use crate::model::text::{counted, visible};
 use crate::pg::import::{Feeder, Import, ImportOptions, OnConflict, RefusedRow, Stopped, Summary};
 use crate::threads;
@@ -49,10 +49,35 @@ impl From<Conflict> for OnConflict {
 
 /// The arguments of `import`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct ImportArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ImportCommand>,
+    #[command(flatten)]
+    pub(crate) of_file: ImportFileArgs,
+}
+
+impl ImportArgs {
+    /// Whether it may change something.
+    pub(crate) fn writes(&self) -> bool {
+        !matches!(self.command, Some(ImportCommand::List))
+    }
+
+    /// Imports a file, or runs a command about imports.
+    pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        match &self.command {
+            Some(command) => command.run(context),
+            None => self.of_file.run(context),
+        }
+    }
+}
+
+/// The arguments of `import FILE`.
+#[derive(Debug, Args)]
+pub struct ImportFileArgs {
     /// The file: CSV with a header (columns in any order), or JSON lines; gzipped or not; `-` for standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) file: Option<PathBuf>,
     /// What to do about a user that exists already or appears twice; update sets the columns of the file
     #[arg(long, value_enum, value_name = "WHAT", default_value = "error")]
     pub(crate) on_conflict: Conflict,
@@ -69,9 +94,10 @@ pub struct ImportArgs {
     pub(crate) batch_kib: Option<u16>,
 }
 
-impl ImportArgs {
+impl ImportFileArgs {
     /// Reads the file and stores its users on all shards at once.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        let file = self.file.as_deref().expect("clap requires it");
         if self.table.table.is_some() {
             let cluster = context.cluster()?;
             if let Some(table) = self.table.other_table(&cluster)? {
@@ -79,15 +105,15 @@ impl ImportArgs {
                     return Err(Error::new(Kind::Usage, "--rejects and --restart are for users alone")
                         .hint("leave them out; --on-conflict skip leaves out rows that are there"));
                 }
-                return import_table(context, &cluster, &table, &self.file, self.on_conflict.into());
+                return import_table(context, &cluster, &table, file, self.on_conflict.into());
             }
         }
-        let Input { name, reader, bytes_read, bytes_total } = Input::open(&self.file)?;
+        let Input { name, reader, bytes_read, bytes_total } = Input::open(file)?;
         let mut records = Records::new(&name, reader)?;
         let rejects =
-            self.rejects.as_deref().map(|path| Rejects::create(path, &self.file, &records)).transpose()?;
+            self.rejects.as_deref().map(|path| Rejects::create(path, file, &records)).transpose()?;
         let rejects = rejects.map(|rejects| Arc::new(Mutex::new(rejects)));
-        let Some(source) = source_of(&mut records)? else {
+        let Some(source) = records.identity()? else {
             rejects.as_ref().map_or(Ok(()), |rejects| rejects.lock().finish())?;
             return Ok(self.report(&name, &Summary::default(), &Rejected::default()));
         };
@@ -126,10 +152,11 @@ impl ImportArgs {
         let summary = import.run(&cluster, report, complete);
         console.progress(None);
         let summary = summary.map_err(|error| match error.kind() {
+            _ if error.hint_text().is_some() => error,
             // A row that a shard refuses.
-            Kind::BadInput | Kind::Conflict if error.hint_text().is_none() => {
-                error.hint("add --rejects FILE to collect such records and continue")
-            }
+            Kind::BadInput | Kind::Conflict => error.hint(format!(
+                "ringshard import {name} --rejects rejected collects such records in a file, and continues"
+            )),
             _ => error,
         })?;
         // The reader has finished by now.
@@ -195,13 +222,6 @@ impl ImportArgs {
         }
         report
     }
-}
-
-/// The identity of a file: the hash of its beginning. `None` if it has no records.
-fn source_of(records: &mut Records) -> Result<Option<Position>> {
-    let header = records.header().unwrap_or_default().to_vec();
-    let first = records.peek_raw()?;
-    Ok(first.map(|first| Position::of_bytes(&[header.as_slice(), b"\n", first].concat())))
 }
 
 /// The records that are not valid users, or that a shard refuses.

@@ -6,4 +6,5 @@ pub mod export;
 pub mod import;
 pub mod list_users;
 pub mod one_user;
+pub mod open_imports;
 pub mod partial;

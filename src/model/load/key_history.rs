@@ -139,7 +139,8 @@ impl KeyHistory {
     }
 
     fn tag(&self, version: Version) -> WriteTag {
-        WriteTag { run: self.run, key: self.key, client: self.client, version }
+        let (run, key, client, is_created) = (self.run, self.key, self.client, self.start.is_none());
+        WriteTag { run, key, client, version, is_created }
     }
 
     fn is_present(&self, version: Version) -> bool {

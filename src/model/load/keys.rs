@@ -81,7 +81,8 @@ pub struct ExistingKeys {
     /// Runs of consecutive ids: the first id, and its index.
     runs: Vec<(i64, usize)>,
     prints: Vec<Fingerprint>,
-    strangers: u64,
+    /// The indexes of the users that load made.
+    made: Vec<u32>,
     last: Option<i64>,
 }
 
@@ -93,8 +94,11 @@ impl ExistingKeys {
             self.runs.push((id, self.prints.len()));
         }
         self.last = Some(id);
+        if super::fake_users::is_synthetic(user.email.as_deref()) {
+            // Each takes more than one byte of memory.
+            self.made.extend(u32::try_from(self.prints.len()));
+        }
         self.prints.push(Fingerprint::of(user));
-        self.strangers += u64::from(!super::fake_users::is_synthetic(user.email.as_deref()));
     }
 
     /// Their number.
@@ -107,9 +111,21 @@ impl ExistingKeys {
         self.prints.is_empty()
     }
 
-    /// How many of them no load has made. If there are any, the load only reads.
-    pub fn strangers(&self) -> u64 {
-        self.strangers
+    /// How many of them load has made, which a run may change.
+    pub fn made(&self) -> usize {
+        self.made.len()
+    }
+
+    /// The id of one that load has made, by an index less than [`Self::made`].
+    pub fn made_id(&self, place: usize) -> UserId {
+        self.id(self.made[place] as usize)
+    }
+
+    /// Whether the user existed when the run began, and load has not made it.
+    pub fn is_stranger(&self, id: UserId) -> bool {
+        self.place(id).is_some_and(|place| {
+            u32::try_from(place).is_ok_and(|place| self.made.binary_search(&place).is_err())
+        })
     }
 
     /// The id at an index less than [`Self::len`].
@@ -121,10 +137,14 @@ impl ExistingKeys {
 
     /// The fingerprint of a user when the run began.
     pub fn print(&self, id: UserId) -> Option<Fingerprint> {
+        self.place(id).map(|place| self.prints[place])
+    }
+
+    fn place(&self, id: UserId) -> Option<usize> {
         let run = self.runs.partition_point(|(first, _)| *first <= id.number()).checked_sub(1)?;
         let (first, from) = self.runs[run];
         let end = self.runs.get(run + 1).map_or(self.prints.len(), |(_, from)| *from);
         let place = usize::try_from(id.number().checked_sub(first)?).ok()?.checked_add(from)?;
-        (place < end).then(|| self.prints[place])
+        (place < end).then_some(place)
     }
 }

@@ -48,11 +48,20 @@ fn users_are_plausible_and_their_regions_skewed() {
 
 #[test]
 fn a_mark_reads_back_and_nothing_else_does() {
-    let tag = WriteTag { run: 0xAB, key: UserId::new(-3), client: 7, version: 12 };
+    let tag = WriteTag { run: 0xAB, key: UserId::new(-3), client: 7, version: 12, is_created: false };
     assert_eq!(tag.to_string(), "user.-3+c7v12@r000000ab.load.example");
     assert_eq!(WriteTag::read(&tag.to_string()), Some(tag));
+    let created = WriteTag { is_created: true, ..tag };
+    assert_eq!(created.to_string(), "user.-3+n7v12@r000000ab.load.example");
+    assert_eq!(WriteTag::read(&created.to_string()), Some(created));
     assert!(fake_users::is_synthetic(Some(&tag.to_string())));
-    let longest = WriteTag { run: u32::MAX, key: UserId::new(i64::MIN), client: u32::MAX, version: u32::MAX };
+    let longest = WriteTag {
+        run: u32::MAX,
+        key: UserId::new(i64::MIN),
+        client: u32::MAX,
+        version: u32::MAX,
+        is_created: true,
+    };
     assert!(longest.to_string().len() <= EMAIL_CHARS_MAX);
     for other in
         ["", "a@load.example", "user.1+c1v1@load.example", "user.1+c01v1@r000000ab.load.example", "x+c1v1@y"]
@@ -128,7 +137,7 @@ proptest! {
 /// The user of a version: as it was at the start, or with a tag.
 fn shown(key: UserId, version: u32) -> User {
     let user = fake_users::user(1, key);
-    let tag = WriteTag { run: 9, key, client: 3, version };
+    let tag = WriteTag { run: 9, key, client: 3, version, is_created: false };
     let email = if version == 0 { user.email.clone() } else { Some(tag.to_string()) };
     User { email, ..user }
 }
@@ -266,7 +275,7 @@ fn other_users_and_other_values_are_told_apart() {
     for email in [None, Some("alice@example.com".to_owned())] {
         assert_eq!(judge(&mut history, User { email, ..shown(key, 1) }), Err(ImpossibleAnswer::Unknown));
     }
-    let of_another_client = WriteTag { run: 9, key, client: 4, version: 1 }.to_string();
+    let of_another_client = WriteTag { run: 9, key, client: 4, version: 1, is_created: false }.to_string();
     let user = User { email: Some(of_another_client), ..shown(key, 1) };
     assert_eq!(judge(&mut history, user), Err(ImpossibleAnswer::Unknown));
     history.give_up();

@@ -2,6 +2,7 @@
 //! rows.
 
 pub(crate) mod functions;
+pub mod imports;
 pub mod init;
 pub mod inspect;
 pub(crate) mod install;

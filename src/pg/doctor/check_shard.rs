@@ -6,15 +6,14 @@ use std::collections::BTreeMap;
 use super::check_table::{
     ExistingTable, primary_key, region_index, relation, row_security, side_effects, table, triggers, unique,
 };
-use super::collect::{
-    Facts, Function, Idle, Index, OpenImport, Right, ServerFacts, ShardedTable, Timeline, in_one_line,
-};
+use super::collect::{Facts, Function, Idle, Index, Right, ServerFacts, ShardedTable, Timeline, in_one_line};
 use super::{INIT, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::arc::{Arc, ShardArc, merged};
 use crate::model::ring::topology::Topology;
 use crate::model::text::bytes;
+use crate::pg::catalog::imports::OpenImport;
 use crate::pg::catalog::inspect::{OLDEST_VERSION, utf8_hint};
 use crate::pg::catalog::{self, CATALOG_VERSION, POSITION_INDEX, SelfDescription, functions, quoted};
 
@@ -125,6 +124,11 @@ pub(crate) fn shard(
         },
     ));
     checks.push(("leftovers", of_catalog(leftovers(facts, description.as_ref().ok(), &psql))));
+    // Its query needs the current version of the catalog.
+    let is_current =
+        description.as_ref().is_ok_and(|description| description.catalog_version == CATALOG_VERSION);
+    let of_imports = || check(&facts.imports, |imports| self::imports(imports));
+    checks.push(("imports", if is_current { of_imports() } else { Verdict::unknown("see `catalog`") }));
     checks.push(("position_index", check(&facts.indexes, |indexes| position_index(indexes))));
     checks
 }
@@ -395,17 +399,8 @@ fn leftovers(facts: &Facts, description: Option<&SelfDescription>, psql: &dyn Fn
     if !found.is_empty() {
         hints.push("ringshard rebalance continues, ringshard rebalance cancel goes back".into());
     }
-    // The query for imports needs the current version of the catalog.
-    let is_current = description.is_some_and(|description| description.catalog_version == CATALOG_VERSION);
-    let errors = [facts.idle.as_ref().err(), facts.imports.as_ref().err().filter(|_| is_current)];
-    if let Some(error) = errors.into_iter().flatten().next() {
+    if let Err(error) = &facts.idle {
         return failed(error);
-    }
-    let imports = || facts.imports.iter().flatten();
-    for import in imports().filter(|import| !import.is_running) {
-        let (what, hint) = import_left(import, psql);
-        found.push(what);
-        hints.push(hint);
     }
     for idle in facts.idle.iter().flatten() {
         let (what, hint) = idle_left(idle, psql);
@@ -417,13 +412,26 @@ fn leftovers(facts: &Facts, description: Option<&SelfDescription>, psql: &dyn Fn
         found.push(format!("the index `{}` is not valid", index.name));
         hints.push(psql(&format!("REINDEX INDEX CONCURRENTLY {}", index.name)));
     }
-    if found.is_empty() {
-        let running: Vec<String> =
-            imports().map(|import| format!("; an import is running, at record {}", import.records)).collect();
-        Verdict::good(format!("none{}", running.concat()))
-    } else {
-        Verdict::bad(found.join("; "), hints.join("; "))
+    if found.is_empty() { Verdict::good("none") } else { Verdict::bad(found.join("; "), hints.join("; ")) }
+}
+
+/// Imports that were interrupted; those that run are good.
+fn imports(imports: &[OpenImport]) -> Verdict {
+    let (running, left): (Vec<&OpenImport>, Vec<&OpenImport>) =
+        imports.iter().partition(|import| import.is_running);
+    let texts = |of: &[&OpenImport], state: &str| -> Vec<String> {
+        of.iter().map(|import| format!("one {state}, at record {}", import.records)).collect()
+    };
+    if left.is_empty() {
+        let running = texts(&running, "is running");
+        return Verdict::good(if running.is_empty() { "none".into() } else { running.join("; ") });
     }
+    let forget: Vec<String> =
+        left.iter().map(|import| format!("ringshard import forget {}", import.id())).collect();
+    Verdict::bad(
+        texts(&left, "was interrupted").join("; "),
+        format!("run ringshard import with the same file to continue (to discard it: {})", forget.join("; ")),
+    )
 }
 
 /// The index of an interrupted rebalance, which the next one builds anew.
@@ -436,16 +444,6 @@ fn position_index(indexes: &[Index]) -> Verdict {
         Some(_) => Verdict::good("left by a rebalance, or in use"),
         None => Verdict::good("none"),
     }
-}
-
-fn import_left(import: &OpenImport, psql: &dyn Fn(&str) -> String) -> (String, String) {
-    (
-        format!("an interrupted import, at record {}, begun {} s ago", import.records, import.seconds),
-        format!(
-            "run ringshard import with the same file to continue (to discard it: {})",
-            psql(&format!("DELETE FROM ringshard.import WHERE source = '{}'", import.source))
-        ),
-    )
 }
 
 fn idle_left(idle: &Idle, psql: &dyn Fn(&str) -> String) -> (String, String) {

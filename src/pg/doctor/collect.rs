@@ -12,6 +12,7 @@ use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
 use crate::model::table::{Table, Tables};
+use crate::pg::catalog::imports::OpenImport;
 use crate::pg::catalog::inspect::database_identity;
 use crate::pg::catalog::relation::Relation;
 use crate::pg::catalog::{self, SelfDescription, triggers};
@@ -142,16 +143,6 @@ pub(crate) struct Idle {
     pub(crate) seconds: i64,
 }
 
-/// An import that is running or was interrupted.
-#[derive(Debug, Clone)]
-pub(crate) struct OpenImport {
-    pub(crate) source: String,
-    pub(crate) records: i64,
-    pub(crate) seconds: i64,
-    /// Whether its session exists.
-    pub(crate) is_running: bool,
-}
-
 /// A session for queries on one shard.
 struct Query<'a> {
     session: &'a mut Session,
@@ -273,16 +264,7 @@ pub(crate) fn collect(
                 seconds: row.get("seconds"),
             },
         ),
-        imports: query.rows(
-            "read the imports",
-            include_str!("../../../sql/queries/doctor/imports.sql"),
-            |row| OpenImport {
-                source: row.get("source"),
-                records: row.get("committed_through"),
-                seconds: row.get("seconds"),
-                is_running: row.get("is_running"),
-            },
-        ),
+        imports: query.rows("read the imports", OpenImport::QUERY, OpenImport::of),
         server,
         address,
     })

@@ -75,12 +75,6 @@ pub(crate) fn write(
     client.query_typed(sql, parameters).map(|_| ())
 }
 
-/// Deletes the checkpoint of a file.
-pub(crate) fn delete(client: &mut Client, source: Position) -> Result<(), postgres::Error> {
-    let sql = "DELETE FROM ringshard.import WHERE source = $1";
-    client.query_typed(sql, &[(&Uuid::from(source), Type::UUID)]).map(|_| ())
-}
-
 /// Whether a record must be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResumeNeed {

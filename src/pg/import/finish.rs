@@ -8,6 +8,7 @@ use super::checkpoint::{self, Checkpoint, DONE, MIXED};
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::model::names::ShardName;
+use crate::pg::catalog::imports;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::threads;
@@ -35,7 +36,7 @@ impl Store<'_> {
         // First each shard's own checkpoint: `DONE` holds for all shards, so all must be on disk before it.
         all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &all)))?;
         all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &done)))?;
-        let deleted = on_disk(sessions, &|client| checkpoint::delete(client, source));
+        let deleted = on_disk(sessions, &|client| imports::delete(client, source.into()));
         Ok(deleted.into_iter().filter_map(Result::err).collect())
     }
 }

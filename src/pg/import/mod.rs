@@ -18,6 +18,7 @@ pub mod rows_of_table;
 mod staged;
 mod store;
 
+use crate::pg::catalog::imports;
 use crate::pg::net::advisory_lock::{self, IMPORT};
 use crate::pg::scan::snapshot;
 use std::collections::BTreeMap;
@@ -338,10 +339,11 @@ impl Import {
 
 /// The error with the number of users stored so far.
 fn part_way(error: &Error, stored: u64) -> Error {
-    let done = if stored == 0 {
-        "nothing was imported".to_owned()
-    } else {
-        format!("imported so far: {}; run this again to continue from there", counted(stored, "user"))
+    let done = match (stored, error.kind()) {
+        (0, _) => "nothing was imported".to_owned(),
+        // The same record is in conflict again.
+        (_, Kind::Conflict) => format!("imported so far: {}", counted(stored, "user")),
+        _ => format!("imported so far: {}; run this again to continue from there", counted(stored, "user")),
     };
     error.clone().adding(&format!("; {done}"))
 }
@@ -391,7 +393,7 @@ fn prepare(
         Some(lock)
     };
     if options.restart {
-        checkpoint::delete(session.client(), options.source).map_err(doing)?;
+        imports::delete(session.client(), options.source.into()).map_err(doing)?;
     }
     let checkpoint = checkpoint::read(session.client(), options.source).map_err(doing)?;
     Ok(Prepared { session, lock, checkpoint })

@@ -100,9 +100,10 @@ impl Store<'_> {
             None => format!("{file}:{line}: user `{id}` exists already on shard `{shard}`"),
         };
         Error::new(Kind::Conflict, message)
-            .hint(
-                "--on-conflict skip keeps existing users, --on-conflict update sets the columns of the file",
-            )
+            .hint(format!(
+                "ringshard import {file} --on-conflict skip keeps existing users, --on-conflict update sets the columns of \
+                 the file"
+            ))
             .on_shard(shard)
     }
 

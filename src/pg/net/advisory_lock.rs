@@ -44,6 +44,15 @@ pub(crate) fn try_lock_part(session: &mut Session, key: i32, part: i32) -> Resul
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
+/// Whether any session holds a lock with this first key.
+pub(crate) fn is_any_part_locked(session: &mut Session, key: i32) -> Result<bool, postgres::Error> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted \
+               AND classid::bigint = $1 AND database = (SELECT oid FROM pg_catalog.pg_database \
+               WHERE datname = pg_catalog.current_database()))";
+    let rows = session.query(sql, &[(&i64::from(key), Type::INT8)])?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
 /// Opens a transaction that stays open, to hold a lock on any connection: through a pooler a lock of the session would stay
 /// behind in a backend that others use.
 pub(crate) fn begin_to_hold(session: &mut Session) -> Result<(), postgres::Error> {

@@ -110,7 +110,7 @@ pub(crate) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refus
     );
     let hint = match refusals.last() {
         Some(last) if last.is_closed => {
-            format!("if a drill left it so: ringshard drill outage {shard} --undo; else {hint}")
+            format!("a drill that is running opens it again; else: ringshard drill outage {shard} --undo")
         }
         _ => hint,
     };
@@ -262,13 +262,6 @@ fn kind_of_connect(address: &Address, cause: &postgres::Error) -> (Kind, String)
             "correct the setting in `options` of the shard's URL, or in PGOPTIONS".into(),
         ),
         SqlState::TOO_MANY_CONNECTIONS => (Kind::Unreachable, too_many_hint(address, cause)),
-        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
-            let database = address.database();
-            let hint = format!(
-                "ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true, in another database of that server"
-            );
-            (Kind::Unreachable, hint)
-        }
         _ if is_trouble(code) => {
             let hint = "that server runs, but cannot begin a session: look into its log, and at the room on its disk";
             (Kind::Unreachable, hint.into())

@@ -75,7 +75,7 @@ impl Standbys {
                 );
                 return Err(Error::new(Kind::Locked, message)
                     .hint(
-                        "bring it back, or drop its slot, or ringshard replica remove; then ringshard rebalance goes on. \
+                        "bring it back, or drop its slot, or unregister it (ringshard replica --help shows how); then ringshard rebalance goes on. \
                          --ignore-standbys accepts that a failover to it loses rows",
                     )
                     .on_shard(shard));

@@ -9,6 +9,8 @@ use crate::pg::net::sqlstate;
 
 /// How many ids one run may use; far more than it needs.
 const BLOCK: i64 = 1 << 33;
+/// An id that hardly any cluster has, for when not all shards can be asked.
+const FAR: i64 = 1 << 60;
 /// How many blocks to try if other loads hold them.
 const BLOCKS_TRIED: i64 = 64;
 
@@ -39,12 +41,27 @@ pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
         Ok(only(rows, "look for the highest id", name)?.get::<_, Option<i64>>(0))
     });
     let mut first = 1;
-    for (_, highest) in highest {
-        first = first.max(highest?.unwrap_or(0).saturating_add(1));
+    let mut arbiter = None;
+    let mut unreachable = None;
+    for (name, highest) in highest {
+        match highest {
+            Ok(highest) => {
+                first = first.max(highest.unwrap_or(0).saturating_add(1));
+                arbiter = arbiter.or(Some(name));
+            }
+            Err(error) if error.kind() == Kind::Unreachable => {
+                // Its highest id is not known.
+                first = first.max(FAR);
+                unreachable = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let Some(arbiter) = names.first() else {
-        return Err(Error::new(Kind::Configuration, "no shard belongs to the ring")
-            .hint("ringshard doctor shows what is wrong"));
+    let Some(arbiter) = &arbiter else {
+        return Err(unreachable.unwrap_or_else(|| {
+            Error::new(Kind::Configuration, "no shard belongs to the ring")
+                .hint("ringshard doctor shows what is wrong")
+        }));
     };
     let mut session = cluster.shards().connect_unpooled(arbiter)?;
     for block in (first / BLOCK..).take(usize::try_from(BLOCKS_TRIED).unwrap_or(1)) {
@@ -67,4 +84,21 @@ pub fn reserve_ids(cluster: &Cluster) -> Result<ReservedIds> {
     Err(Error::new(Kind::Failed, format!("there are no ids left above `{}` for new users", first - 1))
         .hint("ringshard load run --mix get=95,update=5 creates none")
         .on_shard(arbiter))
+}
+
+/// Whether a run has reserved ids. Shards that do not answer are not asked.
+pub fn are_reserved(cluster: &Cluster) -> Result<bool> {
+    let held = cluster.shards().on_each(&cluster.belonging(), |name, session| {
+        let fail = |cause| sqlstate::doing("look for load runs", name, &cause);
+        advisory_lock::is_any_part_locked(session, RESERVED_IDS).map_err(fail)
+    });
+    for (_, held) in held {
+        match held {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) if error.kind() == Kind::Unreachable => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }

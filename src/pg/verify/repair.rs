@@ -200,7 +200,7 @@ impl Repair<'_> {
         });
         waited.map_err(|error| match error.kind() {
             Kind::Locked => error.hint(
-                "bring it back, or drop its slot, or ringshard replica remove; then ringshard verify --fix goes on",
+                "bring it back, or drop its slot, or unregister it (ringshard replica --help shows how); then ringshard verify --fix goes on",
             ),
             _ => error,
         })

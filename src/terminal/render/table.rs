@@ -16,17 +16,25 @@ const FRAME_CHARS: usize = 3;
 
 /// A table, or one field per line: with `-x`, and if the table would be too wide for the terminal.
 pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
-    // An earlier page had the header.
-    if report.rows.is_empty() && !page.first {
+    // An earlier page had the header, or a note says more than an empty table does.
+    if report.rows.is_empty() && (!page.first || !report.notes.is_empty()) {
         return String::new();
     }
     let mut table = empty(style);
-    let width = table.width().map(usize::from).filter(|_| style.screen.terminal);
-    let narrowed = width.filter(|width| *width < least_width(report)).and_then(|_| without_details(report));
-    let report = narrowed.as_ref().filter(|_| !style.expanded).unwrap_or(report);
+    let width = table.width().map(usize::from).filter(|_| style.screen.terminal && !style.expanded);
+    if let Some((narrowed, left_out)) = width.and_then(|width| narrowed(report, width)) {
+        fill(&narrowed, style, bar_chars(&narrowed, width), &mut table);
+        let note = format!("no room for {}; -x shows every column", left_out.join(", "));
+        let note = if page.last {
+            style.screen.paint("2", &style.screen.wrap(&note, "")) + "\n"
+        } else {
+            String::new()
+        };
+        return format!("{table}\n{note}");
+    }
     let is_too_wide = width.is_some_and(|width| width < least_width(report));
     // The header of a transposed table names the records.
-    if is_too_wide && report.may_turn && !style.expanded && !style.no_header {
+    if is_too_wide && report.may_turn && !style.no_header {
         let transposed = transposed(report);
         if width.is_some_and(|width| width >= least_width(&transposed)) {
             fill(&transposed, style, None, &mut table);
@@ -45,8 +53,8 @@ pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
 /// The report transposed: one column for each record, headed by its first field.
 fn transposed(report: &Report) -> Report {
     let names = report.rows.iter().map(|row| plain(&row[0]).map(|text| visible(&text).into_owned()));
-    let number = |name: Option<String>| Column { name: name.unwrap_or_default().into(), look: Look::Number };
-    let first = Column { name: report.columns[0].name.clone(), look: Look::Text };
+    let number = |name: Option<String>| Column::new(name.unwrap_or_default().into(), Look::Number);
+    let first = Column::new(report.columns[0].name.clone(), Look::Text);
     let columns: Vec<Column> = std::iter::once(first).chain(names.map(number)).collect();
     let mut transposed = Report::list(&columns);
     for (at, column) in report.columns.iter().enumerate().skip(1) {
@@ -56,26 +64,40 @@ fn transposed(report: &Report) -> Report {
     transposed
 }
 
-/// The report without its columns of details, if it has any.
-fn without_details(report: &Report) -> Option<Report> {
-    let stays: Vec<bool> = report.columns.iter().map(|column| column.look != Look::Detail).collect();
-    if stays.iter().all(|stays| *stays) {
-        return None;
-    }
-    let columns: Vec<Column> = report
-        .columns
-        .iter()
-        .zip(&stays)
-        .filter(|(_, stays)| **stays)
-        .map(|(column, _)| column.clone())
+/// The report without the details for which this width has no room, and the names of these. `None` if all fit, or if it would
+/// be too wide even so.
+fn narrowed(report: &Report, width: usize) -> Option<(Report, Vec<&str>)> {
+    let needed: Vec<usize> = widths(report)
+        .zip(&report.columns)
+        .map(|(text, column)| match (column.look, column.detail) {
+            (Look::Bar, _) => text + FRAME_CHARS + *BAR_CHARS.start() as usize,
+            (_, Some(_)) => text,
+            (_, None) => least_column(text, column, report.shape),
+        })
+        .map(|chars| chars + FRAME_CHARS)
         .collect();
+    let is_required = |at: &usize| report.columns[*at].detail.is_none();
+    let all = 0..report.columns.len();
+    let mut shown: Vec<usize> = all.clone().filter(is_required).collect();
+    let mut details: Vec<usize> = all.filter(|at| !is_required(at)).collect();
+    details.sort_by_key(|at| report.columns[*at].detail);
+    let mut total = 1 + shown.iter().map(|at| needed[*at]).sum::<usize>();
+    let mut left_out = Vec::new();
+    for at in details {
+        if total + needed[at] <= width {
+            total += needed[at];
+            shown.push(at);
+        } else {
+            left_out.push(&*report.columns[at].name);
+        }
+    }
+    shown.sort_unstable();
+    let columns: Vec<Column> = shown.iter().map(|at| report.columns[*at].clone()).collect();
     let mut narrowed = Report { shape: report.shape, ..Report::list(&columns) };
     for row in &report.rows {
-        narrowed.push(
-            row.iter().zip(&stays).filter(|(_, stays)| **stays).map(|(cell, _)| cell.clone()).collect(),
-        );
+        narrowed.push(shown.iter().map(|at| row[*at].clone()).collect());
     }
-    Some(narrowed)
+    (!left_out.is_empty() && least_width(&narrowed) <= width).then_some((narrowed, left_out))
 }
 
 fn empty(style: Style) -> Table {
@@ -110,13 +132,18 @@ fn widths(report: &Report) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The least width for a readable table. Names of columns are not broken, and neither are the values of a single row.
+/// The least width of a readable column. Names are not broken, and neither are the values of a single row.
+fn least_column(text: usize, column: &Column, shape: Shape) -> usize {
+    match shape {
+        Shape::One => text,
+        Shape::List => text.min(COLUMN_CHARS).max(column.name.len()),
+    }
+}
+
+/// The least width for a readable table.
 fn least_width(report: &Report) -> usize {
-    let columns = widths(report).zip(&report.columns).map(|(width, column)| match report.shape {
-        Shape::One => width,
-        Shape::List => width.min(COLUMN_CHARS).max(column.name.len()),
-    });
-    columns.map(|width| width + FRAME_CHARS).sum::<usize>() + 1
+    let columns = widths(report).zip(&report.columns);
+    columns.map(|(text, column)| least_column(text, column, report.shape) + FRAME_CHARS).sum::<usize>() + 1
 }
 
 /// The longest bar that fits beside all texts; `None` if there is no room.

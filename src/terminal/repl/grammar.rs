@@ -14,6 +14,7 @@ use crate::commands::repl_command::ReplCommand;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
 use crate::terminal::lexer::Token;
+use crate::terminal::parse::META;
 
 /// The most ids that are remembered.
 const IDS_MAX: usize = 20;
@@ -78,9 +79,10 @@ impl Grammar {
     /// The backslash commands that begin like this.
     pub(super) fn metas(&self, typed: &str) -> Vec<String> {
         let commands = self.tree.get_subcommands().flat_map(Command::get_all_aliases);
-        let mut metas: Vec<String> =
-            commands.filter(|alias| alias.starts_with(typed)).map(Into::into).collect();
+        let all = commands.chain(META.iter().map(|(name, ..)| *name)).filter(|alias| alias.starts_with('\\'));
+        let mut metas: Vec<String> = all.filter(|alias| alias.starts_with(typed)).map(Into::into).collect();
         metas.sort_unstable();
+        metas.dedup();
         metas
     }
 
@@ -97,6 +99,8 @@ impl Grammar {
         for (at, token) in tokens.iter().enumerate() {
             let role = if at == 0 && token.text == "ringshard" {
                 context.outer = 1;
+                Role::Command
+            } else if at == 0 && META.iter().any(|(name, ..)| *name == token.text) {
                 Role::Command
             } else {
                 context.step(&self.tree, at, token)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::commands::Life;
 use crate::model::names::ShardName;
-use crate::model::text::{counted, redacted};
+use crate::model::text::{counted, redacted, thousands};
 use crate::terminal::shell::Shell;
 
 /// How long the greeting waits for the shards to answer.
@@ -72,7 +72,12 @@ fn users(shell: &Shell<'_>) -> String {
         Some(error) if counts.is_empty() => {
             format!("the users cannot be counted: {}", redacted(error.message()))
         }
-        Some(_) => format!("on the shards that answer: {}", spread(&counts)),
+        // Shares of a part of the users would look like an uneven ring.
+        Some(_) => {
+            let rows = |(name, rows): &(ShardName, i64)| format!("{name} {}", thousands(rows.unsigned_abs()));
+            let each: Vec<String> = counts.iter().map(rows).collect();
+            format!("users on the shards that answer: {}", each.join(", "))
+        }
         None if counts.iter().all(|(_, rows)| *rows == 0) => {
             "0 users; to create the first one: create-user --id 1 --name Alice".into()
         }

@@ -15,17 +15,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustyline::config::{ColorMode, CompletionType};
+use rustyline::config::{ColorMode, CompletionType, Configurer as _, EditMode};
 use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History as _, SearchDirection};
 use rustyline::{Config, Editor, ExternalPrinter};
 
-use super::lexer::{self, Lexer};
+use super::lexer::Lexer;
 use super::output::{Screen, write_stderr};
 use super::shell::{End, Shell};
+use crate::commands::repl_command::EditorKeys;
 use crate::commands::{News, ReplArgs};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::{redacted, visible_lines};
+use crate::settings::Access;
 use assistant::Assistant;
 use grammar::SeenValues;
 
@@ -134,13 +136,15 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
                 }
             };
             self.remember(&text);
-            for command in lexer::commands(&text) {
-                match self.shell.run_text(command, None) {
-                    End::Done => {}
-                    // The commands pasted after it may depend on it.
-                    End::Failed(_) => break,
-                    End::Quit | End::PipeClosed => return End::Done,
-                }
+            // A pasted text may have several commands, which may depend on each other.
+            match self.shell.run_lines(&text) {
+                End::Done | End::Failed(_) => {}
+                End::Quit | End::PipeClosed => return End::Done,
+            }
+            let is_again =
+                ["\\g", "again", "\\e", "edit"].iter().any(|name| text.trim_start().starts_with(name));
+            if !is_again && !text.trim().is_empty() {
+                self.shell.last.replace(Some(text));
             }
         }
     }
@@ -156,8 +160,17 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         if let Some(assistant) = self.editor.helper_mut() {
             assistant.set_color(screen.color);
         }
+        self.editor.set_edit_mode(match self.shell.options.get().keys {
+            EditorKeys::Emacs => EditMode::Emacs,
+            EditorKeys::Vi => EditMode::Vi,
+        });
         let columns = self.editor.dimensions().map_or(80, |(columns, _)| columns);
-        let cluster = self.shell.context.cluster_id();
+        let settings = self.shell.context.settings();
+        let id = || self.shell.context.cluster_id().map(|id| format!("{:.8}", id.to_string()));
+        let mut cluster = settings.cluster_name.as_ref().map(ToString::to_string).or_else(id);
+        if settings.access.value == Access::ReadOnly {
+            cluster = Some(format!("{}read-only", cluster.map_or_else(String::new, |name| name + " ")));
+        }
         let prompt = prompt::prompt(cluster, state.as_ref(), columns.into(), screen);
         self.notices.typing.store(true, Ordering::SeqCst);
         let read = self.editor.readline(&prompt).and_then(|text| self.complete(text));

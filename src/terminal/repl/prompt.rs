@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::commands::Life;
-use crate::model::names::{ClusterId, ShardName};
+use crate::model::names::ShardName;
 use crate::terminal::output::Screen;
 
 /// From so many columns on, the prompt contains the name and the cluster.
 const WIDE_COLUMNS: usize = 60;
-/// The length of the shown part of a cluster's id.
-const ID_CHARACTERS: usize = 8;
-
 /// `ringshard 3f2a91bc 3*!> `: the cluster, its number of shards, `*` while a rebalance is under way, `!` while a shard
 /// is down. Returns it plain and with colours.
 pub(super) fn prompt(
-    cluster: Option<ClusterId>,
+    cluster: Option<String>,
     state: Option<&BTreeMap<ShardName, Life>>,
     columns: usize,
     screen: Screen,
@@ -22,9 +19,8 @@ pub(super) fn prompt(
     let mut begin = String::new();
     if columns >= WIDE_COLUMNS || state.is_none() {
         begin.push_str("ringshard");
-        if let Some(id) = cluster {
-            begin.push(' ');
-            begin.extend(id.to_string().chars().take(ID_CHARACTERS));
+        if let Some(cluster) = cluster {
+            begin = begin + " " + &cluster;
         }
         if state.is_some() {
             begin.push(' ');

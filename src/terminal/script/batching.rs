@@ -68,7 +68,7 @@ impl Shell<'_> {
         // The batch doubles after each success, so that an early error costs little.
         let mut window = 1;
         while let Some(first) = lines.next() {
-            let is_many = window > 1 && first.create().is_some() && self.is_silent();
+            let is_many = window > 1 && first.create().is_some() && self.may_batch();
             let mut together = vec![first];
             while is_many
                 && together.len() < window
@@ -85,9 +85,11 @@ impl Shell<'_> {
         end
     }
 
-    /// Whether neither logging nor timing is on, which need each line run alone.
-    fn is_silent(&self) -> bool {
-        log::max_level() == log::LevelFilter::Off && !self.options.get().timing
+    /// Whether lines may run together: logging and timing need each line run alone, and so does a refusal.
+    fn may_batch(&self) -> bool {
+        log::max_level() == log::LevelFilter::Off
+            && !self.options.get().timing
+            && self.context.check_may_write().is_ok()
     }
 
     /// Runs lines. `Ok(true)` if all succeeded at the first try; `Err` if the script ends.

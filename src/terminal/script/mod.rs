@@ -52,7 +52,7 @@ impl Script {
         let name = path.display().to_string();
         let fail = |cause: io::Error| {
             Error::new(files::kind_of(&cause, Kind::BadInput), format!("cannot read `{name}`: {cause}"))
-                .hint("give a file of commands with -f")
+                .hint("name a file with one command on each line, or `-` for standard input")
         };
         let file = File::open(path).map_err(fail)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {

@@ -1,13 +1,22 @@
 //! The commands about the session itself: `set`, `timing`, `watch`, `source` and others.
 
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
 use super::options::SessionOptions;
 use crate::commands::Invocation;
-use crate::commands::repl_command::{Action, SessionCommand, Switch, SwitchArgs, WatchArgs};
+use crate::commands::repl_command::{
+    Action, ConnectArgs, OutputArgs, SessionCommand, Switch, SwitchArgs, WatchArgs,
+};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Column, Report};
+use crate::model::text::redacted;
+use crate::settings::cluster_names;
+use crate::terminal::destination::Destination;
 use crate::terminal::output::{Screen, write_stderr};
 use crate::terminal::parse::{Parsed, parse_arguments};
 use crate::terminal::shell::{At, End, Shell};
@@ -16,6 +25,8 @@ use crate::terminal::shell::{At, End, Shell};
 const DEPTH_MAX: u32 = 16;
 /// The default interval of `watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// Clears the screen and moves to its top: ED and CUP of ECMA-48.
+const CLEAR: &str = "\x1b[2J\x1b[H";
 /// How often `watch` polls for Ctrl-C.
 const WATCH_STEP: Duration = Duration::from_millis(20);
 
@@ -60,11 +71,96 @@ impl Shell<'_> {
                 }
                 self.show(&mut report, at)
             }
+            SessionCommand::Output(args) => {
+                // The program reads to its end first.
+                self.redirected.replace(None);
+                match self.redirect(&args.to) {
+                    Ok(()) => End::Done,
+                    Err(error) => self.fail(&error, at),
+                }
+            }
+            SessionCommand::Again(args) => self.again(args, at),
+            SessionCommand::Edit(args) => match self.edited(args.file.as_deref()) {
+                Ok(text) => self.run_lines(&text),
+                Err(error) => self.fail(&error, at),
+            },
+            SessionCommand::Connect(ConnectArgs { cluster: Some(cluster) }) => {
+                match self.context.change_to(cluster) {
+                    Ok(()) => End::Done,
+                    Err(error) => self.fail(&error, at),
+                }
+            }
+            SessionCommand::Connect(ConnectArgs { cluster: None }) => {
+                let mut report = Report::list(&[Column::text("cluster"), Column::check("current")]);
+                let current = self.context.settings().cluster_name.clone();
+                for name in cluster_names() {
+                    let is_current = current.as_ref() == Some(&name);
+                    report.push(vec![name.to_string().into(), is_current.into()]);
+                }
+                self.show(&mut report, at)
+            }
+            SessionCommand::Clear => {
+                if at.options.style().screen.can_move {
+                    write_stderr(CLEAR);
+                }
+                End::Done
+            }
             SessionCommand::Shell(args) => match system_shell(&args.words.join(" ")) {
                 Ok(()) => End::Done,
                 Err(error) => self.fail(&error, at),
             },
         }
+    }
+
+    /// Sends the data of commands to a file or to a program; to the screen if none is named.
+    fn redirect(&self, to: &[String]) -> Result<()> {
+        let destination = if to.is_empty() { None } else { Some(Destination::named(&to.join(" "))?) };
+        self.redirected.replace(destination);
+        Ok(())
+    }
+
+    /// Runs the last command again.
+    fn again(&self, args: &OutputArgs, at: At<'_>) -> End {
+        let Some(text) = self.last.borrow().clone() else {
+            let error = Error::new(Kind::NotFound, "no command was run before");
+            return self.fail(&error.hint("type a command first"), at);
+        };
+        if args.to.is_empty() {
+            return self.run_lines(&text);
+        }
+        let before = self.redirected.replace(None);
+        let end = match self.redirect(&args.to) {
+            Ok(()) => self.run_lines(&text),
+            Err(error) => self.fail(&error, at),
+        };
+        self.redirected.replace(before);
+        end
+    }
+
+    /// The commands of a file, or the last command, after the user has edited them.
+    fn edited(&self, file: Option<&Path>) -> Result<String> {
+        let fail = |path: &Path, cause: io::Error| {
+            Error::new(Kind::Failed, format!("cannot edit `{}`: {cause}", path.display()))
+                .hint("name a file with edit")
+        };
+        let Some(file) = file else {
+            let path = std::env::temp_dir().join(format!("ringshard-{}", process::id()));
+            let last = self.last.borrow().clone().unwrap_or_default();
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            let text = made
+                .and_then(|mut file| writeln!(file, "{}", redacted(&last)))
+                .map_err(|cause| fail(&path, cause))
+                .and_then(|()| self.edited(Some(&path)));
+            let _ = fs::remove_file(&path);
+            return text;
+        };
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let editor = variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".into());
+        let name = file.display().to_string();
+        let name = shlex::try_quote(&name).map_err(|_| fail(file, io::ErrorKind::InvalidFilename.into()))?;
+        system_shell(&format!("{editor} {name}"))
+            .map_err(|error| error.hint("the variables VISUAL and EDITOR name the editor"))?;
+        fs::read_to_string(file).map_err(|cause| fail(file, cause))
     }
 
     fn update(&self, change: impl FnOnce(&mut SessionOptions)) {
@@ -113,8 +209,7 @@ impl Shell<'_> {
         loop {
             let title = format!("every {} s: {}", interval.as_secs_f64(), arguments.join(" "));
             if screen.terminal && screen.can_move {
-                // Clear the screen and move to its top: ED and CUP of ECMA-48.
-                write_stderr("\x1b[2J\x1b[H");
+                write_stderr(CLEAR);
             }
             self.tell(&title, at);
             self.is_watching.set(true);

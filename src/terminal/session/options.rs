@@ -1,7 +1,7 @@
 //! The options of a session, which `set` and `unset` change.
 
 use crate::commands::Globals;
-use crate::commands::repl_command::{LogLevel, SetCommand, SettingName, Switch};
+use crate::commands::repl_command::{EditorKeys, LogLevel, SetCommand, SettingName, Switch};
 use crate::model::report::{Cell, Column, Report};
 use crate::settings::{ColorWhen, Format, ReadReplica, value_name};
 use crate::terminal::logging;
@@ -18,6 +18,8 @@ pub(crate) struct SessionOptions {
     pub(crate) timing: bool,
     pub(crate) color: ColorWhen,
     pub(crate) log: LogLevel,
+    pub(crate) pager: bool,
+    pub(crate) keys: EditorKeys,
     pub(crate) read_replica: ReadReplica,
 }
 
@@ -56,6 +58,8 @@ impl SessionOptions {
             SetCommand::Timing { value } => self.timing = value.is_on(),
             SetCommand::Color { value } => self.color = value,
             SetCommand::Log { value } => self.log = value,
+            SetCommand::Pager { value } => self.pager = value.is_on(),
+            SetCommand::Keys { value } => self.keys = value,
             SetCommand::ReadReplica { value } => self.read_replica = value,
         }
     }
@@ -70,6 +74,8 @@ impl SessionOptions {
             SettingName::Timing => self.timing = initial.timing,
             SettingName::Color => self.color = initial.color,
             SettingName::Log => self.log = initial.log,
+            SettingName::Pager => self.pager = initial.pager,
+            SettingName::Keys => self.keys = initial.keys,
             SettingName::ReadReplica => self.read_replica = initial.read_replica,
         }
     }
@@ -87,6 +93,8 @@ impl SessionOptions {
             ("timing", value_name(&switch(self.timing)), names::<Switch>()),
             ("color", value_name(&self.color), names::<ColorWhen>()),
             ("log", value_name(&self.log), names::<LogLevel>()),
+            ("pager", value_name(&switch(self.pager)), names::<Switch>()),
+            ("keys", value_name(&self.keys), names::<EditorKeys>()),
             ("read-replica", value_name(&self.read_replica), names::<ReadReplica>()),
         ];
         for (setting, value, values) in rows {

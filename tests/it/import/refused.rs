@@ -60,7 +60,7 @@ fn a_row_that_a_shard_refuses_is_named_and_can_be_corrected() {
         // Nothing is stored on that shard, and the first such record is named.
         let words_of =
             |id: i64| format!("f:{}: shard `shard_{}` refuses user `{id}`: ERROR: ", line(id), owner(id));
-        let ran = test.run(&["import", "f"]).fails(code).says(words).says("hint: add --rejects FILE");
+        let ran = test.run(&["import", "f"]).fails(code).says(words).says("--rejects rejected collects");
         assert!(bad.iter().any(|id| ran.stderr.contains(&words_of(*id))), "{ran:?}");
         assert_eq!(test.ids(owner(100)), Vec::<i64>::new());
 

@@ -236,8 +236,6 @@ fn preflight_checks_fail_before_rows_move() {
         78,
         "`functions` of shard `shard_3`",
     );
-    let source = "INSERT INTO ringshard.import VALUES (gen_random_uuid(), now(), 1, 1, 1, 'x')";
-    break_and_repair(1, source, "DELETE FROM ringshard.import", 75, "an interrupted import");
     test.run(&["rebalance", "-y"]).success();
     assert_settled(&test, &topology_of(&[1, 2, 3, 4]), 1..200);
 }

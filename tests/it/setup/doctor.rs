@@ -138,8 +138,8 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
     ),
     (
         "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) VALUES (md5('x')::uuid, 77, 80, 0, '')",
-        "leftovers",
-        "an interrupted import, at record 77",
+        "imports",
+        "one was interrupted, at record 77",
     ),
     (
         "SELECT pg_catalog.set_config('x.y', 'z', false); DO $$ BEGIN EXECUTE format( \
@@ -160,8 +160,7 @@ fn a_running_import_is_not_reported_as_a_leftover() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let ran = doctor(&test).success();
-    let found =
-        |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("an import is running"));
+    let found = |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("one is running"));
     assert_eq!(rows(&ran).iter().filter(|row| found(row)).count(), 3, "{ran:?}");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -170,7 +169,7 @@ fn a_running_import_is_not_reported_as_a_leftover() {
     while doctor(&test).code == 0 {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    assert!(failed_checks(&doctor(&test)).iter().all(|failed| failed.check == "leftovers"));
+    assert!(failed_checks(&doctor(&test)).iter().all(|failed| failed.check == "imports"));
 }
 
 #[test]
@@ -185,7 +184,8 @@ fn each_fault_fails_one_check_and_its_hint_repairs_it() {
         assert!(failed.found.contains(words), "{damage}: {failed:?}");
         // The command is the whole hint, follows `then`, or is in brackets at the end.
         let hint = failed.hint.strip_suffix(')').unwrap_or(&failed.hint);
-        let command = hint.rfind("psql '").map_or(hint, |at| &hint[at..]);
+        let at = hint.rfind("psql '").or_else(|| hint.rfind("ringshard import forget"));
+        let command = at.map_or(hint, |at| &hint[at..]);
         run_shell(&test, command);
         assert_all_pass(&test, damage);
     }

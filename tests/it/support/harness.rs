@@ -10,6 +10,8 @@ use postgres::{Client, NoTls, Row};
 use ringshard::local::PrivateServer;
 use tempfile::TempDir;
 
+use super::hints;
+
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ringshard");
 
 /// A role that must give this password, on the unix socket too.
@@ -107,13 +109,17 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// The end of a run. Asserts that its hints can be typed.
+    #[track_caller]
     pub(crate) fn of(child: Child) -> Self {
         let out = child.wait_with_output().unwrap();
-        Self {
+        let ran = Self {
             code: out.status.code().unwrap_or(-1),
             stdout: String::from_utf8(out.stdout).unwrap(),
             stderr: String::from_utf8(out.stderr).unwrap(),
-        }
+        };
+        hints::assert_can_be_typed(&ran.stderr);
+        ran
     }
 
     #[track_caller]
@@ -152,6 +158,8 @@ pub(crate) fn command_in(home: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.env_clear().env("RINGSHARD_HOME", home).env("HOME", home);
     command.env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
+    // A pager waits for keys.
+    command.env("PAGER", "cat");
     // A slow machine must not look like a shard that is down.
     command.env("RINGSHARD_CONNECT_TIMEOUT_MS", "20000");
     command.current_dir(home);

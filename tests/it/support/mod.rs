@@ -8,6 +8,7 @@ pub(crate) mod families;
 pub(crate) mod gate;
 pub(crate) mod guard_errors;
 pub(crate) mod harness;
+pub(crate) mod hints;
 pub(crate) mod library;
 pub(crate) mod misplaced_rows;
 pub(crate) mod move_fixture;

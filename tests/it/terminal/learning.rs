@@ -1,6 +1,9 @@
 //! `help` and its topics: what they say is right, and fits a screen.
 
+use clap::{CommandFactory as _, Parser as _};
+use ringshard::commands::Cli;
 use ringshard::commands::help::TOPICS;
+use ringshard::commands::repl_command::ReplCommand;
 use ringshard::model::names::ShardName;
 use ringshard::model::ring::position::Position;
 use ringshard::model::ring::topology::Topology;
@@ -55,6 +58,35 @@ fn help_of_each_command_has_its_usage_and_its_topics() {
     for command in TOPICS.iter().flat_map(|topic| topic.commands) {
         assert!(paths.iter().any(|path| path == command), "there is no command `{command}`");
     }
+}
+
+#[test]
+fn every_command_has_an_example_that_can_be_typed() {
+    let mut session = ReplCommand::command();
+    session.build();
+    let mut count = 0;
+    for path in command_paths().iter().chain(&session_paths(&session)) {
+        let command = path.iter().fold(&session, |command, word| command.find_subcommand(word).unwrap());
+        if command.has_subcommands() && command.is_subcommand_required_set() {
+            continue;
+        }
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let example = text.strip_prefix("Example: ").unwrap_or_else(|| panic!("{path:?} has no example"));
+        let words = shlex::split(example).unwrap();
+        let words = words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&words);
+        assert!(words.iter().zip(path).all(|(word, of)| word == of || word.starts_with('\\')), "{example}");
+        let parsed = ReplCommand::try_parse_from(std::iter::once("").chain(words.iter().map(String::as_str)));
+        parsed.unwrap_or_else(|cause| panic!("{example}: {cause}"));
+        count += 1;
+    }
+    assert!(count > 60, "{count}");
+}
+
+/// The commands that exist only in the REPL and in scripts.
+fn session_paths(session: &clap::Command) -> Vec<Vec<String>> {
+    let outside = Cli::command();
+    let names = session.get_subcommands().map(clap::Command::get_name);
+    names.filter(|name| outside.find_subcommand(name).is_none()).map(|name| vec![name.to_owned()]).collect()
 }
 
 /// What the texts say of keys and shares, by the ring of three shards that a new user has.

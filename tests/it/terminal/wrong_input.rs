@@ -257,3 +257,30 @@ fn a_command_in_capitals_and_a_comment_of_sql_are_told_how_to_be_written() {
     // None of it was run.
     assert_eq!(test.run(&["-c", "# delete-user 1", "-c", "count # all"]).success().stdout, "1\n");
 }
+
+#[test]
+fn what_is_typed_elsewhere_is_corrected() {
+    let test = Test::new();
+    for (words, hint) in [
+        (&["get-usr", "1"][..], "ringshard get-user 1; ringshard help lists the commands"),
+        (&["users"], "ringshard list-users; ringshard help lists the commands"),
+        (&["version"], "ringshard --version; ringshard help lists the commands"),
+        (&["ring", "shw"], "ringshard ring show; ringshard ring --help shows how"),
+        (&["get-user", "1", "--json"], "ringshard get-user 1 -o json; ringshard get-user --help shows how"),
+        (
+            &["load", "fill", "--users", "5000"],
+            "ringshard load fill 5000; ringshard load fill --help shows how",
+        ),
+        (&["load", "fill", "--users=5000"], "ringshard load fill 5000; ringshard load fill --help shows how"),
+        (&["count", "--regoin", "EU"], "ringshard count --region EU; ringshard count --help shows how"),
+        (&["count", "--regoin=EU"], "ringshard count --region EU; ringshard count --help shows how"),
+        (&["completions", "tcsh"], "ringshard completions --help shows how"),
+        (&["completions", "fsh"], "ringshard completions fish; ringshard completions --help shows how"),
+        (&["load", "run", "--duration", "5"], "ringshard load run --help shows how"),
+        (&["xyzzy"], "ringshard help lists the commands"),
+    ] {
+        let ran = test.run(words).fails(2);
+        assert!(ran.stderr.ends_with(&format!("hint: {hint}\n")), "{ran:?}");
+    }
+    test.run(&["load", "run", "--duration", "5"]).says("the unit is missing: 5s is 5 seconds");
+}

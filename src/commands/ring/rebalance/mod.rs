@@ -1,7 +1,7 @@
 //! `rebalance`: carries out the change that `add-shard` and `remove-shard` plan.
 
 pub(crate) mod record;
-mod status;
+pub(crate) mod status;
 
 use crate::pg::{failover, rebalance, tables, verify};
 use std::time::Instant;
@@ -66,8 +66,10 @@ pub struct Pace {
 #[derive(Debug, Subcommand)]
 pub enum RebalanceCommand {
     /// Show the progress, and the process that runs it
+    #[command(after_help = "Example: ringshard rebalance status")]
     Status,
     /// Undo the change that is under way
+    #[command(after_help = "Example: ringshard rebalance cancel")]
     Cancel(Pace),
 }
 
@@ -91,6 +93,15 @@ impl Pace {
 }
 
 impl RebalanceArgs {
+    /// Whether it may change something.
+    pub(crate) fn writes(&self) -> bool {
+        match self.command {
+            Some(RebalanceCommand::Status) => false,
+            Some(RebalanceCommand::Cancel(_)) => true,
+            None => !self.dry_run,
+        }
+    }
+
     /// Shows the plan, asks, moves, and verifies.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         match &self.command {
