@@ -235,11 +235,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -285,11 +285,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -327,11 +327,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -369,11 +369,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -411,11 +411,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -465,11 +465,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -523,11 +523,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -569,11 +569,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -611,11 +611,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -653,11 +653,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -695,11 +695,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -741,11 +741,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -791,11 +791,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -833,11 +833,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -879,11 +879,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -925,11 +925,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -967,11 +967,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1025,11 +1025,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1067,11 +1067,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1109,11 +1109,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1167,11 +1167,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1225,11 +1225,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1267,11 +1267,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1309,11 +1309,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1363,11 +1363,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1437,11 +1437,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1479,11 +1479,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1521,11 +1521,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1563,11 +1563,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1605,11 +1605,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1647,11 +1647,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1689,11 +1689,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1735,11 +1735,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1781,11 +1781,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1835,11 +1835,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1889,11 +1889,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1931,11 +1931,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1977,11 +1977,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2019,11 +2019,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2061,11 +2061,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2103,11 +2103,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2145,11 +2145,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2187,11 +2187,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2229,11 +2229,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2271,11 +2271,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2317,11 +2317,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2375,11 +2375,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2433,11 +2433,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2475,11 +2475,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2529,11 +2529,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2571,11 +2571,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2613,11 +2613,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2655,11 +2655,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2701,11 +2701,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2747,11 +2747,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2789,11 +2789,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2831,11 +2831,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2881,11 +2881,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2923,11 +2923,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2965,11 +2965,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -3007,11 +3007,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -3049,11 +3049,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -3107,11 +3107,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -3149,11 +3149,11 @@ _ringshard() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto table json jsonl csv tsv markdown" -- "${cur}"))
                     return 0
                     ;;
                 --color)

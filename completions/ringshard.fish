@@ -33,7 +33,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -97,7 +98,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -124,7 +126,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -148,7 +151,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -175,7 +179,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -201,7 +206,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -228,7 +234,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -257,7 +264,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -287,7 +295,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -313,7 +322,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -336,7 +346,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -360,7 +371,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -384,7 +396,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -415,7 +428,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -448,7 +462,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -472,7 +487,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -496,7 +512,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -520,7 +537,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -549,7 +567,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -573,7 +592,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -596,7 +616,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -619,7 +640,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -642,7 +664,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -670,7 +693,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -694,7 +718,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -717,7 +742,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -740,7 +766,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -763,7 +790,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -787,7 +815,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -812,7 +841,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -837,7 +867,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -861,7 +892,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -888,7 +920,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -916,7 +949,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -942,7 +976,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -967,7 +1002,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -992,7 +1028,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1018,7 +1055,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1041,7 +1079,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1064,7 +1103,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1088,7 +1128,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1112,7 +1153,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1138,7 +1180,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1162,7 +1205,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1188,7 +1232,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1211,7 +1256,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1241,7 +1287,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1266,7 +1313,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1293,7 +1341,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1316,7 +1365,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1339,7 +1389,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1366,7 +1417,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1389,7 +1441,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1412,7 +1465,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1435,7 +1489,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1458,7 +1513,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1482,7 +1538,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1505,7 +1562,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1528,7 +1586,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1551,7 +1610,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1574,7 +1634,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1597,7 +1658,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1622,7 +1684,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
@@ -1647,7 +1710,8 @@ table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
-tsv\t'Tab-separated values, with the escapes of COPY in Postgres'"
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"

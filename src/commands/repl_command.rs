@@ -84,6 +84,12 @@ pub enum SessionCommand {
     #[command(alias = "\\c")]
     #[command(after_help = "Example: connect production")]
     Connect(ConnectArgs),
+    /// Keep a command under a name of your own; without a command, show it; without a name, list all
+    #[command(after_help = "Example: alias eu list-users --region EU")]
+    Alias(AliasArgs),
+    /// Forget such a name
+    #[command(after_help = "Example: unalias eu")]
+    Unalias(UnaliasArgs),
     /// Clear the screen
     #[command(after_help = "Example: clear")]
     Clear,
@@ -276,12 +282,29 @@ pub struct OutputArgs {
     pub to: Vec<String>,
 }
 
+/// The arguments of `alias`.
+#[derive(Debug, Args)]
+pub struct AliasArgs {
+    /// The name
+    pub name: Option<String>,
+    /// The command; what follows the name in a line is added to it
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+/// The arguments of `unalias`.
+#[derive(Debug, Args)]
+pub struct UnaliasArgs {
+    /// The name
+    pub name: String,
+}
+
 /// The arguments of `connect`.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
     /// The cluster
-    #[arg(add = ArgValueCompleter::new(complete_cluster))]
-    pub cluster: Option<ClusterName>,
+    #[arg(value_name = "CLUSTER", add = ArgValueCompleter::new(complete_cluster))]
+    pub name: Option<ClusterName>,
 }
 
 /// The arguments of `edit`.

@@ -146,7 +146,7 @@ fn list(context: &Context<'_>, name: Option<&String>) -> Result<Report> {
         Column::text("key"),
         Column::text("type"),
         Column::number("rows"),
-        Column::number("size_bytes"),
+        Column::bytes("size_bytes"),
     ];
     let row = |table: &Table, size: &tables::TableSize| {
         let mut row = description(table);

@@ -25,6 +25,7 @@ mod version;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Kind, Result};
@@ -87,6 +88,11 @@ impl PrivateServer {
     /// The port, a part of the name of the socket's file.
     pub fn port(&self) -> u16 {
         PORT
+    }
+
+    /// The permissions of the home, if it exists. Under root, starting the server may let others pass through it.
+    pub fn home_mode(&self) -> Option<u32> {
+        fs::metadata(&self.places.home).ok().map(|found| found.permissions().mode() & 0o7777)
     }
 
     /// The data folder, which may not exist yet.

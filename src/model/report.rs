@@ -95,6 +95,8 @@ pub enum Look {
     Text,
     /// Flush right.
     Number,
+    /// A number of bytes, which a table for people shows in KiB, MiB and so on.
+    Bytes,
     /// A number, with a bar if there is room.
     Bar,
     /// Yes or no, as a tick or a cross if there is room.
@@ -126,6 +128,11 @@ impl Column {
     /// A column of numbers.
     pub const fn number(name: &'static str) -> Self {
         Self::new(Cow::Borrowed(name), Look::Number)
+    }
+
+    /// A column of numbers of bytes.
+    pub const fn bytes(name: &'static str) -> Self {
+        Self::new(Cow::Borrowed(name), Look::Bytes)
     }
 
     /// A column of yes and no.

@@ -39,6 +39,8 @@ pub enum Format {
     Csv,
     /// Tab-separated values, with the escapes of COPY in Postgres.
     Tsv,
+    /// A table of Markdown (GitHub's).
+    Markdown,
 }
 
 impl Format {

@@ -299,8 +299,8 @@ fn bar(part: Option<(u64, u64)>, shown: bool) -> ProgressBar {
         let _ = write!(out, "{:.0} s left", state.eta().as_secs_f64().ceil());
     };
     let (bar, template) = match part {
-        Some((_, total)) => (ProgressBar::new(total), "{bar:24} {percent} %, {msg}, {left}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+        Some((_, total)) => (ProgressBar::new(total), "{bar:24} {percent} %, {left}, {wide_msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {wide_msg}"),
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style.with_key("left", left))

@@ -9,8 +9,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use super::output::rows;
 use crate::error::{Error, Kind, Result};
 
-/// The lines of the prompt below the data.
-const PROMPT_LINES: usize = 2;
+/// The line of the prompt below the data.
+const PROMPT_LINES: usize = 1;
 
 /// Where data goes.
 pub(super) enum Destination {

@@ -93,28 +93,64 @@ impl Screen {
         let mut last_line = "";
         for line in text.lines() {
             let word = line.split_whitespace().next().unwrap_or_default();
-            // The line before was full, so this one continues it.
-            let continues = !line.starts_with("    ")
-                && !last_line.starts_with("    ")
-                && !word.is_empty()
-                && last_line.chars().count() + 1 + word.chars().count() > FULL_LINE;
+            let is_begin =
+                word.is_empty() || line.starts_with(['+', '-']) || !columns_within(line).is_empty();
+            let continues = match (is_begin, line.starts_with("    ")) {
+                (true, _) => false,
+                // The text of an entry.
+                (false, true) => paragraphs.last().is_some_and(|entry| columns_within(entry).len() == 1),
+                // The line before was full.
+                (false, false) => {
+                    !last_line.starts_with("    ")
+                        && columns_within(last_line).is_empty()
+                        && last_line.chars().count() + 1 + word.chars().count() > FULL_LINE
+                }
+            };
             match paragraphs.last_mut().filter(|_| continues) {
                 Some(paragraph) => paragraph.extend([" ", line.trim_start()]),
                 None => paragraphs.push(line.to_owned()),
             }
             last_line = line;
         }
-        let wrapped = paragraphs.iter().map(|paragraph| {
-            let indent = if paragraph.starts_with(['+', '-']) { "  " } else { "" };
-            self.wrap(paragraph, indent) + "\n"
-        });
-        wrapped.collect()
+        paragraphs.iter().map(|paragraph| self.reflow_paragraph(paragraph) + "\n").collect()
+    }
+
+    fn reflow_paragraph(self, paragraph: &str) -> String {
+        let starts = columns_within(paragraph);
+        let begin = paragraph.len() - paragraph.trim_start().len();
+        let indent = match starts.first() {
+            _ if begin > 0 => " ".repeat(begin),
+            Some(first) => " ".repeat(*first),
+            None if paragraph.starts_with(['+', '-']) => "  ".to_owned(),
+            None => String::new(),
+        };
+        // Two pairs of a name and its text, or names and a text.
+        let second = match starts.as_slice() {
+            [_, _, second, _] | [_, second, _] | [_, second] => *second,
+            _ => paragraph.len(),
+        };
+        if paragraph.chars().count() <= self.columns || second == paragraph.len() {
+            // `wrap` keeps the line's own indent.
+            return self.wrap(paragraph, if begin > 0 { "" } else { &indent });
+        }
+        let (first, second) = paragraph.split_at(second);
+        self.wrap(first.trim_end(), &indent) + "\n" + &self.wrap(&(indent + second), "")
     }
 
     /// The text in a colour, if colours are requested. The codes are SGR parameters of ECMA-48.
     pub(super) fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// Where the columns of a line begin, after two blanks or more; the first column aside.
+fn columns_within(line: &str) -> Vec<usize> {
+    let begin = line.len() - line.trim_start().len();
+    let is_gap_before = |at: usize| line[..at].ends_with("  ");
+    line.char_indices()
+        .filter(|(at, c)| *at > begin && *c != ' ' && is_gap_before(*at))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// The width of a terminal: a pseudo-terminal whose size nobody has set has none.

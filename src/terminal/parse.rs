@@ -71,9 +71,10 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
         }
     }
     tokens.retain(|token| token.is_quoted || !token.text.is_empty());
+    let has_argument = tokens.get(1).is_some_and(|token| !token.text.starts_with('-'));
     if let Some(first) = tokens.first().filter(|token| token.text.starts_with('\\'))
         && let Some((.., words)) =
-            META.iter().find(|(name, takes, _)| *name == first.text && *takes == (tokens.len() > 1))
+            META.iter().find(|(name, takes, _)| *name == first.text && *takes == has_argument)
     {
         let words = words.split(' ').map(str::to_owned);
         return parse_arguments(

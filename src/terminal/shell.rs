@@ -247,7 +247,7 @@ impl<'terminal> Shell<'terminal> {
     /// Runs the commands of a text that a user typed, up to the first that fails.
     pub(super) fn run_lines(&self, text: &str) -> End {
         for command in lexer::commands(text) {
-            let end = self.run_text(command, None);
+            let end = self.run_text(&self.expanded(command), None);
             if end != End::Done {
                 return end;
             }

@@ -60,6 +60,8 @@ impl Home {
         }
         command.env("RINGSHARD_HOME", &self.folder).current_dir(&self.folder).args(words);
         command.stdin(Stdio::null());
+        // The tour waits for a key itself.
+        command.env("PAGER", "cat");
         command
     }
 }

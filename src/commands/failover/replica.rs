@@ -62,7 +62,7 @@ fn list(context: &Context<'_>) -> Result<Report> {
         Column::text("shard"),
         Column::text("url"),
         Column::text("state"),
-        Column::number("lag_bytes"),
+        Column::bytes("lag_bytes"),
         Column::number("age_seconds"),
         Column::text("replayed"),
     ]);

@@ -15,7 +15,7 @@ use crate::commands::{Context, state_file};
 use crate::error::Result;
 use crate::files::atomic;
 use crate::model::names::ShardName;
-use crate::model::picture::page::{Page, RunFacts, ShardFacts};
+use crate::model::picture::page::{Fact, Page, RunFacts, ShardFacts};
 use crate::model::picture::ring::RingPicture;
 use crate::model::report::{Document, Report};
 use crate::model::ring::Ring;
@@ -79,7 +79,7 @@ impl ReportArgs {
             report.failure.iter().chain(&report.warnings).map(ToString::to_string).collect();
         let then = following(&view);
         let facts = shard_facts(&cluster, &view, then.as_ref(), &by_shard, &down);
-        let (id, made) = (cluster.id().map(|id| id.to_string()), timestamp(state_file::unix_seconds()));
+        let (id, made) = (cluster.id().map(|id| id.to_string()), day_and_time(state_file::unix_seconds()));
         let (load, rebalance) = (last_load(context, &cluster), last_rebalance(context, &cluster));
         let page = Page {
             cluster: id.as_deref(),
@@ -139,7 +139,7 @@ fn shard_facts(
 fn last_rebalance(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> {
     let last = record::last(context, cluster)?;
     let facts = [
-        ("ended", timestamp(last.ended_at_unix_s)),
+        ("ended", day_and_time(last.ended_at_unix_s)),
         ("led to epoch", last.epoch.to_string()),
         ("direction", if last.went_back { "canceled" } else { "forward" }.to_owned()),
         ("users moved", thousands(last.rows)),
@@ -148,11 +148,16 @@ fn last_rebalance(context: &Context<'_>, cluster: &Cluster) -> Option<RunFacts> 
         ("took", format!("{:.1} s", last.seconds)),
         ("verified", if last.verified { "each user on its owner and nowhere else" } else { "NO" }.to_owned()),
     ];
+    let facts = facts.map(|(name, value)| {
+        let is_bad = name == "verified" && !last.verified;
+        Fact { name: name.to_owned(), value, is_bad }
+    });
     let rows = last.flows.iter().map(|flow| {
         vec![flow.source.to_string(), flow.target.to_string(), thousands(flow.rows), thousands(flow.bytes)]
     });
     Some(RunFacts {
-        facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        facts: facts.to_vec(),
+        seconds: Vec::new(),
         heads: ["from", "to", "users", "bytes"].map(str::to_owned).to_vec(),
         names: 2,
         rows: rows.collect(),
@@ -169,7 +174,7 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
     let run = run.as_object()?;
     let mut facts = Vec::new();
     if let Some(begun) = run.get("begun_at_unix_s").and_then(Value::as_u64) {
-        facts.push(("begun".to_owned(), timestamp(begun)));
+        facts.push(Fact { name: "begun".to_owned(), value: day_and_time(begun), is_bad: false });
     }
     for (key, name, unit) in [
         ("elapsed_s", "took", " s"),
@@ -184,31 +189,46 @@ fn load_facts(run: &Value) -> Option<RunFacts> {
         ("wrong", "wrong answers", ""),
         ("lost_unreplicated", "lost, not replicated", ""),
     ] {
-        if let Some(text) = run.get(key).and_then(figure) {
+        if let Some(text) = run.get(key).and_then(|value| figure(key, value)) {
             // A mix needs blanks, where a line of the page can break.
-            facts.push((name.to_owned(), text.replace(',', if key == "mix" { ", " } else { "," }) + unit));
+            let value = text.replace(',', if key == "mix" { ", " } else { "," }) + unit;
+            let is_bad = ["errors", "wrong", "lost_unreplicated"].contains(&key) && text != "0";
+            facts.push(Fact { name: name.to_owned(), value, is_bad });
         }
     }
     let lines = run.get("by_operation").and_then(Value::as_array);
     let rows = lines.into_iter().flatten().map(|line| {
         let cell = |(key, _): &(&str, &str)| {
             let none = if *key == "shard" { "all" } else { "–" };
-            line.get(key).and_then(figure).unwrap_or_else(|| none.to_owned())
+            line.get(key).and_then(|value| figure(key, value)).unwrap_or_else(|| none.to_owned())
         };
         LOAD_COLUMNS.iter().map(cell).collect()
     });
     let rows = rows.collect();
     let heads = LOAD_COLUMNS.iter().map(|(_, head)| (*head).to_owned()).collect();
-    (!facts.is_empty()).then_some(RunFacts { facts, heads, names: 2, rows })
+    let seconds = run.get("throughput").and_then(Value::as_array).into_iter().flatten();
+    let count = |second: &Value, key| second.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let seconds = seconds.map(|second| (count(second, "operations"), count(second, "errors"))).collect();
+    (!facts.is_empty()).then_some(RunFacts { facts, seconds, heads, names: 2, rows })
 }
 
-/// A text, or a number with separators.
-fn figure(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.as_u64().map_or_else(|| number.to_string(), thousands)),
+/// A text, or a number with separators; latencies and rates each with as many decimal places as the others.
+fn figure(key: &str, value: &Value) -> Option<String> {
+    match (value, value.as_f64()) {
+        (Value::String(text), _) => Some(text.clone()),
+        (Value::Number(_), Some(number)) if key.ends_with("_ms") => Some(format!("{number:.3}")),
+        (Value::Number(_), Some(number)) if key == "per_sec" || key == "elapsed_s" => {
+            Some(format!("{number:.1}"))
+        }
+        (Value::Number(number), _) => Some(number.as_u64().map_or_else(|| number.to_string(), thousands)),
         _ => None,
     }
+}
+
+/// A moment as it is read, in UTC, with blanks where a line of the page can break.
+fn day_and_time(unix_seconds: u64) -> String {
+    // The hyphens of a date would break it.
+    timestamp(unix_seconds).replace('-', "\u{2011}").replace('T', " ").replace('Z', " UTC")
 }
 
 #[cfg(test)]
@@ -221,15 +241,17 @@ mod tests {
         assert_eq!(load_facts(&serde_json::json!({"operations": null, "other": 1})), None);
         let run = serde_json::json!({
             "operations": 12345, "per_sec": 1234.5, "rate": null, "mix": "get=80,create=20",
+            "throughput": [{"second": 1, "operations": 5, "errors": 0}, {"second": 2, "operations": 1, "errors": 4}],
             "by_operation": [{"operation": "get", "shard": null, "count": 7, "p99_ms": 1.25}, 3],
         });
         let facts = load_facts(&run).unwrap();
-        let shown: Vec<(&str, &str)> = facts.facts.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let shown: Vec<(&str, &str)> = facts.facts.iter().map(|fact| (&*fact.name, &*fact.value)).collect();
         assert_eq!(
             shown,
             [("mix", "get=80, create=20"), ("operations", "12,345"), ("throughput", "1234.5/s")]
         );
-        assert_eq!(facts.rows[0], ["get", "all", "7", "–", "–", "–", "1.25", "–", "–"]);
+        assert_eq!(facts.rows[0], ["get", "all", "7", "–", "–", "–", "1.250", "–", "–"]);
         assert_eq!(facts.rows[1].len(), facts.heads.len());
+        assert_eq!(facts.seconds, [(5, 0), (1, 4)]);
     }
 }

@@ -30,8 +30,8 @@ impl StatusArgs {
                 Some(number) => counted(number, if is_of_users { "user" } else { "row" }),
                 None => rows,
             };
-            let status =
-                if state == "down" { state } else { format!("{state}, {rows}, {share} % of the ring{size}") };
+            let share = if share.is_empty() { share } else { format!(", {share} % of the ring") };
+            let status = if state == "down" { state } else { format!("{state}, {rows}{share}{size}") };
             report.push(vec!["shard".into(), name.into(), status.into()]);
         }
         let change = status(context);

@@ -19,7 +19,7 @@ const COLUMNS: [Column; 10] = [
     Column::number("vnodes").detail(3),
     Column::number("weight").detail(2),
     Column::text("state"),
-    Column::number("size_bytes"),
+    Column::bytes("size_bytes"),
     Column::text("url").detail(1),
     Column::number("target_pct").detail(4),
     Column::text("down_since").detail(5),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::opened_home;
 use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
@@ -66,6 +67,7 @@ impl InitShardsArgs {
             }
         }
         let shards = Shards::new(entries.clone(), server.clone(), settings.pool_options())?;
+        let mode = server.home_mode();
 
         let known = settings.cluster.as_ref().filter(|_| !is_destroyed).map(|cluster| cluster.value);
         let created = self.create_databases(&settings, &server, &entries, &shards, known)?;
@@ -111,6 +113,7 @@ impl InitShardsArgs {
                 shards.address(name)?.shown().into(),
             ]);
         }
+        report.notes.extend(opened_home(&server, mode));
         if !is_new_file && made.done.iter().all(|(_, done)| *done == InitOutcome::Unchanged) {
             report.notes.push("nothing to do: all shards are complete".into());
             return Ok(report);

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::opened_home;
 use crate::commands::Context;
 use crate::error::Result;
 use crate::model::report::{Column, Report};
@@ -34,12 +35,15 @@ impl LocalCommand {
         let server = context.settings().local_server()?;
         match self {
             Self::Start => {
+                let mode = server.home_mode();
                 let started = server.ensure_running()?;
-                Ok(Report::note(if started {
+                let mut report = Report::note(if started {
                     "started the private Postgres"
                 } else {
                     "the private Postgres is already running"
-                }))
+                });
+                report.notes.extend(opened_home(&server, mode));
+                Ok(report)
             }
             Self::Stop => {
                 let stopped = server.stop()?;

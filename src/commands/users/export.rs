@@ -85,7 +85,7 @@ impl ExportArgs {
         match (settings.format.value, &settings.format.origin) {
             (Format::Csv, _) => return Ok(FileFormat::Csv),
             (Format::Json | Format::Jsonl, _) => return Ok(FileFormat::JsonLines),
-            (Format::Table | Format::Tsv, Origin::Flag(_)) => {
+            (Format::Table | Format::Tsv | Format::Markdown, Origin::Flag(_)) => {
                 return Err(Error::new(Kind::Usage, "export writes CSV or JSON lines")
                     .hint("use -o csv or -o jsonl; ringshard list-users has the other formats"));
             }

@@ -42,11 +42,24 @@ impl ShardFacts {
     }
 }
 
-/// What a run left behind: facts, and a table.
+/// A fact about a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fact {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Whether it tells of something wrong.
+    pub is_bad: bool,
+}
+
+/// What a run left behind: facts, a table, and what it did over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFacts {
-    /// Names and values.
-    pub facts: Vec<(String, String)>,
+    /// What is known of it.
+    pub facts: Vec<Fact>,
+    /// For each second of it: how many operations were answered, and how many failed.
+    pub seconds: Vec<(u64, u64)>,
     /// The heads of the table.
     pub heads: Vec<String>,
     /// How many columns, from the left, are names; the others are figures.
@@ -295,16 +308,57 @@ fn stacked(palette: &Palette<'_>, rows: &BTreeMap<&ShardName, u64>, most: u64) -
     bar(&words.join(", "), &inside)
 }
 
+/// A bar for each second: what was answered, and on top of it what failed.
+fn over_time(seconds: &[(u64, u64)]) -> String {
+    let most = seconds.iter().map(|(answered, failed)| answered + failed).max().unwrap_or(0);
+    if seconds.len() < 2 || most == 0 {
+        return String::new();
+    }
+    let width = BAR / part(seconds.len() as u64, 1);
+    let mut inside = String::new();
+    for (at, (answered, failed)) in (0_u64..).zip(seconds) {
+        let told = format!("second {}: {}, errors: {}", at + 1, thousands(*answered), thousands(*failed));
+        let _ = write!(inside, "<g><title>{}</title>", escaped(&told));
+        let mut below = 0.0;
+        for (class, count) in
+            [("answered", *answered), ("failed", *failed)].into_iter().filter(|(_, count)| *count > 0)
+        {
+            let height = part(count, most) * BAR / 10.0;
+            below += height;
+            let _ = write!(
+                inside,
+                "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                number(part(at, 1) * width),
+                number(BAR / 10.0 - below),
+                number(width * 0.9),
+                number(height)
+            );
+        }
+        inside += "</g>";
+    }
+    let words = format!(
+        "operations in each of {} seconds, at most {}",
+        thousands(seconds.len() as u64),
+        thousands(most)
+    );
+    format!(
+        "<figure class=\"time\">\n<svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{words}\">{inside}\
+         </svg>\n<figcaption>{words}</figcaption>\n</figure>\n"
+    )
+}
+
 fn run(heading: &str, facts: Option<&RunFacts>, none: &str) -> String {
     let mut out = format!("<section>\n<h2>{heading}</h2>\n");
-    let Some(RunFacts { facts, heads, names, rows }) = facts else {
+    let Some(RunFacts { facts, seconds, heads, names, rows }) = facts else {
         return out + &format!("<p>{none}</p>\n</section>\n");
     };
     out += "<dl>\n";
-    for (name, value) in facts {
-        let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escaped(name), escaped(value));
+    for Fact { name, value, is_bad } in facts {
+        let class = if *is_bad { " class=\"bad\"" } else { "" };
+        let _ = writeln!(out, "<div{class}><dt>{}</dt><dd>{}</dd></div>", escaped(name), escaped(value));
     }
     out += "</dl>\n";
+    out += &over_time(seconds);
     if !rows.is_empty() {
         let cells = |cells: &[String], tag: &str| -> String {
             let cell = |(at, text): (usize, &String)| {

@@ -2,7 +2,7 @@ use std::f64::consts::TAU;
 
 use roxmltree::{Document, Node};
 
-use super::page::{Page, RunFacts, ShardFacts};
+use super::page::{Fact, Page, RunFacts, ShardFacts};
 use super::ring::{Frame, RingPicture};
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
@@ -146,7 +146,8 @@ fn page() -> String {
         })
         .collect();
     let run = RunFacts {
-        facts: vec![(hostile.to_owned(), hostile.to_owned())],
+        facts: vec![Fact { name: hostile.to_owned(), value: hostile.to_owned(), is_bad: true }],
+        seconds: vec![(5, 0), (1, 4)],
         heads: vec![hostile.to_owned(), "figure".to_owned()],
         names: 1,
         rows: vec![vec![hostile.to_owned(), "1".to_owned()]],

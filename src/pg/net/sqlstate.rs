@@ -54,7 +54,7 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
     match db.code() {
         &SqlState::UNDEFINED_TABLE if is_of_application(db) => {
             Error::new(Kind::Configuration, format!("shard `{shard}` lacks a table: {text}"))
-                .hint("create it there as it is elsewhere; or, if no change is under way: ringshard table remove")
+                .hint("create it there as it is elsewhere; or, if no change is under way, remove it (ringshard table list)")
                 .on_shard(shard)
         }
         code if is_uninitialised(code) => {

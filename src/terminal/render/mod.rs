@@ -2,6 +2,7 @@
 
 mod delimited;
 mod json;
+mod markdown;
 mod table;
 
 use super::output::Screen;
@@ -62,6 +63,7 @@ pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
         Format::Jsonl => json::render_lines(report),
         Format::Csv => delimited::csv(report, style, page),
         Format::Tsv => delimited::tsv(report, style, page),
+        Format::Markdown => markdown::render(report, style, page),
     }
 }
 

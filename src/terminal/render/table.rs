@@ -5,7 +5,7 @@ use comfy_table::{Attribute, Cell as Shown, CellAlignment, Color, ContentArrange
 
 use super::{Style, TablePage, plain};
 use crate::model::report::{Cell, Column, Look, Report, Shape};
-use crate::model::text::visible;
+use crate::model::text::{bytes, visible};
 
 /// The shortest and the longest bar.
 const BAR_CHARS: std::ops::RangeInclusive<u32> = 6..=24;
@@ -20,12 +20,13 @@ pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
     if report.rows.is_empty() && (!page.first || !report.notes.is_empty()) {
         return String::new();
     }
+    let report = &for_people(report);
     let mut table = empty(style);
     let width = table.width().map(usize::from).filter(|_| style.screen.terminal && !style.expanded);
     if let Some((narrowed, left_out)) = width.and_then(|width| narrowed(report, width)) {
         fill(&narrowed, style, bar_chars(&narrowed, width), &mut table);
         let note = format!("no room for {}; -x shows every column", left_out.join(", "));
-        let note = if page.last {
+        let note = if page.last && !left_out.is_empty() {
             style.screen.paint("2", &style.screen.wrap(&note, "")) + "\n"
         } else {
             String::new()
@@ -48,6 +49,23 @@ pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
     }
     fill(report, style, bar_chars(report, width), &mut table);
     format!("{table}\n")
+}
+
+/// The report with numbers of bytes in KiB, MiB and so on.
+fn for_people(report: &Report) -> Report {
+    let of = |(column, cell): (&Column, &Cell)| match (column.look, cell) {
+        (Look::Bytes, Cell::Integer(number)) => {
+            u64::try_from(*number).map_or_else(|_| cell.clone(), |it| bytes(it).into())
+        }
+        _ => cell.clone(),
+    };
+    let mut shown =
+        Report { shape: report.shape, may_turn: report.may_turn, ..Report::list(&report.columns) };
+    for row in &report.rows {
+        shown.push(report.columns.iter().zip(row).map(of).collect());
+    }
+    shown.notes.clone_from(&report.notes);
+    shown
 }
 
 /// The report transposed: one column for each record, headed by its first field.
@@ -87,7 +105,7 @@ fn narrowed(report: &Report, width: usize) -> Option<(Report, Vec<&str>)> {
         if total + needed[at] <= width {
             total += needed[at];
             shown.push(at);
-        } else {
+        } else if report.rows.iter().any(|row| row[at] != Cell::Null) {
             left_out.push(&*report.columns[at].name);
         }
     }
@@ -97,7 +115,7 @@ fn narrowed(report: &Report, width: usize) -> Option<(Report, Vec<&str>)> {
     for row in &report.rows {
         narrowed.push(shown.iter().map(|at| row[*at].clone()).collect());
     }
-    (!left_out.is_empty() && least_width(&narrowed) <= width).then_some((narrowed, left_out))
+    (shown.len() < report.columns.len() && least_width(&narrowed) <= width).then_some((narrowed, left_out))
 }
 
 fn empty(style: Style) -> Table {

@@ -54,6 +54,8 @@ fn every_format_of_hostile_data() {
         ("tsv_terminal", style(Format::Tsv, TERMINAL)),
         ("tsv_expanded", Style { expanded: true, ..style(Format::Tsv, FILE) }),
         ("table_expanded", Style { expanded: true, ..style(Format::Table, FILE) }),
+        ("markdown", style(Format::Markdown, FILE)),
+        ("markdown_expanded", Style { expanded: true, ..style(Format::Markdown, FILE) }),
         ("auto_off_terminal", style(Format::Auto, FILE)),
     ] {
         insta::assert_snapshot!(name, marked(&render(&report, style)));
@@ -103,4 +105,41 @@ fn a_list_in_pieces_reads_as_one() {
         super::render(&none, style(Format::Json, FILE), TablePage { first: false, last: true }),
         "\n]\n"
     );
+}
+
+#[test]
+fn a_table_leaves_out_details_until_it_fits() {
+    let columns = [
+        Column::text("shard"),
+        Column::bar("share_pct"),
+        Column::number("ratio").detail(3),
+        Column::number("rows"),
+        Column::bytes("size_bytes"),
+        Column::text("url").detail(1),
+        Column::number("weight").detail(2),
+        Column::text("down_since").detail(4),
+    ];
+    let mut report = Report::list(&columns);
+    for (name, share, rows) in [("shard_1", 0.5, 2_000_000_i64), ("shard_2", 0.25, 1), ("shard_3", 0.25, 0)] {
+        report.push(vec![
+            name.into(),
+            Cell::percent(share),
+            Cell::Decimal(share * 3.0, 3),
+            rows.into(),
+            (rows * 90).into(),
+            format!("postgresql://app@db.example/{name}").into(),
+            Cell::Decimal(1.0, 2),
+            Cell::Null,
+        ]);
+    }
+    let at = |columns| {
+        let text = render(&report, style(Format::Table, Screen { columns, ..TERMINAL }));
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "{text}");
+        text
+    };
+    insta::assert_snapshot!("details", [40, 60, 80, 120, 160].map(at).join("\n"));
+    let off_terminal = render(&report, style(Format::Table, FILE));
+    assert!(off_terminal.contains("down_since") && !off_terminal.contains("no room"), "{off_terminal}");
+    let expanded = render(&report, Style { expanded: true, ..style(Format::Table, TERMINAL) });
+    assert!(expanded.contains("url") && expanded.contains("172 MiB"), "{expanded}");
 }

@@ -1,6 +1,7 @@
 //! Assistance while a line is typed: completion, hints, colours.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -29,12 +30,28 @@ pub(super) struct Assistant {
     color: bool,
     /// Whether the line continues another one, of which it is no command.
     pub(super) is_further: bool,
+    /// Lines that failed, which are not proposed again.
+    pub(super) failed: HashSet<String>,
+    /// The line and its hint as they are on the screen.
+    shown: Mutex<Option<(String, String)>>,
 }
 
 impl Assistant {
     /// A helper that completes with the values seen.
     pub(super) fn new(seen: &Arc<Mutex<SeenValues>>, color: bool) -> Self {
-        Self { grammar: Grammar::new(seen), history: HistoryHinter::new(), color, is_further: false }
+        Self {
+            grammar: Grammar::new(seen),
+            history: HistoryHinter::new(),
+            color,
+            is_further: false,
+            failed: HashSet::new(),
+            shown: Mutex::default(),
+        }
+    }
+
+    /// The line and the hint behind it, if the screen still shows one. rustyline leaves it there after Ctrl-C.
+    pub(super) fn take_shown(&self) -> Option<(String, String)> {
+        self.shown.lock().take()
     }
 
     /// The user ids in a line.
@@ -81,7 +98,7 @@ impl Completer for Assistant {
                 (candidate.get_value().to_string_lossy().into_owned(), help)
             })
             .collect();
-        Ok((start, pairs(&found, is_apart(line, pos))))
+        Ok((start, pairs(&self.grammar.in_order(found, &tokens[outer..]), is_apart(line, pos))))
     }
 }
 
@@ -144,6 +161,14 @@ impl Hinter for Assistant {
     type Hint = Tip;
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Tip> {
+        let tip = self.tip(line, pos, context);
+        *self.shown.lock() = tip.as_ref().map(|tip| (line.to_owned(), tip.text.clone()));
+        tip
+    }
+}
+
+impl Assistant {
+    fn tip(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Tip> {
         if self.is_further || line.trim().is_empty() || pos < line.len() {
             return None;
         }
@@ -154,12 +179,13 @@ impl Hinter for Assistant {
             return Some(Tip { text, taken: None });
         }
         let rest = self.history.hint(line, pos, context)?;
+        if self.failed.contains(&format!("{line}{rest}")) {
+            return None;
+        }
         let first = rest.lines().next().unwrap_or_default().to_owned();
         Some(Tip { text: first, taken: Some(rest) })
     }
-}
 
-impl Assistant {
     fn missing(&self, line: &str, tokens: &[Token]) -> Option<String> {
         let context = self.grammar.context(tokens);
         if context.roles.contains(&Role::Unknown) {

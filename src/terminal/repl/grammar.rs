@@ -10,6 +10,7 @@ use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 use parking_lot::Mutex;
 
+use crate::commands::Cli;
 use crate::commands::repl_command::ReplCommand;
 use crate::model::names::ShardName;
 use crate::model::user::UserId;
@@ -66,6 +67,8 @@ pub(super) struct CursorContext<'a> {
 /// The grammar of a line, completed with the values that the session has seen.
 pub(super) struct Grammar {
     pub(super) tree: Command,
+    /// The names of the commands about the session.
+    of_session: Vec<String>,
 }
 
 impl Grammar {
@@ -73,7 +76,11 @@ impl Grammar {
     pub(super) fn new(seen: &Arc<Mutex<SeenValues>>) -> Self {
         let mut tree = with_completers(ReplCommand::command(), seen);
         tree.build();
-        Self { tree }
+        let outside = Cli::command();
+        let of_session = tree.get_subcommands().map(Command::get_name);
+        let of_session = of_session.filter(|name| outside.find_subcommand(name).is_none());
+        let of_session = of_session.map(str::to_owned).collect();
+        Self { tree, of_session }
     }
 
     /// The backslash commands that begin like this.
@@ -84,6 +91,24 @@ impl Grammar {
         metas.sort_unstable();
         metas.dedup();
         metas
+    }
+
+    /// Candidates for the next token of a command, its own options before the global ones. A command about the session takes
+    /// none of these.
+    pub(super) fn in_order<T>(&self, mut found: Vec<(String, T)>, tokens: &[Token]) -> Vec<(String, T)> {
+        let is_global = |value: &str| {
+            self.tree.get_arguments().filter(|argument| argument.is_global_set()).any(|argument| {
+                let short = argument.get_short().is_some_and(|short| value == format!("-{short}"));
+                short || argument.get_long().is_some_and(|long| value == format!("--{long}"))
+            })
+        };
+        let command = tokens.first().and_then(|first| self.tree.find_subcommand(&first.text));
+        if command.is_some_and(|command| self.of_session.iter().any(|name| name == command.get_name())) {
+            found.retain(|(value, _)| !is_global(value));
+        }
+        // Stable: otherwise they stay in their order.
+        found.sort_by_key(|(value, _)| is_global(value));
+        found
     }
 
     /// Parses these tokens.

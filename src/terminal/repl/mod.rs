@@ -137,9 +137,16 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
             };
             self.remember(&text);
             // A pasted text may have several commands, which may depend on each other.
-            match self.shell.run_lines(&text) {
-                End::Done | End::Failed(_) => {}
-                End::Quit | End::PipeClosed => return End::Done,
+            let end = self.shell.run_lines(&text);
+            if matches!(end, End::Quit | End::PipeClosed) {
+                return End::Done;
+            }
+            if let Some(assistant) = self.editor.helper_mut() {
+                if end == End::Done {
+                    assistant.failed.remove(text.trim_end());
+                } else {
+                    assistant.failed.insert(text.trim_end().to_owned());
+                }
             }
             let is_again =
                 ["\\g", "again", "\\e", "edit"].iter().any(|name| text.trim_start().starts_with(name));
@@ -173,7 +180,13 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         }
         let prompt = prompt::prompt(cluster, state.as_ref(), columns.into(), screen);
         self.notices.typing.store(true, Ordering::SeqCst);
-        let read = self.editor.readline(&prompt).and_then(|text| self.complete(text));
+        let read = self.editor.readline(&prompt);
+        if let (Err(ReadlineError::Interrupted), Some(assistant)) = (&read, self.editor.helper())
+            && let Some((line, hint)) = assistant.take_shown()
+        {
+            erase_hint(&prompt, &line, &hint, columns.into());
+        }
+        let read = read.and_then(|text| self.complete(text));
         self.notices.typing.store(false, Ordering::SeqCst);
         read
     }
@@ -236,4 +249,12 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
             let _ = self.editor.append_history(path);
         }
     }
+}
+
+/// Writes the prompt and its line anew without the hint, which ended on the line above the cursor.
+fn erase_hint(prompt: &(String, String), line: &str, hint: &str, columns: usize) {
+    let width = [&prompt.0, line, hint].into_iter().map(|text| text.chars().count()).sum::<usize>();
+    let lines = width.div_ceil(columns.max(1));
+    // CUU and ED of ECMA-48.
+    write_stderr(&format!("\x1b[{lines}A\r\x1b[J{}{line}\n", prompt.1));
 }

@@ -84,13 +84,13 @@ impl Shell<'_> {
                 Ok(text) => self.run_lines(&text),
                 Err(error) => self.fail(&error, at),
             },
-            SessionCommand::Connect(ConnectArgs { cluster: Some(cluster) }) => {
+            SessionCommand::Connect(ConnectArgs { name: Some(cluster) }) => {
                 match self.context.change_to(cluster) {
                     Ok(()) => End::Done,
                     Err(error) => self.fail(&error, at),
                 }
             }
-            SessionCommand::Connect(ConnectArgs { cluster: None }) => {
+            SessionCommand::Connect(ConnectArgs { name: None }) => {
                 let mut report = Report::list(&[Column::text("cluster"), Column::check("current")]);
                 let current = self.context.settings().cluster_name.clone();
                 for name in cluster_names() {
@@ -99,6 +99,8 @@ impl Shell<'_> {
                 }
                 self.show(&mut report, at)
             }
+            SessionCommand::Alias(args) => self.shown(self.alias(args), at),
+            SessionCommand::Unalias(args) => self.shown(self.unalias(&args.name), at),
             SessionCommand::Clear => {
                 if at.options.style().screen.can_move {
                     write_stderr(CLEAR);
@@ -109,6 +111,13 @@ impl Shell<'_> {
                 Ok(()) => End::Done,
                 Err(error) => self.fail(&error, at),
             },
+        }
+    }
+
+    fn shown(&self, answer: Result<Report>, at: At<'_>) -> End {
+        match answer {
+            Ok(mut report) => self.show(&mut report, at),
+            Err(error) => self.fail(&error, at),
         }
     }
 

@@ -144,7 +144,7 @@ fn a_source_that_missed_the_fences_does_not_serve_what_it_gave_away() {
     let ran = run_in(&home, &["get-user", &moved.to_string()]);
     assert!(ran.code != 0 || ran.stdout.contains("new"), "{ran:?}");
     servers.run(&["verify"]).fails(1).says("`shard_2`").says("`shard_4` has received").says("verify --fix");
-    let doctor = servers.run(&["doctor"]).fails(1).says("1 of 106 checks failed: timeline of `shard_2`");
+    let doctor = servers.run(&["doctor"]).fails(1).says("1 of 110 checks failed: timeline of `shard_2`");
     assert!(doctor.stdout.contains("shard_2\ttimeline\tno"), "{doctor:?}");
     let before: i64 = failover.standby.rows();
     let left = (1..=200).filter(|id| owner_of_four(*id) == 2).count();

@@ -79,7 +79,7 @@ fn a_table_that_was_dropped_can_be_removed() {
     test.execute(2, "DROP TABLE t");
     test.run(&["count"]).success();
     test.run(&["shards"]).success();
-    test.run(&["table", "list"]).fails(78).says("lacks a table").says("ringshard table remove");
+    test.run(&["table", "list"]).fails(78).says("lacks a table").says("remove it (ringshard table list)");
     test.run(&REMOVE).success();
     assert_eq!(tables(&test), 1);
     test.run(&["verify", "--deep"]).success();

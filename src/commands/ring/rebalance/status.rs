@@ -17,8 +17,8 @@ pub(crate) fn status(context: &Context<'_>) -> Result<Report> {
         Column::text("at_work"),
         Column::number("rows_moved"),
         Column::number("rows_total"),
-        Column::number("bytes_moved"),
-        Column::number("bytes_total"),
+        Column::bytes("bytes_moved"),
+        Column::bytes("bytes_total"),
         Column::number("seconds"),
     ];
     // Whether a change is under way, is being canceled, or is planned.
