@@ -74,81 +74,66 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
     if let Some(hint) = habit(cause, words) {
         return error.hint(hint);
     }
-    let mut hints = corrected(cause, words);
-    hints.push(if unknown_command(cause, words).is_some() {
+    let help = if unknown_command(cause, words).is_some() {
         "ringshard help lists the commands".into()
     } else {
         format!("ringshard {} --help shows how", path_of(words)).replace("  ", " ")
-    });
-    error.hint(hints.join("; "))
+    };
+    error.hint(match corrected(cause, words) {
+        Some(line) => format!("{line}; {help}"),
+        None => help,
+    })
 }
 
-/// The command line with the wrong word replaced by those that it may mean.
-fn corrected(cause: &clap::Error, words: &[String]) -> Vec<String> {
+/// The command line with the wrong word replaced by what it most likely means.
+fn corrected(cause: &clap::Error, words: &[String]) -> Option<String> {
+    let (wrong, right) = meant(cause, &path_of(words))?;
+    let at = words.iter().position(|word| word == wrong || word.starts_with(&format!("{wrong}=")))?;
+    let mut line = words.to_vec();
+    // `--optoin=VALUE`
+    let value = words[at].strip_prefix(&format!("{wrong}=")).map(str::to_owned);
+    line.splice(at..=at, right.split_whitespace().map(str::to_owned).chain(value));
+    let typed = || std::iter::once("ringshard").chain(line.iter().map(String::as_str));
+    let is_right = |parsed: Option<clap::Error>| parsed.is_none_or(|cause| !cause.use_stderr());
+    if is_right(ReplCommand::try_parse_from(typed()).err()) || is_right(Cli::try_parse_from(typed()).err()) {
+        return shlex::try_join(typed()).ok();
+    }
+    // Something else is wrong with it too.
+    Some(format!("ringshard {} --help", path_of(&line)))
+}
+
+/// The wrong word, and what it most likely means in the command of this path.
+fn meant<'a>(cause: &'a clap::Error, path: &str) -> Option<(&'a str, String)> {
     let text = |kind| match cause.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let path = path_of(words);
     let command = path.split_whitespace().fold(ReplCommand::command(), |command, word| {
         command.find_subcommand(word).cloned().unwrap_or(command)
     });
-    let named = |wrong: &str, is_option: bool| -> Vec<String> {
-        let is_here = |place: &str| if is_option { place == "*" || place == path } else { place == path };
-        let here = ELSEWHERE.iter().find(|(place, other, _)| *other == wrong && is_here(place));
-        here.map(|(.., here)| (*here).to_owned()).into_iter().collect()
-    };
-    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    let (wrong, mut right) = match cause.kind() {
+    let (wrong, names): (&str, Vec<String>) = match cause.kind() {
         ErrorKind::InvalidSubcommand => {
-            let Some(wrong) = text(ContextKind::InvalidSubcommand) else { return Vec::new() };
-            let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-            (wrong, [named(wrong, false), owned(nearest(wrong, names.into_iter()))].concat())
+            let names = command.get_subcommands().map(|inner| inner.get_name().to_owned());
+            (text(ContextKind::InvalidSubcommand)?, names.collect())
         }
         ErrorKind::UnknownArgument => {
-            let Some(wrong) = text(ContextKind::InvalidArg) else { return Vec::new() };
             let root = ReplCommand::command();
             let globals = root.get_arguments().filter(|argument| argument.is_global_set());
             let options = command.get_arguments().chain(globals).filter(|option| !option.is_hide_set());
-            let options: Vec<String> =
-                options.filter_map(clap::Arg::get_long).map(|long| format!("--{long}")).collect();
-            let near = owned(nearest(wrong, options.iter().map(String::as_str)));
-            (wrong, [named(wrong, true), near].concat())
+            let names = options.filter_map(clap::Arg::get_long).map(|long| format!("--{long}"));
+            (text(ContextKind::InvalidArg)?, names.collect())
         }
         ErrorKind::InvalidValue => {
-            let (Some(wrong), Some(ContextValue::Strings(valid))) =
-                (text(ContextKind::InvalidValue), cause.get(ContextKind::ValidValue))
-            else {
-                return Vec::new();
-            };
-            (wrong, owned(nearest(wrong, valid.iter().map(String::as_str))))
+            let Some(ContextValue::Strings(valid)) = cause.get(ContextKind::ValidValue) else { return None };
+            (text(ContextKind::InvalidValue)?, valid.clone())
         }
-        _ => return Vec::new(),
+        _ => return None,
     };
-    right.truncate(1);
-    let Some(at) = words.iter().position(|word| word == wrong || word.starts_with(&format!("{wrong}=")))
-    else {
-        return Vec::new();
-    };
-    let line = |right: String| {
-        let mut words = words.to_vec();
-        let value = words[at].strip_prefix(wrong).unwrap_or_default().to_owned();
-        let replacing = right.split_whitespace().map(str::to_owned);
-        let value = value.strip_prefix('=').map(str::to_owned);
-        words.splice(at..=at, replacing.chain(value));
-        // What else is wrong with it is not known.
-        let typed = || std::iter::once("ringshard").chain(words.iter().map(String::as_str));
-        let is_right = |parsed: Option<clap::Error>| parsed.is_none_or(|cause| !cause.use_stderr());
-        let typed = if is_right(ReplCommand::try_parse_from(typed()).err())
-            || is_right(Cli::try_parse_from(typed()).err())
-        {
-            shlex::try_join(words.iter().map(String::as_str)).ok()?
-        } else {
-            format!("{} --help", path_of(&words))
-        };
-        Some(format!("ringshard {typed}"))
-    };
-    right.into_iter().filter_map(line).collect()
+    let is_here = |place: &str| place == path || place == "*" && wrong.starts_with('-');
+    let elsewhere = ELSEWHERE.iter().find(|(place, other, _)| *other == wrong && is_here(place));
+    let near = || nearest(wrong, names.iter().map(String::as_str)).first().map(|name| (*name).to_owned());
+    let right = elsewhere.map(|(.., here)| (*here).to_owned()).or_else(near)?;
+    Some((wrong, right))
 }
 
 /// The word that stands in the place of a command, and is none.

@@ -116,7 +116,9 @@ pub(crate) fn load(command: &LoadCommand, context: &Context<'_>) -> Result<Steps
         }
         LoadCommand::Clean(_) => {
             let steps = KnownCluster::of(context)?.steps;
-            let found = format!("users whose email is like `{CREATED}`, on all shards");
+            let found = format!(
+                "users whose email is a tag of a run that created them, on all shards: LIKE '{CREATED}'"
+            );
             Ok(steps.add("users", found).add("delete", "each as delete-user does"))
         }
     }

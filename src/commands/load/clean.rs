@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::commands::{Console, Context, Interrupts};
 use crate::error::{Error, Kind, Result};
-use crate::model::load::write_tag::CREATED;
+use crate::model::load::write_tag::{CREATED, WriteTag};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::counted;
 use crate::model::user::UserId;
@@ -30,13 +30,15 @@ impl CleanArgs {
             return Err(Error::new(Kind::Locked, "a load run is at work, and removes its users at its end")
                 .hint("wait for it, then: ringshard load clean"));
         }
-        let sql = format!("SELECT user_id FROM public.users WHERE email LIKE '{CREATED}'");
+        let sql = format!("SELECT user_id, email FROM public.users WHERE email LIKE '{CREATED}'");
         let answers = scan::run_statement(&cluster, &sql, &cluster.shards().names(), false)?;
         let mut ids: Vec<UserId> = Vec::new();
         for row in answers.rows {
             let (_, cells) = row?;
-            if let Some(Cell::Number(id)) = cells.first() {
-                ids.extend(id.parse::<UserId>());
+            if let [Cell::Number(id), Cell::Text(email)] = cells.as_slice() {
+                // The pattern is wider than the tags.
+                let tag = WriteTag::read(email).filter(|tag| tag.is_created && tag.key.to_string() == *id);
+                ids.extend(tag.map(|tag| tag.key));
             }
         }
         let console = context.console();

@@ -74,10 +74,7 @@ impl Shell<'_> {
             SessionCommand::Output(args) => {
                 // The program reads to its end first.
                 self.redirected.replace(None);
-                match self.redirect(&args.to) {
-                    Ok(()) => End::Done,
-                    Err(error) => self.fail(&error, at),
-                }
+                self.ended(self.redirect(&args.to), at)
             }
             SessionCommand::Again(args) => self.again(args, at),
             SessionCommand::Edit(args) => match self.edited(args.file.as_deref()) {
@@ -85,10 +82,7 @@ impl Shell<'_> {
                 Err(error) => self.fail(&error, at),
             },
             SessionCommand::Connect(ConnectArgs { name: Some(cluster) }) => {
-                match self.context.change_to(cluster) {
-                    Ok(()) => End::Done,
-                    Err(error) => self.fail(&error, at),
-                }
+                self.ended(self.context.change_to(cluster), at)
             }
             SessionCommand::Connect(ConnectArgs { name: None }) => {
                 let mut report = Report::list(&[Column::text("cluster"), Column::check("current")]);
@@ -107,11 +101,12 @@ impl Shell<'_> {
                 }
                 End::Done
             }
-            SessionCommand::Shell(args) => match system_shell(&args.words.join(" ")) {
-                Ok(()) => End::Done,
-                Err(error) => self.fail(&error, at),
-            },
+            SessionCommand::Shell(args) => self.ended(system_shell(&args.words.join(" ")), at),
         }
+    }
+
+    fn ended(&self, done: Result<()>, at: At<'_>) -> End {
+        done.map_or_else(|error| self.fail(&error, at), |()| End::Done)
     }
 
     fn shown(&self, answer: Result<Report>, at: At<'_>) -> End {
