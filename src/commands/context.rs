@@ -63,7 +63,7 @@ impl<'terminal> Context<'terminal> {
         if !file.is_file() {
             let names: Vec<String> = cluster_names().iter().map(|name| format!("connect {name}")).collect();
             let hint = if names.is_empty() {
-                "ringshard --cluster NAME init-shards makes one".into()
+                format!("ringshard --cluster {cluster} init-shards makes it")
             } else {
                 names.join(", ")
             };
@@ -221,9 +221,13 @@ impl<'terminal> Context<'terminal> {
             } else {
                 format!("no shard is configured: there is no file `{}`", path.display())
             };
-            return Err(Error::new(Kind::Configuration, message).hint(
-                "ringshard init-shards creates three on a private Postgres; --config names another file",
-            ));
+            return Err(Error::new(Kind::Configuration, message).hint(match &settings.cluster_name {
+                Some(name) => format!("ringshard --cluster {name} init-shards makes it"),
+                None => {
+                    "ringshard init-shards creates three on a private Postgres; --config names another file"
+                        .into()
+                }
+            }));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, options)?;

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::load::write_tag::{CREATED, WriteTag};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::counted;
-use crate::model::user::UserId;
+use crate::model::user::{User, UserId};
 use crate::pg::cluster::Cluster;
 use crate::pg::{rows, scan};
 use crate::threads;
@@ -30,15 +30,13 @@ impl CleanArgs {
             return Err(Error::new(Kind::Locked, "a load run is at work, and removes its users at its end")
                 .hint("wait for it, then: ringshard load clean"));
         }
-        let sql = format!("SELECT user_id, email FROM public.users WHERE email LIKE '{CREATED}'");
+        let sql = format!("SELECT user_id FROM public.users WHERE email LIKE '{CREATED}'");
         let answers = scan::run_statement(&cluster, &sql, &cluster.shards().names(), false)?;
         let mut ids: Vec<UserId> = Vec::new();
         for row in answers.rows {
             let (_, cells) = row?;
-            if let [Cell::Number(id), Cell::Text(email)] = cells.as_slice() {
-                // The pattern is wider than the tags.
-                let tag = WriteTag::read(email).filter(|tag| tag.is_created && tag.key.to_string() == *id);
-                ids.extend(tag.map(|tag| tag.key));
+            if let Some(Cell::Number(id)) = cells.first() {
+                ids.extend(id.parse::<UserId>());
             }
         }
         let console = context.console();
@@ -61,21 +59,28 @@ impl Removed {
     /// Why not all of these were removed.
     pub(crate) fn failure(&self, all: usize) -> Option<Error> {
         let left = counted(all as u64 - self.count, "user");
+        let clean = "ringshard load clean removes them";
         match &self.first_error {
-            Some(error) => {
-                Some(error.clone().adding(&format!("; {left} that load runs created are still there")))
-            }
+            Some(error) => Some(
+                error.clone().adding(&format!("; {left} that load runs created are still there: {clean}")),
+            ),
             None if self.count < all as u64 => {
                 let message = format!("stopped; {left} that load runs created are still there");
-                Some(Error::new(Kind::Partial, message).hint("ringshard load clean removes them"))
+                Some(Error::new(Kind::Partial, message).hint(clean))
             }
             None => None,
         }
     }
 }
 
-/// Removes these users, with so many threads. A user that is not there counts as removed. Ends at the first error of each
-/// thread.
+/// Whether the user is one that a run created. Another program may have the id by now, or may have changed the user.
+fn is_created(user: &User) -> bool {
+    let tag = user.email.as_deref().and_then(WriteTag::read);
+    tag.is_some_and(|tag| tag.is_created && tag.key == user.user_id)
+}
+
+/// Removes these users, with so many threads, if they still are as a run created them; others count as removed. Ends at the
+/// first error of each thread.
 pub(crate) fn remove(
     cluster: &Cluster,
     threads: u32,
@@ -89,10 +94,14 @@ pub(crate) fn remove(
         let removed = threads::at_once(0..threads, |_| {
             let mut count = 0;
             while let Some(id) = chunk.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match rows::Router(cluster).delete_user(*id) {
-                    Ok(_) => count += 1,
-                    Err(error) if error.kind() == Kind::NotFound => count += 1,
-                    Err(error) => return (count, Some(error)),
+                let router = rows::Router(cluster);
+                let removed = router.find_user(*id).and_then(|(user, _)| match user {
+                    Some(user) if is_created(&user) => router.delete_user(*id).map(|_| ()),
+                    _ => Ok(()),
+                });
+                match removed {
+                    Err(error) if error.kind() != Kind::NotFound => return (count, Some(error)),
+                    _ => count += 1,
                 }
             }
             (count, None)

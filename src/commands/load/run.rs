@@ -137,12 +137,17 @@ impl RunArgs {
         // After a wrong answer they are what is to be looked at.
         let is_kept = self.keep || run_context.findings().wrong > 0;
         let created = if is_kept { Vec::new() } else { run_context.created_ids() };
+        // Also after Ctrl-C; another one stops this too.
+        let interrupts = console.watch_interrupts();
         let removal = remove(&cluster, self.clients, &created, console, &interrupts);
         let removed = (!is_kept).then_some(removal.count);
         let outcome =
             LoadOutcome { context: &run_context, run, checked, begun_at, keys: self.keys_name(), removed };
         let mut report = outcome.report();
-        report.failure = report.failure.or_else(|| removal.failure(created.len()));
+        match removal.failure(created.len()) {
+            Some(left) if report.failure.is_some() => report.warnings.push(left),
+            left => report.failure = report.failure.or(left),
+        }
         if claim.as_mut().is_some_and(|claim| !claim.are_held()) {
             report.warnings.push(Error::new(
                 Kind::Locked,

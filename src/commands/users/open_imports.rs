@@ -63,7 +63,9 @@ fn list(context: &Context<'_>) -> Result<Report> {
             Cell::List(on_shards.iter().map(|(name, _)| name.to_string()).collect()),
         ]);
     }
-    if !found.is_empty() {
+    if found.is_empty() {
+        report.notes.push("no import is running, and none was interrupted".into());
+    } else {
         report.notes.push(
             "ringshard import with the same file continues an interrupted import; ringshard import forget ID discards its progress".into(),
         );

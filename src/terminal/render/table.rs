@@ -20,7 +20,9 @@ pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
     if report.rows.is_empty() && (!page.first || !report.notes.is_empty()) {
         return String::new();
     }
-    let report = &for_people(report);
+    let has_bytes = report.columns.iter().any(|column| column.look == Look::Bytes);
+    let for_people = has_bytes.then(|| for_people(report));
+    let report = for_people.as_ref().unwrap_or(report);
     let mut table = empty(style);
     let width = table.width().map(usize::from).filter(|_| style.screen.terminal && !style.expanded);
     if let Some((narrowed, left_out)) = width.and_then(|width| narrowed(report, width)) {
@@ -109,13 +111,16 @@ fn narrowed(report: &Report, width: usize) -> Option<(Report, Vec<&str>)> {
             left_out.push(&*report.columns[at].name);
         }
     }
+    if shown.len() == report.columns.len() {
+        return None;
+    }
     shown.sort_unstable();
     let columns: Vec<Column> = shown.iter().map(|at| report.columns[*at].clone()).collect();
     let mut narrowed = Report { shape: report.shape, ..Report::list(&columns) };
     for row in &report.rows {
         narrowed.push(shown.iter().map(|at| row[*at].clone()).collect());
     }
-    (shown.len() < report.columns.len() && least_width(&narrowed) <= width).then_some((narrowed, left_out))
+    (least_width(&narrowed) <= width).then_some((narrowed, left_out))
 }
 
 fn empty(style: Style) -> Table {

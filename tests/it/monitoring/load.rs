@@ -21,7 +21,7 @@ fn filled() -> Test {
     test
 }
 
-fn started(test: &Test, words: &[&str]) -> Child {
+pub(crate) fn started(test: &Test, words: &[&str]) -> Child {
     test.command().args(["-o", "json", "load", "run", "--clients", "4"]).args(words).spawn().unwrap()
 }
 
@@ -38,7 +38,7 @@ fn created(test: &Test, after: i64) -> (usize, i64) {
     }
 }
 
-fn number(whole: &Value, key: &str) -> u64 {
+pub(crate) fn number(whole: &Value, key: &str) -> u64 {
     whole[key].as_u64().unwrap_or_else(|| panic!("no number `{key}` in {whole}"))
 }
 

@@ -1,21 +1,11 @@
 //! What a `load run` does to the users of a cluster: it reads those of others, and removes its own.
 
-use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::load::{number, started};
 use crate::support::harness::{Ran, Test};
 use crate::support::prompts::repl_at_prompt;
-
-fn started(test: &Test, words: &[&str]) -> Child {
-    test.command().args(["-o", "json", "load", "run", "--clients", "4"]).args(words).spawn().unwrap()
-}
-
-fn number(whole: &Value, key: &str) -> u64 {
-    whole[key].as_u64().unwrap_or_else(|| panic!("no number `{key}` in {whole}"))
-}
 
 fn wait_for_more_than(test: &Test, users: usize) {
     while (1..=3).map(|number| test.ids(number).len()).sum::<usize>() <= users {
@@ -38,6 +28,9 @@ fn a_run_removes_the_users_that_it_created() {
     assert!(whole["removed"].is_null(), "{whole}");
     let kept = 300 + number(&whole, "created");
     assert_eq!(test.run(&["count"]).success().stdout, format!("{kept}\n"));
+    // Somebody works with one of them: it is not the run's any more.
+    let adopted = (1..=3).flat_map(|shard| test.ids(shard)).max().unwrap().to_string();
+    test.run(&["update-user", &adopted, "--email", "somebody@example.org"]).success();
     let mut child = started(&test, &["--duration", "60s", "--mix", "create=1"]);
     wait_for_more_than(&test, usize::try_from(kept).unwrap());
     test.run(&["load", "clean"]).fails(75).says("a load run is at work");
@@ -47,7 +40,8 @@ fn a_run_removes_the_users_that_it_created() {
     while test.run(&["load", "clean"]).code == 75 {
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(test.run(&["count"]).success().stdout, "300\n");
+    assert_eq!(test.run(&["count"]).success().stdout, "301\n");
+    test.run(&["get-user", &adopted]).success();
     assert_eq!(test.run(&["load", "clean"]).success().stdout, "0\n");
 }
 
