@@ -63,7 +63,11 @@ impl FillArgs {
         let summary = summary.map_err(|error| match error.kind() {
             Kind::Conflict => hinted(
                 &error,
-                "--on-conflict skip keeps existing users, --on-conflict update overwrites them, --start sets another first id",
+                &format!(
+                    "ringshard load fill {} --on-conflict skip keeps existing users (update overwrites them); --start sets \
+                     another first id",
+                    self.count
+                ),
             ),
             Kind::Partial => hinted(&error, "run this again to continue"),
             _ => error,
