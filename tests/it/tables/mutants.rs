@@ -114,8 +114,10 @@ fn a_chunk_has_no_more_rows_than_asked_for_unless_a_key_has_them() {
                          + (SELECT count(*) FROM payments WHERE md5(user_id::text)::uuid <= $1::text::uuid)";
         end.is_some_and(|end| (54..=60).contains(&test.query(1, rows, &[&end])[0].get::<_, i64>(0)))
     };
-    let limit = "ORDER BY pg_catalog.md5(%1$I::text)::uuid LIMIT $3 + 1)";
+    let limit = "ORDER BY position LIMIT $3 + 1)";
     is_caught(MOVES, &[(limit, &limit.replace("$3 + 1", "$3 / 4"))], is_bounded);
+    let whole_range = "SELECT count(*) <= $3 AND";
+    is_caught(MOVES, &[(whole_range, "SELECT true AND")], is_bounded);
     let fits = "count(*) OVER until <= $3";
     is_caught(MOVES, &[(fits, "true")], is_bounded);
 }
