@@ -3,13 +3,13 @@
 //! It knows no shard and no command, never talks to a server and never prints. Only this wing names `sysinfo`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::fs::statvfs;
 use sysinfo::{NetworkData, Networks, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::error::{Error, Kind, Result};
+use crate::files::space_in;
 use crate::model::host::{DiskSpace, HostSample, Processes, Throughput};
 
 /// The shortest interval between two samples that gives the load of the processors.
@@ -51,7 +51,7 @@ impl Host {
             swap: room(self.system.used_swap(), self.system.total_swap()),
             disks: folders
                 .iter()
-                .filter_map(|folder| Some((folder.display().to_string(), room_in(folder)?)))
+                .filter_map(|folder| Some((folder.display().to_string(), space_in(folder)?.into())))
                 .collect(),
             networks: self.networks(seconds),
             postgres: self.processes("postgres", seconds),
@@ -88,12 +88,4 @@ impl Host {
 fn flow(in_bytes: u64, out_bytes: u64, seconds: Option<f64>) -> Throughput {
     let rate = |bytes: u64| seconds.map(|seconds| bytes as f64 / seconds);
     Throughput { in_bytes_per_second: rate(in_bytes), out_bytes_per_second: rate(out_bytes) }
-}
-
-/// The used and total space of the file system of a folder, as `df` shows it: blocks reserved for root do not count.
-pub fn room_in(folder: &Path) -> Option<DiskSpace> {
-    let found = statvfs(folder).ok()?;
-    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    let used_bytes = bytes(found.f_blocks.saturating_sub(found.f_bfree));
-    Some(DiskSpace { used_bytes, total_bytes: used_bytes.saturating_add(bytes(found.f_bavail)) })
 }

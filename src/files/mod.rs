@@ -1,7 +1,9 @@
-//! Files that this program writes: atomically, or as JSON; and the kinds of their errors.
+//! Files that this program writes: atomically, or as JSON; the kinds of their errors; the room for them.
 
 use std::io;
+use std::path::Path;
 
+use rustix::fs::statvfs;
 use rustix::io::Errno;
 
 use crate::error::Kind;
@@ -17,4 +19,12 @@ pub fn kind_of(cause: &io::Error, otherwise: Kind) -> Kind {
         _ if cause.kind() == io::ErrorKind::PermissionDenied => Kind::Permission,
         _ => otherwise,
     }
+}
+
+/// The used and total bytes of the file system of a folder, as `df` shows them: blocks reserved for root do not count.
+pub fn space_in(folder: &Path) -> Option<(u64, u64)> {
+    let found = statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    let used = bytes(found.f_blocks.saturating_sub(found.f_bfree));
+    Some((used, used.saturating_add(bytes(found.f_bavail))))
 }

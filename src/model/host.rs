@@ -9,6 +9,13 @@ pub struct DiskSpace {
     pub total_bytes: u64,
 }
 
+impl From<(u64, u64)> for DiskSpace {
+    /// Of the bytes in use and in total.
+    fn from((used_bytes, total_bytes): (u64, u64)) -> Self {
+        Self { used_bytes, total_bytes }
+    }
+}
+
 impl DiskSpace {
     /// The share in use, 0 to 1; `None` if the total is zero.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]

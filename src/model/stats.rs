@@ -76,6 +76,49 @@ pub struct Moves {
     pub runner: Option<Runner>,
 }
 
+/// A session of a client at a shard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientSession {
+    /// The process of its server.
+    pub pid: i32,
+    /// Its role.
+    pub role: String,
+    /// Its `application_name`.
+    pub program: String,
+    /// As `pg_stat_activity.state`; empty if this role may not see it.
+    pub state: String,
+    /// For how long it has been in this state or, if it is active, its statement has run, in seconds.
+    pub seconds: Option<f64>,
+    /// The kind and name of what it waits for.
+    pub waits_for: Option<String>,
+    /// The processes whose locks it waits for.
+    pub blocked_by: Vec<i32>,
+    /// Its statement, or its last one.
+    pub statement: String,
+}
+
+/// A standby that streams from a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standby {
+    /// Its `application_name`.
+    pub name: String,
+    /// As `pg_stat_replication.state`.
+    pub state: String,
+    /// As `pg_stat_replication.sync_state`.
+    pub sync: String,
+    /// Bytes of WAL that it has not replayed.
+    pub lag_bytes: Option<i64>,
+}
+
+/// Who uses a shard.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Activity {
+    /// The sessions of its clients, those at work first.
+    pub sessions: Vec<ClientSession>,
+    /// Its standbys.
+    pub standbys: Vec<Standby>,
+}
+
 /// A sample of a shard. A value that the role may not read is `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
@@ -105,6 +148,8 @@ pub struct Sample {
     pub ring: RingState,
     /// The progress of a change on this shard; `None` if none is under way or desired.
     pub moves: Option<Moves>,
+    /// Who uses it; only if that was asked.
+    pub activity: Option<Activity>,
 }
 
 /// The rates between two samples.
@@ -186,6 +231,7 @@ mod tests {
                 desired_topology: None,
             },
             moves: None,
+            activity: None,
         }
     }
 

@@ -92,6 +92,11 @@ impl Observation {
         self.machine.state().interval = interval;
         self.machine.changed.notify_all();
     }
+
+    /// From here on this shard is also asked for its sessions.
+    pub fn open(&self, shard: Option<ShardName>) {
+        self.shards.open(shard);
+    }
 }
 
 impl Drop for Observation {

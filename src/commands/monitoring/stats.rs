@@ -11,9 +11,10 @@ use clap::Args;
 use super::prometheus::{self, ShardSample};
 use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
+use crate::files::space_in;
 use crate::host::{self, Host};
 use crate::model::duration::parse_duration;
-use crate::model::host::{HostSample, Processes};
+use crate::model::host::{DiskSpace, HostSample, Processes};
 use crate::model::names::ShardName;
 use crate::model::rebalance::RingState;
 use crate::model::report::{Cell, Column, Document, Report};
@@ -237,7 +238,8 @@ fn row(
         }
     };
     let Sample { counters, replication, .. } = sample;
-    let disk = sample.data_folder.as_deref().and_then(|folder| host::room_in(Path::new(folder)));
+    let disk =
+        sample.data_folder.as_deref().and_then(|folder| space_in(Path::new(folder))).map(DiskSpace::from);
     vec![
         name.as_str().into(),
         ring.map(|ring| ring.state(name)).into(),

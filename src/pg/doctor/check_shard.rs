@@ -249,8 +249,9 @@ fn disk(facts: &Facts) -> Verdict {
     let Some(disk) = facts.disk else {
         return Verdict::unknown("unknown, as the server is on another machine");
     };
-    let found = format!("{} of {} free", bytes(disk.free_bytes), bytes(disk.total_bytes));
-    if disk.free_bytes < DISK_FREE_BYTES_MIN {
+    let free_bytes = disk.total_bytes.saturating_sub(disk.used_bytes);
+    let found = format!("{} of {} free", bytes(free_bytes), bytes(disk.total_bytes));
+    if free_bytes < DISK_FREE_BYTES_MIN {
         Verdict::bad(found, "free disk space on that server")
     } else {
         Verdict::good(found)

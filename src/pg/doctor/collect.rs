@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use postgres::Row;
 
 use crate::error::{Error, Kind, Result};
+use crate::files::space_in;
 use crate::local::PrivateServer;
+use crate::model::host::DiskSpace;
 use crate::model::names::ShardName;
 use crate::model::ring::arc::ShardArc;
 use crate::model::table::{Table, Tables};
@@ -32,7 +34,8 @@ pub(crate) struct Facts {
     pub(crate) identity: Result<String>,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_ahead_ms: Result<f64>,
-    pub(crate) disk: Option<Disk>,
+    /// The file system of the server's data.
+    pub(crate) disk: Option<DiskSpace>,
     pub(crate) rights: Result<Vec<Right>>,
     pub(crate) columns: Result<Vec<TableColumn>>,
     pub(crate) indexes: Result<Vec<Index>>,
@@ -70,13 +73,6 @@ pub(crate) struct ServerFacts {
     pub(crate) role: String,
     pub(crate) has_catalog: bool,
     pub(crate) has_users: bool,
-}
-
-/// The file system of the server's data.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Disk {
-    pub(crate) free_bytes: u64,
-    pub(crate) total_bytes: u64,
 }
 
 /// A privilege that ringshard needs, as in GRANT.
@@ -326,16 +322,12 @@ fn clock_ahead_ms(query: &mut Query<'_>) -> Result<f64> {
 }
 
 /// The disk, if the server is certainly on this machine: it was reached over a socket, and its folder exists.
-fn disk(address: &Address, server: &ServerFacts, private: &PrivateServer) -> Option<Disk> {
+fn disk(address: &Address, server: &ServerFacts, private: &PrivateServer) -> Option<DiskSpace> {
     if !address.endpoints.iter().all(|endpoint| endpoint.location.is_socket()) {
         return None;
     }
     let folder = if address.is_local() { private.data() } else { Path::new(server.data_folder.as_deref()?) };
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(Disk {
-        free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
-        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
-    })
+    space_in(folder).map(DiskSpace::from)
 }
 
 /// An error in one line, for a table cell.

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+use postgres::Row;
 use postgres::types::Type;
 
 use super::{Poller, ask_again};
@@ -12,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
-use crate::model::stats::{Counters, Moves, Replication, Runner, Sample};
+use crate::model::stats::{Activity, ClientSession, Counters, Moves, Replication, Runner, Sample, Standby};
 use crate::pg::catalog::{self, SelfDescription};
 use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::RUN_LOCK;
@@ -40,6 +42,8 @@ struct Inner {
     private: Private,
     listener: Listener,
     poller: Poller,
+    /// The shard whose sessions are asked, too.
+    opened: Mutex<Option<ShardName>>,
 }
 
 /// Samples of all shards, taken by threads that end when this is dropped.
@@ -48,7 +52,8 @@ pub struct Watch(Arc<Inner>);
 impl Watch {
     /// Begins to ask all shards of a cluster, and those that they name.
     pub fn begin(cluster: Arc<Cluster>, interval: Duration, private: Private, listener: Listener) -> Self {
-        let inner = Arc::new(Inner { cluster, private, listener, poller: Poller::new(interval) });
+        let (poller, opened) = (Poller::new(interval), Mutex::default());
+        let inner = Arc::new(Inner { cluster, private, listener, poller, opened });
         inner.poll_all();
         Self(inner)
     }
@@ -56,6 +61,12 @@ impl Watch {
     /// From here on there is this pause between two samples.
     pub fn set_interval(&self, interval: Duration) {
         self.0.poller.set_interval(interval);
+    }
+
+    /// From here on this shard is also asked for its sessions, the first time at once.
+    pub fn open(&self, shard: Option<ShardName>) {
+        *self.0.opened.lock() = shard;
+        self.0.poller.next_round(|_, _| true);
     }
 }
 
@@ -118,6 +129,8 @@ impl Inner {
         let data_folder =
             data_folder.filter(|_| address.endpoints.iter().all(|endpoint| endpoint.location.is_socket()));
         let moves = moves(session, name, &description);
+        let is_opened = self.opened.lock().as_ref() == Some(name);
+        let activity = is_opened.then(|| activity(session)).transpose().map_err(fail)?;
         Ok(Sample {
             at_seconds: row.get("at_seconds"),
             counting_since: (row.get("started_seconds"), row.get("reset_seconds")),
@@ -144,8 +157,35 @@ impl Inner {
             data_folder,
             ring: description.ring,
             moves,
+            activity,
         })
     }
+}
+
+/// Who uses a shard.
+fn activity(session: &mut Session) -> std::result::Result<Activity, postgres::Error> {
+    let sessions = session.query(include_str!("../../../sql/queries/stats/sessions.sql"), &[])?;
+    let standbys = session.query(include_str!("../../../sql/queries/stats/standbys.sql"), &[])?;
+    let of_session = |row: &Row| ClientSession {
+        pid: row.get("pid"),
+        role: row.get("role"),
+        program: row.get("program"),
+        state: row.get("state"),
+        seconds: row.get("seconds"),
+        waits_for: row.get("waits_for"),
+        blocked_by: row.get("blocked_by"),
+        statement: row.get("statement"),
+    };
+    let of_standby = |row: &Row| Standby {
+        name: row.get("name"),
+        state: row.get("state"),
+        sync: row.get("sync"),
+        lag_bytes: row.get("lag_bytes"),
+    };
+    Ok(Activity {
+        sessions: sessions.iter().map(of_session).collect(),
+        standbys: standbys.iter().map(of_standby).collect(),
+    })
 }
 
 /// How far a change is, if one is under way or desired. What this role may not see is not known.

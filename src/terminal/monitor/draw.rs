@@ -6,21 +6,23 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::state::{MonitorState, Screen};
+use super::state::{Mode, MonitorState, Screen};
 use super::theme::Theme;
-use super::{host, rebalance, ring, shards, text};
+use super::{host, rebalance, ring, sessions, shards, text};
 
 /// The smallest usable screen.
 const LEAST: (u16, u16) = (40, 10);
 
-const HELP: [(&str, &str); 10] = [
+const HELP: [(&str, &str); 12] = [
     ("q Esc Ctrl-C", "leave"),
     ("1 2 3 4 Tab", "shards, ring, rebalance, host"),
+    ("Enter", "open the selected shard: sessions, locks, replicas; Esc closes it"),
+    ("/", "show only shards whose name or state has this; Esc shows all"),
     ("s", "sort the shards by the next column"),
     ("r", "reverse the order"),
     ("p Space", "pause, or continue"),
     ("+ -", "longer or shorter interval"),
-    ("j k arrows", "scroll a long list"),
+    ("j k arrows", "select a shard, or scroll a long list"),
     ("?", "show this help"),
     ("", ""),
     ("any key", "close this help"),
@@ -45,13 +47,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &MonitorState, theme: Theme) {
 
 fn body_lines(state: &MonitorState, area: Rect, theme: Theme) -> Vec<Line<'static>> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    if state.shows_help {
+    if state.mode == Mode::Help {
         let line = |(keys, what): (&str, &str)| {
             Line::from(vec![Span::raw(format!("  {keys:<14}")), Span::styled(what.to_owned(), theme.label())])
         };
         return std::iter::once(Line::raw("")).chain(HELP.into_iter().map(line)).collect();
     }
     match state.view {
+        Screen::Shards if state.opened.is_some() => sessions::lines(state, width, height, theme),
         Screen::Shards => shards::lines(state, width, height, theme),
         Screen::Ring => ring::lines(state, width, height, theme),
         Screen::Rebalance => rebalance::lines(state, width, height, theme),
@@ -102,9 +105,20 @@ fn views_line(state: &MonitorState) -> Line<'static> {
 }
 
 fn keys_line(state: &MonitorState, width: u16, theme: Theme) -> Line<'static> {
+    if state.mode == Mode::Filter {
+        return Line::raw(text::cut(&format!(" /{}_", state.filter), usize::from(width), theme.unicode));
+    }
     let pause = if state.is_paused { "p continue" } else { "p pause" };
-    let sorting = ["s sort", "r reverse"].into_iter().filter(|_| state.view == Screen::Shards);
-    let keys = ["? help", "q leave", "Tab view"].into_iter().chain(sorting).chain([pause, "+/- interval"]);
+    let of_view: &[&str] = match state.view {
+        Screen::Shards if state.opened.is_some() => &["Esc shards"],
+        Screen::Shards if !state.filter.is_empty() => &["Enter open", "Esc all shards", "/ filter"],
+        Screen::Shards => &["Enter open", "/ filter", "s sort", "r reverse"],
+        _ => &[],
+    };
+    let keys = ["? help", "q leave", "Tab view"]
+        .into_iter()
+        .chain(of_view.iter().copied())
+        .chain([pause, "+/- interval"]);
     let mut line = String::new();
     for key in keys {
         if line.len() + key.len() + 2 > usize::from(width) {

@@ -3,9 +3,11 @@
 
 mod draw;
 mod host;
+mod keys;
 mod rebalance;
 mod ring;
 mod screen;
+mod sessions;
 mod shards;
 mod state;
 #[cfg(test)]
@@ -29,8 +31,9 @@ use crate::commands::Console as _;
 use crate::commands::monitoring::monitor::{MonitorArgs, Observation};
 use crate::commands::repl_command::LogLevel;
 use crate::error::{Error, Kind, Result};
+use keys::{Act, Key};
 use screen::FullScreen;
-use state::{Act, Key, MonitorState};
+use state::MonitorState;
 use theme::Theme;
 
 /// How often the loop polls for keys, signals and samples.
@@ -140,6 +143,7 @@ impl Shell<'_> {
                 Act::Nothing => {}
                 Act::Leave => return Ok(None),
                 Act::SetInterval(interval) => observation.set_interval(interval),
+                Act::Open(shard) => observation.open(shard),
             }
         }
     }
@@ -159,6 +163,8 @@ fn key_of(event: &Event) -> Option<Key> {
         KeyCode::BackTab => Key::BackTab,
         KeyCode::Up => Key::Up,
         KeyCode::Down => Key::Down,
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Backspace => Key::Backspace,
         _ => return None,
     })
 }

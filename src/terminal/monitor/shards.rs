@@ -194,15 +194,23 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
             Some(Line::styled(text::cut(&text, width, theme.unicode), theme.bad()))
         })
         .collect();
-    let rows = state.sorted();
+    let rows = state.shown();
+    let selected = state.selected_at(&rows);
     // At least one line for the table, which can be scrolled.
     let room = height.saturating_sub(1 + down.len().min(height / 3) + 1).max(1);
     let summary = if rows.len() + SUMMARY_LINES <= room { SUMMARY_LINES } else { 0 };
     let shown = rows.len().min(room - summary);
-    let scrolled = state.scrolled(rows.len(), shown);
-    for (name, row) in rows.iter().skip(scrolled).take(shown) {
+    // As far as the selected one.
+    let scrolled = (selected + 1).saturating_sub(shown);
+    for (at, (name, row)) in rows.iter().enumerate().skip(scrolled).take(shown) {
         let cells = columns.iter().map(|(column, chars)| cell(state, name, row, *column, *chars, theme));
-        lines.push(cells.collect());
+        let line: Line<'static> = cells.collect();
+        let style = if at == selected { Modifier::REVERSED } else { Modifier::empty() };
+        lines.push(line.style(Style::new().add_modifier(style)));
+    }
+    if !state.filter.is_empty() {
+        let text = format!(" {} of {} shards match `{}`", rows.len(), state.shards.len(), state.filter);
+        lines.push(Line::styled(text::cut(&text, width, theme.unicode), theme.label()));
     }
     let hidden = rows.len() - shown;
     if hidden > 0 {

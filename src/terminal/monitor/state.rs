@@ -21,29 +21,6 @@ const TREND_MAX: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The rate of a rebalance is measured over this time.
 const MOVE_RATE_OVER: Duration = Duration::from_secs(10);
-/// The intervals of `+` and `-`, in milliseconds.
-const INTERVALS_MS: [u64; 9] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
-
-/// A key that was pressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    Char(char),
-    Escape,
-    Tab,
-    BackTab,
-    Up,
-    Down,
-    CtrlC,
-}
-
-/// What the loop must do after a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
-    Nothing,
-    Leave,
-    /// Change the interval between samples.
-    SetInterval(Duration),
-}
 
 /// The views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +43,20 @@ impl Screen {
         }
     }
 
-    fn beside(self, steps: usize) -> Self {
+    pub(super) fn beside(self, steps: usize) -> Self {
         let at = Self::ALL.iter().position(|view| *view == self).unwrap_or(0);
         Self::ALL[(at + steps) % Self::ALL.len()]
     }
+}
+
+/// What the keys mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Normal,
+    /// The help is shown; the next key closes it.
+    Help,
+    /// They are the text of the filter.
+    Filter,
 }
 
 /// A column of the table of shards.
@@ -88,20 +75,6 @@ pub(super) enum SortColumn {
     Moved,
     Wal,
 }
-
-/// The columns that the table can be sorted by, in the order of the key `s`.
-const SORTS: [SortColumn; 10] = [
-    SortColumn::Shard,
-    SortColumn::State,
-    SortColumn::Rows,
-    SortColumn::Size,
-    SortColumn::Tps,
-    SortColumn::Sessions,
-    SortColumn::Hit,
-    SortColumn::Probe,
-    SortColumn::Lag,
-    SortColumn::Wal,
-];
 
 /// The last values of a measure, the newest last; `None` is a gap.
 #[derive(Debug, Default)]
@@ -141,7 +114,7 @@ pub(super) struct Row {
     pub(super) rates: Option<Rates>,
     pub(super) tps: Trend,
     /// When the shard answered last, with a sample or an error, and when with a sample.
-    answered: Duration,
+    pub(super) answered: Duration,
     sampled: Duration,
     down: Option<ShardDown>,
 }
@@ -172,16 +145,22 @@ pub(super) struct MonitorState {
     pub(super) cpu: Trend,
     pub(super) tps: Trend,
     pub(super) view: Screen,
-    pub(super) shows_help: bool,
+    pub(super) mode: Mode,
     pub(super) is_paused: bool,
     pub(super) interval: Duration,
     pub(super) sort: SortColumn,
     pub(super) is_reversed: bool,
     /// The number of lines scrolled out at the top, and its maximum in the last drawing.
-    scrolled: usize,
-    scrolled_max: Cell<usize>,
+    pub(super) scrolled: usize,
+    pub(super) scrolled_max: Cell<usize>,
+    /// The shard that the next key is about; the first one if it is not shown.
+    pub(super) selected: Option<ShardName>,
+    /// The shard whose sessions are shown.
+    pub(super) opened: Option<ShardName>,
+    /// What the name or the state of a shard must have to be shown.
+    pub(super) filter: String,
     /// The time since the start.
-    clock: Duration,
+    pub(super) clock: Duration,
     /// The same, stopped while the screen is paused.
     pub(super) now: Duration,
     /// The users moved so far, by time and epoch.
@@ -198,13 +177,16 @@ impl MonitorState {
             cpu: Trend::default(),
             tps: Trend::default(),
             view: Screen::Shards,
-            shows_help: false,
+            mode: Mode::Normal,
             is_paused: false,
             interval,
             sort: SortColumn::Shard,
             is_reversed: false,
             scrolled: 0,
             scrolled_max: Cell::new(0),
+            selected: None,
+            opened: None,
+            filter: String::new(),
             clock: Duration::ZERO,
             now: Duration::ZERO,
             moved: VecDeque::new(),
@@ -367,9 +349,12 @@ impl MonitorState {
         self.shards.values().filter(up).count()
     }
 
-    /// The shards in the chosen order; unknown values come last.
-    pub(super) fn sorted(&self) -> Vec<(&ShardName, &Row)> {
-        let mut rows: Vec<_> = self.shards.iter().collect();
+    /// The shards that match the filter, in the chosen order; unknown values come last.
+    pub(super) fn shown(&self) -> Vec<(&ShardName, &Row)> {
+        let matches = |name: &ShardName, row: &Row| {
+            name.as_str().contains(&self.filter) || self.state(name, row).contains(&self.filter)
+        };
+        let mut rows: Vec<_> = self.shards.iter().filter(|(name, row)| matches(name, row)).collect();
         rows.sort_by(|(one, first), (other, second)| {
             let values = (self.value(self.sort, first), self.value(self.sort, second));
             let ordered = |order: Ordering| if self.is_reversed { order.reverse() } else { order };
@@ -383,6 +368,11 @@ impl MonitorState {
             }
         });
         rows
+    }
+
+    /// The place of the selected shard among those that are shown.
+    pub(super) fn selected_at(&self, rows: &[(&ShardName, &Row)]) -> usize {
+        rows.iter().position(|(name, _)| Some(*name) == self.selected.as_ref()).unwrap_or(0)
     }
 
     /// A value of a shard that is up; `None` if it is not known.
@@ -402,55 +392,5 @@ impl MonitorState {
             SortColumn::Moved => sample.arrived().map(|load| load.rows as f64),
             SortColumn::Wal => row.rates.and_then(|rates| rates.wal_bytes),
         }
-    }
-
-    /// Handles a key, and returns what the loop must do.
-    pub(super) fn press(&mut self, key: Key) -> Act {
-        if self.shows_help && !matches!(key, Key::CtrlC | Key::Char('q')) {
-            self.shows_help = false;
-            return Act::Nothing;
-        }
-        match key {
-            Key::Char('q') | Key::Escape | Key::CtrlC => return Act::Leave,
-            Key::Char('?' | 'h') => self.shows_help = true,
-            Key::Char(digit @ '1'..='4') => self.show(Screen::ALL[digit as usize - '1' as usize]),
-            Key::Tab => self.show(self.view.beside(1)),
-            Key::BackTab => self.show(self.view.beside(Screen::ALL.len() - 1)),
-            Key::Char('s') => {
-                let at = SORTS.iter().position(|column| *column == self.sort).unwrap_or(0);
-                self.sort = SORTS[(at + 1) % SORTS.len()];
-            }
-            Key::Char('r') => self.is_reversed = !self.is_reversed,
-            Key::Char('p' | ' ') => self.is_paused = !self.is_paused,
-            Key::Char('+' | '=') => return self.choose_interval(true),
-            Key::Char('-') => return self.choose_interval(false),
-            Key::Up | Key::Char('k') => {
-                self.scrolled = self.scrolled.min(self.scrolled_max.get()).saturating_sub(1);
-            }
-            Key::Down | Key::Char('j') => self.scrolled = (self.scrolled + 1).min(self.scrolled_max.get()),
-            Key::Char(_) => {}
-        }
-        Act::Nothing
-    }
-
-    fn show(&mut self, view: Screen) {
-        self.view = view;
-        self.scrolled = 0;
-    }
-
-    fn choose_interval(&mut self, longer: bool) -> Act {
-        let mut intervals = INTERVALS_MS.map(Duration::from_millis).into_iter();
-        let next = if longer {
-            intervals.find(|interval| *interval > self.interval)
-        } else {
-            intervals.rev().find(|interval| *interval < self.interval)
-        };
-        let Some(next) = next else { return Act::Nothing };
-        self.interval = next;
-        // A shard that answered in time by the old interval is not late by the new one.
-        for row in self.shards.values_mut() {
-            row.answered = row.answered.max(self.clock.saturating_sub(next));
-        }
-        Act::SetInterval(next)
     }
 }

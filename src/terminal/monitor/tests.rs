@@ -7,7 +7,8 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::draw::draw;
-use super::state::{Act, Key, MonitorState, Screen, SortColumn};
+use super::keys::{Act, Key};
+use super::state::{Mode, MonitorState, Screen, SortColumn};
 use super::text::users_in;
 use super::theme::Theme;
 use crate::commands::monitoring::monitor::MonitorSample;
@@ -17,7 +18,7 @@ use crate::model::names::ShardName;
 use crate::model::rebalance::plan::Load;
 use crate::model::rebalance::{Change, RingState};
 use crate::model::ring::topology::{Epoch, Topology};
-use crate::model::stats::{Counters, Moves, Replication, Runner, Sample};
+use crate::model::stats::{Activity, ClientSession, Counters, Moves, Replication, Runner, Sample, Standby};
 
 const PLAIN: Theme = Theme { color: false, unicode: true };
 
@@ -55,6 +56,7 @@ fn sample(number: usize, seconds: u32) -> Sample {
         data_folder: None,
         ring: RingState { epoch: Epoch::FIRST, topology: topology(3), change: None, desired_topology: None },
         moves: None,
+        activity: None,
     }
 }
 
@@ -243,7 +245,7 @@ fn keys_do_what_help_says() {
     }
     // Any other key closes the help.
     press(&mut state, "?3");
-    assert_eq!((state.shows_help, state.view), (false, Screen::Host));
+    assert_eq!((state.mode, state.view), (Mode::Normal, Screen::Host));
     press(&mut state, "?");
     assert_eq!(state.press(Key::Char('q')), Act::Leave);
 }
@@ -266,7 +268,7 @@ fn the_interval_has_its_limits() {
 fn sorted_by_any_column_with_unknown_values_at_the_end() {
     let mut state = one_down();
     let order =
-        |state: &MonitorState| state.sorted().iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+        |state: &MonitorState| state.shown().iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
     assert_eq!(order(&state), ["shard_1", "shard_2", "shard_3"]);
     press(&mut state, "r");
     assert_eq!(order(&state), ["shard_3", "shard_2", "shard_1"]);
@@ -404,4 +406,68 @@ fn a_long_list_can_be_scrolled() {
     assert_ne!(drawn(&state, 80, 12, PLAIN), last);
     state.press(Key::Char('2'));
     assert_eq!(state.scrolled(100, 1), 0);
+}
+
+#[test]
+fn a_filter_shows_the_shards_with_this_name_or_state() {
+    let mut state = one_down();
+    press(&mut state, "/down");
+    let typing = drawn(&state, 80, 24, PLAIN);
+    assert!(typing.contains(" /down_") && typing.contains("1 of 3 shards match"), "{typing}");
+    assert!(!typing.contains("\n shard_1 "), "{typing}");
+    state.press(Key::Enter);
+    assert!(drawn(&state, 80, 24, PLAIN).contains("Esc all shards"));
+    assert_eq!(state.press(Key::Escape), Act::Nothing);
+    assert!(drawn(&state, 80, 24, PLAIN).contains("\n shard_1 "));
+    press(&mut state, "/x");
+    state.press(Key::Backspace);
+    press(&mut state, "_3q");
+    assert!(state.shown().is_empty() && state.press(Key::Enter) == Act::Nothing);
+    assert_eq!(state.press(Key::Enter), Act::Open(None), "there is none to open");
+}
+
+#[test]
+fn an_opened_shard_shows_its_sessions() {
+    let mut state = watched();
+    state.press(Key::Down);
+    let second = names(2)[1].clone();
+    assert_eq!(state.press(Key::Enter), Act::Open(Some(second)));
+    insta::assert_snapshot!("shard_opened", drawn(&state, 80, 10, PLAIN));
+    let session = |pid, state: &str, blocked_by: &[i32], statement: &str| ClientSession {
+        pid,
+        role: "application_role".into(),
+        program: "psql".into(),
+        state: state.into(),
+        seconds: Some(f64::from(pid) / 10.0),
+        waits_for: (state == "active").then(|| "Lock transactionid".into()),
+        blocked_by: blocked_by.into(),
+        statement: statement.into(),
+    };
+    let mut seen = sample(2, 10);
+    seen.activity = Some(Activity {
+        sessions: vec![
+            session(
+                471,
+                "active",
+                &[12],
+                "UPDATE users\n  SET name = 'x' WHERE user_id = 7 AND region = 'EU'",
+            ),
+            session(12, "idle in transaction", &[], "SELECT dblink('postgresql://u:secret@h/d')"),
+            session(13, "idle", &[], "\u{1b}[2J"),
+            session(14, "", &[], ""),
+        ],
+        standbys: vec![Standby {
+            name: "walreceiver".into(),
+            state: "streaming".into(),
+            sync: "async".into(),
+            lag_bytes: Some(4_096),
+        }],
+    });
+    receive(&mut state, 2, Ok(seen));
+    for width in [60, 80, 120] {
+        insta::assert_snapshot!(format!("sessions_{width}"), drawn(&state, width, 12, PLAIN));
+    }
+    assert!(drawn(&state, 80, 10, PLAIN).contains(" 1 more"));
+    assert_eq!(state.press(Key::Escape), Act::Open(None));
+    assert_eq!(state.press(Key::Escape), Act::Leave);
 }
