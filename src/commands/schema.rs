@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::commands::Context;
+use crate::commands::table::{TableNameArgs, named};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
 use crate::model::schema::SchemaChange;
-use crate::model::schema::difference::Difference;
+use crate::model::schema::difference::{Difference, Object, ObjectKind, by_definition};
 use crate::model::text::{counted, timestamp};
 use crate::pg::schema::{self, ChangeState, Recorded, SchemaPlan};
 
@@ -22,6 +23,9 @@ pub enum SchemaCommand {
     /// List the changes of the schema, with their state on each shard
     #[command(after_help = "Example: ringshard schema status")]
     Status,
+    /// Show the columns, constraints, indexes, triggers and rights of a table, and which shards have them
+    #[command(after_help = "Example: ringshard schema show users")]
+    Show(TableNameArgs),
     /// Show how the tables of the cluster differ between shards; exit code 1 if they do
     #[command(after_help = "Example: ringshard schema diff")]
     Diff,
@@ -58,6 +62,7 @@ impl SchemaCommand {
         match self {
             Self::Apply(args) => args.run(context),
             Self::Status => status(context),
+            Self::Show(args) => show(context, &args.name),
             Self::Diff => diff(context),
         }
     }
@@ -164,6 +169,26 @@ fn status(context: &Context<'_>) -> Result<Report> {
         let message = "this status covers only the shards that answer";
         report.failure = Some(Error::new(Kind::Partial, message).hint("ringshard shards shows which do not"));
         report.warnings.extend(missing.into_iter().map(|(_, error)| error));
+    }
+    Ok(report)
+}
+
+fn show(context: &Context<'_>, name: &str) -> Result<Report> {
+    let cluster = context.cluster()?;
+    let shards = schema::definitions(&cluster)?;
+    let table = named(cluster.view().topology.tables().all(), name)?.name.to_string();
+    let columns =
+        [Column::text("kind"), Column::text("name"), Column::text("definition"), Column::text("shards")];
+    let mut report = Report::list(&columns);
+    let own = |object: &Object| object.table == table && object.kind != ObjectKind::ColumnOrder;
+    for (object, definition, having) in by_definition(&shards).into_iter().filter(|(it, ..)| own(it)) {
+        let having = if having.len() == shards.len() {
+            "all".into()
+        } else {
+            Cell::List(having.iter().map(ToString::to_string).collect())
+        };
+        let name = object.name.strip_prefix(&format!("{table}.")).unwrap_or(&object.name);
+        report.push(vec![object.kind.as_str().into(), name.into(), definition.into(), having]);
     }
     Ok(report)
 }

@@ -124,7 +124,9 @@ pub(crate) fn schema(command: &SchemaCommand, context: &Context<'_>) -> Result<S
     let first = arbiter(&known.view.topology);
     Ok(match command {
         SchemaCommand::Status => known.steps.add("read", "`ringshard.schema_change` of every shard"),
-        SchemaCommand::Diff => known.steps.add("read", "the definitions of the tables, on every shard"),
+        SchemaCommand::Show(_) | SchemaCommand::Diff => {
+            known.steps.add("read", "the definitions of the tables, on every shard")
+        }
         SchemaCommand::Apply(args) if args.dry_run => {
             known.steps.add("read", "`ringshard.schema_change` of every shard")
         }

@@ -112,6 +112,31 @@ pub fn differences(shards: &[(ShardName, Definitions)]) -> Vec<Difference> {
     differences
 }
 
+/// Each definition of each object, with the shards that have it; the columns of a table in their order.
+pub fn by_definition(shards: &[(ShardName, Definitions)]) -> Vec<(&Object, &str, Vec<&ShardName>)> {
+    let mut found: Vec<(&Object, &str, Vec<&ShardName>)> = Vec::new();
+    for (shard, definitions) in shards {
+        for (object, definition) in definitions {
+            let known = found.iter_mut().find(|(other, of, _)| (*other, *of) == (object, definition));
+            match known {
+                Some((_, _, having)) => having.push(shard),
+                None => found.push((object, definition, vec![shard])),
+            }
+        }
+    }
+    let place = |object: &Object| {
+        let order = Object { kind: ObjectKind::ColumnOrder, name: object.table.clone(), ..object.clone() };
+        let order = shards.iter().find_map(|(_, definitions)| definitions.get(&order))?;
+        let name = object.name.strip_prefix(&object.table)?.strip_prefix('.')?;
+        order.split(", ").position(|other| other == name)
+    };
+    found.sort_by_cached_key(|(object, ..)| {
+        let place = if object.kind == ObjectKind::Column { place(object) } else { None };
+        (object.table.clone(), object.kind, place.unwrap_or(usize::MAX), object.name.clone())
+    });
+    found
+}
+
 /// The first of the most frequent ones.
 fn most_frequent<'a>(found: impl Iterator<Item = Option<&'a String>>) -> Option<&'a String> {
     let all: Vec<Option<&String>> = found.collect();
@@ -165,6 +190,14 @@ mod tests {
         // A missing column, and a missing table, whose columns are not told.
         assert_eq!(told(&[with(1, "int"), shard(2, &[table])]), [("s2".into(), a, None, int)]);
         assert_eq!(told(&[with(1, "int"), shard(2, &[])]), [("s2".into(), t, None, Some("ordinary".into()))]);
+        let both = [with(1, "int"), with(2, "bigint")];
+        let shown: Vec<_> =
+            by_definition(&both).into_iter().map(|(it, of, on)| (&*it.name, of, on.len())).collect();
+        assert_eq!(shown, [("t", "ordinary", 2), ("t.a", "int", 1), ("t.a", "bigint", 1)]);
+        let columns = [(ColumnOrder, "t", "b, a"), (Column, "t.a", "int"), (Column, "t.b", "int")];
+        let shown = [shard(1, &columns)];
+        let names: Vec<_> = by_definition(&shown).into_iter().map(|(it, ..)| &*it.name).collect();
+        assert_eq!(names, ["t.b", "t.a", "t"]);
         let ordered = |number, order| shard(number, &[table, (ColumnOrder, "t", order)]);
         assert_eq!(told(&[ordered(1, "a, b"), ordered(2, "b, a")]).len(), 1);
         assert!(told(&[ordered(1, "a, b"), ordered(2, "a, b, c")]).is_empty());

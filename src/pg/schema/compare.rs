@@ -12,6 +12,11 @@ use crate::pg::net::sqlstate;
 /// What differs between the shards that belong to the ring or will join: columns, constraints, indexes, triggers, owners and
 /// privileges of the cluster's tables.
 pub fn differences(cluster: &Cluster) -> Result<Vec<Difference>> {
+    Ok(difference::differences(&definitions(cluster)?))
+}
+
+/// The definitions of the cluster's tables, of each shard that belongs to the ring or will join.
+pub fn definitions(cluster: &Cluster) -> Result<Vec<(ShardName, Definitions)>> {
     cluster.refresh()?;
     let view = cluster.view();
     // The first shard decides between two halves.
@@ -40,7 +45,5 @@ pub fn differences(cluster: &Cluster) -> Result<Vec<Difference>> {
         };
         Ok(rows.iter().map(definition).collect::<Definitions>())
     });
-    let shards: Result<Vec<_>> =
-        read.into_iter().map(|(shard, definitions)| Ok((shard, definitions?))).collect();
-    Ok(difference::differences(&shards?))
+    read.into_iter().map(|(shard, definitions)| Ok((shard, definitions?))).collect()
 }

@@ -22,7 +22,7 @@ use crate::pg::rebalance::run_state::RunState;
 use crate::pg::rebalance::{self, RebalanceOptions, Topologies};
 use crate::threads;
 
-pub use compare::differences;
+pub use compare::{definitions, differences};
 pub use record::{ChangeState, Recorded, SchemaStatus, status};
 
 /// Where a change is already.

@@ -17,6 +17,18 @@ fn each_kind_of_difference_is_found() {
     test.run(&["table", "add", "orders", "--key", "user_id"]).success();
     test.run(&["table", "add", "countries", "--reference"]).success();
     assert_eq!(test.run(&["schema", "diff"]).success().stdout, "");
+    let shown = test.run(&["schema", "show", "orders"]).success().stdout;
+    for line in [
+        "table\torders\ttable\tall\n",
+        "column\tuser_id\tbigint NOT NULL\tall\ncolumn\tnumber\tinteger NOT NULL\tall\ncolumn\ttotal\tnumeric(12,2) DEFAULT 0\tall\n",
+        "constraint\torders_pkey\tPRIMARY KEY (user_id, number)\tall\n",
+        "index\torders_total\tCREATE INDEX orders_total ON public.orders USING btree (total)\tall\n",
+        "grant\torders to plain\tSELECT\tall\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(!shown.contains("order of columns") && !shown.contains("countries"), "{shown}");
+    test.run(&["schema", "show", "order"]).fails(4).says("no table `order`");
     for (damage, expected) in [
         ("ALTER TABLE orders ADD COLUMN extra text", vec!["column orders.extra|text|\\N"]),
         (
@@ -76,6 +88,11 @@ fn each_kind_of_difference_is_found() {
         assert_eq!(found, expected, "{damage}");
         assert!(ran.fields().iter().all(|fields| fields[0] == "shard_2"), "{ran:?}");
     }
+    let shown = test.run(&["schema", "show", "orders"]).success().stdout;
+    assert!(
+        shown.contains("owner\torders\tpostgres\tshard_1,shard_3\nowner\torders\tplain\tshard_2\n"),
+        "{shown}"
+    );
     // An index on the position is ringshard's own.
     test.execute(3, "CREATE INDEX ringshard_position ON users ((md5(user_id::text)::uuid))");
     let columns = test.run(&["-o", "json", "schema", "diff"]).fails(1).json();
