@@ -622,6 +622,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
             cand apply 'Apply a change of the schema on all shards: on the first one, then on the others'
             cand status 'List the changes of the schema, with their state on each shard'
+            cand show 'Show the columns, constraints, indexes, triggers and rights of a table, and which shards have them'
             cand diff 'Show how the tables of the cluster differ between shards; exit code 1 if they do'
         }
         &'ringshard;schema;apply'= {
@@ -651,6 +652,28 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;schema;status'= {
+            cand --config 'The configuration file'
+            cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
+            cand -o 'The output format'
+            cand --format 'The output format'
+            cand --color 'When to use colours'
+            cand --log-file 'Log to this file instead of stderr'
+            cand --read-replica 'Whether reads may go to replicas, which may return stale data [default: never]'
+            cand --no-header 'Leave out the header line'
+            cand -x 'Write one field per line'
+            cand --expanded 'Write one field per line'
+            cand -q 'Print no notices and no progress, only data and errors'
+            cand --quiet 'Print no notices and no progress, only data and errors'
+            cand -v 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+            cand --verbose 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+            cand --read-only 'Refuse every command that writes'
+            cand -y 'Answer yes to every question'
+            cand --yes 'Answer yes to every question'
+            cand --no-input 'Ask no questions: fail where an answer is needed'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ringshard;schema;show'= {
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
             cand -o 'The output format'

@@ -657,33 +657,34 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
 tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
 markdown\t'A table of Markdown (GitHub\'s)'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l no-header -d 'Leave out the header line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s x -l expanded -d 'Write one field per line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l read-only -d 'Refuse every command that writes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s y -l yes -d 'Answer yes to every question'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -l no-input -d 'Ask no questions: fail where an answer is needed'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -f -a "apply" -d 'Apply a change of the schema on all shards: on the first one, then on the others'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -f -a "status" -d 'List the changes of the schema, with their state on each shard'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status diff" -f -a "diff" -d 'Show how the tables of the cluster differ between shards; exit code 1 if they do'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -f -a "apply" -d 'Apply a change of the schema on all shards: on the first one, then on the others'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -f -a "status" -d 'List the changes of the schema, with their state on each shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -f -a "show" -d 'Show the columns, constraints, indexes, triggers and rights of a table, and which shards have them'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -f -a "diff" -d 'Show how the tables of the cluster differ between shards; exit code 1 if they do'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s c -l command -d 'SQL statements instead of a file' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l name -d 'The name of the change [default: the file\'s name, or the beginning of the SQL]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l config -d 'The configuration file' -r -F
@@ -735,6 +736,30 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'

@@ -48,6 +48,11 @@ impl<'terminal> Context<'terminal> {
         Rc::clone(&self.settings.borrow())
     }
 
+    /// The flags of the run, with the cluster that it has changed to.
+    pub fn flags(&self) -> Flags {
+        self.flags.borrow().clone()
+    }
+
     /// Reads the settings again, and drops the cluster of the old ones.
     pub fn reload(&self) -> Result<()> {
         let settings = Settings::load(&self.flags.borrow())?;

@@ -8,6 +8,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::{Globals, Invocation, complete_cluster};
 use crate::model::names::ClusterName;
+use crate::model::report::NullText;
 use crate::settings::{ColorWhen, Format, ReadReplica};
 
 /// One line: the commands and flags of the command line, and those of the session
@@ -53,7 +54,7 @@ pub enum SessionCommand {
     #[command(after_help = "Example: watch 2 shards")]
     Watch(WatchArgs),
     /// Show the settings of this session, or change one
-    #[command(alias = "\\set")]
+    #[command(aliases = ["\\set", "\\pset"])]
     #[command(after_help = "Example: set format json")]
     Set(SetArgs),
     /// Reset a setting to its value at the start of the session
@@ -90,6 +91,12 @@ pub enum SessionCommand {
     /// Forget such a name
     #[command(after_help = "Example: unalias eu")]
     Unalias(UnaliasArgs),
+    /// List the commands that run beside the prompt: COMMAND & starts one
+    #[command(after_help = "Example: jobs")]
+    Jobs,
+    /// Ask a command beside the prompt to stop, as Ctrl-C would
+    #[command(after_help = "Example: kill 1")]
+    Kill(KillArgs),
     /// Clear the screen
     #[command(after_help = "Example: clear")]
     Clear,
@@ -196,6 +203,12 @@ pub enum SetCommand {
         #[arg(value_enum)]
         value: Switch,
     },
+    /// What a table shows in place of a missing value
+    Null {
+        /// At most 16 bytes; may be empty
+        #[arg(value_name = "TEXT", value_parser = null_text)]
+        value: NullText,
+    },
     /// The keys of the line editor
     Keys {
         /// Whose keys
@@ -208,6 +221,10 @@ pub enum SetCommand {
         #[arg(value_enum)]
         value: ReadReplica,
     },
+}
+
+fn null_text(text: &str) -> std::result::Result<NullText, String> {
+    NullText::from(text).map_err(|_| format!("it has more than {} bytes", NullText::new_const().capacity()))
 }
 
 /// The keys of the line editor.
@@ -249,6 +266,8 @@ pub enum SettingName {
     Log,
     /// Whether long data goes through a pager.
     Pager,
+    /// What a table shows in place of a missing value.
+    Null,
     /// The keys of the line editor.
     Keys,
     /// Whether reads may go to replicas.
@@ -305,6 +324,18 @@ pub struct ConnectArgs {
     /// The cluster
     #[arg(value_name = "CLUSTER", add = ArgValueCompleter::new(complete_cluster))]
     pub name: Option<ClusterName>,
+}
+
+/// The arguments of `kill`.
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    /// Its number, as `jobs` lists it; a `%` before it is dropped
+    #[arg(value_name = "JOB", value_parser = job_number)]
+    pub job: u64,
+}
+
+fn job_number(text: &str) -> std::result::Result<u64, String> {
+    text.strip_prefix('%').unwrap_or(text).parse().map_err(|_| "it is not the number of a job".to_owned())
 }
 
 /// The arguments of `edit`.

@@ -7,8 +7,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 
+use arrayvec::ArrayString;
+
 use super::ring::position::Position;
 use crate::error::{Error, Result};
+
+/// What a table shows in place of a missing value.
+pub type NullText = ArrayString<16>;
 
 /// One value of a report.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,6 +3,7 @@
 mod console;
 mod destination;
 mod errors;
+mod jobs;
 mod lexer;
 mod logging;
 mod monitor;

@@ -24,7 +24,7 @@ pub(super) enum Parsed {
 /// Commands of psql, whether an argument follows, and the command here.
 pub(super) const META: [(&str, bool, &str); 7] = [
     ("\\d", false, "table list"),
-    ("\\d", true, "table show"),
+    ("\\d", true, "schema show"),
     ("\\dt", false, "table list"),
     ("\\l", false, "shards"),
     ("\\conninfo", false, "config show"),
@@ -45,9 +45,13 @@ fn parsed(arguments: &[String]) -> std::result::Result<ReplCommand, clap::Error>
     })
 }
 
-/// Parses a line: a leading `ringshard` and a trailing `;` are dropped, and `~/` at the beginning of a token is the
-/// user's home.
+/// Parses a line.
 pub(super) fn parse(text: &str) -> Result<Parsed> {
+    parse_arguments(&arguments(text)?)
+}
+
+/// The arguments of a line: a trailing `;` is dropped, and `~/` at the beginning of a token is the user's home.
+pub(super) fn arguments(text: &str) -> Result<Vec<String>> {
     let Lexer { mut tokens, open, .. } = Lexer::of(text);
     if let Some(open) = open {
         let message = match open {
@@ -77,14 +81,12 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
             META.iter().find(|(name, takes, _)| *name == first.text && *takes == has_argument)
     {
         let words = words.split(' ').map(str::to_owned);
-        return parse_arguments(
-            &words.chain(tokens.into_iter().skip(1).map(|token| token.text)).collect::<Vec<_>>(),
-        );
+        return Ok(words.chain(tokens.into_iter().skip(1).map(|token| token.text)).collect());
     }
-    parse_arguments(&tokens.into_iter().map(|token| token.text).collect::<Vec<_>>())
+    Ok(tokens.into_iter().map(|token| token.text).collect())
 }
 
-/// Parses the arguments of a line.
+/// Parses the arguments of a line; a leading `ringshard` is dropped.
 pub(super) fn parse_arguments(arguments: &[String]) -> Result<Parsed> {
     let arguments = arguments.strip_prefix(&["ringshard".to_owned()]).unwrap_or(arguments);
     if arguments.is_empty() {

@@ -18,6 +18,7 @@ use super::{errors, logging, repl, wait_notes};
 use crate::commands::repl_command::{EditorKeys, LogLevel};
 use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
 use crate::error::{Error, Kind};
+use crate::model::report::NullText;
 use crate::settings::{ColorWhen, Format, Settings};
 
 /// Runs the program: completes a command line, or parses and runs one.
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         color: settings.color.value,
         log: logging::level_of(cli.globals.verbose).unwrap_or(LogLevel::Off),
         pager: true,
+        null: NullText::from("-").unwrap_or_default(),
         keys: EditorKeys::Emacs,
         read_replica: settings.read_replica.value,
     };

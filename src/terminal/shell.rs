@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::console::Terminal;
 use super::destination::Destination;
+use super::jobs::{Jobs, Notice, beside_prompt};
 use super::lexer;
 use super::output::{Screen, message, write_stderr};
 use super::parse::{Parsed, parse};
@@ -72,6 +73,9 @@ pub(super) struct Shell<'terminal> {
     pub(super) last: RefCell<Option<String>>,
     /// Where data goes instead of to standard output.
     pub(super) redirected: RefCell<Option<Destination>>,
+    /// The commands that run beside the prompt, and who hears their output.
+    pub(super) jobs: Jobs,
+    pub(super) notice: RefCell<Notice>,
     /// Whether a user types the lines.
     pub(super) is_interactive: Cell<bool>,
     /// Whether `watch` runs, which Ctrl-C ends.
@@ -97,6 +101,8 @@ impl<'terminal> Shell<'terminal> {
             typed: RefCell::default(),
             last: RefCell::default(),
             redirected: RefCell::default(),
+            jobs: Jobs::default(),
+            notice: RefCell::new(Arc::new(|_| {})),
             is_interactive: Cell::new(false),
             is_watching: Cell::new(false),
         }
@@ -247,7 +253,11 @@ impl<'terminal> Shell<'terminal> {
     /// Runs the commands of a text that a user typed, up to the first that fails.
     pub(super) fn run_lines(&self, text: &str) -> End {
         for command in lexer::commands(text) {
-            let end = self.run_text(&self.expanded(command), None);
+            let line = self.expanded(command);
+            let end = match beside_prompt(&line).filter(|_| self.is_interactive.get()) {
+                Some(line) => self.start_job(line),
+                None => self.run_text(&line, None),
+            };
             if end != End::Done {
                 return end;
             }

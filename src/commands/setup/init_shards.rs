@@ -95,8 +95,12 @@ impl InitShardsArgs {
         }
         context.reload()?;
 
-        let columns =
-            [Column::text("shard"), Column::text("result"), Column::number("rows"), Column::text("url")];
+        let columns = [
+            Column::text("shard"),
+            Column::text("result"),
+            Column::number("rows"),
+            Column::text("url").detail(1),
+        ];
         let mut report = Report::list(&columns);
         for (name, done) in &made.done {
             let (result, rows) = match done {

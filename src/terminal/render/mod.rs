@@ -7,7 +7,7 @@ mod table;
 
 use super::output::Screen;
 use crate::model::json::value;
-use crate::model::report::{Cell, Report};
+use crate::model::report::{Cell, NullText, Report};
 use crate::settings::Format;
 
 /// The style of a report.
@@ -16,6 +16,8 @@ pub(super) struct Style {
     pub(super) format: Format,
     pub(super) no_header: bool,
     pub(super) expanded: bool,
+    /// What a table for people shows in place of a missing value.
+    pub(super) null: NullText,
     pub(super) screen: Screen,
 }
 

@@ -213,7 +213,7 @@ fn header(name: &str, style: Style) -> Shown {
 
 fn value(cell: &Cell, look: Look, style: Style) -> Shown {
     let Some(text) = plain(cell) else {
-        let none = Shown::new("-");
+        let none = Shown::new(visible(&style.null));
         return if style.screen.color { none.add_attribute(Attribute::Dim) } else { none };
     };
     if let (Cell::Bool(truth), Look::Check, true) = (cell, look, style.screen.unicode) {

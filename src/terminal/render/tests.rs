@@ -1,7 +1,7 @@
 //! Tests of each format with a report of values that are hard to write.
 
 use super::{Style, TablePage};
-use crate::model::report::{Cell, Column, Report};
+use crate::model::report::{Cell, Column, NullText, Report};
 use crate::settings::Format;
 use crate::terminal::output::Screen;
 
@@ -25,7 +25,8 @@ fn hostile() -> Report {
 }
 
 fn style(format: Format, screen: Screen) -> Style {
-    Style { format, no_header: false, expanded: false, screen }
+    let null = NullText::from("-").expect("it is short");
+    Style { format, no_header: false, expanded: false, null, screen }
 }
 
 /// The text with each control character but the line break as `<hex>`.
@@ -54,6 +55,10 @@ fn every_format_of_hostile_data() {
         ("tsv_terminal", style(Format::Tsv, TERMINAL)),
         ("tsv_expanded", Style { expanded: true, ..style(Format::Tsv, FILE) }),
         ("table_expanded", Style { expanded: true, ..style(Format::Table, FILE) }),
+        (
+            "table_null",
+            Style { null: NullText::from("(null)").expect("it is short"), ..style(Format::Table, FILE) },
+        ),
         ("markdown", style(Format::Markdown, FILE)),
         ("markdown_expanded", Style { expanded: true, ..style(Format::Markdown, FILE) }),
         ("auto_off_terminal", style(Format::Auto, FILE)),

@@ -49,11 +49,14 @@ struct Notices {
 
 impl Notices {
     fn print(&self, news: &News) {
-        let text = match news {
-            News::Down(shard, why) => format!("notice: shard `{shard}` is down: {why}\n"),
-            News::Back(shard) => format!("notice: shard `{shard}` is back\n"),
-        };
-        let text = visible_lines(&redacted(&text)).into_owned();
+        self.print_line(&match news {
+            News::Down(shard, why) => format!("notice: shard `{shard}` is down: {why}"),
+            News::Back(shard) => format!("notice: shard `{shard}` is back"),
+        });
+    }
+
+    fn print_line(&self, line: &str) {
+        let text = visible_lines(&redacted(line)).into_owned() + "\n";
         if self.typing.load(Ordering::SeqCst)
             && let Some(printer) = &mut *self.printer.lock()
             && printer.print(text.clone()).is_ok()
@@ -74,7 +77,12 @@ impl Notices {
 pub(super) fn run(shell: &Shell<'_>, args: &ReplArgs) -> End {
     shell.attend();
     match Prompt::begin(shell) {
-        Ok(mut session) => session.run(args),
+        Ok(mut session) => {
+            let end = session.run(args);
+            shell.end_jobs();
+            session.notices.flush();
+            end
+        }
         Err(error) => shell.fail(&error, shell.here()),
     }
 }
@@ -109,6 +117,8 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         }
         let listener = Arc::clone(&notices);
         shell.context.listen(Arc::new(move |news| listener.print(&news)));
+        let listener = Arc::clone(&notices);
+        shell.notice.replace(Arc::new(move |line| listener.print_line(&line)));
         let mut session = Self { shell, editor, seen, notices, history_file: None };
         session.open_history();
         Ok(session)

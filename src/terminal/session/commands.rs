@@ -95,6 +95,8 @@ impl Shell<'_> {
             }
             SessionCommand::Alias(args) => self.shown(self.alias(args), at),
             SessionCommand::Unalias(args) => self.shown(self.unalias(&args.name), at),
+            SessionCommand::Jobs => self.show(&mut self.list_jobs(), at),
+            SessionCommand::Kill(args) => self.ended(self.stop_job(args.job), at),
             SessionCommand::Clear => {
                 if at.options.style().screen.can_move {
                     write_stderr(CLEAR);

@@ -2,4 +2,5 @@
 
 mod aliases;
 pub(crate) mod commands;
-pub(crate) mod options;
+mod jobs;
+pub(super) mod options;

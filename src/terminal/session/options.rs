@@ -2,7 +2,7 @@
 
 use crate::commands::Globals;
 use crate::commands::repl_command::{EditorKeys, LogLevel, SetCommand, SettingName, Switch};
-use crate::model::report::{Cell, Column, Report};
+use crate::model::report::{Cell, Column, NullText, Report};
 use crate::settings::{ColorWhen, Format, ReadReplica, value_name};
 use crate::terminal::logging;
 use crate::terminal::render::Style;
@@ -19,6 +19,7 @@ pub(crate) struct SessionOptions {
     pub(crate) color: ColorWhen,
     pub(crate) log: LogLevel,
     pub(crate) pager: bool,
+    pub(crate) null: NullText,
     pub(crate) keys: EditorKeys,
     pub(crate) read_replica: ReadReplica,
 }
@@ -44,6 +45,7 @@ impl SessionOptions {
             format: self.format,
             no_header: !self.header,
             expanded: self.expanded,
+            null: self.null,
             screen: crate::terminal::output::Screen::stdout(self.color),
         }
     }
@@ -59,6 +61,7 @@ impl SessionOptions {
             SetCommand::Color { value } => self.color = value,
             SetCommand::Log { value } => self.log = value,
             SetCommand::Pager { value } => self.pager = value.is_on(),
+            SetCommand::Null { value } => self.null = value,
             SetCommand::Keys { value } => self.keys = value,
             SetCommand::ReadReplica { value } => self.read_replica = value,
         }
@@ -75,6 +78,7 @@ impl SessionOptions {
             SettingName::Color => self.color = initial.color,
             SettingName::Log => self.log = initial.log,
             SettingName::Pager => self.pager = initial.pager,
+            SettingName::Null => self.null = initial.null,
             SettingName::Keys => self.keys = initial.keys,
             SettingName::ReadReplica => self.read_replica = initial.read_replica,
         }
@@ -94,6 +98,7 @@ impl SessionOptions {
             ("color", value_name(&self.color), names::<ColorWhen>()),
             ("log", value_name(&self.log), names::<LogLevel>()),
             ("pager", value_name(&switch(self.pager)), names::<Switch>()),
+            ("null", self.null.to_string(), vec!["TEXT".into()]),
             ("keys", value_name(&self.keys), names::<EditorKeys>()),
             ("read-replica", value_name(&self.read_replica), names::<ReadReplica>()),
         ];

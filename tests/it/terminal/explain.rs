@@ -50,6 +50,7 @@ const CASES: &[&[&str]] = &[
     &["schema", "apply", "no-such-file.sql"],
     &["schema", "apply", "-c", "SELECT 1", "--dry-run"],
     &["schema", "status"],
+    &["schema", "show", "users"],
     &["schema", "diff"],
     &["shards"],
     &["status"],

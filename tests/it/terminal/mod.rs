@@ -1,6 +1,7 @@
 //! Input and output: the shell, scripts, the REPL and the log.
 
 pub(crate) mod explain;
+pub(crate) mod jobs;
 pub(crate) mod learning;
 pub(crate) mod logs;
 pub(crate) mod output;

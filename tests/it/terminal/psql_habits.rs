@@ -92,7 +92,7 @@ fn commands_of_psql_and_statements_without_quotes_work() {
     let mut terminal = repl_at_prompt(&test, 120, &[]);
     for (typed, seen) in [
         ("\\d", "│ users ┆ sharded ┆ user_id"),
-        ("\\d users", "│ users ┆ sharded ┆ user_id"),
+        ("\\d users", "│ column     ┆ user_id          ┆ bigint NOT NULL"),
         ("\\dt -o jsonl", "{\"table\": \"users\""),
         ("\\l", "│ shard_3 ┆"),
         ("?", "ringshard COMMAND [OPTIONS]"),
@@ -108,6 +108,10 @@ fn commands_of_psql_and_statements_without_quotes_work() {
     terminal.enter_line("set keys vi");
     terminal.enter_line("set");
     terminal.wait_for_text("│ keys         ┆ vi ");
+    terminal.enter_line("\\pset null (null)");
+    terminal.enter_line("sql SELECT NULL AS nothing, 'more' AS next");
+    terminal.wait_for_text("┆ (null)  ┆ more");
+    terminal.enter_line("unset null");
     terminal.enter_line("count -o csv");
     terminal.wait_for_text("rows\n49");
     assert_eq!(terminal.exit_at_prompt().0, 0);

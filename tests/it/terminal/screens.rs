@@ -198,24 +198,43 @@ fn a_long_script_shows_progress() {
     assert!(plain(&seen).contains("/300 commands"), "{seen}");
 }
 
+/// What a command shows at this width, in which each line has room.
+fn shown(test: &Test, columns: u16, words: &[&str]) -> String {
+    let (code, seen) = Terminal::run(test, columns, words, &[("NO_COLOR", "1")]).wait_for_exit();
+    assert_eq!(code, 0, "{seen}");
+    let seen = plain(&seen);
+    for line in seen.lines() {
+        assert!(line.chars().count() <= usize::from(columns), "{words:?} at {columns}: {line}");
+    }
+    seen
+}
+
 #[test]
 fn screens_of_two_thousand_users_at_three_widths() {
     let test = filled(2_000);
-    let words = [&["ring", "show"][..], &["help"], &["help", "beyond"], &["help", "sharding"]];
-    for columns in [60, 80, 120] {
-        let screens = words.map(|words| {
-            let (code, seen) = Terminal::run(&test, columns, words, &[("NO_COLOR", "1")]).wait_for_exit();
-            assert_eq!(code, 0, "{seen}");
-            for line in seen.lines() {
-                assert!(line.chars().count() <= usize::from(columns), "{words:?} at {columns}: {line}");
-            }
+    let snapshot = |columns, name: &str, all: &[&[&str]]| {
+        let screens = all.iter().map(|words| {
             // The names of the databases and folders differ between runs.
-            let same = plain(&seen)
+            let same = shown(&test, columns, words)
                 .lines()
                 .map(|line| line.split("postgresql:").next().unwrap().trim_end().to_owned())
                 .collect::<Vec<_>>();
             format!("$ {}\n{}\n", words.join(" "), same.join("\n"))
         });
-        insta::assert_snapshot!(format!("at_{columns}"), screens.concat());
+        insta::assert_snapshot!(format!("{name}{columns}"), screens.collect::<String>());
+    };
+    for columns in [60, 80, 120] {
+        snapshot(columns, "at_", &[&["ring", "show"], &["help"], &["help", "beyond"], &["help", "sharding"]]);
+        // Their figures vary.
+        let explained = ["explain", "create-user", "--id", "9000", "--name", "Ann"];
+        let load = ["load", "run", "--duration", "1s", "--clients", "2", "-qy"];
+        for words in [&["doctor"][..], &["status"], &explained, &load] {
+            let seen = shown(&test, columns, words);
+            assert!(seen.contains('┌') && !seen.contains("shard_\n"), "{words:?} at {columns}: {seen}");
+        }
+    }
+    test.run(&["add-shard", "shard_4", &test.url(4)]).success();
+    for columns in [60, 80, 120] {
+        snapshot(columns, "change_at_", &[&["explain", "rebalance"], &["rebalance", "--dry-run"]]);
     }
 }
