@@ -44,6 +44,13 @@ impl Splitter {
                         "a quote in the middle of a field; quote the whole field and double the quote",
                     );
                 }
+                // In TSV as COPY writes it, `\N` is a missing value and `\t` a tab; as spreadsheets write it, both are text.
+                if self.separator == b'\t' && record[text.clone()].contains('\\') {
+                    return Err(
+                        "a backslash in a tab-separated field that is not quoted; write the file as CSV, \
+                                or quote the field if the backslash is a part of its text",
+                    );
+                }
                 let end = text.end;
                 self.fields.push(if text.is_empty() { Field::Missing } else { Field::Plain(text) });
                 end

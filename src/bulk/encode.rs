@@ -98,9 +98,10 @@ fn any(bytes: &[u8], table: &[bool; 256]) -> bool {
     bytes.iter().fold(false, |any, byte| any | table[usize::from(*byte)])
 }
 
-/// A text that is not missing: in quotes if it is empty or contains a separator or a quote.
+/// A text that is not missing: in quotes if it is empty or contains a separator or a quote, or in a tab-separated file a backslash.
 fn csv_field(text: &[u8], separator: u8, out: &mut Vec<u8>) {
-    if !text.is_empty() && !any(text, &IN_QUOTES) && (separator == b',' || !text.contains(&separator)) {
+    let is_special = |byte: &u8| *byte == separator || separator == b'\t' && *byte == b'\\';
+    if !text.is_empty() && !any(text, &IN_QUOTES) && (separator == b',' || !text.iter().any(is_special)) {
         out.extend_from_slice(text);
         return;
     }

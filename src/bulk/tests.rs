@@ -184,6 +184,25 @@ fn a_bad_record_has_a_reason_and_the_next_one_is_read() {
 }
 
 #[test]
+fn a_backslash_in_tab_separated_text_must_be_quoted() {
+    let all = read(b"user_id\tname\n1\t\\N\n2\t\"a\\tb\"\n", 7);
+    assert!(all[0].1.as_ref().unwrap_err().starts_with("a backslash in a tab-separated field"), "{all:?}");
+    assert_eq!(all[1], (3, Ok(user(2, Some("a\\tb"), None, None))));
+    assert_eq!(read(b"user_id,name\n1,\\N\n", 7), [(2, Ok(user(1, Some("\\N"), None, None)))]);
+}
+
+#[test]
+fn errors_of_json_have_no_words_of_rust() {
+    for (line, why) in [
+        (r#"{"user_id": "82"}"#, "invalid type: string \"82\", expected a whole number at column 16"),
+        (r#"{"user_id": 1.5}"#, "expected a whole number"),
+        (r#"{"user_id": 1, "name": 5}"#, "expected a string"),
+    ] {
+        assert!(reason(line).contains(why), "{line}: {}", reason(line));
+    }
+}
+
+#[test]
 fn an_open_quote_spoils_only_its_own_line() {
     let rest = "2,a,b,c\n".repeat(200_000);
     let all = read(format!("{HEADER}1,\"a,b,c\n{rest}").as_bytes(), usize::MAX);
