@@ -531,7 +531,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
         }
         'ringshard;table;add' {
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The column that decides the shard of a row')
-            [CompletionResult]::new('--unchecked-unique', '--unchecked-unique', [CompletionResultType]::ParameterName, 'Accept this unique index without the key: its values are made unique over all shards otherwise')
+            [CompletionResult]::new('--unchecked-unique', '--unchecked-unique', [CompletionResultType]::ParameterName, 'Accept this unique index without the key, because the application makes its values unique over all shards')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -843,7 +843,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;add-shard' {
-            [CompletionResult]::new('--direct-url', '--direct-url', [CompletionResultType]::ParameterName, 'If the URL leads to a connection pooler: the server itself, for what needs a session of its own')
+            [CompletionResult]::new('--direct-url', '--direct-url', [CompletionResultType]::ParameterName, 'The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session')
             [CompletionResult]::new('--weight', '--weight', [CompletionResultType]::ParameterName, 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')

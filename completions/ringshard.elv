@@ -510,7 +510,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         }
         &'ringshard;table;add'= {
             cand --key 'The column that decides the shard of a row'
-            cand --unchecked-unique 'Accept this unique index without the key: its values are made unique over all shards otherwise'
+            cand --unchecked-unique 'Accept this unique index without the key, because the application makes its values unique over all shards'
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
             cand -o 'The output format'
@@ -809,7 +809,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;add-shard'= {
-            cand --direct-url 'If the URL leads to a connection pooler: the server itself, for what needs a session of its own'
+            cand --direct-url 'The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session'
             cand --weight 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]'
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'

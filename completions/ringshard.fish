@@ -559,7 +559,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "show" -d 'Show one table of the cluster'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "remove" -d 'Remove a table from the cluster; its rows stay where they are'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l key -d 'The column that decides the shard of a row' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l unchecked-unique -d 'Accept this unique index without the key: its values are made unique over all shards otherwise' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l unchecked-unique -d 'Accept this unique index without the key, because the application makes its values unique over all shards' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -883,7 +883,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l read-only
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l direct-url -d 'If the URL leads to a connection pooler: the server itself, for what needs a session of its own' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l direct-url -d 'The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l weight -d 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r

@@ -96,7 +96,7 @@ pub struct Error {
 }
 
 /// The message without what `std::io::Error` adds to the system's text: ` (os error 111)`.
-fn without_numbers(mut message: String) -> String {
+pub(crate) fn without_numbers(mut message: String) -> String {
     while let Some(begin) = message.find(" (os error ")
         && let Some(length) = message[begin..].find(')')
     {

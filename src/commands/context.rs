@@ -67,7 +67,11 @@ impl<'terminal> Context<'terminal> {
         let file = &settings.file.value;
         if !file.is_file() {
             let names: Vec<String> = cluster_names().iter().map(|name| format!("connect {name}")).collect();
-            let hint = if names.is_empty() {
+            let is_shard =
+                self.settings().shards.iter().any(|(name, _)| name.as_str() == cluster.to_string());
+            let hint = if is_shard {
+                format!("`{cluster}` is a shard of this cluster; its URL is in ringshard shards")
+            } else if names.is_empty() {
                 format!("ringshard --cluster {cluster} init-shards makes it")
             } else {
                 names.join(", ")
@@ -226,13 +230,16 @@ impl<'terminal> Context<'terminal> {
             } else {
                 format!("no shard is configured: there is no file `{}`", path.display())
             };
-            return Err(Error::new(Kind::Configuration, message).hint(match &settings.cluster_name {
-                Some(name) => format!("ringshard --cluster {name} init-shards makes it"),
-                None => {
-                    "ringshard init-shards creates three on a private Postgres; --config names another file"
-                        .into()
-                }
-            }));
+            let (flags, otherwise) = (self.flags.borrow(), "creates three on a private Postgres");
+            return Err(Error::new(Kind::Configuration, message).hint(
+                match (&settings.cluster_name, &flags.config) {
+                    (Some(name), _) => format!("ringshard --cluster {name} init-shards makes it"),
+                    (None, Some(file)) => {
+                        format!("ringshard --config {} init-shards {otherwise}", file.display())
+                    }
+                    (None, None) => format!("ringshard init-shards {otherwise}; --config names another file"),
+                },
+            ));
         }
         let entries = settings.shards.iter().map(|(name, url)| (name.clone(), url.value.clone()));
         let shards = Shards::new(entries, settings.private_server()?, options)?;

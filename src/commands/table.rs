@@ -37,7 +37,7 @@ pub struct TableAddArgs {
     /// Make it a reference table: the same on every shard
     #[arg(long, conflicts_with_all = ["key", "unchecked_unique"])]
     pub(crate) reference: bool,
-    /// Accept this unique index without the key: its values are made unique over all shards otherwise
+    /// Accept this unique index without the key, because the application makes its values unique over all shards
     #[arg(long, value_name = "INDEX")]
     pub(crate) unchecked_unique: Vec<String>,
 }

@@ -80,6 +80,7 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
         format!("ringshard {} --help shows how", path_of(words)).replace("  ", " ")
     };
     error.hint(match corrected(cause, words) {
+        Some(line) if line.ends_with(" --help") => format!("{line} shows how"),
         Some(line) => format!("{line}; {help}"),
         None => help,
     })

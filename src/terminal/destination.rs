@@ -46,7 +46,9 @@ impl Program {
         shell.arg("-c").arg(command).stdin(Stdio::piped());
         // As git: colours are passed on, and a short text is not held.
         if env::var_os("LESS").is_none() {
-            shell.env("LESS", "FRX");
+            shell.env("LESS", "FRXPsspace shows more, q leaves$");
+            // A line that is typed too early must not become a file.
+            shell.env("LESSSECURE", "1");
         }
         let mut child = shell.spawn()?;
         let input = child.stdin.take();
@@ -143,9 +145,9 @@ impl Pager {
         self.held.extend_from_slice(bytes);
         self.lines += bytes.split(|byte| *byte == b'\n').count() - 1;
         if self.lines > self.lines_max {
-            let mut program = Program::start(&self.command)?;
+            // Kept also if it does not read all of it: then it is the pager that has ended.
+            let program = self.program.insert(Program::start(&self.command)?);
             program.write_all(&std::mem::take(&mut self.held))?;
-            self.program = Some(program);
         }
         Ok(bytes.len())
     }

@@ -24,7 +24,8 @@ impl Token {
 }
 
 /// The keywords that begin a statement that reads.
-const STATEMENTS: [&str; 6] = ["select", "with", "values", "table", "show", "explain"];
+const STATEMENTS: [&str; 9] =
+    ["select", "with", "values", "table", "show", "explain", "insert", "update", "delete"];
 
 /// Why a line is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,10 +22,13 @@ pub(super) enum Parsed {
 }
 
 /// Commands of psql, whether an argument follows, and the command here.
-pub(super) const META: [(&str, bool, &str); 7] = [
+pub(super) const META: [(&str, bool, &str); 10] = [
     ("\\d", false, "table list"),
     ("\\d", true, "schema show"),
     ("\\dt", false, "table list"),
+    ("\\dt", true, "schema show"),
+    ("\\d+", false, "table list"),
+    ("\\d+", true, "schema show"),
     ("\\l", false, "shards"),
     ("\\conninfo", false, "config show"),
     ("\\h", false, "help"),

@@ -156,7 +156,7 @@ fn say(text: &str) -> Result<bool> {
     write_stdout(text).map_err(|cause| unwritable(&cause))
 }
 
-/// Reads one key without waiting for Enter; `None` at the end of input.
+/// The first byte of one key, without waiting for Enter; `None` at the end of input.
 fn key() -> Result<Option<u8>> {
     let fail = |cause: io::Error| {
         Error::new(Kind::Failed, format!("cannot read a key: {cause}"))
@@ -168,8 +168,9 @@ fn key() -> Result<Option<u8>> {
     // No lines, no echo, and Ctrl-C as a key.
     keys.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
     tcsetattr(&stdin, OptionalActions::Now, &keys).map_err(|cause| fail(cause.into()))?;
-    let mut byte = [0];
-    let read = stdin.lock().read(&mut byte);
+    // A key such as an arrow is several bytes.
+    let mut bytes = [0; 32];
+    let read = stdin.lock().read(&mut bytes);
     let _ = tcsetattr(&stdin, OptionalActions::Now, &before);
-    Ok(if read.map_err(fail)? == 0 { None } else { Some(byte[0]) })
+    Ok(if read.map_err(fail)? == 0 { None } else { Some(bytes[0]) })
 }

@@ -206,8 +206,8 @@ impl OutageArgs {
         let interrupts = console.watch_interrupts();
         let mut outage = drill.outage(length)?;
         console.tell(&format!(
-            "Shard `{}` refuses connections for {} s; Ctrl-C ends the drill.\n\
-             Try in another terminal: ringshard shards; ringshard count --allow-partial; ringshard doctor",
+            "Shard `{}` refuses connections for {} s; Ctrl-C ends the drill, and `kill` if it runs beside the prompt.\n\
+             Try meanwhile: ringshard shards; ringshard count --allow-partial; ringshard doctor",
             self.shard,
             length.as_secs_f64()
         ));
@@ -263,8 +263,8 @@ impl SlowArgs {
         let interrupts = console.watch_interrupts();
         let mut slow = drill.slow(&proxy_overrides, delay)?;
         console.tell(&format!(
-            "Traffic to shard `{}` is delayed by {} ms in each direction for {} s; Ctrl-C ends the drill.\n\
-             Try in the REPL in another terminal: \\timing on; get-user 1; count --by shard",
+            "Traffic to shard `{}` is delayed by {} ms in each direction for {} s; Ctrl-C ends the drill, and `kill` if it runs beside the prompt.\n\
+             Try at a prompt meanwhile: \\timing on; get-user 1; count --by shard",
             self.shard,
             delay.as_millis(),
             length.as_secs_f64()

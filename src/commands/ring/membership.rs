@@ -27,7 +27,7 @@ pub struct AddShardArgs {
     // Any text is accepted here, because an error of clap would quote it, and it may hold a password.
     #[arg(value_parser = connection_string)]
     pub(crate) url: Option<ConnectionString>,
-    /// If the URL leads to a connection pooler: the server itself, for what needs a session of its own
+    /// The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session
     #[arg(long, value_name = "URL", value_parser = connection_string)]
     pub(crate) direct_url: Option<ConnectionString>,
     /// Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]

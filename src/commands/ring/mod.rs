@@ -224,7 +224,7 @@ impl LocateArgs {
             let (mut holders, mut found) = (None, String::new());
             if let Some((cluster, view)) = &of_cluster {
                 holders = self::holders(cluster, key, &mut report);
-                found = format!("; {}", found_on(view, holders.as_deref()));
+                found = format!("; {}", found_on(view, holders.as_deref(), report.warnings.is_empty()));
             }
             let moving_to = Some(goal.owner(position)).filter(|owner| **owner != *node.shard);
             if let Some(recipient) = moving_to {
@@ -282,10 +282,16 @@ fn holders(cluster: &Cluster, key: &str, report: &mut Report) -> Option<Vec<Shar
     Some(holders)
 }
 
-/// Where the row of a key was found.
-fn found_on(view: &View, holders: Option<&[ShardName]>) -> String {
+/// Where the row of a key was found, or that it was not.
+fn found_on(view: &View, holders: Option<&[ShardName]>, have_all_answered: bool) -> String {
     match holders {
         None => "no user has this key".into(),
+        Some([]) if !have_all_answered => {
+            format!(
+                "whether there is such a {} is not known, as a shard did not answer",
+                view.topology.tables().noun()
+            )
+        }
         Some([]) => format!("no shard holds such a {}", view.topology.tables().noun()),
         Some(holders) => {
             let names: Vec<String> = holders.iter().map(|name| format!("`{name}`")).collect();
@@ -418,9 +424,15 @@ impl SimulateArgs {
             Column::number("modulo_pct"),
         ];
         let mut report = Report::list(&columns);
-        let before = match self.assumed.topology()? {
-            Some(topology) => topology,
-            None => freshest(&*context.cluster()?, &mut report)?.topology.clone(),
+        let before = if let Some(topology) = self.assumed.topology()? {
+            topology
+        } else {
+            let view = freshest(&*context.cluster()?, &mut report)?;
+            if *view.goal() != view.topology {
+                let note = "the planned change is not counted: ringshard rebalance --dry-run shows it";
+                report.notes.push(note.into());
+            }
+            view.topology.clone()
         };
         let (now, after) = (before.ring(), self.target(&before)?.ring());
         let flows = ring_flows(&now, &after);

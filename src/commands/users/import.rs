@@ -247,6 +247,10 @@ struct Rejects {
 
 impl Rejects {
     fn create(path: &Path, input: &Path, records: &Records) -> Result<Self> {
+        if path == Path::new("-") {
+            return Err(Error::new(Kind::Usage, "--rejects needs a file, not standard output")
+                .hint("--rejects /dev/stdout writes them to standard output"));
+        }
         if path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|input| input == path)) {
             return Err(Error::new(Kind::Usage, "--rejects names the file that is imported")
                 .hint("name another file with --rejects"));

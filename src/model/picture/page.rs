@@ -148,7 +148,7 @@ impl Page<'_> {
         let mut out = format!(
             "<section>\n<h2>Shards</h2>\n<p>{} users. Desired is a shard's share of the ring, {}real its share of the \
              users{}.</p>\n<div class=\"scroll\">\n<table>\n<thead><tr><th>shard</th><th>state</th>\
-             <th class=\"figure\">weight</th><th class=\"figure\">virtual nodes</th><th class=\"figure\">requested</th>{then}\
+             <th class=\"figure\">weight</th><th class=\"figure\">virtual nodes</th><th class=\"figure\">desired</th>{then}\
              <th class=\"figure\">real</th><th class=\"figure\">users</th><th class=\"wide\">real, and a mark for {}</th>\
              </tr></thead>\n<tbody>\n",
             thousands(total),
@@ -158,7 +158,7 @@ impl Page<'_> {
             } else {
                 ""
             },
-            if is_changing { "then" } else { "requested" }
+            if is_changing { "then" } else { "desired" }
         );
         for shard in self.shards {
             let real = parts(shard);
@@ -271,8 +271,8 @@ fn bar(words: &str, inside: &str) -> String {
 /// A bar for what is real, and a mark for what is requested.
 fn beside(palette: &Palette<'_>, name: &ShardName, real: Option<f64>, requested: f64, most: f64) -> String {
     let words = match real {
-        Some(real) => format!("{name}: real {}, requested {}", percent(real), percent(requested)),
-        None => format!("{name}: real not known, requested {}", percent(requested)),
+        Some(real) => format!("{name}: real {}, desired {}", percent(real), percent(requested)),
+        None => format!("{name}: real not known, desired {}", percent(requested)),
     };
     // Room for the mark where it is the longest of all.
     let along = |share: f64| number(share / most * BAR * 0.99);

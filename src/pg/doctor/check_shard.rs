@@ -341,7 +341,8 @@ fn identity(
 /// Without a change, a shard has exactly its arcs of the ring. (During a change the check `ring` of the cluster counts.)
 fn arcs(name: &ShardName, held: &[ShardArc], description: &SelfDescription, rings: &RingArcs) -> Verdict {
     let mine = merged(held.iter().map(|held| held.arc));
-    let share: f64 = mine.iter().map(|arc| arc.share()).sum();
+    // The sum of nothing is -0.0.
+    let share = mine.iter().map(|arc| arc.share()).sum::<f64>() + 0.0;
     let found = format!("{} arcs, {:.2} % of the ring", mine.len(), share * 100.0);
     if description.ring.change.is_some() {
         return Verdict::good(format!("{found}, during a change of the ring"));

@@ -68,7 +68,7 @@ pub(crate) fn must_not_answer(cluster: &Cluster, shard: &ShardName) -> Result<()
     };
     let message = format!("shard `{shard}` is not down: a server answers at {}: {answer}", address.shown());
     Err(Error::new(Kind::Conflict, message)
-        .hint("as long as it serves, leave it; to replace it, stop that server first, and make sure that it stays down")
+        .hint("nothing is to be done while it serves; to replace it, stop its server first, and make sure that it stays down")
         .on_shard(shard))
 }
 

@@ -94,6 +94,7 @@ impl Store<'_> {
     fn conflict(&self, shard: &ShardName, origin: &RowOrigin, all: &[RowOrigin]) -> Error {
         let RowOrigin { user_id: id, line, .. } = origin;
         let file = &self.options.file;
+        let typed = if file == "stdin" { "-" } else { file };
         let first = all.iter().find(|other| other.user_id == *id && other.record < origin.record);
         let message = match first {
             Some(first) => format!("{file}:{line}: user `{id}` is in line {} already", first.line),
@@ -101,7 +102,7 @@ impl Store<'_> {
         };
         Error::new(Kind::Conflict, message)
             .hint(format!(
-                "ringshard import {file} --on-conflict skip keeps existing users, --on-conflict update sets the columns of \
+                "ringshard import {typed} --on-conflict skip keeps existing users, --on-conflict update sets the columns of \
                  the file"
             ))
             .on_shard(shard)

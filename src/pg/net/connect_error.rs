@@ -10,7 +10,7 @@ use super::conninfo::{Address, Endpoint};
 use super::descriptors;
 use super::sqlstate::message_of;
 use super::tls::{CERTIFICATE_HINT, CERTIFICATE_REFUSED, Mode};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, without_numbers};
 use crate::model::names::ShardName;
 
 /// The crate's message for a failed TLS handshake.
@@ -104,13 +104,16 @@ pub(crate) fn connecting(shard: &ShardName, address: &Address, refusals: &[Refus
             each.join("; ")
         }
     };
+    let reason = without_numbers(reason);
     let (kind, hint) = refusals.last().map_or_else(
         || (Kind::Unreachable, unreachable_hint(address)),
         |last| (last.kind, last.hint.clone()),
     );
     let hint = match refusals.last() {
         Some(last) if last.is_closed => {
-            format!("a drill that is running opens it again; else: ringshard drill outage {shard} --undo")
+            format!(
+                "if a drill runs, wait until it ends; if none does: ringshard drill outage {shard} --undo"
+            )
         }
         _ => hint,
     };
@@ -300,7 +303,10 @@ fn authentication_hint(address: &Address, cause: &postgres::Error) -> String {
         return "if that server accepts only TLS connections, set sslmode=require in the shard's URL".into();
     }
     match address.password_from() {
-        Some(origin) => format!("the password came from {origin}; try it with psql '{}'", address.shown()),
+        Some(origin) => format!(
+            "the password came from {origin}; check role and password with psql '{}'",
+            address.shown()
+        ),
         None => no_password_hint(address),
     }
 }

@@ -18,6 +18,8 @@ use crate::files::json_file;
 const PAUSE_FACTOR: u32 = 10;
 /// A shorter pause is skipped.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// From this pause on an error says how long it is.
+const PAUSE_TOLD: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -70,7 +72,11 @@ impl Backoff {
         if left < PAUSE_MIN {
             return Ok(());
         }
-        Err(error.clone().adding(&format!("; ringshard tries again in {:.1} s", left.as_secs_f64())))
+        // A shorter pause is over before anybody has read of it.
+        if left < PAUSE_TOLD {
+            return Err(error.clone());
+        }
+        Err(error.clone().adding(&format!("; it is not tried again for {:.0} s", left.as_secs_f64())))
     }
 
     /// An attempt to connect failed after this time. Only a failure of kind `Unreachable` starts a back-off.
@@ -131,7 +137,7 @@ mod tests {
         let backoff = Backoff::default();
         backoff.failed("shard_2", &refused(), Duration::from_secs(1));
         let error = backoff.check("shard_2").unwrap_err();
-        assert!(error.message().starts_with("connection refused; ringshard tries again in"), "{error}");
+        assert!(error.message().starts_with("connection refused; it is not tried again for"), "{error}");
         assert_eq!((error.kind(), error.hint_text()), (Kind::Unreachable, Some("start it")));
         assert!(backoff.check("shard_1").is_ok());
         backoff.answered("shard_2");

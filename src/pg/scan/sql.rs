@@ -287,10 +287,15 @@ fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             error(Kind::Usage, "sql only reads; create-user, update-user, delete-user and import write")
         }
-        Some(_) => error(
+        Some(&SqlState::SYNTAX_ERROR) => error(
             Kind::Failed,
             "use one statement that returns rows: ringshard sql \"SELECT count(*) FROM users\"",
         ),
+        Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN) => error(
+            Kind::Failed,
+            "ringshard table list shows the tables, ringshard schema show users the columns of one",
+        ),
+        Some(_) => error(Kind::Failed, "correct the statement, then run it again"),
         None => sqlstate::doing("run the statement", shard, cause),
     }
 }

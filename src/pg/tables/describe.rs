@@ -104,12 +104,13 @@ fn fault_of(relation: Option<&Relation>, table: &Table) -> Option<TableFault> {
     let Some(relation) = relation else {
         return refuse("it does not exist".into(), "create it on all shards alike".into());
     };
-    let alter = |clause: &str| format!("run there: ALTER TABLE {} {clause}", name.as_sql());
+    let alter =
+        |clause: &str| format!("run on each shard, with psql: ALTER TABLE {} {clause}", name.as_sql());
     let unsupported =
         if *is_prototype { relation.unsupported_as_prototype() } else { relation.unsupported(name) };
     if let Some(Unsupported { why, statement }) = unsupported {
         let hint = match (statement, &relation.partition_of, key) {
-            (Some(statement), ..) => format!("run there: {statement}"),
+            (Some(statement), ..) => format!("run on each shard, with psql: {statement}"),
             (None, Some(parent), Some(ShardingKey { column, .. })) => {
                 format!("add the table with all its partitions: ringshard table add {parent} --key {column}")
             }

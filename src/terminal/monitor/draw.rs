@@ -16,7 +16,7 @@ const LEAST: (u16, u16) = (40, 10);
 const HELP: [(&str, &str); 12] = [
     ("q Esc Ctrl-C", "leave"),
     ("1 2 3 4 Tab", "shards, ring, rebalance, host"),
-    ("Enter", "open the selected shard: sessions, locks, replicas; Esc closes it"),
+    ("Enter", "open the selected shard: sessions, replicas; Esc closes"),
     ("/", "show only shards whose name or state has this; Esc shows all"),
     ("s", "sort the shards by the next column"),
     ("r", "reverse the order"),

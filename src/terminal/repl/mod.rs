@@ -158,9 +158,11 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
                     assistant.failed.insert(text.trim_end().to_owned());
                 }
             }
-            let is_again =
-                ["\\g", "again", "\\e", "edit"].iter().any(|name| text.trim_start().starts_with(name));
-            if !is_again && !text.trim().is_empty() {
+            // As in psql, `\g` and `\e` are about the last command, not about one of the session.
+            let is_of_session = ["\\", "again", "edit", "output", "set "]
+                .iter()
+                .any(|name| text.trim_start().starts_with(name));
+            if !is_of_session && !text.trim().is_empty() {
                 self.shell.last.replace(Some(text));
             }
         }

@@ -105,7 +105,7 @@ fn an_outage_affects_one_shard_and_ends() {
     until("ended", || other.simple_query("SELECT 1").is_err());
     get(&test, ids[0]).fails(69).says("not currently accepting connections");
     get(&test, ids[1]).success();
-    let ran = Ran::of(drill).success().says("Try in another terminal").says("ringshard shards");
+    let ran = Ran::of(drill).success().says("Try meanwhile").says("ringshard shards");
     let row = ran.json();
     assert_eq!((&row["shard"], &row["database"]), (&"shard_1".into(), &test.database(1).into()));
     assert_eq!(row["undone"], true);

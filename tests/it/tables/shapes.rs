@@ -163,7 +163,7 @@ fn tables_that_cannot_be_sharded_are_refused_with_the_reason() {
         ("dated", "a sharding key of type date is not supported"),
         ("other", "other_pkey does not contain `k`"),
         ("ruled", "has a rule"),
-        ("ruled", "run there: DROP RULE r ON "),
+        ("ruled", "run on each shard, with psql: DROP RULE r ON "),
     ] {
         test.run(&["table", "add", table, "--key", "k"]).fails(78).says(why);
     }

@@ -28,6 +28,11 @@ fn data_longer_than_the_screen_goes_through_the_pager() {
     // A pager that leaves early is no failure, and one that is off or `cat` is none.
     let (code, _) = Terminal::run(&test, 100, &["list-users"], &[("PAGER", "head -1")]).wait_for_exit();
     assert_eq!(code, 0);
+    let mut terminal = repl_at_prompt(&test, 100, &[("PAGER", "true")]);
+    terminal.enter_line("list-users -x");
+    terminal.enter_line("count -o jsonl");
+    terminal.wait_for_text("{\"rows\": 299}");
+    assert_eq!(terminal.exit_at_prompt().0, 0);
     let mut terminal = repl_at_prompt(&test, 100, &[pager]);
     terminal.enter_line("set pager off");
     terminal.enter_line("list-users --limit 60");
@@ -54,6 +59,7 @@ fn data_goes_to_a_file_or_to_a_program() {
     assert_eq!(lines.len(), 3, "{written}");
     assert!(lines[0].starts_with("1\t") && lines[2] == "49", "{written}");
     terminal.enter_line("list-users --limit 3");
+    terminal.enter_line("\\o");
     terminal.enter_line("\\g |tr a-z A-Z | sed 's/^/upper: /'");
     terminal.wait_for_text("upper: 3 ");
     terminal.enter_line("\\g again.tsv");
@@ -92,6 +98,7 @@ fn commands_of_psql_and_statements_without_quotes_work() {
     let mut terminal = repl_at_prompt(&test, 120, &[]);
     for (typed, seen) in [
         ("\\d", "│ users ┆ sharded ┆ user_id"),
+        ("\\d+ users", "│ owner "),
         ("\\d users", "│ column     ┆ user_id          ┆ bigint NOT NULL"),
         ("\\dt -o jsonl", "{\"table\": \"users\""),
         ("\\l", "│ shard_3 ┆"),

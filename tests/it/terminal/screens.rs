@@ -71,7 +71,7 @@ fn messages_are_wrapped_at_words() {
         let joined = seen.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
             joined.contains(
-                "hint: as long as it serves, leave it; to replace it, stop that server first, and make sure"
+                "hint: nothing is to be done while it serves; to replace it, stop its server first, and make"
             ),
             "{seen}"
         );

@@ -19,7 +19,7 @@ use crate::model::report::{Cell, Column, Report};
 use crate::model::ring::topology::Topology;
 use crate::model::text::{bytes, counted, thousands};
 use crate::pg::cluster::Cluster;
-use crate::pg::rebalance::{MoveProgress, Moved, Planned, RebalanceOptions};
+use crate::pg::rebalance::{MoveProgress, Planned, RebalanceOptions};
 use crate::settings::Settings;
 
 /// The upper limit of --chunk-rows: a chunk is held in memory, and writes to it wait.
@@ -249,7 +249,11 @@ fn carry_out(
     if direction != Direction::Forward {
         report.rows.clear();
     }
-    report.notes.push(summary(moved, seconds, planned.plan.before.tables().noun()));
+    report.notes.push(record::summary(moved, seconds, planned.plan.before.tables().noun()));
+    let undo = rebalance::undo_commands(&view.topology, view.goal());
+    if direction != Direction::Forward && !undo.is_empty() {
+        report.notes.push(format!("the change is still planned; to take it back: {}", undo.join("; ")));
+    }
     let left = departed(cluster, planned);
     for name in &left {
         report.notes.extend(membership::forget(context, cluster, name)?);
@@ -287,23 +291,6 @@ fn departed(cluster: &Cluster, planned: &Planned) -> Vec<ShardName> {
         .filter(|name| view.topology.shard(name).is_none() && view.goal().shard(name).is_none())
         .cloned()
         .collect()
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rounded rate"
-)]
-fn summary(moved: Moved, seconds: f64, noun: &str) -> String {
-    let Moved { load, chunks } = moved;
-    format!(
-        "moved {} ({}) in {}, {seconds:.1} s, {} {noun}s/s",
-        counted(load.rows, noun),
-        bytes(load.bytes),
-        counted(chunks, "chunk"),
-        thousands((load.rows as f64 / seconds.max(0.001)) as u64)
-    )
 }
 
 const FLOW_COLUMNS: [Column; 6] = [

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{Context, state_file};
 use crate::model::names::ShardName;
+use crate::model::text::{bytes, counted, thousands};
 use crate::pg::cluster::Cluster;
 use crate::pg::rebalance::{Moved, Planned};
 
@@ -72,4 +73,22 @@ pub(crate) fn keep(
 /// The last result on this computer.
 pub(crate) fn last(context: &Context<'_>, cluster: &Cluster) -> Option<Record> {
     state_file::read(context, cluster, NAME)
+}
+
+/// What was moved, and how fast.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rounded rate"
+)]
+pub(super) fn summary(moved: Moved, seconds: f64, noun: &str) -> String {
+    let Moved { load, chunks } = moved;
+    format!(
+        "moved {} ({}) in {}, {seconds:.1} s, {} {noun}s/s",
+        counted(load.rows, noun),
+        bytes(load.bytes),
+        counted(chunks, "chunk"),
+        thousands((load.rows as f64 / seconds.max(0.001)) as u64)
+    )
 }
