@@ -76,7 +76,8 @@ fn line(session: &ClientSession, width: usize, theme: Theme) -> Line<'static> {
         (true, state) if state.starts_with("idle in") => theme.moving(),
         (true, _) => theme.label(),
     };
-    let statement = redacted(&session.statement.split_whitespace().collect::<Vec<_>>().join(" "));
+    let code = session.statement.lines().filter(|line| !line.trim_start().starts_with("--"));
+    let statement = redacted(&code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "));
     let (pid, role) = (session.pid.to_string(), visible(&session.role));
     let cells = [&pid, &*role, &visible(&state), &time, &visible(&waits_for), &visible(&statement)];
     Line::styled(row_of(cells, width, theme), style)

@@ -450,7 +450,7 @@ fn an_opened_shard_shows_its_sessions() {
                 471,
                 "active",
                 &[12],
-                "UPDATE users\n  SET name = 'x' WHERE user_id = 7 AND region = 'EU'",
+                "-- a comment\nUPDATE users\n  SET name = 'x' WHERE user_id = 7 AND region = 'EU'",
             ),
             session(12, "idle in transaction", &[], "SELECT dblink('postgresql://u:secret@h/d')"),
             session(13, "idle", &[], "\u{1b}[2J"),

@@ -21,12 +21,12 @@ use rustyline::history::{FileHistory, History as _, SearchDirection};
 use rustyline::{Config, Editor, ExternalPrinter};
 
 use super::lexer::Lexer;
-use super::output::{Screen, write_stderr};
+use super::output::{Screen, message, write_stderr};
 use super::shell::{End, Shell};
 use crate::commands::repl_command::EditorKeys;
 use crate::commands::{News, ReplArgs};
 use crate::error::{Error, Kind, Result};
-use crate::model::text::{redacted, visible_lines};
+use crate::model::text::redacted;
 use crate::settings::Access;
 use assistant::Assistant;
 use grammar::SeenValues;
@@ -56,7 +56,7 @@ impl Notices {
     }
 
     fn print_line(&self, line: &str) {
-        let text = visible_lines(&redacted(line)).into_owned() + "\n";
+        let text = message(&redacted(line)) + "\n";
         if self.typing.load(Ordering::SeqCst)
             && let Some(printer) = &mut *self.printer.lock()
             && printer.print(text.clone()).is_ok()

@@ -34,14 +34,18 @@ impl Shell<'_> {
                 "only a command that needs neither the screen nor this session can run beside the prompt";
             return Err(Error::new(Kind::Usage, message).hint("drill outage shard_1 --for 10s --yes &"));
         }
+        if redacted(line) != line {
+            // Other users of the machine can see the arguments of a process.
+            let message = "a command with a password does not run beside the prompt";
+            return Err(Error::new(Kind::Usage, message).hint("leave out the `&`"));
+        }
         let program = std::env::current_exe().map_err(|cause| {
             Error::new(Kind::Failed, format!("cannot find the file of this program: {cause}"))
                 .hint("leave out the `&`")
         })?;
         let mut command = Command::new(program);
         command.args(self.flags_of_run(at)).args(words);
-        let line = redacted(line);
-        let number = self.jobs.start(command, &line, self.notice.borrow().clone())?;
+        let number = self.jobs.start(command, line, self.notice.borrow().clone())?;
         self.tell(&format!("[{number}] {line}"), at);
         Ok(())
     }

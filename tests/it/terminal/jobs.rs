@@ -27,6 +27,8 @@ fn a_drill_runs_beside_the_prompt() {
     terminal.wait_for_text("no job runs");
     terminal.enter_line("set format json &");
     terminal.wait_for_text("error: only a command that needs neither the screen nor this session");
+    terminal.enter_line("add-shard shard_4 postgresql://app:secret@/shard_4 &");
+    terminal.wait_for_text("error: a command with a password does not run beside the prompt");
     // The end of the session ends what runs beside it.
     terminal.enter_line("drill slow shard_1 --delay 1ms --for 10m --yes &");
     terminal.wait_for_text("[4] Traffic to shard `shard_1` is delayed");
