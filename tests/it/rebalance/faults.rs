@@ -115,7 +115,7 @@ fn a_stopped_mover_that_resumes_later_does_no_harm() {
 fn a_rebalance_reconnects_terminated_sessions() {
     let test = filled(1_500);
     add_shard(&test, 4).success();
-    let mut child = start_slow_rebalance(&test, 150);
+    let mut child = start_slow_rebalance(&test, 40);
     wait_for_moved_rows(&test, &[4], 10);
     let mut ended = 0;
     while child.try_wait().unwrap().is_none() {
