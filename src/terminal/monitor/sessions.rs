@@ -9,8 +9,9 @@ use super::theme::{Theme, labelled};
 use crate::model::stats::{Activity, ClientSession};
 use crate::model::text::{bytes, counted, redacted, visible};
 
-/// From this width on there is room for the roles.
+/// From these widths on there is room for the roles, and for the programs.
 const WITH_ROLE_CHARS: usize = 72;
+const WITH_PROGRAM_CHARS: usize = 100;
 
 /// One line for each session, and one for each standby.
 pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Theme) -> Vec<Line<'static>> {
@@ -37,7 +38,7 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
         let text = format!("{}  {}  {}  {lag} behind", standby.name, standby.state, standby.sync);
         lines.push(labelled("replica", vec![Span::raw(cut(&text))], theme));
     }
-    let head = row_of(["pid", "role", "state", "time", "waits for", "statement"], width, theme);
+    let head = row_of(["pid", "role", "program", "state", "time", "waits for", "statement"], width, theme);
     lines.push(Line::styled(head, Style::new().add_modifier(Modifier::UNDERLINED)));
     // One line says how many there are below.
     let room = height.saturating_sub(lines.len() + 1);
@@ -52,12 +53,20 @@ pub(super) fn lines(state: &MonitorState, width: usize, height: usize, theme: Th
     lines
 }
 
-/// The cells of a line in their columns; the role only where there is room for it.
-fn row_of([pid, role, state, time, waits_for, statement]: [&str; 6], width: usize, theme: Theme) -> String {
+/// The cells of a line in their columns; role and program only where there is room for them.
+fn row_of(
+    [pid, role, program, state, time, waits_for, statement]: [&str; 7],
+    width: usize,
+    theme: Theme,
+) -> String {
     let cut = |text: &str, chars: usize| text::cut(text, chars, theme.unicode);
-    let role = if width < WITH_ROLE_CHARS { String::new() } else { format!(" {:<10}", cut(role, 10)) };
+    let column = |text: &str, chars: usize, from: usize| match width {
+        width if width < from => String::new(),
+        _ => format!(" {:<chars$}", cut(text, chars)),
+    };
+    let who = column(role, 10, WITH_ROLE_CHARS) + &column(program, 16, WITH_PROGRAM_CHARS);
     let line =
-        format!(" {pid:>7}{role} {:<10} {time:>7} {:<16} {statement}", cut(state, 10), cut(waits_for, 16));
+        format!(" {pid:>7}{who} {:<10} {time:>7} {:<16} {statement}", cut(state, 10), cut(waits_for, 16));
     cut(line.trim_end(), width)
 }
 
@@ -78,7 +87,8 @@ fn line(session: &ClientSession, width: usize, theme: Theme) -> Line<'static> {
     };
     let code = session.statement.lines().filter(|line| !line.trim_start().starts_with("--"));
     let statement = redacted(&code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "));
-    let (pid, role) = (session.pid.to_string(), visible(&session.role));
-    let cells = [&pid, &*role, &visible(&state), &time, &visible(&waits_for), &visible(&statement)];
+    let (pid, role, program) = (session.pid.to_string(), visible(&session.role), visible(&session.program));
+    let cells =
+        [&pid, &*role, &*program, &visible(&state), &time, &visible(&waits_for), &visible(&statement)];
     Line::styled(row_of(cells, width, theme), style)
 }
