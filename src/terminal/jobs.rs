@@ -23,7 +23,8 @@ const STEP: Duration = Duration::from_millis(50);
 /// Hears a line, on any thread.
 pub(super) type Notice = Arc<dyn Fn(String) + Send + Sync>;
 
-/// A process that runs a command; `None` once it has ended.
+/// A process that runs a command; `None` once it has closed its output. The thread that reads the output shares it until it
+/// has told how the process ended.
 type Process = Arc<Mutex<Option<Child>>>;
 
 /// A command that runs.
@@ -43,8 +44,9 @@ impl Job {
         }
     }
 
+    /// Whether its end is still to be told.
     fn is_running(&self) -> bool {
-        self.process.lock().is_some()
+        Arc::strong_count(&self.process) > 1
     }
 }
 
@@ -85,7 +87,8 @@ impl Jobs {
             for text in BufReader::new(output).lines().map_while(io::Result::ok) {
                 notice(format!("[{number}] {text}"));
             }
-            let Some(mut child) = ended.lock().take() else { return };
+            let child = ended.lock().take();
+            let Some(mut child) = child else { return };
             let end = match child.wait() {
                 Ok(status) if status.success() => "done".into(),
                 Ok(status) => {
@@ -94,6 +97,7 @@ impl Jobs {
                 Err(cause) => format!("lost: {cause}"),
             };
             notice(format!("[{number}] {end}: {line}"));
+            drop(ended);
         });
         started.inspect_err(|_| job.interrupt())?;
         self.started.borrow_mut().push(job);
