@@ -495,7 +495,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__create__subcmd__user)
-            opts="-o -x -q -v -y -h --id --name --region --email --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            opts="-o -x -q -v -y -h --id --name --region --email --set --set-null --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -514,6 +514,14 @@ _ringshard() {
                     return 0
                     ;;
                 --email)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set-null)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3121,7 +3129,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__update__subcmd__user)
-            opts="-o -x -q -v -y -h --id --name --region --no-region --email --no-email --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            opts="-o -x -q -v -y -h --id --name --region --no-region --email --no-email --set --set-null --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3140,6 +3148,14 @@ _ringshard() {
                     return 0
                     ;;
                 --email)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set-null)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -119,6 +119,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'The name, up to 100 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'The region, such as EU, up to 50 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'The email address, up to 100 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l set -d 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l set-null -d 'Set a column to NULL; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -172,6 +174,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l id -
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l name -d 'The new name' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l region -d 'The new region' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l email -d 'The new email' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l set -d 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l set-null -d 'Set a column to NULL; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'

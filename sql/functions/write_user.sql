@@ -5,10 +5,11 @@
 -- 'wrong_shard' (this is the database of another shard or cluster, or its catalog has another version than `client_version`,
 -- that of the client); 'unconfirmed' (another server became the primary, see ringshard.is_confirmed); 'late' (the shard is in
 -- an epoch before `known_epoch`, so this may be a stale primary); 'policy' (row_security is not off, so a policy could hide the
--- row; a pooler dropped that setting). Each answer has the shard's epoch.
+-- row; a pooler dropped that setting); 'other_columns' (`users` is not the table of the Python prototype). Each answer has the
+-- shard's epoch.
 --
 -- `operation` is 'create', 'update' or 'delete'. An update sets the fields whose flag is true. Returns the stored or
--- deleted row. There is no helper function, as a nested call costs a tenth of a write.
+-- deleted row.
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
 -- Fails where a trigger or a rule of the user's own kept the row as it was, left it out, or gave it another id. Returns
@@ -30,22 +31,19 @@ LANGUAGE sql STABLE AS $$
     ) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = pg_catalog.to_regclass('public.users'))
 $$;
 
-CREATE OR REPLACE FUNCTION ringshard.write_user(
-    the_cluster text, the_shard text, client_version integer, known_epoch bigint, operation text, id bigint,
-    set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,
-    OUT answer text, OUT epoch bigint, OUT transfer_to text,
-    OUT user_id bigint, OUT name text, OUT region text, OUT email text)
+-- Whether this shard owns a position, for a write in this transaction: 'owned', or the answer of the write. Each caller's next
+-- statement has a snapshot after the barrier, which is held to commit.
+CREATE OR REPLACE FUNCTION ringshard.prove_owner(
+    the_cluster text, the_shard text, client_version integer, known_epoch bigint, "position" uuid,
+    OUT answer text, OUT epoch bigint, OUT transfer_to text)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-    position CONSTANT uuid := pg_catalog.md5(id::text)::uuid;
     -- Whether durability and isolation level are already as required.
     is_usual CONSTANT boolean := pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local')
                           AND pg_catalog.current_setting('transaction_isolation') = 'read committed';
     -- The barrier, held to commit. (An assignment is faster than PERFORM, which plans a query.)
     barrier CONSTANT boolean := pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;
-    guard_before CONSTANT text := pg_catalog.current_setting('ringshard.guard', true);
-    guard text;
 BEGIN
     IF NOT is_usual THEN
         -- An acknowledged write is on disk, whatever the server's default; a stronger setting stays.
@@ -76,11 +74,32 @@ BEGIN
                     ELSE 'not_owner' END, meta.epoch
         INTO answer, epoch FROM ringshard.meta;
     END IF;
+    IF answer = 'owned' AND pg_catalog.current_setting('row_security') <> 'off' THEN
+        answer := 'policy';
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION ringshard.write_user(
+    the_cluster text, the_shard text, client_version integer, known_epoch bigint, operation text, id bigint,
+    set_name boolean, new_name text, set_region boolean, new_region text, set_email boolean, new_email text,
+    OUT answer text, OUT epoch bigint, OUT transfer_to text,
+    OUT user_id bigint, OUT name text, OUT region text, OUT email text)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    proof CONSTANT record :=
+        ringshard.prove_owner(the_cluster, the_shard, client_version, known_epoch, pg_catalog.md5(id::text)::uuid);
+    guard_before CONSTANT text := pg_catalog.current_setting('ringshard.guard', true);
+    guard text;
+BEGIN
+    answer := proof.answer;
+    epoch := proof.epoch;
+    transfer_to := proof.transfer_to;
     IF answer IS DISTINCT FROM 'owned' THEN
         RETURN;
     END IF;
-    IF pg_catalog.current_setting('row_security') <> 'off' THEN
-        answer := 'policy';
+    IF NOT (SELECT coalesce(meta.topology -> 'tables' @> '[{"prototype": true}]', true) FROM ringshard.meta) THEN
+        answer := 'other_columns';
         RETURN;
     END IF;
     -- Ownership is proved, so the triggers (guard.sql) need not check again. (A SET clause of the function would do the

@@ -4,13 +4,15 @@
 
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::position::Position;
+use crate::model::ring::topology::Epoch;
 use crate::model::user::UserId;
 use crate::pg::catalog::CATALOG_VERSION;
 use crate::pg::cluster::view::StableRing;
 use crate::pg::net::session::OneLine;
+use crate::pg::rows::any_row::{self, GivenValues, RowKey};
 use crate::pg::rows::statements::{
-    Arguments, CREATE_FAST_PATH, DELETE_FAST_PATH, GET, GET_FAST_PATH, RowChange, RowOperation,
-    UPDATE_FAST_PATH, WRITE,
+    Arguments, CREATE_FAST_PATH, DELETE_FAST_PATH, GET, GET_FAST_PATH, RowOperation, UPDATE_FAST_PATH,
+    UserChange, WRITE,
 };
 use crate::pg::scan::list::{Filter, ListQuery, count_sql};
 
@@ -69,8 +71,19 @@ impl Owner<'_> {
         }
     }
 
+    /// The first parameters of a write.
+    fn of_write(&self, operation: RowOperation) -> Vec<(&'static str, String)> {
+        vec![
+            ("the_cluster", self.cluster.map_or_else(|| "NULL".into(), |id| quoted(&id.to_string()))),
+            ("the_shard", quoted(self.shard.as_str())),
+            ("client_version", CATALOG_VERSION.to_string()),
+            ("known_epoch", self.stable_ring.map_or(Epoch::GUESSED, |ring| ring.epoch).to_string()),
+            ("operation", quoted(operation.name())),
+        ]
+    }
+
     /// The write of a user.
-    pub fn write(&self, change: RowChange<'_>) -> OfUser {
+    pub fn write(&self, change: UserChange<'_>) -> OfUser {
         let Arguments { operation, id, name, region, email } = change.arguments();
         let text = |text: Option<&str>| text.map_or_else(|| "NULL".into(), quoted);
         let id = ("id", id.to_string());
@@ -90,19 +103,35 @@ impl Owner<'_> {
             RowOperation::Update => (UPDATE_FAST_PATH, [vec![id.clone()], patch.clone()].concat()),
             RowOperation::Delete => (DELETE_FAST_PATH, vec![id.clone()]),
         };
-        let mut parameters = vec![
-            ("the_cluster", text(self.cluster.map(|id| id.to_string()).as_deref())),
-            ("the_shard", quoted(self.shard.as_str())),
-            ("client_version", CATALOG_VERSION.to_string()),
-            ("operation", quoted(operation.name())),
-            id,
-        ];
+        let mut parameters = self.of_write(operation);
+        parameters.push(id);
         parameters.extend(patch);
         OfUser {
             fast_path: self.fast_path(sql, of_user),
             by_arcs: Statement { sql: one_line(WRITE), parameters },
         }
     }
+}
+
+/// The read of a row of any table.
+pub fn get_row(row: &RowKey<'_>) -> OfUser {
+    let [table, key, given] = row.parameters(&GivenValues::new());
+    let position = format!("{:032x}", Position::of_key(row.text()).number());
+    let parameters = vec![
+        ("position", quoted(&position)),
+        ("table_name", quoted(&table)),
+        ("the_key", quoted(&key)),
+        ("given", quoted(&given)),
+    ];
+    OfUser { fast_path: None, by_arcs: Statement { sql: one_line(any_row::READ.as_str()), parameters } }
+}
+
+/// A write of a row of any table.
+pub fn write_row(owner: Owner<'_>, row: &RowKey<'_>, operation: RowOperation, given: &GivenValues) -> OfUser {
+    let [table, key, given] = row.parameters(given);
+    let mut parameters = owner.of_write(operation);
+    parameters.extend([("table_name", quoted(&table)), ("the_key", quoted(&key)), ("given", quoted(&given))]);
+    OfUser { fast_path: None, by_arcs: Statement { sql: one_line(any_row::WRITE), parameters } }
 }
 
 /// The read of a shard's users by id.

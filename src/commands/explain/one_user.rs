@@ -2,16 +2,18 @@
 
 use super::steps::{KnownCluster, Steps};
 use crate::commands::Context;
-use crate::commands::users::one_user::{CreateUserArgs, DeleteUserArgs, GetUserArgs, UpdateUserArgs};
+use crate::commands::users::one_user::{
+    CreateUserArgs, DeleteUserArgs, GetUserArgs, UpdateUserArgs, by_columns, id_is_missing, row_key,
+};
 use crate::error::Result;
 use crate::model::names::ShardName;
 use crate::model::ring::Ring;
 use crate::model::ring::position::Position;
-use crate::model::user::UserId;
 use crate::pg::cluster::view::View;
 use crate::pg::preview::{self, OfUser, Owner};
+use crate::pg::rows::any_row::{GivenValues, RowKey};
 use crate::pg::rows::router::{FENCE_HELP_AFTER, FENCE_PATIENCE};
-use crate::pg::rows::statements::RowChange;
+use crate::pg::rows::statements::{RowOperation, UserChange};
 
 /// The route of a user to its owner, which all four commands begin with.
 struct UserRoute {
@@ -20,9 +22,9 @@ struct UserRoute {
 }
 
 impl UserRoute {
-    fn of(id: UserId, context: &Context<'_>) -> Result<Self> {
+    fn of(id: &str, context: &Context<'_>) -> Result<Self> {
         let mut known = KnownCluster::of(context)?;
-        let position = Position::of_user(id);
+        let position = Position::of_key(id);
         let owner = known.view.ring().owner(position).clone();
         let count = known.cluster.shards().names().len();
         let settings = context.settings();
@@ -31,7 +33,7 @@ impl UserRoute {
         let started = if is_private { "; starts the private Postgres if it is down" } else { "" };
         let address = known.shown_address(&owner)?;
         let timeout_ms = settings.connect_timeout.value.as_millis();
-        let steps = key(known.steps, &id.to_string(), known.view.ring())
+        let steps = key(known.steps, id, known.view.ring())
             .add("shards", format!("1 of {count} is asked: `{owner}`"))
             .add("connection", format!("to {address}, with a timeout of {timeout_ms} ms{started}"));
         known.steps = change(steps, &known.view, position, &owner);
@@ -51,8 +53,8 @@ impl UserRoute {
             .add("otherwise", format!("the shard checks the arc of this user: {}", by_arcs.sql))
     }
 
-    fn write(self, change: RowChange<'_>) -> Steps {
-        self.send(|owner| owner.write(change))
+    fn write(self, of_user: impl FnOnce(Owner<'_>) -> OfUser) -> Steps {
+        self.send(of_user)
             .add("barrier", "a shared lock until the commit; the fence of a chunk takes the same lock exclusively")
             .add(
                 "fenced",
@@ -109,31 +111,85 @@ fn change(steps: Steps, view: &View, position: Position, owner: &ShardName) -> S
 }
 
 pub(crate) fn get(args: &GetUserArgs, context: &Context<'_>) -> Result<Steps> {
-    let id = args.which.id()?;
-    Ok(UserRoute::of(id, context)?.send(|owner| owner.get(id)).add(
+    let steps = by_columns(
+        context,
+        args.which.id().map(Some),
+        |_, _| {
+            let id = args.which.id()?;
+            Ok(UserRoute::of(&id.to_string(), context)?.send(|owner| owner.get(id)))
+        },
+        |_, table, key| {
+            let row = row_key(table, key, args.which.text()?)?;
+            Ok(UserRoute::of(row.text(), context)?.send(|_| preview::get_row(&row)))
+        },
+    )?;
+    Ok(steps.add(
         "fenced",
         "if the user is being moved, the other shard is asked too, and the answer of the owner counts",
     ))
 }
 
 pub(crate) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Steps> {
-    let Some(id) = args.id() else {
+    if args.text().is_none() {
         return Ok(KnownCluster::of(context)?
             .steps
             .add("shards", "the owner of a random position of the ring makes an id that it owns; if it is down, another shard")
             .statement(preview::next_own_id())
             .add("then", "the user is stored with this id: ringshard explain create-user --id N shows how"));
-    };
-    let user = args.user(id);
-    Ok(UserRoute::of(id, context)?.write(RowChange::Create(&user)))
+    }
+    by_columns(
+        context,
+        args.id(),
+        |_, id| {
+            let user = args.user(id.ok_or_else(id_is_missing)?)?;
+            let route = UserRoute::of(&user.user_id.to_string(), context)?;
+            Ok(route.write(|owner| owner.write(UserChange::Create(&user))))
+        },
+        |_, table, key| {
+            let row = row_key(table, key, args.text().unwrap_or_default())?;
+            write_row(&row, RowOperation::Create, &args.values_of_row(key, row.text())?, context)
+        },
+    )
 }
 
 pub(crate) fn update(args: &UpdateUserArgs, context: &Context<'_>) -> Result<Steps> {
-    let id = args.which.id()?;
-    Ok(UserRoute::of(id, context)?.write(RowChange::Update(id, &args.patch())))
+    by_columns(
+        context,
+        args.which.id().map(Some),
+        |_, _| {
+            let (id, patch) = (args.which.id()?, args.patch()?);
+            let route = UserRoute::of(&id.to_string(), context)?;
+            Ok(route.write(|owner| owner.write(UserChange::Update(id, &patch))))
+        },
+        |_, table, key| {
+            let row = row_key(table, key, args.which.text()?)?;
+            write_row(&row, RowOperation::Update, &args.values_of_row(key)?, context)
+        },
+    )
 }
 
 pub(crate) fn delete(args: &DeleteUserArgs, context: &Context<'_>) -> Result<Steps> {
-    let id = args.which.id()?;
-    Ok(UserRoute::of(id, context)?.write(RowChange::Delete(id)))
+    by_columns(
+        context,
+        args.which.id().map(Some),
+        |_, _| {
+            let id = args.which.id()?;
+            let route = UserRoute::of(&id.to_string(), context)?;
+            Ok(route.write(|owner| owner.write(UserChange::Delete(id))))
+        },
+        |_, table, key| {
+            let row = row_key(table, key, args.which.text()?)?;
+            write_row(&row, RowOperation::Delete, &GivenValues::new(), context)
+        },
+    )
+}
+
+fn write_row(
+    row: &RowKey<'_>,
+    operation: RowOperation,
+    given: &GivenValues,
+    context: &Context<'_>,
+) -> Result<Steps> {
+    let route = UserRoute::of(row.text(), context)?;
+    Ok(route.write(|owner| preview::write_row(owner, row, operation, given)))
 }

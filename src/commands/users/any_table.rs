@@ -13,7 +13,8 @@ use crate::error::{Error, Kind, Result};
 use crate::files::atomic;
 use crate::model::report::{Column, Document, Report, StreamEnd};
 use crate::model::ring::position::Position;
-use crate::model::table::Table;
+use crate::model::ring::topology::Epoch;
+use crate::model::table::{Table, TableName};
 use crate::model::text::counted;
 use crate::pg::cluster::Cluster;
 use crate::pg::import::OnConflict;
@@ -34,14 +35,29 @@ pub struct TableFlag {
 }
 
 impl TableFlag {
-    /// The table, unless it is that of the commands about users. Fails with `NotFound` if the cluster does not have it.
+    /// The table, unless it is that of the Python prototype; without --table `users`, if it has other columns, as far as this
+    /// process knows. Fails with `NotFound` if the cluster does not have the table.
     pub(crate) fn other_table(&self, cluster: &Cluster) -> Result<Option<Table>> {
-        let Some(name) = &self.table else { return Ok(None) };
+        let Some(name) = &self.table else {
+            if cluster.view().epoch == Epoch::GUESSED {
+                // If no shard answers, the command says so.
+                let _ = cluster.refresh();
+            }
+            return Ok(users_of_other_columns(cluster));
+        };
         cluster.refresh()?;
         let view = cluster.view();
         let found = named(view.topology.tables().all(), name)?;
         Ok((!found.is_prototype).then_some(found))
     }
+}
+
+/// The sharded table `users`, if it is not that of the Python prototype, as far as this process knows.
+pub(crate) fn users_of_other_columns(cluster: &Cluster) -> Option<Table> {
+    let view = cluster.view();
+    let tables = view.topology.tables();
+    let is_known = view.epoch != Epoch::GUESSED && !tables.has_prototype();
+    tables.get(&TableName::users()).filter(|table| is_known && table.key.is_some()).cloned()
 }
 
 /// Writes all rows of a table to a file or to standard output.

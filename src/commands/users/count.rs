@@ -85,7 +85,10 @@ impl CountArgs {
 
     /// The counts of other tables than that of the commands about users, if these are asked for.
     fn count_tables(&self, cluster: &Cluster) -> Result<Option<Report>> {
-        let other = self.table.other_table(cluster)?;
+        let other = match self.table.table {
+            Some(_) => self.table.other_table(cluster)?,
+            None => None,
+        };
         let is_of_users = other.is_none() && self.by != Some(By::Table);
         if is_of_users && cluster.view().epoch == Epoch::GUESSED {
             cluster.refresh()?;

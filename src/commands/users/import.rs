@@ -98,15 +98,14 @@ impl ImportFileArgs {
     /// Reads the file and stores its users on all shards at once.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let file = self.file.as_deref().expect("clap requires it");
-        if self.table.table.is_some() {
-            let cluster = context.cluster()?;
-            if let Some(table) = self.table.other_table(&cluster)? {
-                if self.rejects.is_some() || self.restart {
-                    return Err(Error::new(Kind::Usage, "--rejects and --restart are for users alone")
-                        .hint("leave them out; --on-conflict skip leaves out rows that are there"));
-                }
-                return import_table(context, &cluster, &table, file, self.on_conflict.into());
+        if let Ok(cluster) = context.cluster()
+            && let Some(table) = self.table.other_table(&cluster)?
+        {
+            if self.rejects.is_some() || self.restart {
+                return Err(Error::new(Kind::Usage, "--rejects and --restart are for users alone")
+                    .hint("leave them out; --on-conflict skip leaves out rows that are there"));
             }
+            return import_table(context, &cluster, &table, file, self.on_conflict.into());
         }
         let Input { name, reader, bytes_read, bytes_total } = Input::open(file)?;
         let mut records = Records::new(&name, reader)?;

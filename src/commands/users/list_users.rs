@@ -37,13 +37,16 @@ pub struct ListUsersArgs {
 impl ListUsersArgs {
     /// Asks all shards at once, and shows the rows as they arrive.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        if self.table.table.is_some() {
-            let cluster = context.cluster()?;
-            if let Some(table) = self.table.other_table(&cluster)? {
-                return self.list_rows(&cluster, &table);
-            }
+        // A mistyped --after of the usual table needs no shard.
+        let filter = self.filter();
+        let cluster = match context.cluster() {
+            Err(error) => return Err(filter.err().unwrap_or(error)),
+            Ok(cluster) => cluster,
+        };
+        if let Some(table) = self.table.other_table(&cluster)? {
+            return self.list_rows(&cluster, &table);
         }
-        let filter = self.filter()?;
+        let filter = filter?;
         let cluster = context.cluster_of_users()?;
         let (users, missing) = scan::list_users(&cluster, &filter, self.partial.allow_partial)?;
         let mut report = Report::stream(&COLUMNS, RowStream::new(users.map(|user| user.map(cells))));

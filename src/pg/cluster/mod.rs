@@ -6,7 +6,7 @@
 pub mod cache;
 pub(crate) mod discovery;
 pub mod prototype_log;
-mod refresh;
+pub mod refresh;
 pub mod replicas;
 mod ring_file;
 pub mod view;

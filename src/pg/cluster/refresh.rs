@@ -20,6 +20,16 @@ use crate::pg::net::sqlstate;
 /// After this many statements about users, reading the topology pays, as it makes the next ones cheaper.
 const WORTH_ASKING: u32 = 32;
 
+/// For a statement about the table of the Python prototype, which the cluster does not have.
+pub(crate) fn no_prototype(what: &str, shard: &ShardName) -> Error {
+    let message = format!(
+        "cannot {what}: this cluster has no table `users` with the columns user_id, name, region and email"
+    );
+    Error::new(Kind::Configuration, message)
+        .hint("ringshard table list shows its tables; ringshard sql reads them")
+        .on_shard(shard)
+}
+
 impl Cluster {
     /// The error of a statement that failed on a shard; if its catalog has another version, the error says so.
     pub(crate) fn explain(
@@ -37,12 +47,7 @@ impl Cluster {
                 if cause.as_db_error().is_some_and(|error| error.message().contains("users"))
                     && !known.ring.topology.tables().has_prototype() =>
             {
-                let message = format!(
-                    "cannot {what}: this cluster has no table `users` with the columns user_id, name, region and email"
-                );
-                Error::new(Kind::Configuration, message)
-                    .hint("ringshard table list shows its tables; ringshard sql reads them")
-                    .on_shard(shard)
+                no_prototype(what, shard)
             }
             _ => sqlstate::doing(what, shard, cause),
         }

@@ -90,6 +90,13 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
             "ringshard sql \"SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.users'::regclass AND NOT tgisinternal\" \
              lists the triggers",
         ),
+        // sql/functions/one_row.sql
+        code if code.code() == "RS011" => {
+            error(Kind::Configuration).hint("ringshard sql reads and the application writes such rows")
+        }
+        code if code.code() == "RS012" => error(Kind::Usage).hint("ringshard schema show users lists its columns"),
+        // A value that its column does not take.
+        code if code.code().starts_with("22") => error(Kind::BadInput),
         // sql/functions/rebalance.sql
         code if code.code() == "RS008" => error(Kind::Locked).hint("run this again"),
         // sql/functions/side_effects.sql

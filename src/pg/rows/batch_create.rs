@@ -189,7 +189,7 @@ impl Router<'_> {
             let what = format!("create user `{id}`");
             // A shard that fails to answer once is not asked hundreds of times.
             let read = if has_ended && !was_undone {
-                self.read(ReadIntent::Primary, &what, Key::of_user(id)).ok()
+                self.read(ReadIntent::Primary, &what, &Key::of_user(id)).ok()
             } else {
                 None
             };
@@ -198,11 +198,11 @@ impl Router<'_> {
                 _ if was_undone => UserOutcome::Absent,
                 Some((Some(found), _)) if found == *user => UserOutcome::Stored,
                 Some((found, shard)) => {
-                    UserOutcome::Failed(not_as_requested(&error, id, found.is_some(), &shard))
+                    UserOutcome::Failed(not_as_requested(&error, &id.to_string(), found.is_some(), &shard))
                 }
                 None => {
                     has_ended = false;
-                    UserOutcome::Failed(unknown(&error, id, &lost.shard))
+                    UserOutcome::Failed(unknown(&error, &id.to_string(), &lost.shard))
                 }
             };
         }

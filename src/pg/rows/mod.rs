@@ -1,7 +1,9 @@
-//! Reads and writes rows of users, each on its owner.
+//! Reads and writes single rows, each on its owner.
 
+pub mod any_row;
 pub mod batch_create;
 mod errors;
+mod keyed;
 pub mod locate;
 pub mod own_id;
 pub mod reserve_ids;

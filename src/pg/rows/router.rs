@@ -1,4 +1,4 @@
-//! Reads and writes one user: finds the owner, sends it one statement, and retries until the answer is final.
+//! Reads and writes one row: finds the owner, sends it one statement, and retries until the answer is final.
 //!
 //! The known topology may be outdated. Each answer of a shard has the shard's epoch and says whether the shard owns the key,
 //! so a client with an old topology notices it, refreshes and tries again. Every loop here is bounded.
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use postgres::types::Type;
 
-use super::errors::{behind, exists, not_as_requested, not_found, unknown};
+use super::errors::{behind, exists, not_as_requested, not_found, typed, unknown};
+use super::keyed::{Change, Keyed, UserWrite};
 use super::locate;
-use super::statements::{self, Expected, ReplyStatus, RowChange, RowReply};
+use super::statements::{Expected, ReplyStatus, RowOperation, RowReply, UserChange};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::point_read::{KeyReply, PointRead, ReadStep};
@@ -19,6 +20,7 @@ use crate::model::python_repr;
 use crate::model::ring::key::Key;
 use crate::model::user::{User, UserId, UserPatch};
 use crate::pg::cluster::Cluster;
+use crate::pg::cluster::refresh::no_prototype;
 use crate::pg::cluster::view::{StableRing, View};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
@@ -69,9 +71,9 @@ pub(crate) struct LostConnection {
 }
 
 /// The result of one attempt to send a statement.
-enum Attempt {
+enum Attempt<R> {
     /// The shard answered.
-    Answer(RowReply),
+    Answer(RowReply<R>),
     /// The server rolled the transaction back because of a conflict.
     Retry,
     /// The server is not the shard's primary any more, and the new one is known.
@@ -81,9 +83,9 @@ enum Attempt {
 }
 
 /// The result of a statement after all retries.
-enum Sent {
+enum Sent<R> {
     /// The shard answered.
-    Answered(RowReply),
+    Answered(RowReply<R>),
     /// The outcome is unknown.
     Lost(LostConnection),
 }
@@ -92,20 +94,12 @@ impl Router<'_> {
     /// Reads a user from its owner. Fails with `NotFound` if there is none.
     pub fn get_user(&self, id: UserId) -> Result<User> {
         let (user, shard) = self.find_user(id)?;
-        user.ok_or_else(|| not_found(id, &shard))
+        user.ok_or_else(|| not_found(&id.to_string(), &shard))
     }
 
     /// As [`Router::get_user`], but returns `None` if there is no such user; with the owner.
     pub fn find_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
-        log::info!("Received request to get user: {id}");
-        let what = format!("get user `{id}`");
-        let (user, shard) = self
-            .read(ReadIntent::AllowReplica, &what, self.key(id))
-            .inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
-        if user.is_none() {
-            log::warn!("User {id} not found in shard {shard}");
-        }
-        Ok((user, shard))
+        self.find(&self.key(id))
     }
 
     /// Stores a new user on its owner, durably; returns the stored user, which a trigger may have changed, and its owner. Fails
@@ -113,29 +107,48 @@ impl Router<'_> {
     pub fn create_user(&self, user: &User) -> Result<(User, ShardName)> {
         let id = user.user_id;
         log::info!("Received request to create user: {}", python_repr::dict(user));
-        let (stored, shard) = self.settle("create", RowChange::Create(user), |found| found == Some(user))?;
-        log::info!("Committed user {id} to shard {shard}");
-        let stored = stored.ok_or_else(|| not_found(id, &shard))?;
-        Ok((stored, shard))
+        self.put(&UserWrite { key: self.key(id), change: UserChange::Create(user) })
     }
 
     /// Changes fields of a user; returns the new user, and its owner. Fails with `NotFound` if there is none.
     pub fn update_user(&self, id: UserId, patch: &UserPatch) -> Result<(User, ShardName)> {
         log::info!("Received request to update user: {id}");
-        let as_requested = |found: Option<&User>| found.is_some_and(|user| patch.holds_for(user));
-        let (user, shard) = self.settle("update", RowChange::Update(id, patch), as_requested)?;
-        log::info!("Committed user {id} to shard {shard}");
-        let user = user.ok_or_else(|| not_found(id, &shard))?;
-        Ok((user, shard))
+        self.put(&UserWrite { key: self.key(id), change: UserChange::Update(id, patch) })
     }
 
     /// Deletes a user; returns the deleted user, unless the connection was lost, and its owner. Fails with `NotFound` if there
     /// is none.
     pub fn delete_user(&self, id: UserId) -> Result<(Option<User>, ShardName)> {
-        log::info!("Received request to delete user: {id}");
-        let (user, shard) = self.settle("delete", RowChange::Delete(id), |found| found.is_none())?;
-        log::info!("Committed deletion of user {id} from shard {shard}");
-        Ok((user, shard))
+        self.delete(&UserWrite { key: self.key(id), change: UserChange::Delete(id) })
+    }
+
+    pub(super) fn find<K: Keyed>(&self, row: &K) -> Result<(Option<K::Row>, ShardName)> {
+        let key = row.key();
+        log::info!("Received request to get user: {key}");
+        let what = format!("get user `{key}`");
+        let (found, shard) = self
+            .read(ReadIntent::AllowReplica, &what, row)
+            .inspect_err(|error| log::error!("Failed to {what}: {error}"))?;
+        if found.is_none() {
+            log::warn!("User {key} not found in shard {shard}");
+        }
+        Ok((found, shard))
+    }
+
+    pub(super) fn put<C: Change>(&self, change: &C) -> Result<(C::Row, ShardName)> {
+        let key = change.key();
+        let (stored, shard) = self.settle(change)?;
+        log::info!("Committed user {key} to shard {shard}");
+        let stored = stored.ok_or_else(|| not_found(&key, &shard))?;
+        Ok((stored, shard))
+    }
+
+    pub(super) fn delete<C: Change>(&self, change: &C) -> Result<(Option<C::Row>, ShardName)> {
+        let key = change.key();
+        log::info!("Received request to delete user: {key}");
+        let (deleted, shard) = self.settle(change)?;
+        log::info!("Committed deletion of user {key} from shard {shard}");
+        Ok((deleted, shard))
     }
 
     /// Hashes an id; the time counts as routing.
@@ -148,13 +161,13 @@ impl Router<'_> {
     }
 
     /// The owner of a key, by the known ring.
-    fn route(&self, key: Key) -> Route {
+    fn route(&self, row: &impl Keyed) -> Route {
         let (view, active) = (self.0.view(), self.0.shards().active_sessions());
         let since = active.now();
         let owner = if log::log_enabled!(log::Level::Info) {
-            view.locate(&key.id.to_string(), key.position).shard.clone()
+            view.locate(&row.key(), row.position()).shard.clone()
         } else {
-            view.owner(key.position).clone()
+            view.owner(row.position()).clone()
         };
         active.routed(since);
         Route { shard: owner, stable_ring: view.stable_ring() }
@@ -170,13 +183,17 @@ impl Router<'_> {
     }
 
     /// Reads a row; returns it, or `None`, and the shard that answered.
-    pub(crate) fn read(&self, intent: ReadIntent, what: &str, key: Key) -> Result<(Option<User>, ShardName)> {
-        let mut route = self.route(key);
+    pub(super) fn read<K: Keyed>(
+        &self,
+        intent: ReadIntent,
+        what: &str,
+        row: &K,
+    ) -> Result<(Option<K::Row>, ShardName)> {
+        let mut route = self.route(row);
         let (mut refreshes, mut hops, mut lost_once) = (0, 0, false);
         let mut read = PointRead::default();
         loop {
-            let get =
-                |session: &mut PooledSession, expected: Expected<'_>| statements::get(session, expected, key);
+            let get = |session: &mut PooledSession, expected: Expected<'_>| row.read(session, expected);
             let answer = match self.send(intent, &route, what, get)? {
                 Sent::Answered(answer) => answer,
                 Sent::Lost(_) if !lost_once => {
@@ -193,8 +210,8 @@ impl Router<'_> {
                 _ => KeyReply::Owned,
             };
             let shard = &route.shard;
-            match read.answer(shard, reply, answer.user) {
-                ReadStep::Counts(user, shard) => return Ok((user, shard)),
+            match read.answer(shard, reply, answer.row) {
+                ReadStep::Counts(found, shard) => return Ok((found, shard)),
                 ReadStep::Ask(_) if hops == HOPS_MAX => {
                     let message = format!("cannot {what}: two shards have it fenced for each other");
                     return Err(Error::new(Kind::Failed, message)
@@ -206,7 +223,7 @@ impl Router<'_> {
                     route = Route::to(next);
                 }
                 ReadStep::LookUp => {
-                    route = Route::to(self.owner_after_refresh(what, key, shard, &mut refreshes)?);
+                    route = Route::to(self.owner_after_refresh(what, row, shard, &mut refreshes)?);
                 }
             }
         }
@@ -215,11 +232,11 @@ impl Router<'_> {
     fn owner_after_refresh(
         &self,
         what: &str,
-        key: Key,
+        row: &impl Keyed,
         shard: &ShardName,
         refreshes: &mut u32,
     ) -> Result<ShardName> {
-        let position = key.position;
+        let position = row.position();
         // During a change: the owner by the next topology, before all shards are asked.
         let by_next_topology = |view: &View| {
             let ring = view.change.as_ref().map(|(_, ring)| ring)?;
@@ -235,12 +252,12 @@ impl Router<'_> {
             let message =
                 format!("cannot {what}: shard `{shard}` is its owner by the ring, but does not own it");
             return Err(Error::new(Kind::Failed, message)
-                .hint(format!("ringshard ring locate {} shows which shards have it", key.id))
+                .hint(format!("ringshard ring locate {} shows which shards have it", typed(&row.key())))
                 .on_shard(shard));
         }
         self.0.view().check_ring_file(position);
         self.0.refresh()?;
-        let owner = self.route(key).shard;
+        let owner = self.route(row).shard;
         if owner != *shard {
             return Ok(owner);
         }
@@ -254,13 +271,13 @@ impl Router<'_> {
     }
 
     /// Sends one statement to one shard, with retries.
-    fn send(
+    fn send<R>(
         &self,
         intent: ReadIntent,
         route: &Route,
         what: &str,
-        statement: impl Fn(&mut PooledSession, Expected<'_>) -> Result<RowReply, postgres::Error>,
-    ) -> Result<Sent> {
+        statement: impl Fn(&mut PooledSession, Expected<'_>) -> Result<RowReply<R>, postgres::Error>,
+    ) -> Result<Sent<R>> {
         let (mut retries, mut reroutes) = (0, 0);
         loop {
             match self.attempt(intent, route, what, &statement, retries < RETRIES_MAX)? {
@@ -283,14 +300,14 @@ impl Router<'_> {
     }
 
     /// Sends one statement to one shard, once.
-    fn attempt(
+    fn attempt<R>(
         &self,
         intent: ReadIntent,
         route: &Route,
         what: &str,
-        statement: impl Fn(&mut PooledSession, Expected<'_>) -> Result<RowReply, postgres::Error>,
+        statement: impl Fn(&mut PooledSession, Expected<'_>) -> Result<RowReply<R>, postgres::Error>,
         may_retry: bool,
-    ) -> Result<Attempt> {
+    ) -> Result<Attempt<R>> {
         let (cluster, shard) = (self.0, &route.shard);
         let mut session = cluster.reach(intent, shard)?;
         let least_epoch = cluster.least_epoch(session.server());
@@ -309,6 +326,9 @@ impl Router<'_> {
         };
         if answer.status == ReplyStatus::WrongShard {
             return self.reroute(shard, session);
+        }
+        if answer.status == ReplyStatus::OtherColumns {
+            return Err(no_prototype(what, shard));
         }
         if answer.status == ReplyStatus::Unconfirmed {
             // The next attempt connects anew: the URL may lead to another server by now.
@@ -343,7 +363,7 @@ impl Router<'_> {
     }
 
     /// The database says that it is not this shard: the shard may have another primary.
-    fn reroute(&self, shard: &ShardName, mut session: PooledSession) -> Result<Attempt> {
+    fn reroute<R>(&self, shard: &ShardName, mut session: PooledSession) -> Result<Attempt<R>> {
         match self.0.describe(shard, &mut session) {
             // A fenced stale primary has another name.
             Err(error) if error.kind() == Kind::Configuration => {
@@ -359,18 +379,18 @@ impl Router<'_> {
     }
 
     /// Writes on the owner, with retries after a fence or a change. The result, and the shard that was asked last.
-    fn write(&self, what: &str, key: Key, change: RowChange<'_>) -> Result<(Sent, ShardName)> {
-        let id = key.id;
+    fn write<C: Change>(&self, what: &str, change: &C) -> Result<(Sent<C::Row>, ShardName)> {
+        let id = change.key();
         let statement = |session: &mut PooledSession, expected: Expected<'_>| {
             let shard = expected.shard;
-            match change {
-                RowChange::Create(_) => log::debug!("Added user {id} to session for shard {shard}"),
-                RowChange::Update(..) => log::debug!("Changed user {id} in session for shard {shard}"),
-                RowChange::Delete(_) => log::debug!("Deleted user {id} in session for shard {shard}"),
+            match change.operation() {
+                RowOperation::Create => log::debug!("Added user {id} to session for shard {shard}"),
+                RowOperation::Update => log::debug!("Changed user {id} in session for shard {shard}"),
+                RowOperation::Delete => log::debug!("Deleted user {id} in session for shard {shard}"),
             }
-            statements::write(session, expected, change)
+            change.write(session, expected)
         };
-        let mut route = self.route(key);
+        let mut route = self.route(change);
         let (mut refreshes, mut has_helped) = (0, false);
         let begun = Instant::now();
         loop {
@@ -393,14 +413,14 @@ impl Router<'_> {
                     // The mover may have been killed.
                     if !has_helped && begun.elapsed() > FENCE_HELP_AFTER {
                         has_helped = true;
-                        if let Err(error) = rebalance::finish_chunk(self.0, shard, key.position) {
+                        if let Err(error) = rebalance::finish_chunk(self.0, shard, change.position()) {
                             log::debug!("Could not finish the move of user {id}: {error}");
                         }
                     }
                     self.pause(shard)?;
                 }
                 ReplyStatus::NotOwner => {
-                    route = Route::to(self.owner_after_refresh(what, key, shard, &mut refreshes)?);
+                    route = Route::to(self.owner_after_refresh(what, change, shard, &mut refreshes)?);
                 }
                 _ => return Ok((Sent::Answered(answer), route.shard)),
             }
@@ -409,27 +429,22 @@ impl Router<'_> {
 
     /// Writes, and determines the outcome if the connection was lost: first the old session is ended on the server, so that it
     /// cannot commit later, then the row is read. Returns the row, and its owner.
-    fn settle(
-        &self,
-        verb: &str,
-        change: RowChange<'_>,
-        as_requested: impl Fn(Option<&User>) -> bool,
-    ) -> Result<(Option<User>, ShardName)> {
-        let key = self.key(change.id());
-        let id = key.id;
+    fn settle<C: Change>(&self, change: &C) -> Result<(Option<C::Row>, ShardName)> {
+        let (verb, id) = (change.operation().name(), change.key());
         let what = format!("{verb} user `{id}`");
-        let settled = self.write(&what, key, change).and_then(|written| match written {
+        let settled = self.write(&what, change).and_then(|written| match written {
             (Sent::Answered(answer), shard) => match answer.status {
-                ReplyStatus::Exists => Err(exists(id, &shard, change)),
-                ReplyStatus::NotFound => Err(not_found(id, &shard)),
-                _ => Ok((answer.user, shard)),
+                ReplyStatus::Exists => Err(exists(&id, &shard, &change.flags())),
+                ReplyStatus::NotFound => Err(not_found(&id, &shard)),
+                _ => Ok((answer.row, shard)),
             },
             (Sent::Lost(lost), _) => {
-                let read = self.end_session(&lost).and_then(|()| self.read(ReadIntent::Primary, &what, key));
+                let read =
+                    self.end_session(&lost).and_then(|()| self.read(ReadIntent::Primary, &what, change));
                 match read {
-                    Ok((found, shard)) if as_requested(found.as_ref()) => Ok((found, shard)),
-                    Ok((found, shard)) => Err(not_as_requested(&lost.error, id, found.is_some(), &shard)),
-                    Err(_) => Err(unknown(&lost.error, id, &lost.shard)),
+                    Ok((found, shard)) if change.is_done(found.as_ref()) => Ok((found, shard)),
+                    Ok((found, shard)) => Err(not_as_requested(&lost.error, &id, found.is_some(), &shard)),
+                    Err(_) => Err(unknown(&lost.error, &id, &lost.shard)),
                 }
             }
         });

@@ -54,22 +54,27 @@ pub(crate) enum ReplyStatus {
     Unconfirmed,
     /// This database belongs to another shard or cluster, or its catalog has another version than this program.
     WrongShard,
+    /// `users` is not the table of the Python prototype.
+    OtherColumns,
 }
 
 /// The answer of a shard.
 #[derive(Debug, Clone)]
-pub(crate) struct RowReply {
+pub(crate) struct RowReply<R> {
     pub(crate) status: ReplyStatus,
     pub(crate) epoch: Epoch,
     /// The epoch of the arc, for a read.
     pub(crate) arc_epoch: Option<Epoch>,
     /// The row, if the statement returned one.
-    pub(crate) user: Option<User>,
+    pub(crate) row: Option<R>,
 }
 
-/// The answer of a database that is no shard, or another one.
-const WRONG_SHARD: RowReply =
-    RowReply { status: ReplyStatus::WrongShard, epoch: Epoch::GUESSED, arc_epoch: None, user: None };
+impl<R> RowReply<R> {
+    /// Without a row.
+    fn of(status: ReplyStatus, epoch: Epoch) -> Self {
+        Self { status, epoch, arc_epoch: None, row: None }
+    }
+}
 
 /// The name of a file of the write-ahead log begins with so many digits of the timeline.
 const TIMELINE_DIGITS: usize = 8;
@@ -85,7 +90,7 @@ pub(crate) const CREATE_FAST_PATH: &str = include_str!("../../../sql/queries/fas
 pub(crate) const UPDATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/update.sql");
 pub(crate) const DELETE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/delete.sql");
 
-type ReplyResult = Result<RowReply, postgres::Error>;
+pub(super) type ReplyResult<R> = Result<RowReply<R>, postgres::Error>;
 
 /// What a statement of the fast path requires of the shard.
 struct FastPath<'a> {
@@ -122,19 +127,19 @@ impl<'a> FastPath<'a> {
 
     /// Handles a fast path that failed. If the second statement succeeded in the same epoch, the fast path would fail again, as
     /// the shard has no `topology_md5`, or its settings do not allow it: so it is skipped for a while.
-    fn note_failure(&self, session: &mut Session, by_arcs: &RowReply) {
+    fn note_failure(&self, session: &mut Session, by_arcs: &RowReply<User>) {
         if by_arcs.status == ReplyStatus::Done && by_arcs.epoch == self.stable_ring.epoch {
             session.skip_fast_path();
         }
     }
 
-    fn answer(&self, user: Option<User>) -> RowReply {
-        RowReply { status: ReplyStatus::Done, epoch: self.stable_ring.epoch, arc_epoch: None, user }
+    fn answer(&self, row: Option<User>) -> RowReply<User> {
+        RowReply { row, ..RowReply::of(ReplyStatus::Done, self.stable_ring.epoch) }
     }
 }
 
 /// Reads a user.
-pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult {
+pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult<User> {
     let Some(fast_path) = FastPath::of(expected).filter(|_| session.tries_fast_path()) else {
         return get_by_arcs(session, expected, key);
     };
@@ -147,28 +152,48 @@ pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> Re
     Ok(answer)
 }
 
-/// Reads a user with a check of the arcs: the only place that evaluates the columns of `sql/queries/get_user.sql`.
-fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult {
-    let Key { id, position } = key;
-    let parameters: [Parameter<'_>; 2] = [(&Uuid::from(position), Type::UUID), (&id.number(), Type::INT8)];
-    let mut rows = session.query(GET, &parameters)?;
+/// Reads a user with a check of the arcs.
+fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult<User> {
+    let id = key.id.number();
+    let mut answer =
+        read_by_arcs(session, expected, key.position, GET, &[(&id, Type::INT8)], |row| user_of(row, 6))?;
+    if answer.1 == Some(false) {
+        answer.0.status = ReplyStatus::OtherColumns;
+    }
+    Ok(answer.0)
+}
+
+/// Reads a row with a check of the arcs, by a statement with the columns of `sql/queries/get_user.sql`: the only place that
+/// evaluates them. Also returns whether `users` is the table of the Python prototype, if the shard answers as one.
+pub(super) fn read_by_arcs<R>(
+    session: &mut Session,
+    expected: Expected<'_>,
+    position: Position,
+    sql: &'static str,
+    of_row: &[Parameter<'_>],
+    parse: impl FnOnce(&Row) -> Result<Option<R>, postgres::Error>,
+) -> Result<(RowReply<R>, Option<bool>), postgres::Error> {
+    let position_parameter = Uuid::from(position);
+    let parameters = [&[(&position_parameter as _, Type::UUID)], of_row].concat();
+    let mut rows = session.query(sql, &parameters)?;
     if rows.first().is_some_and(|row| row.get::<_, &str>(12) != "off") {
         session.note_pooler();
-        rows = session.query(GET, &parameters)?;
+        rows = session.query(sql, &parameters)?;
     }
+    let wrong_shard = Ok((RowReply::of(ReplyStatus::WrongShard, Epoch::GUESSED), None));
     // No row: `meta` is empty, so this database is no shard.
-    let Some(row) = rows.first() else { return Ok(WRONG_SHARD) };
+    let Some(row) = rows.first() else { return wrong_shard };
     let is_ours = expected.shard() == row.get::<_, &str>(0)
         && expected.cluster.is_none_or(|cluster| cluster == row.get::<_, ClusterId>(1));
     // In a catalog of another version the same columns may mean something else.
     if !is_ours || row.get::<_, i32>(10) != CATALOG_VERSION {
-        return Ok(WRONG_SHARD);
+        return wrong_shard;
     }
     let epoch = Epoch::new(row.get(2));
     // A standby has no current file.
     let (timeline, wal_file) = (row.get::<_, &str>(13), row.get::<_, Option<&str>>(14));
     if wal_file.is_some_and(|name| name.get(..TIMELINE_DIGITS) != Some(timeline)) {
-        return Ok(RowReply { status: ReplyStatus::Unconfirmed, epoch, arc_epoch: None, user: None });
+        return Ok((RowReply::of(ReplyStatus::Unconfirmed, epoch), None));
     }
     // The arc ends at or after the position, and contains it if it begins at or before it.
     let contains = row.get::<_, Option<Uuid>>(3).is_some_and(|first| Position::from(first) <= position);
@@ -178,12 +203,12 @@ fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Reply
         None => ReplyStatus::NotOwner,
     };
     let arc_epoch = row.get::<_, Option<i64>>(11).map(Epoch::new);
-    Ok(RowReply { status, epoch, arc_epoch, user: user_of(row, 6)? })
+    Ok((RowReply { status, epoch, arc_epoch, row: parse(row)? }, Some(row.get(15))))
 }
 
-/// A write of one row.
+/// A write of one user.
 #[derive(Debug, Clone, Copy)]
-pub enum RowChange<'a> {
+pub enum UserChange<'a> {
     /// Stores a new user.
     Create(&'a User),
     /// Changes fields of a user.
@@ -197,9 +222,12 @@ pub(crate) type Field<'a> = (bool, Option<&'a str>);
 
 /// The kind of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowOperation {
+pub enum RowOperation {
+    /// Stores a new row.
     Create,
+    /// Changes columns of a row.
     Update,
+    /// Deletes a row.
     Delete,
 }
 
@@ -237,12 +265,21 @@ impl Arguments<'_> {
     }
 }
 
-impl<'a> RowChange<'a> {
+impl<'a> UserChange<'a> {
     /// The id of the user.
     pub(crate) fn id(&self) -> UserId {
         match self {
             Self::Create(user) => user.user_id,
             Self::Update(id, _) | Self::Delete(id) => *id,
+        }
+    }
+
+    /// What it does.
+    pub(crate) fn operation(&self) -> RowOperation {
+        match self {
+            Self::Create(_) => RowOperation::Create,
+            Self::Update(..) => RowOperation::Update,
+            Self::Delete(_) => RowOperation::Delete,
         }
     }
 
@@ -252,35 +289,33 @@ impl<'a> RowChange<'a> {
             (field.is_some(), field.and_then(Option::as_ref).map(Limited::as_str))
         }
         let nothing: Field<'a> = (false, None);
-        let id = self.id();
+        let (operation, id) = (self.operation(), self.id());
         match *self {
             Self::Create(user) => Arguments {
-                operation: RowOperation::Create,
+                operation,
                 id,
                 name: (true, user.name.as_deref()),
                 region: (true, user.region.as_deref()),
                 email: (true, user.email.as_deref()),
             },
             Self::Update(_, patch) => Arguments {
-                operation: RowOperation::Update,
+                operation,
                 id,
                 name: (patch.name.is_some(), patch.name.as_ref().map(Limited::as_str)),
                 region: patched(patch.region.as_ref()),
                 email: patched(patch.email.as_ref()),
             },
-            Self::Delete(_) => Arguments {
-                operation: RowOperation::Delete,
-                id,
-                name: nothing,
-                region: nothing,
-                email: nothing,
-            },
+            Self::Delete(_) => Arguments { operation, id, name: nothing, region: nothing, email: nothing },
         }
     }
 }
 
 /// Writes a row, if the shard owns the key.
-pub(crate) fn write(session: &mut Session, expected: Expected<'_>, change: RowChange<'_>) -> ReplyResult {
+pub(crate) fn write(
+    session: &mut Session,
+    expected: Expected<'_>,
+    change: UserChange<'_>,
+) -> ReplyResult<User> {
     let arguments = change.arguments();
     let Some(fast_path) = FastPath::of(expected).filter(|_| session.tries_fast_path()) else {
         return write_by_arcs(session, expected, &arguments);
@@ -305,7 +340,7 @@ fn write_fast_path(
     session: &mut Session,
     fast_path: &FastPath<'_>,
     arguments: &Arguments<'_>,
-) -> Result<Option<RowReply>, postgres::Error> {
+) -> Result<Option<RowReply<User>>, postgres::Error> {
     let Arguments { operation, id, name, region, email } = arguments;
     let id = id.number();
     let id_parameter: Parameter<'_> = (&id, Type::INT8);
@@ -323,31 +358,47 @@ fn write_fast_path(
     row.map(|row| Ok(fast_path.answer(user_of(&row, 0)?))).transpose()
 }
 
-fn write_by_arcs(session: &mut Session, expected: Expected<'_>, arguments: &Arguments<'_>) -> ReplyResult {
-    let (operation, id) = (arguments.operation.name(), arguments.id.number());
-    let first_parameters: [Parameter<'_>; 6] = [
+fn write_by_arcs(
+    session: &mut Session,
+    expected: Expected<'_>,
+    arguments: &Arguments<'_>,
+) -> ReplyResult<User> {
+    let id = arguments.id.number();
+    let of_user = [&[(&id as _, Type::INT8)], &arguments.patch()[..]].concat();
+    write_by_proof(session, expected, arguments.operation, WRITE, &of_user, |row| user_of(row, 3))
+}
+
+/// Writes a row by a function whose arguments and answers begin as those of `ringshard.write_user`.
+pub(super) fn write_by_proof<R>(
+    session: &mut Session,
+    expected: Expected<'_>,
+    operation: RowOperation,
+    sql: &'static str,
+    of_row: &[Parameter<'_>],
+    parse: impl FnOnce(&Row) -> Result<Option<R>, postgres::Error>,
+) -> ReplyResult<R> {
+    let first_parameters: [Parameter<'_>; 5] = [
         (&expected.cluster.map(|id| id.to_string()), Type::TEXT),
         (&expected.shard(), Type::TEXT),
         (&CATALOG_VERSION, Type::INT4),
         (&expected.least_epoch.number(), Type::INT8),
-        (&operation, Type::TEXT),
-        (&id, Type::INT8),
+        (&operation.name(), Type::TEXT),
     ];
-    let parameters = [&first_parameters[..], &arguments.patch()].concat();
-    let mut rows = session.query(WRITE, &parameters)?;
+    let parameters = [&first_parameters[..], of_row].concat();
+    let mut rows = session.query(sql, &parameters)?;
     if rows.first().is_some_and(|row| row.get::<_, Option<&str>>(0) == Some("policy")) {
         session.note_pooler();
-        rows = session.query(WRITE, &parameters)?;
+        rows = session.query(sql, &parameters)?;
     }
     let mut answer = answer_of(&rows);
     if let Some(row) = rows.first() {
-        answer.user = user_of(row, 3)?;
+        answer.row = parse(row)?;
     }
     Ok(answer)
 }
 
-fn answer_of(rows: &[Row]) -> RowReply {
-    let Some(row) = rows.first() else { return WRONG_SHARD };
+fn answer_of<R>(rows: &[Row]) -> RowReply<R> {
+    let Some(row) = rows.first() else { return RowReply::of(ReplyStatus::WrongShard, Epoch::GUESSED) };
     let status = match row.get::<_, Option<&str>>(0) {
         Some("done") => ReplyStatus::Done,
         Some("exists") => ReplyStatus::Exists,
@@ -358,10 +409,10 @@ fn answer_of(rows: &[Row]) -> RowReply {
         Some("not_owner") => ReplyStatus::NotOwner,
         Some("late") => ReplyStatus::Late,
         Some("unconfirmed") => ReplyStatus::Unconfirmed,
+        Some("other_columns") => ReplyStatus::OtherColumns,
         _ => ReplyStatus::WrongShard,
     };
-    let epoch = row.get::<_, Option<i64>>(1).map_or(Epoch::GUESSED, Epoch::new);
-    RowReply { status, epoch, arc_epoch: None, user: None }
+    RowReply::of(status, row.get::<_, Option<i64>>(1).map_or(Epoch::GUESSED, Epoch::new))
 }
 
 /// The row in the four columns from `at`, if there is one.

@@ -135,7 +135,8 @@ pub(crate) fn run_on_each(
     Ok((columns, streams))
 }
 
-fn is_number(of: &Type) -> bool {
+/// Whether the values of a type are shown as numbers.
+pub(crate) fn is_number(of: &Type) -> bool {
     [Type::INT2, Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::NUMERIC, Type::OID].contains(of)
 }
 
@@ -261,10 +262,12 @@ fn unescape(field: &str) -> Option<String> {
     Some(out)
 }
 
-fn cell(text: Option<String>, of: &Type) -> Cell {
+/// A value, by its text and type.
+pub(crate) fn cell(text: Option<String>, of: &Type) -> Cell {
     let Some(text) = text else { return Cell::Null };
     match *of {
-        Type::BOOL => Cell::Bool(text == "t"),
+        // The output of the type, or its cast to text: `true`.
+        Type::BOOL => Cell::Bool(text.starts_with('t')),
         _ if is_number(of) => Cell::Number(text),
         _ => Cell::Text(text),
     }

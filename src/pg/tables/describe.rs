@@ -5,6 +5,7 @@ use postgres::types::Type;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::model::ring::topology::Topology;
 use crate::model::table::{ShardingKey, Table, TableName};
 use crate::pg::catalog::relation::{NumberedColumn, Relation, Unsupported};
 use crate::pg::cluster::Cluster;
@@ -147,6 +148,22 @@ fn fault_of(relation: Option<&Relation>, table: &Table) -> Option<TableFault> {
              {column} --unchecked-unique {other}"
         ),
     )
+}
+
+/// Whether `users`, the table of the Python prototype, has got other columns.
+pub(super) fn has_other_columns(cluster: &Cluster, topology: &Topology) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute \
+               WHERE attrelid = pg_catalog.to_regclass('public.users') AND attnum > 0 AND NOT attisdropped \
+                 AND attname NOT IN ('user_id', 'name', 'region', 'email'))";
+    let what = "look for other columns of `users`";
+    for shard in topology.names() {
+        let mut session = cluster.shards().checkout(shard)?;
+        let rows = session.query(sql, &[]).map_err(|cause| sqlstate::doing(what, shard, &cause))?;
+        if only(rows, what, shard)?.get(0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// See [`super::left_guarded`].

@@ -54,7 +54,11 @@ pub fn find(
 pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
     let topologies = rebalance::topologies(cluster)?;
     let before = &topologies.membership.topology;
-    if let Some(known) = before.tables().get(&table.name) {
+    let known = before.tables().get(&table.name);
+    // The table of the Python prototype becomes one of any columns.
+    let is_extended = known.is_some_and(|known| known.is_prototype && known.key == table.key)
+        && describe::has_other_columns(cluster, before)?;
+    if let Some(known) = known.filter(|_| !is_extended) {
         // Its removal is planned only.
         if known == table && topologies.target().tables().get(&table.name).is_none() {
             rebalance::set_desired_topology(cluster, &topologies, before)?;
@@ -80,7 +84,10 @@ pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
         // It was this run that asked for it.
         let taken_back = rebalance::topologies(cluster)
             .and_then(|topologies| rebalance::set_desired_topology(cluster, &topologies, before));
-        return Err(match taken_back.and_then(|()| drop_guards(cluster, before, &table.name)) {
+        let drop_guards = || {
+            if is_extended { Ok(()) } else { drop_guards(cluster, before, &table.name) }
+        };
+        return Err(match taken_back.and_then(|()| drop_guards()) {
             Ok(()) => error,
             Err(cause) => error.adding(&format!("; and it could not be undone: {cause}")),
         });

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use crate::commands::Cli;
 use crate::commands::repl_command::ReplCommand;
+use crate::commands::users::one_user::IdText;
 use crate::model::names::ShardName;
-use crate::model::user::UserId;
 use crate::terminal::lexer::Token;
 use crate::terminal::parse::META;
 
@@ -202,7 +202,7 @@ impl<'a> CursorContext<'a> {
     }
 
     fn value(&mut self, arg: &'a Arg, text: &str) {
-        if is_of::<UserId>(arg)
+        if is_of::<IdText>(arg)
             && let Ok(id) = text.parse()
         {
             self.ids.push(id);
@@ -277,7 +277,7 @@ fn with_completers(command: Command, seen: &Arc<Mutex<SeenValues>>) -> Command {
             let names = move |seen: &SeenValues| seen.shards.clone();
             return arg.add(completer(seen, names));
         }
-        if is_of::<UserId>(&arg) {
+        if is_of::<IdText>(&arg) {
             let ids = move |seen: &SeenValues| seen.ids.iter().map(ToString::to_string).collect();
             return arg.add(completer(seen, ids));
         }

@@ -60,8 +60,8 @@ fn commands_flags_values_shards_and_ids_are_completed() {
 #[test]
 fn hints_show_missing_arguments_or_the_history() {
     let missing = |text: &str| Some((text.to_owned(), false));
-    assert_eq!(hint("create-user"), missing(" --name S"));
-    assert_eq!(hint("create-user --id 1 "), missing("--name S"));
+    assert_eq!(hint("create-user"), missing(" --name S | --set COLUMN=VALUE"));
+    assert_eq!(hint("create-user --id 1 "), missing("--name S | --set COLUMN=VALUE"));
     assert_eq!(hint("create-user --id"), missing(" N"));
     assert_eq!(hint("create-user --id 1 --name A "), None);
     assert_eq!(hint("get-user --id 4"), Some(("2 -o json".into(), true)));

@@ -32,8 +32,9 @@ impl Ready {
         let Action::Invocation(Invocation::Command(Command::CreateUser(args))) = &line.action else {
             return None;
         };
-        let is_plain =
-            args.id().is_some() && line.globals.verbose == 0 && line.globals.flag_of_a_whole_run().is_none();
+        let is_plain = matches!(args.id(), Ok(Some(_)))
+            && line.globals.verbose == 0
+            && line.globals.flag_of_a_whole_run().is_none();
         is_plain.then_some((line, args))
     }
 }

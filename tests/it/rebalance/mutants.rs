@@ -113,8 +113,8 @@ fn fence_without_the_barrier_loses_a_write() {
 
 #[test]
 fn a_write_without_the_barrier_is_lost() {
-    let barrier = "pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;\n    guard_before";
-    is_caught(FUNCTIONS, &[(barrier, "true;\n    guard_before")], a_fence_in_flight);
+    let barrier = "pg_catalog.pg_advisory_xact_lock_shared(7283001) IS NULL;\nBEGIN";
+    is_caught(FUNCTIONS, &[(barrier, "true;\nBEGIN")], a_fence_in_flight);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod left_behind;
 mod listing;
 mod mutants;
 mod names;
+mod one_user;
 mod partitions;
 mod pgbench;
 mod preflight;

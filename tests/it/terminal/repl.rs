@@ -60,7 +60,7 @@ fn tab_completes_commands_flags_shards_and_ids() {
     let at = |line: &str| format!("{} {line}", prompt(&test, ""));
     let mut terminal = repl_at_prompt(&test, 100, &[]);
     terminal.send_keys(&format!("create-u{TAB}"));
-    terminal.wait_for_last_line(&at("create-user --name S"));
+    terminal.wait_for_last_line(&at("create-user --name S | --set COLUMN=VALUE"));
     terminal.send_keys(&format!("--id 4711 --na{TAB}'Ann Lee'"));
     terminal.wait_for_last_line(&at("create-user --id 4711 --name 'Ann Lee'"));
     terminal.send_keys("\r");

@@ -1,0 +1,202 @@
+//! The statements about one row of any sharded table whose key is unique: `sql/functions/one_row.sql`.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use postgres::Row;
+use postgres::types::Type;
+
+use super::errors::not_found;
+use super::keyed::{Change, Keyed};
+use super::router::Router;
+use super::statements::{Expected, GET, ReplyResult, RowOperation, read_by_arcs, write_by_proof};
+use crate::error::Result;
+use crate::model::report::Cell;
+use crate::model::ring::position::Position;
+use crate::model::table::TableName;
+use crate::pg::net::session::Session;
+use crate::pg::scan::sql::{StatementColumn, cell, is_number};
+
+/// What is about `users` in `sql/queries/get_user.sql`, and what stands for it.
+const OF_USERS: [(&str, &str); 2] = [
+    (
+        "users.user_id, users.name, users.region, users.email",
+        "own_row.columns, own_row.types, own_row.contents, own_row.is_as_given",
+    ),
+    (
+        "LEFT JOIN public.users ON users.user_id = $2",
+        "LEFT JOIN LATERAL ringshard.read_row($2, $3, $4::json) AS own_row ON true",
+    ),
+];
+/// The read of a row. `$1` is its position, `$2` its table, `$3` its key, `$4` the values to compare.
+pub(crate) static READ: LazyLock<String> =
+    LazyLock::new(|| OF_USERS.iter().fold(GET.to_owned(), |sql, (users, row)| sql.replace(users, row)));
+/// A write of a row.
+pub(crate) const WRITE: &str = "SELECT answer, epoch, transfer_to, columns, types, contents, is_as_given \
+     FROM ringshard.write_row($1, $2, $3, $4, $5, $6, $7, $8::json)";
+
+/// Values to store, as texts; `None` is NULL.
+pub type GivenValues = BTreeMap<String, Option<String>>;
+
+/// A row as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredRow {
+    /// The columns of the table, in their order, and what is in them.
+    pub columns: Vec<(StatementColumn, Cell)>,
+    /// Whether it has the values that were given.
+    pub is_as_given: bool,
+}
+
+/// A row of a table, by its key.
+#[derive(Debug, Clone)]
+pub struct RowKey<'a> {
+    table: &'a TableName,
+    key: String,
+    position: Position,
+}
+
+impl<'a> RowKey<'a> {
+    /// The row of a table with this key, whose text is as Postgres writes it.
+    pub fn new(table: &'a TableName, key: String) -> Self {
+        let position = Position::of_key(&key);
+        Self { table, key, position }
+    }
+
+    /// The text of the key.
+    pub fn text(&self) -> &str {
+        &self.key
+    }
+
+    /// The parameters that both statements have: table, key, and values.
+    pub(crate) fn parameters(&self, given: &GivenValues) -> [String; 3] {
+        let given = serde_json::to_string(given).expect("texts are JSON");
+        [self.table.as_sql().to_owned(), self.key.clone(), given]
+    }
+
+    fn read_and_compare(
+        &self,
+        session: &mut Session,
+        expected: Expected<'_>,
+        given: &GivenValues,
+    ) -> ReplyResult<StoredRow> {
+        let parameters = self.parameters(given);
+        let of_row = parameters.each_ref().map(|text| (text as _, Type::TEXT));
+        let parse = |row: &Row| stored(row, 6);
+        read_by_arcs(session, expected, self.position, &READ, &of_row, parse).map(|(answer, _)| answer)
+    }
+}
+
+impl Keyed for RowKey<'_> {
+    type Row = StoredRow;
+
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn read(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<StoredRow> {
+        self.read_and_compare(session, expected, &GivenValues::new())
+    }
+}
+
+/// A write of a row of any table.
+struct RowWrite<'a> {
+    row: &'a RowKey<'a>,
+    operation: RowOperation,
+    /// The values that it sets; of a new row also its key.
+    given: &'a GivenValues,
+}
+
+impl Keyed for RowWrite<'_> {
+    type Row = StoredRow;
+
+    fn key(&self) -> String {
+        self.row.key()
+    }
+
+    fn position(&self) -> Position {
+        self.row.position
+    }
+
+    fn read(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<StoredRow> {
+        self.row.read_and_compare(session, expected, self.given)
+    }
+}
+
+impl Change for RowWrite<'_> {
+    fn operation(&self) -> RowOperation {
+        self.operation
+    }
+
+    fn write(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<StoredRow> {
+        let parameters = self.row.parameters(self.given);
+        let of_row = parameters.each_ref().map(|text| (text as _, Type::TEXT));
+        write_by_proof(session, expected, self.operation, WRITE, &of_row, |row| stored(row, 3))
+    }
+
+    fn is_done(&self, found: Option<&StoredRow>) -> bool {
+        match self.operation {
+            RowOperation::Delete => found.is_none(),
+            RowOperation::Create | RowOperation::Update => found.is_some_and(|row| row.is_as_given),
+        }
+    }
+
+    fn flags(&self) -> String {
+        let flag = |(column, value): (&String, &Option<String>)| {
+            Some(format!(" --set {}", shlex::try_quote(&format!("{column}={}", value.as_ref()?)).ok()?))
+        };
+        self.given.iter().filter_map(flag).collect()
+    }
+}
+
+impl Router<'_> {
+    /// As [`Router::get_user`], for a user in a table of any columns.
+    pub fn get_row(&self, row: &RowKey<'_>) -> Result<StoredRow> {
+        let (found, shard) = self.find(row)?;
+        found.ok_or_else(|| not_found(&row.key(), &shard))
+    }
+
+    /// As [`Router::create_user`]; the values have the key.
+    pub fn create_row(&self, row: &RowKey<'_>, given: &GivenValues) -> Result<StoredRow> {
+        log::info!("Received request to create user: {}", row.key());
+        self.put(&RowWrite { row, operation: RowOperation::Create, given }).map(|(stored, _)| stored)
+    }
+
+    /// As [`Router::update_user`].
+    pub fn update_row(&self, row: &RowKey<'_>, given: &GivenValues) -> Result<StoredRow> {
+        log::info!("Received request to update user: {}", row.key());
+        self.put(&RowWrite { row, operation: RowOperation::Update, given }).map(|(stored, _)| stored)
+    }
+
+    /// As [`Router::delete_user`].
+    pub fn delete_row(&self, row: &RowKey<'_>) -> Result<Option<StoredRow>> {
+        let given = &GivenValues::new();
+        self.delete(&RowWrite { row, operation: RowOperation::Delete, given }).map(|(deleted, _)| deleted)
+    }
+}
+
+/// The row in the four columns from `at`, if there is one.
+fn stored(row: &Row, at: usize) -> std::result::Result<Option<StoredRow>, postgres::Error> {
+    let Some(contents) = row.try_get::<_, Option<Vec<Option<String>>>>(at + 2)? else { return Ok(None) };
+    let (names, types) = (row.try_get::<_, Vec<String>>(at)?, row.try_get::<_, Vec<u32>>(at + 1)?);
+    let of = |((name, oid), text): ((String, u32), Option<String>)| {
+        let of = Type::from_oid(oid).unwrap_or(Type::TEXT);
+        (StatementColumn { name, is_number: is_number(&of) }, cell(text, &of))
+    };
+    let columns = names.into_iter().zip(types).zip(contents).map(of).collect();
+    Ok(Some(StoredRow { columns, is_as_given: row.try_get(at + 3)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_read_of_a_row_is_that_of_a_user_with_another_table() {
+        assert!(OF_USERS.iter().all(|(users, row)| GET.matches(users).count() == 1 && READ.contains(row)));
+        assert!(!READ.contains("users."), "{}", *READ);
+    }
+}
