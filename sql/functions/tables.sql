@@ -92,7 +92,7 @@ BEGIN
     FOR own IN SELECT * FROM ringshard.sharded_tables() AS sharded WHERE sharded.relation IS NOT NULL LOOP
         BEGIN
             -- Another text of the same value, such as `007`, has another position.
-            EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %1$s WHERE %2$I = $1::%3$s AND %2$I::text = $1)',
+            EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %1$s WHERE %2$I = $1::%3$s AND %2$I::text = $1 COLLATE "C")',
                                       own.relation, own.key_column, own.key_type)
             INTO is_there USING the_key;
         EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN

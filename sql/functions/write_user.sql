@@ -21,14 +21,20 @@ BEGIN
         USING ERRCODE = 'RS007';
 END $$;
 
--- Whether `users` has triggers or rules of the user's own.
-CREATE OR REPLACE FUNCTION ringshard.has_user_triggers() RETURNS boolean
+-- Whether a table has triggers or rules of the user's own.
+CREATE OR REPLACE FUNCTION ringshard.has_own_triggers(relation regclass) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = pg_catalog.to_regclass('public.users') AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = relation AND NOT t.tgisinternal AND t.tgenabled <> 'D'
           AND p.pronamespace <> 'ringshard'::regnamespace
-    ) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = pg_catalog.to_regclass('public.users'))
+    ) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = relation)
+$$;
+
+-- Whether `users` has them.
+CREATE OR REPLACE FUNCTION ringshard.has_user_triggers() RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT ringshard.has_own_triggers(pg_catalog.to_regclass('public.users'))
 $$;
 
 -- Whether this shard owns a position, for a write in this transaction: 'owned', or the answer of the write. Each caller's next

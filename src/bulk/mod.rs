@@ -21,7 +21,7 @@ pub use encode::{HEADER, Layout, encode};
 pub use input::Input;
 pub use output::Output;
 pub use records::{Record, Records};
-pub use rows::{FileRow, FileRows};
+pub use rows::{BadRow, FileRow, FileRows};
 
 /// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

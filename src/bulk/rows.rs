@@ -27,9 +27,19 @@ pub struct FileRow {
     pub key: String,
 }
 
+/// What stands in a file in the place of a row.
+#[derive(Debug)]
+pub struct BadRow {
+    /// Its bytes, without the line's end.
+    pub raw: Vec<u8>,
+    /// Why it is no row.
+    pub error: Error,
+}
+
 /// The rows of a file.
 pub struct FileRows {
     name: String,
+    header: Option<Vec<u8>>,
     frames: Frames,
     format: FileFormat,
     columns: Vec<String>,
@@ -43,6 +53,7 @@ impl FileRows {
     pub fn new(name: &str, input: Box<dyn Read + Send>, key: &ShardingKey) -> Result<Self> {
         let mut rows = Self {
             name: name.to_owned(),
+            header: None,
             frames: Frames::with_limit(input, ROW_BYTES_MAX),
             format: FileFormat::JsonLines,
             columns: Vec::new(),
@@ -58,6 +69,7 @@ impl FileRows {
             rows.columns = rows.object(&head, frame.line)?.keys().cloned().collect();
         } else {
             rows.read_header(&head)?;
+            rows.header = Some(head.into_bytes());
             rows.format = FileFormat::Csv;
             rows.frames.pass(&frame);
             rows.frames.mind_quotes();
@@ -85,27 +97,42 @@ impl FileRows {
         char::from(self.splitter.separator)
     }
 
-    /// The next row.
-    pub fn next_row(&mut self) -> Result<Option<FileRow>> {
+    /// The header of a CSV file as it stands there, without its end.
+    pub fn header(&self) -> Option<&[u8]> {
+        self.header.as_deref()
+    }
+
+    /// The next row, or what stands in its place.
+    pub fn next_row(&mut self) -> Result<Option<Result<FileRow, BadRow>>> {
         let Some(frame) = self.peek()? else { return Ok(None) };
-        let text = self.text(&frame)?.to_owned();
+        let parsed = self.parse(&frame);
+        let row = parsed.map_err(|error| BadRow { raw: self.frames.bytes(&frame).to_vec(), error });
         self.frames.pass(&frame);
+        Ok(Some(row))
+    }
+
+    fn parse(&mut self, frame: &Frame) -> Result<FileRow> {
+        let text = self.text(frame)?.to_owned();
         let line = frame.line;
         let key = match self.format {
             FileFormat::Csv => {
                 self.splitter.split(&text).map_err(|why| self.bad(line, why))?;
                 self.splitter.text(&text, self.key_at).map(ToOwned::to_owned)
             }
-            FileFormat::JsonLines => match self.object(&text, line)?.get(&self.key.column) {
-                None | Some(Value::Null) => None,
-                Some(Value::String(key)) => Some(key.clone()),
-                Some(other) => Some(other.to_string()),
-            },
+            FileFormat::JsonLines => {
+                let object = self.object(&text, line)?;
+                self.require_fields_of_first(&object, line)?;
+                match object.get(&self.key.column) {
+                    None | Some(Value::Null) => None,
+                    Some(Value::String(key)) => Some(key.clone()),
+                    Some(other) => Some(other.to_string()),
+                }
+            }
         };
         let key =
             key.ok_or_else(|| self.bad(line, &format!("no `{}`, the sharding key", self.key.column)))?;
         let key = self.key.of.canonical(&key).map_err(|why| self.bad(line, &why))?;
-        Ok(Some(FileRow { line, text, key }))
+        Ok(FileRow { line, text, key })
     }
 
     /// The error for a line that is not a row: `FILE:LINE: why`.
@@ -130,6 +157,18 @@ impl FileRows {
 
     fn object(&self, text: &str, line: u64) -> Result<serde_json::Map<String, Value>> {
         serde_json::from_str(text).map_err(|cause| self.bad(line, &format!("not a JSON object: {cause}")))
+    }
+
+    /// Fails if an object has other fields than the first one: they would be left out, or overwrite values with NULL.
+    fn require_fields_of_first(&self, object: &serde_json::Map<String, Value>, line: u64) -> Result<()> {
+        let missing = self.columns.iter().find(|column| !object.contains_key(*column));
+        let other = object.keys().find(|field| !self.columns.contains(field));
+        let why = match (missing, other) {
+            (None, None) => return Ok(()),
+            (_, Some(field)) => format!("the first object has no field `{field}`"),
+            (Some(field), None) => format!("there is no field `{field}`, which the first object has"),
+        };
+        Err(self.bad(line, &why).hint("give all objects the same fields, with null where there is no value"))
     }
 
     /// Reads a header, with the separator that gives the sharding key a column of its own.
@@ -160,6 +199,7 @@ mod tests {
         let mut rows = FileRows::new("f", Box::new(std::io::Cursor::new(text.as_bytes().to_vec())), &key)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next_row()? {
+            let row = row.map_err(|bad| bad.error)?;
             all.push((row.line, row.key));
         }
         Ok(all)

@@ -70,7 +70,8 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
             .unwrap_or("the arguments are not valid"),
     };
     let plain = |text: String, (rust, words): &(&str, &str)| text.replace(rust, words);
-    let error = Error::new(Kind::Usage, WORDS.iter().fold(message.to_owned(), plain));
+    let message = missing(cause).unwrap_or_else(|| message.to_owned());
+    let error = Error::new(Kind::Usage, WORDS.iter().fold(range_in_words(message), plain));
     if let Some(hint) = habit(cause, words) {
         return error.hint(hint);
     }
@@ -84,6 +85,39 @@ pub fn error_of(cause: &clap::Error, words: &[String]) -> Error {
         Some(line) => format!("{line}; {help}"),
         None => help,
     })
+}
+
+/// What must be added, if something is missing: `--id N or ID` in place of clap's `<--id <N>|ID>`.
+fn missing(cause: &clap::Error) -> Option<String> {
+    let Some(ContextValue::Strings(shapes)) =
+        cause.get(ContextKind::InvalidArg).filter(|_| cause.kind() == ErrorKind::MissingRequiredArgument)
+    else {
+        return None;
+    };
+    let in_words = |shape: &String| {
+        let choices = shape.strip_prefix('<').and_then(|inner| inner.strip_suffix('>')).unwrap_or(shape);
+        let choices: Vec<String> = choices.split('|').map(|choice| choice.replace(['<', '>'], "")).collect();
+        match &choices[..] {
+            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            _ => choices.concat(),
+        }
+    };
+    let what = if shapes.len() == 1 { "a required argument is" } else { "required arguments are" };
+    Some(format!("{what} missing: {}", shapes.iter().map(in_words).collect::<Vec<_>>().join("; ")))
+}
+
+/// With `from 1 to 9` in place of Rust's `in 1..=9`.
+fn range_in_words(message: String) -> String {
+    let in_words = || {
+        let (before, range) = message.rsplit_once(" is not in ")?;
+        let (first, last) = range.split_once("..")?;
+        first.parse::<i64>().ok()?;
+        Some(match last.strip_prefix('=') {
+            Some(last) => format!("{before} is not from {first} to {last}"),
+            None => format!("{before} is less than {first}"),
+        })
+    };
+    in_words().unwrap_or(message)
 }
 
 /// The command line with the wrong word replaced by what it most likely means.

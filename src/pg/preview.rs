@@ -128,7 +128,8 @@ pub fn get_row(row: &RowKey<'_>) -> OfUser {
 
 /// A write of a row of any table.
 pub fn write_row(owner: Owner<'_>, row: &RowKey<'_>, operation: RowOperation, given: &GivenValues) -> OfUser {
-    let [table, key, given] = row.parameters(given);
+    let with_key = if operation == RowOperation::Create { row.with_key(given) } else { given.clone() };
+    let [table, key, given] = row.parameters(&with_key);
     let mut parameters = owner.of_write(operation);
     parameters.extend([("table_name", quoted(&table)), ("the_key", quoted(&key)), ("given", quoted(&given))]);
     OfUser { fast_path: None, by_arcs: Statement { sql: one_line(any_row::WRITE), parameters } }

@@ -163,7 +163,7 @@ impl<'terminal> Shell<'terminal> {
         // A command that failed leaves its bar behind.
         Console::progress(self.console, None);
         let end = match answer {
-            Ok(mut report) => self.show(&mut report, at),
+            Ok(mut report) => self.show_result(&mut report, command.writes(), at),
             Err(error) => self.fail(&error, at),
         };
         if at.options.timing {
@@ -188,10 +188,18 @@ impl<'terminal> Shell<'terminal> {
 
     /// Prints a report with its warnings, notes and failure.
     pub(super) fn show(&self, report: &mut Report, at: At<'_>) -> End {
+        self.show_result(report, false, at)
+    }
+
+    /// As [`Self::show`], for a command that may have changed something.
+    fn show_result(&self, report: &mut Report, has_written: bool, at: At<'_>) -> End {
         let style = at.options.style();
         match self.write(report, at) {
             WriteEnd::Done => {}
             WriteEnd::PipeClosed => return End::PipeClosed,
+            WriteEnd::Failed(error) if has_written && report.failure.is_none() => {
+                return self.fail(&error.adding("; the command itself was carried out"), at);
+            }
             WriteEnd::Failed(error) => return self.fail(&error, at),
         }
         let (as_json, screen) = (style.is_json(), Screen::stderr(at.options.color));

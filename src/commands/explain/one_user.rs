@@ -147,7 +147,7 @@ pub(crate) fn create(args: &CreateUserArgs, context: &Context<'_>) -> Result<Ste
         },
         |_, table, key| {
             let row = row_key(table, key, args.text().unwrap_or_default())?;
-            write_row(&row, RowOperation::Create, &args.values_of_row(key, row.text())?, context)
+            write_row(&row, RowOperation::Create, &args.values_of_row(key)?, context)
         },
     )
 }

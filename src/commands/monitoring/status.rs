@@ -52,6 +52,9 @@ impl StatusArgs {
             report.push(vec!["change".into(), name, (state + &part).into()]);
         }
         let (tables, replicas) = (TableCommand::List.run(context), ReplicaCommand::List.run(context));
+        if let Err(error) = &tables {
+            report.push(vec!["table".into(), Cell::Null, error.message().into()]);
+        }
         for row in tables.iter().flat_map(rows) {
             let key = row.text("key");
             let key = if key.is_empty() { String::new() } else { format!(" by {key}") };

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
 use super::partial::AllowPartial;
+use super::rejects::Rejects;
 use crate::bulk::{FileFormat, FileRows, Input, Output};
 use crate::commands::table::named;
 use crate::commands::{Context, Progress};
@@ -39,10 +41,8 @@ impl TableFlag {
     /// process knows. Fails with `NotFound` if the cluster does not have the table.
     pub(crate) fn other_table(&self, cluster: &Cluster) -> Result<Option<Table>> {
         let Some(name) = &self.table else {
-            if cluster.view().epoch == Epoch::GUESSED {
-                // If no shard answers, the command says so.
-                let _ = cluster.refresh();
-            }
+            // Which columns it has must be known before rows are read. If no shard answers, the command says so.
+            let _ = cluster.refresh();
             return Ok(users_of_other_columns(cluster));
         };
         cluster.refresh()?;
@@ -118,20 +118,23 @@ pub(crate) fn export_table(
     Ok(report)
 }
 
-/// Stores the rows of a file, each on the shard that owns its key.
+/// Stores the rows of a file, each on the shard that owns its key. `rejects`: the file for those that are wrong or refused.
 pub(crate) fn import_table(
     context: &Context<'_>,
     cluster: &Cluster,
     table: &Table,
     file: &Path,
     on_conflict: OnConflict,
+    rejects: Option<&Path>,
 ) -> Result<Report> {
     let Some(key) = &table.key else {
         let message = format!("the table `{}` is a reference table, the same on every shard", table.name);
         return Err(Error::new(Kind::Usage, message).hint("psql with the URL of each shard fills it"));
     };
-    let Input { name, reader, .. } = Input::open(file)?;
+    let Input { name, reader, bytes_read, bytes_total } = Input::open(file)?;
     let mut rows = FileRows::new(&name, reader, key)?;
+    let create = |path| Rejects::create(path, file, rows.header());
+    let mut collected = rejects.map(create).transpose()?;
     let source = match rows.format() {
         FileFormat::Csv => RowSource::Csv(rows.separator()),
         FileFormat::JsonLines => RowSource::JsonLines,
@@ -139,20 +142,42 @@ pub(crate) fn import_table(
     let mut import = RowsImport::new(cluster, &name, table, rows.columns(), source, on_conflict)?;
     let console = context.console();
     let interrupts = console.watch_interrupts();
+    let is_stopped = || interrupts.asked();
     let (mut read, mut stored) = (0, 0);
     let mut batch: Vec<SourceRow> = Vec::new();
     let mut bytes = 0;
     loop {
-        let row = rows.next_row();
+        let row = match rows.next_row() {
+            Ok(Some(Err(bad))) => match &mut collected {
+                Some(rejects) if !is_stopped() => {
+                    read += 1;
+                    rejects.take(&bad.raw, bad.error.message().to_owned())?;
+                    continue;
+                }
+                _ => Err(bad.error),
+            },
+            Ok(row) => Ok(row.and_then(std::result::Result::ok)),
+            Err(error) => Err(error),
+        };
         let is_end = !matches!(row, Ok(Some(_)));
         if bytes >= BATCH_BYTES || batch.len() >= BATCH_ROWS || (is_end && !batch.is_empty()) {
             read += batch.len() as u64;
-            stored += import.store(std::mem::take(&mut batch))?;
+            let rows = std::mem::take(&mut batch);
+            stored += match &mut collected {
+                None => import.store(rows, None, &is_stopped)?,
+                Some(rejects) => {
+                    let mut take = |row: SourceRow, why: Error| {
+                        rejects.take(row.text.as_bytes(), why.message().to_owned())
+                    };
+                    import.store(rows, Some(&mut take), &is_stopped)?
+                }
+            };
             bytes = 0;
-            console.progress(Some(&Progress { rows: read, part: None, at: String::new() }));
+            let part = bytes_total.map(|total| (bytes_read.load(Ordering::Relaxed).min(total), total));
+            console.progress(Some(&Progress { rows: read, part, at: String::new() }));
         }
         let Some(row) = row? else { break };
-        if interrupts.asked() {
+        if is_stopped() {
             let message =
                 format!("the import was stopped before line {}; {stored} rows are stored", row.line);
             return Err(Error::new(Kind::Partial, message)
@@ -162,11 +187,20 @@ pub(crate) fn import_table(
         batch.push(SourceRow { line: row.line, position: Position::of_key(&row.key), text: row.text });
     }
     console.progress(None);
+    if let Some(rejects) = &mut collected {
+        rejects.finish()?;
+    }
+    let rejected = collected.map(|rejects| rejects.rejected).unwrap_or_default();
     let columns = [
         Column::text("file"),
         Column::number("records"),
         Column::number("stored"),
         Column::number("skipped"),
+        Column::number("rejected"),
     ];
-    Ok(Report::one(&columns, vec![name.into(), read.into(), stored.into(), (read - stored.min(read)).into()]))
+    let skipped = read.saturating_sub(stored + rejected.count);
+    let row = vec![name.into(), read.into(), stored.into(), skipped.into(), rejected.count.into()];
+    let mut report = Report::one(&columns, row);
+    rejected.warn(rejects, &format!(" --table {}", table.name), &mut report);
+    Ok(report)
 }

@@ -1,9 +1,7 @@
 //! `import`: stores the users of a file, each on the shard that owns it.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -13,18 +11,14 @@ use parking_lot::Mutex;
 
 use super::any_table::{TableFlag, import_table};
 use super::open_imports::ImportCommand;
+use super::rejects::{Rejected, Rejects};
 use crate::bulk::{Input, Layout, Records};
 use crate::commands::{Context, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::files::atomic::{self, Place};
-use crate::files::kind_of;
 use crate::model::report::{Column, Report};
 use crate::model::text::{counted, visible};
 use crate::pg::import::{Feeder, Import, ImportOptions, OnConflict, RefusedRow, Stopped, Summary};
 use crate::threads;
-
-/// How many rejected records are reported one by one.
-const REJECTS_REPORTED: u64 = 10;
 
 /// What to do about a user that exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,19 +95,22 @@ impl ImportFileArgs {
         if let Ok(cluster) = context.cluster()
             && let Some(table) = self.table.other_table(&cluster)?
         {
-            if self.rejects.is_some() || self.restart {
-                return Err(Error::new(Kind::Usage, "--rejects and --restart are for users alone")
-                    .hint("leave them out; --on-conflict skip leaves out rows that are there"));
+            if self.restart {
+                return Err(Error::new(Kind::Usage, "--restart is for the table of the prototype alone")
+                    .hint("leave it out; --on-conflict skip leaves out rows that are there"));
             }
-            return import_table(context, &cluster, &table, file, self.on_conflict.into());
+            let on_conflict = self.on_conflict.into();
+            return import_table(context, &cluster, &table, file, on_conflict, self.rejects.as_deref());
         }
         let Input { name, reader, bytes_read, bytes_total } = Input::open(file)?;
         let mut records = Records::new(&name, reader)?;
-        let rejects =
-            self.rejects.as_deref().map(|path| Rejects::create(path, file, &records)).transpose()?;
-        let rejects = rejects.map(|rejects| Arc::new(Mutex::new(rejects)));
+        let create = |path| Rejects::create(path, file, records.header());
+        let rejects = self.rejects.as_deref().map(create).transpose()?;
+        let layout = records.layout();
+        let rejects = rejects
+            .map(|rejects| Arc::new(Mutex::new(RejectedUsers { rejects, layout, refused: HashSet::new() })));
         let Some(source) = records.identity()? else {
-            rejects.as_ref().map_or(Ok(()), |rejects| rejects.lock().finish())?;
+            rejects.as_ref().map_or(Ok(()), |rejects| rejects.lock().rejects.finish())?;
             return Ok(self.report(&name, &Summary::default(), &Rejected::default()));
         };
         let options = ImportOptions {
@@ -147,7 +144,7 @@ impl ImportFileArgs {
             !interrupts.asked()
         };
         // Before the checkpoints are deleted: until then another run would meet the same records again.
-        let complete = || rejects.as_ref().map_or(Ok(()), |rejects| rejects.lock().finish());
+        let complete = || rejects.as_ref().map_or(Ok(()), |rejects| rejects.lock().rejects.finish());
         let summary = import.run(&cluster, report, complete);
         console.progress(None);
         let summary = summary.map_err(|error| match error.kind() {
@@ -160,7 +157,7 @@ impl ImportFileArgs {
         })?;
         // The reader has finished by now.
         let _: std::result::Result<(), _> = has_fed.recv();
-        let rejected = rejects.as_ref().map(|rejects| std::mem::take(&mut rejects.lock().rejected));
+        let rejected = rejects.as_ref().map(|rejects| std::mem::take(&mut rejects.lock().rejects.rejected));
         Ok(self.report(&name, &summary, &rejected.unwrap_or_default()))
     }
 
@@ -209,62 +206,21 @@ impl ImportFileArgs {
             }
             report.warnings.push(warning);
         }
-        for why in &rejected.first {
-            report.warnings.push(Error::new(Kind::BadInput, why.clone()));
-        }
-        if let Some(path) = self.rejects.as_ref().filter(|_| rejected.count > 0) {
-            let message = format!("rejected: {}", counted(rejected.count, "record"));
-            report.warnings.push(
-                Error::new(Kind::BadInput, message)
-                    .hint(format!("correct them in `{0}`, then: ringshard import {0}", path.display())),
-            );
-        }
+        rejected.warn(self.rejects.as_deref(), "", &mut report);
         report
     }
 }
 
-/// The records that are not valid users, or that a shard refuses.
-#[derive(Debug, Default)]
-struct Rejected {
-    count: u64,
-    /// The reasons of the first ones: `FILE:LINE: …`.
-    first: Vec<String>,
-}
-
-/// The file that collects bad records. It takes its place when all others are stored, as an import that is resumed meets
-/// them again.
-struct Rejects {
-    path: PathBuf,
-    /// `None` once it is complete.
-    file: Option<(BufWriter<File>, Place)>,
+/// The rejected users. An import that is resumed meets them again.
+struct RejectedUsers {
+    rejects: Rejects,
     /// How the file that is imported writes its users.
     layout: Layout,
     /// The numbers of the records that a shard refused.
     refused: HashSet<u64>,
-    rejected: Rejected,
 }
 
-impl Rejects {
-    fn create(path: &Path, input: &Path, records: &Records) -> Result<Self> {
-        if path == Path::new("-") {
-            return Err(Error::new(Kind::Usage, "--rejects needs a file, not standard output")
-                .hint("--rejects /dev/stdout writes them to standard output"));
-        }
-        if path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|input| input == path)) {
-            return Err(Error::new(Kind::Usage, "--rejects names the file that is imported")
-                .hint("name another file with --rejects"));
-        }
-        let unwritable = |cause| unwritable(path, &cause);
-        let (file, place) = atomic::create(path, 0o666).map_err(unwritable)?;
-        let mut writer = BufWriter::new(file);
-        if let Some(header) = records.header() {
-            writer.write_all(header).and_then(|()| writer.write_all(b"\n")).map_err(unwritable)?;
-        }
-        let (path, layout) = (path.to_owned(), records.layout());
-        let (refused, rejected) = (HashSet::new(), Rejected::default());
-        Ok(Self { path, file: Some((writer, place)), layout, refused, rejected })
-    }
-
+impl RejectedUsers {
     /// A record that a shard refuses; once, also if it is sent again.
     fn take_refused(&mut self, row: &RefusedRow<'_>) -> Result<()> {
         if !self.refused.insert(row.record) {
@@ -272,35 +228,12 @@ impl Rejects {
         }
         let mut raw = Vec::new();
         self.layout.encode(row.user.bytes(), &mut raw);
-        self.take(&raw, visible(&row.why).into_owned())
+        self.rejects.take(&raw, visible(&row.why).into_owned())
     }
-
-    /// Completes the file.
-    fn finish(&mut self) -> Result<()> {
-        let Some((writer, place)) = self.file.take() else { return Ok(()) };
-        let written = writer.into_inner().map_err(io::IntoInnerError::into_error);
-        written.and_then(|file| place.take(file)).map_err(|cause| unwritable(&self.path, &cause))
-    }
-
-    fn take(&mut self, raw: &[u8], why: String) -> Result<()> {
-        log::warn!("Rejected {why}");
-        self.rejected.count += 1;
-        if self.rejected.count <= REJECTS_REPORTED {
-            self.rejected.first.push(why);
-        }
-        let Some((writer, _)) = &mut self.file else { return Ok(()) };
-        let written = writer.write_all(raw).and_then(|()| writer.write_all(b"\n"));
-        written.map_err(|cause| unwritable(&self.path, &cause))
-    }
-}
-
-fn unwritable(path: &Path, cause: &io::Error) -> Error {
-    Error::new(kind_of(cause, Kind::Failed), format!("cannot write `{}`: {cause}", path.display()))
-        .hint("name another file with --rejects")
 }
 
 /// Reads the file to its end, or until something stops it.
-fn feed(mut records: Records, mut feeder: Feeder, rejects: Option<&Mutex<Rejects>>) {
+fn feed(mut records: Records, mut feeder: Feeder, rejects: Option<&Mutex<RejectedUsers>>) {
     loop {
         match feed_one(&mut records, &mut feeder, rejects) {
             Ok(Some(Ok(()))) => {}
@@ -321,7 +254,7 @@ fn feed(mut records: Records, mut feeder: Feeder, rejects: Option<&Mutex<Rejects
 fn feed_one(
     records: &mut Records,
     feeder: &mut Feeder,
-    rejects: Option<&Mutex<Rejects>>,
+    rejects: Option<&Mutex<RejectedUsers>>,
 ) -> Result<Option<std::result::Result<(), Stopped>>> {
     let Some(record) = records.next_record()? else { return Ok(None) };
     let why = match record.user {
@@ -336,6 +269,6 @@ fn feed_one(
     };
     let (line, raw) = (record.line, record.raw.to_vec());
     let why = records.bad(line, &why).message().to_owned();
-    rejects.lock().take(&raw, why)?;
+    rejects.lock().rejects.take(&raw, why)?;
     Ok(Some(feeder.skip()))
 }

@@ -8,3 +8,4 @@ pub mod list_users;
 pub mod one_user;
 pub mod open_imports;
 pub mod partial;
+mod rejects;

@@ -10,7 +10,6 @@ use crate::commands::Context;
 use crate::commands::sql::column;
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Cell, Column, Report};
-use crate::model::ring::topology::Epoch;
 use crate::model::table::{KeyType, ShardingKey, Table};
 use crate::model::user::{Email, Name, Region, User, UserId, UserPatch, check_text};
 use crate::pg::cluster::Cluster;
@@ -68,7 +67,7 @@ impl FromStr for IdText {
 #[command(group = ArgGroup::new("which").required(true))]
 pub struct WhichUser {
     /// The user's id
-    #[arg(long = "id", value_name = "N", allow_hyphen_values = true, group = "which")]
+    #[arg(long = "id", value_name = "N", allow_negative_numbers = true, group = "which")]
     flag: Option<IdText>,
     /// The user's id
     #[arg(value_name = "ID", allow_negative_numbers = true, group = "which")]
@@ -110,39 +109,43 @@ pub(crate) fn by_columns<T>(
     context: &Context<'_>,
     id: Result<Option<UserId>>,
     of_prototype: impl FnOnce(&Cluster, Option<UserId>) -> Result<T>,
-    of_row: impl FnOnce(&Cluster, &Table, &ShardingKey) -> Result<T>,
+    of_row: impl Fn(&Cluster, &Table, &ShardingKey) -> Result<T>,
 ) -> Result<T> {
     let cluster = match context.cluster() {
         Err(error) => return Err(id.err().unwrap_or(error)),
         Ok(cluster) => cluster,
     };
-    let mut found = users_of_other_columns(&cluster);
     let mut failed = None;
-    if found.is_none() {
-        let is_known = cluster.view().epoch != Epoch::GUESSED;
-        let tried = match id {
-            Err(error) if is_known => return Err(error),
-            id => id.and_then(|id| of_prototype(&cluster, id)),
-        };
-        match tried {
-            // It may be another table than is known.
-            Err(error) if matches!(error.kind(), Kind::Usage | Kind::Configuration) => failed = Some(error),
+    let mut known = users_of_other_columns(&cluster);
+    if known.is_none() {
+        match id.and_then(|id| of_prototype(&cluster, id)) {
+            Err(error) if may_be_another_table(&error) => failed = Some(error),
             settled => return settled,
         }
         let _ = cluster.refresh();
-        found = users_of_other_columns(&cluster);
+        known = users_of_other_columns(&cluster);
     }
-    match (found.as_ref().and_then(|table| Some((table, table.key.as_ref()?))), failed) {
-        (Some((table, key)), _) => of_row(&cluster, table, key),
-        (None, Some(error)) => Err(error),
-        (None, None) => unreachable!("one of them is set"),
+    while let Some(table) = known {
+        let Some(key) = &table.key else { break };
+        match of_row(&cluster, &table, key) {
+            Err(error) if may_be_another_table(&error) => failed = Some(error),
+            settled => return settled,
+        }
+        let _ = cluster.refresh();
+        known = users_of_other_columns(&cluster).filter(|now| *now != table);
     }
+    Err(failed.unwrap_or_else(id_is_missing))
+}
+
+/// Whether a failure may be due to a table `users` that is another one than this process knows.
+fn may_be_another_table(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Usage | Kind::Configuration)
 }
 
 /// A key as Postgres writes it. Fails with `Usage` if the text is none.
-pub(crate) fn row_key<'a>(table: &'a Table, key: &ShardingKey, text: &str) -> Result<RowKey<'a>> {
+pub(crate) fn row_key<'a>(table: &'a Table, key: &'a ShardingKey, text: &str) -> Result<RowKey<'a>> {
     let canonical = key.of.canonical(text).map_err(|why| Error::new(Kind::Usage, why))?;
-    Ok(RowKey::new(&table.name, canonical))
+    Ok(RowKey::new(&table.name, &key.column, canonical))
 }
 
 /// A column and its value: `COLUMN=VALUE`.
@@ -213,7 +216,7 @@ fn require_none(values: &GivenValues) -> Result<()> {
 #[command(group = ArgGroup::new("change").required(true).multiple(true))]
 pub struct CreateUserArgs {
     /// The user's id, which determines the shard [default: a new one, made by a shard]
-    #[arg(long = "id", value_name = "N", allow_hyphen_values = true)]
+    #[arg(long = "id", value_name = "N", allow_negative_numbers = true)]
     flag: Option<IdText>,
     /// The user's id
     #[arg(value_name = "ID", allow_negative_numbers = true, conflicts_with = "flag")]
@@ -249,8 +252,10 @@ pub fn create_together(args: &[&CreateUserArgs], context: &Context<'_>) -> Vec<C
     // A user without an id waits for it alone, and so does one of other columns.
     let Some(users) = users.collect::<Option<Vec<User>>>() else { return open() };
     // A problem of the cluster is reported by the first user that is run alone.
-    let batch =
-        context.cluster().map_or(BatchOutcome::NotStored, |cluster| Router(&cluster).create_users(&users));
+    let batch = match context.cluster() {
+        Ok(cluster) if users_of_other_columns(&cluster).is_none() => Router(&cluster).create_users(&users),
+        _ => BatchOutcome::NotStored,
+    };
     let stored = |user: User| CreateOutcome::Stored(report(user));
     match batch {
         BatchOutcome::Stored => users.into_iter().map(stored).collect(),
@@ -271,21 +276,21 @@ impl CreateUserArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let of_prototype = |cluster: &Cluster, id: Option<UserId>| {
             let router = Router(cluster);
-            let user = self.user(id.map_or_else(|| router.next_own_id(), Ok)?)?;
+            // What is wrong with the values is said before a shard makes an id.
+            let user = self.user(id.unwrap_or(UserId::new(0)))?;
+            let user = User { user_id: id.map_or_else(|| router.next_own_id(), Ok)?, ..user };
             let (stored, _) = router.create_user(&user)?;
             let is_as_given = stored == user;
             Ok(with_warning(report(stored), is_as_given))
         };
         let of_row = |cluster: &Cluster, table: &Table, key: &ShardingKey| {
-            let router = Router(cluster);
+            let (router, values) = (Router(cluster), self.values_of_row(key)?);
             let row = match self.text() {
                 Some(text) => row_key(table, key, text)?,
-                None if key.of == KeyType::Bigint => {
-                    RowKey::new(&table.name, router.next_own_id()?.to_string())
-                }
+                None if key.of == KeyType::Bigint => row_key(table, key, &router.next_own_id()?.to_string())?,
                 None => return Err(id_is_missing()),
             };
-            let stored = router.create_row(&row, &self.values_of_row(key, row.text())?)?;
+            let stored = router.create_row(&row, &values)?;
             let is_as_given = stored.is_as_given;
             Ok(with_warning(row_report(&key.column, stored), is_as_given))
         };
@@ -310,10 +315,10 @@ impl CreateUserArgs {
         ])
     }
 
-    /// The values to store, with the key.
-    pub(crate) fn values_of_row(&self, key: &ShardingKey, text: &str) -> Result<GivenValues> {
-        let mut values = self.values()?;
-        if values.insert(key.column.clone(), Some(text.to_owned())).is_some() {
+    /// The values to store besides the key.
+    pub(crate) fn values_of_row(&self, key: &ShardingKey) -> Result<GivenValues> {
+        let values = self.values()?;
+        if values.contains_key(&key.column) {
             return Err(
                 Error::new(Kind::Usage, format!("`{}` is the id", key.column)).hint("set it with --id")
             );

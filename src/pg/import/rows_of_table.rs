@@ -68,15 +68,32 @@ pub struct RowsImport<'a> {
     columns: String,
     /// Whether rows that are there are left out.
     may_skip: bool,
+    /// Whether a row that is there ends the import, also if it collects rows that are refused.
+    stops_at_conflict: bool,
     coverage: Option<Coverage>,
 }
 
-/// Why a batch was not stored on a shard.
+/// Why rows were not stored on a shard.
 enum Refused {
-    /// Its rows are on the way to another shard, or the transaction may succeed another time.
+    /// They are on the way to another shard, or the transaction may succeed another time.
     Again(Error),
+    /// The shard does not take one of them.
+    Row(Error),
     Failed(Error),
 }
+
+/// What became of rows.
+#[derive(Default)]
+struct Outcome {
+    stored: u64,
+    /// Those that a shard refuses, and why.
+    refused: Vec<(SourceRow, Error)>,
+    /// Those that must be sent again, and why.
+    again: Option<(Vec<SourceRow>, Error)>,
+}
+
+/// Takes a row that a shard refuses, and why.
+pub type RefusedSink<'a> = &'a mut dyn FnMut(SourceRow, Error) -> Result<()>;
 
 impl<'a> RowsImport<'a> {
     /// `columns`: those of the file, in its order.
@@ -136,14 +153,23 @@ impl<'a> RowsImport<'a> {
             table,
             columns: all,
             may_skip: on_conflict == OnConflict::Skip,
+            stops_at_conflict: on_conflict == OnConflict::Error,
             coverage: None,
         })
     }
 
-    /// Stores rows; returns how many were stored. Fails with `BadInput` if a shard refuses one.
-    pub fn store(&mut self, rows: Vec<SourceRow>) -> Result<u64> {
-        let begun = Instant::now();
+    /// Stores rows; returns how many were stored. Those that a shard refuses go to `refused`; without it this fails with
+    /// `BadInput`, or `Conflict` if one is there already. Fails with `Partial` once `is_stopped`.
+    pub fn store(
+        &mut self,
+        rows: Vec<SourceRow>,
+        mut refused: Option<RefusedSink<'_>>,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<u64> {
+        let collects = refused.is_some();
         let (mut left, mut stored) = (rows, 0);
+        let mut waiting_since = None;
+        let mut refused_rows: Vec<(SourceRow, Error)> = Vec::new();
         loop {
             let mut by_shard: BTreeMap<ShardName, Vec<SourceRow>> = BTreeMap::new();
             for row in left {
@@ -151,28 +177,44 @@ impl<'a> RowsImport<'a> {
                 by_shard.entry(shard).or_default().push(row);
             }
             let done = threads::at_once(by_shard, |(shard, rows)| {
-                let stored = self.store_on(&shard, &rows);
-                (rows, stored)
+                self.store_on(&shard, rows, collects.then_some(is_stopped))
             });
             left = Vec::new();
-            let mut why = None;
-            for (rows, done) in done {
-                match done {
-                    Ok(count) => stored += count,
-                    Err(Refused::Failed(error)) => return Err(error),
-                    Err(Refused::Again(error)) => {
-                        left.extend(rows);
-                        why = Some(error);
+            let (mut stored_now, mut why, mut failed) = (0, None, None);
+            for outcome in done {
+                match outcome {
+                    Err(error) => failed = Some(error),
+                    Ok(outcome) => {
+                        stored_now += outcome.stored;
+                        refused_rows.extend(outcome.refused);
+                        if let Some((rows, error)) = outcome.again {
+                            left.extend(rows);
+                            why = Some(error);
+                        }
                     }
                 }
             }
-            let Some(why) = why else { return Ok(stored) };
-            if begun.elapsed() > PATIENCE {
-                return Err(why);
+            if let Some(error) = failed {
+                return Err(error);
             }
-            thread::sleep(PAUSE);
-            self.cluster.refresh()?;
-            self.coverage = None;
+            stored += stored_now;
+            if let Some(why) = why {
+                if waiting_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                    return Err(why);
+                }
+                thread::sleep(PAUSE);
+                self.cluster.refresh()?;
+                self.coverage = None;
+            } else if stored_now > 0 && !refused_rows.is_empty() {
+                // A row may refer to one that was stored after it.
+                left = std::mem::take(&mut refused_rows).into_iter().map(|(row, _)| row).collect();
+                waiting_since = None;
+            } else {
+                if let Some(sink) = &mut refused {
+                    refused_rows.into_iter().try_for_each(|(row, error)| sink(row, error))?;
+                }
+                return Ok(stored);
+            }
         }
     }
 
@@ -188,7 +230,48 @@ impl<'a> RowsImport<'a> {
         })
     }
 
-    fn store_on(&self, shard: &ShardName, rows: &[SourceRow]) -> Result<u64, Refused> {
+    /// Stores rows on one shard. With `is_stopped` it leaves out those that the shard refuses, which are found by halves.
+    fn store_on(
+        &self,
+        shard: &ShardName,
+        mut rows: Vec<SourceRow>,
+        is_stopped: Option<&(dyn Fn() -> bool + Sync)>,
+    ) -> Result<Outcome> {
+        let why = match self.store_all_on(shard, &rows) {
+            Ok(stored) => return Ok(Outcome { stored, ..Outcome::default() }),
+            Err(Refused::Failed(error)) => return Err(error),
+            Err(Refused::Again(error)) => {
+                return Ok(Outcome { again: Some((rows, error)), ..Outcome::default() });
+            }
+            Err(Refused::Row(error)) => error,
+        };
+        let Some(is_stopped) = is_stopped else { return Err(why) };
+        if is_stopped() {
+            let (file, line) = (self.file, rows.first().map_or(0, |row| row.line));
+            let message = format!(
+                "{file}:{line}: the import was stopped; rows before and after this line may be stored"
+            );
+            return Err(Error::new(Kind::Partial, message)
+                .hint("run it again with --on-conflict skip, if the table has a primary key"));
+        }
+        if rows.len() == 1 {
+            let refused = rows.into_iter().map(|row| (row, why.clone())).collect();
+            return Ok(Outcome { refused, ..Outcome::default() });
+        }
+        let second = rows.split_off(rows.len() / 2);
+        let mut outcome = self.store_on(shard, rows, Some(is_stopped))?;
+        if let Some((again, _)) = &mut outcome.again {
+            again.extend(second);
+            return Ok(outcome);
+        }
+        let mut rest = self.store_on(shard, second, Some(is_stopped))?;
+        rest.stored += outcome.stored;
+        rest.refused.splice(0..0, outcome.refused);
+        Ok(rest)
+    }
+
+    /// Stores all of these rows on one shard, or none.
+    fn store_all_on(&self, shard: &ShardName, rows: &[SourceRow]) -> Result<u64, Refused> {
         let mut session = self.cluster.shards().checkout(shard).map_err(Refused::Failed)?;
         let stored =
             self.transaction(&mut session, rows).map_err(|cause| self.refused(shard, rows, &cause))?;
@@ -199,7 +282,7 @@ impl<'a> RowsImport<'a> {
                 self.file
             );
             let hint = "disable it for the import; earlier batches are stored";
-            Refused::Failed(Error::new(Kind::BadInput, message).hint(hint).on_shard(shard))
+            Refused::Row(Error::new(Kind::BadInput, message).hint(hint).on_shard(shard))
         })
     }
 
@@ -281,10 +364,13 @@ impl<'a> RowsImport<'a> {
         };
         let message =
             format!("{}:{place}: shard `{shard}` refuses a row: {}", self.file, sqlstate::message_of(cause));
-        let kind = if code == "23505" { Kind::Conflict } else { Kind::BadInput };
-        Refused::Failed(Error::new(kind, message).on_shard(shard).hint(
-            "correct it, or use --on-conflict skip or update for rows that are there; earlier batches are stored",
-        ))
+        if code == "23505" {
+            let hint = "use --on-conflict skip or update for rows that are there; earlier batches are stored";
+            let error = Error::new(Kind::Conflict, message).on_shard(shard).hint(hint);
+            return if self.stops_at_conflict { Refused::Failed(error) } else { Refused::Row(error) };
+        }
+        let hint = "correct it, or collect such rows with --rejects FILE; earlier batches are stored";
+        Refused::Row(Error::new(Kind::BadInput, message).on_shard(shard).hint(hint))
     }
 }
 

@@ -26,5 +26,6 @@ pub(crate) use finish_chunk::finish_chunk;
 pub use plan::{Planned, plan_change};
 pub use preflight::{preflight, publications};
 pub use provision::{AddShardLock, lock_for_add_shard, provision_shard};
+pub use run_lock::require_no_mover;
 pub use run_state::{MoveProgress, Moved, RebalanceOptions, STANDBY_PATIENCE};
 pub use status::{Outline, RebalanceStatus, status};

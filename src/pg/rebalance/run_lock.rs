@@ -5,14 +5,31 @@
 use postgres::types::Type;
 
 use super::lock_holder;
-use super::run_state::RunState;
+use super::plan::Planned;
+use super::run_state::{RebalanceOptions, RunState};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::model::rebalance::arbiter;
 use crate::model::rebalance::plan::Load;
+use crate::pg::cluster::Cluster;
 use crate::pg::net::advisory_lock::{self, RUN_LOCK};
 use crate::pg::net::session::Parameter;
 use crate::pg::net::sqlstate;
 use crate::pg::requests::connection::Connection;
+
+/// Fails with `Locked`, naming the process, if one carries out a change already.
+pub fn require_no_mover(cluster: &Cluster, planned: &Planned) -> Result<()> {
+    let first = arbiter(&planned.plan.before);
+    let mut connection = Connection::open(cluster, first)?;
+    if lock_holder::holder(&mut connection, RUN_LOCK).is_none() {
+        return Ok(());
+    }
+    // It names the holder, or has just released it.
+    let run_state = RunState::new(cluster, RebalanceOptions::default());
+    let mut lock = RunLock::take(&run_state, first)?;
+    advisory_lock::unlock(lock.connection.session(), RUN_LOCK);
+    Ok(())
+}
 
 /// The held lock; dropping it closes the session and so releases the lock.
 pub(crate) struct RunLock {

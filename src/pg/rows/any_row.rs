@@ -51,15 +51,22 @@ pub struct StoredRow {
 #[derive(Debug, Clone)]
 pub struct RowKey<'a> {
     table: &'a TableName,
+    column: &'a str,
     key: String,
     position: Position,
 }
 
 impl<'a> RowKey<'a> {
     /// The row of a table with this key, whose text is as Postgres writes it.
-    pub fn new(table: &'a TableName, key: String) -> Self {
+    pub fn new(table: &'a TableName, column: &'a str, key: String) -> Self {
         let position = Position::of_key(&key);
-        Self { table, key, position }
+        Self { table, column, key, position }
+    }
+
+    /// The values of a new row: these, and the key.
+    pub(crate) fn with_key(&self, given: &GivenValues) -> GivenValues {
+        let key = [(self.column.to_owned(), Some(self.key.clone()))];
+        given.clone().into_iter().chain(key).collect()
     }
 
     /// The text of the key.
@@ -106,7 +113,7 @@ impl Keyed for RowKey<'_> {
 struct RowWrite<'a> {
     row: &'a RowKey<'a>,
     operation: RowOperation,
-    /// The values that it sets; of a new row also its key.
+    /// The values that it sets.
     given: &'a GivenValues,
 }
 
@@ -132,7 +139,11 @@ impl Change for RowWrite<'_> {
     }
 
     fn write(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<StoredRow> {
-        let parameters = self.row.parameters(self.given);
+        let given = match self.operation {
+            RowOperation::Create => &self.row.with_key(self.given),
+            RowOperation::Update | RowOperation::Delete => self.given,
+        };
+        let parameters = self.row.parameters(given);
         let of_row = parameters.each_ref().map(|text| (text as _, Type::TEXT));
         write_by_proof(session, expected, self.operation, WRITE, &of_row, |row| stored(row, 3))
     }
@@ -159,7 +170,7 @@ impl Router<'_> {
         found.ok_or_else(|| not_found(&row.key(), &shard))
     }
 
-    /// As [`Router::create_user`]; the values have the key.
+    /// As [`Router::create_user`].
     pub fn create_row(&self, row: &RowKey<'_>, given: &GivenValues) -> Result<StoredRow> {
         log::info!("Received request to create user: {}", row.key());
         self.put(&RowWrite { row, operation: RowOperation::Create, given }).map(|(stored, _)| stored)

@@ -242,8 +242,12 @@ pub fn sizes(cluster: &Cluster) -> Result<Vec<(Table, TableSize)>> {
                 table.name.as_sql()
             );
             let what = "count the rows";
-            let rows = session.client().query_typed(&sql, &[(&table.name.as_sql(), Type::TEXT)]);
-            let row = only(rows.map_err(|cause| sqlstate::doing(what, shard, &cause))?, what, shard)?;
+            let fail = |cause: postgres::Error| sqlstate::doing(what, shard, &cause);
+            let mut transaction = session.client().transaction().map_err(fail)?;
+            // Somebody may have the table locked, as by an ALTER TABLE that is not committed.
+            transaction.batch_execute("SET LOCAL lock_timeout = '2s'").map_err(fail)?;
+            let rows = transaction.query_typed(&sql, &[(&table.name.as_sql(), Type::TEXT)]).map_err(fail)?;
+            let row = only(rows, what, shard)?;
             Ok(TableSize { rows: row.get(0), size_bytes: row.get(1) })
         };
         tables.iter().map(measure).collect::<Result<Vec<_>>>()

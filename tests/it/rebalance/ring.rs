@@ -33,6 +33,20 @@ fn counts_add_up_in_every_breakdown() {
 }
 
 #[test]
+fn a_locked_table_holds_up_neither_shards_nor_status() {
+    let test = with_users(9);
+    let mut other = test.client(1);
+    other.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
+    let ran = test.run(&["shards"]).success().says("shard `shard_1`").says("lock timeout");
+    let rows: Vec<bool> = ran.fields().iter().map(|fields| fields[1] == "\\N").collect();
+    assert_eq!(rows, [true, false, false]);
+    assert!(ran.fields().iter().all(|fields| fields[5] == "active"), "{ran:?}");
+    let ran = test.run(&["status"]).success();
+    assert!(ran.stdout.contains("shard_3"), "{ran:?}");
+    test.run(&["table", "list"]).fails(75).says("lock timeout");
+}
+
+#[test]
 fn an_empty_cluster_counts_to_zero() {
     let test = Test::initialised();
     assert_eq!(test.run(&["count"]).success().stdout, "0\n");

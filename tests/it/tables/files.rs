@@ -21,7 +21,7 @@ fn an_export_is_imported_to_the_same_rows() {
         }
         for (table, count) in ALL.iter().zip(["300", "900", "450"]) {
             let ran = test.run(&["import", "--table", table, &format!("{table}.{suffix}")]).success();
-            assert_eq!(ran.fields()[0][1..], [count, count, "0"], "{table}");
+            assert_eq!(ran.fields()[0][1..], [count, count, "0", "0"], "{table}");
         }
         assert_eq!(ALL.map(|table| rows(&test, table, &[1, 2, 3])), before, "{suffix}");
     }
@@ -62,7 +62,7 @@ fn rows_that_are_there_or_wrong_are_refused_by_their_line() {
     import(&[]).fails(5).says("f.csv:3: ").says("--on-conflict");
     // The other row is on another shard, and was stored.
     let ran = import(&["--on-conflict", "skip"]).success();
-    assert_eq!(ran.fields()[0][1..], ["2", "0", "2"]);
+    assert_eq!(ran.fields()[0][1..], ["2", "0", "2", "0"]);
     import(&["--on-conflict", "update"]).success();
     let again = |id: i64| {
         let number = ["main", "s2", "s3"]
@@ -82,6 +82,92 @@ fn rows_that_are_there_or_wrong_are_refused_by_their_line() {
     write("id,nothing\n1,x\n");
     import(&[]).fails(1).says("nothing");
     test.run(&["import", "--table", "none", "f.csv"]).fails(4).says("ringshard table list");
+}
+
+#[test]
+fn rejected_rows_are_collected_and_imported_once_they_are_corrected() {
+    let test = Test::new();
+    let tables =
+        "CREATE TABLE t (k bigint PRIMARY KEY, n smallint CHECK (n > 0), name text NOT NULL, e text UNIQUE)";
+    test.execute(1, tables);
+    test.run(&["init-shards", "--shard", &format!("main={}", test.url(1))]).success();
+    test.run(&["table", "add", "t", "--key", "k", "--unchecked-unique", "t_e_key"]).success();
+    grow(&test).success();
+    let path = |name: &str| test.home.path().join(name);
+    let good = |k: i64| (k, 1 + k % 9, format!("Name {k}"), format!("e{k}"));
+    let csv: String = (1..=400)
+        .map(|k| {
+            let (k, n, name, e) = good(k);
+            match k {
+                7 => format!("{k},99999,{name},{e}\n"),
+                8 => format!("{k},many,{name},{e}\n"),
+                90 => format!("{k},0,{name},{e}\n"),
+                91 => format!("{k},{n},,{e}\n"),
+                // Of a row that is on the same shard.
+                200 => {
+                    format!("{k},{n},{name},e{}\n", (1..200).find(|other| same_owner(*other, 200)).unwrap())
+                }
+                300 => format!("x,{n},{name},{e}\n"),
+                301 => format!("{k},{n}\n"),
+                _ => format!("{k},{n},{name},{e}\n"),
+            }
+        })
+        .collect();
+    std::fs::write(path("f.csv"), format!("k,n,name,e\n{csv}")).unwrap();
+    let import = |more: &[&str]| test.run(&[&["import", "--table", "t", "f.csv"], more].concat());
+    import(&[]).fails(65);
+    import(&["--rejects", "f.csv"]).fails(2);
+    import(&["--on-conflict", "error", "--rejects", "bad.csv"]).fails(5);
+    assert!(!path("bad.csv").exists());
+    for number in 1..=3 {
+        test.execute(number, "DELETE FROM t");
+    }
+    let ran = import(&["--on-conflict", "update", "--rejects", "bad.csv"]).success();
+    assert_eq!(ran.fields()[0][1..], ["400", "393", "0", "7"]);
+    for line in [8, 9, 91, 92, 201, 301, 302] {
+        assert!(ran.stderr.contains(&format!("f.csv:{line}: ")), "{line}: {ran:?}");
+    }
+    assert!(ran.stderr.contains("ringshard import bad.csv --table t"), "{ran:?}");
+    assert_eq!(test.run(&["count"]).success().stdout, "393\n");
+    let rejected = std::fs::read_to_string(path("bad.csv")).unwrap();
+    assert_eq!(rejected.lines().count(), 8, "{rejected}");
+    let corrected: String = [7, 8, 90, 91, 200, 300, 301]
+        .map(good)
+        .map(|(k, n, name, e)| format!("{k},{n},{name},{e}\n"))
+        .concat();
+    std::fs::write(path("bad.csv"), format!("k,n,name,e\n{corrected}")).unwrap();
+    test.run(&["import", "bad.csv", "--table", "t"]).success();
+    let all: Vec<String> = {
+        let mut all: Vec<String> =
+            (1..=400).map(good).map(|(k, n, name, e)| format!("({k},{n},\"{name}\",{e})")).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(rows(&test, "t", &[1, 2, 3]), all);
+    // JSON lines, and bytes that are no text.
+    let mut lines = b"{\"k\": 501, \"n\": 1, \"name\": \"a\"}\n{\"k\": 502, \"n\": 3, \"name\": null}\n{\"k\": \"\xff\"}\n{\"n\": 1, \"name\": \"c\"}\n{\"k\": 504, \"n\": 1, \"name\": \"c\", \"e\": \"e\"}\n".to_vec();
+    lines.extend(b"{\"k\": 503, \"n\": 2, \"name\": \"b\"}\n");
+    std::fs::write(path("f.jsonl"), lines).unwrap();
+    let ran = test.run(&["import", "f.jsonl", "--table", "t", "--rejects", "bad.jsonl"]).success();
+    assert_eq!(ran.fields()[0][1..], ["6", "2", "0", "4"]);
+    let rejected = std::fs::read(path("bad.jsonl")).unwrap();
+    assert_eq!(rejected.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 4);
+    // A row that is refused in halves, as the one that it refers to comes later.
+    for number in 1..=3 {
+        test.execute(number, "ALTER TABLE t ADD COLUMN parent bigint REFERENCES t");
+    }
+    let family: Vec<i64> = (600..).filter(|k| same_owner(*k, 600)).take(3).collect();
+    let [parent, child, bad] = family[..] else { panic!("there are three") };
+    let lines = format!("k,n,name,parent\n{child},1,c,{parent}\n{bad},0,b,\n{parent},1,p,\n");
+    std::fs::write(path("g.csv"), lines).unwrap();
+    let ran = test.run(&["import", "g.csv", "--table", "t", "--rejects", "bad.csv"]).success();
+    assert_eq!(ran.fields()[0][1..], ["3", "2", "0", "1"]);
+}
+
+/// Whether two keys lie on one of the three shards.
+fn same_owner(one: i64, other: i64) -> bool {
+    let names = ["main", "s2", "s3"];
+    owner_among(&names, one) == owner_among(&names, other)
 }
 
 #[test]

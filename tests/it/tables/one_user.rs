@@ -108,7 +108,9 @@ fn what_a_column_does_not_take_is_refused_and_nothing_is_stored() {
     assert_eq!(test.run(&["count"]).success().stdout, "0\n");
     create(&[]).success();
     let again = create(&["--set", "code=a'b"]).fails(5).says("user `1` exists already");
-    assert!(again.stderr.contains("ringshard update-user 1 --set \"code=a'b\""), "{again:?}");
+    let hint = "ringshard update-user 1 --set \"code=a'b\" --set 'full name=A' changes it";
+    assert!(again.stderr.contains(hint), "{again:?}");
+    test.run(&["update-user", "1", "--set", "code=a'b"]).success();
     test.run(&["update-user", "1", "--set", "id=2"]).fails(2).says("cannot be changed");
     test.run(&["update-user", "2", "--set", "code=x"]).fails(4);
     test.run(&["update-user", "1", "--set", "code=abcd"]).fails(65);
@@ -166,6 +168,76 @@ fn the_key_of_users_may_be_of_any_type_but_must_be_unique() {
     let test = with_table("CREATE TABLE users (name text, id bigint NOT NULL)", "id");
     test.run(&["create-user", "1", "--name", "A"]).fails(78).says("is not unique");
     test.run(&["get-user", "1"]).fails(78).says("is not unique");
+}
+
+#[test]
+fn values_are_stored_as_postgres_itself_would() {
+    let sql = "CREATE DOMAIN cents AS integer NOT NULL; \
+               CREATE DOMAIN yes AS boolean; \
+               CREATE TABLE users ( \
+                   id bigint PRIMARY KEY, t text, sent text, balance cents DEFAULT 7, data jsonb, ok yes, \
+                   day date DEFAULT CURRENT_DATE, at timestamp DEFAULT now(), zoned timestamptz, span interval)";
+    let test = with_table(sql, "id");
+    for number in 1..=3 {
+        let database = test.database(number);
+        // A day later than in UTC, and styles in which a date has another meaning.
+        for setting in ["timezone TO 'UTC-24'", "datestyle TO 'SQL, DMY'", "intervalstyle TO 'sql_standard'"]
+        {
+            test.execute(number, &format!("ALTER DATABASE \"{database}\" SET {setting}"));
+        }
+    }
+    let set = ["--set", "t=x", "--set", "sent=y", "--set", "data=null", "--set", "ok=t"];
+    let more = ["--set", "zoned=2026-02-03 00:00", "--set", "span=-1 day +02:00"];
+    let created = json(&test, &[&["create-user", "1"], &set[..], &more].concat());
+    assert_eq!((&created["t"], &created["sent"]), (&"x".into(), &"y".into()));
+    assert_eq!((&created["balance"], &created["ok"]), (&7.into(), &true.into()));
+    assert_eq!((&created["data"], &created["zoned"]), (&"null".into(), &"2026-02-03 00:00:00+00".into()));
+    assert_eq!(created["span"], "-1 days +02:00:00");
+    let shard = NAMES.iter().position(|shard| *shard == owner_among(&NAMES, 1)).unwrap() + 1;
+    let as_by_default = "SELECT day = CURRENT_DATE AND at BETWEEN now()::timestamp - interval '1 hour' AND now()::timestamp \
+                                AND data = 'null' FROM users";
+    assert!(test.query(shard, as_by_default, &[])[0].get::<_, bool>(0));
+    assert_eq!(json(&test, &["update-user", "1", "--set", "t=z"])["t"], "z");
+}
+
+#[test]
+fn a_key_is_found_by_its_text_alone() {
+    let sql = "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+               CREATE TABLE users (id text COLLATE ci PRIMARY KEY, name text)";
+    let test = Test::new();
+    // A build of Postgres without ICU has none.
+    if test.client(1).batch_execute(sql).is_err() {
+        return;
+    }
+    test.run(&["init-shards", "--shard", &format!("main={}", test.url(1))]).success();
+    test.run(&["table", "add", "users", "--key", "id"]).success();
+    test.run(&["create-user", "--id", "Ann", "--name", "A"]).success();
+    test.run(&["get-user", "--id", "ann"]).fails(4);
+    test.run(&["delete-user", "--id", "ann"]).fails(4);
+    test.run(&["update-user", "--id", "ann", "--name", "B"]).fails(4);
+    test.run(&["create-user", "--id", "ann", "--name", "B"]).fails(5);
+    assert_eq!(test.run(&["get-user", "--id", "Ann"]).success().fields()[0][1], "A");
+}
+
+#[test]
+fn a_client_that_knows_an_earlier_table_finds_the_present_one() {
+    let test = Test::new();
+    test.execute(1, "CREATE TABLE users (id uuid PRIMARY KEY, name text, born date)");
+    test.run(&["init-shards", "--shard", &format!("main={}", test.url(1))]).success();
+    let file = test.home.path().join(format!("state/topology-{}.json", test.cluster_id(1)));
+    test.run(&["count"]).success();
+    let before = std::fs::read(&file).unwrap();
+    test.run(&["table", "add", "users", "--key", "id"]).success();
+    let id = "0f0e0d0c-0b0a-0908-0706-050403020100";
+    let set = ["--set", "born=2000-01-01"];
+    for words in
+        [&["create-user", id, "--name", "A"][..], &["get-user", id], &["list-users"], &["delete-user", id]]
+    {
+        std::fs::write(&file, &before).unwrap();
+        let more = if words[0] == "create-user" { &set[..] } else { &[] };
+        let ran = test.run(&[words, more].concat()).success();
+        assert!(ran.stdout.contains("2000-01-01"), "{ran:?}");
+    }
 }
 
 #[test]

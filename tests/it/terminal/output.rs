@@ -136,4 +136,9 @@ fn text_that_cannot_be_written_is_a_failure() {
         command.args(words).stdout(full);
         Ran::of(command.spawn().unwrap()).fails(1).says("cannot write to standard output");
     }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = test.command();
+    command.args(["create-user", "1", "--name", "x"]).stdout(full);
+    Ran::of(command.spawn().unwrap()).fails(1).says("the command itself was carried out");
+    test.run(&["get-user", "1"]).success();
 }

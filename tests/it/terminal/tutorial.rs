@@ -166,7 +166,64 @@ fn the_tutorial_prints_what_it_says() {
     reader.type_all(down);
     first.send_keys("\u{3}");
     assert_eq!(first.wait_for_exit().0, 6);
+
+    let prompt = part(TUTORIAL, "## 8. The prompt", "## 9. Clean up");
+    let [session] = blocks(prompt, "console")[..] else { panic!("the eighth part has one block") };
+    let mut lines = session.lines();
+    let start = lines.next().unwrap().strip_prefix("$ ").unwrap();
+    let mut terminal = reader.terminal(&format!("exec {start}"));
+    for line in lines.filter(|line| *line != "…") {
+        let Some((_, typed)) = line.split_once(" 4> ") else {
+            terminal.wait_for_text(line);
+            continue;
+        };
+        terminal.wait_until("at a prompt of four", |terminal| terminal.last_line().ends_with(" 4>"));
+        terminal.send_keys(&format!("{typed}\r"));
+        if typed.starts_with("watch") {
+            terminal.wait_for_text("every 2 s: count --by shard");
+            terminal.wait_for_text("│ shard_4 ┆");
+            terminal.send_keys("\u{3}");
+        }
+    }
+    assert_eq!(terminal.wait_for_exit().0, 0);
     reader.run("ringshard local destroy -y");
+}
+
+#[test]
+fn the_readmes_application_grows_as_it_says() {
+    let reader = Reader::new(80);
+    reader.test.execute(
+        1,
+        "CREATE TABLE users (id bigint PRIMARY KEY, name text); \
+         CREATE TABLE orders (user_id bigint REFERENCES users, number integer, PRIMARY KEY (user_id, number)); \
+         INSERT INTO users SELECT i, 'Name ' || i FROM generate_series(1, 300) AS i; \
+         INSERT INTO orders SELECT i % 300 + 1, i FROM generate_series(1, 900) AS i",
+    );
+    let [story] = blocks(part(README, "## From one Postgres to many", "## Install"), "sh")[..] else {
+        panic!("the story has one block")
+    };
+    for line in story.lines() {
+        let line = (1..=3).fold(line.to_owned(), |line, number| {
+            line.replace(
+                &format!("postgresql://app@db{number}/app"),
+                &format!("'{}'", reader.test.url(number)),
+            )
+        });
+        let mut terminal = reader.terminal(&line);
+        if line == "ringshard rebalance" {
+            terminal.wait_for_text("[y/N]");
+            terminal.send_keys("y\r");
+        }
+        let (code, seen) = terminal.wait_for_exit();
+        assert_eq!(code, 0, "{line}: {seen}");
+    }
+    assert_eq!(reader.run("ringshard count"), "1200\n");
+    reader.run("ringshard verify --deep");
+    for number in 1..=3 {
+        let apart = "SELECT FROM orders WHERE user_id NOT IN (SELECT id FROM users)";
+        assert_eq!(reader.test.query(number, apart, &[]).len(), 0);
+        assert!(!reader.test.query(number, "SELECT FROM orders", &[]).is_empty(), "{number}");
+    }
 }
 
 #[test]

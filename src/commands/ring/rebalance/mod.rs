@@ -129,6 +129,7 @@ impl RebalanceArgs {
         if !planned.is_under_way {
             check_misplaced(&planned)?;
         }
+        require_no_mover(&cluster, &planned, &self.pace)?;
         let private = context.settings().private_server()?;
         rebalance::preflight(&cluster, &private, &planned, planned.goes_back)?;
         let stale_primaries = failover::fence_stale_primaries(&cluster);
@@ -148,6 +149,11 @@ impl RebalanceArgs {
             .extend(stale_primaries.map(|found| found.map_or_else(|error| error, |of| warning(&of))));
         Ok(report)
     }
+}
+
+/// Fails with `Locked` if another process carries out a change, before anything is asked.
+fn require_no_mover(cluster: &Cluster, planned: &Planned, pace: &Pace) -> Result<()> {
+    if pace.unlocked { Ok(()) } else { rebalance::require_no_mover(cluster, planned) }
 }
 
 /// Fails if rows are misplaced: on a shard that receives their arc they would look as if they belonged there.
@@ -183,6 +189,7 @@ fn cancel(context: &Context<'_>, pace: &Pace) -> Result<Report> {
             );
         }
     };
+    require_no_mover(&cluster, &planned, pace)?;
     // A change that is being undone already is carried on.
     let direction = if planned.goes_back { Direction::Forward } else { Direction::Back(planned.epoch) };
     rebalance::preflight(&cluster, &context.settings().private_server()?, &planned, true)?;
