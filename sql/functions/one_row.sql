@@ -15,11 +15,7 @@ BEGIN
     IF relation IS NULL THEN
         RAISE EXCEPTION 'the table % is missing on this shard', table_name USING ERRCODE = '42P01';
     END IF;
-    PERFORM FROM pg_catalog.pg_index AS i
-    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-    WHERE i.indrelid = relation AND a.attname = key_column AND i.indnkeyatts = 1
-      AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL;
-    IF NOT FOUND THEN
+    IF NOT ringshard.is_key_unique(relation, key_column) THEN
         RAISE EXCEPTION 'the key `%` of % is not unique, so it does not name one row', key_column, relation
             USING ERRCODE = 'RS011';
     END IF;

@@ -105,6 +105,16 @@ BEGIN
     RETURN false;
 END $$;
 
+-- Whether a key is one row at most.
+CREATE OR REPLACE FUNCTION ringshard.is_key_unique(relation regclass, key_column text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_index AS i
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = relation AND a.attname = key_column AND i.indnkeyatts = 1
+          AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL)
+$$;
+
 -- The number of rows of all sharded tables of this shard that exist.
 CREATE OR REPLACE FUNCTION ringshard.count_rows() RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$

@@ -10,6 +10,7 @@
 //! every committed state can be completed.
 
 pub mod chunk;
+pub mod even_spread;
 pub mod mover;
 mod next;
 pub mod plan;

@@ -22,7 +22,7 @@ use crate::model::rebalance::{Direction, Reply, Request, arbiter};
 use crate::model::ring::topology::Topology;
 use crate::pg::cluster::Cluster;
 use crate::pg::requests::chunk_rows::ChunkRows;
-use crate::pg::requests::connection::Connection;
+use crate::pg::requests::connection::{CHUNK_BYTES, Connection};
 use crate::threads;
 
 /// How often progress is reported.
@@ -41,7 +41,7 @@ pub fn carry_out(
     options: RebalanceOptions,
     mut report: impl FnMut(&MoveProgress) -> bool,
 ) -> Result<Moved> {
-    let run_state = RunState::new(cluster, options);
+    let run_state = RunState::new(cluster, options).with_spreads(planned.spreads.clone());
     let result = thread::scope(|scope| {
         let worker = threads::start_in(scope, || execute(&run_state, planned, direction))?;
         let mut reported = Instant::now();
@@ -260,7 +260,14 @@ pub(crate) fn step(
         Request::Purge { .. } => connections.wait_for_standbys(chunk.target())?,
         _ => {}
     }
-    let reply = connections.request(&shard, &request)?;
+    let even_cut = match request {
+        Request::Cut { range } => run_state.even_cut(&shard, range, CHUNK_BYTES),
+        _ => None,
+    };
+    let reply = match even_cut {
+        Some(last) => Reply::Cut(last),
+        None => connections.request(&shard, &request)?,
+    };
     let mut received = 0;
     if let (Request::Receive { rows, .. }, Reply::Done) = (&request, &reply) {
         received = rows.rows();

@@ -13,6 +13,7 @@ use super::heavy_keys::heavy_keys;
 use super::run_state::{RebalanceOptions, RunState};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::model::rebalance::even_spread::EvenSpread;
 use crate::model::rebalance::mover::States;
 use crate::model::rebalance::plan::{HeavyKey, Load, Plan};
 use crate::model::rebalance::{Damage, Situation, Transfer, pieces, situation};
@@ -50,6 +51,8 @@ pub struct Planned {
     pub misplaced: u64,
     /// The keys with the most rows among those that are to move, by their rows.
     pub heavy_keys: Vec<HeavyKey>,
+    /// The shards whose ranges can be cut without asking them.
+    pub spreads: BTreeMap<ShardName, EvenSpread>,
 }
 
 /// The data on the pieces and on all shards.
@@ -61,6 +64,7 @@ struct RangeLoads {
     moved: Load,
     misplaced: u64,
     heavy_keys: Vec<HeavyKey>,
+    spreads: BTreeMap<ShardName, EvenSpread>,
 }
 
 /// The states of all relevant shards, and the situation that follows.
@@ -146,11 +150,11 @@ pub(crate) fn plan(cluster: &Cluster, count: bool) -> Result<Option<Planned>> {
     };
     let pieces = pieces(&states, target, epoch).map_err(damaged)?;
     let names: Vec<ShardName> = states.keys().cloned().collect();
-    let RangeLoads { pieces: loads, total, moved, misplaced, heavy_keys } =
+    let RangeLoads { pieces: loads, total, moved, misplaced, heavy_keys, spreads } =
         count_loads(cluster, &names, &pieces, epoch, count)?;
     let goes_back = is_under_way && before == target;
     let plan = Plan::new(before.clone(), target.clone(), &pieces, &loads, total);
-    Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, misplaced, heavy_keys }))
+    Ok(Some(Planned { plan, epoch, is_under_way, goes_back, moved, misplaced, heavy_keys, spreads }))
 }
 
 /// Counts the data on each of these pieces, on all shards, and what was moved in this epoch so far.
@@ -167,9 +171,10 @@ fn count_loads(
     });
     let mut loads = vec![Load::default(); pieces.len()];
     let (mut total, mut moved, mut misplaced) = (Load::default(), Load::default(), 0);
-    let mut heavy_keys = Vec::new();
-    for measured in measured {
+    let (mut heavy_keys, mut spreads) = (Vec::new(), BTreeMap::new());
+    for (shard, measured) in names.iter().zip(measured) {
         let measured = measured?;
+        spreads.extend(measured.spread.map(|spread| (shard.clone(), spread)));
         for (at, load) in measured.pieces {
             loads[at] = load;
         }
@@ -180,7 +185,7 @@ fn count_loads(
     }
     heavy_keys.sort_by_key(|heavy| Reverse(heavy.rows));
     heavy_keys.truncate(HEAVY_KEYS_SHOWN);
-    Ok(RangeLoads { pieces: loads, total, moved, misplaced, heavy_keys })
+    Ok(RangeLoads { pieces: loads, total, moved, misplaced, heavy_keys, spreads })
 }
 
 /// Reads the state of a shard, and keeps the endpoints that it names.
@@ -204,6 +209,9 @@ struct ShardLoad {
     misplaced: u64,
     moved: Load,
     heavy_keys: Vec<HeavyKey>,
+    /// The size of its largest row.
+    row_bytes_max: u64,
+    spread: Option<EvenSpread>,
 }
 
 /// The ranges by which the rows of one shard are counted.
@@ -246,10 +254,17 @@ fn measure(
         let held = held_of(&row, shard)?.arcs.into_iter().map(|held| held.arc).collect::<Vec<_>>();
         let ranges = own.iter().map(|at| pieces[*at].range).collect();
         let by = Counted { is_pooled, held, ranges, own: &own };
-        let tables = "SELECT name, pg_catalog.quote_ident(key_column), ringshard.size_of_row(relation) \
+        let tables = "SELECT name, pg_catalog.quote_ident(key_column), ringshard.size_of_row(relation), \
+                             ringshard.is_key_unique(relation, key_column) \
                       FROM ringshard.sharded_tables()";
+        let mut is_even = true;
         for table in snapshot.query_typed(tables, &[]).map_err(fail)? {
+            is_even &= table.get::<_, bool>(3);
             by.count(&mut snapshot, table.get(0), table.get(1), table.get(2), &mut measured).map_err(fail)?;
+        }
+        if is_even {
+            let share = by.held.iter().map(|arc| arc.share()).sum();
+            measured.spread = EvenSpread::new(measured.total.rows, share, measured.row_bytes_max);
         }
         measured.heavy_keys = heavy_keys(&mut snapshot, &by.ranges).map_err(fail)?;
     }
@@ -289,8 +304,13 @@ impl Counted<'_> {
                 }
             }
         })?;
-        let sum = format!("SELECT coalesce(pg_catalog.sum({size}), 0)::bigint FROM {table}");
-        let bytes = number(&snapshot.query_typed_one(&sum, &[])?, 0);
+        let sum = format!(
+            "SELECT coalesce(pg_catalog.sum(bytes), 0)::bigint, coalesce(pg_catalog.max(bytes), 0)::bigint \
+             FROM (SELECT {size} AS bytes FROM {table}) AS row_size"
+        );
+        let row = snapshot.query_typed_one(&sum, &[])?;
+        let bytes = number(&row, 0);
+        measured.row_bytes_max = measured.row_bytes_max.max(number(&row, 1));
         for (at, on_piece) in on_pieces {
             // Estimated with the average size of the table's rows.
             let share = u128::from(bytes) * u128::from(on_piece) / u128::from(rows.max(1));

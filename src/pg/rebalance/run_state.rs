@@ -1,5 +1,6 @@
 //! The state of one run of a mover, which all its workers share: counters, progress, the request to stop.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +9,10 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Kind};
 use crate::model::names::ShardName;
+use crate::model::rebalance::even_spread::EvenSpread;
 use crate::model::rebalance::plan::Load;
+use crate::model::ring::arc::Arc;
+use crate::model::ring::position::Position;
 use crate::pg::cluster::Cluster;
 
 /// How often a wait checks whether to stop.
@@ -81,6 +85,10 @@ pub(crate) struct RunState<'a> {
     chunks: AtomicU64,
     at: Mutex<String>,
     waits: Mutex<Option<String>>,
+    /// The shards whose ranges can be cut without asking them.
+    spreads: BTreeMap<ShardName, EvenSpread>,
+    /// Whether a chunk had more rows than it may, so that shards are asked from now on.
+    is_uneven: AtomicBool,
     /// When the next chunk may begin under the limit of rows a second.
     due: Mutex<Instant>,
 }
@@ -98,8 +106,22 @@ impl<'a> RunState<'a> {
             chunks: AtomicU64::new(0),
             at: Mutex::default(),
             waits: Mutex::default(),
+            spreads: BTreeMap::new(),
+            is_uneven: AtomicBool::new(false),
             due: Mutex::new(Instant::now()),
         }
+    }
+
+    /// With what the plan knows of the rows of each shard.
+    pub(crate) fn with_spreads(mut self, spreads: BTreeMap<ShardName, EvenSpread>) -> Self {
+        self.spreads = spreads;
+        self
+    }
+
+    /// Where to cut a range of a shard; `None` if it must be asked.
+    pub(crate) fn even_cut(&self, shard: &ShardName, range: Arc, bytes_max: u64) -> Option<Position> {
+        let spread = self.spreads.get(shard).filter(|_| !self.is_uneven.load(Ordering::SeqCst))?;
+        spread.cut(range, self.options.chunk_rows, bytes_max)
     }
 
     /// Makes all workers stop at the next safe point.
@@ -128,6 +150,9 @@ impl<'a> RunState<'a> {
 
     /// Counts a chunk that was received.
     pub(crate) fn count(&self, load: Load) {
+        if load.rows > u64::from(self.options.chunk_rows) {
+            self.is_uneven.store(true, Ordering::SeqCst);
+        }
         self.rows.fetch_add(load.rows, Ordering::SeqCst);
         self.bytes.fetch_add(load.bytes, Ordering::SeqCst);
         self.chunks.fetch_add(1, Ordering::SeqCst);

@@ -29,7 +29,7 @@ const PRELUDE: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
     SELECT pg_catalog.set_config('session_replication_role', 'replica', false) \
     FROM pg_catalog.pg_roles WHERE rolsuper AND rolname = current_user";
 /// The size of a chunk, as it is stored, unless a single key has more.
-const CHUNK_BYTES: i64 = 512 << 10;
+pub(crate) const CHUNK_BYTES: u64 = 512 << 10;
 
 /// The settings that change the text of a row, for a transaction.
 pub(crate) const ROW_TEXT: &str = include_str!("../../../sql/queries/row_text.sql");
@@ -238,7 +238,7 @@ impl Connection {
             (&Uuid::from(range.first()), Type::UUID),
             (&Uuid::from(range.last()), Type::UUID),
             (&i64::from(chunk_rows.max(1)), Type::INT8),
-            (&CHUNK_BYTES, Type::INT8),
+            (&i64::try_from(CHUNK_BYTES).unwrap_or(i64::MAX), Type::INT8),
         ];
         let rows = self.session.query("SELECT ringshard.chunk_end($1, $2, $3, $4)", parameters)?;
         let last = rows.first().and_then(|row| row.get::<_, Option<Uuid>>(0)).map(Position::from);
