@@ -111,7 +111,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;create-user' {
-            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id, which determines the shard [default: a new one, made by a shard]')
+            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id, which determines the shard [default: if it is a bigint, a new one, made by a shard]')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The name, up to 100 characters')
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'The region, such as EU, up to 50 characters')
             [CompletionResult]::new('--email', '--email', [CompletionResultType]::ParameterName, 'The email address, up to 100 characters')
@@ -222,7 +222,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most N users, those with the smallest ids')
             [CompletionResult]::new('--after', '--after', [CompletionResultType]::ParameterName, 'Only users with greater ids, for the page after the one that ended with this id')
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -249,7 +249,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
         'ringshard;count' {
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
             [CompletionResult]::new('--by', '--by', [CompletionResultType]::ParameterName, 'Count each group separately')
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -276,7 +276,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
         'ringshard;import' {
             [CompletionResult]::new('--on-conflict', '--on-conflict', [CompletionResultType]::ParameterName, 'What to do about a user that exists already or appears twice; update sets the columns of the file')
             [CompletionResult]::new('--rejects', '--rejects', [CompletionResultType]::ParameterName, 'Write bad records, and those that a shard refuses, to this file, and continue')
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--batch-kib', '--batch-kib', [CompletionResultType]::ParameterName, 'The size of a batch in KiB; for tests of what happens between two of them')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
@@ -350,7 +350,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;export' {
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table other than users')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')

@@ -106,7 +106,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;create-user'= {
-            cand --id 'The user''s id, which determines the shard [default: a new one, made by a shard]'
+            cand --id 'The user''s id, which determines the shard [default: if it is a bigint, a new one, made by a shard]'
             cand --name 'The name, up to 100 characters'
             cand --region 'The region, such as EU, up to 50 characters'
             cand --email 'The email address, up to 100 characters'
@@ -213,7 +213,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --region 'Only users of this region'
             cand --limit 'At most N users, those with the smallest ids'
             cand --after 'Only users with greater ids, for the page after the one that ended with this id'
-            cand --table 'A sharded table other than users'
+            cand --table 'A sharded table [default: users]'
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
             cand -o 'The output format'
@@ -239,7 +239,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;count'= {
             cand --region 'Only users of this region'
             cand --by 'Count each group separately'
-            cand --table 'A sharded table other than users'
+            cand --table 'A sharded table [default: users]'
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
             cand -o 'The output format'
@@ -265,7 +265,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
         &'ringshard;import'= {
             cand --on-conflict 'What to do about a user that exists already or appears twice; update sets the columns of the file'
             cand --rejects 'Write bad records, and those that a shard refuses, to this file, and continue'
-            cand --table 'A sharded table other than users'
+            cand --table 'A sharded table [default: users]'
             cand --batch-kib 'The size of a batch in KiB; for tests of what happens between two of them'
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
@@ -336,7 +336,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;export'= {
-            cand --table 'A sharded table other than users'
+            cand --table 'A sharded table [default: users]'
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
             cand -o 'The output format'

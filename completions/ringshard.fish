@@ -115,7 +115,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which determines the shard [default: a new one, made by a shard]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which determines the shard [default: if it is a bigint, a new one, made by a shard]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'The name, up to 100 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'The region, such as EU, up to 50 characters' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'The email address, up to 100 characters' -r
@@ -230,7 +230,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s h -l
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l region -d 'Only users of this region' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit -d 'At most N users, those with the smallest ids' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with greater ids, for the page after the one that ended with this id' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l table -d 'A sharded table other than users' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -260,7 +260,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l region -d 
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Count each group separately' -r -f -a "shard\t'One row for each shard'
 region\t'One row for each region'
 table\t'One row for each sharded table'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l table -d 'A sharded table other than users' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -290,7 +290,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fi
 skip\t'Leave the existing user unchanged'
 update\t'Overwrite the existing user'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l rejects -d 'Write bad records, and those that a shard refuses, to this file, and continue' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l table -d 'A sharded table other than users' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -367,7 +367,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l table -d 'A sharded table other than users' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'

@@ -31,7 +31,7 @@ const BATCH_ROWS: usize = 20_000;
 /// The table that a command reads or writes.
 #[derive(Debug, Args)]
 pub struct TableFlag {
-    /// A sharded table other than users
+    /// A sharded table [default: users]
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<String>,
 }

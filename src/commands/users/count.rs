@@ -98,8 +98,8 @@ impl CountArgs {
             return Ok(None);
         }
         if self.region.is_some() || self.by == Some(By::Region) {
-            return Err(Error::new(Kind::Usage, "only the table `users` has regions")
-                .hint("leave out --region and --by region, or --table"));
+            let message = "--region and --by region need the table `users` that init-shards makes";
+            return Err(Error::new(Kind::Usage, message).hint("ringshard sql counts rows of other tables"));
         }
         let tables = other.map_or_else(|| all.all().to_vec(), |table| vec![table]);
         let (counts, missing) = count_tables(cluster, &tables, self.partial.allow_partial)?;

@@ -70,8 +70,8 @@ impl ListUsersArgs {
 
     fn list_rows(&self, cluster: &Cluster, table: &Table) -> Result<Report> {
         if self.region.is_some() {
-            return Err(Error::new(Kind::Usage, "only the table `users` has regions")
-                .hint("leave out --region, or --table"));
+            return Err(Error::new(Kind::Usage, "--region needs the table `users` that init-shards makes")
+                .hint("ringshard sql filters rows of other tables"));
         }
         let range = KeyRange { after: self.after.clone(), limit: self.limit };
         let (columns, rows, missing) = scan::list_rows(cluster, table, &range, self.partial.allow_partial)?;

@@ -215,7 +215,7 @@ fn require_none(values: &GivenValues) -> Result<()> {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true))]
 pub struct CreateUserArgs {
-    /// The user's id, which determines the shard [default: a new one, made by a shard]
+    /// The user's id, which determines the shard [default: if it is a bigint, a new one, made by a shard]
     #[arg(long = "id", value_name = "N", allow_negative_numbers = true)]
     flag: Option<IdText>,
     /// The user's id

@@ -33,7 +33,9 @@ fn rows_of_all_shards_are_merged_by_key() {
     assert_eq!(lines.len(), 8);
 
     test.run(&["list-users", "--table", "orders", "--after", "x"]).fails(2).says("'--after <ID>'");
-    test.run(&["list-users", "--table", "orders", "--region", "EU"]).fails(2).says("has regions");
+    test.run(&["list-users", "--table", "orders", "--region", "EU"])
+        .fails(2)
+        .says("--region needs the table");
     test.run(&["list-users", "--table", "order"]).fails(4);
     // `users` is the default, whatever its columns are.
     let listed = test.run(&["list-users", "--limit", "2"]).success();
