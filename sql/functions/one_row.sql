@@ -108,7 +108,9 @@ CREATE OR REPLACE FUNCTION ringshard.write_row(
     operation text, table_name text, the_key text, given json,
     OUT answer text, OUT epoch bigint, OUT transfer_to text,
     OUT columns text[], OUT types oid[], OUT contents text[], OUT is_as_given boolean)
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE
+-- With another setting the text of a sum of money, or of a piece of XML, is another value or none. No default depends on these.
+SET lc_monetary = 'C' SET xmloption = 'content' AS $$
 DECLARE
     proof CONSTANT record :=
         ringshard.prove_owner(the_cluster, the_shard, client_version, known_epoch, pg_catalog.md5(the_key)::uuid);

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ClusterName, ShardName};
 use crate::model::ring::topology::Epoch;
 use crate::pg::cluster::Cluster;
+use crate::pg::cluster::refresh::NO_PROTOTYPE;
 use crate::pg::net::active_sessions::ActiveSessions;
 use crate::pg::poll::health::{Health, Life, Listener};
 use crate::pg::pool::read_routing::ReadFrom;
@@ -180,8 +181,7 @@ impl<'terminal> Context<'terminal> {
         if view.epoch == Epoch::GUESSED || view.topology.tables().has_prototype() {
             return Ok(cluster);
         }
-        let message = "this cluster has no table `users` with the columns user_id, name, region and email";
-        Err(Error::new(Kind::Configuration, message)
+        Err(Error::new(Kind::Configuration, NO_PROTOTYPE)
             .hint("ringshard table list shows its tables; ringshard export --table NAME reads one of them"))
     }
 

@@ -144,7 +144,9 @@ fn may_be_another_table(error: &Error) -> bool {
 
 /// A key as Postgres writes it. Fails with `Usage` if the text is none.
 pub(crate) fn row_key<'a>(table: &'a Table, key: &'a ShardingKey, text: &str) -> Result<RowKey<'a>> {
-    let canonical = key.of.canonical(text).map_err(|why| Error::new(Kind::Usage, why))?;
+    let canonical = key.of.canonical(text).map_err(|why| {
+        Error::new(Kind::Usage, why).hint("ringshard table list shows the type of each key")
+    })?;
     Ok(RowKey::new(&table.name, &key.column, canonical))
 }
 
@@ -193,7 +195,7 @@ impl SetArgs {
 }
 
 fn set_twice(column: &str) -> Error {
-    Error::new(Kind::Usage, format!("the column `{column}` is set twice"))
+    Error::new(Kind::Usage, format!("the column `{column}` is set twice")).hint("leave one of both out")
 }
 
 /// Takes a value of a column of the Python prototype: `None` if it is not given, `Some(None)` for NULL. Fails with `Usage` if it does not fit.
@@ -201,7 +203,11 @@ fn set_twice(column: &str) -> Error {
 fn take<T: FromStr<Err = String>>(values: &mut GivenValues, column: &str) -> Result<Option<Option<T>>> {
     let Some(value) = values.remove(column) else { return Ok(None) };
     let value = value.map(|text| text.parse::<T>()).transpose();
-    value.map(Some).map_err(|why| Error::new(Kind::Usage, format!("invalid value for `{column}`: {why}")))
+    let invalid = |why| {
+        Error::new(Kind::Usage, format!("invalid value for `{column}`: {why}"))
+            .hint("ringshard create-user --help shows what each takes")
+    };
+    value.map(Some).map_err(invalid)
 }
 
 /// Fails with `Usage` if a value is left, as the table of the Python prototype has no such column.

@@ -20,12 +20,13 @@ use crate::pg::net::sqlstate;
 /// After this many statements about users, reading the topology pays, as it makes the next ones cheaper.
 const WORTH_ASKING: u32 = 32;
 
-/// For a statement about the table of the Python prototype, which the cluster does not have.
+/// Why a command that serves the table of the Python prototype alone fails.
+pub(crate) const NO_PROTOTYPE: &str =
+    "this cluster has no table `users` with the columns user_id, name, region and email";
+
+/// For a statement about that table.
 pub(crate) fn no_prototype(what: &str, shard: &ShardName) -> Error {
-    let message = format!(
-        "cannot {what}: this cluster has no table `users` with the columns user_id, name, region and email"
-    );
-    Error::new(Kind::Configuration, message)
+    Error::new(Kind::Configuration, format!("cannot {what}: {NO_PROTOTYPE}"))
         .hint("ringshard table list shows its tables; ringshard sql reads them")
         .on_shard(shard)
 }

@@ -92,11 +92,13 @@ pub(crate) fn doing(what: &str, shard: &ShardName, cause: &postgres::Error) -> E
         ),
         // sql/functions/one_row.sql
         code if code.code() == "RS011" => {
-            error(Kind::Configuration).hint("ringshard sql reads and the application writes such rows")
+            error(Kind::Configuration).hint("ringshard list-users lists its rows")
         }
         code if code.code() == "RS012" => error(Kind::Usage).hint("ringshard schema show users lists its columns"),
         // A value that its column does not take.
-        code if code.code().starts_with("22") => error(Kind::BadInput),
+        code if code.code().starts_with("22") => {
+            error(Kind::BadInput).hint("correct the value; ringshard schema show TABLE lists the types of the columns")
+        }
         // sql/functions/rebalance.sql
         code if code.code() == "RS008" => error(Kind::Locked).hint("run this again"),
         // sql/functions/side_effects.sql

@@ -18,7 +18,7 @@ use crate::pg::net::session::Session;
 use crate::pg::scan::sql::{StatementColumn, cell, is_number};
 
 /// What is about `users` in `sql/queries/get_user.sql`, and what stands for it.
-const OF_USERS: [(&str, &str); 2] = [
+const OF_USERS: [(&str, &str); 3] = [
     (
         "users.user_id, users.name, users.region, users.email",
         "own_row.columns, own_row.types, own_row.contents, own_row.is_as_given",
@@ -27,6 +27,8 @@ const OF_USERS: [(&str, &str); 2] = [
         "LEFT JOIN public.users ON users.user_id = $2",
         "LEFT JOIN LATERAL ringshard.read_row($2, $3, $4::json) AS own_row ON true",
     ),
+    // Any columns will do.
+    ("coalesce(meta.topology -> 'tables' @> '[{\"prototype\": true}]', true)", "true"),
 ];
 /// The read of a row. `$1` is its position, `$2` its table, `$3` its key, `$4` the values to compare.
 pub(crate) static READ: LazyLock<String> =
@@ -63,15 +65,15 @@ impl<'a> RowKey<'a> {
         Self { table, column, key, position }
     }
 
+    /// The text of the key.
+    pub fn text(&self) -> &str {
+        &self.key
+    }
+
     /// The values of a new row: these, and the key.
     pub(crate) fn with_key(&self, given: &GivenValues) -> GivenValues {
         let key = [(self.column.to_owned(), Some(self.key.clone()))];
         given.clone().into_iter().chain(key).collect()
-    }
-
-    /// The text of the key.
-    pub fn text(&self) -> &str {
-        &self.key
     }
 
     /// The parameters that both statements have: table, key, and values.
@@ -79,49 +81,19 @@ impl<'a> RowKey<'a> {
         let given = serde_json::to_string(given).expect("texts are JSON");
         [self.table.as_sql().to_owned(), self.key.clone(), given]
     }
-
-    fn read_and_compare(
-        &self,
-        session: &mut Session,
-        expected: Expected<'_>,
-        given: &GivenValues,
-    ) -> ReplyResult<StoredRow> {
-        let parameters = self.parameters(given);
-        let of_row = parameters.each_ref().map(|text| (text as _, Type::TEXT));
-        let parse = |row: &Row| stored(row, 6);
-        read_by_arcs(session, expected, self.position, &READ, &of_row, parse).map(|(answer, _)| answer)
-    }
 }
 
-impl Keyed for RowKey<'_> {
-    type Row = StoredRow;
-
-    fn key(&self) -> String {
-        self.key.clone()
-    }
-
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    fn read(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<StoredRow> {
-        self.read_and_compare(session, expected, &GivenValues::new())
-    }
-}
-
-/// A write of a row of any table.
-struct RowWrite<'a> {
+/// A row, and the values with which it is compared.
+struct Compared<'a> {
     row: &'a RowKey<'a>,
-    operation: RowOperation,
-    /// The values that it sets.
     given: &'a GivenValues,
 }
 
-impl Keyed for RowWrite<'_> {
+impl Keyed for Compared<'_> {
     type Row = StoredRow;
 
     fn key(&self) -> String {
-        self.row.key()
+        self.row.key.clone()
     }
 
     fn position(&self) -> Position {
@@ -129,21 +101,36 @@ impl Keyed for RowWrite<'_> {
     }
 
     fn read(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<StoredRow> {
-        self.row.read_and_compare(session, expected, self.given)
+        let parameters = self.row.parameters(self.given);
+        let of_row = parameters.each_ref().map(|text| (text as _, Type::TEXT));
+        read_by_arcs(session, expected, self.row.position, &READ, &of_row, |row| stored(row, 6))
     }
 }
 
-impl Change for RowWrite<'_> {
+/// A write of a row of any table, which sets the given values.
+struct RowWrite<'a> {
+    of: Compared<'a>,
+    operation: RowOperation,
+}
+
+impl<'a> Change for RowWrite<'a> {
+    type Of = Compared<'a>;
+
+    fn of(&self) -> &Compared<'a> {
+        &self.of
+    }
+
     fn operation(&self) -> RowOperation {
         self.operation
     }
 
     fn write(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<StoredRow> {
+        let Compared { row, given } = self.of;
         let given = match self.operation {
-            RowOperation::Create => &self.row.with_key(self.given),
-            RowOperation::Update | RowOperation::Delete => self.given,
+            RowOperation::Create => &row.with_key(given),
+            RowOperation::Update | RowOperation::Delete => given,
         };
-        let parameters = self.row.parameters(given);
+        let parameters = row.parameters(given);
         let of_row = parameters.each_ref().map(|text| (text as _, Type::TEXT));
         write_by_proof(session, expected, self.operation, WRITE, &of_row, |row| stored(row, 3))
     }
@@ -159,33 +146,36 @@ impl Change for RowWrite<'_> {
         let flag = |(column, value): (&String, &Option<String>)| {
             Some(format!(" --set {}", shlex::try_quote(&format!("{column}={}", value.as_ref()?)).ok()?))
         };
-        self.given.iter().filter_map(flag).collect()
+        self.of.given.iter().filter_map(flag).collect()
     }
 }
 
 impl Router<'_> {
     /// As [`Router::get_user`], for a user in a table of any columns.
     pub fn get_row(&self, row: &RowKey<'_>) -> Result<StoredRow> {
-        let (found, shard) = self.find(row)?;
-        found.ok_or_else(|| not_found(&row.key(), &shard))
+        let (found, shard) = self.find(&Compared { row, given: &GivenValues::new() })?;
+        found.ok_or_else(|| not_found(row.text(), &shard))
     }
 
     /// As [`Router::create_user`].
     pub fn create_row(&self, row: &RowKey<'_>, given: &GivenValues) -> Result<StoredRow> {
-        log::info!("Received request to create user: {}", row.key());
-        self.put(&RowWrite { row, operation: RowOperation::Create, given }).map(|(stored, _)| stored)
+        log::info!("Received request to create user: {}", row.text());
+        self.put(&RowWrite { of: Compared { row, given }, operation: RowOperation::Create })
+            .map(|(stored, _)| stored)
     }
 
     /// As [`Router::update_user`].
     pub fn update_row(&self, row: &RowKey<'_>, given: &GivenValues) -> Result<StoredRow> {
-        log::info!("Received request to update user: {}", row.key());
-        self.put(&RowWrite { row, operation: RowOperation::Update, given }).map(|(stored, _)| stored)
+        log::info!("Received request to update user: {}", row.text());
+        self.put(&RowWrite { of: Compared { row, given }, operation: RowOperation::Update })
+            .map(|(stored, _)| stored)
     }
 
     /// As [`Router::delete_user`].
     pub fn delete_row(&self, row: &RowKey<'_>) -> Result<Option<StoredRow>> {
         let given = &GivenValues::new();
-        self.delete(&RowWrite { row, operation: RowOperation::Delete, given }).map(|(deleted, _)| deleted)
+        self.delete(&RowWrite { of: Compared { row, given }, operation: RowOperation::Delete })
+            .map(|(deleted, _)| deleted)
     }
 }
 

@@ -22,18 +22,26 @@ pub(crate) trait Keyed {
 }
 
 /// A write of such a row.
-pub(crate) trait Change: Keyed {
+pub(crate) trait Change {
+    /// The row.
+    type Of: Keyed;
+
+    fn of(&self) -> &Self::Of;
+
     fn operation(&self) -> RowOperation;
 
     /// Writes the row on one shard, if that owns the key.
-    fn write(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<Self::Row>;
+    fn write(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<Stored<Self>>;
 
     /// Whether the row that was found, if there is one, is what this write makes.
-    fn is_done(&self, found: Option<&Self::Row>) -> bool;
+    fn is_done(&self, found: Option<&Stored<Self>>) -> bool;
 
     /// The flags of `create-user` that were given, with a blank before each.
     fn flags(&self) -> String;
 }
+
+/// What a change returns.
+pub(crate) type Stored<C> = <<C as Change>::Of as Keyed>::Row;
 
 impl Keyed for Key {
     type Row = User;
@@ -57,23 +65,13 @@ pub(super) struct UserWrite<'a> {
     pub(super) change: UserChange<'a>,
 }
 
-impl Keyed for UserWrite<'_> {
-    type Row = User;
-
-    fn key(&self) -> String {
-        self.key.key()
-    }
-
-    fn position(&self) -> Position {
-        self.key.position
-    }
-
-    fn read(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<User> {
-        self.key.read(session, expected)
-    }
-}
-
 impl Change for UserWrite<'_> {
+    type Of = Key;
+
+    fn of(&self) -> &Key {
+        &self.key
+    }
+
     fn operation(&self) -> RowOperation {
         self.change.operation()
     }

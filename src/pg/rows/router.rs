@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use postgres::types::Type;
 
 use super::errors::{behind, exists, not_as_requested, not_found, typed, unknown};
-use super::keyed::{Change, Keyed, UserWrite};
+use super::keyed::{Change, Keyed, Stored, UserWrite};
 use super::locate;
 use super::statements::{Expected, ReplyStatus, RowOperation, RowReply, UserChange};
 use crate::error::{Error, Kind, Result};
@@ -135,16 +135,16 @@ impl Router<'_> {
         Ok((found, shard))
     }
 
-    pub(super) fn put<C: Change>(&self, change: &C) -> Result<(C::Row, ShardName)> {
-        let key = change.key();
+    pub(super) fn put<C: Change>(&self, change: &C) -> Result<(Stored<C>, ShardName)> {
+        let key = change.of().key();
         let (stored, shard) = self.settle(change)?;
         log::info!("Committed user {key} to shard {shard}");
         let stored = stored.ok_or_else(|| not_found(&key, &shard))?;
         Ok((stored, shard))
     }
 
-    pub(super) fn delete<C: Change>(&self, change: &C) -> Result<(Option<C::Row>, ShardName)> {
-        let key = change.key();
+    pub(super) fn delete<C: Change>(&self, change: &C) -> Result<(Option<Stored<C>>, ShardName)> {
+        let key = change.of().key();
         log::info!("Received request to delete user: {key}");
         let (deleted, shard) = self.settle(change)?;
         log::info!("Committed deletion of user {key} from shard {shard}");
@@ -379,8 +379,8 @@ impl Router<'_> {
     }
 
     /// Writes on the owner, with retries after a fence or a change. The result, and the shard that was asked last.
-    fn write<C: Change>(&self, what: &str, change: &C) -> Result<(Sent<C::Row>, ShardName)> {
-        let id = change.key();
+    fn write<C: Change>(&self, what: &str, change: &C) -> Result<(Sent<Stored<C>>, ShardName)> {
+        let id = change.of().key();
         let statement = |session: &mut PooledSession, expected: Expected<'_>| {
             let shard = expected.shard;
             match change.operation() {
@@ -390,7 +390,7 @@ impl Router<'_> {
             }
             change.write(session, expected)
         };
-        let mut route = self.route(change);
+        let mut route = self.route(change.of());
         let (mut refreshes, mut has_helped) = (0, false);
         let begun = Instant::now();
         loop {
@@ -413,14 +413,14 @@ impl Router<'_> {
                     // The mover may have been killed.
                     if !has_helped && begun.elapsed() > FENCE_HELP_AFTER {
                         has_helped = true;
-                        if let Err(error) = rebalance::finish_chunk(self.0, shard, change.position()) {
+                        if let Err(error) = rebalance::finish_chunk(self.0, shard, change.of().position()) {
                             log::debug!("Could not finish the move of user {id}: {error}");
                         }
                     }
                     self.pause(shard)?;
                 }
                 ReplyStatus::NotOwner => {
-                    route = Route::to(self.owner_after_refresh(what, change, shard, &mut refreshes)?);
+                    route = Route::to(self.owner_after_refresh(what, change.of(), shard, &mut refreshes)?);
                 }
                 _ => return Ok((Sent::Answered(answer), route.shard)),
             }
@@ -429,8 +429,8 @@ impl Router<'_> {
 
     /// Writes, and determines the outcome if the connection was lost: first the old session is ended on the server, so that it
     /// cannot commit later, then the row is read. Returns the row, and its owner.
-    fn settle<C: Change>(&self, change: &C) -> Result<(Option<C::Row>, ShardName)> {
-        let (verb, id) = (change.operation().name(), change.key());
+    fn settle<C: Change>(&self, change: &C) -> Result<(Option<Stored<C>>, ShardName)> {
+        let (verb, id) = (change.operation().name(), change.of().key());
         let what = format!("{verb} user `{id}`");
         let settled = self.write(&what, change).and_then(|written| match written {
             (Sent::Answered(answer), shard) => match answer.status {
@@ -440,7 +440,7 @@ impl Router<'_> {
             },
             (Sent::Lost(lost), _) => {
                 let read =
-                    self.end_session(&lost).and_then(|()| self.read(ReadIntent::Primary, &what, change));
+                    self.end_session(&lost).and_then(|()| self.read(ReadIntent::Primary, &what, change.of()));
                 match read {
                     Ok((found, shard)) if change.is_done(found.as_ref()) => Ok((found, shard)),
                     Ok((found, shard)) => Err(not_as_requested(&lost.error, &id, found.is_some(), &shard)),

@@ -155,16 +155,11 @@ pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> Re
 /// Reads a user with a check of the arcs.
 fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> ReplyResult<User> {
     let id = key.id.number();
-    let mut answer =
-        read_by_arcs(session, expected, key.position, GET, &[(&id, Type::INT8)], |row| user_of(row, 6))?;
-    if answer.1 == Some(false) {
-        answer.0.status = ReplyStatus::OtherColumns;
-    }
-    Ok(answer.0)
+    read_by_arcs(session, expected, key.position, GET, &[(&id, Type::INT8)], |row| user_of(row, 6))
 }
 
 /// Reads a row with a check of the arcs, by a statement with the columns of `sql/queries/get_user.sql`: the only place that
-/// evaluates them. Also returns whether `users` is the table of the Python prototype, if the shard answers as one.
+/// evaluates them.
 pub(super) fn read_by_arcs<R>(
     session: &mut Session,
     expected: Expected<'_>,
@@ -172,15 +167,11 @@ pub(super) fn read_by_arcs<R>(
     sql: &'static str,
     of_row: &[Parameter<'_>],
     parse: impl FnOnce(&Row) -> Result<Option<R>, postgres::Error>,
-) -> Result<(RowReply<R>, Option<bool>), postgres::Error> {
+) -> ReplyResult<R> {
     let position_parameter = Uuid::from(position);
     let parameters = [&[(&position_parameter as _, Type::UUID)], of_row].concat();
-    let mut rows = session.query(sql, &parameters)?;
-    if rows.first().is_some_and(|row| row.get::<_, &str>(12) != "off") {
-        session.note_pooler();
-        rows = session.query(sql, &parameters)?;
-    }
-    let wrong_shard = Ok((RowReply::of(ReplyStatus::WrongShard, Epoch::GUESSED), None));
+    let rows = query_unhidden(session, sql, &parameters, |row| row.get::<_, &str>(12) != "off")?;
+    let wrong_shard = Ok(RowReply::of(ReplyStatus::WrongShard, Epoch::GUESSED));
     // No row: `meta` is empty, so this database is no shard.
     let Some(row) = rows.first() else { return wrong_shard };
     let is_ours = expected.shard() == row.get::<_, &str>(0)
@@ -193,17 +184,33 @@ pub(super) fn read_by_arcs<R>(
     // A standby has no current file.
     let (timeline, wal_file) = (row.get::<_, &str>(13), row.get::<_, Option<&str>>(14));
     if wal_file.is_some_and(|name| name.get(..TIMELINE_DIGITS) != Some(timeline)) {
-        return Ok((RowReply::of(ReplyStatus::Unconfirmed, epoch), None));
+        return Ok(RowReply::of(ReplyStatus::Unconfirmed, epoch));
     }
     // The arc ends at or after the position, and contains it if it begins at or before it.
     let contains = row.get::<_, Option<Uuid>>(3).is_some_and(|first| Position::from(first) <= position);
     let status = match row.get::<_, Option<&str>>(4).filter(|_| contains) {
+        _ if !row.get::<_, bool>(15) => ReplyStatus::OtherColumns,
         Some("owned") => ReplyStatus::Done,
         Some(_) => ReplyStatus::Fenced(row.get::<_, Option<&str>>(5).and_then(|target| target.parse().ok())),
         None => ReplyStatus::NotOwner,
     };
     let arc_epoch = row.get::<_, Option<i64>>(11).map(Epoch::new);
-    Ok((RowReply { status, epoch, arc_epoch, row: parse(row)? }, Some(row.get(15))))
+    Ok(RowReply { status, epoch, arc_epoch, row: parse(row)? })
+}
+
+/// Sends a statement; again, in a transaction with `row_security = off`, if its answer shows that a pooler dropped that setting.
+fn query_unhidden(
+    session: &mut Session,
+    sql: &'static str,
+    parameters: &[Parameter<'_>],
+    may_hide_rows: impl Fn(&Row) -> bool,
+) -> Result<Vec<Row>, postgres::Error> {
+    let rows = session.query(sql, parameters)?;
+    if !rows.first().is_some_and(may_hide_rows) {
+        return Ok(rows);
+    }
+    session.note_pooler();
+    session.query(sql, parameters)
 }
 
 /// A write of one user.
@@ -385,11 +392,8 @@ pub(super) fn write_by_proof<R>(
         (&operation.name(), Type::TEXT),
     ];
     let parameters = [&first_parameters[..], of_row].concat();
-    let mut rows = session.query(sql, &parameters)?;
-    if rows.first().is_some_and(|row| row.get::<_, Option<&str>>(0) == Some("policy")) {
-        session.note_pooler();
-        rows = session.query(sql, &parameters)?;
-    }
+    let is_policy = |row: &Row| row.get::<_, Option<&str>>(0) == Some("policy");
+    let rows = query_unhidden(session, sql, &parameters, is_policy)?;
     let mut answer = answer_of(&rows);
     if let Some(row) = rows.first() {
         answer.row = parse(row)?;
