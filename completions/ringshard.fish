@@ -43,7 +43,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -l read-replica -d 'Wh
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_needs_command" -l keep-going -d 'With -c or -f: continue after an error'
-complete -c ringshard -n "__fish_ringshard_needs_command" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_needs_command" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_needs_command" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -107,7 +107,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -137,7 +137,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -162,7 +162,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l log-fil
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -194,7 +194,7 @@ never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-region -d 'Remove the region'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-email -d 'Remove the email'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -219,7 +219,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -248,7 +248,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l read-
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -278,7 +278,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l read-repli
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -309,7 +309,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fi
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l restart -d 'Ignore the progress of an interrupted import of this file'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -335,7 +335,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -359,7 +359,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -385,7 +385,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l read-repl
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -409,7 +409,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -441,7 +441,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -476,7 +476,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keep -d 'Keep the users that the run creates, in place of removing them at the end'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -500,7 +500,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -526,7 +526,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-replica
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -550,7 +550,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -581,7 +581,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l reference -d 'Make it a reference table: the same on every shard'
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -605,7 +605,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -629,7 +629,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -653,7 +653,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -677,7 +677,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -708,7 +708,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l dry-run -d 'Show which shards have the change, without applying it'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -732,7 +732,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -756,7 +756,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -780,7 +780,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -804,7 +804,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l log-file 
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -828,7 +828,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l log-file 
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -855,7 +855,7 @@ never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l host -d 'Show this machine instead: processors, memory, disks, network, processes of Postgres and ringshard'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l prometheus -d 'Write the text format of Prometheus, whatever --format is; counters only, so it does not wait'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -879,7 +879,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l log-file 
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -905,7 +905,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l log-fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -931,7 +931,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l rea
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l dead -d 'The shard is lost for good: give its arcs to the other shards at once'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -961,7 +961,7 @@ always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l dry-run -d 'Show the plan without moving anything'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l ignore-standbys -d 'Do not wait for the standbys of the shards: a failover to one of them may then lose users'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -987,7 +987,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1016,7 +1016,7 @@ never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l ignore-standbys -d 'Do not wait for the standbys of the shards: a failover to one of them may then lose users'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and __fish_seen_subcommand_from cancel" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1042,7 +1042,7 @@ never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l deep -d 'Compare the contents of users that are on two shards'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l fix -d 'Move misplaced rows to their owner; a row that differs from the owner\'s goes to ringshard.quarantine'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1066,7 +1066,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __f
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1093,7 +1093,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1117,7 +1117,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1141,7 +1141,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1167,7 +1167,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-rep
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard\'s address, make it the primary again'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1191,7 +1191,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1218,7 +1218,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1244,7 +1244,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l undo -d 'Open the database again, if a crash of its server during a drill left it closed'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1270,7 +1270,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1294,7 +1294,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1326,7 +1326,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l vnodes -d 'Show one row for each virtual node, clockwise'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1351,7 +1351,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1379,7 +1379,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1403,7 +1403,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l log-file 
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand report" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand report" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1427,7 +1427,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and not __fish_seen_subcommand_from start stop status destroy" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1455,7 +1455,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1479,7 +1479,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1503,7 +1503,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1527,7 +1527,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand local; and __fish_seen_subcommand_from destroy" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1551,7 +1551,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and not __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1576,7 +1576,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1600,7 +1600,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand completions" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1624,7 +1624,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l log-file -d 
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand man" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand man" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1648,7 +1648,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l log-file
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand explain" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1672,7 +1672,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l log-file -d
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand help" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand help" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1698,7 +1698,7 @@ never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-init -d 'Do not run the init file'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l keep-going -d 'If standard input is a script: continue after an error'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1723,7 +1723,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l read-replic
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l at-once -d 'Do not wait for a key between the steps'
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
@@ -1748,7 +1748,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l log-file
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-header -d 'Leave out the header line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'

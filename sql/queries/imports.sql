@@ -1,7 +1,7 @@
 -- Running and interrupted imports. A running one holds a session lock, whose key is the beginning of its source
 -- (`take_lock` in src/pg/import/mod.rs).
 -- 7283003 is IMPORT of src/pg/net/advisory_lock.rs.
-SELECT source, committed_through,
+SELECT source, committed_through, file,
        pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - begun))::bigint AS seconds,
        EXISTS (
            SELECT FROM pg_catalog.pg_locks AS lock

@@ -92,7 +92,7 @@ pub struct Globals {
     /// The output format
     #[arg(short = 'o', long, global = true, hide_short_help = true, value_enum)]
     pub format: Option<Format>,
-    /// Leave out the header line
+    /// Leave out the header line; not that of export, which import reads
     #[arg(long, global = true, hide_short_help = true)]
     pub no_header: bool,
     /// Write one field per line

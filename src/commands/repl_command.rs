@@ -49,7 +49,7 @@ pub enum SessionCommand {
     #[command(alias = "\\x")]
     #[command(after_help = "Example: expanded on")]
     Expanded(SwitchArgs),
-    /// Run a command repeatedly, until Ctrl-C
+    /// Run a command repeatedly, until Ctrl-C; without one, the last command
     #[command(alias = "\\watch")]
     #[command(after_help = "Example: watch 2 shards")]
     Watch(WatchArgs),
@@ -133,14 +133,8 @@ impl Switch {
 /// The arguments of `watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// The command; a number before it is the interval in seconds [default: 2]
-    #[arg(
-        value_name = "[SECONDS] COMMAND",
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true,
-        num_args = 1..
-    )]
+    /// The command, or none for the last one; a number before it is the interval in seconds [default: 2]
+    #[arg(value_name = "[SECONDS] [COMMAND]", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
 }
 

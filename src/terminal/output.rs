@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::LazyLock;
 
 use rustix::termios::tcgetwinsize;
 use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
@@ -36,16 +37,17 @@ const USUAL_ROWS: usize = 24;
 impl Screen {
     /// The capabilities of stdout.
     pub(super) fn stdout(when: ColorWhen) -> Self {
-        Self::of(io::stdout(), when)
+        static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
+        Self::of(io::stdout(), *IS_TERMINAL, when)
     }
 
     /// The capabilities of stderr.
     pub(super) fn stderr(when: ColorWhen) -> Self {
-        Self::of(io::stderr(), when)
+        static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stderr().is_terminal());
+        Self::of(io::stderr(), *IS_TERMINAL, when)
     }
 
-    fn of(stream: impl IsTerminal + AsFd, when: ColorWhen) -> Self {
-        let terminal = stream.is_terminal();
+    fn of(stream: impl AsFd, terminal: bool, when: ColorWhen) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
         let color = match when {
@@ -58,7 +60,7 @@ impl Screen {
             color,
             can_move: terminal && !dumb,
             unicode: locale_is_utf8(),
-            columns: columns(stream),
+            columns: columns(Some(stream).filter(|_| terminal)),
         }
     }
 
@@ -153,9 +155,9 @@ fn columns_within(line: &str) -> Vec<usize> {
         .collect()
 }
 
-/// The width of a terminal: a pseudo-terminal whose size nobody has set has none.
-fn columns(stream: impl AsFd) -> usize {
-    let known = tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
+/// The width of a terminal: a pseudo-terminal whose size nobody has set has none, as what is no terminal.
+fn columns(terminal: Option<impl AsFd>) -> usize {
+    let known = terminal.and_then(|stream| tcgetwinsize(stream).ok()).map(|size| usize::from(size.ws_col));
     let set = || std::env::var("COLUMNS").ok()?.parse().ok();
     known.filter(|columns| *columns > 0).or_else(set).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
 }

@@ -214,7 +214,7 @@ fn take<T: FromStr<Err = String>>(values: &mut GivenValues, column: &str) -> Res
 fn require_none(values: &GivenValues) -> Result<()> {
     let Some(column) = values.keys().next() else { return Ok(()) };
     Err(Error::new(Kind::Usage, format!("`users` has no column `{column}`, as far as this cluster knows"))
-        .hint("if it has been added: ringshard table add users --key user_id"))
+        .hint("ringshard schema show users lists its columns; if it is one of them: ringshard table add users --key user_id"))
 }
 
 /// The arguments of `create-user`.

@@ -10,7 +10,7 @@ use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
-use crate::pg::catalog::imports::{self, OpenImport, id_of, is_id};
+use crate::pg::catalog::imports::{self, Imports, OpenImport, id_of, is_id};
 
 /// The commands of `import`.
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub enum ImportCommand {
 /// The arguments of `import forget`.
 #[derive(Debug, Args)]
 pub struct ForgetArgs {
-    /// The file, or the id that import list shows
+    /// The file, or the name or id that import list shows
     #[arg(value_name = "FILE|ID")]
     pub(crate) import: String,
 }
@@ -51,6 +51,7 @@ fn list(context: &Context<'_>) -> Result<Report> {
         Column::number("records"),
         Column::number("age_seconds"),
         Column::text("shards"),
+        Column::text("file"),
     ]);
     for (source, on_shards) in &found {
         let of_all = |of: fn(&OpenImport) -> i64| on_shards.iter().map(|(_, import)| of(import)).max();
@@ -61,6 +62,7 @@ fn list(context: &Context<'_>) -> Result<Report> {
             of_all(|import| import.records).into(),
             of_all(|import| import.seconds).into(),
             Cell::List(on_shards.iter().map(|(name, _)| name.to_string()).collect()),
+            on_shards.iter().find_map(|(_, import)| import.file.clone()).into(),
         ]);
     }
     if found.is_empty() {
@@ -89,13 +91,10 @@ impl ForgetArgs {
     fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
         cluster.refresh()?;
-        let (found, unreachable) = imports::all(cluster.shards());
-        let is_id = is_id(&self.import);
-        let wanted = if is_id { self.import.to_ascii_lowercase() } else { self.source()? };
-        let mut found =
-            found.into_iter().filter(|(source, _)| source.simple().to_string().starts_with(&wanted));
-        let Some((source, on_shards)) = found.next() else {
-            if let Some(error) = unreachable.into_iter().next() {
+        let (mut found, unreachable) = imports::all(cluster.shards());
+        let (meant, unreadable) = self.meant(&found);
+        let Some((source, on_shards)) = meant.and_then(|source| found.remove_entry(&source)) else {
+            if let Some(error) = unreachable.into_iter().next().or(unreadable) {
                 return Err(error);
             }
             let message = format!("no import of `{}` was interrupted", self.import);
@@ -115,13 +114,28 @@ impl ForgetArgs {
         Ok(without(unreachable, report))
     }
 
-    /// The identity of the file, in hexadecimal digits.
-    fn source(&self) -> Result<String> {
+    /// The import that is meant: by its id, by what its file holds now, or by the name of the file when it was imported. Also
+    /// why the file cannot be read.
+    fn meant(&self, found: &Imports) -> (Option<Uuid>, Option<Error>) {
+        if is_id(&self.import) {
+            let id = self.import.to_ascii_lowercase();
+            return (found.keys().find(|source| source.simple().to_string().starts_with(&id)).copied(), None);
+        }
+        let has_name = |(_, import): &(ShardName, OpenImport)| import.file.as_ref() == Some(&self.import);
+        let by_name =
+            || found.iter().find(|(_, on_shards)| on_shards.iter().any(has_name)).map(|(source, _)| *source);
+        match self.source() {
+            Ok(source) => (source.filter(|source| found.contains_key(source)).or_else(by_name), None),
+            Err(error) => (by_name(), Some(error)),
+        }
+    }
+
+    /// The identity of the file; `None` if it has no record.
+    fn source(&self) -> Result<Option<Uuid>> {
         let opened = Input::open(Path::new(&self.import));
         let Input { name, reader, .. } = opened.map_err(|error| {
             Error::new(Kind::NotFound, error.message()).hint("ringshard import list shows the ids of imports")
         })?;
-        let source = Records::new(&name, reader)?.identity()?;
-        Ok(source.map(|source| Uuid::from(source).simple().to_string()).unwrap_or_default())
+        Ok(Records::new(&name, reader)?.identity()?.map(Uuid::from))
     }
 }

@@ -22,6 +22,8 @@ pub struct OpenImport {
     pub seconds: i64,
     /// Whether its session exists.
     pub is_running: bool,
+    /// The name of the file as it was typed; `None` if an older version recorded it.
+    pub file: Option<String>,
 }
 
 /// How many hexadecimal digits of an import's identity are shown.
@@ -42,6 +44,7 @@ impl OpenImport {
             records: row.get("committed_through"),
             seconds: row.get("seconds"),
             is_running: row.get("is_running"),
+            file: row.get("file"),
         }
     }
 }

@@ -422,7 +422,9 @@ fn imports(imports: &[OpenImport]) -> Verdict {
     let (running, left): (Vec<&OpenImport>, Vec<&OpenImport>) =
         imports.iter().partition(|import| import.is_running);
     let texts = |of: &[&OpenImport], state: &str| -> Vec<String> {
-        of.iter().map(|import| format!("one {state}, at record {}", import.records)).collect()
+        let name =
+            |import: &OpenImport| import.file.as_ref().map_or("one".into(), |file| format!("`{file}`"));
+        of.iter().map(|import| format!("{} {state}, at record {}", name(import), import.records)).collect()
     };
     if left.is_empty() {
         let running = texts(&running, "is running");

@@ -8,6 +8,7 @@ use postgres::types::Type;
 use postgres::{Client, Row};
 use uuid::Uuid;
 
+use super::ImportOptions;
 use crate::model::names::ShardName;
 use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
@@ -55,22 +56,23 @@ pub(crate) fn read(client: &mut Client, source: Position) -> Result<Option<Check
     }))
 }
 
-/// Writes a checkpoint, in the open transaction.
+/// Writes the checkpoint of the file of an import, in the open transaction.
 pub(crate) fn write(
     client: &mut Client,
-    source: Position,
+    import: &ImportOptions,
     checkpoint: &Checkpoint,
 ) -> Result<(), postgres::Error> {
-    let sql = "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing) \
-               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (source) DO UPDATE SET \
+    let sql = "INSERT INTO ringshard.import (source, committed_through, high_water_mark, digest, routing, file) \
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (source) DO UPDATE SET \
                committed_through = excluded.committed_through, high_water_mark = excluded.high_water_mark, \
-               digest = excluded.digest, routing = excluded.routing";
+               digest = excluded.digest, routing = excluded.routing, file = excluded.file";
     let parameters: &[(&(dyn postgres::types::ToSql + Sync), Type)] = &[
-        (&Uuid::from(source), Type::UUID),
+        (&Uuid::from(import.source), Type::UUID),
         (&signed(checkpoint.committed_through), Type::INT8),
         (&signed(checkpoint.high_water_mark), Type::INT8),
         (&checkpoint.digest, Type::INT8),
         (&checkpoint.routing, Type::TEXT),
+        (&import.file, Type::TEXT),
     ];
     client.query_typed(sql, parameters).map(|_| ())
 }

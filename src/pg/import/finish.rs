@@ -22,7 +22,6 @@ impl Store<'_> {
         records: u64,
         digest: i64,
     ) -> Result<Vec<Error>> {
-        let source = self.options.source;
         let mixed = self.shared.mixed.load(Ordering::SeqCst);
         let routing = if mixed { MIXED } else { self.fingerprint }.to_owned();
         let all = Checkpoint { committed_through: records, high_water_mark: records, digest, routing };
@@ -34,9 +33,9 @@ impl Store<'_> {
         };
         let all_ok = |results: Vec<Result<()>>| results.into_iter().collect::<Result<()>>();
         // First each shard's own checkpoint: `DONE` holds for all shards, so all must be on disk before it.
-        all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &all)))?;
-        all_ok(on_disk(sessions, &|client| checkpoint::write(client, source, &done)))?;
-        let deleted = on_disk(sessions, &|client| imports::delete(client, source.into()));
+        all_ok(on_disk(sessions, &|client| checkpoint::write(client, self.options, &all)))?;
+        all_ok(on_disk(sessions, &|client| checkpoint::write(client, self.options, &done)))?;
+        let deleted = on_disk(sessions, &|client| imports::delete(client, self.options.source.into()));
         Ok(deleted.into_iter().filter_map(Result::err).collect())
     }
 }

@@ -215,7 +215,6 @@ impl Import {
     pub fn begin(cluster: &Cluster, options: ImportOptions) -> Result<(Self, Feeder)> {
         let coverage = snapshot::open(cluster, ReadIntent::Primary, false)?.coverage;
         let fingerprint = checkpoint::fingerprint(&coverage);
-        let source = options.source;
         let names = cluster.belonging();
         let (mut sessions, mut locks, mut by_shard) = (Vec::new(), Vec::new(), BTreeMap::new());
         // The first shard before the others, so that two imports cannot deadlock.
@@ -238,7 +237,7 @@ impl Import {
                 session
                     .client()
                     .batch_execute("BEGIN; SET LOCAL synchronous_commit = on")
-                    .and_then(|()| checkpoint::write(session.client(), source, &baseline))
+                    .and_then(|()| checkpoint::write(session.client(), &options, &baseline))
                     .and_then(|()| session.client().batch_execute("COMMIT"))
                     .map_err(|cause| sqlstate::doing("write the checkpoint", shard, &cause))?;
             }

@@ -378,16 +378,16 @@ impl Store<'_> {
     ) -> Result<(), ShardError> {
         if let Some((before, after)) = task.checkpoints {
             if stored.not_owned.is_empty() && stored.has_refused {
-                checkpoint::write(client, self.options.source, &held_back(after, before))?;
+                checkpoint::write(client, self.options, &held_back(after, before))?;
             } else if stored.not_owned.is_empty() {
-                checkpoint::write(client, self.options.source, after)?;
+                checkpoint::write(client, self.options, after)?;
             } else {
                 // Some rows still go to other shards, so the checkpoint must not cover this batch yet.
                 self.shared.mixed.store(true, Ordering::SeqCst);
                 // On disk before the other rows are stored elsewhere, as it covers them too.
                 client.batch_execute("SET LOCAL synchronous_commit = on")?;
                 let part = Checkpoint { routing: MIXED.to_owned(), ..held_back(after, before) };
-                checkpoint::write(client, self.options.source, &part)?;
+                checkpoint::write(client, self.options, &part)?;
             }
         }
         Ok(client.batch_execute("COMMIT")?)

@@ -159,7 +159,7 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
                 }
             }
             // As in psql, `\g` and `\e` are about the last command, not about one of the session.
-            let is_of_session = ["\\", "again", "edit", "output", "set "]
+            let is_of_session = ["\\", "again", "edit", "output", "set ", "watch"]
                 .iter()
                 .any(|name| text.trim_start().starts_with(name));
             if !is_of_session && !text.trim().is_empty() {

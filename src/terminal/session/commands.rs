@@ -18,7 +18,7 @@ use crate::model::text::redacted;
 use crate::settings::cluster_names;
 use crate::terminal::destination::Destination;
 use crate::terminal::output::{Screen, write_stderr};
-use crate::terminal::parse::{Parsed, parse_arguments};
+use crate::terminal::parse::{Parsed, arguments, parse_arguments};
 use crate::terminal::shell::{At, End, Shell};
 
 /// The deepest nesting of `source`.
@@ -125,11 +125,17 @@ impl Shell<'_> {
         Ok(())
     }
 
+    /// The last command as it was typed. Fails with `NotFound` if there is none.
+    fn last_command(&self) -> Result<String> {
+        let none = || Error::new(Kind::NotFound, "no command was run before").hint("type a command first");
+        self.last.borrow().clone().ok_or_else(none)
+    }
+
     /// Runs the last command again.
     fn again(&self, args: &OutputArgs, at: At<'_>) -> End {
-        let Some(text) = self.last.borrow().clone() else {
-            let error = Error::new(Kind::NotFound, "no command was run before");
-            return self.fail(&error.hint("type a command first"), at);
+        let text = match self.last_command() {
+            Ok(text) => text,
+            Err(error) => return self.fail(&error, at),
         };
         if args.to.is_empty() {
             return self.run_lines(&text);
@@ -194,11 +200,21 @@ impl Shell<'_> {
 
     /// Runs a command repeatedly. An error is shown and does not end it, because a watched shard may be down.
     fn watch(&self, args: &WatchArgs, at: At<'_>) -> End {
-        let (interval, arguments) = match interval_of(&args.words) {
-            Ok(parts) => parts,
+        let watched = interval_of(&args.words).and_then(|(interval, words)| {
+            Ok((
+                interval,
+                if words.is_empty() {
+                    arguments(&self.expanded(&self.last_command()?))?
+                } else {
+                    words.to_vec()
+                },
+            ))
+        });
+        let (interval, arguments) = match watched {
+            Ok(watched) => watched,
             Err(error) => return self.fail(&error, at),
         };
-        let invocation = match parse_arguments(arguments) {
+        let invocation = match parse_arguments(&arguments) {
             Ok(Parsed::Line(line)) => line,
             Ok(_) => {
                 let error = Error::new(Kind::Usage, "`watch` needs a command");

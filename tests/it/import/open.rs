@@ -25,6 +25,7 @@ fn an_interrupted_import_is_listed_and_can_be_forgotten() {
         "{listed}"
     );
     assert!(import["records"].as_i64().unwrap() > 0, "{listed}");
+    assert_eq!(import["file"], "f.csv");
     let id = import["id"].as_str().unwrap();
     test.run(&["import", "forget", "0badc0de"]).fails(4).says("ringshard import list shows them");
     test.run(&["import", "forget", "no-such-file"]).fails(4).says("ringshard import list shows the ids");
@@ -35,6 +36,11 @@ fn an_interrupted_import_is_listed_and_can_be_forgotten() {
     write(&test, "f.csv", format!("{text}yyy,Bad\n"));
     test.run(&["import", "f.csv", "--on-conflict", "skip", "--batch-kib", "8"]).fails(65);
     test.run(&["import", "forget", "f.csv"]).success();
+    // By its name, as the file is another one by now.
+    test.run(&["import", "f.csv", "--on-conflict", "skip", "--batch-kib", "8"]).fails(65);
+    write(&test, "f.csv", text.replace("\n1,", "\n5000,"));
+    test.run(&["import", "forget", "f.csv"]).success();
+    assert_eq!(test.run(&["import", "list", "-o", "json"]).success().json(), serde_json::json!([]));
     write(&test, "f.csv", &text);
     test.run(&["import", "f.csv"]).fails(5).says("--on-conflict skip");
     test.run(&["import", "f.csv", "--on-conflict", "skip"]).success();

@@ -160,7 +160,7 @@ fn a_running_import_is_not_reported_as_a_leftover() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let ran = doctor(&test).success();
-    let found = |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("one is running"));
+    let found = |row: &Value| row["found"].as_str().is_some_and(|found| found.contains("`stdin` is running"));
     assert_eq!(rows(&ran).iter().filter(|row| found(row)).count(), 3, "{ran:?}");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -66,6 +66,14 @@ fn data_goes_to_a_file_or_to_a_program() {
     terminal.enter_line("count -o jsonl");
     terminal.wait_for_text("{\"rows\": 49}");
     assert_eq!(read(&test, "again.tsv").lines().count(), 3);
+    // As in psql, these two are about the last command, and not about each other.
+    terminal.enter_line("clear");
+    terminal.enter_line("count -o csv");
+    terminal.send_keys("\\watch 0.1\r");
+    terminal.wait_for_text("every 0.1 s: count -o csv\nrows\n49");
+    terminal.send_keys("\u{3}");
+    terminal.enter_line("\\g |sed 's/^/once more: /'");
+    terminal.wait_for_text("once more: 49");
     terminal.enter_line("\\o /no/such/folder/file");
     terminal.wait_for_text("error: cannot write to `/no/such/folder/file`");
     assert_eq!(terminal.exit_at_prompt().0, 0);
@@ -115,6 +123,9 @@ fn commands_of_psql_and_statements_without_quotes_work() {
     terminal.enter_line("set keys vi");
     terminal.enter_line("set");
     terminal.wait_for_text("│ keys         ┆ vi ");
+    // Escape, to the beginning of the line, delete a word.
+    terminal.send_keys("nonsense count -o jsonl\u{1b}0dw\r");
+    terminal.wait_for_text("{\"rows\": 49}");
     terminal.enter_line("\\pset null (null)");
     terminal.enter_line("sql SELECT NULL AS nothing, 'more' AS next");
     terminal.wait_for_text("┆ (null)  ┆ more");

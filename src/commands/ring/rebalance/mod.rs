@@ -439,7 +439,7 @@ fn describe_totals(planned: &Planned, pace: &Pace) -> String {
         (true, true) => "being canceled; ".to_owned(),
     };
     format!(
-        "{before}{} of {} ({share:.2} %, {}) are to move; ideal {:.2} %, by modulo {:.2} %; about {:.0} s",
+        "{before}{} of {} ({share:.2} %, {} as stored) are to move; ideal {:.2} %, by modulo {:.2} %; about {:.0} s",
         thousands(moving.rows),
         counted(plan.total.rows, noun),
         bytes(moving.bytes),

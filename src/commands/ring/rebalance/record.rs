@@ -85,7 +85,7 @@ pub(crate) fn last(context: &Context<'_>, cluster: &Cluster) -> Option<Record> {
 pub(super) fn summary(moved: Moved, seconds: f64, noun: &str) -> String {
     let Moved { load, chunks } = moved;
     format!(
-        "moved {} ({}) in {}, {seconds:.1} s, {} {noun}s/s",
+        "moved {} ({} sent) in {}, {seconds:.1} s, {} {noun}s/s",
         counted(load.rows, noun),
         bytes(load.bytes),
         counted(chunks, "chunk"),
