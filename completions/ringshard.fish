@@ -63,6 +63,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Imp
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Export all users to a file, by id'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "load" -d 'Store synthetic users, and run a load that measures and checks every answer'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one read-only SQL statement on all shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "route" -d 'Show which shard owns a key, for scripts'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "table" -d 'Manage the tables of the cluster: which are sharded, and by which key'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "schema" -d 'Keep the schema of the tables the same on all shards'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "shards" -d 'List the shards'
@@ -534,6 +535,31 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-only -d
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l table -d 'The table whose keys they are: all tables lie on one ring, but the key of each has its own type [default: users]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+table\t'A table'
+json\t'One object, or an array of them'
+jsonl\t'One object per line'
+csv\t'Comma-separated values (RFC 4180)'
+tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
+markdown\t'A table of Markdown (GitHub\'s)'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l no-header -d 'Leave out the header line; not that of export, which import reads'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -1278,33 +1304,34 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l config -d 'The configuration file' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
 table\t'A table'
 json\t'One object, or an array of them'
 jsonl\t'One object per line'
 csv\t'Comma-separated values (RFC 4180)'
 tsv\t'Tab-separated values, with the escapes of COPY in Postgres'
 markdown\t'A table of Markdown (GitHub\'s)'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
 always\t'Always'
 never\t'Never'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l log-file -d 'Log to this file instead of stderr' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-header -d 'Leave out the header line; not that of export, which import reads'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s x -l expanded -d 'Write one field per line'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l read-only -d 'Refuse every command that writes'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s y -l yes -d 'Answer yes to every question'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -l no-input -d 'Ask no questions: fail where an answer is needed'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "show" -d 'Show the part of the ring that each shard owns'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "locate" -d 'Show which shard owns each key, and why'
-complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate simulate" -f -a "simulate" -d 'Show what a change of the ring would move; changes nothing'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l no-header -d 'Leave out the header line; not that of export, which import reads'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -f -a "show" -d 'Show the part of the ring that each shard owns'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -f -a "locate" -d 'Show which shard owns each key, and why'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -f -a "export" -d 'Write the ring for other programs: as data, or as a module that looks owners up'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and not __fish_seen_subcommand_from show locate export simulate" -f -a "simulate" -d 'Show what a change of the ring would move; changes nothing'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l svg -d 'Draw the ring into this file, as SVG; `-` for standard output' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l keys -d 'With --svg: mark these keys, separated by commas' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from show" -l add -d 'Assume that this shard is added; may be given more than once' -r
@@ -1359,6 +1386,30 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from locate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -s o -l format -d 'What the ring is written as' -r -f -a "json\t'Data: shards, ranges, and some keys with their owners'
+python\t'A module for Python 3.9 or later'
+javascript\t'A module of Common JS for Node'
+go\t'A package `ring`'
+java\t'A class `Ring`, for Java 16 or later'
+rust\t'A module that needs the crate `md-5`'
+c\t'A file of C99 that needs libm'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l config -d 'The configuration file' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'
+always\t'Always'
+never\t'Never'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l log-file -d 'Log to this file instead of stderr' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
+never\t'Never: a shard whose primary is down fails'
+always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l no-header -d 'Leave out the header line; not that of export, which import reads'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -s x -l expanded -d 'Write one field per line'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Log to stderr what happens; given twice: each hash, virtual node and statement too'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l read-only -d 'Refuse every command that writes'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -s y -l yes -d 'Answer yes to every question'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l add -d 'Assume that this shard is added; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l remove -d 'Assume that this shard is removed; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from simulate" -l vnodes -d 'Assume this number of virtual nodes for each shard' -r

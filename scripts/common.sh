@@ -85,3 +85,19 @@ need_patroni() {
 need_ps() {
     command -v ps >/dev/null || apt_install "ps is missing" procps || die "ps is needed: install procps"
 }
+
+# The drivers of the clients in examples/, in a folder of their own, whose name RINGSHARD_TEST_DRIVERS gets. Without them the tests of
+# these clients check nothing, and say so.
+need_drivers() {
+    RINGSHARD_TEST_DRIVERS=${XDG_CACHE_HOME:-$HOME/.cache}/ringshard/drivers
+    export RINGSHARD_TEST_DRIVERS
+    if [ ! -d "$RINGSHARD_TEST_DRIVERS/python" ]; then
+        say "psycopg is missing: pip install psycopg psycopg_pool"
+        python3 -m pip install -q --target "$RINGSHARD_TEST_DRIVERS/python" 'psycopg[binary]==3.3.*' 'psycopg_pool==3.3.*' >&2 ||
+            say "left out: the test of the client in Python"
+    fi
+    if [ ! -d "$RINGSHARD_TEST_DRIVERS/node/node_modules" ]; then
+        say "pg is missing: npm install pg"
+        npm install --silent --prefix "$RINGSHARD_TEST_DRIVERS/node" pg@8 >&2 || say "left out: the test of the client in JavaScript"
+    fi
+}

@@ -5,59 +5,38 @@
 -- it. ringshard does so after it has proved what the guard would check.
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
--- The owner of a position on the ring of a topology. src/model/ring/mod.rs defines the ring; this function serves messages
--- only, and a test compares both.
-CREATE OR REPLACE FUNCTION ringshard.owner_of(topology jsonb, key_position uuid) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT node.shard
-    FROM (
-        SELECT spec ->> 'name' AS shard,
-               pg_catalog.md5((spec ->> 'name') || '#' || index)::uuid AS point
-        FROM pg_catalog.jsonb_array_elements(topology -> 'shards') AS spec
-        CROSS JOIN LATERAL pg_catalog.generate_series(0, greatest(1, pg_catalog.floor(
-            (spec ->> 'weight')::float8 * (topology ->> 'virtual_nodes')::float8 + 0.5)::integer) - 1) AS index
-    ) AS node
-    -- The first point at or after the position; after the last point, the first one. For equal points, the smaller name.
-    ORDER BY node.point < key_position, node.point, node.shard COLLATE "C" LIMIT 1
-$$;
-
--- Raises the error for a statement with rows of a table that do not belong here, naming the key of one of them: RS001 if the
--- shard is not the owner, RS002 if the row is being moved to another shard.
+-- Raises the error for rows of a table that do not belong here, naming the key of one of them, or for a key without a table: RS001
+-- if the shard is not the owner, RS002 if the key is being moved. Its DETAIL is JSON, which docs/routing.md describes.
 CREATE OR REPLACE FUNCTION ringshard.raise_wrong_shard(relation regclass, key text, refused bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     position CONSTANT uuid := pg_catalog.md5(key)::uuid;
-    is_user CONSTANT boolean := relation = pg_catalog.to_regclass('public.users');
-    row_name CONSTANT text := CASE WHEN is_user THEN pg_catalog.format('user `%s`', key)
-                              ELSE pg_catalog.format('key `%s` of table %s', key, relation) END;
-    meta ringshard.meta;
-    arc ringshard.arc;
-    owner text;
-    detail text;
+    is_user CONSTANT boolean := relation IS NOT DISTINCT FROM pg_catalog.to_regclass('public.users') AND relation IS NOT NULL;
+    what CONSTANT text := CASE WHEN is_user THEN pg_catalog.format('user `%s`', key)
+                          ELSE pg_catalog.format('key `%s`', key) || coalesce(' of table ' || relation::text, '') END;
+    here CONSTANT text := shard FROM ringshard.meta;
+    known CONSTANT record := ringshard.known_owner(position);
+    detail CONSTANT text := pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
+        'owner', known.shard, 'number', known.number, 'url', known.url, 'key', key, 'position', position, 'epoch', known.epoch,
+        'refused_rows', nullif(refused, 0)));
 BEGIN
-    SELECT * INTO meta FROM ringshard.meta;
-    SELECT * INTO arc FROM ringshard.arc AS own_arc WHERE own_arc.last >= position ORDER BY own_arc.last LIMIT 1;
-    detail := pg_catalog.format('position %s, epoch %s; number of refused rows: %s', position, meta.epoch, refused);
-    IF arc.first <= position AND arc.state = 'fenced' THEN
-        RAISE EXCEPTION '% is being moved from shard `%` to `%`', row_name, meta.shard, arc.transfer_to
+    IF known.state = 'fenced' THEN
+        RAISE EXCEPTION '% is being moved from shard `%` to `%`', what, here, known.shard
             USING ERRCODE = 'RS002', DETAIL = detail, HINT = 'try again in a moment';
-    END IF;
-    owner := ringshard.owner_of(meta.topology, position);
-    IF owner = meta.shard AND meta.next_topology IS NOT NULL THEN
-        owner := ringshard.owner_of(meta.next_topology, position);
-    END IF;
-    -- A change is being undone, and it has not come back yet.
-    IF owner = meta.shard AND meta.next_topology = meta.topology THEN
-        RAISE EXCEPTION '% is being moved back to shard `%`', row_name, meta.shard
+    ELSIF known.state = 'owned' THEN
+        -- It arrived after the caller had looked.
+        RAISE EXCEPTION '% has just been moved to shard `%`', what, here
             USING ERRCODE = 'RS002', DETAIL = detail, HINT = 'try again in a moment';
-    END IF;
-    IF owner = meta.shard THEN
-        RAISE EXCEPTION '% belongs on shard `%`, but the catalog of that shard lacks its arc', row_name, meta.shard
+    ELSIF known.state = 'returning' THEN
+        RAISE EXCEPTION '% is being moved back to shard `%`', what, here
+            USING ERRCODE = 'RS002', DETAIL = detail, HINT = 'try again in a moment';
+    ELSIF known.state = 'lacking' THEN
+        RAISE EXCEPTION '% belongs on shard `%`, but the catalog of that shard lacks its arc', what, here
             USING ERRCODE = 'RS001', DETAIL = detail, HINT = 'run ringshard doctor';
     END IF;
-    RAISE EXCEPTION '% does not belong on shard `%`: its owner is `%`', row_name, meta.shard, owner
+    RAISE EXCEPTION '% does not belong on shard `%`: its owner is `%`', what, here, known.shard
         USING ERRCODE = 'RS001', DETAIL = detail,
-              HINT = pg_catalog.format('connect to `%s`', owner) || CASE WHEN is_user THEN
+              HINT = pg_catalog.format('connect to `%s`', known.shard) || CASE WHEN is_user THEN
                          pg_catalog.format(', or let ringshard route it: ringshard get-user %s, create-user, '
                                            'update-user or delete-user', key) ELSE '' END;
 END $$;

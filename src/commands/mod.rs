@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::builder::{EnumValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 
@@ -77,6 +78,16 @@ pub struct Cli {
     pub command: Option<Invocation>,
 }
 
+/// A value of `--format`: of the global option, or of that of `ring export`, which is there in its place. To the parser both are one
+/// option, so they have one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnyFormat {
+    /// How a report is written.
+    Report(Format),
+    /// What the ring is written as.
+    Ring(ring::export::ExportFormat),
+}
+
 /// The flags that every command takes.
 #[derive(Debug, Clone, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what it holds")]
@@ -90,8 +101,9 @@ pub struct Globals {
           add = ArgValueCompleter::new(complete_cluster))]
     pub cluster: Option<ClusterName>,
     /// The output format
-    #[arg(short = 'o', long, global = true, hide_short_help = true, value_enum)]
-    pub format: Option<Format>,
+    #[arg(short = 'o', long, global = true, hide_short_help = true, value_name = "FORMAT",
+          value_parser = EnumValueParser::<Format>::new().map(AnyFormat::Report))]
+    pub format: Option<AnyFormat>,
     /// Leave out the header line; not that of export, which import reads
     #[arg(long, global = true, hide_short_help = true)]
     pub no_header: bool,
@@ -136,12 +148,20 @@ impl Globals {
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
+    /// The output format. `ring export` writes no report.
+    pub fn report_format(&self) -> Option<Format> {
+        match self.format? {
+            AnyFormat::Report(format) => Some(format),
+            AnyFormat::Ring(_) => None,
+        }
+    }
+
     /// The settings among these flags.
     pub fn settings(&self) -> Flags {
         Flags {
             config: self.config.clone(),
             cluster: self.cluster.clone(),
-            format: self.format,
+            format: self.report_format(),
             access: self.read_only.then_some(Access::ReadOnly),
             color: self.color,
             log_file: self.log_file.clone(),
@@ -232,6 +252,9 @@ pub enum Command {
     /// Run one read-only SQL statement on all shards
     #[command(after_help = "Example: ringshard sql 'SELECT count(*) FROM users'")]
     Sql(sql::SqlArgs),
+    /// Show which shard owns a key, for scripts
+    #[command(after_help = "Example: ringshard route 42")]
+    Route(ring::route::RouteArgs),
     /// Manage the tables of the cluster: which are sharded, and by which key
     #[command(subcommand)]
     Table(table::TableCommand),
@@ -323,6 +346,7 @@ impl Command {
             | Self::Count(_)
             | Self::Export(_)
             | Self::Sql(_)
+            | Self::Route(_)
             | Self::Shards(_)
             | Self::Status(_)
             | Self::Stats(_)
@@ -354,6 +378,7 @@ impl Command {
             Self::Export(args) => args.run(context),
             Self::Load(command) => command.run(context),
             Self::Sql(args) => args.run(context),
+            Self::Route(args) => args.run(context),
             Self::Table(command) => command.run(context),
             Self::Schema(command) => command.run(context),
             Self::Shards(args) => args.run(context),

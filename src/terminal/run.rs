@@ -143,7 +143,7 @@ fn environment_requests_json() -> bool {
 
 /// An error before the settings are known.
 fn early(error: &Error, globals: &Globals) -> ExitCode {
-    let as_json = globals.format.map_or_else(environment_requests_json, Format::is_json);
+    let as_json = globals.report_format().map_or_else(environment_requests_json, Format::is_json);
     errors::show(error, None, as_json, Screen::stderr(globals.color.unwrap_or(ColorWhen::Auto)));
     ExitCode::from(error.kind().exit_code())
 }

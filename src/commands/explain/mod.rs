@@ -84,6 +84,7 @@ impl Command {
             Self::Export(_) => all_shards::export(context),
             Self::Load(command) => all_shards::load(command, context),
             Self::Sql(args) => all_shards::sql(args, context),
+            Self::Route(args) => ring::route(args, context),
             Self::Shards(_) => all_shards::shards(context),
             Self::Stats(_) => all_shards::stats(context),
             Self::Report(_) => all_shards::report(context),

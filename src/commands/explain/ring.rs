@@ -3,6 +3,7 @@
 use super::one_user::key;
 use super::steps::{KnownCluster, Steps, moved_pct};
 use crate::commands::Context;
+use crate::commands::ring::route::RouteArgs;
 use crate::commands::ring::{LocateArgs, RingCommand, ShowArgs, SimulateArgs, user_of_key};
 use crate::error::Result;
 use crate::pg::preview;
@@ -12,6 +13,7 @@ pub(crate) fn of(command: &RingCommand, context: &Context<'_>) -> Result<Steps> 
         RingCommand::Show(args) => show(args, context),
         RingCommand::Locate(args) => locate(args, context),
         RingCommand::Simulate(args) => simulate(args, context),
+        RingCommand::Export(_) => export(context),
     }
 }
 
@@ -20,6 +22,17 @@ fn show(args: &ShowArgs, context: &Context<'_>) -> Result<Steps> {
     let is_picture = args.picture.file()?.is_some();
     let steps = steps.add("ring", "computed from the topology, which is read again first");
     Ok(if is_picture || args.vnodes { steps } else { steps.statement(preview::size()) })
+}
+
+fn export(context: &Context<'_>) -> Result<Steps> {
+    let steps = KnownCluster::of(context)?.steps;
+    Ok(steps.add("ring", "computed from the topology, which is read again first; no row is read"))
+}
+
+pub(crate) fn route(args: &RouteArgs, context: &Context<'_>) -> Result<Steps> {
+    let known = KnownCluster::of(context)?;
+    let steps = args.keys.iter().fold(known.steps, |steps, text| key(steps, text, known.view.ring()));
+    Ok(steps.add("change", "if one is under way that moves the key, each shard is asked whether it owns it"))
 }
 
 fn locate(args: &LocateArgs, context: &Context<'_>) -> Result<Steps> {

@@ -1,8 +1,10 @@
 //! `ring`: the shares of the shards, the place of a key, and what a change would move.
 
+pub mod export;
 pub mod membership;
 pub mod rebalance;
 mod remove_dead;
+pub mod route;
 pub mod shards;
 pub mod verify;
 
@@ -39,6 +41,9 @@ pub enum RingCommand {
     /// Show which shard owns each key, and why
     #[command(after_help = "Example: ringshard ring locate 42 US")]
     Locate(LocateArgs),
+    /// Write the ring for other programs: as data, or as a module that looks owners up
+    #[command(after_help = "Example: ringshard ring export --format python >ring.py")]
+    Export(export::ExportArgs),
     /// Show what a change of the ring would move; changes nothing
     #[command(after_help = "Example: ringshard ring simulate --add shard_4")]
     Simulate(SimulateArgs),
@@ -50,6 +55,7 @@ impl RingCommand {
         match self {
             Self::Show(args) => args.run(context),
             Self::Locate(args) => args.run(context),
+            Self::Export(args) => args.run(context),
             Self::Simulate(args) => args.run(context),
         }
     }

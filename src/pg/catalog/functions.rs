@@ -21,6 +21,7 @@ pub(crate) static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
         include_str!("../../../sql/functions/write_user.sql"),
         include_str!("../../../sql/functions/tables.sql"),
         include_str!("../../../sql/functions/one_row.sql"),
+        include_str!("../../../sql/functions/route.sql"),
         include_str!("../../../sql/functions/guard.sql"),
         include_str!("../../../sql/functions/side_effects.sql"),
         include_str!("../../../sql/functions/rebalance.sql"),

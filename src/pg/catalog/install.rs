@@ -22,7 +22,7 @@ use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
 
 /// The migrations up to [`CATALOG_VERSION`], each with the version that it makes.
-const MIGRATIONS: [(i32, &str); 12] = [
+const MIGRATIONS: [(i32, &str); 13] = [
     (1, include_str!("../../../sql/migrations/0001_catalog.sql")),
     (2, include_str!("../../../sql/migrations/0002_imports.sql")),
     (3, include_str!("../../../sql/migrations/0003_rebalancing.sql")),
@@ -35,6 +35,7 @@ const MIGRATIONS: [(i32, &str); 12] = [
     (10, include_str!("../../../sql/migrations/0010_schema_changes.sql")),
     (11, include_str!("../../../sql/migrations/0011_ids_and_partitions.sql")),
     (12, include_str!("../../../sql/migrations/0012_import_files.sql")),
+    (13, include_str!("../../../sql/migrations/0013_routes.sql")),
 ];
 /// How many misplaced users an error lists.
 const MISPLACED_SHOWN: usize = 10;
@@ -140,7 +141,7 @@ impl InstallPlan<'_> {
         )?;
         // Autovacuum would not analyze them, as they change too rarely. Without statistics the planner expects hundreds of
         // rows in `meta`, which makes each read of a user slower.
-        transaction.batch_execute("ANALYZE ringshard.meta, ringshard.arc")?;
+        transaction.batch_execute("ANALYZE ringshard.meta, ringshard.arc, ringshard.ring")?;
         Ok(!is_guarded || lacks_region_index)
     }
 

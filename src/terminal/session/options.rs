@@ -28,7 +28,7 @@ impl SessionOptions {
     /// These options with the flags of one line.
     pub(crate) fn for_line(self, flags: &Globals) -> Self {
         Self {
-            format: flags.format.unwrap_or(self.format),
+            format: flags.report_format().unwrap_or(self.format),
             header: self.header && !flags.no_header,
             expanded: self.expanded || flags.expanded,
             quiet: self.quiet || flags.quiet,

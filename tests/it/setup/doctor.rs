@@ -104,10 +104,10 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
     ("DROP TRIGGER ringshard_truncate ON users", "triggers", "`ringshard_truncate` is missing"),
     ("DROP FUNCTION ringshard.raise_wrong_shard", "functions", "`raise_wrong_shard` is missing"),
     (
-        "CREATE OR REPLACE FUNCTION ringshard.owner_of(topology jsonb, key_position uuid) RETURNS text LANGUAGE sql \
-         AS $$ SELECT 'shard_1' $$",
+        "CREATE OR REPLACE FUNCTION ringshard.shard_number(key anycompatible) RETURNS integer LANGUAGE sql \
+         AS $$ SELECT 1 $$",
         "functions",
-        "`owner_of` is not that of this ringshard",
+        "`shard_number` is not that of this ringshard",
     ),
     (
         "ALTER FUNCTION ringshard.guard_insert() SECURITY INVOKER",

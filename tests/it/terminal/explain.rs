@@ -88,6 +88,8 @@ const CASES: &[&[&str]] = &[
     &["report", "page.html"],
     &["ring", "locate", "1", "EU", "007"],
     &["ring", "simulate", "--add", "shard_4"],
+    &["ring", "export", "--format", "json"],
+    &["route", "1", "2"],
     &["local", "start"],
     &["local", "stop"],
     &["local", "status"],
