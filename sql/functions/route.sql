@@ -63,7 +63,14 @@ END $$;
 
 -- The number of that shard, which no other shard of the cluster ever has.
 CREATE OR REPLACE FUNCTION ringshard.shard_number(key anycompatible) RETURNS integer
-LANGUAGE sql STABLE AS $$ SELECT number FROM ringshard.route(key) $$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    key_position CONSTANT uuid := md5(ringshard.key_text(key))::uuid;
+    number CONSTANT integer := CASE WHEN ring.shard = ring.next_shard THEN ring.number END
+        FROM ringshard.ring WHERE ring.last >= key_position ORDER BY ring.last LIMIT 1;
+BEGIN
+    RETURN coalesce(number, (SELECT known.number FROM ringshard.known_owner(key_position) AS known));
+END $$;
 
 -- Fails unless this shard owns the key, and lets no arc leave it until the transaction ends: RS001 if another shard is the owner,
 -- RS002 if the key is being moved. For a statement of the same transaction behind it, which has a newer snapshot.

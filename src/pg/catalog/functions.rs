@@ -108,6 +108,10 @@ mod tests {
         assert_eq!(
             definers,
             [
+                "route",
+                "shard_number",
+                "require_owner",
+                "ranges",
                 "guard_truncate",
                 "next_id",
                 "next_own_id",
