@@ -7,51 +7,80 @@ const { Client, Pool } = require('pg');
 
 // The shards of a cluster; `url` is that of any of them. The URLs have no password: set PGPASSWORD or a password file.
 class Cluster {
-  static async connect(url, tries = 500) {
-    const cluster = Object.assign(new Cluster(), { entry: url, tries, pools: new Map(), ranges: [] });
+  static async connect(url, patience = 10_000) {
+    const cluster = Object.assign(new Cluster(), { patience, known: [url], pools: new Map() });
     await cluster.load();
     return cluster;
   }
 
-  // Reads the ring. An old one costs detours, and never a wrong answer.
+  // Reads the ring from any shard that answers. An old ring costs detours, and never a wrong answer.
   async load() {
-    const shard = new Client({ connectionString: this.entry });
-    await shard.connect();
-    this.ranges = (await shard.query("SELECT replace(last::text, '-', '') AS last, url FROM ringshard.ranges()")).rows;
-    await shard.end();
+    for (const url of this.known) {
+      const shard = new Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+      shard.on('error', () => {});
+      try {
+        await shard.connect();
+        const { rows } = await shard.query("SELECT replace(last::text, '-', '') AS last, url, epoch FROM ringshard.ranges()");
+        Object.assign(this, { ranges: rows, epoch: rows[0].epoch, loaded: Date.now() });
+        this.known = [url, ...new Set(rows.map((row) => row.url).filter((other) => other !== url))];
+        return;
+      } catch {
+        // The next shard may answer.
+      } finally {
+        await shard.end().catch(() => {});
+      }
+    }
+    throw new Error('no shard answers');
   }
 
-  // The URL of the shard that owns a key, by the ring.
+  // The URL of the shard that owns a key, by the ring. The key is a string as Postgres prints it, a bigint or a safe integer.
   owner(key) {
+    if (!(typeof key === 'string' || typeof key === 'bigint' || Number.isSafeInteger(key))) throw new TypeError(`${key} is no sharding key`);
     const position = createHash('md5').update(String(key)).digest('hex');
     return this.ranges.find(({ last }) => last >= position).url;
   }
 
-  // Calls `work` with a connection to the owner of a key, in a transaction, and returns what it returns.
+  pool(url) {
+    if (!url) throw new Error('the shard has no URL');
+    if (!this.pools.has(url)) {
+      // A connection that breaks while it is idle is replaced; one in use fails its query.
+      const pool = new Pool({ connectionString: url, connectionTimeoutMillis: 5000 });
+      pool.on('error', () => {}).on('connect', (connection) => connection.on('error', () => {}));
+      this.pools.set(url, pool);
+    }
+    return this.pools.get(url);
+  }
+
+  // Calls `work` with a connection to the owner of a key, in a transaction, and returns what it returns. A refusal rolls all back, and
+  // `work` is called again: it changes nothing but the database.
   async run(key, work) {
     let url = this.owner(key);
-    for (let tried = 0; tried < this.tries; tried += 1) {
-      if (!this.pools.has(url)) this.pools.set(url, new Pool({ connectionString: url }));
-      const connection = await this.pools.get(url).connect();
+    for (const deadline = Date.now() + this.patience; ;) {
+      const connection = await this.pool(url).connect();
+      let broken;
       try {
-        // Both are sent at once.
-        const begun = connection.query('BEGIN');
-        const proof = connection.query('SELECT ringshard.require_owner($1)', [String(key)]);
-        const [, , result] = await Promise.all([begun, proof, work(connection)]);
+        await connection.query('BEGIN');
+        await connection.query('SELECT ringshard.require_owner($1, $2)', [String(key), this.epoch]);
+        const result = await work(connection);
         await connection.query('COMMIT');
         return result;
       } catch (error) {
-        await connection.query('ROLLBACK');
-        if (error.code === 'RS001') {
-          url = JSON.parse(error.detail).url;
-          await this.load();
-        } else if (error.code === 'RS002') await sleep(10);
-        else throw error;
+        broken = await connection.query('ROLLBACK').then(() => undefined, (cause) => cause);
+        if (!['RS001', 'RS002', 'RS014'].includes(error.code) || Date.now() > deadline) throw error;
+        const before = url;
+        const detail = error.code === 'RS001' ? JSON.parse(error.detail) : { url };
+        // `work` wrote a row of another key.
+        if (detail.refused_rows) throw error;
+        url = detail.url;
+        if (error.code !== 'RS002' && Date.now() > this.loaded + 1000) await this.load();
+        if (url === before) {
+          await sleep(10);
+          if (error.code !== 'RS002') url = this.owner(key);
+        }
       } finally {
-        connection.release();
+        connection.release(broken);
       }
     }
-    throw new Error(`no shard took the key ${key}`);
   }
 
   async end() {

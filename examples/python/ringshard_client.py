@@ -3,7 +3,9 @@
 import bisect
 import hashlib
 import json
+import threading
 import time
+import uuid
 
 import psycopg
 from psycopg_pool import ConnectionPool
@@ -12,41 +14,67 @@ from psycopg_pool import ConnectionPool
 class Cluster:
     """The shards of a cluster; `url` is that of any of them. The URLs have no password: set PGPASSWORD or a password file."""
 
-    def __init__(self, url, tries=500):
-        self.entry, self.tries, self.pools, self.ranges = url, tries, {}, ([], [])
+    def __init__(self, url, patience=10.0):
+        self.patience, self.known, self.pools, self.lock = patience, [url], {}, threading.Lock()
         self.load()
 
     def load(self):
-        """Reads the ring. An old one costs detours, and never a wrong answer."""
-        with psycopg.connect(self.entry) as shard:
-            rows = shard.execute("SELECT replace(last::text, '-', ''), url FROM ringshard.ranges()").fetchall()
-        self.ranges = [row[0] for row in rows], [row[1] for row in rows]
+        """Reads the ring from any shard that answers. An old ring costs detours, and never a wrong answer."""
+        for url in self.known:
+            try:
+                with psycopg.connect(url, connect_timeout=5) as shard:
+                    rows = shard.execute("SELECT replace(last::text, '-', ''), url, epoch FROM ringshard.ranges()").fetchall()
+            except psycopg.OperationalError:
+                continue
+            self.last, self.urls, self.epoch = [row[0] for row in rows], [row[1] for row in rows], rows[0][2]
+            self.known = [url, *(set(self.urls) - {url})]
+            self.loaded = time.monotonic()
+            return
+        raise ConnectionError("no shard answers")
 
     def owner(self, key):
-        """The URL of the shard that owns a key, by the ring."""
-        last, urls = self.ranges
-        return urls[bisect.bisect_left(last, hashlib.md5(str(key).encode(), usedforsecurity=False).hexdigest())]
+        """The URL of the shard that owns a key, by the ring. The key is an int, a uuid.UUID, or a str as Postgres prints it."""
+        if isinstance(key, bool) or not isinstance(key, (int, str, uuid.UUID)):
+            raise TypeError(f"{key!r} is no sharding key")
+        position = hashlib.md5(str(key).encode(), usedforsecurity=False).hexdigest()
+        return self.urls[bisect.bisect_left(self.last, position)]
 
     def pool(self, url):
         """The connections to a shard."""
-        if url not in self.pools:
-            self.pools[url] = ConnectionPool(url, open=True)
-        return self.pools[url]
+        if not url:
+            raise ValueError("the shard has no URL")
+        with self.lock:
+            if url not in self.pools:
+                self.pools[url] = ConnectionPool(url, open=True, timeout=5)
+            return self.pools[url]
 
     def run(self, key, work):
-        """Calls `work` with a connection to the owner of a key, in a transaction, and returns what it returns."""
-        url = self.owner(key)
-        for _ in range(self.tries):
+        """Calls `work` with a connection to the owner of a key, in a transaction, and returns what it returns.
+
+        A refusal rolls all back, and `work` is called again: it changes nothing but the database.
+        """
+        url, deadline = self.owner(key), time.monotonic() + self.patience
+        while True:
             try:
-                with self.pool(url).connection() as connection, connection.pipeline():
-                    connection.execute("SELECT ringshard.require_owner(%s)", [key])
+                with self.pool(url).connection() as connection:
+                    connection.execute("SELECT ringshard.require_owner(%s, %s)", [key, self.epoch])
                     return work(connection)
             except psycopg.Error as error:
-                if error.sqlstate == "RS001":
-                    url = json.loads(error.diag.message_detail)["url"]
-                    self.load()
-                elif error.sqlstate == "RS002":
-                    time.sleep(0.01)
-                else:
+                if error.sqlstate not in ("RS001", "RS002", "RS014") or time.monotonic() > deadline:
                     raise
-        raise TimeoutError(f"no shard took the key {key}")
+                before = url
+                if error.sqlstate == "RS001":
+                    detail = json.loads(error.diag.message_detail)
+                    if "refused_rows" in detail:  # `work` wrote a row of another key.
+                        raise
+                    url = detail["url"]
+                if error.sqlstate != "RS002" and time.monotonic() > self.loaded + 1:
+                    self.load()
+                if url == before:
+                    time.sleep(0.01)
+                    url = self.owner(key) if error.sqlstate != "RS002" else url
+
+    def close(self):
+        """Closes all connections."""
+        for pool in self.pools.values():
+            pool.close()

@@ -4,8 +4,8 @@
 -- 7283001 is BARRIER of src/pg/net/advisory_lock.rs.
 
 -- Where a position lies as far as this shard knows. It knows for certain of its own arcs alone, of which `state` tells: 'owned',
--- 'fenced' (on its way to `shard`), 'returning' (a change is undone, and it has not come back yet), 'lacking' (it should be here,
--- and is not); NULL if another shard is the owner. Its callers have set the search path, which would cost as much as all of it.
+-- 'fenced' (on its way to `shard`), 'returning' (a change was canceled, and nobody knows where it is), 'lacking' (it should be
+-- here, and is not); NULL if another shard is the owner. Its callers have set the search path, which would cost as much as all of it.
 CREATE OR REPLACE FUNCTION ringshard.known_owner(
     key_position uuid, OUT shard text, OUT number integer, OUT url text, OUT epoch bigint, OUT state text)
 LANGUAGE plpgsql STABLE AS $$
@@ -28,15 +28,29 @@ BEGIN
     SELECT shard_endpoint.url INTO url FROM ringshard.shard_endpoint WHERE shard_endpoint.shard = known_owner.shard;
 END $$;
 
--- The text of a key, as it is hashed. Fails for a type that no key has: the text of the number 42.0 is not that of 42.
+-- The text of a key, as it is hashed: as its column prints it. Fails for a type that no key has: the text of the number 42.0 is not
+-- that of 42. An untyped parameter arrives as text, and then the type is that of the sharding keys, if they have one.
 CREATE OR REPLACE FUNCTION ringshard.key_text(key anycompatible) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    types text[];
 BEGIN
     IF key IS NULL THEN
         RAISE EXCEPTION 'a sharding key is not NULL' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF pg_catalog.pg_typeof(key)::oid NOT IN (20, 21, 23, 25, 1043, 2950) THEN
+    ELSIF pg_catalog.pg_typeof(key)::oid IN (20, 21, 23, 2950) THEN
+        RETURN key::text;
+    ELSIF pg_catalog.pg_typeof(key)::oid NOT IN (25, 1043) THEN
         RAISE EXCEPTION 'a sharding key has no type %', pg_catalog.pg_typeof(key) USING ERRCODE = 'datatype_mismatch',
             HINT = 'a key is smallint, integer, bigint, text, varchar or uuid';
+    END IF;
+    SELECT pg_catalog.array_agg(DISTINCT sharded.key_type) INTO types FROM ringshard.sharded_tables() AS sharded;
+    IF types <@ ARRAY['smallint', 'integer', 'bigint'] THEN
+        RETURN (key::text)::bigint::text;
+    ELSIF types = ARRAY['uuid'] THEN
+        RETURN (key::text)::uuid::text;
+    ELSIF NOT types && ARRAY['text', 'character varying'] THEN
+        RAISE EXCEPTION 'the sharding keys of this cluster have several types, and none is text' USING ERRCODE = 'datatype_mismatch',
+            HINT = 'cast the key to the type of its column';
     END IF;
     RETURN key::text;
 END $$;
@@ -73,8 +87,9 @@ BEGIN
 END $$;
 
 -- Fails unless this shard owns the key, and lets no arc leave it until the transaction ends: RS001 if another shard is the owner,
--- RS002 if the key is being moved. For a statement of the same transaction behind it, which has a newer snapshot.
-CREATE OR REPLACE FUNCTION ringshard.require_owner(key anycompatible) RETURNS void
+-- RS002 if the key is being moved, RS014 if the shard is in an epoch before `known_epoch`. For a statement of the same transaction
+-- behind it, which has a newer snapshot.
+CREATE OR REPLACE FUNCTION ringshard.require_owner(key anycompatible, known_epoch bigint DEFAULT 0) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     -- The barrier first, held to the end of the transaction; the statements after it see what it waited for.
@@ -83,6 +98,7 @@ DECLARE
     key_position CONSTANT uuid := md5(text_of_key)::uuid;
     is_known boolean;
     is_owned boolean;
+    own_epoch bigint;
 BEGIN
     IF pg_is_in_recovery() THEN
         RAISE EXCEPTION 'a standby cannot prove that it has the newest rows' USING ERRCODE = 'RS013', HINT = 'connect to the primary';
@@ -94,9 +110,14 @@ BEGIN
     END IF;
     SELECT meta.timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
            (SELECT arc.first <= key_position AND arc.state = 'owned' FROM ringshard.arc
-            WHERE arc.last >= key_position ORDER BY arc.last LIMIT 1)
-    INTO is_known, is_owned
+            WHERE arc.last >= key_position ORDER BY arc.last LIMIT 1),
+           meta.epoch
+    INTO is_known, is_owned, own_epoch
     FROM ringshard.meta;
+    IF own_epoch < known_epoch THEN
+        RAISE EXCEPTION 'this shard is in epoch %, before epoch %: it may be a stale primary', own_epoch, known_epoch
+            USING ERRCODE = 'RS014', HINT = 'read the ring again; ringshard doctor shows the epochs';
+    END IF;
     IF is_known IS NOT TRUE THEN
         PERFORM ringshard.require_confirmed();
     END IF;

@@ -5,7 +5,7 @@ CREATE TABLE ringshard.ring (
     last        uuid    PRIMARY KEY,
     shard       text    NOT NULL,
     number      integer NOT NULL,
-    -- By the ring that a change leads to; without a change the same.
+    -- By the ring that a change leads to, or led to before it was canceled; without a change the same.
     next_shard  text    NOT NULL,
     next_number integer NOT NULL
 );
@@ -29,6 +29,11 @@ $$;
 -- Keeps the table as the topology is, and tells who listens of each new epoch.
 CREATE FUNCTION ringshard.keep_ring() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- While a canceled change goes back, keys are still where it led to.
+    other CONSTANT jsonb := CASE WHEN NEW.next_topology IS NULL THEN NEW.topology
+        WHEN TG_OP = 'UPDATE' AND NEW.next_topology = NEW.topology THEN coalesce(OLD.next_topology, NEW.topology)
+        ELSE NEW.next_topology END;
 BEGIN
     IF TG_OP = 'INSERT' OR OLD.topology <> NEW.topology OR OLD.next_topology IS DISTINCT FROM NEW.next_topology
        OR NOT EXISTS (SELECT FROM ringshard.ring) THEN
@@ -37,7 +42,7 @@ BEGIN
         WITH points AS (
             SELECT point, current.shard, current.number, next.shard AS next_shard, next.number AS next_number
             FROM ringshard.points_of(NEW.topology) AS current
-            FULL JOIN ringshard.points_of(coalesce(NEW.next_topology, NEW.topology)) AS next USING (point)
+            FULL JOIN ringshard.points_of(other) AS next USING (point)
             UNION ALL
             -- Behind the last point of either ring comes its first one.
             SELECT * FROM (VALUES ('ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid, NULL, NULL::integer, NULL, NULL::integer)) AS top
@@ -61,7 +66,10 @@ BEGIN
               FROM owned WINDOW by_point AS (ORDER BY point)) AS neighbours
         WHERE is_end;
     END IF;
-    IF TG_OP = 'INSERT' OR OLD.epoch <> NEW.epoch OR OLD.status <> NEW.status THEN
+    -- A queue that is full because somebody does not read it would fail the commit.
+    IF (TG_OP = 'INSERT' OR (OLD.epoch, OLD.status, OLD.incarnation, OLD.stale_endpoints)
+                             IS DISTINCT FROM (NEW.epoch, NEW.status, NEW.incarnation, NEW.stale_endpoints))
+       AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('ringshard', json_build_object('epoch', NEW.epoch, 'status', NEW.status)::text);
     END IF;
     RETURN NULL;

@@ -42,7 +42,7 @@ pub enum RingCommand {
     #[command(after_help = "Example: ringshard ring locate 42 US")]
     Locate(LocateArgs),
     /// Write the ring for other programs: as data, or as a module that looks owners up
-    #[command(after_help = "Example: ringshard ring export --format python >ring.py")]
+    #[command(after_help = "Example: ringshard ring export --format python")]
     Export(export::ExportArgs),
     /// Show what a change of the ring would move; changes nothing
     #[command(after_help = "Example: ringshard ring simulate --add shard_4")]

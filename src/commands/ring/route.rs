@@ -37,22 +37,29 @@ impl RouteArgs {
         let cluster = context.cluster()?;
         let view = freshest(&cluster, &mut report)?;
         let tables = view.topology.tables();
-        let table: Option<Table> = match &self.table {
-            Some(name) => Some(named(tables.all(), name)?),
-            None => tables.get(&TableName::users()).cloned(),
+        let table: Table = match &self.table {
+            Some(name) => named(tables.all(), name)?,
+            None => tables.get(&TableName::users()).cloned().ok_or_else(|| {
+                Error::new(
+                    Kind::Usage,
+                    "the cluster has no table `users`, so the type of the keys is not known",
+                )
+                .hint("name the table with --table; ringshard table list shows the tables")
+            })?,
+        };
+        let Some(of_table) = &table.key else {
+            let message = format!("`{}` is a reference table, which has no key", table.name);
+            return Err(Error::new(Kind::Usage, message).hint("ringshard table list shows the tables"));
         };
         let goal = view.goal();
         for key in &self.keys {
-            let key = match table.as_ref().and_then(|table| table.key.as_ref()) {
-                Some(of_table) => of_table.of.canonical(key).map_err(|why| {
-                    Error::new(Kind::Usage, format!("`{key}` is no `{}`: {why}", of_table.column))
-                        .hint("ringshard table list shows the type of each key")
-                })?,
-                None => key.clone(),
-            };
+            let key = of_table.of.canonical(key).map_err(|why| {
+                Error::new(Kind::Usage, format!("`{key}` is no `{}`: {why}", of_table.column))
+                    .hint("ringshard table list shows the type of each key")
+            })?;
             let position = Position::of_key(&key);
             let mut owner: ShardName = view.ring().owner(position).clone();
-            if view.change.as_ref().is_some_and(|(_, ring)| *ring.owner(position) != owner) {
+            if view.change.is_some() {
                 owner = holder(&cluster, position).unwrap_or(owner);
             }
             report.push(vec![

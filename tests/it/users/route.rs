@@ -70,13 +70,32 @@ fn a_key_is_hashed_by_its_text_whatever_its_type() {
     for key in ["42", "'42'", "42::smallint", "42::bigint", "'42'::varchar", "'42'::text"] {
         assert_eq!(number(key), of_42, "{key}");
     }
+    // An untyped parameter is read as the type of the sharding keys.
+    assert_eq!(number("' 0042'"), of_42);
     let uuid = "'6F9619FF-8B86-D011-B42D-00C04FC964FF'";
-    assert_eq!(number(&format!("{uuid}::uuid")), number(&format!("lower({uuid})")));
-    for (key, code) in [("42.0", "42804"), ("true", "42804"), ("NULL::bigint", "22004"), ("NULL", "22004")] {
+    let by_ring = format!(
+        "(SELECT number FROM ringshard.ring WHERE last >= md5(lower({uuid}))::uuid ORDER BY last LIMIT 1)"
+    );
+    assert_eq!(
+        number(&format!("{uuid}::uuid")),
+        test.client(1).query_one(&format!("SELECT {by_ring}"), &[]).unwrap().get::<_, i32>(0)
+    );
+    for (key, code) in
+        [("'x'", "22P02"), ("42.0", "42804"), ("true", "42804"), ("NULL::bigint", "22004"), ("NULL", "22004")]
+    {
         for function in ["route", "shard_number", "require_owner"] {
             refused(client.query(&format!("SELECT ringshard.{function}({key})"), &[]), code);
         }
     }
+}
+
+#[test]
+fn a_shard_that_is_behind_the_known_epoch_refuses() {
+    let test = Test::initialised();
+    let id = (1..100).find(|id| owner(*id) == 1).unwrap();
+    let mut client = test.client(1);
+    client.query("SELECT ringshard.require_owner($1::bigint, 1)", &[&id]).unwrap();
+    refused(client.query("SELECT ringshard.require_owner($1::bigint, 2)", &[&id]), "RS014");
 }
 
 #[test]
@@ -86,49 +105,63 @@ fn a_role_of_an_application_needs_no_more_than_the_schema() {
                      SELECT * FROM ringshard.route(1); RESET ROLE; DROP OWNED BY reads_routes; DROP ROLE reads_routes");
 }
 
+/// What a shard says of a key: `None` if it owns it, else the SQLSTATE and the owner that it names.
+fn proof(client: &mut Client, id: i64) -> Option<(String, String)> {
+    let cause = client.query("SELECT ringshard.require_owner($1::bigint)", &[&id]).err()?;
+    let db = cause.as_db_error().unwrap();
+    let detail: Value = serde_json::from_str(db.detail().unwrap()).unwrap();
+    Some((db.code().code().to_owned(), detail["owner"].as_str().unwrap().to_owned()))
+}
+
 #[test]
 fn during_a_change_the_old_owner_names_the_new_one() {
     let test = filled(300);
     add_shard(&test, 4);
-    let moving: Vec<i64> = (1..300).filter(|id| owner_of_four(*id) == 4).collect();
+    // Most of them are no users, but each arc has some.
+    let moving: Vec<i64> = (1..5_000).filter(|id| owner_of_four(*id) == 4).collect();
     assert_eq!(rebalance_to_failpoint(&test, "after-fence:12", &[]).code, -1);
-    let (mut moved, mut fenced, mut waiting) = (0, 0, 0);
-    for id in &moving {
-        let mut client = test.client(owner(*id));
-        let found = client.query("SELECT ringshard.require_owner($1::bigint)", &[id]);
-        let (shard, number) = route(&mut client, *id);
-        match found.err().and_then(|cause| cause.code().map(|code| code.code().to_owned())).as_deref() {
-            None => {
-                waiting += 1;
-                assert_eq!(number, i32::try_from(owner(*id)).unwrap());
-            }
-            Some("RS001") => {
-                moved += 1;
-                assert_eq!((shard.as_str(), number), ("shard_4", 4));
-                test.client(4).query("SELECT ringshard.require_owner($1::bigint)", &[id]).unwrap();
-            }
-            Some("RS002") => {
-                fenced += 1;
-                assert_eq!((shard.as_str(), number), ("shard_4", 4));
-                assert_eq!(denied(&mut client, *id, "RS002")["owner"], "shard_4");
-            }
-            Some(other) => panic!("{other}"),
-        }
+    let mut clients: Vec<Client> = (1..=4).map(|number| test.client(number)).collect();
+    let said_by_route = |id: i64| -> String {
         let said = test.run(&["route", &id.to_string(), "-o", "json"]).success().json();
-        let here = if shard == "shard_4"
-            && test.client(4).query("SELECT ringshard.require_owner($1::bigint)", &[id]).is_ok()
-        {
-            "shard_4".to_owned()
-        } else {
-            format!("shard_{}", owner(*id))
+        said["shard"].as_str().unwrap().to_owned()
+    };
+    let by_ring = |id: i64| (format!("shard_{}", owner(id)), i32::try_from(owner(id)).unwrap());
+    let mut examples: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut moved = Vec::new();
+    for id in &moving {
+        let old = &mut clients[owner(*id) - 1];
+        let (found, told) = (proof(old, *id), route(old, *id));
+        let state = match found.as_ref().map(|(code, named)| (code.as_str(), named.as_str())) {
+            None => "waiting",
+            Some(("RS001", "shard_4")) => "moved",
+            Some(("RS002", "shard_4")) => "fenced",
+            other => panic!("{id}: {other:?}"),
         };
-        assert_eq!(said["shard"], here, "{said}");
+        examples.insert(state, *id);
+        assert_eq!(told, if state == "waiting" { by_ring(*id) } else { ("shard_4".into(), 4) }, "{id}");
+        let is_there = proof(&mut clients[3], *id).is_none();
+        assert!(if state == "moved" { is_there } else { state == "fenced" || !is_there }, "{id} is {state}");
+        if is_there {
+            moved.push(*id);
+        }
     }
-    assert!(moved > 0 && fenced > 0 && waiting > 0, "{moved} {fenced} {waiting}");
+    assert_eq!(examples.keys().copied().collect::<Vec<_>>(), ["fenced", "moved", "waiting"]);
+    assert_eq!(said_by_route(examples["moved"]), "shard_4");
+    assert_eq!(said_by_route(examples["waiting"]), by_ring(examples["waiting"]).0);
+    // While it is canceled, keys that had moved are still served where they are.
+    let mut cancel = test.command();
+    cancel.args(["rebalance", "cancel", "-y"]).env("RINGSHARD_CRASH", "after-announce:4");
+    assert!(!cancel.status().unwrap().success());
+    for id in &moved {
+        assert_eq!(proof(&mut clients[3], *id), None, "{id}");
+        assert_eq!(route(&mut clients[3], *id).0, "shard_4");
+        assert_eq!(proof(&mut clients[owner(*id) - 1], *id).unwrap().1, "shard_4", "{id}");
+    }
+    assert_eq!(said_by_route(examples["moved"]), "shard_4");
     test.run(&["rebalance", "cancel", "--yes"]).success();
     for id in moving {
-        test.client(owner(id)).query("SELECT ringshard.require_owner($1::bigint)", &[&id]).unwrap();
-        denied(&mut test.client(4), id, "RS001");
+        assert_eq!(proof(&mut clients[owner(id) - 1], id), None, "{id}");
+        assert_eq!(proof(&mut clients[3], id), Some(("RS001".into(), by_ring(id).0)));
     }
 }
 

@@ -62,7 +62,7 @@ static void md5_block(uint32_t state[4], const unsigned char *block)
     state[3] += d;
 }
 
-/* The number of the shard that owns a key, which is given as Postgres prints it. */
+/* The number of the shard that owns a key, which is given as Postgres prints it, and not NULL. */
 int ringshard_shard_number(const char *key)
 {
     size_t length = strlen(key), at = 0;

@@ -19,9 +19,9 @@ const LAST = [
 const OWNER = [
 @OWNER@];
 
-// The number of the shard that owns a key: a string, a bigint or a safe integer.
+// The number of the shard that owns a key: a string as Postgres prints it, a bigint or a safe integer.
 function shardNumber(key) {
-  if (typeof key === 'number' && !Number.isSafeInteger(key)) throw new TypeError(`${key} is no safe integer`);
+  if (!(typeof key === 'string' || typeof key === 'bigint' || Number.isSafeInteger(key))) throw new TypeError(`${key} is no sharding key`);
   const position = createHash('md5').update(String(key)).digest('hex');
   let low = 0;
   let high = LAST.length - 1;

@@ -6,6 +6,7 @@ how a program notices that its ring is old: the shard itself refuses a key that 
 
 import bisect
 import hashlib
+import uuid
 
 CLUSTER = "@CLUSTER@"
 EPOCH = @EPOCH@
@@ -22,7 +23,9 @@ OWNER = [
 
 
 def shard_number(key):
-    """The number of the shard that owns a key: an int, a str or a uuid.UUID."""
+    """The number of the shard that owns a key: an int, a uuid.UUID, or a str as Postgres prints it."""
+    if isinstance(key, bool) or not isinstance(key, (int, str, uuid.UUID)):
+        raise TypeError(f"{key!r} is no sharding key")
     position = hashlib.md5(str(key).encode(), usedforsecurity=False).hexdigest()
     return OWNER[bisect.bisect_left(LAST, position)]
 

@@ -18,5 +18,4 @@ while not is_over.is_set() or reads < ids:
     assert written == found == [(name,)], (user, written, found)
     reads, writes = reads + 1, writes + 1
 print(reads, writes)
-for pool in cluster.pools.values():
-    pool.close()
+cluster.close()
