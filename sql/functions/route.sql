@@ -19,12 +19,27 @@ BEGIN
                 WHEN meta.next_topology = meta.topology THEN 'returning' ELSE 'lacking' END
     INTO shard, epoch, state
     FROM ringshard.meta
-    CROSS JOIN LATERAL (SELECT * FROM ringshard.ring WHERE ring.last >= key_position ORDER BY ring.last LIMIT 1) AS ring
+    CROSS JOIN LATERAL (
+        (SELECT ring.shard, ring.next_shard FROM ringshard.ring WHERE ring.last >= key_position ORDER BY ring.last LIMIT 1)
+        UNION ALL
+        -- A large ring is not in the table.
+        SELECT current.shard, next.shard
+        FROM (SELECT of.shard FROM ringshard.points_of(meta.topology) AS of ORDER BY of.point < key_position, of.point LIMIT 1) AS current,
+             (SELECT of.shard FROM ringshard.points_of(coalesce(meta.next_topology, meta.topology)) AS of
+              ORDER BY of.point < key_position, of.point LIMIT 1) AS next
+        WHERE NOT EXISTS (SELECT FROM ringshard.ring)
+    ) AS ring
     LEFT JOIN LATERAL (SELECT * FROM ringshard.arc WHERE arc.last >= key_position ORDER BY arc.last LIMIT 1) AS own_arc
         ON own_arc.first <= key_position
     CROSS JOIN LATERAL (SELECT own_arc.state IS NOT DISTINCT FROM 'owned' AS is_here, ring.shard <> meta.shard AS is_elsewhere) AS place;
-    SELECT CASE WHEN ring.shard = known_owner.shard THEN ring.number ELSE ring.next_number END INTO number
-    FROM ringshard.ring WHERE known_owner.shard IN (ring.shard, ring.next_shard) LIMIT 1;
+    SELECT coalesce((numbered.topology -> 'numbers' ->> (place - 1)::integer)::integer, place::integer) INTO number
+    FROM (SELECT pg_catalog.unnest(ARRAY[meta.topology, meta.next_topology]) AS topology FROM ringshard.meta) AS numbered
+    CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(numbered.topology -> 'shards') WITH ORDINALITY AS shards (value, place)
+    WHERE value ->> 'name' = known_owner.shard LIMIT 1;
+    IF number IS NULL THEN
+        -- A shard that joined by a change that was canceled.
+        SELECT ring.next_number INTO number FROM ringshard.ring WHERE ring.next_shard = known_owner.shard LIMIT 1;
+    END IF;
     SELECT shard_endpoint.url INTO url FROM ringshard.shard_endpoint WHERE shard_endpoint.shard = known_owner.shard;
 END $$;
 
@@ -68,8 +83,8 @@ BEGIN
            (SELECT meta.epoch FROM ringshard.meta), ring.shard <> ring.next_shard
     INTO shard, number, url, epoch, is_moving
     FROM ringshard.ring WHERE ring.last >= key_position ORDER BY ring.last LIMIT 1;
-    -- The ring is enough for a key that no change moves, and costs half as much.
-    IF is_moving THEN
+    -- The table is enough for a key that no change moves, and costs half as much.
+    IF is_moving IS NOT FALSE THEN
         SELECT known.shard, known.number, known.url, known.epoch INTO shard, number, url, epoch
         FROM ringshard.known_owner(key_position) AS known;
     END IF;
@@ -131,8 +146,16 @@ CREATE OR REPLACE FUNCTION ringshard.ranges()
 RETURNS TABLE (last uuid, shard text, number integer, url text, epoch bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT ring.last, ring.shard, ring.number, shard_endpoint.url, meta.epoch
-    FROM ringshard.ring
-    CROSS JOIN ringshard.meta
+    FROM ringshard.meta
+    CROSS JOIN LATERAL (
+        SELECT last, shard, number FROM ringshard.ring
+        UNION ALL
+        -- A large ring is not in the table. Behind its last point comes its first one.
+        SELECT point, shard, number FROM ringshard.points_of(meta.topology) WHERE NOT EXISTS (SELECT FROM ringshard.ring)
+        UNION ALL
+        (SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff', shard, number FROM ringshard.points_of(meta.topology)
+         WHERE NOT EXISTS (SELECT FROM ringshard.ring) ORDER BY point LIMIT 1)
+    ) AS ring
     LEFT JOIN ringshard.shard_endpoint ON shard_endpoint.shard = ring.shard
     ORDER BY ring.last
 $$;

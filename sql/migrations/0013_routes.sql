@@ -1,6 +1,7 @@
 -- Version 13 of the catalog: the ring as a table, for the functions that tell other programs the route (sql/functions/route.sql).
 
--- The owner of a position is that of the first `last` at or after it; the last row ends at the last position.
+-- The owner of a position is that of the first `last` at or after it; the last row ends at the last position. Empty for a ring of
+-- more than 5,000 points, which each shard would need seconds to write; then it is computed each time it is asked for.
 CREATE TABLE ringshard.ring (
     last        uuid    PRIMARY KEY,
     shard       text    NOT NULL,
@@ -26,6 +27,13 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY point, spec.name COLLATE "C"
 $$;
 
+-- How many points that may be.
+CREATE FUNCTION ringshard.count_points(topology jsonb) RETURNS bigint
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT sum(greatest(1, floor((value ->> 'weight')::float8 * (topology ->> 'virtual_nodes')::float8 + 0.5)::bigint))
+    FROM jsonb_array_elements(topology -> 'shards') AS value
+$$;
+
 -- Keeps the table as the topology is, and tells who listens of each new epoch.
 CREATE FUNCTION ringshard.keep_ring() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -34,10 +42,14 @@ DECLARE
     other CONSTANT jsonb := CASE WHEN NEW.next_topology IS NULL THEN NEW.topology
         WHEN TG_OP = 'UPDATE' AND NEW.next_topology = NEW.topology THEN coalesce(OLD.next_topology, NEW.topology)
         ELSE NEW.next_topology END;
+    is_small boolean := false;
 BEGIN
     IF TG_OP = 'INSERT' OR OLD.topology <> NEW.topology OR OLD.next_topology IS DISTINCT FROM NEW.next_topology
        OR NOT EXISTS (SELECT FROM ringshard.ring) THEN
         DELETE FROM ringshard.ring;
+        is_small := greatest(ringshard.count_points(NEW.topology), ringshard.count_points(other)) <= 5000;
+    END IF;
+    IF is_small THEN
         INSERT INTO ringshard.ring (last, shard, number, next_shard, next_number)
         WITH points AS (
             SELECT point, current.shard, current.number, next.shard AS next_shard, next.number AS next_number

@@ -6,13 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use postgres::{Client, SimpleQueryMessage};
+use ringshard::model::ring::position::Position;
+use ringshard::model::ring::topology::Topology;
 use serde_json::Value;
 
 use crate::support::clusters::filled;
 use crate::support::guard_errors::refused;
 use crate::support::harness::Test;
 use crate::support::rebalances::{add_shard, rebalance_to_failpoint, start_slow_rebalance};
-use crate::support::rings::{owner, owner_of_four};
+use crate::support::rings::{owner, owner_of_four, shard_names};
 
 /// The owner that a shard tells of a key, and its number.
 fn route(client: &mut Client, id: i64) -> (String, i32) {
@@ -56,6 +58,27 @@ fn each_shard_tells_the_route_and_proves_what_it_owns() {
             let mut there = Client::connect(detail["url"].as_str().unwrap(), postgres::NoTls).unwrap();
             there.query("SELECT ringshard.require_owner($1::bigint)", &[&id]).unwrap();
         }
+    }
+}
+
+#[test]
+fn a_large_ring_is_told_without_the_table() {
+    let test = Test::new();
+    let mut init = test.command();
+    init.args(["init-shards", "--vnodes", "2000"]).args(test.shard_flags());
+    assert!(init.status().unwrap().success());
+    let ring = Topology::of_equals(2_000, shard_names(3)).unwrap().ring();
+    let mut client = test.client(1);
+    assert_eq!(client.query_one("SELECT count(*) FROM ringshard.ring", &[]).unwrap().get::<_, i64>(0), 0);
+    let ranges = client.query("SELECT last::text, shard FROM ringshard.ranges()", &[]).unwrap();
+    for id in 1..=40 {
+        let position = Position::of_key(&id.to_string());
+        let owner = ring.owner(position).to_string();
+        assert_eq!(route(&mut client, id).0, owner, "{id}");
+        assert_eq!(proof(&mut client, id).map_or("shard_1".into(), |(_, named)| named), owner, "{id}");
+        let hex = format!("{:032x}", position.number());
+        let range = ranges.iter().find(|range| range.get::<_, String>(0).replace('-', "") >= hex).unwrap();
+        assert_eq!(range.get::<_, &str>(1), owner, "{id}");
     }
 }
 
