@@ -148,10 +148,11 @@ impl Globals {
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
-    /// The output format. `ring export` writes no report.
+    /// The output format. `ring export` writes no report, but its errors are JSON if its data are.
     pub fn report_format(&self) -> Option<Format> {
         match self.format? {
             AnyFormat::Report(format) => Some(format),
+            AnyFormat::Ring(ring::export::ExportFormat::Json) => Some(Format::Json),
             AnyFormat::Ring(_) => None,
         }
     }

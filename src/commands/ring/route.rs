@@ -54,8 +54,7 @@ impl RouteArgs {
         let goal = view.goal();
         for key in &self.keys {
             let key = of_table.of.canonical(key).map_err(|why| {
-                Error::new(Kind::Usage, format!("`{key}` is no `{}`: {why}", of_table.column))
-                    .hint("ringshard table list shows the type of each key")
+                Error::new(Kind::Usage, why).hint("ringshard table list shows the type of each key")
             })?;
             let position = Position::of_key(&key);
             let mut owner: ShardName = view.ring().owner(position).clone();

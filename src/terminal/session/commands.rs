@@ -198,19 +198,16 @@ impl Shell<'_> {
         End::Done
     }
 
+    /// The interval of `watch`, and the arguments of its command or of the last one.
+    fn watched(&self, words: &[String]) -> Result<(Duration, Vec<String>)> {
+        let (interval, words) = interval_of(words)?;
+        let last = || arguments(&self.expanded(&self.last_command()?));
+        Ok((interval, if words.is_empty() { last()? } else { words.to_vec() }))
+    }
+
     /// Runs a command repeatedly. An error is shown and does not end it, because a watched shard may be down.
     fn watch(&self, args: &WatchArgs, at: At<'_>) -> End {
-        let watched = interval_of(&args.words).and_then(|(interval, words)| {
-            Ok((
-                interval,
-                if words.is_empty() {
-                    arguments(&self.expanded(&self.last_command()?))?
-                } else {
-                    words.to_vec()
-                },
-            ))
-        });
-        let (interval, arguments) = match watched {
+        let (interval, arguments) = match self.watched(&args.words) {
             Ok(watched) => watched,
             Err(error) => return self.fail(&error, at),
         };

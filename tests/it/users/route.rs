@@ -287,7 +287,7 @@ fn scripts_are_told_the_route() {
     }
     let one = test.run(&["route", "42", "-o", "json"]).success().json();
     assert_eq!((&one["key"], &one["number"], &one["epoch"]), (&"42".into(), &owner(42).into(), &1.into()));
-    test.run(&["route", "x"]).fails(2).says("`x` is no `user_id`");
+    test.run(&["route", "x"]).fails(2).says("the sharding key `x` is no bigint");
     test.run(&["route", "1", "--table", "nothing"]).fails(4).says("ringshard table list");
     test.run(&["route"]).fails(2);
 }
