@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION ringshard.raise_wrong_shard(relation regclass, key te
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     position CONSTANT uuid := pg_catalog.md5(key)::uuid;
-    is_user CONSTANT boolean := relation IS NOT DISTINCT FROM pg_catalog.to_regclass('public.users') AND relation IS NOT NULL;
+    is_user CONSTANT boolean := coalesce(relation = pg_catalog.to_regclass('public.users'), false);
     what CONSTANT text := CASE WHEN is_user THEN pg_catalog.format('user `%s`', key)
                           ELSE pg_catalog.format('key `%s`', key) || coalesce(' of table ' || relation::text, '') END;
     here CONSTANT text := shard FROM ringshard.meta;

@@ -32,10 +32,11 @@ BEGIN
     LEFT JOIN LATERAL (SELECT * FROM ringshard.arc WHERE arc.last >= key_position ORDER BY arc.last LIMIT 1) AS own_arc
         ON own_arc.first <= key_position
     CROSS JOIN LATERAL (SELECT own_arc.state IS NOT DISTINCT FROM 'owned' AS is_here, ring.shard <> meta.shard AS is_elsewhere) AS place;
-    SELECT coalesce((numbered.topology -> 'numbers' ->> (place - 1)::integer)::integer, place::integer) INTO number
-    FROM (SELECT pg_catalog.unnest(ARRAY[meta.topology, meta.next_topology]) AS topology FROM ringshard.meta) AS numbered
-    CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(numbered.topology -> 'shards') WITH ORDINALITY AS shards (value, place)
-    WHERE value ->> 'name' = known_owner.shard LIMIT 1;
+    SELECT of.number INTO number
+    FROM ringshard.meta
+    CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[meta.topology, meta.next_topology]) AS either
+    CROSS JOIN LATERAL ringshard.shards_of(either) AS of
+    WHERE of.shard = known_owner.shard LIMIT 1;
     IF number IS NULL THEN
         -- A shard that joined by a change that was canceled.
         SELECT ring.next_number INTO number FROM ringshard.ring WHERE ring.next_shard = known_owner.shard LIMIT 1;

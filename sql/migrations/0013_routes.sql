@@ -15,23 +15,21 @@ COMMENT ON TABLE ringshard.ring IS 'Who owns which positions by the topology, an
 -- It was computed for each message before.
 DROP FUNCTION IF EXISTS ringshard.owner_of(jsonb, uuid);
 
+-- The shards of a topology, each with its number and how many points it has.
+CREATE FUNCTION ringshard.shards_of(topology jsonb) RETURNS TABLE (shard text, number integer, points integer)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT value ->> 'name', coalesce((topology -> 'numbers' ->> (place - 1)::integer)::integer, place::integer),
+           greatest(1, floor((value ->> 'weight')::float8 * (topology ->> 'virtual_nodes')::float8 + 0.5)::integer)
+    FROM jsonb_array_elements(topology -> 'shards') WITH ORDINALITY AS shards (value, place)
+$$;
+
 -- The points of a topology; of equal ones that of the smaller name. src/model/ring/mod.rs defines the ring, and a test compares both.
 CREATE FUNCTION ringshard.points_of(topology jsonb) RETURNS TABLE (point uuid, shard text, number integer)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT DISTINCT ON (point) md5(spec.name || '#' || index)::uuid AS point, spec.name, spec.number
-    FROM (SELECT value ->> 'name' AS name, (value ->> 'weight')::float8 AS weight,
-                 coalesce((topology -> 'numbers' ->> (place - 1)::integer)::integer, place::integer) AS number
-          FROM jsonb_array_elements(topology -> 'shards') WITH ORDINALITY AS shards (value, place)) AS spec
-    CROSS JOIN LATERAL generate_series(0, greatest(1, floor(
-        spec.weight * (topology ->> 'virtual_nodes')::float8 + 0.5)::integer) - 1) AS index
-    ORDER BY point, spec.name COLLATE "C"
-$$;
-
--- How many points that may be.
-CREATE FUNCTION ringshard.count_points(topology jsonb) RETURNS bigint
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT sum(greatest(1, floor((value ->> 'weight')::float8 * (topology ->> 'virtual_nodes')::float8 + 0.5)::bigint))
-    FROM jsonb_array_elements(topology -> 'shards') AS value
+    SELECT DISTINCT ON (point) md5(of.shard || '#' || index)::uuid AS point, of.shard, of.number
+    FROM ringshard.shards_of(topology) AS of
+    CROSS JOIN LATERAL generate_series(0, of.points - 1) AS index
+    ORDER BY point, of.shard COLLATE "C"
 $$;
 
 -- Keeps the table as the topology is, and tells who listens of each new epoch.
@@ -47,7 +45,8 @@ BEGIN
     IF TG_OP = 'INSERT' OR OLD.topology <> NEW.topology OR OLD.next_topology IS DISTINCT FROM NEW.next_topology
        OR NOT EXISTS (SELECT FROM ringshard.ring) THEN
         DELETE FROM ringshard.ring;
-        is_small := greatest(ringshard.count_points(NEW.topology), ringshard.count_points(other)) <= 5000;
+        is_small := (SELECT sum(points) FROM ringshard.shards_of(NEW.topology)) <= 5000
+                    AND (SELECT sum(points) FROM ringshard.shards_of(other)) <= 5000;
     END IF;
     IF is_small THEN
         INSERT INTO ringshard.ring (last, shard, number, next_shard, next_number)

@@ -32,7 +32,7 @@ fn export(context: &Context<'_>) -> Result<Steps> {
 pub(crate) fn route(args: &RouteArgs, context: &Context<'_>) -> Result<Steps> {
     let known = KnownCluster::of(context)?;
     let steps = args.keys.iter().fold(known.steps, |steps, text| key(steps, text, known.view.ring()));
-    Ok(steps.add("change", "if one is under way that moves the key, each shard is asked whether it owns it"))
+    Ok(steps.add("change", "while one is under way, each shard is asked whether it owns the key"))
 }
 
 fn locate(args: &LocateArgs, context: &Context<'_>) -> Result<Steps> {

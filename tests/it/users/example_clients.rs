@@ -1,20 +1,33 @@
 //! The example clients of `examples/`, through a whole rebalance. `scripts/test` installs the drivers that they need, and names
 //! their folder in `RINGSHARD_TEST_DRIVERS`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::clusters::filled;
 use crate::support::rebalances::{add_shard, start_slow_rebalance};
 
-/// Runs a program that reads and writes users until its input ends, while a shard is added.
-fn through_a_rebalance(mut program: Command) {
+/// Runs a program in a language that reads and writes users until its input ends, while a shard is added. Checks nothing, and says
+/// so, where `scripts/test` could not install the drivers.
+#[expect(clippy::print_stderr, reason = "a test that checks nothing says so")]
+fn through_a_rebalance(program: &str, file: &str, path: &str, client: &str, drivers: &str) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let drivers = std::env::var_os("RINGSHARD_TEST_DRIVERS").map(|all| Path::new(&all).join(drivers));
+    let Some(drivers) = drivers.filter(|folder| folder.is_dir()) else {
+        eprintln!("no drivers for {program}: scripts/test installs them");
+        return;
+    };
     let test = filled(300);
     add_shard(&test, 4);
-    let url = test.url(2);
-    let program =
-        program.args([&url, "299"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = program.spawn().unwrap();
+    let mut running = Command::new(program)
+        .arg(repository.join("tests/it/users/clients").join(file))
+        .args([&test.url(2), "299"])
+        .env(path, std::env::join_paths([repository.join(client), drivers]).unwrap())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let ended = start_slow_rebalance(&test, 60).wait().unwrap();
     drop(running.stdin.take());
     let output = running.wait_with_output().unwrap();
@@ -27,36 +40,12 @@ fn through_a_rebalance(mut program: Command) {
     assert_eq!(test.run(&["count"]).success().stdout, "299\n");
 }
 
-/// A folder of this repository.
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-/// Where the drivers of a language are; `None`, said on stderr, where `scripts/test` could not install them.
-#[expect(clippy::print_stderr, reason = "a test that checks nothing says so")]
-fn drivers(language: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("RINGSHARD_TEST_DRIVERS").map(|all| Path::new(&all).join(language));
-    let found = found.filter(|folder| folder.is_dir());
-    if found.is_none() {
-        eprintln!("no drivers for {language}: scripts/test installs them");
-    }
-    found
-}
-
 #[test]
 fn the_client_in_python_misses_nothing() {
-    let Some(drivers) = drivers("python") else { return };
-    let path = std::env::join_paths([folder("examples/python"), drivers]).unwrap();
-    let mut python = Command::new("python3");
-    python.arg(folder("tests/it/users/clients/loop.py")).env("PYTHONPATH", path);
-    through_a_rebalance(python);
+    through_a_rebalance("python3", "loop.py", "PYTHONPATH", "examples/python", "python");
 }
 
 #[test]
 fn the_client_in_javascript_misses_nothing() {
-    let Some(drivers) = drivers("node/node_modules") else { return };
-    let path = std::env::join_paths([folder("examples/node"), drivers]).unwrap();
-    let mut node = Command::new("node");
-    node.arg(folder("tests/it/users/clients/loop.js")).env("NODE_PATH", path);
-    through_a_rebalance(node);
+    through_a_rebalance("node", "loop.js", "NODE_PATH", "examples/node", "node/node_modules");
 }
