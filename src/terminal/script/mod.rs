@@ -4,9 +4,10 @@
 pub(crate) mod batching;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::vec;
 
 use super::lexer::Lexer;
 use super::parse::{Parsed, parse};
@@ -14,8 +15,9 @@ use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::threads;
 
-/// How many commands are read ahead.
-const READ_AHEAD_MAX: usize = 2_000;
+/// How many batches of commands are read ahead, each of what one read has returned: to pass on each command alone wakes two
+/// threads for it.
+const READ_AHEAD_MAX: usize = 4;
 /// The longest command of several lines, so that an unclosed quote does not swallow the rest of the script.
 const ENTRY_BYTES_MAX: usize = 64 * 1024;
 
@@ -40,7 +42,7 @@ pub(crate) enum Script {
     /// Typed at a terminal: a line is read when it is needed.
     Typed(Entries),
     /// A thread reads ahead, which shows whether the next command is available.
-    ReadAhead(Receiver<Entry>),
+    ReadAhead { batches: Receiver<Vec<Entry>>, batch: vec::IntoIter<Entry> },
 }
 
 impl Script {
@@ -58,34 +60,39 @@ impl Script {
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(fail(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(Self::read_ahead(Entries { name, reader: Box::new(BufReader::new(file)), number: 0 }))
+        Ok(Self::read_ahead(Entries::new(name, file)))
     }
 
     /// Reads standard input.
     pub(crate) fn stdin() -> Self {
-        let reader = Box::new(BufReader::new(io::stdin()));
-        let entries = Entries { name: "stdin".into(), reader, number: 0 };
+        let entries = Entries::new("stdin".into(), io::stdin());
         // At a terminal, answers to questions are read from the same input.
         if io::stdin().is_terminal() { Self::Typed(entries) } else { Self::read_ahead(entries) }
     }
 
     fn read_ahead(entries: Entries) -> Self {
         let (sender, receiver) = sync_channel(READ_AHEAD_MAX);
-        let started = threads::start_with(entries, move |entries| {
-            for entry in entries {
-                if sender.send(entry).is_err() {
+        let started = threads::start_with(entries, move |mut entries| {
+            while let Some(batch) = entries.batch() {
+                if sender.send(batch).is_err() {
                     break;
                 }
             }
         });
-        started.map_or_else(Self::Typed, |()| Self::ReadAhead(receiver))
+        started.map_or_else(Self::Typed, |()| Self::ReadAhead {
+            batches: receiver,
+            batch: Vec::new().into_iter(),
+        })
     }
 
     /// The next command, if it is available.
     pub(crate) fn next_if_ready(&mut self) -> Option<Entry> {
         match self {
             Self::Typed(_) => None,
-            Self::ReadAhead(receiver) => receiver.try_recv().ok(),
+            Self::ReadAhead { batches, batch } => batch.next().or_else(|| {
+                *batch = batches.try_recv().ok()?.into_iter();
+                batch.next()
+            }),
         }
     }
 }
@@ -96,7 +103,10 @@ impl Iterator for Script {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Typed(entries) => entries.next(),
-            Self::ReadAhead(receiver) => receiver.recv().ok(),
+            Self::ReadAhead { batches, batch } => batch.next().or_else(|| {
+                *batch = batches.recv().ok()?.into_iter();
+                batch.next()
+            }),
         }
     }
 }
@@ -104,12 +114,27 @@ impl Iterator for Script {
 /// The commands of a reader.
 pub(crate) struct Entries {
     name: String,
-    reader: Box<dyn BufRead + Send>,
+    reader: BufReader<Box<dyn Read + Send>>,
     /// The number of the line that was read last, from 1.
     number: u64,
 }
 
 impl Entries {
+    fn new(name: String, reader: impl Read + Send + 'static) -> Self {
+        Self { name, reader: BufReader::new(Box::new(reader)), number: 0 }
+    }
+
+    /// The next command, and those behind it whose lines were read with it; `None` at the end.
+    fn batch(&mut self) -> Option<Vec<Entry>> {
+        let mut batch = vec![self.next()?];
+        while self.reader.buffer().contains(&b'\n')
+            && let Some(entry) = self.next()
+        {
+            batch.push(entry);
+        }
+        Some(batch)
+    }
+
     /// The next line, without its end.
     fn line(&mut self) -> Option<Result<String>> {
         let mut bytes = Vec::new();
