@@ -103,13 +103,12 @@ impl Terminal {
 
     /// Makes a signal that ends the program end its statements at the servers first. A command that watches for interrupts is
     /// asked to stop first, and ended the second time.
-    pub(super) fn cancel_on_signal(&self, sessions: Arc<ActiveSessions>) {
+    pub(super) fn cancel_on_signal(&self, sessions: Arc<ActiveSessions>, when: Watch) {
         let flags = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
         let (asked, unwatched) = (Arc::clone(&flags.0), Arc::clone(&flags.1));
         let is_ending = Arc::clone(&self.is_ending);
-        let (sender, receiver) = mpsc::channel::<TimedSignals>();
-        let started = threads::start(move || {
-            let Ok(mut signals) = receiver.recv() else { return };
+        let watch = move || {
+            let Ok(mut signals) = TimedSignals::new(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT]) else { return };
             loop {
                 for signal in signals.wait() {
                     let is_second = asked.swap(true, Ordering::SeqCst);
@@ -123,15 +122,14 @@ impl Terminal {
                 }
                 ActiveSessions::tick();
             }
-        });
-        // Not before, as a signal with a handler and no thread would do nothing.
-        if started.is_ok()
-            && let Ok(signals) = TimedSignals::new(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT])
-            && sender.send(signals).is_ok()
-        {
-            ActiveSessions::tick();
-            let _ = self.signals.set(flags);
+        };
+        if when == Watch::OnceConnected {
+            threads::start_next(watch);
+        } else if threads::start(watch).is_err() {
+            return;
         }
+        ActiveSessions::tick();
+        let _ = self.signals.set(flags);
     }
 
     /// Waits for the end of the program if a signal is ending it, which decides about the exit code.
@@ -168,6 +166,16 @@ impl Terminal {
             let _ = sender.send(signals);
         }
     }
+}
+
+/// From when on signals are watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// At once.
+    Now,
+    /// When the first connection is made, by the thread that made it. Before, a signal ends the program by itself, and no
+    /// statement runs that has to be canceled.
+    OnceConnected,
 }
 
 /// Signals that are waited for no longer than [`ActiveSessions::TICK`].

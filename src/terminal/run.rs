@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
 
-use super::console::Terminal;
+use super::console::{Terminal, Watch};
 use super::output::{self, Screen};
 use super::script::Script;
 use super::session::options::SessionOptions;
@@ -56,7 +56,8 @@ pub fn main() -> ExitCode {
     let active_sessions = Arc::clone(context.active_sessions());
     let shell = Shell::new(&console, context, options, repl::run);
     if !is_interactive(&cli) {
-        console.cancel_on_signal(active_sessions);
+        let when = if cli.command.is_some() { Watch::OnceConnected } else { Watch::Now };
+        console.cancel_on_signal(active_sessions, when);
     }
     let end = match (&cli.command, &cli.script) {
         (Some(_), _) if !cli.commands.is_empty() || cli.script.is_some() => {
