@@ -7,7 +7,10 @@ pub mod init;
 pub mod inspect;
 pub(crate) mod install;
 pub(crate) mod relation;
+mod topology_md5;
 pub(crate) mod triggers;
+
+pub use topology_md5::TopologyMd5;
 
 use std::collections::BTreeMap;
 
@@ -80,10 +83,6 @@ impl SelfDescription {
         Membership { cluster: self.cluster, epoch: *epoch, topology: topology.clone() }
     }
 }
-
-/// Identifies a topology in the catalog: the MD5 of its text as Postgres writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopologyMd5(pub Uuid);
 
 /// Grows by one with each takeover of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

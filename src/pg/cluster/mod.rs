@@ -22,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::{ClusterId, ShardName};
 use crate::model::ring::topology::{Epoch, Topology, VIRTUAL_NODES_DEFAULT};
-use crate::pg::catalog::Incarnation;
+use crate::pg::catalog::{Incarnation, TopologyMd5};
 use crate::pg::pool::Shards;
 use ring_file::RingFile;
 use view::View;
@@ -80,6 +80,9 @@ impl Cluster {
             if view.ring_file.is_none() {
                 RingFile::write(folder, id, &view.topology, view.ring());
             }
+        } else if view.epoch != Epoch::GUESSED {
+            // The fast path compares it, and is faster also for the only statement of a process.
+            view.topology_md5 = TopologyMd5::of(&view.topology);
         }
         if log::log_enabled!(log::Level::Info) {
             // The prototype says first that it builds the ring.

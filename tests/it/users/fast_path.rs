@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use ringshard::error::Kind;
 use ringshard::model::report::Cell;
+use ringshard::model::ring::topology::Topology;
 use ringshard::model::user::{UserId, UserPatch};
+use ringshard::pg::catalog::TopologyMd5;
 use ringshard::pg::cluster::Cluster;
+use serde_json::json;
 
 use crate::support::blocking::wait_until_blocked;
 use crate::support::catalogs::assert_catalogs_are_complete;
@@ -64,10 +67,62 @@ fn the_fast_path_does_not_read_the_arcs() {
     assert_eq!((user_2.name, user_2.region.as_deref()), (user(2).name, Some("there")));
 }
 
+/// A cached topology is relied on as far as the shard has the same: its digest is computed, and compared by the shard.
+#[test]
+fn the_first_statement_of_a_process_uses_the_fast_path() {
+    let test = Test::initialised();
+    test.run(&["create-user", "--id", "1", "--name", "x"]).success();
+    on_all(&test, "ALTER TABLE ringshard.arc RENAME TO elsewhere");
+    test.run(&["create-user", "--id", "2", "--name", "y"]).success();
+    test.run(&["update-user", "2", "--region", "EU"]).success();
+    assert_eq!(test.run(&["get-user", "2"]).success().stdout, "2\ty\tEU\t\\N\n");
+    test.run(&["delete-user", "1", "-y"]).success();
+    on_all(&test, "ALTER TABLE ringshard.elsewhere RENAME TO arc");
+    // With a cache that names other owners the arcs decide, as before.
+    let file = test.home.path().join(format!("state/topology-{}.json", test.cluster_id(1)));
+    let cached = std::fs::read_to_string(&file).unwrap();
+    let other = cached.replacen("\"weight\":1.0", "\"weight\":9.0", 1);
+    assert_ne!(cached, other);
+    for id in 10..30 {
+        std::fs::write(&file, &other).unwrap();
+        test.run(&["create-user", "--id", &id.to_string(), "--name", "z"]).success();
+        std::fs::write(&file, &other).unwrap();
+        test.run(&["get-user", &id.to_string()]).success();
+    }
+    for number in 1..=3 {
+        assert!(test.ids(number).iter().all(|id| owner(*id) == number));
+    }
+}
+
+#[test]
+fn the_digest_of_a_topology_is_that_of_postgres() {
+    let test = Test::initialised();
+    let spec = |name: &str, weight: f64| json!({"name": name, "weight": weight});
+    let table = |name: &str, column: &str| json!({"name": name, "key": column, "type": "text"});
+    for topology in [
+        json!({"hash": "md5", "virtual_nodes": 100, "shards": [spec("a", 1.0)]}),
+        json!({"hash": "md5", "virtual_nodes": 1, "shards": [spec("a", 0.01), spec("b-2", 99.999), spec("c", 1.0 / 3.0)]}),
+        json!({"hash": "md5", "virtual_nodes": 10_000, "shards": [spec("a", 100.0), spec("b", 0.1)], "numbers": [7, 2]}),
+    ]
+    .into_iter()
+    .chain(["public.t", "public.\"T\"\"é\\\u{7f}\"", "s.\"\u{1}\u{8}\t\""].map(|name| {
+        let tables = [table("public.users", "id"), table(name, "a \"b\" \\ ü\u{1f}")];
+        json!({"hash": "md5", "virtual_nodes": 100, "shards": [spec("a", 1.0)], "tables": tables})
+    })) {
+        let parsed: Topology = serde_json::from_value(topology.clone()).unwrap_or_else(|why| panic!("{why}: {topology}"));
+        let text = serde_json::to_string(&parsed).unwrap();
+        let row = &test.query(1, "SELECT md5($1::text::jsonb::text)::uuid", &[&text])[0];
+        assert_eq!(TopologyMd5::of(&parsed), Some(TopologyMd5(row.get(0))), "{text}");
+    }
+}
+
 #[test]
 fn a_process_reads_the_topology_after_some_reads() {
-    let test = Test::initialised();
-    // From here on the topology is in the cache.
+    let test = Test::new();
+    // So many that a process takes an owner from the cache, until a shard confirms the topology.
+    let mut command = test.command();
+    command.arg("init-shards").args(test.shard_flags()).args(["--vnodes", "1000"]);
+    Ran::of(command.spawn().unwrap()).success();
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
     std::fs::write(test.home.path().join("script"), "get-user 1\n".repeat(60)).unwrap();
     let ran = test.run(&["-f", "script", "-vv"]).success();
