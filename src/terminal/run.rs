@@ -1,12 +1,13 @@
 //! The run of the program, from its arguments to its exit code.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use clap_complete::CompleteEnv;
 
 use super::console::{Terminal, Watch};
@@ -24,7 +25,7 @@ use crate::settings::{ColorWhen, Format, Settings};
 /// Runs the program: completes a command line, or parses and runs one.
 pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse() {
+    let cli = match parsed() {
         Ok(cli) => cli,
         Err(cause) => return misused(&cause),
     };
@@ -78,6 +79,13 @@ pub fn main() -> ExitCode {
     };
     console.wait_if_ending();
     ExitCode::from(end.code())
+}
+
+/// As [`clap::Parser::try_parse`], without freeing the definition of all commands, which takes longer than to parse one.
+fn parsed() -> clap::error::Result<Cli> {
+    let mut definition = ManuallyDrop::new(Cli::command());
+    let mut matches = definition.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(&mut definition))
 }
 
 /// Whether the prompt or a screen runs, which have their own way with signals.
