@@ -33,6 +33,8 @@ const FAST_PATH_SKIPS: u32 = 100;
 /// more than routing a user; so a text that is included in two places is prepared twice.
 struct Sent {
     sql: &'static str,
+    /// Without its comment.
+    text: &'static str,
     /// Set when the statement is sent for the second time; the first time it is sent unprepared, in one round trip.
     prepared: Option<Statement>,
 }
@@ -67,6 +69,8 @@ pub struct Session {
     spoiled: bool,
     /// How many more statements about users skip the fast path.
     fast_path_skips: u32,
+    /// Whether [`Session::note_proof`] was called.
+    proved: bool,
 }
 
 impl Session {
@@ -75,7 +79,7 @@ impl Session {
         let Connected { client, cancel, is_marked } = connected;
         let backend = if is_marked { Backend::Unknown { marker } } else { Backend::Pooled };
         let (statements, used_at) = (Vec::new(), Instant::now());
-        let (in_transaction, spoiled, fast_path_skips) = (false, false, 0);
+        let (in_transaction, spoiled, fast_path_skips, proved) = (false, false, 0, false);
         Self {
             shard: subject.shard.clone(),
             name: subject.name.clone(),
@@ -88,6 +92,7 @@ impl Session {
             used_at,
             spoiled,
             fast_path_skips,
+            proved,
         }
     }
 
@@ -146,25 +151,25 @@ impl Session {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, postgres::Error> {
-        let sql = without_heading(sql);
-        log::debug!("Executing in shard {}: {}", self.shard, OneLine(sql));
+        let known = self.statements.iter().position(|sent| std::ptr::eq(sent.sql, sql));
+        let text = known.map_or_else(|| without_heading(sql), |at| self.statements[at].text);
+        log::debug!("Executing in shard {}: {}", self.shard, OneLine(text));
         if matches!(self.backend, Backend::Pooled) {
-            return self.query_pooled(sql, parameters);
+            return self.query_pooled(text, parameters);
         }
-        if !self.statements.iter().any(|sent| std::ptr::eq(sent.sql, sql)) {
-            self.statements.push(Sent { sql, prepared: None });
-            return self.client.query_typed(sql, parameters);
-        }
-        let has_own_backend = self.has_own_backend()?;
-        let sent = self.statements.iter_mut().find(|sent| std::ptr::eq(sent.sql, sql));
-        let Some(sent) = sent.filter(|_| has_own_backend) else {
-            return self.query_pooled(sql, parameters);
+        let Some(known) = known else {
+            self.statements.push(Sent { sql, text, prepared: None });
+            return self.client.query_typed(text, parameters);
         };
+        if !self.has_own_backend()? {
+            return self.query_pooled(text, parameters);
+        }
+        let sent = &mut self.statements[known];
         let statement = if let Some(statement) = &sent.prepared {
             statement
         } else {
             let types: Vec<Type> = parameters.iter().map(|(_, of)| of.clone()).collect();
-            sent.prepared.insert(self.client.prepare_typed(sql, &types)?)
+            sent.prepared.insert(self.client.prepare_typed(text, &types)?)
         };
         let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
         self.client.query(statement, &values)
@@ -273,6 +278,17 @@ impl Session {
     /// The fast path failed: the next statements skip it.
     pub(crate) fn skip_fast_path(&mut self) {
         self.fast_path_skips = FAST_PATH_SKIPS;
+    }
+
+    /// The server proved to be a primary on the timeline of its catalog, and that no policy hides rows from this session. If the
+    /// backend is its own, neither changes while that lives: a primary stays on its timeline, and `row_security` is off.
+    pub(crate) fn note_proof(&mut self) {
+        self.proved = true;
+    }
+
+    /// Whether that was proved, for a backend of its own.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.proved && matches!(self.backend, Backend::Own)
     }
 
     /// Whether the connection is closed or not reusable.

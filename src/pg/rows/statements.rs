@@ -86,6 +86,8 @@ pub(crate) const WRITE: &str = "SELECT answer, epoch, transfer_to, user_id, name
      FROM ringshard.write_user($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 /// The statements of the fast path.
 pub(crate) const GET_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/get.sql");
+/// [`GET_FAST_PATH`] on a session that has proved itself.
+const GET_AGAIN: &str = include_str!("../../../sql/queries/fast_path/get_again.sql");
 pub(crate) const CREATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/create.sql");
 pub(crate) const UPDATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/update.sql");
 pub(crate) const DELETE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/delete.sql");
@@ -143,8 +145,18 @@ pub(crate) fn get(session: &mut Session, expected: Expected<'_>, key: Key) -> Re
     let Some(fast_path) = FastPath::of(expected).filter(|_| session.tries_fast_path()) else {
         return get_by_arcs(session, expected, key);
     };
-    let row = fast_path.query(session, GET_FAST_PATH, &[(&key.id.number(), Type::INT8)])?;
-    if let Some(row) = row.filter(|row| !row.get::<_, bool>(4)) {
+    let id = key.id.number();
+    let of_user: [Parameter<'_>; 1] = [(&id, Type::INT8)];
+    if session.is_proved() {
+        if let Some(row) = fast_path.query(session, GET_AGAIN, &of_user)? {
+            return Ok(fast_path.answer(user_of(&row, 0)?));
+        }
+    } else if let Some(row) = fast_path.query(session, GET_FAST_PATH, &of_user)?
+        && !row.get::<_, bool>(4)
+    {
+        if !row.get::<_, bool>(5) {
+            session.note_proof();
+        }
         return Ok(fast_path.answer(user_of(&row, 0)?));
     }
     let answer = get_by_arcs(session, expected, key)?;
