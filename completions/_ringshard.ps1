@@ -56,7 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Import users from a file: CSV with a header, or JSON lines')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Export all users to a file, by id')
             [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Store synthetic users, and run a load that measures and checks every answer')
-            [CompletionResult]::new('sql', 'sql', [CompletionResultType]::ParameterValue, 'Run one read-only SQL statement on all shards')
+            [CompletionResult]::new('sql', 'sql', [CompletionResultType]::ParameterValue, 'Run a SQL statement on the owner of its key, or on all shards, and merge the answers')
             [CompletionResult]::new('route', 'route', [CompletionResultType]::ParameterValue, 'Show which shard owns a key, for scripts')
             [CompletionResult]::new('table', 'table', [CompletionResultType]::ParameterValue, 'Manage the tables of the cluster: which are sharded, and by which key')
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Keep the schema of the tables the same on all shards')
@@ -483,7 +483,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;sql' {
-            [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'Only on this shard; may be given more than once')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Run it on the owner of this sharding key')
+            [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'As --per-shard, only on this shard; may be given more than once')
+            [CompletionResult]::new('--gather', '--gather', [CompletionResultType]::ParameterName, 'For a query that cannot be split: copy the rows that it needs to one shard first, at most so many')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -491,6 +493,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--per-shard', '--per-shard', [CompletionResultType]::ParameterName, 'Show the answer of each shard, with the shard in front')
             [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')

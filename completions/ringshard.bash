@@ -2829,13 +2829,21 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__sql)
-            opts="-o -x -q -v -y -h --shard --allow-partial --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            opts="-o -x -q -v -y -h --key --per-shard --shard --gather --allow-partial --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gather)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -53,7 +53,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand import 'Import users from a file: CSV with a header, or JSON lines'
             cand export 'Export all users to a file, by id'
             cand load 'Store synthetic users, and run a load that measures and checks every answer'
-            cand sql 'Run one read-only SQL statement on all shards'
+            cand sql 'Run a SQL statement on the owner of its key, or on all shards, and merge the answers'
             cand route 'Show which shard owns a key, for scripts'
             cand table 'Manage the tables of the cluster: which are sharded, and by which key'
             cand schema 'Keep the schema of the tables the same on all shards'
@@ -464,7 +464,9 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ringshard;sql'= {
-            cand --shard 'Only on this shard; may be given more than once'
+            cand --key 'Run it on the owner of this sharding key'
+            cand --shard 'As --per-shard, only on this shard; may be given more than once'
+            cand --gather 'For a query that cannot be split: copy the rows that it needs to one shard first, at most so many'
             cand --config 'The configuration file'
             cand --cluster 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration'
             cand -o 'The output format'
@@ -472,6 +474,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --color 'When to use colours'
             cand --log-file 'Log to this file instead of stderr'
             cand --read-replica 'Whether reads may go to replicas, which may return stale data [default: never]'
+            cand --per-shard 'Show the answer of each shard, with the shard in front'
             cand --allow-partial 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
             cand --no-header 'Leave out the header line; not that of export, which import reads'
             cand -x 'Write one field per line'

@@ -62,7 +62,7 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "count" -d 'Coun
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "import" -d 'Import users from a file: CSV with a header, or JSON lines'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "export" -d 'Export all users to a file, by id'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "load" -d 'Store synthetic users, and run a load that measures and checks every answer'
-complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run one read-only SQL statement on all shards'
+complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "sql" -d 'Run a SQL statement on the owner of its key, or on all shards, and merge the answers'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "route" -d 'Show which shard owns a key, for scripts'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "table" -d 'Manage the tables of the cluster: which are sharded, and by which key'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "schema" -d 'Keep the schema of the tables the same on all shards'
@@ -509,7 +509,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'Only on this shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l key -d 'Run it on the owner of this sharding key' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'As --per-shard, only on this shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l gather -d 'For a query that cannot be split: copy the rows that it needs to one shard first, at most so many' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -526,6 +528,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l log-file -d 
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l per-shard -d 'Show the answer of each shard, with the shard in front'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'Write one field per line'

@@ -195,6 +195,7 @@ const PG_ROOMS: &[&str] = &[
     "drill",
     "poll",
     "preview",
+    "sql",
 ];
 
 /// The modules of `src`, by path (`pg::net::session`), and the modules that each one uses.

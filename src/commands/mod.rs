@@ -250,7 +250,7 @@ pub enum Command {
     /// Store synthetic users, and run a load that measures and checks every answer
     #[command(subcommand)]
     Load(load::LoadCommand),
-    /// Run one read-only SQL statement on all shards
+    /// Run a SQL statement on the owner of its key, or on all shards, and merge the answers
     #[command(after_help = "Example: ringshard sql 'SELECT count(*) FROM users'")]
     Sql(sql::SqlArgs),
     /// Show which shard owns a key, for scripts

@@ -1,6 +1,5 @@
-//! `sql`: one reading statement on all shards, or on some.
+//! `sql`: one statement, on the owner of its key, or on all shards, whose answers are merged.
 
-use crate::pg::scan;
 use clap::Args;
 
 use super::users::partial::AllowPartial;
@@ -8,7 +7,8 @@ use super::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Column, Look, Report, RowStream};
-use crate::pg::scan::sql::{Answers, StatementColumn};
+use crate::pg::scan::sql::StatementColumn;
+use crate::pg::sql::{self, Answer, Request};
 
 /// A column of a result as one of a report.
 pub(super) fn column(of: StatementColumn) -> Column {
@@ -18,31 +18,60 @@ pub(super) fn column(of: StatementColumn) -> Column {
 /// The arguments of `sql`.
 #[derive(Debug, Args)]
 pub struct SqlArgs {
-    /// One statement that returns rows; it runs in a read-only transaction
+    /// One statement; it runs on the owner of the sharding key that it names, and without one on all shards
     #[arg(value_name = "STATEMENT")]
     pub(crate) statement: String,
-    /// Only on this shard; may be given more than once
+    /// Run it on the owner of this sharding key
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true, conflicts_with_all = ["shard", "per_shard", "gather"])]
+    pub(crate) key: Option<String>,
+    /// Show the answer of each shard, with the shard in front
+    #[arg(long)]
+    pub(crate) per_shard: bool,
+    /// As --per-shard, only on this shard; may be given more than once
     #[arg(long, value_name = "NAME", add = clap_complete::ArgValueCompleter::new(complete_shard))]
     pub(crate) shard: Vec<ShardName>,
+    /// For a query that cannot be split: copy the rows that it needs to one shard first, at most so many
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) gather: Option<u64>,
     #[command(flatten)]
     pub(crate) partial: AllowPartial,
 }
 
 impl SqlArgs {
-    /// Runs the statement on all shards at once, and shows the rows shard by shard.
+    /// Runs the statement.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
+        if sql::may_write(&self.statement) {
+            context.check_may_write()?;
+        }
         let cluster = context.cluster()?;
-        let requested = self.asked(cluster.shards().names())?;
-        let Answers { columns, rows, missing } =
-            scan::run_statement(&cluster, &self.statement, &requested, self.partial.allow_partial)?;
-        let columns: Vec<Column> =
-            std::iter::once(Column::text("shard")).chain(columns.into_iter().map(column)).collect();
-        let rows = rows.map(|row| {
+        let names = cluster.shards().names();
+        let per_shard =
+            if self.per_shard || !self.shard.is_empty() { self.asked(names)? } else { Vec::new() };
+        let request = Request {
+            sql: &self.statement,
+            key: self.key.as_deref(),
+            per_shard,
+            gather: self.gather,
+            allow_partial: self.partial.allow_partial,
+        };
+        let Answer { columns, is_per_shard, rows, missing, done } = sql::run(&cluster, &request)?;
+        let shard = is_per_shard.then(|| Column::text("shard"));
+        let columns: Vec<Column> = shard.into_iter().chain(columns.into_iter().map(column)).collect();
+        let rows = rows.map(move |row| {
             let (shard, mut cells) = row?;
-            cells.insert(0, shard.as_str().into());
+            if let Some(shard) = shard.filter(|_| is_per_shard) {
+                cells.insert(0, shard.as_str().into());
+            }
             Ok(cells)
         });
-        let mut report = Report::stream(&columns, RowStream::new(rows));
+        let mut report = match done {
+            Some(done) if columns.is_empty() => Report::note(done),
+            done => {
+                let mut report = Report::stream(&columns, RowStream::new(rows));
+                report.notes.extend(done);
+                report
+            }
+        };
         AllowPartial::add_missing(&cluster, missing, &mut report);
         Ok(report)
     }

@@ -190,7 +190,7 @@ fn habit(cause: &clap::Error, words: &[String]) -> Option<String> {
         return Some(comment.into());
     }
     if SQL.contains(&lower.trim_start_matches('(')) {
-        return Some("a read-only statement is run so: ringshard sql 'SELECT count(*) FROM users'".into());
+        return Some("a statement is run so: ringshard sql 'SELECT count(*) FROM users'".into());
     }
     (lower != word && ReplCommand::command().find_subcommand(&lower).is_some())
         .then(|| format!("commands are in lower case: `{lower}`"))

@@ -18,6 +18,7 @@ pub mod report;
 pub mod ring;
 pub mod schema;
 pub mod secret;
+pub mod sql;
 pub mod stats;
 pub mod table;
 pub mod text;

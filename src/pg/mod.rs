@@ -17,5 +17,6 @@ pub(crate) mod requests;
 pub mod rows;
 pub mod scan;
 pub mod schema;
+pub mod sql;
 pub mod tables;
 pub mod verify;

@@ -6,6 +6,7 @@ mod import;
 mod monitoring;
 mod rebalance;
 mod setup;
+mod sql;
 mod support;
 mod surroundings;
 mod tables;

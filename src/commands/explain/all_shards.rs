@@ -18,6 +18,7 @@ use crate::model::user::Region;
 use crate::pg::pool::Shards;
 use crate::pg::preview::{self, Statement};
 use crate::pg::scan::list::Filter;
+use crate::pg::sql;
 
 /// A snapshot of each of these shards.
 fn snapshots(steps: Steps, asked: &[ShardName], all: usize) -> Steps {
@@ -62,6 +63,11 @@ pub(crate) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
     let names = known.cluster.shards().names();
     let all = names.len();
     let asked = args.asked(names)?;
+    if args.shard.is_empty() && !args.per_shard {
+        let steps = known.steps.add("statement", preview::own_statement(&args.statement));
+        return Ok(steps
+            .add("route", sql::route(known.view.topology.tables(), &args.statement, args.key.as_deref())?));
+    }
     Ok(snapshots(known.steps, &asked, all).add("statement", preview::own_statement(&args.statement)))
 }
 

@@ -3,7 +3,7 @@
 pub mod any_row;
 pub mod batch_create;
 mod errors;
-mod keyed;
+pub(crate) mod keyed;
 pub mod locate;
 pub mod own_id;
 pub mod reserve_ids;

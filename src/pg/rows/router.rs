@@ -183,7 +183,7 @@ impl Router<'_> {
     }
 
     /// Reads a row; returns it, or `None`, and the shard that answered.
-    pub(super) fn read<K: Keyed>(
+    pub(crate) fn read<K: Keyed>(
         &self,
         intent: ReadIntent,
         what: &str,

@@ -92,7 +92,7 @@ pub(crate) const CREATE_FAST_PATH: &str = include_str!("../../../sql/queries/fas
 pub(crate) const UPDATE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/update.sql");
 pub(crate) const DELETE_FAST_PATH: &str = include_str!("../../../sql/queries/fast_path/delete.sql");
 
-pub(super) type ReplyResult<R> = Result<RowReply<R>, postgres::Error>;
+pub(crate) type ReplyResult<R> = Result<RowReply<R>, postgres::Error>;
 
 /// What a statement of the fast path requires of the shard.
 struct FastPath<'a> {
@@ -172,7 +172,7 @@ fn get_by_arcs(session: &mut Session, expected: Expected<'_>, key: Key) -> Reply
 
 /// Reads a row with a check of the arcs, by a statement with the columns of `sql/queries/get_user.sql`: the only place that
 /// evaluates them.
-pub(super) fn read_by_arcs<R>(
+pub(crate) fn read_by_arcs<R>(
     session: &mut Session,
     expected: Expected<'_>,
     position: Position,

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use postgres::error::SqlState;
 use postgres::types::Type;
-use postgres::{SimpleQueryMessage, Statement, Transaction};
+use postgres::{GenericClient, SimpleQueryMessage, Statement, Transaction};
 
 use super::list::cut_off;
 use super::snapshot::{Missing, ShardSnapshot};
@@ -23,7 +23,7 @@ const ROWS_WAITING: usize = 1_000;
 
 /// Deallocates the statements that the crate `postgres` keeps to look up types, as a pooler gives this backend to others. A
 /// statement of the user may return a type that the crate does not know; those of ringshard do not.
-const DEALLOCATE: &str = "DO $$ DECLARE name text; BEGIN \
+pub(crate) const DEALLOCATE: &str = "DO $$ DECLARE name text; BEGIN \
     FOR name IN SELECT statement.name FROM pg_catalog.pg_prepared_statements AS statement \
                 WHERE NOT statement.from_sql AND statement.name ~ '^s[0-9]+$' \
     LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', name); END LOOP; END $$";
@@ -51,6 +51,13 @@ pub struct Answers {
 pub struct Rows {
     shards: std::vec::IntoIter<RowsOfShard>,
     current: Option<RowsOfShard>,
+}
+
+impl Rows {
+    /// Those of one shard behind those of another.
+    pub(crate) fn of(streams: Vec<RowsOfShard>) -> Self {
+        Self { shards: streams.into_iter(), current: None }
+    }
 }
 
 impl Iterator for Rows {
@@ -82,11 +89,7 @@ pub fn run_statement(
     let (opened, down) = snapshot::open_parts(cluster, ReadIntent::AllowReplica, shards, allow_partial)?;
     let parts = opened.into_iter().map(|(part, _)| (part, sql.to_owned())).collect();
     let (columns, streams) = run_on_each(parts)?;
-    Ok(Answers {
-        columns,
-        rows: Rows { shards: streams.into_iter(), current: None },
-        missing: Missing { shards: down, gaps: Vec::new() },
-    })
+    Ok(Answers { columns, rows: Rows::of(streams), missing: Missing { shards: down, gaps: Vec::new() } })
 }
 
 /// The rows of a shard as they arrive. An empty row is the end; a channel that is closed without it is an incomplete answer.
@@ -110,8 +113,8 @@ pub(crate) fn run_on_each(
     let (first, _, statement) = &ready[0];
     let columns = columns_of(statement);
     if columns.is_empty() {
-        return Err(Error::new(Kind::Usage, "the statement returns no rows, but sql only reads")
-            .hint("ringshard sql \"SELECT …\"; create-user, update-user, delete-user and import write"));
+        return Err(Error::new(Kind::Usage, "the statement returns no rows")
+            .hint("ringshard sql \"SELECT count(*) FROM users\""));
     }
     if let Some((other, ..)) = ready.iter().find(|(_, _, statement)| columns_of(statement) != columns) {
         let message = format!("shard `{}` returns other columns than shard `{}`", other.shard, first.shard);
@@ -140,7 +143,8 @@ pub(crate) fn is_number(of: &Type) -> bool {
     [Type::INT2, Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::NUMERIC, Type::OID].contains(of)
 }
 
-fn columns_of(statement: &Statement) -> Vec<StatementColumn> {
+/// The columns of a result.
+pub(crate) fn columns_of(statement: &Statement) -> Vec<StatementColumn> {
     let columns = statement.columns().iter();
     columns
         .map(|column| StatementColumn {
@@ -151,9 +155,19 @@ fn columns_of(statement: &Statement) -> Vec<StatementColumn> {
 }
 
 /// Why the rows ended early.
-enum Ending {
+pub(crate) enum Ending {
     Refused(postgres::Error),
     CutOff,
+}
+
+impl Ending {
+    /// The error for the user.
+    pub(crate) fn error(self, shard: &ShardName) -> Error {
+        match self {
+            Self::Refused(cause) => refused(shard, &cause),
+            Self::CutOff => cut_off(shard),
+        }
+    }
 }
 
 impl From<postgres::Error> for Ending {
@@ -169,17 +183,27 @@ fn send_rows(
     sql: &str,
     out: &SyncSender<Result<Vec<Cell>>>,
 ) {
-    let types: Vec<Type> = statement.columns().iter().map(|column| column.type_().clone()).collect();
-    let sent = if is_utility(sql) {
-        send_short(transaction, sql, &types, out)
-    } else {
-        send_copied(transaction, sql, &types, out)
-    };
+    let sent = for_each_row(transaction, &types_of(statement), sql, &mut |row| out.send(Ok(row)).is_ok());
     // An empty row is the end.
-    let _ = out.send(sent.map(|()| Vec::new()).map_err(|cause| match cause {
-        Ending::Refused(cause) => refused(shard, &cause),
-        Ending::CutOff => cut_off(shard),
-    }));
+    let _ = out.send(sent.map(|()| Vec::new()).map_err(|ending| ending.error(shard)));
+}
+
+/// The types of the columns of a result.
+pub(crate) fn types_of(statement: &Statement) -> Vec<Type> {
+    statement.columns().iter().map(|column| column.type_().clone()).collect()
+}
+
+/// Runs a statement with columns of these types, and passes on its rows until one is not taken.
+pub(crate) fn for_each_row(
+    client: &mut impl GenericClient,
+    types: &[Type],
+    sql: &str,
+    each: &mut impl FnMut(Vec<Cell>) -> bool,
+) -> Result<(), Ending> {
+    if is_utility(sql) {
+        return for_each_short(client, sql, types, each);
+    }
+    for_each_copied(client, sql, types, each)
 }
 
 /// Whether COPY does not support the statement; the results of such statements are short.
@@ -188,16 +212,16 @@ fn is_utility(sql: &str) -> bool {
     ["explain", "show"].contains(&word.to_ascii_lowercase().as_str())
 }
 
-fn send_short(
-    transaction: &mut Transaction<'_>,
+fn for_each_short(
+    client: &mut impl GenericClient,
     sql: &str,
     types: &[Type],
-    out: &SyncSender<Result<Vec<Cell>>>,
+    each: &mut impl FnMut(Vec<Cell>) -> bool,
 ) -> Result<(), Ending> {
-    for message in transaction.simple_query(sql)? {
+    for message in client.simple_query(sql)? {
         if let SimpleQueryMessage::Row(row) = message {
             let cells = types.iter().enumerate().map(|(at, of)| cell(row.get(at).map(ToOwned::to_owned), of));
-            if out.send(Ok(cells.collect())).is_err() {
+            if !each(cells.collect()) {
                 break;
             }
         }
@@ -207,14 +231,14 @@ fn send_short(
 
 /// Streams the rows with COPY, which returns all values as text. The statement was prepared on its own before, so it cannot
 /// close the parenthesis.
-fn send_copied(
-    transaction: &mut Transaction<'_>,
+fn for_each_copied(
+    client: &mut impl GenericClient,
     sql: &str,
     types: &[Type],
-    out: &SyncSender<Result<Vec<Cell>>>,
+    each: &mut impl FnMut(Vec<Cell>) -> bool,
 ) -> Result<(), Ending> {
     let copy = format!("COPY (\n{sql}\n) TO STDOUT");
-    let mut reader = transaction.copy_out(&copy)?;
+    let mut reader = client.copy_out(&copy)?;
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -228,7 +252,7 @@ fn send_copied(
         }
         let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
         let fields = text.split('\t').zip(types);
-        if out.send(Ok(fields.map(|(field, of)| cell(unescape(field), of)).collect())).is_err() {
+        if !each(fields.map(|(field, of)| cell(unescape(field), of)).collect()) {
             return Ok(());
         }
     }
@@ -274,7 +298,7 @@ pub(crate) fn cell(text: Option<String>, of: &Type) -> Cell {
 }
 
 /// The error for a statement of the user.
-fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
+pub(crate) fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
     let error = |kind, hint: &str| {
         let message = format!("cannot run the statement on shard `{shard}`: {}", sqlstate::message_of(cause));
         Error::new(kind, message).hint(hint).on_shard(shard)
@@ -288,7 +312,7 @@ fn refused(shard: &ShardName, cause: &postgres::Error) -> Error {
             sqlstate::doing("run the statement", shard, cause)
         }
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
-            error(Kind::Usage, "sql only reads; create-user, update-user, delete-user and import write")
+            error(Kind::Usage, "a query only reads; an INSERT, UPDATE or DELETE that names its key writes")
         }
         Some(&SqlState::SYNTAX_ERROR) => error(
             Kind::Failed,

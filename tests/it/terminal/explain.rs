@@ -43,6 +43,8 @@ const CASES: &[&[&str]] = &[
     &["load", "clean"],
     &["sql", "SELECT 1"],
     &["sql", "SELECT 1", "--shard", "shard_2"],
+    &["sql", "SELECT count(*) FROM users"],
+    &["sql", "SELECT name FROM users WHERE user_id = 1"],
     &["table", "add", "orders", "--key", "user_id"],
     &["table", "list"],
     &["table", "show", "users"],

@@ -195,8 +195,13 @@ fn with_a_shard_down_reads_fail_or_are_marked_partial() {
 #[test]
 fn one_statement_runs_on_all_shards_and_only_reads() {
     let test = with_users(100);
-    let counts =
-        test.run(&["-o", "json", "sql", "SELECT count(*) AS n, NULL AS nothing, true AS yes FROM users;"]);
+    let counts = test.run(&[
+        "-o",
+        "json",
+        "sql",
+        "SELECT count(*) AS n, NULL AS nothing, true AS yes FROM users;",
+        "--per-shard",
+    ]);
     let counts = counts.success().json();
     let rows: Vec<i64> = (0..3).map(|at| counts[at]["n"].as_i64().unwrap()).collect();
     assert_eq!(rows.iter().sum::<i64>(), 100);
@@ -219,14 +224,14 @@ fn one_statement_runs_on_all_shards_and_only_reads() {
     let files = test.home.path().join("made");
     let program = format!("SELECT 1) TO PROGRAM 'touch {}' --", files.display());
     for (statement, code, words) in [
-        ("DELETE FROM users RETURNING 1", 2, "read-only transaction"),
+        ("DELETE FROM users RETURNING 1", 2, "names no sharding key"),
         ("SELECT set_config('transaction_read_only', 'off', true)", 1, "read-write mode"),
-        ("DROP TABLE users", 2, "returns no rows"),
-        ("COMMIT", 2, "returns no rows"),
+        ("DROP TABLE users", 2, "neither reads nor changes rows"),
+        ("COMMIT", 2, "neither reads nor changes rows"),
         ("", 2, "returns no rows"),
         ("SELECT 1; SELECT 2", 1, "multiple commands"),
         (&program, 1, "syntax error"),
-        ("COPY users TO PROGRAM 'true'", 2, "returns no rows"),
+        ("COPY users TO PROGRAM 'true'", 2, "neither reads nor changes rows"),
         ("SELECT 1 /", 1, "syntax error"),
         ("SELECT nextval('x')", 1, "does not exist"),
         ("SELECT pg_sleep(0) FROM missing", 1, "does not exist"),

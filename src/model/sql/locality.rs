@@ -1,0 +1,423 @@
+//! Where the rows of a statement lie. A query is local if its answer is that of all shards together, one behind the other: its sharded
+//! tables are joined over their sharding keys, and nothing in it looks at rows of several keys at once.
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::{
+    Cte, Expr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, TableAlias, TableFactor, TableWithJoins, Visit,
+};
+
+use super::calls::{Relations, Subqueries};
+use super::keys::{bare, constants, for_each_conjunct, sides};
+use super::level::Level;
+use super::scope::{Ctes, Nodes, Scope, Shape, Source, named, renamed};
+pub use super::scope::{Facts, Found};
+use super::table_of;
+use crate::model::table::Tables;
+
+/// The state of an analysis.
+struct Analysis<'a> {
+    tables: &'a Tables,
+    aggregates: &'a BTreeSet<String>,
+    nodes: Nodes,
+    found: Found,
+    /// The node that the column of the next query is compared with by IN.
+    compared: Option<usize>,
+    /// How many relations were looked at.
+    relations: usize,
+}
+
+/// Analyses a query. `aggregates` are the names of the functions in it that look at several rows.
+pub fn analyse(tables: &Tables, aggregates: &BTreeSet<String>, query: &Query) -> Found {
+    let mut analysis = Analysis::new(tables, aggregates);
+    let mut facts = Facts::default();
+    analysis.query(query, None, &Ctes::new(), true, &mut facts);
+    analysis.found.facts = facts;
+    analysis.check_all_relations(query);
+    analysis.end()
+}
+
+/// Finds the keys of a statement that changes rows of the first of these tables; with its other expressions.
+pub(super) fn analyse_write(
+    tables: &Tables,
+    from: &[TableWithJoins],
+    selection: Option<&Expr>,
+    others: Subqueries,
+) -> Found {
+    let aggregates = BTreeSet::new();
+    let mut analysis = Analysis::new(tables, &aggregates);
+    let scope = analysis.from(from, selection, None, &Ctes::new());
+    analysis.subqueries(&selection.cloned(), &scope, &Ctes::new());
+    analysis.found_subqueries(others, &scope, &Ctes::new());
+    analysis.end()
+}
+
+impl<'a> Analysis<'a> {
+    fn new(tables: &'a Tables, aggregates: &'a BTreeSet<String>) -> Self {
+        Self {
+            tables,
+            aggregates,
+            nodes: Nodes::default(),
+            found: Found::default(),
+            compared: None,
+            relations: 0,
+        }
+    }
+
+    fn end(mut self) -> Found {
+        self.found.names_sharded = !self.nodes.is_empty();
+        let keys = self.nodes.all_keys().filter(|keys| !keys.is_empty());
+        self.found.keys = keys.map(|keys| keys.into_iter().collect());
+        if self.found.names_sharded && !self.found.unknown.is_empty() {
+            let unknown = self.found.unknown.join("`, `");
+            self.reason(format!("`{unknown}` is no table of this cluster (ringshard table list shows them)"));
+        }
+        self.found
+    }
+
+    fn reason(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        if !self.found.reasons.contains(&why) {
+            self.found.reasons.push(why);
+        }
+    }
+
+    /// Reads the FROM clause and the conditions of one level.
+    fn from<'s>(
+        &mut self,
+        from: &[TableWithJoins],
+        selection: Option<&Expr>,
+        outer: Option<&'s Scope<'s>>,
+        ctes: &Ctes,
+    ) -> Scope<'s> {
+        let mut scope = Scope { sources: Vec::new(), outer };
+        let mut conditions = Vec::new();
+        for item in from {
+            self.joins(item, &mut scope, ctes, &mut conditions);
+        }
+        let has_outer_join = conditions.iter().any(|(_, is_outer)| *is_outer);
+        let mut of_where = Vec::new();
+        if let Some(selection) = selection {
+            for_each_conjunct(selection, &mut |condition| of_where.push(condition));
+        }
+        let mut of_on = Vec::new();
+        for (on, _) in &conditions {
+            for_each_conjunct(on, &mut |condition| of_on.push(condition));
+        }
+        for condition in of_where.iter().chain(&of_on) {
+            if let Some((left, right)) = sides(condition)
+                && let (Some((one, depth)), Some((other, other_depth))) =
+                    (scope.resolve(left), scope.resolve(right))
+            {
+                match (depth, other_depth) {
+                    (0, 0) => self.nodes.unite(one, other),
+                    (0, _) => self.nodes.bind_outer(one, other),
+                    (_, 0) => self.nodes.bind_outer(other, one),
+                    _ => {}
+                }
+            }
+        }
+        for (on, _) in &conditions {
+            self.subqueries(*on, &scope, ctes);
+        }
+        // A constant in the condition of an outer join does not restrict its other side.
+        let restricting = if has_outer_join { &[][..] } else { of_on.as_slice() };
+        for condition in of_where.iter().chain(restricting) {
+            if let Some((column, constants)) = constants(condition)
+                && let Some((node, 0)) = scope.resolve(column)
+            {
+                self.nodes.bind(node, &constants);
+            }
+        }
+        scope
+    }
+
+    fn joins<'q>(
+        &mut self,
+        item: &'q TableWithJoins,
+        scope: &mut Scope<'_>,
+        ctes: &Ctes,
+        conditions: &mut Vec<(&'q Expr, bool)>,
+    ) {
+        let begin = scope.sources.len();
+        self.factor(&item.relation, scope, ctes, conditions);
+        for Join { relation, join_operator, .. } in &item.joins {
+            let middle = scope.sources.len();
+            self.factor(relation, scope, ctes, conditions);
+            let is_sharded = |sources: &[Source]| sources.iter().any(|source| source.node.is_some());
+            let (left, right) =
+                (is_sharded(&scope.sources[begin..middle]), is_sharded(&scope.sources[middle..]));
+            let (constraint, is_outer, is_right) = match join_operator {
+                JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => {
+                    (on, false, true)
+                }
+                JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (on, true, left || !right),
+                JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (on, true, right || !left),
+                JoinOperator::FullOuter(on) => (on, true, left == right),
+                _ => {
+                    self.reason("a join of it is not known here");
+                    continue;
+                }
+            };
+            if !is_right {
+                self.reason("an outer join keeps rows that are the same on every shard");
+            }
+            match constraint {
+                JoinConstraint::On(on) => conditions.push((on, is_outer)),
+                JoinConstraint::Using(columns) => {
+                    for column in columns {
+                        self.nodes.using(column, &scope.sources[begin..middle], &scope.sources[middle..]);
+                    }
+                }
+                JoinConstraint::None => {}
+                JoinConstraint::Natural | JoinConstraint::UsingAlias(..) => {
+                    if left && right {
+                        self.reason("a NATURAL JOIN does not say what it compares: JOIN … USING (column)");
+                    }
+                }
+            }
+        }
+    }
+
+    fn factor<'q>(
+        &mut self,
+        factor: &'q TableFactor,
+        scope: &mut Scope<'_>,
+        ctes: &Ctes,
+        conditions: &mut Vec<(&'q Expr, bool)>,
+    ) {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                self.relations += 1;
+                let own = name
+                    .0
+                    .last()
+                    .and_then(|part| part.as_ident())
+                    .map(|name| name.value.clone())
+                    .unwrap_or_default();
+                let (alias_name, has_columns) = named(alias.as_ref(), own.clone());
+                let cte = ctes
+                    .iter()
+                    .rev()
+                    .find(|(cte, _)| name.0.len() == 1 && *cte == own)
+                    .map(|(_, shape)| shape.clone());
+                let source = if let Some(shape) = cte {
+                    self.source_of(shape, alias.as_ref(), alias_name)
+                } else if let Some(table) = table_of(self.tables, name) {
+                    let keys =
+                        table.key.iter().filter(|_| !has_columns).map(|key| key.column.clone()).collect();
+                    let node = table.key.as_ref().map(|key| self.nodes.add(alias_name.clone(), Some(key.of)));
+                    self.found.names_reference |= node.is_none();
+                    Source { alias: alias_name, node, keys }
+                } else {
+                    self.found.unknown.push(name.to_string());
+                    Source { alias: alias_name, node: None, keys: Vec::new() }
+                };
+                scope.sources.push(source);
+            }
+            TableFactor::Derived { lateral, subquery, alias, .. } => {
+                let (alias_name, _) = named(alias.as_ref(), String::new());
+                let shape = self.query(subquery, None, ctes, false, &mut Facts::default());
+                if *lateral && shape != Shape::Free {
+                    self.reason("a LATERAL query reads sharded tables");
+                }
+                let source = self.source_of(shape, alias.as_ref(), alias_name);
+                scope.sources.push(source);
+            }
+            TableFactor::NestedJoin { table_with_joins, alias: None } => {
+                self.joins(table_with_joins, scope, ctes, conditions);
+            }
+            TableFactor::Function { alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::TableFunction { alias, .. } => {
+                let (alias, _) = named(alias.as_ref(), String::new());
+                scope.sources.push(Source { alias, node: None, keys: Vec::new() });
+            }
+            // A function.
+            TableFactor::Table { alias, name, .. } => {
+                self.relations += 1;
+                let (alias, _) = named(alias.as_ref(), name.to_string());
+                scope.sources.push(Source { alias, node: None, keys: Vec::new() });
+            }
+            other => self.reason(format!("`{other}` is not known here")),
+        }
+    }
+
+    fn source_of(&mut self, shape: Shape, alias: Option<&TableAlias>, name: String) -> Source {
+        match renamed(shape, alias) {
+            Shape::Free => Source { alias: name, node: None, keys: Vec::new() },
+            Shape::Sharded(keys) => {
+                let node = self.nodes.add(name.clone(), None);
+                Source { alias: name, node: Some(node), keys }
+            }
+        }
+    }
+
+    /// Analyses a query: `is_top` if the caller handles its order, limit, DISTINCT and groups.
+    pub(super) fn query(
+        &mut self,
+        query: &Query,
+        outer: Option<&Scope<'_>>,
+        ctes: &Ctes,
+        is_top: bool,
+        facts: &mut Facts,
+    ) -> Shape {
+        let mut ctes = ctes.clone();
+        if let Some(with) = &query.with {
+            if with.recursive {
+                self.reason("it is recursive");
+            }
+            for Cte { alias, query, .. } in &with.cte_tables {
+                let name = alias.name.value.clone();
+                if with.recursive {
+                    ctes.push((name.clone(), Shape::Free));
+                }
+                let shape = self.query(query, None, &ctes, false, &mut Facts::default());
+                ctes.push((name, renamed(shape, Some(alias))));
+            }
+        }
+        let shape = self.set(&query.body, query, outer, &ctes, is_top, facts);
+        let is_cut = query.limit_clause.is_some() || query.fetch.is_some();
+        if is_cut && !is_top && shape != Shape::Free && outer.is_none() {
+            self.reason("a query inside it has a LIMIT or OFFSET");
+        }
+        if !query.locks.is_empty() {
+            self.reason("it locks rows");
+        }
+        shape
+    }
+
+    fn set(
+        &mut self,
+        body: &SetExpr,
+        query: &Query,
+        outer: Option<&Scope<'_>>,
+        ctes: &Ctes,
+        is_top: bool,
+        facts: &mut Facts,
+    ) -> Shape {
+        match body {
+            SetExpr::Select(select) => self.select(select, query, outer, ctes, is_top, facts),
+            SetExpr::Query(inner) => self.query(inner, outer, ctes, false, facts),
+            SetExpr::SetOperation { left, op, set_quantifier, right } => {
+                let mut inner = Facts::default();
+                let bodies = [left, right].map(|side| self.set(side, query, outer, ctes, false, &mut inner));
+                let [Shape::Sharded(left), Shape::Sharded(right)] = &bodies else {
+                    if bodies != [Shape::Free, Shape::Free] {
+                        self.reason("one side of a UNION, INTERSECT or EXCEPT is the same on every shard");
+                        facts.is_sharded = true;
+                        return Shape::Sharded(Vec::new());
+                    }
+                    return Shape::Free;
+                };
+                facts.is_sharded = true;
+                let is_all = matches!(set_quantifier, SetQuantifier::All);
+                match op {
+                    SetOperator::Union if is_all => {}
+                    SetOperator::Union if is_top => facts.is_distinct_union = true,
+                    _ => self.reason("a UNION, INTERSECT or EXCEPT compares rows of different shards"),
+                }
+                Shape::Sharded(left.iter().filter(|name| right.contains(name)).cloned().collect())
+            }
+            SetExpr::Values(values) => {
+                let scope = Scope { sources: Vec::new(), outer };
+                self.subqueries(values, &scope, ctes);
+                Shape::Free
+            }
+            SetExpr::Table(_) => {
+                self.reason("TABLE is not known here: SELECT * FROM");
+                facts.is_sharded = true;
+                Shape::Free
+            }
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                self.reason("a part of it writes");
+                Shape::Free
+            }
+        }
+    }
+
+    fn select(
+        &mut self,
+        select: &Select,
+        query: &Query,
+        outer: Option<&Scope<'_>>,
+        ctes: &Ctes,
+        is_top: bool,
+        facts: &mut Facts,
+    ) -> Shape {
+        let is_cut = query.limit_clause.is_some() || query.fetch.is_some();
+        let compared = self.compared.take().filter(|_| !is_cut && matches!(*query.body, SetExpr::Select(_)));
+        let scope = self.from(&select.from, select.selection.as_ref(), outer, ctes);
+        let nodes: Vec<usize> = scope.sources.iter().filter_map(|source| source.node).collect();
+        // The expressions of this level, in all its clauses.
+        self.subqueries(&select.projection, &scope, ctes);
+        self.subqueries(&select.selection, &scope, ctes);
+        self.subqueries(&select.group_by, &scope, ctes);
+        self.subqueries(&select.having, &scope, ctes);
+        self.subqueries(&query.order_by, &scope, ctes);
+        let Some(first) = nodes.first() else { return Shape::Free };
+        facts.is_sharded = true;
+        if let Some(compared) = compared
+            && let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] =
+                select.projection.as_slice()
+            && let Some((node, 0)) = scope.resolve(bare(item))
+        {
+            self.nodes.bind_outer(node, compared);
+        }
+        if let Some(other) = nodes.iter().find(|node| self.nodes.root(**node) != self.nodes.root(*first)) {
+            let why = format!(
+                "`{}` and `{}` are not joined over their sharding keys",
+                self.nodes.name(*first),
+                self.nodes.name(*other)
+            );
+            self.reason(why);
+        }
+        let of = Level { select, scope: &scope, nodes: &self.nodes, root: self.nodes.root(*first) };
+        let is_correlated = self.nodes.is_correlated(of.root);
+        let mut reasons = Vec::new();
+        let (aggregates, groups_by_key) = of.groups(query, self.aggregates, &mut reasons);
+        let (is_distinct, outputs) = (of.is_distinct(), of.key_outputs());
+        if outer.is_some() && !is_correlated {
+            reasons.push("a subquery reads rows of other shards: compare its sharding key with that of the outer query");
+        }
+        for why in reasons {
+            self.reason(why);
+        }
+        if is_top {
+            facts.aggregates = aggregates;
+            facts.groups_by_key = groups_by_key;
+            facts.is_distinct = is_distinct;
+        } else if !is_correlated && aggregates && !groups_by_key {
+            self.reason("a query inside it makes one result of rows of different shards");
+        } else if !is_correlated && is_distinct {
+            self.reason("a query inside it has a DISTINCT without the sharding key");
+        }
+        Shape::Sharded(outputs)
+    }
+
+    /// Analyses the queries in expressions.
+    pub(super) fn subqueries(&mut self, part: &impl Visit, scope: &Scope<'_>, ctes: &Ctes) {
+        let mut subqueries = Subqueries::default();
+        let _ = part.visit(&mut subqueries);
+        self.found_subqueries(subqueries, scope, ctes);
+    }
+
+    fn found_subqueries(&mut self, subqueries: Subqueries, scope: &Scope<'_>, ctes: &Ctes) {
+        for (query, compared) in subqueries.found {
+            self.compared = compared.and_then(|expr| scope.resolve(bare(&expr))).map(|(node, _)| node);
+            self.query(&query, Some(scope), ctes, false, &mut Facts::default());
+            self.compared = None;
+        }
+    }
+
+    /// No part of the statement may have been overlooked.
+    fn check_all_relations(&mut self, statement: &impl Visit) {
+        let mut relations = Relations(0);
+        let _ = statement.visit(&mut relations);
+        if relations.0 != self.relations {
+            self.reason("a part of it is not known here");
+            self.found.facts.is_sharded = true;
+        }
+    }
+}

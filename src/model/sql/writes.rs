@@ -1,0 +1,81 @@
+//! The keys of statements that write.
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::{
+    Delete, Expr, FromTable, Insert, ObjectName, SetExpr, Statement, TableObject, TableWithJoins, Update,
+    UpdateTableFromKind, Visit as _,
+};
+
+use super::calls::Subqueries;
+use super::keys::key_of;
+use super::locality::{Found, analyse_write};
+use super::table_of;
+use crate::model::table::Tables;
+
+/// Finds the keys of a statement that is no query; none if it is of another kind.
+pub fn analyse(tables: &Tables, statement: &Statement) -> Found {
+    match statement {
+        Statement::Update(update) => {
+            let Update { table, from, selection, .. } = update;
+            let more = match from {
+                Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) => {
+                    from.as_slice()
+                }
+                None => &[],
+            };
+            let from: Vec<TableWithJoins> = std::iter::once(table.clone()).chain(more.to_vec()).collect();
+            let mut others = Subqueries::default();
+            let _ = update.assignments.visit(&mut others);
+            let _ = update.returning.visit(&mut others);
+            analyse_write(tables, &from, selection.as_ref(), others)
+        }
+        Statement::Delete(delete) => {
+            let Delete {
+                from: FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from),
+                using,
+                selection,
+                returning,
+                ..
+            } = delete;
+            let from: Vec<TableWithJoins> = from.iter().chain(using.iter().flatten()).cloned().collect();
+            let mut others = Subqueries::default();
+            let _ = returning.visit(&mut others);
+            analyse_write(tables, &from, selection.as_ref(), others)
+        }
+        Statement::Insert(insert) => inserted(tables, insert),
+        _ => Found::default(),
+    }
+}
+
+/// The keys of the rows of an INSERT.
+fn inserted(tables: &Tables, insert: &Insert) -> Found {
+    let mut found = Found::default();
+    let TableObject::TableName(name) = &insert.table else { return found };
+    let Some(table) = table_of(tables, name) else {
+        found.unknown.push(name.to_string());
+        return found;
+    };
+    let Some(key) = &table.key else {
+        found.names_reference = true;
+        return found;
+    };
+    found.names_sharded = true;
+    let last =
+        |name: &ObjectName| name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.clone());
+    let Some(at) =
+        insert.columns.iter().position(|column| last(column).as_deref() == Some(key.column.as_str()))
+    else {
+        return found;
+    };
+    let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|source| &*source.body) else {
+        return found;
+    };
+    let keys: Option<BTreeSet<String>> = values
+        .rows
+        .iter()
+        .map(|row| row.content.get(at).and_then(|value: &Expr| key_of(value, key.of)))
+        .collect();
+    found.keys = keys.map(|keys| keys.into_iter().collect());
+    found
+}

@@ -1,0 +1,100 @@
+//! What is asked of `sql` and answered, and what is known of a statement by its first word.
+
+use sqlparser::ast::{Query, Statement, Visit as _};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::report::Cell;
+use crate::model::sql::calls::FunctionNames;
+use crate::pg::scan::snapshot::Missing;
+use crate::pg::scan::sql::StatementColumn;
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Request<'a> {
+    /// One statement.
+    pub sql: &'a str,
+    /// The key that it is about, whatever its text says.
+    pub key: Option<&'a str>,
+    /// Each of these shards answers by itself; empty: not so.
+    pub per_shard: Vec<ShardName>,
+    /// How many rows may be copied to one shard, for a statement that cannot be split.
+    pub gather: Option<u64>,
+    /// Shards that do not answer are left out.
+    pub allow_partial: bool,
+}
+
+/// The rows of an answer; each with its shard, if they are shown by shard.
+pub type AnswerRows = Box<dyn Iterator<Item = Result<(Option<ShardName>, Vec<Cell>)>>>;
+
+/// The answer.
+pub struct Answer {
+    /// Its columns.
+    pub columns: Vec<StatementColumn>,
+    /// Whether each row is that of one shard.
+    pub is_per_shard: bool,
+    /// The rows.
+    pub rows: AnswerRows,
+    /// What is missing.
+    pub missing: Missing,
+    /// What a statement that writes has done, as psql says it.
+    pub done: Option<String>,
+}
+
+/// Whether a statement may change something.
+pub(super) fn writes(statement: &Statement) -> bool {
+    !matches!(
+        statement,
+        Statement::Query(_)
+            | Statement::Explain { .. }
+            | Statement::ExplainTable { .. }
+            | Statement::ShowVariable { .. }
+            | Statement::ShowVariables { .. }
+    )
+}
+
+/// Fails for a statement that changes anything but rows of one table.
+pub(super) fn check_changes_rows(sql: &str, statement: Option<&Statement>) -> Result<()> {
+    let changes = match statement {
+        Some(statement) => {
+            matches!(statement, Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_))
+        }
+        None => ["insert", "update", "delete", "merge"].contains(&first_word(sql).as_str()),
+    };
+    if changes {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Usage, "the statement neither reads nor changes rows of one table")
+        .hint("ringshard schema apply -c STATEMENT changes tables on all shards; psql runs anything on one"))
+}
+
+/// Whether a statement that the parser does not know reads, by its first word.
+pub(super) fn begins_as_query(sql: &str) -> bool {
+    ["select", "with", "values", "table", "explain", "show"].contains(&first_word(sql).as_str())
+}
+
+/// In lower case.
+pub(super) fn first_word(sql: &str) -> String {
+    let begin = sql.trim_start_matches(['(', ' ', '\n', '\t']);
+    begin.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase()
+}
+
+/// The names of the functions in a query.
+pub(super) fn functions_in(query: &Query) -> Vec<String> {
+    let mut names = FunctionNames::default();
+    let _ = query.visit(&mut names);
+    names.0.into_iter().collect()
+}
+
+/// The columns of the steps of an EXPLAIN.
+pub(super) fn steps(rows: Vec<[String; 3]>) -> Answer {
+    let column = |name: &str| StatementColumn { name: name.into(), is_number: false };
+    let rows = rows.into_iter().map(|row| row.into_iter().map(Cell::from).collect());
+    in_memory(["step", "shard", "plan"].map(column).into(), rows.collect(), None)
+}
+
+/// An answer in memory.
+pub(super) fn in_memory(columns: Vec<StatementColumn>, rows: Vec<Vec<Cell>>, done: Option<String>) -> Answer {
+    let rows = rows.into_iter().map(|row| Ok((None, row)));
+    Answer { columns, is_per_shard: false, rows: Box::new(rows), missing: Missing::default(), done }
+}

@@ -1,0 +1,309 @@
+//! A statement about keys of one shard: it runs there, in a transaction in which the shard proves that it owns them.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::types::Type;
+use postgres::{Client, SimpleQueryMessage};
+use serde_json::Value;
+use sqlparser::ast::Statement;
+
+use super::answer::{Answer, begins_as_query, check_changes_rows, first_word, in_memory, steps, writes};
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::report::Cell;
+use crate::model::ring::position::Position;
+use crate::model::ring::topology::Epoch;
+use crate::model::table::KeyType;
+use crate::pg::cluster::Cluster;
+use crate::pg::net::session::{OneLine, Session};
+use crate::pg::net::sqlstate;
+use crate::pg::pool::read_routing::ReadIntent;
+use crate::pg::rows::Router;
+use crate::pg::rows::keyed::Keyed;
+use crate::pg::rows::router::FENCE_PATIENCE;
+use crate::pg::rows::statements::{Expected, ReplyResult, ReplyStatus, RowReply, read_by_arcs};
+use crate::pg::scan::sql::{Ending, StatementColumn, cell, columns_of, for_each_row, refused, types_of};
+
+/// The proof of a read: as `sql/queries/get_user.sql`, without a row.
+const PROVE: &str = include_str!("../../../sql/queries/prove_key.sql");
+/// The pause before a statement about a key that is on its way is sent again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often a shard is asked again because of a conflict.
+const CONFLICTS_MAX: u32 = 3;
+
+/// Runs a statement on the owner of these keys.
+pub(super) fn run(
+    cluster: &Cluster,
+    sql: &str,
+    statement: Option<&Statement>,
+    keys: &[String],
+) -> Result<Answer> {
+    let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    let reads = statement.map_or_else(|| begins_as_query(sql), |statement| !writes(statement));
+    if let ([key], true) = (keys, reads) {
+        let read = Read { sql, key, position: Position::of_key(key) };
+        let (rows, shard) = Router(cluster).read(ReadIntent::AllowReplica, "run the statement", &read)?;
+        return match rows {
+            Some(Ok((columns, rows))) => Ok(in_memory(columns, rows, None)),
+            Some(Err(ending)) => Err(ending.error(&shard)),
+            None => Err(Error::new(Kind::Failed, "the statement was not run")
+                .hint("run this again")
+                .on_shard(&shard)),
+        };
+    }
+    check_changes_rows(sql, statement)?;
+    write(cluster, sql, keys)
+}
+
+/// The plan of the owner of a key.
+pub(super) fn explain(cluster: &Cluster, sql: &str, inner: &Statement, keys: &[String]) -> Result<Answer> {
+    let shard = owner(cluster, keys, &BTreeMap::new())?.to_string();
+    let answer = run(cluster, sql, Some(inner), keys)?;
+    let route = format!("the owner of the key `{}`", keys.join("`, `"));
+    let mut rows = vec![["route".to_owned(), shard.clone(), route]];
+    for row in answer.rows {
+        let line = row?.1.into_iter().next().unwrap_or(Cell::Null);
+        if let Cell::Text(line) = line {
+            rows.push(["part".to_owned(), shard.clone(), line]);
+        }
+    }
+    Ok(steps(rows))
+}
+
+/// Columns and rows.
+type Table = (Vec<StatementColumn>, Vec<Vec<Cell>>);
+
+/// A statement that reads rows of one key.
+struct Read<'a> {
+    sql: &'a str,
+    key: &'a str,
+    position: Position,
+}
+
+impl Keyed for Read<'_> {
+    type Row = Result<Table, Ending>;
+
+    fn key(&self) -> String {
+        self.key.to_owned()
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn read(&self, session: &mut Session, expected: Expected<'_>) -> ReplyResult<Self::Row> {
+        // One snapshot for the proof and the statement.
+        session
+            .client()
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off")?;
+        session.set_in_transaction(true);
+        let answer = self.read_in_transaction(session, expected);
+        session.set_in_transaction(false);
+        // It has only read.
+        if session.client().batch_execute("ROLLBACK").is_err() {
+            session.spoil();
+        }
+        answer
+    }
+}
+
+impl Read<'_> {
+    fn read_in_transaction(
+        &self,
+        session: &mut Session,
+        expected: Expected<'_>,
+    ) -> ReplyResult<Result<Table, Ending>> {
+        let reply = read_by_arcs(session, expected, self.position, PROVE, &[], |_| Ok(Some(())))?;
+        // What a fenced arc has counts if its target does not own it yet.
+        if !matches!(reply.status, ReplyStatus::Done | ReplyStatus::Fenced(_)) {
+            let RowReply { status, epoch, arc_epoch, .. } = reply;
+            return Ok(RowReply { status, epoch, arc_epoch, row: None });
+        }
+        // An error of the statement itself is no reason to ask another shard.
+        let row = match answer_of(session.client(), self.sql) {
+            Err(Ending::Refused(cause))
+                if sqlstate::is_lost(&cause) || sqlstate::is_worth_repeating(&cause) =>
+            {
+                return Err(cause);
+            }
+            answer => answer,
+        };
+        Ok(RowReply { status: reply.status, epoch: reply.epoch, arc_epoch: reply.arc_epoch, row: Some(row) })
+    }
+}
+
+/// The answer of a statement that reads.
+fn answer_of(client: &mut Client, sql: &str) -> Result<Table, Ending> {
+    log::debug!("Executing: {}", OneLine(sql));
+    let statement = client.prepare(sql)?;
+    let mut rows = Vec::new();
+    for_each_row(client, &types_of(&statement), sql, &mut |row| {
+        rows.push(row);
+        true
+    })?;
+    Ok((columns_of(&statement), rows))
+}
+
+/// What an attempt to write came to.
+enum Attempt {
+    Done(Table, u64),
+    /// A key is elsewhere, or on its way; with its owner as far as that shard knows.
+    Moved(Option<(String, ShardName)>),
+    Conflict(Error),
+}
+
+fn write(cluster: &Cluster, sql: &str, keys: &[String]) -> Result<Answer> {
+    let begun = Instant::now();
+    let mut conflicts = 0;
+    let mut moved = BTreeMap::new();
+    loop {
+        let shard = owner(cluster, keys, &moved)?;
+        match attempt(cluster, &shard, sql, keys)? {
+            Attempt::Done((columns, rows), count) => {
+                log::info!("Committed a statement to shard {shard}");
+                let verb = first_word(sql).to_ascii_uppercase();
+                let zero = if verb == "INSERT" { " 0" } else { "" };
+                let done = format!("{verb}{zero} {count} on shard {shard}");
+                return Ok(in_memory(columns, rows, Some(done)));
+            }
+            Attempt::Moved(_) if begun.elapsed() > FENCE_PATIENCE => {
+                let message = format!("the key `{}` is being moved, and does not arrive", keys[0]);
+                return Err(Error::new(Kind::Locked, message)
+                    .hint("ringshard status shows the progress; then run this again"));
+            }
+            Attempt::Moved(to) => {
+                cluster.shards().active_sessions().check()?;
+                thread::sleep(PAUSE);
+                cluster.refresh()?;
+                // It may go back in the meantime.
+                moved =
+                    to.into_iter().filter(|(_, shard)| cluster.shards().names().contains(shard)).collect();
+            }
+            Attempt::Conflict(error) => {
+                conflicts += 1;
+                if conflicts > CONFLICTS_MAX {
+                    return Err(error);
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+/// The shard of all these keys. An error if there are two.
+fn owner(cluster: &Cluster, keys: &[String], moved: &BTreeMap<String, ShardName>) -> Result<ShardName> {
+    let view = cluster.view();
+    let place = |key: &String| moved.get(key).unwrap_or_else(|| view.owner(Position::of_key(key))).clone();
+    let first = place(&keys[0]);
+    match keys[1..].iter().map(|key| (key, place(key))).find(|(_, shard)| *shard != first) {
+        None => Ok(first),
+        Some((key, other)) => {
+            let message = format!(
+                "the statement writes rows of two shards: the key `{}` is on `{first}`, and `{key}` on `{other}`",
+                keys[0]
+            );
+            Err(Error::new(Kind::Usage, message)
+                .hint("write one statement for the keys of each shard; ringshard ring locate KEY shows it"))
+        }
+    }
+}
+
+fn attempt(cluster: &Cluster, shard: &ShardName, sql: &str, keys: &[String]) -> Result<Attempt> {
+    let mut session = cluster.reach(ReadIntent::Primary, shard)?;
+    let known_epoch = cluster.view().epoch;
+    let session = &mut *session;
+    match write_in_transaction(session, sql, keys, known_epoch) {
+        Ok((table, count)) => {
+            let committed = session.client().batch_execute("COMMIT");
+            session.set_in_transaction(false);
+            match committed {
+                Ok(()) => Ok(Attempt::Done(table, count)),
+                Err(cause) => {
+                    session.spoil();
+                    let error = sqlstate::doing("commit the statement", shard, &cause);
+                    Err(if sqlstate::is_lost(&cause) || cause.code().is_none() {
+                        error
+                            .adding("; the outcome is unknown")
+                            .hint("read the rows before this is run again")
+                    } else {
+                        error
+                    })
+                }
+            }
+        }
+        Err(cause) => {
+            session.set_in_transaction(false);
+            if session.client().batch_execute("ROLLBACK").is_err() {
+                session.spoil();
+            }
+            let (code, owner) = (cause.code().map(postgres::error::SqlState::code), new_owner(&cause));
+            // Another key is one that the statement would store here.
+            let is_of_ours = owner.as_ref().is_none_or(|(key, _)| keys.contains(key));
+            match code {
+                Some("RS001" | "RS002" | "RS013" | "RS014") if is_of_ours => Ok(Attempt::Moved(owner)),
+                _ if sqlstate::is_lost(&cause) || sqlstate::is_worth_repeating(&cause) => {
+                    Ok(Attempt::Conflict(sqlstate::doing("run the statement", shard, &cause)))
+                }
+                _ => Err(refused(shard, &cause)),
+            }
+        }
+    }
+}
+
+/// The key and its owner in the detail of the guard's error (docs/routing.md).
+fn new_owner(cause: &postgres::Error) -> Option<(String, ShardName)> {
+    let detail: Value = serde_json::from_str(cause.as_db_error()?.detail()?).ok()?;
+    Some((detail["key"].as_str()?.to_owned(), detail["owner"].as_str()?.parse().ok()?))
+}
+
+/// The statement that lets a shard prove that it owns a key. Its text decides about its position, whatever its type.
+fn proof(key: &str) -> String {
+    let is = |of: KeyType| of.canonical(key).is_ok_and(|text| text == key);
+    let cast = if is(KeyType::Bigint) {
+        "::bigint"
+    } else if is(KeyType::Uuid) {
+        "::uuid"
+    } else {
+        ""
+    };
+    format!("SELECT ringshard.require_owner($1::text{cast}, $2)")
+}
+
+fn write_in_transaction(
+    session: &mut Session,
+    sql: &str,
+    keys: &[String],
+    known_epoch: Epoch,
+) -> Result<(Table, u64), postgres::Error> {
+    // Durable, whatever the server's default.
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; \
+                 SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
+                 WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
+    session.client().batch_execute(begin)?;
+    session.set_in_transaction(true);
+    for key in keys {
+        session
+            .client()
+            .query_typed(&proof(key), &[(key, Type::TEXT), (&known_epoch.number(), Type::INT8)])?;
+    }
+    let client = session.client();
+    log::debug!("Executing: {}", OneLine(sql));
+    let statement = client.prepare(sql)?;
+    let columns = columns_of(&statement);
+    let types = types_of(&statement);
+    let (mut rows, mut count) = (Vec::new(), 0);
+    for message in client.simple_query(sql)? {
+        match message {
+            SimpleQueryMessage::Row(row) => {
+                let cells =
+                    types.iter().enumerate().map(|(at, of)| cell(row.get(at).map(ToOwned::to_owned), of));
+                rows.push(cells.collect());
+            }
+            SimpleQueryMessage::CommandComplete(rows) => count = rows,
+            _ => {}
+        }
+    }
+    Ok(((columns, rows), count))
+}

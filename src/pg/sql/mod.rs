@@ -1,0 +1,172 @@
+//! SQL of the user: sent to the owner of the key that it names, or to all shards, whose answers are merged.
+
+mod answer;
+mod by_key;
+mod merged;
+mod parts;
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::{Query, Statement};
+
+pub use answer::{Answer, AnswerRows, Request};
+use answer::{begins_as_query, check_changes_rows, writes};
+
+pub use crate::pg::scan::sql::StatementColumn;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ShardName;
+use crate::model::sql::locality::{Found, analyse};
+use crate::model::sql::{self, Reason};
+use crate::model::table::Tables;
+use crate::pg::cluster::Cluster;
+use crate::pg::scan;
+
+/// Where a statement runs.
+#[derive(Debug)]
+enum Place<'a> {
+    /// On each shard by itself.
+    PerShard,
+    /// On any shard.
+    Any,
+    /// On the owner of these keys.
+    Keys(Vec<String>),
+    /// On all shards, whose answers become one.
+    All(&'a Query),
+}
+
+/// Runs a statement where it belongs.
+pub fn run(cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
+    if !request.per_shard.is_empty() {
+        return per_shard(cluster, request, &request.per_shard);
+    }
+    let parsed = sql::parse(request.sql);
+    let mut view = cluster.view();
+    if let Ok(statement) = &parsed
+        && analysed(view.topology.tables(), statement, &BTreeSet::new())
+            .unknown
+            .iter()
+            .any(|name| !is_system(name))
+    {
+        // It may be a table that was added since this process learned of the tables.
+        cluster.refresh()?;
+        view = cluster.view();
+    }
+    let tables = view.topology.tables();
+    if let Some(key) = request.key {
+        return by_key::run(cluster, request.sql, parsed.as_ref().ok(), &[canonical(tables, key)?]);
+    }
+    let statement = match &parsed {
+        Ok(statement) => statement,
+        Err(why) => return unparsed(cluster, request, why),
+    };
+    if let Statement::Explain { statement: inner, .. } = statement
+        && let Some(query) = sql::query_of(inner)
+    {
+        match place(tables, inner)? {
+            Place::Keys(keys) => return by_key::explain(cluster, request.sql, inner, &keys),
+            Place::All(_) => return merged::explain(cluster, request, statement, query),
+            Place::PerShard | Place::Any => {}
+        }
+    }
+    match place(tables, statement)? {
+        Place::PerShard => per_shard(cluster, request, &cluster.shards().names()),
+        Place::Any => {
+            let any = cluster.shards().names().into_iter().next().into_iter().collect::<Vec<_>>();
+            let answer = per_shard(cluster, request, &any)?;
+            Ok(Answer { is_per_shard: false, ..answer })
+        }
+        Place::Keys(keys) => by_key::run(cluster, request.sql, Some(statement), &keys),
+        Place::All(query) => merged::run(cluster, request, query),
+    }
+}
+
+/// Whether a relation belongs to Postgres or to ringshard itself.
+fn is_system(name: &str) -> bool {
+    ["pg_", "information_schema.", "ringshard."].iter().any(|begin| name.starts_with(begin))
+}
+
+/// Where a statement would run, in words.
+pub fn route(tables: &Tables, text: &str, key: Option<&str>) -> Result<String> {
+    if let Some(key) = key {
+        return Ok(format!("the owner of the key `{}`", canonical(tables, key)?));
+    }
+    let Ok(statement) = sql::parse(text) else { return Ok("refused without --key or --per-shard".into()) };
+    Ok(match place(tables, &statement)? {
+        Place::PerShard => "each shard by itself, as it names no table of the cluster".into(),
+        Place::Any => "one shard, as every shard has the same rows".into(),
+        Place::Keys(keys) => format!("the owner of the key `{}`", keys.join("`, `")),
+        Place::All(_) => {
+            "all shards, each in a snapshot: each computes its part, and one of them merges the parts".into()
+        }
+    })
+}
+
+/// Finds where a statement runs.
+fn place<'a>(tables: &Tables, statement: &'a Statement) -> Result<Place<'a>> {
+    let found = analysed(tables, statement, &BTreeSet::new());
+    let query = sql::query_of(statement);
+    match (found.keys.clone(), query) {
+        (Some(keys), Some(_)) if keys.len() == 1 => Ok(Place::Keys(keys)),
+        (_, Some(query)) if found.names_sharded => Ok(Place::All(query)),
+        (_, Some(_)) if found.names_reference && found.unknown.is_empty() => Ok(Place::Any),
+        (_, Some(_)) => Ok(Place::PerShard),
+        (_, None) if !writes(statement) => Ok(Place::PerShard),
+        (keys, None) => {
+            check_changes_rows("", Some(statement))?;
+            keys.map(Place::Keys).ok_or_else(no_key)
+        }
+    }
+}
+
+/// For a write that may be about any shard.
+fn no_key() -> Error {
+    Error::new(Kind::Usage, "the statement writes, and names no sharding key that is a constant")
+        .hint("name the key in it, or add --key KEY; import stores many rows")
+}
+
+/// Whether the text of a statement may change something.
+pub fn may_write(text: &str) -> bool {
+    sql::parse(text).map_or_else(|_| !begins_as_query(text), |statement| writes(&statement))
+}
+
+fn analysed(tables: &Tables, statement: &Statement, aggregates: &BTreeSet<String>) -> Found {
+    match sql::query_of(statement) {
+        Some(query) => analyse(tables, aggregates, query),
+        None => sql::writes::analyse(tables, statement),
+    }
+}
+
+/// The text of a key on the command line.
+fn canonical(tables: &Tables, key: &str) -> Result<String> {
+    let mut types: Vec<_> = tables.sharded().map(|(_, key)| key.of).collect();
+    types.dedup();
+    match types.as_slice() {
+        [of] => of
+            .canonical(key)
+            .map_err(|why| Error::new(Kind::Usage, format!("invalid value for '--key <KEY>': {why}"))),
+        _ => Ok(key.to_owned()),
+    }
+}
+
+/// A statement that only Postgres may know.
+fn unparsed(cluster: &Cluster, request: &Request<'_>, why: &Reason) -> Result<Answer> {
+    // If it is wrong, Postgres says so better.
+    let names = cluster.shards().names();
+    per_shard(cluster, request, &names[..1.min(names.len())])?;
+    Err(Error::new(Kind::Usage, format!("it is not known where the statement belongs: {why}"))
+        .hint("add --key KEY for the shard of one key, or --per-shard to see the answer of each shard"))
+}
+
+/// Each of these shards answers by itself.
+fn per_shard(cluster: &Cluster, request: &Request<'_>, shards: &[ShardName]) -> Result<Answer> {
+    let answers = scan::run_statement(cluster, request.sql, shards, request.allow_partial)?;
+    let rows = answers.rows.map(|row| row.map(|(shard, cells)| (Some(shard), cells)));
+    Ok(Answer {
+        columns: answers.columns,
+        is_per_shard: true,
+        rows: Box::new(rows),
+        missing: answers.missing,
+        done: None,
+    })
+}
