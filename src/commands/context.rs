@@ -18,6 +18,7 @@ use crate::pg::poll::health::{Health, Life, Listener};
 use crate::pg::pool::read_routing::ReadFrom;
 use crate::pg::pool::{PoolOptions, Shards};
 use crate::pg::scan::Size;
+use crate::pg::sql;
 use crate::settings::{Access, Flags, ReadReplica, Settings, cluster_names};
 use crate::threads;
 
@@ -142,6 +143,11 @@ impl<'terminal> Context<'terminal> {
     /// The cluster's id, if it is known.
     pub fn cluster_id(&self) -> Option<ClusterId> {
         self.cluster.borrow().as_ref()?.id()
+    }
+
+    /// The names of tables and columns, to be completed; none if they cannot be read.
+    pub fn names_in_sql(&self) -> Vec<String> {
+        self.cluster().and_then(|cluster| sql::names(&cluster)).unwrap_or_default()
     }
 
     /// The number of users on each shard, or why it is not known. `None` if counting takes longer than `limit`; it is

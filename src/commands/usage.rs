@@ -11,9 +11,9 @@ use super::repl_command::ReplCommand;
 use crate::error::{Error, Kind};
 
 /// The first words of statements of SQL, which are no commands.
-const SQL: [&str; 18] = [
-    "select", "with", "values", "table", "show", "insert", "update", "delete", "begin", "commit", "rollback",
-    "truncate", "alter", "drop", "copy", "vacuum", "analyze", "describe",
+const SQL: [&str; 11] = [
+    "table", "begin", "commit", "rollback", "truncate", "alter", "drop", "copy", "vacuum", "analyze",
+    "describe",
 ];
 
 /// What Rust says of a number that it cannot read, and what a person would say.
@@ -190,7 +190,9 @@ fn habit(cause: &clap::Error, words: &[String]) -> Option<String> {
         return Some(comment.into());
     }
     if SQL.contains(&lower.trim_start_matches('(')) {
-        return Some("a statement is run so: ringshard sql 'SELECT count(*) FROM users'".into());
+        return Some(
+            "ringshard help sql shows which statements run here, and ringshard help schema apply how tables are changed".into(),
+        );
     }
     (lower != word && ReplCommand::command().find_subcommand(&lower).is_some())
         .then(|| format!("commands are in lower case: `{lower}`"))

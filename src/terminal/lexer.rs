@@ -2,7 +2,8 @@
 //!
 //! The rules are those of 2.2 ("Quoting") and 2.3 of the POSIX shell command language. A line that begins with a
 //! backslash is a command as in psql: its first token is taken verbatim, and the text behind `\!`, `\g` or `\o` is one token.
-//! So is a statement behind `sql`, from its first keyword to the end of the line.
+//! So is a statement behind `sql`, from its first keyword to the end of the line. A line that begins with SQL itself is a statement
+//! of that command, which ends with a `;` outside its quotes and comments.
 
 use std::ops::Range;
 
@@ -27,6 +28,9 @@ impl Token {
 const STATEMENTS: [&str; 9] =
     ["select", "with", "values", "table", "show", "explain", "insert", "update", "delete"];
 
+/// Those that no command begins with.
+const BARE: [&str; 7] = ["select", "with", "values", "insert", "update", "delete", "show"];
+
 /// Why a line is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Open {
@@ -34,6 +38,8 @@ pub(super) enum Open {
     Quote(char),
     /// It ends with a backslash.
     Backslash,
+    /// A statement that begins the line has no `;` yet. It can be run without.
+    Statement,
 }
 
 impl Open {
@@ -42,6 +48,7 @@ impl Open {
         match self {
             Self::Quote(quote) => format!("{quote}> "),
             Self::Backslash => "> ".into(),
+            Self::Statement => "-> ".into(),
         }
     }
 }
@@ -53,8 +60,8 @@ pub(super) struct Lexer {
     /// Comments: from a `#` that begins a token to the end of the line.
     pub(super) comments: Vec<Range<usize>>,
     pub(super) open: Option<Open>,
-    /// The newlines that end a command.
-    breaks: Vec<usize>,
+    /// Where a command ends, and where the next one begins.
+    breaks: Vec<(usize, usize)>,
 }
 
 impl Lexer {
@@ -112,19 +119,41 @@ impl Lexer {
         is_sql && STATEMENTS.contains(&word.to_ascii_lowercase().as_str())
     }
 
+    /// Takes a statement that ends with a `;`, after the command that runs it.
+    fn take_statement(&mut self, reader: &mut Reader<'_>) {
+        let start = reader.at;
+        self.tokens.push(Token { span: start..start, text: "sql".into(), is_quoted: false });
+        let (end, open) = statement_end(&reader.text[start..]);
+        let text = reader.text[start..start + end].trim_end();
+        self.tokens.push(Token::verbatim(reader.text, start..start + text.len()));
+        self.open = open;
+        reader.at = start + end;
+        if open.is_none() {
+            reader.at += 1;
+            // Another one may follow in the line.
+            let rest = reader.text[reader.at..].split('\n').next().unwrap_or_default().trim();
+            if !rest.is_empty() {
+                self.breaks.push((reader.at, reader.at));
+            }
+        }
+    }
+
     /// Takes a token, a comment, or a blank.
     fn take(&mut self, reader: &mut Reader<'_>) {
         let start = reader.at;
         match reader.peek() {
             Some('\n') => {
-                self.breaks.push(start);
                 reader.at += 1;
+                self.breaks.push((start, reader.at));
             }
             Some(' ' | '\t' | '\r') => reader.at += 1,
             Some('#') => {
                 let rest = &reader.text[start..];
                 reader.at = start + rest.find('\n').unwrap_or(rest.len());
                 self.comments.push(start..reader.at);
+            }
+            _ if self.tokens.is_empty() && begins_with_sql(&reader.text[start..]) => {
+                self.take_statement(reader);
             }
             _ if self.begins_statement(&reader.text[start..]) => {
                 reader.at = self.take_line(reader.text, start);
@@ -148,6 +177,69 @@ impl Lexer {
     }
 }
 
+/// Whether a line begins with SQL, which no command does.
+pub(super) fn begins_with_sql(line: &str) -> bool {
+    let mut words =
+        line.split_ascii_whitespace().map(|word| word.trim_start_matches('(').to_ascii_lowercase());
+    let first = words.next().unwrap_or_default();
+    if BARE.contains(&first.as_str()) {
+        return true;
+    }
+    // `explain` alone is a command.
+    first == "explain"
+        && words.next().is_some_and(|next| {
+            STATEMENTS.contains(&next.as_str())
+                || ["analyze", "verbose", "costs"].iter().any(|word| next.starts_with(word))
+        })
+}
+
+/// Where a statement ends: at its `;`, or at the end of the text, and why that is not the end.
+fn statement_end(text: &str) -> (usize, Option<Open>) {
+    let mut rest = text;
+    let skip = |rest: &mut &str, from: usize, end: &str| match rest[from..].find(end) {
+        Some(length) => {
+            *rest = &rest[from + length + end.len()..];
+            true
+        }
+        None => false,
+    };
+    loop {
+        let Some(at) = rest.find(['\'', '"', ';', '-', '/', '$']) else {
+            return (text.len(), Some(Open::Statement));
+        };
+        rest = &rest[at..];
+        let quote = rest.chars().next().unwrap_or_default();
+        let is_closed = match quote {
+            ';' => return (text.len() - rest.len(), None),
+            '\'' | '"' => {
+                if !skip(&mut rest, 1, &quote.to_string()) {
+                    return (text.len(), Some(Open::Quote(quote)));
+                }
+                true
+            }
+            '-' if rest.starts_with("--") => skip(&mut rest, 2, "\n"),
+            '/' if rest.starts_with("/*") => skip(&mut rest, 2, "*/"),
+            '$' => match rest[1..].find('$').map(|length| &rest[..length + 2]) {
+                Some(tag) if tag[1..tag.len() - 1].chars().all(|c| c.is_alphanumeric() || c == '_') => {
+                    let tag = tag.to_owned();
+                    skip(&mut rest, tag.len(), &tag)
+                }
+                _ => {
+                    rest = &rest[1..];
+                    true
+                }
+            },
+            _ => {
+                rest = &rest[1..];
+                true
+            }
+        };
+        if !is_closed {
+            return (text.len(), Some(Open::Statement));
+        }
+    }
+}
+
 /// The commands of a text of several lines, such as a pasted one: one per line, unless an open quote or a backslash
 /// at the end continues the line.
 pub(super) fn commands(text: &str) -> Vec<&str> {
@@ -155,12 +247,12 @@ pub(super) fn commands(text: &str) -> Vec<&str> {
     let mut rest = text;
     loop {
         // Lexed again from each break, because a backslash command is recognised at the beginning of a line.
-        let Some(at) = Lexer::read(rest, 1).breaks.first().copied() else {
+        let Some((end, next)) = Lexer::read(rest, 1).breaks.first().copied() else {
             commands.push(rest);
             break;
         };
-        commands.push(&rest[..at]);
-        rest = &rest[at + 1..];
+        commands.push(&rest[..end]);
+        rest = &rest[next..];
     }
     commands.retain(|command| !command.trim().is_empty());
     commands
@@ -282,6 +374,43 @@ mod tests {
         assert_eq!(Lexer::of("a \\").open, Some(Open::Backslash));
         assert_eq!(Lexer::of("a \\\n").open, Some(Open::Backslash));
         assert_eq!(Lexer::of("a # it's").open, None);
+    }
+
+    #[test]
+    fn a_line_that_begins_with_sql_is_a_statement_to_its_semicolon() {
+        for (text, statement, open) in [
+            ("SELECT 1;", "SELECT 1", None),
+            ("  select ';' ; ", "select ';'", None),
+            ("select 1", "select 1", Some(Open::Statement)),
+            ("(select 1)\nunion\n(select \"a;\"\"b\")\n;", "(select 1)\nunion\n(select \"a;\"\"b\")", None),
+            ("insert into t values ('O''Brien", "insert into t values ('O''Brien", Some(Open::Quote('\''))),
+            ("select $a$;'$a$, $1 -- ;\n, 2 /* ; */;", "select $a$;'$a$, $1 -- ;\n, 2 /* ; */", None),
+            ("delete from t -- ;", "delete from t -- ;", Some(Open::Statement)),
+            ("explain (costs off) select 1;", "explain (costs off) select 1", None),
+            ("with w as (select 1) table w;", "with w as (select 1) table w", None),
+        ] {
+            let lexer = Lexer::of(text);
+            assert_eq!(
+                (lexer.texts(), lexer.open),
+                (vec!["sql".to_owned(), statement.into()], open),
+                "{text}"
+            );
+        }
+        for command in [
+            "update-user 1",
+            "delete-user 1",
+            "explain count",
+            "explain get-user 1",
+            "table list",
+            "selected",
+            "watch 1 select",
+        ] {
+            assert_ne!(texts(command)[0], "sql", "{command}");
+        }
+        assert_eq!(
+            commands("select 1; select\n2; count\nstatus"),
+            ["select 1;", "select\n2;", "count", "status"]
+        );
     }
 
     #[test]

@@ -56,11 +56,12 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
 /// The arguments of a line: a trailing `;` is dropped, and `~/` at the beginning of a token is the user's home.
 pub(super) fn arguments(text: &str) -> Result<Vec<String>> {
     let Lexer { mut tokens, open, .. } = Lexer::of(text);
-    if let Some(open) = open {
-        let message = match open {
-            Open::Quote(_) => "a quote is not closed",
-            Open::Backslash => "the line ends with a backslash, and no line follows",
-        };
+    let problem = match open {
+        Some(Open::Quote(_)) => Some("a quote is not closed"),
+        Some(Open::Backslash) => Some("the line ends with a backslash, and no line follows"),
+        Some(Open::Statement) | None => None,
+    };
+    if let Some(message) = problem {
         return Err(Error::new(Kind::Usage, message).hint("lines are quoted as in a shell"));
     }
     if let Some(last) = tokens.last_mut()

@@ -304,10 +304,12 @@ impl<'terminal> Shell<'terminal> {
 
     /// Runs the commands of `-c`.
     pub(super) fn run_commands(&self, commands: &[String], keep_going: bool) -> End {
-        let entries = commands
-            .iter()
-            .zip(1..)
-            .map(|(text, number): (_, u64)| Entry { place: format!("-c:{number}"), text: Ok(text.clone()) });
+        let entries = commands.iter().zip(1..).flat_map(|(text, number): (_, u64)| {
+            let parts =
+                if lexer::begins_with_sql(text) { lexer::commands(text) } else { vec![text.as_str()] };
+            let entry = move |part: &str| Entry { place: format!("-c:{number}"), text: Ok(part.to_owned()) };
+            parts.into_iter().map(entry)
+        });
         self.run_entries(entries, keep_going)
     }
 

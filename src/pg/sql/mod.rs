@@ -16,6 +16,7 @@ pub use crate::pg::scan::sql::StatementColumn;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
+use crate::model::report::Cell;
 use crate::model::sql::locality::{Found, analyse};
 use crate::model::sql::{self, Reason};
 use crate::model::table::Tables;
@@ -84,6 +85,33 @@ pub fn run(cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
 /// Whether a relation belongs to Postgres or to ringshard itself.
 fn is_system(name: &str) -> bool {
     ["pg_", "information_schema.", "ringshard."].iter().any(|begin| name.starts_with(begin))
+}
+
+/// The names of the tables of the cluster and of their columns, quoted where necessary.
+pub fn names(cluster: &Cluster) -> Result<Vec<String>> {
+    let view = cluster.view();
+    let tables: Vec<String> = view
+        .topology
+        .tables()
+        .all()
+        .iter()
+        .map(|table| format!("'{}'", table.name.as_sql().replace('\'', "''")))
+        .collect();
+    let Some(first) = cluster.shards().names().into_iter().next().filter(|_| !tables.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let sql = format!(
+        "SELECT DISTINCT pg_catalog.quote_ident(name) FROM pg_catalog.unnest(ARRAY[{}]) AS tables (of), \
+         LATERAL (SELECT relname FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(of) \
+                  UNION ALL SELECT attname FROM pg_catalog.pg_attribute \
+                  WHERE attrelid = pg_catalog.to_regclass(of) AND attnum > 0 AND NOT attisdropped) AS names (name) ORDER BY 1",
+        tables.join(", ")
+    );
+    let answers = scan::run_statement(cluster, &sql, &[first], false)?;
+    let text = |cell: Option<Cell>| if let Some(Cell::Text(text)) = cell { Some(text) } else { None };
+    let rows: Result<Vec<Option<String>>> =
+        answers.rows.map(|row| Ok(text(row?.1.into_iter().next()))).collect();
+    Ok(rows?.into_iter().flatten().collect())
 }
 
 /// Where a statement would run, in words.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper, Result};
 
 use super::grammar::{Grammar, Role, SeenValues};
+use super::sql_words;
 use crate::terminal::lexer::{Lexer, Token};
 
 /// Up to so many candidates are listed with their help.
@@ -30,6 +32,10 @@ pub(super) struct Assistant {
     color: bool,
     /// Whether the line continues another one, of which it is no command.
     pub(super) is_further: bool,
+    /// Whether that is a statement of SQL.
+    pub(super) is_statement: bool,
+    /// What was seen.
+    seen: Arc<Mutex<SeenValues>>,
     /// Lines that failed, which are not proposed again.
     pub(super) failed: HashSet<String>,
     /// The line and its hint as they are on the screen.
@@ -44,6 +50,8 @@ impl Assistant {
             history: HistoryHinter::new(),
             color,
             is_further: false,
+            is_statement: false,
+            seen: Arc::clone(seen),
             failed: HashSet::new(),
             shown: Mutex::default(),
         }
@@ -72,6 +80,12 @@ impl Completer for Assistant {
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
         let Lexer { mut tokens, comments, .. } = Lexer::of(&line[..pos]);
+        if self.is_statement || tokens.len() > 1 && is_statement(&tokens) {
+            let names = self.seen.lock().sql.clone().unwrap_or_default();
+            let (start, found) = sql_words::completed(&line[..pos], &names);
+            let found: Vec<_> = found.into_iter().map(|name| (name, None)).collect();
+            return Ok((start, pairs(&found, is_apart(line, pos))));
+        }
         if self.is_further || comments.last().is_some_and(|comment| comment.end == pos) {
             return Ok((pos, Vec::new()));
         }
@@ -100,6 +114,30 @@ impl Completer for Assistant {
             .collect();
         Ok((start, pairs(&self.grammar.in_order(found, &tokens[outer..]), is_apart(line, pos))))
     }
+}
+
+/// Whether a line is a statement of SQL, to which the lexer has added its command.
+fn is_statement(tokens: &[Token]) -> bool {
+    tokens.first().is_some_and(|first| first.text == "sql" && first.span.is_empty())
+}
+
+/// A line with these colours.
+fn colored(line: &str, parts: Vec<(Range<usize>, &'static str)>) -> String {
+    let mut out = String::with_capacity(line.len() * 2);
+    let mut at = 0;
+    for (span, color) in parts {
+        let (before, text) = (&line[at..span.start], &line[span.clone()]);
+        at = span.end;
+        out.push_str(before);
+        if color.is_empty() {
+            out.push_str(text);
+        } else {
+            // SGR parameters of ECMA-48.
+            let _ = write!(out, "\x1b[{color}m{text}\x1b[0m");
+        }
+    }
+    out.push_str(&line[at..]);
+    out
 }
 
 /// Whether a blank follows the cursor.
@@ -214,6 +252,9 @@ impl Highlighter for Assistant {
             return Cow::Borrowed(line);
         }
         let Lexer { tokens, comments, .. } = Lexer::of(line);
+        if is_statement(&tokens) {
+            return Cow::Owned(colored(line, sql_words::colors(line)));
+        }
         let roles = self.grammar.context(&tokens).roles;
         let color = |(token, role): (&Token, Role)| {
             let is_typed = token.span.end == pos && pos == line.len();
@@ -222,21 +263,7 @@ impl Highlighter for Assistant {
         let mut parts: Vec<_> = tokens.iter().zip(roles).map(color).collect();
         parts.extend(comments.into_iter().map(|span| (span, "2")));
         parts.sort_by_key(|(span, _)| span.start);
-        let mut out = String::with_capacity(line.len() * 2);
-        let mut at = 0;
-        for (span, color) in parts {
-            let (before, text) = (&line[at..span.start], &line[span.clone()]);
-            at = span.end;
-            out.push_str(before);
-            if color.is_empty() {
-                out.push_str(text);
-            } else {
-                // SGR parameters of ECMA-48.
-                let _ = write!(out, "\x1b[{color}m{text}\x1b[0m");
-            }
-        }
-        out.push_str(&line[at..]);
-        Cow::Owned(out)
+        Cow::Owned(colored(line, parts))
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {

@@ -25,6 +25,8 @@ const IDS_MAX: usize = 20;
 pub(super) struct SeenValues {
     /// The names of the shards.
     pub(super) shards: Vec<String>,
+    /// The names of the tables and their columns; `None` if they were not read yet.
+    pub(super) sql: Option<Vec<String>>,
     /// The ids used last, the newest first.
     ids: VecDeque<i64>,
 }

@@ -4,6 +4,7 @@ mod assistant;
 mod grammar;
 mod greeting;
 mod prompt;
+mod sql_words;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +21,11 @@ use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History as _, SearchDirection};
 use rustyline::{Config, Editor, ExternalPrinter};
 
-use super::lexer::Lexer;
+use super::lexer::{Lexer, Open};
 use super::output::{Screen, message, write_stderr};
 use super::shell::{End, Shell};
 use crate::commands::repl_command::EditorKeys;
-use crate::commands::{News, ReplArgs};
+use crate::commands::{Life, News, ReplArgs};
 use crate::error::{Error, Kind, Result};
 use crate::model::text::redacted;
 use crate::settings::Access;
@@ -172,7 +173,15 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         let state = self.shell.context.health(HEALTH_PATIENCE);
         if let Some(state) = &state {
             let names = state.keys().map(ToString::to_string).collect();
-            self.seen.lock().shards = names;
+            let is_known = {
+                let mut seen = self.seen.lock();
+                seen.shards = names;
+                seen.sql.is_some()
+            };
+            // Once: it is a connection that the first statement uses.
+            if !is_known && state.values().all(|life| matches!(life, Life::Up { .. })) {
+                self.seen.lock().sql = Some(self.shell.context.names_in_sql());
+            }
         }
         self.notices.flush();
         let screen = Screen::stdout(self.shell.options.get().color);
@@ -206,9 +215,9 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
     /// Reads more lines as long as a quote is open or the last line ends with a backslash. Ctrl-D ends this as Ctrl-C does.
     fn complete(&mut self, mut text: String) -> std::result::Result<String, ReadlineError> {
         while let Some(open) = Lexer::of(&text).open {
-            self.set_further(true);
+            self.set_further(true, open == Open::Statement);
             let more = self.editor.readline(&open.prompt());
-            self.set_further(false);
+            self.set_further(false, false);
             text.push('\n');
             text.push_str(&more.map_err(|cause| match cause {
                 ReadlineError::Eof => ReadlineError::Interrupted,
@@ -218,9 +227,9 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         Ok(text)
     }
 
-    fn set_further(&mut self, is_further: bool) {
+    fn set_further(&mut self, is_further: bool, is_statement: bool) {
         if let Some(assistant) = self.editor.helper_mut() {
-            assistant.is_further = is_further;
+            (assistant.is_further, assistant.is_statement) = (is_further, is_statement);
         }
     }
 

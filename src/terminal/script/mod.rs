@@ -3,13 +3,14 @@
 
 pub(crate) mod batching;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::vec;
 
-use super::lexer::Lexer;
+use super::lexer::{Lexer, begins_with_sql, commands};
 use super::parse::{Parsed, parse};
 use crate::error::{Error, Kind, Result};
 use crate::files;
@@ -117,11 +118,13 @@ pub(crate) struct Entries {
     reader: BufReader<Box<dyn Read + Send>>,
     /// The number of the line that was read last, from 1.
     number: u64,
+    /// Commands of that line behind the one that was returned.
+    queue: VecDeque<Entry>,
 }
 
 impl Entries {
     fn new(name: String, reader: impl Read + Send + 'static) -> Self {
-        Self { name, reader: BufReader::new(Box::new(reader)), number: 0 }
+        Self { name, reader: BufReader::new(Box::new(reader)), number: 0, queue: VecDeque::new() }
     }
 
     /// The next command, and those behind it whose lines were read with it; `None` at the end.
@@ -160,6 +163,9 @@ impl Iterator for Entries {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(entry) = self.queue.pop_front() {
+            return Some(entry);
+        }
         let line = self.line()?;
         let place = format!("{}:{}", self.name, self.number);
         let mut text = match line {
@@ -171,7 +177,7 @@ impl Iterator for Entries {
             text = text.trim_start_matches('\u{feff}').into();
         }
         // Only lines with these characters can be incomplete.
-        while text.contains(['\'', '"', '\\'])
+        while (text.contains(['\'', '"', '\\']) || begins_with_sql(&text))
             && text.len() < ENTRY_BYTES_MAX
             && Lexer::of(&text).open.is_some()
         {
@@ -180,6 +186,11 @@ impl Iterator for Entries {
                 Some(Err(error)) => return Some(Entry { place, text: Err(error) }),
                 None => break,
             }
+        }
+        if begins_with_sql(&text) {
+            let entry = |command: &str| Entry { place: place.clone(), text: Ok(command.to_owned()) };
+            self.queue.extend(commands(&text).into_iter().map(entry));
+            return self.queue.pop_front();
         }
         Some(Entry { place, text: Ok(text) })
     }

@@ -59,7 +59,8 @@ pub(crate) fn change_topology(test: &Test, epoch: i64, topology: &Topology) {
 /// The SQL that fences one user, in transit to `target`, as a mover's first step does.
 pub(crate) fn fence_user(id: i64, target: &str) -> String {
     format!(
-        "WITH place AS (SELECT md5('{id}')::uuid AS at), \
+        "UPDATE ringshard.meta SET topology_md5 = NULL; \
+         WITH place AS (SELECT md5('{id}')::uuid AS at), \
               old AS (DELETE FROM ringshard.arc USING place WHERE first <= at AND last >= at RETURNING arc.*) \
          SELECT count(*) FROM old; \
          INSERT INTO ringshard.arc (first, last, state, epoch, transfer_to) \

@@ -12,6 +12,7 @@ pub(crate) mod screens;
 pub(crate) mod script;
 pub(crate) mod script_creates;
 pub(crate) mod secrets;
+pub(crate) mod sql_prompt;
 pub(crate) mod tour;
 pub(crate) mod tutorial;
 pub(crate) mod wrong_input;

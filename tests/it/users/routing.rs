@@ -106,6 +106,8 @@ fn a_write_that_waited_for_the_barrier_sees_the_fence() {
             shard,
             &format!("ALTER DATABASE {database} SET default_transaction_isolation = '{level}'"),
         );
+        // As a change that was announced, which the fast path would wait for.
+        test.execute(shard, "UPDATE ringshard.meta SET topology_md5 = NULL");
         let mut mover = test.client(shard);
         mover.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7283001)").unwrap();
         let writer = test.command().args(["create-user", "--id", "1", "--name", "x"]).spawn().unwrap();
@@ -123,7 +125,7 @@ fn a_write_that_waited_for_the_barrier_sees_the_fence() {
 #[test]
 fn a_key_without_an_owner_is_an_error() {
     let test = Test::initialised();
-    test.execute(owner(1), "DELETE FROM ringshard.arc");
+    test.execute(owner(1), "DELETE FROM ringshard.arc; UPDATE ringshard.meta SET topology_md5 = NULL");
     test.run(&["create-user", "--id", "1", "--name", "x"]).fails(1).says("does not own it");
     test.run(&["get-user", "1"]).fails(1);
 }
@@ -195,7 +197,7 @@ fn a_write_with_a_lost_reply_is_looked_up_and_not_repeated() {
     // Fills the cache, so that the command is the first statement of its connection.
     test.run(&["count"]).success();
     for (cut, committed) in [(Cut::Answer, true), (Cut::Request, false)] {
-        let proxy = Proxy::new(&test.database(shard), "write_user", cut);
+        let proxy = Proxy::new(&test.database(shard), "fast_path_lock", cut);
         let shards = test.shards_with(shard, &proxy.url());
         let run = |words: &[&str]| {
             Ran::of(test.command().env("RINGSHARD_SHARDS", &shards).args(words).spawn().unwrap())
@@ -230,15 +232,15 @@ fn a_lost_session_is_terminated_before_the_outcome_is_reported() {
         if !is_creation {
             test.execute(shard, "INSERT INTO users VALUES (1, 'was', NULL, NULL) ON CONFLICT DO NOTHING");
         }
-        // The statement reaches the server, waits there for the barrier, and its connection is cut.
+        // The statement reaches the server, waits there for the mover's lock, and its connection is cut.
         let mut mover = test.client(shard);
-        mover.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7283001)").unwrap();
-        let proxy = Proxy::new(&test.database(shard), "write_user", Cut::Both);
+        mover.batch_execute("BEGIN; LOCK TABLE ringshard.fast_path_lock IN EXCLUSIVE MODE").unwrap();
+        let proxy = Proxy::new(&test.database(shard), "fast_path_lock", Cut::Both);
         let shards = test.shards_with(shard, &proxy.url());
         let child = test.command().env("RINGSHARD_SHARDS", shards).args(words).spawn().unwrap();
         Ran::of(child).fails(69).says("the write was not done");
         assert!(proxy.has_cut());
-        // Releases the barrier: a session that was left behind would commit now.
+        // Releases the lock: a session that was left behind would commit now.
         mover.batch_execute("COMMIT").unwrap();
         thread::sleep(Duration::from_millis(300));
         let names = test.query(shard, "SELECT name FROM users", &[]);
@@ -298,7 +300,10 @@ fn another_constraint_is_not_reported_as_an_existing_user() {
 fn an_unexpected_column_type_is_an_error() {
     let test = Test::initialised();
     test.run(&["create-user", "--id", "1", "--name", "x"]).success();
-    test.execute(owner(1), "ALTER TABLE users ALTER name TYPE bytea USING 'x'");
+    test.execute(
+        owner(1),
+        "ALTER TABLE users ALTER name TYPE bytea USING 'x'; UPDATE ringshard.meta SET topology_md5 = NULL",
+    );
     test.run(&["get-user", "1"]).fails(1).says("shard_2");
 }
 
