@@ -179,17 +179,18 @@ impl Lexer {
 
 /// Whether a line begins with SQL, which no command does.
 pub(super) fn begins_with_sql(line: &str) -> bool {
-    let mut words =
-        line.split_ascii_whitespace().map(|word| word.trim_start_matches('(').to_ascii_lowercase());
+    let mut words = line.split_ascii_whitespace().map(str::to_ascii_lowercase);
     let first = words.next().unwrap_or_default();
-    if BARE.contains(&first.as_str()) {
+    let first = first.trim_start_matches('(');
+    if BARE.contains(&first) {
         return true;
     }
     // `explain` alone is a command.
     first == "explain"
         && words.next().is_some_and(|next| {
-            STATEMENTS.contains(&next.as_str())
-                || ["analyze", "verbose", "costs"].iter().any(|word| next.starts_with(word))
+            next.starts_with('(')
+                || ["analyze", "verbose"].contains(&next.as_str())
+                || BARE.contains(&next.as_str())
         })
 }
 
@@ -252,7 +253,7 @@ pub(super) fn commands(text: &str) -> Vec<&str> {
             break;
         };
         commands.push(&rest[..end]);
-        rest = &rest[next..];
+        rest = rest[next..].trim_start_matches(' ');
     }
     commands.retain(|command| !command.trim().is_empty());
     commands
@@ -401,6 +402,7 @@ mod tests {
             "delete-user 1",
             "explain count",
             "explain get-user 1",
+            "explain table list",
             "table list",
             "selected",
             "watch 1 select",
