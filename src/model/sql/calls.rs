@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, InTarget, NamedWindowDefinition, NamedWindowExpr, ObjectName, Query, SelectItem, Value,
-    Visitor, WindowType,
+    Expr, Function, Ident, InTarget, NamedWindowDefinition, NamedWindowExpr, ObjectName, Query, SelectItem,
+    TableFactor, Value, Visit, Visitor, WindowType,
 };
 
 /// The names of the functions that are called, not qualified.
@@ -28,14 +28,139 @@ pub(super) fn name_of(function: &Function) -> Option<String> {
     Some(function.name.0.last()?.as_ident()?.value.clone())
 }
 
-/// Counts the relations.
-pub(super) struct Relations(pub(super) usize);
+/// Counts the relations, and looks for names like those that are generated.
+#[derive(Default)]
+pub(super) struct Relations {
+    pub(super) count: usize,
+    pub(super) has_generated: bool,
+}
 
 impl Visitor for Relations {
     type Break = ();
 
     fn pre_visit_relation(&mut self, _: &ObjectName) -> ControlFlow<()> {
-        self.0 += 1;
+        self.count += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_ident(&mut self, name: &Ident) -> ControlFlow<()> {
+        self.has_generated |= name.value.starts_with("ringshard_");
+        ControlFlow::Continue(())
+    }
+}
+
+/// Aggregates in queries inside whose columns may be those of the query around: then they are aggregates of that one. Each with the
+/// query that stands in parentheses.
+#[derive(Default)]
+pub struct InnerAggregates {
+    /// The queries.
+    pub found: Vec<Query>,
+    /// The functions that look at several rows.
+    aggregates: BTreeSet<String>,
+    depth: usize,
+}
+
+impl InnerAggregates {
+    /// To look for these functions.
+    pub fn of(aggregates: BTreeSet<String>) -> Self {
+        Self { aggregates, ..Self::default() }
+    }
+}
+
+impl Visitor for InnerAggregates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        if self.depth == 2 {
+            let mut calls = ColumnsInAggregates { aggregates: &self.aggregates, found: false };
+            let _ = Visit::visit(query, &mut calls);
+            if calls.found {
+                self.found.push(query.clone());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether each column in an aggregate of a query has the name of one of the tables in it.
+pub fn aggregates_are_qualified(query: &Query, aggregates: &BTreeSet<String>) -> bool {
+    let mut own = Qualified { aggregates, aliases: BTreeSet::new(), columns: Vec::new() };
+    let _ = Visit::visit(query, &mut own);
+    own.columns.iter().all(|alias| alias.as_ref().is_some_and(|alias| own.aliases.contains(alias)))
+}
+
+struct Qualified<'a> {
+    aggregates: &'a BTreeSet<String>,
+    aliases: BTreeSet<String>,
+    /// The tables of the columns in aggregates, if they are named.
+    columns: Vec<Option<String>>,
+}
+
+impl Visitor for Qualified<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        let (TableFactor::Table { alias, .. } | TableFactor::Derived { alias, .. }) = factor else {
+            return ControlFlow::Continue(());
+        };
+        let own = match factor {
+            TableFactor::Table { name, .. } => {
+                name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.clone())
+            }
+            _ => None,
+        };
+        self.aliases.extend(alias.as_ref().map(|alias| alias.name.value.clone()).or(own));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && is_aggregate(function, self.aggregates)
+        {
+            let _ = Visit::visit(function, &mut Owners(&mut self.columns));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The tables that columns name.
+struct Owners<'c>(&'c mut Vec<Option<String>>);
+
+impl Visitor for Owners<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Identifier(_) => self.0.push(None),
+            Expr::CompoundIdentifier(names) => self.0.push(names.first().map(|name| name.value.clone())),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a column is in an aggregate.
+struct ColumnsInAggregates<'a> {
+    aggregates: &'a BTreeSet<String>,
+    found: bool,
+}
+
+impl Visitor for ColumnsInAggregates<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && is_aggregate(function, self.aggregates)
+        {
+            // Any argument but a star.
+            self.found |= !function.args.to_string().trim_matches(['(', ')']).eq("*");
+        }
         ControlFlow::Continue(())
     }
 }
@@ -154,7 +279,9 @@ pub(super) fn position_of(expr: &Expr) -> Option<usize> {
 
 /// What an output column computes, if an expression is its position.
 pub(super) fn output_of<'e>(expr: &Expr, projection: &'e [SelectItem]) -> Option<&'e Expr> {
-    projection.get(position_of(expr)? - 1).and_then(expr_of)
+    let items = projection.get(..position_of(expr)?)?;
+    // A wildcard stands for any number of columns.
+    items.iter().all(|item| expr_of(item).is_some()).then(|| items.last().and_then(expr_of))?
 }
 
 /// What a window of this name is partitioned by.

@@ -20,7 +20,7 @@ impl Level<'_> {
     /// Whether an expression is the sharding key of the tables of a level.
     fn is_key(&self, expr: &Expr) -> bool {
         self.scope
-            .resolve(bare(expr))
+            .resolve_kept(bare(expr))
             .is_some_and(|(node, depth)| depth == 0 && self.nodes.root(node) == self.root)
     }
 
@@ -36,6 +36,7 @@ impl Level<'_> {
         let _ = select.projection.visit(&mut calls);
         let _ = select.having.visit(&mut calls);
         let _ = query.order_by.visit(&mut calls);
+        let _ = select.distinct.visit(&mut calls);
         let groups = match &select.group_by {
             GroupByExpr::Expressions(groups, modifiers) => {
                 if !modifiers.is_empty() || groups.iter().any(is_several) {
@@ -71,7 +72,8 @@ impl Level<'_> {
         match &self.select.distinct {
             None | Some(Distinct::All) => false,
             Some(Distinct::Distinct) => {
-                let has_keys = self.scope.sources.iter().any(|source| !source.keys.is_empty());
+                let has_keys =
+                    self.scope.sources.iter().any(|source| !source.keys.is_empty() && !source.is_nullable);
                 !projection.iter().any(|item| match item {
                     SelectItem::Wildcard(_) => has_keys,
                     item => expr_of(item).is_some_and(|expr| self.is_key(expr)),
@@ -93,12 +95,22 @@ impl Level<'_> {
                     keys.push(alias.value.clone());
                 }
                 SelectItem::Wildcard(_) => {
-                    keys.extend(self.scope.sources.iter().flat_map(|source| source.keys.clone()));
+                    keys.extend(
+                        self.scope
+                            .sources
+                            .iter()
+                            .filter(|source| !source.is_nullable)
+                            .flat_map(|source| source.keys.clone()),
+                    );
                 }
                 SelectItem::QualifiedWildcard(kind, _) => {
                     let alias = kind.to_string();
                     let alias = alias.trim_end_matches(".*");
-                    let sources = self.scope.sources.iter().filter(|source| source.alias == alias);
+                    let sources = self
+                        .scope
+                        .sources
+                        .iter()
+                        .filter(|source| source.alias == alias && !source.is_nullable);
                     keys.extend(sources.flat_map(|source| source.keys.clone()));
                 }
                 _ => {}

@@ -2,10 +2,11 @@
 //! tables are joined over their sharding keys, and nothing in it looks at rows of several keys at once.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use sqlparser::ast::{
-    Cte, Expr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, TableAlias, TableFactor, TableWithJoins, Visit,
+    Cte, Distinct, Expr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr,
+    SetOperator, SetQuantifier, Statement, TableAlias, TableFactor, TableWithJoins, Visit,
 };
 
 use super::calls::{Relations, Subqueries};
@@ -15,6 +16,12 @@ use super::scope::{Ctes, Nodes, Scope, Shape, Source, named, renamed};
 pub use super::scope::{Facts, Found};
 use super::table_of;
 use crate::model::table::Tables;
+
+/// The condition of a join; for an outer one with the sources on its two sides.
+struct On<'q> {
+    condition: &'q Expr,
+    outer: Option<(Range<usize>, Range<usize>)>,
+}
 
 /// The state of an analysis.
 struct Analysis<'a> {
@@ -44,13 +51,21 @@ pub(super) fn analyse_write(
     from: &[TableWithJoins],
     selection: Option<&Expr>,
     others: Subqueries,
+    statement: &Statement,
 ) -> Found {
     let aggregates = BTreeSet::new();
     let mut analysis = Analysis::new(tables, &aggregates);
     let scope = analysis.from(from, selection, None, &Ctes::new());
     analysis.subqueries(&selection.cloned(), &scope, &Ctes::new());
     analysis.found_subqueries(others, &scope, &Ctes::new());
-    analysis.end()
+    analysis.check_all_relations(statement);
+    let mut target = scope.sources.first().and_then(|source| source.node);
+    if target.is_some_and(|node| analysis.nodes.keys(node).is_none()) {
+        target = None;
+    }
+    let found = analysis.end();
+    // What is written must be bound itself.
+    Found { keys: found.keys.clone().filter(|_| target.is_some()), ..found }
 }
 
 impl<'a> Analysis<'a> {
@@ -76,6 +91,12 @@ impl<'a> Analysis<'a> {
         self.found
     }
 
+    /// The statement has a part that is not understood.
+    fn opaque(&mut self, why: impl Into<String>) {
+        self.found.is_opaque = true;
+        self.reason(why);
+    }
+
     fn reason(&mut self, why: impl Into<String>) {
         let why = why.into();
         if !self.found.reasons.contains(&why) {
@@ -96,34 +117,45 @@ impl<'a> Analysis<'a> {
         for item in from {
             self.joins(item, &mut scope, ctes, &mut conditions);
         }
-        let has_outer_join = conditions.iter().any(|(_, is_outer)| *is_outer);
+        let has_outer_join = scope.sources.iter().any(|source| source.is_nullable);
         let mut of_where = Vec::new();
         if let Some(selection) = selection {
             for_each_conjunct(selection, &mut |condition| of_where.push(condition));
         }
-        let mut of_on = Vec::new();
-        for (on, _) in &conditions {
-            for_each_conjunct(on, &mut |condition| of_on.push(condition));
+        let (mut of_on, mut restricting) = (Vec::new(), Vec::new());
+        for on in &conditions {
+            for_each_conjunct(on.condition, &mut |condition| of_on.push((condition, on.outer.clone())));
+            // Where there is an outer join, a condition does not restrict the rows that it keeps.
+            if !has_outer_join {
+                for_each_conjunct(on.condition, &mut |condition| restricting.push(condition));
+            }
         }
-        for condition in of_where.iter().chain(&of_on) {
+        for (condition, outer_join) in of_where.iter().map(|condition| (*condition, None)).chain(of_on) {
             if let Some((left, right)) = sides(condition)
                 && let (Some((one, depth)), Some((other, other_depth))) =
                     (scope.resolve(left), scope.resolve(right))
             {
+                let is_where = of_where.iter().any(|of_where| std::ptr::eq(*of_where, condition));
+                let binds = is_where || !has_outer_join;
+                // An outer join compares the rows of its two sides alone.
+                let is_across = outer_join.is_none_or(|(left, right)| {
+                    let is_in = |range: &Range<usize>, node| {
+                        scope.sources[range.clone()].iter().any(|source| source.node == Some(node))
+                    };
+                    is_in(&left, one) && is_in(&right, other) || is_in(&left, other) && is_in(&right, one)
+                });
                 match (depth, other_depth) {
-                    (0, 0) => self.nodes.unite(one, other),
-                    (0, _) => self.nodes.bind_outer(one, other),
-                    (_, 0) => self.nodes.bind_outer(other, one),
+                    (0, 0) if is_across => self.nodes.unite(one, other),
+                    (0, 1..) if binds => self.nodes.bind_outer(one, other),
+                    (1.., 0) if binds => self.nodes.bind_outer(other, one),
                     _ => {}
                 }
             }
         }
-        for (on, _) in &conditions {
-            self.subqueries(*on, &scope, ctes);
+        for on in &conditions {
+            self.subqueries(on.condition, &scope, ctes);
         }
-        // A constant in the condition of an outer join does not restrict its other side.
-        let restricting = if has_outer_join { &[][..] } else { of_on.as_slice() };
-        for condition in of_where.iter().chain(restricting) {
+        for condition in of_where.iter().chain(&restricting) {
             if let Some((column, constants)) = constants(condition)
                 && let Some((node, 0)) = scope.resolve(column)
             {
@@ -138,7 +170,7 @@ impl<'a> Analysis<'a> {
         item: &'q TableWithJoins,
         scope: &mut Scope<'_>,
         ctes: &Ctes,
-        conditions: &mut Vec<(&'q Expr, bool)>,
+        conditions: &mut Vec<On<'q>>,
     ) {
         let begin = scope.sources.len();
         self.factor(&item.relation, scope, ctes, conditions);
@@ -148,23 +180,29 @@ impl<'a> Analysis<'a> {
             let is_sharded = |sources: &[Source]| sources.iter().any(|source| source.node.is_some());
             let (left, right) =
                 (is_sharded(&scope.sources[begin..middle]), is_sharded(&scope.sources[middle..]));
-            let (constraint, is_outer, is_right) = match join_operator {
+            let (constraint, nullable, is_right) = match join_operator {
                 JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => {
-                    (on, false, true)
+                    (on, middle..middle, true)
                 }
-                JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (on, true, left || !right),
-                JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (on, true, right || !left),
-                JoinOperator::FullOuter(on) => (on, true, left == right),
+                JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => {
+                    (on, middle..scope.sources.len(), left || !right)
+                }
+                JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (on, begin..middle, right || !left),
+                JoinOperator::FullOuter(on) => (on, begin..scope.sources.len(), left == right),
                 _ => {
-                    self.reason("a join of it is not known here");
+                    self.opaque("a join of it is not known here");
                     continue;
                 }
             };
             if !is_right {
                 self.reason("an outer join keeps rows that are the same on every shard");
             }
+            let outer = (!nullable.is_empty()).then_some((begin..middle, middle..scope.sources.len()));
+            for source in &mut scope.sources[nullable] {
+                source.is_nullable = true;
+            }
             match constraint {
-                JoinConstraint::On(on) => conditions.push((on, is_outer)),
+                JoinConstraint::On(condition) => conditions.push(On { condition, outer }),
                 JoinConstraint::Using(columns) => {
                     for column in columns {
                         self.nodes.using(column, &scope.sources[begin..middle], &scope.sources[middle..]);
@@ -172,8 +210,8 @@ impl<'a> Analysis<'a> {
                 }
                 JoinConstraint::None => {}
                 JoinConstraint::Natural | JoinConstraint::UsingAlias(..) => {
-                    if left && right {
-                        self.reason("a NATURAL JOIN does not say what it compares: JOIN … USING (column)");
+                    if left || right {
+                        self.opaque("a NATURAL JOIN does not say what it compares: JOIN … USING (column)");
                     }
                 }
             }
@@ -185,7 +223,7 @@ impl<'a> Analysis<'a> {
         factor: &'q TableFactor,
         scope: &mut Scope<'_>,
         ctes: &Ctes,
-        conditions: &mut Vec<(&'q Expr, bool)>,
+        conditions: &mut Vec<On<'q>>,
     ) {
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
@@ -209,10 +247,10 @@ impl<'a> Analysis<'a> {
                         table.key.iter().filter(|_| !has_columns).map(|key| key.column.clone()).collect();
                     let node = table.key.as_ref().map(|key| self.nodes.add(alias_name.clone(), Some(key.of)));
                     self.found.names_reference |= node.is_none();
-                    Source { alias: alias_name, node, keys }
+                    Source { alias: alias_name, node, keys, is_nullable: false }
                 } else {
                     self.found.unknown.push(name.to_string());
-                    Source { alias: alias_name, node: None, keys: Vec::new() }
+                    Source::free(alias_name)
                 };
                 scope.sources.push(source);
             }
@@ -232,24 +270,24 @@ impl<'a> Analysis<'a> {
             | TableFactor::UNNEST { alias, .. }
             | TableFactor::TableFunction { alias, .. } => {
                 let (alias, _) = named(alias.as_ref(), String::new());
-                scope.sources.push(Source { alias, node: None, keys: Vec::new() });
+                scope.sources.push(Source::free(alias));
             }
             // A function.
             TableFactor::Table { alias, name, .. } => {
                 self.relations += 1;
                 let (alias, _) = named(alias.as_ref(), name.to_string());
-                scope.sources.push(Source { alias, node: None, keys: Vec::new() });
+                scope.sources.push(Source::free(alias));
             }
-            other => self.reason(format!("`{other}` is not known here")),
+            other => self.opaque(format!("`{other}` is not known here")),
         }
     }
 
     fn source_of(&mut self, shape: Shape, alias: Option<&TableAlias>, name: String) -> Source {
         match renamed(shape, alias) {
-            Shape::Free => Source { alias: name, node: None, keys: Vec::new() },
+            Shape::Free => Source::free(name),
             Shape::Sharded(keys) => {
                 let node = self.nodes.add(name.clone(), None);
-                Source { alias: name, node: Some(node), keys }
+                Source { alias: name, node: Some(node), keys, is_nullable: false }
             }
         }
     }
@@ -270,6 +308,9 @@ impl<'a> Analysis<'a> {
             }
             for Cte { alias, query, .. } in &with.cte_tables {
                 let name = alias.name.value.clone();
+                if table_of(self.tables, &ObjectName::from(vec![alias.name.clone()])).is_some() {
+                    self.opaque(format!("a WITH query has the name of the table `{name}`"));
+                }
                 if with.recursive {
                     ctes.push((name.clone(), Shape::Free));
                 }
@@ -299,11 +340,16 @@ impl<'a> Analysis<'a> {
     ) -> Shape {
         match body {
             SetExpr::Select(select) => self.select(select, query, outer, ctes, is_top, facts),
-            SetExpr::Query(inner) => self.query(inner, outer, ctes, false, facts),
+            SetExpr::Query(inner) => {
+                if inner.order_by.is_some() {
+                    self.reason("a query in parentheses has an ORDER BY");
+                }
+                self.query(inner, outer, ctes, false, facts)
+            }
             SetExpr::SetOperation { left, op, set_quantifier, right } => {
                 let mut inner = Facts::default();
                 let bodies = [left, right].map(|side| self.set(side, query, outer, ctes, false, &mut inner));
-                let [Shape::Sharded(left), Shape::Sharded(right)] = &bodies else {
+                let [Shape::Sharded(_), Shape::Sharded(_)] = &bodies else {
                     if bodies != [Shape::Free, Shape::Free] {
                         self.reason("one side of a UNION, INTERSECT or EXCEPT is the same on every shard");
                         facts.is_sharded = true;
@@ -318,7 +364,8 @@ impl<'a> Analysis<'a> {
                     SetOperator::Union if is_top => facts.is_distinct_union = true,
                     _ => self.reason("a UNION, INTERSECT or EXCEPT compares rows of different shards"),
                 }
-                Shape::Sharded(left.iter().filter(|name| right.contains(name)).cloned().collect())
+                // Their columns correspond by position.
+                Shape::Sharded(Vec::new())
             }
             SetExpr::Values(values) => {
                 let scope = Scope { sources: Vec::new(), outer };
@@ -326,12 +373,11 @@ impl<'a> Analysis<'a> {
                 Shape::Free
             }
             SetExpr::Table(_) => {
-                self.reason("TABLE is not known here: SELECT * FROM");
-                facts.is_sharded = true;
+                self.opaque("TABLE is not known here: SELECT * FROM");
                 Shape::Free
             }
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                self.reason("a part of it writes");
+                self.opaque("a part of it writes");
                 Shape::Free
             }
         }
@@ -355,6 +401,7 @@ impl<'a> Analysis<'a> {
         self.subqueries(&select.selection, &scope, ctes);
         self.subqueries(&select.group_by, &scope, ctes);
         self.subqueries(&select.having, &scope, ctes);
+        self.subqueries(&select.distinct, &scope, ctes);
         self.subqueries(&query.order_by, &scope, ctes);
         let Some(first) = nodes.first() else { return Shape::Free };
         facts.is_sharded = true;
@@ -405,7 +452,9 @@ impl<'a> Analysis<'a> {
 
     fn found_subqueries(&mut self, subqueries: Subqueries, scope: &Scope<'_>, ctes: &Ctes) {
         for (query, compared) in subqueries.found {
-            self.compared = compared.and_then(|expr| scope.resolve(bare(&expr))).map(|(node, _)| node);
+            let is_plain = matches!(&*query.body, SetExpr::Select(select) if !matches!(select.distinct, Some(Distinct::On(_))));
+            let key = compared.filter(|_| is_plain).and_then(|expr| scope.resolve_kept(bare(&expr)));
+            self.compared = key.map(|(node, _)| node);
             self.query(&query, Some(scope), ctes, false, &mut Facts::default());
             self.compared = None;
         }
@@ -413,11 +462,13 @@ impl<'a> Analysis<'a> {
 
     /// No part of the statement may have been overlooked.
     fn check_all_relations(&mut self, statement: &impl Visit) {
-        let mut relations = Relations(0);
+        let mut relations = Relations::default();
         let _ = statement.visit(&mut relations);
-        if relations.0 != self.relations {
-            self.reason("a part of it is not known here");
-            self.found.facts.is_sharded = true;
+        if relations.has_generated {
+            self.opaque("a name in it begins with ringshard_");
+        }
+        if relations.count != self.relations {
+            self.opaque("a part of it is not known here");
         }
     }
 }

@@ -2,10 +2,11 @@
 //! computes the rest of the query from it. So types, collations, numbers and NULLs are its own.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Ident, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query, Select,
-    SelectItem, SetExpr, TableWithJoins, Value, Visit as _, VisitMut,
+    SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit as _, VisitMut, VisitorMut,
 };
 
 use super::calls::{Subqueries, expr_of, output_of, position_of};
@@ -300,6 +301,24 @@ fn groups(
     if select.projection.iter().any(|item| expr_of(item).is_none()) {
         return because("it has * beside aggregates");
     }
+    if matches!(select.distinct, Some(Distinct::On(_))) {
+        return because("it has DISTINCT ON beside aggregates");
+    }
+    // In a FROM clause of one table a column is the same with and without the name of the table.
+    let mut bare_select = select.clone();
+    if let [TableWithJoins { joins, relation: TableFactor::Table { .. } }] = select.from.as_slice()
+        && joins.is_empty()
+    {
+        // Not in WHERE, whose queries have tables of their own.
+        let _ = VisitMut::visit(&mut bare_select.projection, &mut Unqualified);
+        let _ = VisitMut::visit(&mut bare_select.group_by, &mut Unqualified);
+        let _ = VisitMut::visit(&mut bare_select.having, &mut Unqualified);
+    }
+    let mut bare_query = query.clone();
+    if bare_select != *select {
+        let _ = VisitMut::visit(&mut bare_query.order_by, &mut Unqualified);
+    }
+    let (select, query) = (&bare_select, &bare_query);
     let groups = groups_of(select, query, postgres);
     let mut rest = query.clone();
     rest.with = None;
@@ -338,8 +357,12 @@ fn groups(
     let _ = rest.order_by.visit(&mut splittable);
     if splittable.all {
         let mut partial = Aggregates::new(&groups, aggregates);
-        *rest.body = SetExpr::Select(Box::new(rest_select));
+        let mut rest = rest.clone();
+        *rest.body = SetExpr::Select(Box::new(rest_select.clone()));
         let _ = VisitMut::visit(&mut rest, &mut partial);
+        if partial.has_others() {
+            return self::groups(input, select, true, postgres);
+        }
         // By position, as a constant would not do there.
         let groups = (1..=partial.groups_count()).map(number).collect();
         let items = partial.items();
@@ -380,6 +403,22 @@ fn from_parts() -> Vec<TableWithJoins> {
     match statement.as_ref().ok().and_then(super::query_of).map(|query| &*query.body) {
         Some(SetExpr::Select(select)) => select.from.clone(),
         _ => Vec::new(),
+    }
+}
+
+/// Drops the name of the table before a column.
+struct Unqualified;
+
+impl VisitorMut for Unqualified {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(names) = expr
+            && let [_, column] = names.as_slice()
+        {
+            *expr = Expr::Identifier(column.clone());
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -17,8 +17,8 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, Expr, Ident, ObjectName, Query, Statement, TableAlias, TableFactor, Visit, VisitMut, Visitor,
-    VisitorMut,
+    AccessExpr, Expr, Ident, ObjectName, Query, SetExpr, Statement, TableAlias, TableFactor, Visit, VisitMut,
+    Visitor, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -69,6 +69,17 @@ pub fn parse(text: &str) -> Result<Statement, Reason> {
         return because("it is not one statement");
     };
     let _ = VisitMut::visit(&mut statement, &mut Fold);
+    // A whole query in parentheses.
+    while let Statement::Query(query) = &mut statement
+        && query.with.is_none()
+        && query.order_by.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && query.locks.is_empty()
+        && let SetExpr::Query(inner) = &mut *query.body
+    {
+        statement = Statement::Query(inner.clone());
+    }
     Ok(statement)
 }
 

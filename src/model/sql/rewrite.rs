@@ -75,6 +75,12 @@ impl Aggregates {
         }
     }
 
+    /// Whether a column is neither a group nor in an aggregate: then Postgres knows that it depends on the groups, or reads an
+    /// expression as one of the groups that is written otherwise.
+    pub(super) fn has_others(&self) -> bool {
+        !self.dependent.is_empty()
+    }
+
     /// How many columns the groups have.
     pub(super) fn groups_count(&self) -> usize {
         self.groups.len() + self.dependent.len()
@@ -97,7 +103,12 @@ impl Aggregates {
                 .map(|(at, expr)| named(expr.clone(), format!("{PREFIX}{letter}{}", at + 1)))
                 .collect::<Vec<_>>()
         };
-        [list("g", &self.groups), list("f", &self.dependent), list("p", &self.partials)].concat()
+        let mut items =
+            [list("g", &self.groups), list("f", &self.dependent), list("p", &self.partials)].concat();
+        if items.is_empty() {
+            items.push(named(Expr::value(Value::Number("1".into(), false)), format!("{PREFIX}p1")));
+        }
+        items
     }
 
     /// Replaces the calls, now that the types of the columns are known. `None` if one cannot be computed so.
@@ -153,7 +164,9 @@ impl VisitorMut for Aggregates {
         if is_generated(expr) {
             return ControlFlow::Continue(());
         }
-        if let Some(at) = self.groups.iter().position(|group| group == expr) {
+        // A number may be a position.
+        let is_literal = matches!(expr, Expr::Value(_));
+        if let Some(at) = self.groups.iter().position(|group| group == expr).filter(|_| !is_literal) {
             *expr = column(&format!("{PREFIX}g{}", at + 1));
         } else if let Expr::Function(function) = &*expr
             && is_aggregate(function, &self.functions)

@@ -38,6 +38,8 @@ pub struct Found {
     pub names_reference: bool,
     /// Relations that are neither.
     pub unknown: Vec<String>,
+    /// Whether a part of it is not understood, so that it is not known what it reads.
+    pub is_opaque: bool,
 }
 
 /// A table in a FROM clause whose rows lie on the shards.
@@ -63,6 +65,15 @@ pub(super) struct Source {
     pub(super) node: Option<usize>,
     /// The columns that hold the sharding key.
     pub(super) keys: Vec<String>,
+    /// Whether an outer join adds rows without it, whose columns are NULL.
+    pub(super) is_nullable: bool,
+}
+
+impl Source {
+    /// Without rows that lie on the shards.
+    pub(super) fn free(alias: String) -> Self {
+        Self { alias, node: None, keys: Vec::new(), is_nullable: false }
+    }
 }
 
 /// The FROM clause of a query, and those around it.
@@ -163,6 +174,13 @@ impl Nodes {
 }
 
 impl Scope<'_> {
+    /// As [`Scope::resolve`], if the column is of this level and cannot be NULL: that of an outer join may be on any shard.
+    pub(super) fn resolve_kept(&self, expr: &Expr) -> Option<(usize, usize)> {
+        let found @ (node, depth) = self.resolve(expr)?;
+        let is_kept = |source: &Source| source.node == Some(node) && !source.is_nullable;
+        (depth > 0 || self.sources.iter().any(is_kept)).then_some(found)
+    }
+
     /// The node whose sharding key an expression is, and how many queries around it lies.
     pub(super) fn resolve(&self, expr: &Expr) -> Option<(usize, usize)> {
         match expr {

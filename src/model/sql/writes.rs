@@ -1,10 +1,11 @@
 //! The keys of statements that write.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Delete, Expr, FromTable, Insert, ObjectName, SetExpr, Statement, TableObject, TableWithJoins, Update,
-    UpdateTableFromKind, Visit as _,
+    Delete, Expr, FromTable, Insert, ObjectName, Query, SetExpr, Statement, TableObject, TableWithJoins,
+    Update, UpdateTableFromKind, Visit as _, Visitor,
 };
 
 use super::calls::Subqueries;
@@ -28,7 +29,7 @@ pub fn analyse(tables: &Tables, statement: &Statement) -> Found {
             let mut others = Subqueries::default();
             let _ = update.assignments.visit(&mut others);
             let _ = update.returning.visit(&mut others);
-            analyse_write(tables, &from, selection.as_ref(), others)
+            analyse_write(tables, &from, selection.as_ref(), others, statement)
         }
         Statement::Delete(delete) => {
             let Delete {
@@ -41,15 +42,15 @@ pub fn analyse(tables: &Tables, statement: &Statement) -> Found {
             let from: Vec<TableWithJoins> = from.iter().chain(using.iter().flatten()).cloned().collect();
             let mut others = Subqueries::default();
             let _ = returning.visit(&mut others);
-            analyse_write(tables, &from, selection.as_ref(), others)
+            analyse_write(tables, &from, selection.as_ref(), others, statement)
         }
-        Statement::Insert(insert) => inserted(tables, insert),
+        Statement::Insert(insert) => inserted(tables, insert, statement),
         _ => Found::default(),
     }
 }
 
 /// The keys of the rows of an INSERT.
-fn inserted(tables: &Tables, insert: &Insert) -> Found {
+fn inserted(tables: &Tables, insert: &Insert, statement: &Statement) -> Found {
     let mut found = Found::default();
     let TableObject::TableName(name) = &insert.table else { return found };
     let Some(table) = table_of(tables, name) else {
@@ -68,6 +69,12 @@ fn inserted(tables: &Tables, insert: &Insert) -> Found {
     else {
         return found;
     };
+    // Another query would see the rows of one shard.
+    let mut queries = Queries(0);
+    let _ = statement.visit(&mut queries);
+    if queries.0 > 1 {
+        return found;
+    }
     let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|source| &*source.body) else {
         return found;
     };
@@ -78,4 +85,16 @@ fn inserted(tables: &Tables, insert: &Insert) -> Found {
         .collect();
     found.keys = keys.map(|keys| keys.into_iter().collect());
     found
+}
+
+/// Counts queries, also those inside others.
+struct Queries(usize);
+
+impl Visitor for Queries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.0 += 1;
+        ControlFlow::Continue(())
+    }
 }

@@ -2,24 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
 use postgres::types::Type;
-use sqlparser::ast::{
-    Ident, ObjectName, Query, Select, SelectItem, Statement, TableFactor, Visit, VisitMut, Visitor,
-    VisitorMut,
-};
+use sqlparser::ast::{Query, Statement, Visit, VisitMut};
 
 use super::answer::{Answer, Request, functions_in, steps};
+use super::gather::{Gather, Needed, gathered_name};
 use super::parts::{Rows, TEXT, of_shard, spooled};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::Cell;
 use crate::model::sql;
+use crate::model::sql::calls::{InnerAggregates, aggregates_are_qualified};
 use crate::model::sql::locality::{Found, analyse};
 use crate::model::sql::merge::{self, Input, Merge, Postgres, Split, TABLE};
 use crate::model::table::Tables;
@@ -142,7 +140,24 @@ fn prepare(cluster: &Cluster, request: &Request<'_>, query: &Query) -> Result<Pr
     for part in &snapshot.parts[1..] {
         part.run(|transaction| drop(transaction.batch_execute(TEXT)));
     }
-    let found = analyse(&tables, &aggregates, query);
+    if columns.is_empty() {
+        return Err(Error::new(Kind::Usage, "the statement returns no rows")
+            .hint("ringshard sql \"SELECT count(*) FROM users\""));
+    }
+    let mut found = analyse(&tables, &aggregates, query);
+    // An aggregate in a query inside belongs to this one if its columns do: Postgres says whether that query stands alone.
+    let mut inner = InnerAggregates::of(aggregates.clone());
+    let _ = Visit::visit(query, &mut inner);
+    let mut probe = Probe(first);
+    let is_own = |inner: &Query, probe: &mut Probe<'_>| {
+        let with = inner.with.clone().or_else(|| query.with.clone());
+        let alone = Query { with, ..inner.clone() };
+        inner.to_string().contains(" FROM ")
+            && (probe.is_column(&alone.to_string()) || aggregates_are_qualified(inner, &aggregates))
+    };
+    if inner.found.iter().any(|query| !is_own(query, &mut probe)) {
+        found.reasons.push("an aggregate in a subquery may be one of the query around it".into());
+    }
     Ok(Prepared { snapshot, found, aggregates, tables, columns, types })
 }
 
@@ -365,7 +380,7 @@ fn gathered(cluster: &Cluster, request: &Request<'_>, query: &Query, prepared: P
         return Err(Error::new(Kind::Usage, format!("the statement cannot be split over the shards: {reasons}"))
             .hint("--gather ROWS copies the rows that it needs to one shard first, at most so many; --per-shard shows the answer of each shard"));
     };
-    if !prepared.found.unknown.is_empty() {
+    if !prepared.found.unknown.is_empty() || prepared.found.is_opaque {
         return Err(Error::new(Kind::Usage, format!("the statement cannot be gathered: {reasons}"))
             .hint("add --per-shard"));
     }
@@ -397,92 +412,4 @@ fn gathered(cluster: &Cluster, request: &Request<'_>, query: &Query, prepared: P
         });
     }
     finish(cluster, prepared, copies, Some(rows_max), query.to_string())
-}
-
-/// The names in a query that may be columns.
-#[derive(Default)]
-struct Needed {
-    names: BTreeSet<String>,
-    has_wildcard: bool,
-}
-
-impl Needed {
-    fn of(query: &Query) -> Self {
-        let mut needed = Self::default();
-        let _ = Visit::visit(query, &mut needed);
-        needed
-    }
-
-    /// Whether whole rows are needed.
-    fn is_whole(&self, aliases: &BTreeSet<String>) -> bool {
-        self.has_wildcard || !self.names.is_disjoint(aliases)
-    }
-
-    /// Those that are columns of a table.
-    fn columns_of(&self, part: &ShardSnapshot, table: &str) -> Result<String> {
-        let (names, table): (Vec<String>, _) = (self.names.iter().cloned().collect(), table.to_owned());
-        let sql = "SELECT coalesce(pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum), '1 AS one') \
-                   FROM pg_catalog.pg_attribute \
-                   WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attname = ANY ($2)";
-        part.query("read the columns", move |transaction| {
-            let rows = transaction.query_typed(sql, &[(&table, Type::TEXT), (&names, Type::TEXT_ARRAY)])?;
-            Ok(rows.first().map_or_else(|| "*".into(), |row| row.get(0)))
-        })
-    }
-}
-
-impl Visitor for Needed {
-    type Break = ();
-
-    fn pre_visit_ident(&mut self, name: &Ident) -> ControlFlow<()> {
-        self.names.insert(name.value.clone());
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
-        let is_wildcard =
-            |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
-        self.has_wildcard |= select.projection.iter().any(is_wildcard);
-        // NATURAL JOIN compares columns that it does not name.
-        self.has_wildcard |=
-            select.from.iter().any(|from| from.to_string().to_lowercase().contains("natural"));
-        ControlFlow::Continue(())
-    }
-}
-
-/// The name of the copy of a table.
-fn gathered_name(number: usize) -> String {
-    format!("pg_temp.ringshard_gathered_{}", number + 1)
-}
-
-/// Puts the copies in the places of the sharded tables.
-struct Gather<'a> {
-    tables: &'a Tables,
-    ctes: BTreeSet<String>,
-    found: Vec<String>,
-    aliases: BTreeSet<String>,
-}
-
-impl VisitorMut for Gather<'_> {
-    type Break = ();
-
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let Some((table, alias)) = sql::sharded_at(self.tables, &self.ctes, factor) {
-            self.aliases.insert(alias.name.value.clone());
-            let name = table.name.as_sql();
-            let known = self.found.iter().position(|found| found == name);
-            let number = known.unwrap_or_else(|| {
-                self.found.push(name.to_owned());
-                self.found.len() - 1
-            });
-            if let TableFactor::Table { name, alias: own, .. } = factor {
-                *name = ObjectName::from(vec![
-                    Ident::new("pg_temp"),
-                    Ident::new(format!("ringshard_gathered_{}", number + 1)),
-                ]);
-                *own = Some(alias);
-            }
-        }
-        ControlFlow::Continue(())
-    }
 }

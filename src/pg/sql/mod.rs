@@ -2,6 +2,7 @@
 
 mod answer;
 mod by_key;
+mod gather;
 mod merged;
 mod parts;
 
@@ -55,7 +56,12 @@ pub fn run(cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
     }
     let tables = view.topology.tables();
     if let Some(key) = request.key {
-        return by_key::run(cluster, request.sql, parsed.as_ref().ok(), &[canonical(tables, key)?]);
+        let (key, statement) = (canonical(tables, key)?, parsed.as_ref().ok());
+        if may_write(request.sql) {
+            check_changes_rows(request.sql, statement)?;
+            check_is_about(tables, statement, &key)?;
+        }
+        return by_key::run(cluster, request.sql, statement, &[key]);
     }
     let statement = match &parsed {
         Ok(statement) => statement,
@@ -135,15 +141,44 @@ fn place<'a>(tables: &Tables, statement: &'a Statement) -> Result<Place<'a>> {
     let found = analysed(tables, statement, &BTreeSet::new());
     let query = sql::query_of(statement);
     match (found.keys.clone(), query) {
-        (Some(keys), Some(_)) if keys.len() == 1 => Ok(Place::Keys(keys)),
-        (_, Some(query)) if found.names_sharded => Ok(Place::All(query)),
+        (Some(keys), Some(_)) if keys.len() == 1 && is_understood(&found) => Ok(Place::Keys(keys)),
+        (_, Some(query)) if found.names_sharded || found.is_opaque => Ok(Place::All(query)),
         (_, Some(_)) if found.names_reference && found.unknown.is_empty() => Ok(Place::Any),
         (_, Some(_)) => Ok(Place::PerShard),
         (_, None) if !writes(statement) => Ok(Place::PerShard),
         (keys, None) => {
             check_changes_rows("", Some(statement))?;
-            keys.map(Place::Keys).ok_or_else(no_key)
+            keys.filter(|_| is_understood(&found)).map(Place::Keys).ok_or_else(no_key)
         }
+    }
+}
+
+/// Whether it is known what a statement reads: no view, and nothing that the analysis does not know.
+fn is_understood(found: &Found) -> bool {
+    !found.is_opaque && found.unknown.iter().all(|name| is_system(name))
+}
+
+/// Fails unless a statement that writes is about this key: the rows that an INSERT computes are judged by the guard.
+fn check_is_about(tables: &Tables, statement: Option<&Statement>, key: &str) -> Result<()> {
+    let Some(statement) = statement else {
+        return Err(Error::new(Kind::Usage, "the statement writes, and could not be parsed here")
+            .hint("psql runs it on one shard"));
+    };
+    let found = analysed(tables, statement, &BTreeSet::new());
+    match &found.keys {
+        Some(keys) if *keys == [key] && is_understood(&found) => Ok(()),
+        Some(keys) if is_understood(&found) => {
+            let message =
+                format!("the statement writes rows of the key `{}`, and not of `{key}`", keys.join("`, `"));
+            Err(Error::new(Kind::Usage, message).hint("leave out --key"))
+        }
+        None if matches!(statement, Statement::Insert(_))
+            && found.names_sharded
+            && found.unknown.is_empty() =>
+        {
+            Ok(())
+        }
+        _ => Err(no_key()),
     }
 }
 
