@@ -185,7 +185,7 @@ fn check_is_about(tables: &Tables, statement: Option<&Statement>, key: &str) -> 
 /// For a write that may be about any shard.
 fn no_key() -> Error {
     Error::new(Kind::Usage, "the statement writes, and names no sharding key that is a constant")
-        .hint("name the key in it, or add --key KEY; import stores many rows")
+        .hint("name the key in it, as in WHERE user_id = 42; --key KEY says it for an INSERT, and import stores many rows")
 }
 
 /// Whether the text of a statement may change something.
