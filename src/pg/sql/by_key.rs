@@ -158,7 +158,13 @@ fn write(cluster: &Cluster, sql: &str, keys: &[String]) -> Result<Answer> {
     let begun = Instant::now();
     let mut conflicts = 0;
     let mut moved = BTreeMap::new();
+    let tables = cluster.view().topology.tables().clone();
     loop {
+        if *cluster.view().topology.tables() != tables {
+            // What was read as the key may be none.
+            return Err(Error::new(Kind::Locked, "the tables of the cluster have changed meanwhile")
+                .hint("ringshard table list shows them; then run this again"));
+        }
         let shard = owner(cluster, keys, &moved)?;
         match attempt(cluster, &shard, sql, keys)? {
             Attempt::Done((columns, rows), count) => {
@@ -215,7 +221,15 @@ fn attempt(cluster: &Cluster, shard: &ShardName, sql: &str, keys: &[String]) -> 
     let known_epoch = cluster.view().epoch;
     let session = &mut *session;
     match write_in_transaction(session, sql, keys, known_epoch) {
-        Ok((table, count)) => {
+        // This process does not know the newest topology, and so perhaps not the tables.
+        Ok(None) => {
+            session.set_in_transaction(false);
+            if session.client().batch_execute("ROLLBACK").is_err() {
+                session.spoil();
+            }
+            Ok(Attempt::Moved(None))
+        }
+        Ok(Some((table, count))) => {
             let committed = session.client().batch_execute("COMMIT");
             session.set_in_transaction(false);
             match committed {
@@ -276,7 +290,7 @@ fn write_in_transaction(
     sql: &str,
     keys: &[String],
     known_epoch: Epoch,
-) -> Result<(Table, u64), postgres::Error> {
+) -> Result<Option<(Table, u64)>, postgres::Error> {
     // Durable, whatever the server's default.
     let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; \
                  SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
@@ -287,6 +301,11 @@ fn write_in_transaction(
         session
             .client()
             .query_typed(&proof(key), &[(key, Type::TEXT), (&known_epoch.number(), Type::INT8)])?;
+    }
+    // A newer topology may have other tables.
+    let rows = session.client().query_typed("SELECT epoch FROM ringshard.meta", &[])?;
+    if rows.first().is_none_or(|row| row.get::<_, i64>(0) > known_epoch.number()) {
+        return Ok(None);
     }
     let client = session.client();
     log::debug!("Executing: {}", OneLine(sql));
@@ -305,5 +324,5 @@ fn write_in_transaction(
             _ => {}
         }
     }
-    Ok(((columns, rows), count))
+    Ok(Some(((columns, rows), count)))
 }

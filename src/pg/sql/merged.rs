@@ -378,7 +378,7 @@ fn gathered(cluster: &Cluster, request: &Request<'_>, query: &Query, prepared: P
     let reasons = prepared.found.reasons.join("; ");
     let Some(rows_max) = request.gather else {
         return Err(Error::new(Kind::Usage, format!("the statement cannot be split over the shards: {reasons}"))
-            .hint("ringshard sql --gather ROWS copies the rows that it needs to one shard first, at most so many; --per-shard shows the answer of each shard"));
+            .hint("--gather ROWS copies the rows that it needs to one shard first, at most so many; --per-shard shows the answer of each shard"));
     };
     if !prepared.found.unknown.is_empty() || prepared.found.is_opaque {
         return Err(Error::new(Kind::Usage, format!("the statement cannot be gathered: {reasons}"))

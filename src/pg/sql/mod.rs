@@ -83,7 +83,17 @@ pub fn run(cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
             let answer = per_shard(cluster, request, &any)?;
             Ok(Answer { is_per_shard: false, ..answer })
         }
-        Place::Keys(keys) => by_key::run(cluster, request.sql, Some(statement), &keys),
+        Place::Keys(keys) => {
+            let answer = by_key::run(cluster, request.sql, Some(statement), &keys);
+            // A shard has told of another topology, in which the key may be none. What writes has not been done then.
+            let is_open = answer
+                .as_ref()
+                .map_or_else(|error| error.kind() == Kind::Locked, |answer| answer.done.is_none());
+            if is_open && cluster.view().topology.tables() != tables {
+                return run(cluster, request);
+            }
+            answer
+        }
         Place::All(query) => merged::run(cluster, request, query),
     }
 }

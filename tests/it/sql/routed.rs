@@ -138,3 +138,29 @@ fn a_plan_shows_the_route_the_parts_and_the_merge() {
     let refused = sql(&test, &["EXPLAIN SELECT rank() OVER (ORDER BY name) FROM users"]).success();
     assert!(refused.stdout.contains("refused"), "{refused:?}");
 }
+
+#[test]
+fn a_client_with_an_old_topology_finds_the_tables_of_the_present_one() {
+    let test = with_users(20);
+    let file = test.home.path().join(format!("state/topology-{}.json", test.cluster_id(1)));
+    test.run(&["count"]).success();
+    let old = std::fs::read(&file).unwrap();
+    for number in 1..=3 {
+        test.execute(
+            number,
+            "CREATE TABLE orders (user_id bigint, number integer, PRIMARY KEY (user_id, number))",
+        );
+    }
+    test.run(&["table", "add", "orders", "--key", "user_id"]).success();
+    for (statement, answer) in [
+        ("UPDATE users SET name = 'new' WHERE user_id = 1", ""),
+        ("INSERT INTO orders (user_id, number) VALUES (1, 5)", ""),
+        ("SELECT name FROM users WHERE user_id = 1", "new\n"),
+        ("SELECT number FROM orders WHERE user_id = 1", "5\n"),
+        ("SELECT count(*) FROM users JOIN orders USING (user_id)", "1\n"),
+        ("DELETE FROM orders WHERE user_id = 1", ""),
+    ] {
+        std::fs::write(&file, &old).unwrap();
+        assert_eq!(sql(&test, &[statement]).success().stdout, answer, "{statement}");
+    }
+}
