@@ -230,7 +230,7 @@ fn a_statement_of_sql_is_told_from_a_misspelt_command() {
         "SELECT * FROM users;",
         "select 1",
         "show server_version;",
-        "WITH x AS (SELECT 1) TABLE x",
+        "WITH x AS (SELECT 1) SELECT * FROM x",
         "(SELECT 1) UNION (SELECT 2)",
         "explain SELECT 1",
         "explain count",
