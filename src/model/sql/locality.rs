@@ -117,50 +117,46 @@ impl<'a> Analysis<'a> {
         for item in from {
             self.joins(item, &mut scope, ctes, &mut conditions);
         }
-        let has_outer_join = scope.sources.iter().any(|source| source.is_nullable);
-        let mut of_where = Vec::new();
+        // Where there is an outer join, a condition of a join does not restrict the rows that it keeps.
+        let restricts = !scope.sources.iter().any(|source| source.is_nullable);
+        let mut conjuncts = Vec::new();
         if let Some(selection) = selection {
-            for_each_conjunct(selection, &mut |condition| of_where.push(condition));
+            for_each_conjunct(selection, &mut |condition| conjuncts.push((condition, None, true)));
         }
-        let (mut of_on, mut restricting) = (Vec::new(), Vec::new());
-        for on in &conditions {
-            for_each_conjunct(on.condition, &mut |condition| of_on.push((condition, on.outer.clone())));
-            // Where there is an outer join, a condition does not restrict the rows that it keeps.
-            if !has_outer_join {
-                for_each_conjunct(on.condition, &mut |condition| restricting.push(condition));
-            }
+        for On { condition, outer } in &conditions {
+            for_each_conjunct(condition, &mut |condition| {
+                conjuncts.push((condition, outer.as_ref(), restricts));
+            });
         }
-        for (condition, outer_join) in of_where.iter().map(|condition| (*condition, None)).chain(of_on) {
+        for (condition, outer_join, restricts) in &conjuncts {
             if let Some((left, right)) = sides(condition)
                 && let (Some((one, depth)), Some((other, other_depth))) =
                     (scope.resolve(left), scope.resolve(right))
             {
-                let is_where = of_where.iter().any(|of_where| std::ptr::eq(*of_where, condition));
-                let binds = is_where || !has_outer_join;
                 // An outer join compares the rows of its two sides alone.
                 let is_across = outer_join.is_none_or(|(left, right)| {
                     let is_in = |range: &Range<usize>, node| {
                         scope.sources[range.clone()].iter().any(|source| source.node == Some(node))
                     };
-                    is_in(&left, one) && is_in(&right, other) || is_in(&left, other) && is_in(&right, one)
+                    is_in(left, one) && is_in(right, other) || is_in(left, other) && is_in(right, one)
                 });
                 match (depth, other_depth) {
                     (0, 0) if is_across => self.nodes.unite(one, other),
-                    (0, 1..) if binds => self.nodes.bind_outer(one, other),
-                    (1.., 0) if binds => self.nodes.bind_outer(other, one),
+                    (0, 1..) if *restricts => self.nodes.bind_outer(one, other),
+                    (1.., 0) if *restricts => self.nodes.bind_outer(other, one),
                     _ => {}
                 }
             }
         }
-        for on in &conditions {
-            self.subqueries(on.condition, &scope, ctes);
-        }
-        for condition in of_where.iter().chain(&restricting) {
+        for (condition, _, _) in conjuncts.iter().filter(|(_, _, restricts)| *restricts) {
             if let Some((column, constants)) = constants(condition)
                 && let Some((node, 0)) = scope.resolve(column)
             {
                 self.nodes.bind(node, &constants);
             }
+        }
+        for On { condition, .. } in &conditions {
+            self.subqueries(*condition, &scope, ctes);
         }
         scope
     }

@@ -13,7 +13,7 @@ use super::calls::{Subqueries, expr_of, output_of, position_of};
 use super::locality::Facts;
 pub use super::rewrite::Kind;
 use super::rewrite::{Aggregates, Columns, Splittable};
-use super::{Reason, because, column, quoted};
+use super::{Reason, because, column};
 
 /// The temporary table of the parts.
 pub const TABLE: &str = "pg_temp.ringshard_parts";
@@ -106,8 +106,10 @@ pub fn split(input: &Input<'_>, by_columns: bool, postgres: &mut dyn Postgres) -
 
 /// The columns of the table, with the names of the output.
 fn outputs(names: &[String]) -> String {
-    let columns =
-        names.iter().enumerate().map(|(at, name)| format!("{} AS {}", column_name(at + 1), quoted(name)));
+    let columns = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| format!("{} AS {}", column_name(at + 1), Ident::with_quote('"', name)));
     columns.collect::<Vec<_>>().join(", ")
 }
 

@@ -188,11 +188,6 @@ fn parts_of(name: &TableName) -> (String, String) {
     (parts.pop().unwrap_or_default(), table)
 }
 
-/// A name in quotes.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// A column of a generated table.
 pub(crate) fn column(name: &str) -> Expr {
     Expr::Identifier(Ident::new(name))

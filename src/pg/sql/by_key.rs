@@ -100,11 +100,8 @@ impl Keyed for Read<'_> {
             .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off")?;
         session.set_in_transaction(true);
         let answer = self.read_in_transaction(session, expected);
-        session.set_in_transaction(false);
         // It has only read.
-        if session.client().batch_execute("ROLLBACK").is_err() {
-            session.spoil();
-        }
+        roll_back(session);
         answer
     }
 }
@@ -144,6 +141,14 @@ fn answer_of(client: &mut Client, sql: &str) -> Result<Table, Ending> {
         true
     })?;
     Ok((columns_of(&statement), rows))
+}
+
+/// Ends a transaction; if that fails, the session is not used again.
+fn roll_back(session: &mut Session) {
+    session.set_in_transaction(false);
+    if session.client().batch_execute("ROLLBACK").is_err() {
+        session.spoil();
+    }
 }
 
 /// What an attempt to write came to.
@@ -223,10 +228,7 @@ fn attempt(cluster: &Cluster, shard: &ShardName, sql: &str, keys: &[String]) -> 
     match write_in_transaction(session, sql, keys, known_epoch) {
         // This process does not know the newest topology, and so perhaps not the tables.
         Ok(None) => {
-            session.set_in_transaction(false);
-            if session.client().batch_execute("ROLLBACK").is_err() {
-                session.spoil();
-            }
+            roll_back(session);
             Ok(Attempt::Moved(None))
         }
         Ok(Some((table, count))) => {
@@ -248,10 +250,7 @@ fn attempt(cluster: &Cluster, shard: &ShardName, sql: &str, keys: &[String]) -> 
             }
         }
         Err(cause) => {
-            session.set_in_transaction(false);
-            if session.client().batch_execute("ROLLBACK").is_err() {
-                session.spoil();
-            }
+            roll_back(session);
             let (code, owner) = (cause.code().map(postgres::error::SqlState::code), new_owner(&cause));
             // Another key is one that the statement would store here.
             let is_of_ours = owner.as_ref().is_none_or(|(key, _)| keys.contains(key));

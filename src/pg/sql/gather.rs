@@ -55,9 +55,6 @@ impl Visitor for Needed {
         let is_wildcard =
             |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
         self.has_wildcard |= select.projection.iter().any(is_wildcard);
-        // NATURAL JOIN compares columns that it does not name.
-        self.has_wildcard |=
-            select.from.iter().any(|from| from.to_string().to_lowercase().contains("natural"));
         ControlFlow::Continue(())
     }
 }

@@ -87,8 +87,13 @@ pub(super) fn explain(
     let (part, rest) = match &split {
         Ok(Split::Concatenate) => (query, "the rows of one shard behind those of another".to_owned()),
         Ok(Split::Merge(merge)) => {
-            let columns = vec![merge::Kind::Numeric; merge.columns.len()];
-            (&merge.part, merge.rest(&columns).unwrap_or_default())
+            let kinds = kinds(&prepared.snapshot.parts[0], &merge.part)?;
+            (
+                &merge.part,
+                merge
+                    .rest(&kinds)
+                    .unwrap_or_else(|| "the statement, from the columns that it needs".to_owned()),
+            )
         }
         Err(_) => return Ok(steps(rows)),
     };
