@@ -64,8 +64,9 @@ pub(super) fn check_changes_rows(sql: &str, statement: Option<&Statement>) -> Re
     if changes {
         return Ok(());
     }
-    Err(Error::new(Kind::Usage, "the statement neither reads nor changes rows of one table")
-        .hint("ringshard schema apply -c STATEMENT changes tables on all shards; psql runs anything on one"))
+    Err(Error::new(Kind::Usage, "the statement neither reads nor changes rows of one table").hint(
+        "ringshard help schema apply shows how tables are changed on all shards; psql runs anything on one",
+    ))
 }
 
 /// Whether a statement that the parser does not know reads, by its first word.

@@ -80,7 +80,7 @@ fn writes_go_to_the_owner_of_their_key_or_nowhere() {
         (format!("UPDATE users SET user_id = {other} WHERE user_id = {id}"), 1, "does not belong on shard"),
         (format!("WITH d AS (DELETE FROM users WHERE user_id = {id} RETURNING 1) SELECT * FROM d"), 2, ""),
         ("TRUNCATE users".to_owned(), 2, "neither reads nor changes rows"),
-        ("ALTER TABLE users ADD COLUMN x int".to_owned(), 2, "ringshard schema apply"),
+        ("ALTER TABLE users ADD COLUMN x int".to_owned(), 2, "ringshard help schema apply"),
         (format!("INSERT INTO users (user_id) VALUES ({id})"), 1, "duplicate key"),
     ] {
         sql(&test, &[&statement]).fails(code).says(words);
