@@ -143,7 +143,13 @@ impl Terminal {
     /// Waits for an empty prompt. Keys that are sent before it may be lost.
     #[track_caller]
     pub(crate) fn wait_for_prompt(&mut self) {
-        self.wait_until("at a prompt", |terminal| terminal.last_line().ends_with('>'));
+        self.wait_until("at a prompt", Self::is_at_prompt);
+    }
+
+    /// Whether the last line is an empty prompt, and not one that continues a line (`->`, `'>`).
+    fn is_at_prompt(&self) -> bool {
+        let line = self.last_line();
+        line.ends_with('>') && line.chars().count() > 2
     }
 
     /// Enters a line at a prompt, and waits for the next prompt.
@@ -165,7 +171,7 @@ impl Terminal {
             let before = self.seen_count(BEGIN_OF_LINE);
             self.send_keys("\r");
             self.wait_until("at the next prompt", |terminal| {
-                terminal.seen_count(BEGIN_OF_LINE) > before && terminal.last_line().ends_with('>')
+                terminal.seen_count(BEGIN_OF_LINE) > before && terminal.is_at_prompt()
             });
             if self.last_line().ends_with(end) {
                 return;
