@@ -9,10 +9,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::blocking::begin_update;
 use crate::support::clusters::filled;
 use crate::support::harness::{Ran, Test, admin};
+use crate::support::pty::Terminal;
 use crate::support::rebalances::{
     add_shard, assert_settled, assert_users, start_slow_rebalance, wait_for_moved_rows,
 };
 use crate::support::rings::topology_of;
+use crate::support::user_files::{file_of, users, write};
+use ringshard::bulk::FileFormat;
 
 fn epochs(test: &Test) -> Vec<i64> {
     (1..=3).map(|number| test.query(number, "SELECT epoch FROM ringshard.meta", &[])[0].get(0)).collect()
@@ -393,4 +396,27 @@ fn a_removed_shard_is_dropped_from_a_stale_configuration() {
     assert_eq!(test.run(&["count"]).success().stdout, "299\n");
     assert_eq!(test.run(&["list-users", "--limit", "1"]).success().fields()[0][0], "1");
     test.run(&["verify"]).success();
+}
+
+/// The chunks are cut by the numbers of rows that the plan found; the first one that has more shows that these are old.
+#[test]
+fn rows_that_come_after_the_plan_move_in_chunks_that_the_shards_cut() {
+    let test = Test::new();
+    test.run(&["init-shards", "--shard", &format!("a={}", test.url(1)), "--vnodes", "2"]).success();
+    write(&test, "old.csv", file_of(&users(1..1_000), FileFormat::Csv));
+    test.run(&["import", "old.csv"]).success();
+    test.run(&["add-shard", "b", &test.url(2)]).success();
+    write(&test, "new.csv", file_of(&users(1_000..40_000), FileFormat::Csv));
+    let words = ["rebalance", "--chunk-rows", "1000", "--jobs", "1"];
+    let mut terminal = Terminal::run(&test, 200, &words, &[("NO_COLOR", "1")]);
+    terminal.wait_for_output("Carry this out? [y/N] ");
+    test.run(&["import", "new.csv"]).success();
+    terminal.send_keys("y\r");
+    let (code, seen) = terminal.wait_for_exit();
+    assert_eq!(code, 0, "{seen}");
+    // Two arcs: had the shards not been asked, two chunks.
+    assert!(seen.contains("in 8 chunks"), "{seen}");
+    assert!(seen.contains("verified: 39,999 users, each on its owner and nowhere else"), "{seen}");
+    let exported = test.run(&["export", "-"]).success().stdout;
+    assert_eq!(exported.as_bytes(), file_of(&users(1..40_000), FileFormat::Csv));
 }
